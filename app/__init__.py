@@ -1,0 +1,1 @@
+"""What people touch: the `zero123` command."""

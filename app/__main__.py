@@ -1,0 +1,6 @@
+"""`python -m app` is the `zero123` command."""
+
+from app.main import main
+
+if __name__ == "__main__":
+    raise SystemExit(main())

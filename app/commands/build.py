@@ -1,0 +1,42 @@
+"""`zero123 build`: objects in, a versioned dataset out."""
+
+import argparse
+
+from app.commands.options import add_settings_flags, settings_of
+from app.settings import Settings
+from base.progress import standard_progress
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    parser.description = (
+        "Bring the dataset at storage.root up to date with the objects and settings: fetch and render what is new or "
+        "changed, pack it into shards, record it, and make a version. Run it again after a stop, and it goes on; run "
+        "it again when nothing changed, and it does nothing."
+    )
+    add_settings_flags(parser, dry_run="print the resolved settings and what would be done, and do nothing")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Build, or say what a build would do."""
+    from pipeline.build import build
+
+    settings = settings_of(options)
+    if options.dry_run:
+        print(settings.as_yaml())
+    build(build_settings(settings), standard_progress(), dry_run=options.dry_run)
+    return 0
+
+
+def build_settings(settings: Settings) -> "BuildSettings":  # type: ignore[name-defined]  # noqa: F821
+    """The sections that a build needs."""
+    from pipeline.build import BuildSettings
+
+    return BuildSettings(
+        storage=settings.storage,
+        objects=settings.objects,
+        run=settings.run,
+        render=settings.render,
+        shards=settings.shards,
+    )

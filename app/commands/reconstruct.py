@@ -1,0 +1,71 @@
+"""`zero123 reconstruct`: a picture in, a mesh out."""
+
+import argparse
+import math
+from pathlib import Path
+
+from app.commands.options import add_model_flag, add_settings_flags, settings_of, writable_folder
+from base.errors import UsageError
+from base.progress import standard_progress
+from base.storage import write_atomically
+from geometry.camera import look_at_origin
+from geometry.sphere import cartesian_from_spherical
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    parser.description = (
+        "A mesh of the object in a picture, by Score Jacobian Chaining: a voxel field that looks like the picture from "
+        "its camera and plausible to the model from everywhere else. The background must be transparent."
+    )
+    parser.add_argument("image", type=Path, metavar="IMAGE", help="a PNG or WebP picture with a transparent background")
+    add_model_flag(parser)
+    parser.add_argument(
+        "--elevation-deg",
+        type=float,
+        required=True,
+        metavar="DEG",
+        help="how far above the object's middle the camera stood: 0 level with it, 90 straight above",
+    )
+    parser.add_argument(
+        "--radius",
+        type=float,
+        default=1.85,
+        metavar="R",
+        help="the camera's distance in longest edges of the object (default: %(default)s)",
+    )
+    parser.add_argument("--out", type=Path, default=Path("runs/mesh"), metavar="DIR", help="default: %(default)s")
+    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: %(default)s)")
+    add_settings_flags(parser, dry_run="print the resolved settings, and do nothing")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Reconstruct one picture."""
+    if not -90.0 <= options.elevation_deg <= 90.0 or not 0.6 <= options.radius <= 10.0:
+        raise UsageError(
+            "expected --elevation-deg in [-90, 90] and --radius in [0.6, 10], "
+            f"got {options.elevation_deg:g} and {options.radius:g}"
+        )
+    settings = settings_of(options)
+    if options.dry_run:
+        print(settings.as_yaml())
+        return 0
+    from app.models import load_model
+    from app.reconstructing import MESH_FILE, reconstruct_into
+    from zero123.photo import load_photo
+
+    pipeline = load_model(options.model, options.device)
+    rgba = load_photo(options.image, pipeline.hw)
+    if not 0 < (rgba[..., 3] > 127).mean() < 1:
+        raise UsageError(f"{options.image}: expected an object before a transparent background")
+    out = writable_folder(options.out)
+    polar = math.radians(90.0 - options.elevation_deg)
+    camera = look_at_origin(cartesian_from_spherical(polar, 0.0, options.radius))
+    made = reconstruct_into(
+        out, pipeline, rgba, camera, settings.reconstruct, seed=options.seed, progress=standard_progress()
+    )
+    write_atomically(out / "settings.yaml", settings.as_yaml().encode())
+    print(f"silhouette IoU {made.iou:.3f}, {len(made.mesh.faces):,} faces: {out / MESH_FILE}")
+    return 0

@@ -1,0 +1,101 @@
+"""`zero123 sample`: a picture and camera moves in, the object seen from there out."""
+
+import argparse
+import math
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from app.commands.options import add_model_flag, add_settings_flags, settings_of, writable_folder
+from base.errors import UsageError
+from base.progress import standard_progress
+from base.seeds import stable_seed
+from base.storage import write_atomically
+from geometry.relative import pose_from_deltas
+
+Moves = list[tuple[float, float, float]]
+AT_ONCE = 8
+"""Views sampled together; each has its own seed, so that only the speed depends on it."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    parser.description = "New views of the object in a picture. Cut it out first: a transparent background is best."
+    parser.add_argument("image", type=Path, metavar="IMAGE", help="a PNG, JPEG or WebP picture of one object")
+    add_model_flag(parser)
+    parser.add_argument("--out", type=Path, default=Path("runs/views"), metavar="DIR", help="default: %(default)s")
+    parser.add_argument(
+        "--move",
+        action="append",
+        default=[],
+        metavar="UP,RIGHT[,AWAY]",
+        help="move the camera by degrees up and right, and away by parts of the object's size; may be repeated "
+        "(down: --move=-20,45)",
+    )
+    parser.add_argument("--orbit", type=int, default=0, metavar="N", help="N views once around, at the input's height")
+    parser.add_argument("--seed", type=int, default=0, help="another seed gives another guess (default: %(default)s)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: %(default)s)")
+    add_settings_flags(parser, dry_run="print the resolved settings and the moves, and do nothing")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Sample every move and write one PNG each, and a contact sheet of all."""
+    settings = settings_of(options)
+    moves = _moves(options)
+    if options.dry_run:
+        print(settings.as_yaml())
+        print("\n".join(f"move: {up:g}° up, {right:g}° right, {away:g} away" for up, right, away in moves))
+        return 0
+    from app.models import load_model
+    from report.contact_sheet import contact_sheet
+    from report.images import encoded
+    from zero123.photo import load_photo
+
+    pipeline = load_model(options.model, options.device)
+    rgba = load_photo(options.image, pipeline.hw)
+    out = writable_folder(options.out)
+    views: list[NDArray[np.uint8]] = []
+    with standard_progress().task("sample", total=len(moves), unit="views") as task:
+        for start in range(0, len(moves), AT_ONCE):
+            some = moves[start : start + AT_ONCE]
+            seeds = [stable_seed(options.seed, "sample", start + index) for index in range(len(some))]
+            made = pipeline(
+                rgba,
+                np.stack([pose_from_deltas(-math.radians(up), math.radians(right), away) for up, right, away in some]),
+                guidance_scale=settings.sample.guidance_scale,
+                steps=settings.sample.steps,
+                eta=settings.sample.eta,
+                seeds=seeds,
+            )
+            views.extend(made)
+            task.advance(len(some))
+    for number, view in enumerate(views):
+        write_atomically(out / f"{number:03d}.png", encoded(Image.fromarray(view), "png"))
+    labels = ["input", *(f"{up:+g}° {right:+g}°" for up, right, _ in moves)]
+    sheet = contact_sheet([rgba, *views], labels=labels, columns=min(6, len(labels)))
+    write_atomically(out / "sheet.png", encoded(sheet, "png"))
+    write_atomically(out / "settings.yaml", settings.as_yaml().encode())
+    print(f"{len(views)} views: {out}")
+    return 0
+
+
+def _moves(options: argparse.Namespace) -> Moves:
+    moves = [_move(text) for text in options.move]
+    moves += [(0.0, 360.0 * index / options.orbit, 0.0) for index in range(options.orbit)]
+    if options.orbit < 0 or not moves:
+        raise UsageError("expected at least one --move UP,RIGHT or --orbit N with N ≥ 1")
+    return moves
+
+
+def _move(text: str) -> tuple[float, float, float]:
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in (2, 3) or not all(math.isfinite(number) for number in numbers):
+        raise UsageError(f"--move: expected UP,RIGHT or UP,RIGHT,AWAY, for example 20,-45, got {text!r}")
+    up, right, away = (*numbers, 0.0)[:3]
+    return up, right, away

@@ -1,0 +1,188 @@
+"""What the demo's stages left in files, gathered for the report."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from app.evaluating import pair_pictures
+from app.models import load_model
+from app.reconstructing import MESH_FILE, read_reconstructed
+from app.settings import Settings
+from base.measure import StageCost
+from base.versions import machine, versions
+from pipeline.build import BuildSummary
+from report import demo_facts as facts
+from shards.sample import Sample
+from shards.version import Version
+from train.loop import TrainSummary
+from zero123.pipeline import trained_parts
+
+MB = 1_000_000
+RENDER, TRAIN, SAMPLE, MESH = "render", "train", "novel-views", "mesh"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A chain that ran to its end: what each stage said, and what each cost.
+
+    `mesh_of` is the (uid, view) that the mesh was made from.
+    """
+
+    settings: Settings
+    out: Path
+    built: BuildSummary
+    version: Version
+    samples: dict[str, Sample]
+    training: TrainSummary
+    scores: dict[str, Any]
+    mesh_of: tuple[str, int]
+    costs: dict[str, StageCost]
+
+
+def demo_facts(chain: Finished) -> facts.DemoFacts:
+    """Everything that the report says."""
+    settings, version = chain.settings, chain.version
+    held_out = tuple(range(version.views - settings.train.held_out_views, version.views))
+    return facts.DemoFacts(
+        objects=tuple(_object(sample, held_out) for sample in chain.samples.values()),
+        render=_render(chain),
+        train=_train(chain),
+        scores=_scores(settings, chain.scores),
+        pairs=_pairs(chain),
+        mesh=_mesh(chain),
+        stages=_stages(chain),
+        pairs_chosen="one held-out pair of each object",
+        machine=_machine(),
+        versions=versions(),
+        settings_digest=settings.digest(),
+        seed=settings.run.seed,
+        commands=("make demo", "zero123 demo --help"),
+    )
+
+
+def _object(sample: Sample, held_out: tuple[int, ...]) -> facts.ObjectFacts:
+    about = sample.facts["object"]
+    return facts.ObjectFacts(
+        uid=sample.uid,
+        title=about["title"] or sample.uid,
+        views=tuple(sample.image(view) for view in range(len(sample.extrinsics))),
+        extrinsics=sample.extrinsics,
+        held_out=held_out,
+        licence=about["licence"],
+        author=about["author"],
+        source=about["source"],
+    )
+
+
+def _render(chain: Finished) -> facts.RenderFacts:
+    version = chain.version
+    objects = len(chain.samples)
+    return facts.RenderFacts(
+        hw=version.hw,
+        samples=chain.settings.render.samples,
+        rendered=chain.built.rendered,
+        reused=chain.built.reused,
+        version=version.number,
+        pairs=objects * version.views * (version.views - 1),
+        shards=len(version.shards),
+        dataset_bytes=sum(shard.bytes for shard in version.shards),
+    )
+
+
+def _train(chain: Finished) -> facts.TrainFacts:
+    training, settings = chain.training, chain.settings
+    parts = trained_parts(load_model(chain.out / "model", "cpu")).values()
+    return facts.TrainFacts(
+        hw=settings.model.hw,
+        parameters=sum(parameter.numel() for part in parts for parameter in part.parameters()),
+        images=training.images,
+        seconds=training.seconds,
+        batch=settings.train.batch,
+        images_seen=np.array([row.images for row in training.log], np.float64),
+        loss=np.array([row.loss for row in training.log]),
+        learning_rate=np.array([row.learning_rate for row in training.log]),
+    )
+
+
+def _scores(settings: Settings, scores: dict[str, Any]) -> facts.ScoreFacts:
+    means = scores["psnr_db"]
+    return facts.ScoreFacts(
+        pairs=scores["pairs"],
+        guidance_scale=settings.evaluate.guidance_scale,
+        sampling_steps=settings.evaluate.steps,
+        model_db=means["model"],
+        input_db=means["input"],
+        white_db=means["white"],
+        mean_view_db=means["mean_view"],
+        goal_db=settings.evaluate.minimum_margin_db,
+    )
+
+
+def _pairs(chain: Finished) -> tuple[facts.PairFacts, ...]:
+    """One pair of each object: the first, but for the mesh's object the first from the mesh's own photo."""
+    scores = chain.scores
+    chosen: dict[str, dict[str, Any]] = {}
+    for pair in sorted(scores["shown"], key=lambda pair: (pair["uid"], pair["source"]) != chain.mesh_of):
+        chosen.setdefault(pair["uid"], pair)
+    rows = {(row["uid"], row["source"], row["target"]): row for row in scores["rows"]}
+    return tuple(
+        _pair(chain.out, pair, rows[pair["uid"], pair["source"], pair["target"]]) for _, pair in sorted(chosen.items())
+    )
+
+
+def _pair(out: Path, pair: dict[str, Any], row: dict[str, Any]) -> facts.PairFacts:
+    shown, novel, true = pair_pictures(out / "novel_views", pair)
+    return facts.PairFacts(
+        uid=pair["uid"],
+        source=pair["source"],
+        target=pair["target"],
+        input=shown,
+        novel=novel,
+        true=true,
+        psnr_model_db=row["psnr"]["model"],
+        psnr_input_db=row["psnr"]["input"],
+    )
+
+
+def _mesh(chain: Finished) -> facts.MeshFacts:
+    (uid, view), settings = chain.mesh_of, chain.settings
+    sample, made = chain.samples[uid], read_reconstructed(chain.out / "mesh")
+    return facts.MeshFacts(
+        uid=sample.uid,
+        view=view,
+        input=sample.image(view),
+        input_cam_from_world=sample.extrinsics[view],
+        vertices=made.mesh.vertices,
+        faces=made.mesh.faces,
+        colours=made.mesh.colours,
+        silhouette=made.silhouette,
+        turntable=tuple(made.turntable),
+        iou=made.iou,
+        iou_goal=settings.evaluate.minimum_silhouette_iou,
+        steps=sum(stage.steps for stage in settings.reconstruct.stages),
+        glb=chain.out / "mesh" / MESH_FILE,
+    )
+
+
+def _stages(chain: Finished) -> tuple[facts.StageFacts, ...]:
+    settings, shards = chain.settings, len(chain.version.shards)
+    views = len(chain.samples) * chain.version.views
+    steps = sum(stage.steps for stage in settings.reconstruct.stages)
+    notes = {
+        RENDER: f"{views} views with Blender Cycles on a local Ray, packed into {shards} shards",
+        TRAIN: f"{chain.training.images:,} images, batches of {settings.train.batch}",
+        SAMPLE: f"{chain.scores['pairs']} held-out views, {settings.evaluate.steps} steps each",
+        MESH: f"{steps} steps of Score Jacobian Chaining",
+    }
+    costs = chain.costs
+    return tuple(
+        facts.StageFacts(name=name, note=note, seconds=costs[name].seconds, peak_bytes=round(costs[name].peak_mb * MB))
+        for name, note in notes.items()
+    )
+
+
+def _machine() -> str:
+    about = machine()
+    return f"{about['cores']} cores of {about['processor']}, {int(about['memory_mb']) / 1000:.0f} GB of memory"

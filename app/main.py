@@ -1,0 +1,100 @@
+"""The `zero123` command: one subcommand a stage, and `demo` for the whole chain."""
+
+import argparse
+import errno
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from base.errors import Failure
+from base.text import without_controls
+
+COMMANDS = {
+    "build": "render objects and pack the views into a versioned dataset",
+    "train": "train a model on a dataset",
+    "sample": "new views of the object in a picture",
+    "reconstruct": "a mesh of the object in a picture",
+    "evaluate": "measure a model's novel views against the true ones",
+    "inspect": "a picture and a page of a dataset, a shard, or rendered views",
+    "demo": "the whole chain on eight small objects, with a report",
+}
+INTERRUPTED = 130
+TERMINATED = 143
+FOR_PEOPLE = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS),
+    *(errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP),
+)
+"""What a path, a disk or rights can do to any command; other I/O errors are ours and keep their traceback."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM arrived: the same clean stop as Ctrl-C, with another exit code."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; 0 when it did its job, 1 when it failed, 2 for wrong usage, 130 and 143 when stopped."""
+    parser = _parser()
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        _load_command(parser, words)
+        options = parser.parse_args(words)
+        return int(options.run(options))
+    except Failure as failure:
+        return _fail(str(failure), failure.exit_code)
+    except KeyboardInterrupt as stop:
+        code = TERMINATED if isinstance(stop, Terminated) else INTERRUPTED
+        return _fail("stopped; what is done is kept, and the same command goes on from there", code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        if error.errno not in FOR_PEOPLE:
+            raise
+        from base.storage import reason  # loads slowly, and Ctrl-C is a sentence only once this module is loaded
+
+        return _fail(f"{error.filename or 'a file'}: {reason(error)}", 1)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="zero123",
+        description="From one photo of an object to new views of it and its mesh, and everything that makes such a "
+        "model: rendered data, shards, training, sampling, reconstruction, evaluation.",
+        epilog="`zero123 COMMAND --help` says more; `zero123 demo` shows the whole chain.",
+    )
+    parser.add_argument("--version", action="version", version=_version())
+    return parser
+
+
+def _load_command(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
+    """Register every command by name, but import only the one that is asked for: torch and Ray load slowly."""
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    asked = next((word for word in words if not word.startswith("-")), None)
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+        if name == asked:
+            importlib.import_module(f"app.commands.{name}").configure(command)
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return f"zero123 {version('zero123-factory')}"
+    except PackageNotFoundError:
+        return f"zero123 (not installed, run from {Path(__file__).parents[1]})"
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise Terminated
+
+
+def _fail(sentence: str, code: int) -> int:
+    print("\n".join(f"zero123: {without_controls(line)}" for line in sentence.splitlines()), file=sys.stderr)
+    return code

@@ -1,0 +1,85 @@
+"""All settings together: `pipeline.yaml`, then presets, then `--set`, each laid over the one before."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from base.errors import UsageError
+from base.settings import Layer, Section, parse_overrides, read_yaml, validated
+from base.storage import StorageSettings
+from evaluation.settings import EvaluateSettings
+from pipeline.settings import ObjectsSettings, RunSettings
+from reconstruct.settings import ReconstructSettings
+from render.settings import RenderSettings
+from shards.settings import ShardsSettings
+from train.settings import TrainSettings
+from zero123.settings import ModelSettings, SampleSettings
+
+PRESETS = Path(__file__).parent / "presets"
+FILE_NAME = "pipeline.yaml"
+
+
+class Settings(Section):
+    """Every value that changes a result, one section a folder."""
+
+    storage: StorageSettings
+    objects: ObjectsSettings
+    run: RunSettings
+    render: RenderSettings
+    shards: ShardsSettings
+    model: ModelSettings
+    train: TrainSettings
+    sample: SampleSettings
+    reconstruct: ReconstructSettings
+    evaluate: EvaluateSettings
+
+    def as_yaml(self) -> str:
+        """The resolved values in the form of `pipeline.yaml`, ready to be read back with `--config`."""
+        values = {"metadata": {"pipeline": self.model_dump(mode="json")}}
+        return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+
+
+def load_settings(config: Path | None, presets: Sequence[str] = (), overrides: Sequence[str] = ()) -> Settings:
+    """The checked settings of a file (default: the nearest `pipeline.yaml`) under presets and `--set` assignments.
+
+    Raises UsageError naming the source and the dotted path of each mistake.
+    """
+    path = config or default_config()
+    layers = [Layer(str(path), _pipeline_section(path))]
+    layers += [Layer(f"preset {name}", read_preset(name)) for name in presets]
+    layers += [Layer("--set", parse_overrides(overrides))]
+    return validated(Settings, *layers)
+
+
+def default_config() -> Path:
+    """`pipeline.yaml` of the working folder, else the one that came with the program."""
+    beside_sources = Path(__file__).parents[1] / FILE_NAME
+    for path in (Path(FILE_NAME), beside_sources, Path(sys.prefix) / "share" / "zero123" / FILE_NAME):
+        if path.is_file():
+            return path
+    raise UsageError(f"expected a {FILE_NAME} in {Path.cwd()} or --config FILE, got neither")
+
+
+def read_preset(name: str) -> dict[str, Any]:
+    """The values of a named preset. Raises UsageError with the known names for any other."""
+    path = PRESETS / f"{name}.yaml"
+    known = preset_names()
+    if name not in known:
+        raise UsageError(f"--preset: expected one of {', '.join(known)}, got {name!r}")
+    return read_yaml(path)
+
+
+def preset_names() -> list[str]:
+    """The presets that ship with the program."""
+    return sorted(path.stem for path in PRESETS.glob("*.yaml"))
+
+
+def _pipeline_section(path: Path) -> dict[str, Any]:
+    values = read_yaml(path).get("metadata")
+    section = values.get("pipeline") if isinstance(values, dict) else None
+    if not isinstance(section, dict):
+        raise UsageError(f"{path}: metadata.pipeline: expected a mapping of sections, got {type(section).__name__}")
+    return section

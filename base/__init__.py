@@ -1,0 +1,1 @@
+"""What every stage shares: settings, storage, stable seeds, outcomes, errors and progress."""

@@ -1,0 +1,146 @@
+"""Strict settings: read once from YAML, checked against each folder's own model, never changed afterwards.
+
+An error gives the dotted path of the key, what was expected there and what was got.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from base.digest import digest_json
+from base.errors import UsageError
+
+S = TypeVar("S", bound="Section")
+Keys: TypeAlias = tuple[str | int, ...]
+
+
+class Section(BaseModel):
+    """A part of the settings, owned by one folder. Frozen; an unknown key or a value of another type is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=())
+
+    def digest(self) -> str:
+        """16 hexadecimal digits that change whenever any value of this section does."""
+        return digest_json(self.model_dump(mode="json"))
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file. Raises UsageError when it is missing, unreadable, no YAML, or no mapping."""
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: expected a readable YAML file, got: {error}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: the 45th of a month
+        raise UsageError(f"{path}: expected YAML, got: {' '.join(str(error).split())}") from None
+    if not isinstance(value, dict):
+        raise UsageError(f"{path}: expected a mapping at the top, got {type(value).__name__}")
+    return value
+
+
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """`below` with the values of `above` laid over it, mapping by mapping; lists and scalars are replaced whole."""
+    result = dict(below)
+    for key, value in above.items():
+        both_mappings = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+        result[key] = merged(result[key], value) if both_mappings else value
+    return result
+
+
+def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:
+    """The nested mapping that `--set a.b=1` assignments describe; values are read as YAML, later ones win."""
+    result: dict[str, Any] = {}
+    for assignment in assignments:
+        dotted, equals, text = assignment.partition("=")
+        if not equals or not all(dotted.split(".")):
+            raise UsageError(f"--set: expected section.key=value, got {assignment!r}")
+        try:
+            value = yaml.safe_load(text)
+        except (yaml.YAMLError, ValueError, RecursionError):  # ValueError: the 45th of a month, 5000 digits
+            raise UsageError(f"--set {dotted}: expected a YAML value, got {_short(text)}") from None
+        for key in reversed(dotted.split(".")):
+            value = {key: value}
+        result = merged(result, value)
+    return result
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Some settings and where they came from: a file, a preset, the command line."""
+
+    source: str
+    values: Mapping[str, Any]
+
+    def decides(self, path: Keys) -> bool:
+        """True when this layer gives the value at `path`: mappings merge, anything else settles all below it."""
+        value: Any = self.values
+        for part in path:
+            if not isinstance(value, Mapping):
+                return True
+            if part not in value:
+                return False
+            value = value[part]
+        return True
+
+
+def validated(model: type[S], *layers: Layer) -> S:
+    """The layers laid over each other, lowest first, as a checked `model`.
+
+    Raises UsageError with one line a mistake: source, dotted path, expected, got. Values count as JSON would have
+    them, so that a list may fill a tuple but "1" never fills an int.
+    """
+    values: dict[str, Any] = {}
+    for layer in layers:
+        values = merged(values, layer.values)
+    try:
+        foreign = next(_foreign(values), None)
+    except RecursionError:
+        raise UsageError(f"{layers[-1].source}: expected settings, got a value that holds itself") from None
+    if foreign:
+        path, value = foreign
+        raise UsageError(f"{_source(path, layers)}: {_dotted(path)}: expected a setting, got {_short(value)}")
+    try:
+        return model.model_validate_json(json.dumps(values))
+    except ValidationError as error:
+        raise UsageError("\n".join(_sentence(mistake, layers) for mistake in error.errors(include_url=False))) from None
+
+
+def _foreign(value: Any, path: Keys = ()) -> Iterator[tuple[Keys, Any]]:
+    """Where `value` holds something that JSON does not have: a date, a key that is no text, a NaN."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _foreign(inner, (*path, key)) if isinstance(key, str) else [((*path, str(key)), key)]
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _foreign(inner, (*path, index))
+    elif not (value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))):
+        yield path, value
+
+
+def _source(path: Keys, layers: Sequence[Layer]) -> str:
+    return next((layer.source for layer in reversed(layers) if layer.decides(path)), layers[0].source)
+
+
+def _dotted(path: Keys) -> str:
+    return ".".join(str(part) for part in path) or "(top)"
+
+
+def _sentence(mistake: Any, layers: Sequence[Layer]) -> str:
+    kind, got = mistake["type"], mistake["input"]
+    path, source = _dotted(mistake["loc"]), _source(mistake["loc"], layers)
+    if kind == "extra_forbidden":
+        return f"{source}: {path}: expected no such key, got {_short(got)}"
+    if kind == "missing":
+        return f"{source}: {path}: expected a value, got none"
+    expected = mistake["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    return f"{source}: {path}: expected {expected}, got {_short(got)}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,196 @@
+"""Where files live between stages: a local folder or an object store, behind one small interface.
+
+Names are relative POSIX paths (`shards/train-000000-ab12.tar`). A write is whole or not there: locally a temporary
+file, fsync and rename; on an object store one put.
+"""
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, BinaryIO, cast
+
+import fsspec
+from pydantic import Field
+
+from base.errors import Failure, UsageError
+from base.settings import Section
+
+TEMPORARY_PREFIX = ".tmp-"
+
+
+class StorageSettings(Section):
+    """Where a dataset lives: a local folder or an fsspec URL such as `s3://bucket/prefix`."""
+
+    root: Annotated[str, Field(min_length=1)]
+
+
+class Storage:
+    """A tree of files under one root, local or remote.
+
+    Every method raises UsageError for a name that leaves the root and Failure for a read or write that did not succeed.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = str(root).rstrip("/") or "/"
+        try:
+            self.fs, base = fsspec.core.url_to_fs(self.root)
+        except (ValueError, ImportError) as error:
+            raise UsageError(f"storage.root: expected a folder or a URL, got {self.root!r}: {error}") from None
+        self.is_local = "file" in ([self.fs.protocol] if isinstance(self.fs.protocol, str) else self.fs.protocol)
+        self._base = str(Path(base).resolve()) if self.is_local else base
+
+    def path(self, name: str) -> str:
+        """The full path of `name` for this file system."""
+        parts = PurePosixPath(name).parts
+        if not parts or name.startswith("/") or ".." in parts or "\\" in name or "\0" in name:
+            raise UsageError(f"expected a relative name inside {self.root}, got {name!r}")
+        return f"{self._base}/{PurePosixPath(name)}"
+
+    def local_path(self, name: str) -> Path:
+        """The path of `name` on this machine's disk. Raises UsageError when the storage is not local."""
+        if not self.is_local:
+            raise UsageError(f"expected a local folder, got {self.root}")
+        return Path(self.path(name))
+
+    def exists(self, name: str) -> bool:
+        """True when a file or folder of that name is there."""
+        with self._reported("look for", name):
+            return bool(self.fs.exists(self.path(name)))
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file."""
+        with self._reported("read", name):
+            return cast(bytes, self.fs.cat_file(self.path(name)))
+
+    def open(self, name: str) -> BinaryIO:
+        """A seekable stream of a file's bytes, for the caller to close."""
+        with self._reported("open", name):
+            return cast(BinaryIO, self.fs.open(self.path(name), "rb"))
+
+    def size(self, name: str) -> int:
+        """A file's length in bytes."""
+        with self._reported("measure", name):
+            return int(self.fs.size(self.path(name)))
+
+    def write(self, name: str, data: bytes) -> None:
+        """Make `name` hold `data`, replacing what it held; a reader sees the old bytes or the new, never a part."""
+        target = self.path(name)
+        with self._reported("write", name):
+            if self.is_local:
+                write_atomically(Path(target), data)
+            else:
+                self.fs.pipe_file(target, data)
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Make `name` hold `data` unless it exists already; True when this call made it."""
+        target = self.path(name)
+        with self._reported("create", name):
+            if self.is_local:
+                return _create_exclusively(Path(target), data)
+            try:
+                self.fs.pipe_file(target, data, mode="create")
+            except FileExistsError:
+                return False
+            return True
+
+    def put_file(self, name: str, source: Path) -> None:
+        """Move or upload a finished local file to `name`; `source` may be gone afterwards."""
+        target = self.path(name)
+        with self._reported("write", name):
+            if self.is_local:
+                place_atomically(source, Path(target))
+            else:
+                self.fs.put_file(str(source), target)
+
+    def names(self, folder: str) -> list[str]:
+        """The sorted names of all files below `folder`, relative to the root; temporary files are left out."""
+        prefix = f"{self._base}/"
+        self.fs.invalidate_cache()
+        with self._reported("list", folder):
+            found = self.fs.find(self.path(folder)) if self.exists(folder) else []
+        names = (str(path).removeprefix(prefix) for path in found)
+        return sorted(name for name in names if not PurePosixPath(name).name.startswith(TEMPORARY_PREFIX))
+
+    def remove(self, name: str) -> None:
+        """Delete a file or a folder with all it holds; nothing happens when it is not there."""
+        with self._reported("remove", name):
+            if self.exists(name):
+                self.fs.rm(self.path(name), recursive=True)
+
+    def _reported(self, verb: str, name: str) -> "_Reported":
+        return _Reported(f"could not {verb} {self.root}/{name}", remote=not self.is_local)
+
+
+class _Reported:
+    """Turns an I/O error, or any error of a remote store's client, into a Failure with the file and the reason."""
+
+    def __init__(self, sentence: str, *, remote: bool) -> None:
+        self.sentence, self.remote = sentence, remote
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, OSError):
+            raise Failure(f"{self.sentence}: {reason(error)}") from error
+        if self.remote and isinstance(error, Exception) and not isinstance(error, Failure):
+            raise Failure(f"{self.sentence}: {' '.join(str(error).split()) or type(error).__name__}") from error
+
+
+def reason(error: OSError) -> str:
+    """An I/O error in words, with what mends it where that is known."""
+    if error.errno == errno.ENOSPC:
+        return "the disk is full; free some space and run the same command again"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"{os.strerror(error.errno)}; choose a folder that you may write to"
+    return error.strerror or str(error) or type(error).__name__
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a local file under a temporary name in its own folder, flush it to disk, then rename it into place."""
+    temporary = _write_temporary(path, data)
+    temporary.replace(path)
+
+
+def place_atomically(source: Path, target: Path) -> None:
+    """Rename `source` to `target`; across file systems, copy to a temporary name first."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        source.replace(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        write_atomically(target, source.read_bytes())
+        source.unlink()
+
+
+def _create_exclusively(path: Path, data: bytes) -> bool:
+    temporary = _write_temporary(path, data)
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    finally:
+        temporary.unlink()
+    return True
+
+
+def _write_temporary(path: Path, data: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{TEMPORARY_PREFIX}{path.name}-{secrets.token_hex(6)}")
+    try:
+        with temporary.open("xb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    return temporary
+
+
+def temporary_files(folder: Path) -> Iterator[Path]:
+    """What interrupted writes left under a local folder."""
+    return folder.rglob(f"{TEMPORARY_PREFIX}*")

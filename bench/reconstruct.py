@@ -1,0 +1,112 @@
+"""What the score is worth: meshes from one view with and without it, against views that the model was not trained on.
+
+python -m bench.reconstruct --checkpoint DIR [--data DIR] [--objects N] [--view N] [--preset NAME …] [--json FILE]
+
+Both sides see the same input view and take the same steps; "without" sets reconstruct.weights.score to 0, so that the
+input view and the mild beliefs of the other losses decide alone. Silhouettes (IoU) and colours (PSNR on white) are of
+the mesh; `new views` are the last two of each object, `all others` every view but the input.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from app.settings import Settings, load_settings
+from base.progress import standard_progress
+from base.storage import Storage
+from base.versions import machine, versions
+from evaluation.novel_views import objects
+from evaluation.shape import ViewOfMesh, mesh_against_views
+from evaluation.table import markdown_table
+from reconstruct.mesh import extract
+from reconstruct.optimise import reconstruct
+from shards.sample import Sample
+from shards.version import read_version
+from zero123.pipeline import Zero123Pipeline
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--checkpoint", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--data", metavar="DIR", help="the dataset's root (default: storage.root of the settings)")
+    parser.add_argument("--objects", type=int, default=8, metavar="N")
+    parser.add_argument("--view", type=int, default=0, metavar="N", help="the number of the input view")
+    parser.add_argument("--preset", action="append", default=[], metavar="NAME")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    options = parser.parse_args()
+    overrides = [*options.set, f"evaluate.max_objects={options.objects}"]
+    overrides += [f"storage.root={options.data}"] if options.data else []
+    settings = load_settings(None, options.preset or ["tiny", "demo"], overrides)
+    pipeline = Zero123Pipeline.from_pretrained(options.checkpoint)
+    storage = Storage(settings.storage.root)
+    rows = []
+    for sample in objects(read_version(storage), storage, settings.evaluate):
+        for weight in (settings.reconstruct.weights.score, 0.0):
+            rows.append(measured(pipeline, sample, options.view, settings, weight))
+            print(line(rows[-1]), flush=True)
+    print(f"\n{summary(rows)}")
+    if options.json:
+        result = {"rows": rows, "machine": machine(), "versions": versions(), "settings_digest": settings.digest()}
+        options.json.write_text(json.dumps(result, indent=2) + "\n")
+    return 0
+
+
+def measured(pipeline: Any, sample: Sample, view: int, settings: Settings, weight: float) -> dict[str, Any]:
+    """One reconstruction and how well it agrees with the true views."""
+    section = settings.reconstruct
+    section = section.model_copy(update={"weights": section.weights.model_copy(update={"score": weight})})
+    cpu_s, wall_s = time.process_time(), time.monotonic()
+    field = reconstruct(
+        pipeline, sample.image(view), sample.extrinsics[view], section, seed=0, progress=standard_progress()
+    )
+    mesh = extract(field, section.mesh)
+    cpu_s, wall_s = time.process_time() - cpu_s, time.monotonic() - wall_s
+    count = len(sample.extrinsics)
+    images = [sample.image(k) for k in range(count)]
+    seen = mesh_against_views(mesh, images, sample.extrinsics, section.lens.lens(), range(count))
+    return {
+        "uid": sample.uid,
+        "score": weight > 0,
+        "input": _means([seen[view]]),
+        "new": _means([v for v in seen[-settings.evaluate.held_out_views :] if v.view != view]),
+        "others": _means([v for v in seen if v.view != view]),
+        "vertices": len(mesh.vertices),
+        "cpu_s": cpu_s,
+        "wall_s": wall_s,
+    }
+
+
+def _means(views: list[ViewOfMesh]) -> dict[str, float]:
+    return {"iou": float(np.mean([v.iou for v in views])), "psnr_db": float(np.mean([v.psnr for v in views]))}
+
+
+def line(row: dict[str, Any]) -> str:
+    return (
+        f"{row['uid'][:24]:<24} score {'on ' if row['score'] else 'off'}: input IoU {row['input']['iou']:.3f}, "
+        f"all others IoU {row['others']['iou']:.3f} {row['others']['psnr_db']:.2f} dB, {row['cpu_s']:.0f} CPU-s"
+    )
+
+
+def summary(rows: list[dict[str, Any]]) -> str:
+    """One line an object, with and without the score, and the means."""
+    pairs = list(zip(rows[::2], rows[1::2], strict=True))
+    header = ["object", "input IoU", "others IoU", "without", "others dB", "without", "new IoU", "without", "CPU-s"]
+    table = [[on["uid"], *_cells(on, off)] for on, off in pairs]
+    values = np.array([[float(cell) for cell in cells[1:]] for cells in table])
+    table.append(["mean", *(f"{value:.3f}" for value in values.mean(0))])
+    return markdown_table(header, table)
+
+
+def _cells(on: dict[str, Any], off: dict[str, Any]) -> list[str]:
+    iou, db = [f"{row['others']['iou']:.3f}" for row in (on, off)], [f"{r['others']['psnr_db']:.2f}" for r in (on, off)]
+    new = [f"{row['new']['iou']:.3f}" for row in (on, off)]
+    return [f"{on['input']['iou']:.3f}", *iou, *db, *new, f"{on['cpu_s']:.0f}"]
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""Measuring novel views and meshes against the truth and against trivial answers."""

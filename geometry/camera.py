@@ -1,0 +1,82 @@
+"""Pinhole cameras as `cam_from_world` matrices (3, 4) and a lens."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lens:
+    """A square-pixel pinhole lens; the sensor's width spans the image's longer edge, as Blender's AUTO fit has it."""
+
+    focal_mm: float
+    sensor_mm: float
+
+    @property
+    def fov_rad(self) -> float:
+        """The angle that the longer image edge spans, in (0, π)."""
+        return 2.0 * float(np.arctan(self.sensor_mm / (2.0 * self.focal_mm)))
+
+    def focal_px(self, hw: tuple[int, int]) -> float:
+        """The focal length in pixels of an image of `hw`."""
+        return self.focal_mm / self.sensor_mm * max(hw)
+
+
+PAPER_LENS = Lens(focal_mm=35.0, sensor_mm=32.0)
+"""35 mm on a 32 mm sensor, a field of view of 49.134° (arXiv 2303.11328, §4)."""
+
+
+def look_at_origin(centre: ArrayLike) -> Floats:
+    """The `cam_from_world` (3, 4) of an upright camera at `centre` (3,) that looks at the origin.
+
+    Exactly above or below the origin, where "upright" says nothing, the camera's right is +y above and below alike:
+    the limit from azimuth 0. Raises ValueError at the origin.
+    """
+    centre = np.asarray(centre, np.float64)
+    distance = np.linalg.norm(centre)
+    if distance == 0.0:
+        raise ValueError("expected a camera away from the origin, got its centre at the origin")
+    back = centre / distance
+    horizontal = np.hypot(back[0], back[1])
+    right = np.array([-back[1], back[0], 0.0]) / horizontal if horizontal > 1e-9 else np.array([0.0, 1.0, 0.0])
+    rotation = np.stack([right, np.cross(back, right), back])
+    return np.concatenate([rotation, (-rotation @ centre)[:, None]], axis=1)
+
+
+def camera_centre(cam_from_world: ArrayLike) -> Floats:
+    """The camera's position in the world, c = −Rᵀt; (..., 3, 4) → (..., 3)."""
+    matrix = np.asarray(cam_from_world, np.float64)
+    return np.asarray(-np.einsum("...ji,...j->...i", matrix[..., :3], matrix[..., 3]), np.float64)
+
+
+def world_from_cam(cam_from_world: ArrayLike) -> Floats:
+    """The inverse rigid transform; (..., 3, 4) → (..., 3, 4)."""
+    matrix = np.asarray(cam_from_world, np.float64)
+    rotation = np.swapaxes(matrix[..., :3], -1, -2)
+    return np.concatenate([rotation, camera_centre(matrix)[..., None]], axis=-1)
+
+
+def project(points: ArrayLike, cam_from_world: ArrayLike, lens: Lens, hw: tuple[int, int]) -> Floats:
+    """Where world points (N, 3) fall in the image, as (N, 2) of x (right) and y (down) in pixels.
+
+    Pixel (row, column) covers x in [column, column + 1). A point at or behind the camera gives NaN.
+    """
+    matrix = np.asarray(cam_from_world, np.float64)
+    in_cam = np.asarray(points, np.float64) @ matrix[:, :3].T + matrix[:, 3]
+    depth = np.where(in_cam[:, 2] < 0.0, -in_cam[:, 2], np.nan)
+    focal = lens.focal_px(hw)
+    x = hw[1] / 2.0 + focal * in_cam[:, 0] / depth
+    y = hw[0] / 2.0 - focal * in_cam[:, 1] / depth
+    return np.stack([x, y], axis=1)
+
+
+def ray_directions(lens: Lens, hw: tuple[int, int]) -> Floats:
+    """The direction in camera axes through each pixel's centre, scaled so that z is −1; (H, W, 3)."""
+    height, width = hw
+    focal = lens.focal_px(hw)
+    x = (np.arange(width) + 0.5 - width / 2.0) / focal
+    y = -(np.arange(height) + 0.5 - height / 2.0) / focal
+    return np.stack([*np.broadcast_arrays(x[None, :], y[:, None]), np.full(hw, -1.0)], axis=-1)

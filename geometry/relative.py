@@ -1,0 +1,40 @@
+"""Relative views: from the input camera c to the target camera t (arXiv 2303.11328, §3.1).
+
+`R` (3, 3) and `T` (3,) are the rigid motion between the camera frames, `R = R_t R_cᵀ`, `T = t_t − R t_c`.
+`pose` (4,) is what the model is told: [polar_t − polar_c, sin Δazimuth, cos Δazimuth, radius_t − radius_c].
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from geometry.camera import camera_centre
+from geometry.sphere import spherical_from_cartesian
+
+Floats = NDArray[np.float64]
+
+
+def relative_motion(input_from_world: ArrayLike, target_from_world: ArrayLike) -> tuple[Floats, Floats]:
+    """`R` (..., 3, 3) and `T` (..., 3) with x_target = R x_input + T for points in camera axes; (..., 3, 4) each."""
+    source = np.asarray(input_from_world, np.float64)
+    target = np.asarray(target_from_world, np.float64)
+    rotation = target[..., :3] @ np.swapaxes(source[..., :3], -1, -2)
+    return rotation, target[..., 3] - np.einsum("...ij,...j->...i", rotation, source[..., 3])
+
+
+def pose_vector(input_from_world: ArrayLike, target_from_world: ArrayLike) -> Floats:
+    """The model's 4-vector for cameras (..., 3, 4) each; (..., 4)."""
+    polar_c, azimuth_c, radius_c = spherical_from_cartesian(camera_centre(input_from_world))
+    polar_t, azimuth_t, radius_t = spherical_from_cartesian(camera_centre(target_from_world))
+    return pose_from_deltas(polar_t - polar_c, azimuth_t - azimuth_c, radius_t - radius_c)
+
+
+def pose_from_deltas(polar_rad: ArrayLike, azimuth_rad: ArrayLike, radius: ArrayLike) -> Floats:
+    """The model's 4-vector (..., 4) for a camera move: positive polar is down, azimuth right, radius away."""
+    polar_rad, azimuth_rad, radius = (np.asarray(value, np.float64) for value in (polar_rad, azimuth_rad, radius))
+    return np.stack(np.broadcast_arrays(polar_rad, np.sin(azimuth_rad), np.cos(azimuth_rad), radius), axis=-1)
+
+
+def ordered_pairs(count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Every ordered pair of distinct views of `count`, as (source, target), each (count·(count − 1),), source-major."""
+    source, target = np.nonzero(~np.eye(count, dtype=bool))
+    return source.astype(np.int64), target.astype(np.int64)

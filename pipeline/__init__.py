@@ -1,0 +1,1 @@
+"""Objects in, versioned shards out: choose, fetch, render, pack, record, on Ray."""

@@ -1,0 +1,206 @@
+"""`build`: from a list of objects to a version of a dataset, doing only what is not done yet.
+
+The same call again continues what was stopped, renders what is new or changed, and otherwise does nothing.
+"""
+
+import json
+import secrets
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from base.digest import digest_json
+from base.errors import Failure
+from base.outcomes import CHILD_DEATHS, Outcome
+from base.progress import Progress
+from base.settings import Section
+from base.storage import Storage, StorageSettings
+from pipeline.catalog import Catalog, VersionFacts
+from pipeline.lease import Lease
+from pipeline.ledger import Ledger, failures
+from pipeline.objects import SourceObject
+from pipeline.plan import Plan, Rules, counted, make_plan
+from pipeline.rows import Attempt, ObjectRow
+from pipeline.run import Run
+from pipeline.settings import ObjectsSettings, RunSettings
+from pipeline.sources.folder import folder_objects
+from pipeline.sources.objaverse import endpoint, objaverse_objects
+from pipeline.staging import clear_work, staged_attempts
+from pipeline.worker import WorkerSpec, view_fingerprint
+from render.settings import RenderSettings
+from shards.settings import ShardsSettings
+from shards.version import Version
+
+SETTINGS_FILE = "settings.json"
+REASONS_TOLD = 5
+
+
+class BuildSettings(Section):
+    """The sections that a build needs."""
+
+    storage: StorageSettings
+    objects: ObjectsSettings
+    run: RunSettings
+    render: RenderSettings
+    shards: ShardsSettings
+
+    @property
+    def views_digest(self) -> str:
+        """16 digits of all that the dataset's bytes depend on, beside the objects."""
+        seen = self.render.model_dump(mode="json", exclude={"child", "device"})
+        return digest_json([seen, self.shards.model_dump(mode="json"), self.run.seed])
+
+
+@dataclass(frozen=True)
+class BuildSummary:
+    """What a build did. `reused` counts objects that were rendered before; `seconds` is by phase, summed over objects.
+
+    `version` is 0 for a dataset without one; `idle` says that there was nothing to do.
+    """
+
+    version: int
+    rendered: int
+    reused: int
+    outcomes: Mapping[str, int]
+    shards_written: tuple[str, ...]
+    wall_s: float
+    idle: bool
+    plan: str
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    def sentence(self) -> str:
+        """The summary in one line."""
+        ended = ", ".join(f"{count} {outcome}" for outcome, count in self.outcomes.items())
+        if self.idle:
+            return f"nothing to do: version {self.version} is up to date ({ended})"
+        return (
+            f"version {self.version}: {self.rendered} objects rendered, {self.reused} reused, "
+            f"{len(self.shards_written)} shards written, in {self.wall_s:.1f} s ({ended})"
+        )
+
+
+def build(settings: BuildSettings, progress: Progress, *, dry_run: bool = False) -> BuildSummary:
+    """Bring the dataset at `storage.root` up to date with the objects and settings; with `dry_run` only say how.
+
+    Raises UsageError for objects that cannot be listed; Failure when another builder is at work, when the machine
+    fails, or when no object succeeded. KeyboardInterrupt leaves finished views for the next call.
+    """
+    started = time.monotonic()
+    requested = requested_objects(settings.objects, progress)
+    storage = Storage(_absolute(settings.storage.root))
+    catalog = Catalog(storage)
+    if dry_run:
+        plan, _ = _planned(settings, storage, catalog, requested)
+        progress.say(f"{storage.root}: {plan.sentence()}")
+        return _summary(plan, catalog.objects(), None, started)
+    with Lease(storage, settings.run.lease_s) as lease:
+        clear_work(storage)
+        before = catalog.publish()
+        _recover(catalog, storage)
+        plan, ledger = _planned(settings, storage, catalog, requested)
+        if not (plan.idle and not ledger.changed_rows(final=True)):
+            progress.say(f"{storage.root}: {plan.sentence()}")
+            _save_settings(storage, settings)
+            before = _run(settings, storage, catalog, lease, ledger, before, progress)
+    rows = catalog.objects()
+    if not any(row.ok for row in rows.values()):
+        raise Failure(_nothing(rows))
+    summary = _summary(plan, rows, before, started, ledger)
+    progress.say(summary.sentence())
+    return summary
+
+
+def requested_objects(settings: ObjectsSettings, progress: Progress) -> list[SourceObject]:
+    """The objects that the settings ask for. Raises UsageError for a source that cannot be listed."""
+    if settings.source == "folder":
+        return folder_objects(Path(settings.folder).expanduser(), progress)
+    return objaverse_objects(settings.objaverse, settings.fetch)
+
+
+def _planned(
+    settings: BuildSettings, storage: Storage, catalog: Catalog, requested: list[SourceObject]
+) -> tuple[Plan, Ledger]:
+    rules = Rules(
+        settings.shards.objects_per_shard,
+        settings.shards.val_fraction,
+        lambda sha256: view_fingerprint(sha256, settings.render, settings.run.seed),
+    )
+    rows, attempts = catalog.objects(), catalog.attempts()
+    failed = failures(attempts, settings.run.child_deaths)
+    plan = make_plan(requested, rows, list(staged_attempts(storage).values()), failed, rules)
+    return plan, Ledger(plan, rules, rows)
+
+
+def _run(
+    settings: BuildSettings,
+    storage: Storage,
+    catalog: Catalog,
+    lease: Lease,
+    ledger: Ledger,
+    before: Version | None,
+    progress: Progress,
+) -> Version | None:
+    facts = VersionFacts(settings.views_digest, settings.render.views, settings.render.hw)
+    same_kind = before is None or not before.shards or (before.views, before.hw) == (facts.views, facts.hw)
+    deaths = Counter(
+        one.uid
+        for one in catalog.attempts()
+        if one.outcome in CHILD_DEATHS
+        and one.uid in ledger.plan.wanted
+        and ledger.plan.wanted[one.uid].fingerprint == one.fingerprint
+    )
+    run = Run(storage, catalog, lease, ledger, settings.run, facts, progress, deaths, same_kind, before)
+    if not ledger.plan.idle:
+        run_id = secrets.token_hex(8)
+        objects, render = settings.objects, settings.render
+        run.work(WorkerSpec(run_id, storage.root, settings.run.seed, render, objects.fetch, endpoint()))
+    run.publish(final=True)
+    return run.version
+
+
+def _recover(catalog: Catalog, storage: Storage) -> None:
+    """Record attempts whose views are staged but that a crash kept out of the catalogue."""
+    staged = staged_attempts(storage)
+    if staged:
+        known = {attempt.attempt for attempt in catalog.attempts()}
+        catalog.record([attempt for attempt in staged.values() if attempt.attempt not in known])
+
+
+def _save_settings(storage: Storage, settings: BuildSettings) -> None:
+    text = json.dumps(settings.model_dump(mode="json"), indent=1, sort_keys=True) + "\n"
+    storage.write(SETTINGS_FILE, text.encode())
+
+
+def _absolute(root: str) -> str:
+    """A local folder as an absolute path, for workers that run elsewhere; a URL as it is."""
+    return root if "://" in root else str(Path(root).expanduser().absolute())
+
+
+def _nothing(rows: Mapping[str, ObjectRow]) -> str:
+    bad = [row for row in rows.values() if row.outcome not in (Outcome.OK, Outcome.REMOVED)]
+    told = [f"  {row.uid}: {row.outcome}: {row.reason}" for row in bad[:REASONS_TOLD]]
+    more = [f"  and {len(bad) - REASONS_TOLD} more"] if len(bad) > REASONS_TOLD else []
+    return "\n".join([f"expected at least one object to succeed, got none of {len(bad)}:", *told, *more])
+
+
+def _summary(
+    plan: Plan, rows: Mapping[str, ObjectRow], version: Version | None, started: float, ledger: Ledger | None = None
+) -> BuildSummary:
+    ends: list[Attempt] = [ledger.ends[uid] for uid in plan.render if uid in ledger.ends] if ledger is not None else []
+    seconds = Counter[str]()
+    for end in ends:
+        seconds.update(end.seconds)
+    packed = ledger.packed.values() if ledger is not None else ()
+    return BuildSummary(
+        version=version.number if version is not None else 0,
+        rendered=sum(end.outcome == Outcome.OK for end in ends),
+        reused=len(plan.kept) + len(plan.staged),
+        outcomes=counted(rows),
+        shards_written=tuple(shard.name for one in packed for shard in one.shards),
+        wall_s=time.monotonic() - started,
+        idle=plan.idle,
+        plan=plan.sentence(),
+        seconds=dict(seconds),
+    )

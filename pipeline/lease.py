@@ -1,0 +1,135 @@
+"""One builder at a time: whoever holds the lease may change the dataset, for as long as it keeps saying so.
+
+The lease is a file that one conditional put makes. A holder that is silent past its expiry, or whose process on this
+host is gone, is followed by whoever first creates the claim that carries the old holder's token; of several, one wins.
+"""
+
+import json
+import os
+import secrets
+import socket
+import threading
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from base.errors import Failure
+from base.storage import Storage
+
+NAME = "lease.json"
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lease: a process by host, pid and start, known by `token`, until `expires_at` (Unix seconds)."""
+
+    token: str
+    host: str
+    pid: int
+    process_start: str
+    since: float
+    expires_at: float
+
+    @classmethod
+    def here(cls, seconds: float) -> "Holder":
+        """This process, from now on."""
+        pid, now = os.getpid(), time.time()
+        return cls(secrets.token_hex(8), socket.gethostname(), pid, process_start(pid), now, now + seconds)
+
+    @property
+    def gone(self) -> bool:
+        """True when the lease ran out, or when its process was on this host and is no more."""
+        ended_here = self.host == socket.gethostname() and process_start(self.pid) != self.process_start
+        return ended_here or time.time() > self.expires_at
+
+    def to_json(self) -> bytes:
+        """The holder as JSON bytes."""
+        return json.dumps(asdict(self)).encode()
+
+
+def process_start(pid: int) -> str:
+    """When a process of this host started, in the kernel's ticks; empty when there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
+
+
+class Lease:
+    """A context manager that holds the lease of a dataset. Raises Failure naming the holder when another has it."""
+
+    def __init__(self, storage: Storage, seconds: float) -> None:
+        self.storage, self.seconds = storage, seconds
+        self.holder = Holder.here(seconds)
+        self.lost = False
+        self._done = threading.Event()
+        self._heart = threading.Thread(target=self._beat, name="lease", daemon=True)
+
+    def __enter__(self) -> Self:
+        if not self.storage.create(NAME, self.holder.to_json()):
+            self._take_over()
+        self._heart.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._done.set()
+        self._heart.join()
+        current = self._read(NAME)
+        if current is not None and current.token == self.holder.token:
+            self.storage.remove(NAME)
+
+    def check(self) -> None:
+        """Raise Failure when another builder took over, after which this one must write nothing more."""
+        if self.lost:
+            raise Failure(f"{self.storage.root}: another builder took over after this one was silent too long; stopped")
+
+    def _take_over(self) -> None:
+        claims, current = list[str](), self._read(NAME)
+        while current is not None:
+            if not current.gone:
+                raise Failure(_busy(self.storage.root, current))
+            claim = f"lease.{current.token}.json"
+            if self.storage.create(claim, self.holder.to_json()):
+                break
+            claims.append(claim)
+            current = self._read(claim)
+        else:
+            raise Failure(f"{self.storage.root}: another builder has just begun or ended; run the same command again")
+        first = self._read(NAME)
+        if first is None or not first.gone:
+            self.storage.remove(claim)
+            raise Failure(f"{self.storage.root}: another builder has just begun; run the same command again")
+        self.storage.write(NAME, self.holder.to_json())
+        for name in (*claims, claim):
+            self.storage.remove(name)
+
+    def _read(self, name: str) -> Holder | None:
+        try:
+            return Holder(**json.loads(self.storage.read(name))) if self.storage.exists(name) else None
+        except Failure:
+            return None
+        except (ValueError, TypeError) as error:
+            raise Failure(
+                f"{self.storage.root}/{name}: expected a lease, got: {error}; remove it if no one builds"
+            ) from None
+
+    def _beat(self) -> None:
+        while not self._done.wait(self.seconds / 4):
+            try:
+                current = self._read(NAME)
+                if current is None or current.token != self.holder.token:
+                    self.lost = True
+                    return
+                self.holder = replace(self.holder, expires_at=time.time() + self.seconds)
+                self.storage.write(NAME, self.holder.to_json())
+            except Failure:
+                continue  # the next beat tries again; if none succeeds, the lease runs out by itself
+
+
+def _busy(root: str, holder: Holder) -> str:
+    since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(holder.since))
+    return f"{root}: expected to build alone, but process {holder.pid} on {holder.host} has been building since {since}"

@@ -1,0 +1,55 @@
+"""What is known of an object before it is rendered."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+from base.digest import digest_json
+
+SLUG_LENGTH = 40
+
+
+@dataclass(frozen=True)
+class SourceObject:
+    """One object that was asked for. `location` is a path or URL; a text that is not known is empty.
+
+    `sha256` of the file's bytes is known before fetching for local files only.
+    """
+
+    uid: str
+    source: str
+    location: str
+    sha256: str = ""
+    licence: str = ""
+    author: str = ""
+    title: str = ""
+    page: str = ""
+    category: str = ""
+
+    def facts(self, sha256: str) -> dict[str, str]:
+        """What a sample says of its object: the same keys for every object of every source, none of them a path."""
+        return {
+            "uid": self.uid,
+            "source": self.source,
+            "sha256": sha256,
+            "licence": self.licence,
+            "author": self.author,
+            "title": self.title,
+            "page": self.page,
+            "category": self.category,
+        }
+
+    def facts_digest(self, sha256: str) -> str:
+        """16 digits that change with any of the facts."""
+        return digest_json(self.facts(sha256))
+
+
+def uid_of(name: str, identity: str) -> str:
+    """A uid of a readable `name` and 8 digits of the digest of `identity`, a relative path or URL."""
+    slug = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_")[:SLUG_LENGTH] or "object"
+    return f"{slug}_{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
+
+
+def uid_order(uid: str) -> tuple[str, str]:
+    """The key by which new objects are ordered: the uid's digest, which no source can steer."""
+    return hashlib.sha256(uid.encode()).hexdigest(), uid

@@ -1,0 +1,89 @@
+"""The rows of the catalogue: what is known of each object, and what each attempt at one was like."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from base.outcomes import Outcome
+from pipeline.objects import SourceObject
+
+UNASSIGNED = -1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectRow:
+    """One object ever asked for: how it ended, and where its sample stands when it ended well.
+
+    `shard` is −1 without a number; the fields from `split` on are empty or 0 unless `outcome` is ok.
+    """
+
+    uid: str
+    source: str
+    location: str
+    licence: str = ""
+    author: str = ""
+    title: str = ""
+    page: str = ""
+    category: str = ""
+    outcome: str = Outcome.PENDING.value
+    reason: str = ""
+    phase: str = ""
+    attempts: int = 0
+    sha256: str = ""
+    fingerprint: str = ""
+    facts_digest: str = ""
+    shard: int = UNASSIGNED
+    split: str = ""
+    shard_name: str = ""
+    shard_sha256: str = ""
+    shard_bytes: int = 0
+    sample_offset: int = 0
+    sample_bytes: int = 0
+
+    @classmethod
+    def of(cls, item: SourceObject, **known: Any) -> "ObjectRow":
+        """A row for a source's object with whatever else is known."""
+        return cls(**{**asdict(item), **known})
+
+    @property
+    def ok(self) -> bool:
+        """True when the object stands in a shard."""
+        return self.outcome == Outcome.OK
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """One attempt at one object. `seconds` is by phase, `at` in Unix seconds, `peak_mb` 0 when nobody measured it."""
+
+    attempt: str
+    run: str
+    uid: str
+    outcome: str
+    reason: str = ""
+    phase: str = ""
+    sha256: str = ""
+    fingerprint: str = ""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    peak_mb: float = 0.0
+    source_bytes: int = 0
+    device: str = ""
+    host: str = ""
+    at: float = 0.0
+    warnings: str = ""
+    stderr_tail: str = ""
+
+    def to_json(self) -> bytes:
+        """The attempt as JSON bytes."""
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> "Attempt":
+        """The attempt in JSON bytes. Raises ValueError for anything else."""
+        value = json.loads(data)
+        if not isinstance(value, dict) or not set(value) <= {item.name for item in fields(cls)}:
+            raise ValueError("expected an attempt")
+        try:
+            return cls(**value)
+        except TypeError as error:
+            raise ValueError(str(error)) from None

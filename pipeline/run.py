@@ -1,0 +1,125 @@
+"""The working part of a build: jobs to the crew, answers into the books, versions while it lasts and at its end."""
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+from base.errors import Failure
+from base.outcomes import CHILD_DEATHS, Outcome
+from base.progress import Progress, Task
+from base.storage import Storage
+from pipeline.catalog import Catalog, VersionFacts
+from pipeline.cluster import Crew, Done
+from pipeline.lease import Lease
+from pipeline.ledger import Ledger
+from pipeline.pack import Packed, PackJob
+from pipeline.rows import Attempt
+from pipeline.settings import RunSettings
+from pipeline.staging import FOLDER
+from pipeline.worker import ViewJob, WorkerSpec
+from shards.version import Version
+
+RECORD_EVERY_S = 2.0
+
+
+@dataclass
+class Run:
+    """One build at work. `deaths` counts how often each object's child died under today's fingerprint."""
+
+    storage: Storage
+    catalog: Catalog
+    lease: Lease
+    ledger: Ledger
+    settings: RunSettings
+    facts: VersionFacts
+    progress: Progress
+    deaths: Counter[str]
+    may_publish_early: bool
+    version: Version | None = None
+    _unrecorded: list[Attempt] = field(default_factory=list)
+    _recorded_at: float = field(default_factory=time.monotonic)
+    _published_at: float = field(default_factory=time.monotonic)
+
+    def work(self, spec: WorkerSpec) -> None:
+        """Render and pack all there is. Raises Failure for what would fail every object, KeyboardInterrupt to stop.
+
+        Whatever stops it, finished views stay in staging and attempts are recorded.
+        """
+        plan = self.ledger.plan
+        try:
+            with Crew(self.settings, spec) as crew:
+                for uid in plan.render:
+                    crew.submit(ViewJob(plan.wanted[uid].item))
+                self._seal(crew)
+                total = len(plan.render) * self.facts.views
+                with self.progress.task("render", total=total, unit="views") as task:
+                    for done in crew.results():
+                        self._tick(done, crew, task)
+        except KeyboardInterrupt:
+            kept = sum(end.outcome == Outcome.OK for end in self.ledger.ends.values())
+            self.progress.say(f"stopping: what was being rendered is given up, {kept} rendered objects are kept")
+            raise
+        finally:
+            self.catalog.record(self._unrecorded)
+            self._unrecorded = []
+
+    def publish(self, *, final: bool) -> None:
+        """Make a version of what is packed. Raises Failure when another builder took over meanwhile."""
+        self.lease.check()
+        rows = self.ledger.changed_rows(final=final)
+        if rows:
+            self.version = self.catalog.commit(rows, self.facts)
+        self._published_at = time.monotonic()
+        if final:
+            self.storage.remove(FOLDER)
+
+    def _tick(self, done: Done | None, crew: Crew, task: Task) -> None:
+        self.lease.check()
+        if done is not None:
+            if isinstance(done.job, PackJob):
+                self._packed(done)
+            else:
+                self._rendered(done, done.job, crew, task)
+        now = time.monotonic()
+        if now - self._recorded_at >= RECORD_EVERY_S:
+            self.catalog.record(self._unrecorded)
+            self._unrecorded, self._recorded_at = [], now
+        if self.may_publish_early and now - self._published_at >= self.settings.version_every_s and self.ledger.packed:
+            self.publish(final=False)
+
+    def _packed(self, done: Done) -> None:
+        if not isinstance(done.answer, Packed):
+            raise Failure("shards could not be packed: the workers' machines failed too often")
+        self.ledger.packed[done.answer.number] = done.answer
+
+    def _rendered(self, done: Done, job: ViewJob, crew: Crew, task: Task) -> None:
+        uid = job.item.uid
+        attempt = done.answer if isinstance(done.answer, Attempt) else _lost(uid)
+        self._unrecorded.append(attempt)
+        self.ledger.tries[uid] += 1
+        if attempt.outcome in CHILD_DEATHS:
+            self.deaths[uid] += 1
+            if self.deaths[uid] < self.settings.child_deaths:
+                self.progress.say(f"{uid}: {attempt.reason}; trying once more")
+                crew.submit(job)
+                return
+        if attempt.outcome != Outcome.OK:
+            self.progress.say(f"{uid}: {attempt.outcome}: {attempt.reason}")
+        self.ledger.ends[uid] = attempt
+        task.advance(self.facts.views, note=job.item.title or uid)
+        self._seal(crew)
+
+    def _seal(self, crew: Crew) -> None:
+        for job in self.ledger.seal():
+            crew.submit(job, soon=True)
+
+
+def _lost(uid: str) -> Attempt:
+    return Attempt(
+        attempt=f"lost-{uid}-{time.time_ns()}",
+        run="",
+        uid=uid,
+        outcome=Outcome.LOST,
+        reason="its worker or node was lost too often",
+        at=time.time(),
+    )

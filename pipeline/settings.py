@@ -1,0 +1,64 @@
+"""The settings of the data job: which objects, and how the run is spread over machines."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from base.settings import Section
+
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class FetchSettings(Section):
+    """How a file is fetched: `timeout_s` of silence, `deadline_s` for all tries together, `max_bytes` at most."""
+
+    timeout_s: Seconds
+    deadline_s: Seconds
+    tries: Positive
+    backoff_s: Annotated[float, Field(ge=0)]
+    max_bytes: Positive
+
+
+class ObjaverseSettings(Section):
+    """Which objects of Objaverse: `uids`, those in `uid_file`, those of `lvis` categories; none of the three is all.
+
+    `sample` > 0 takes that many of them, drawn with `seed`. `cache` is a folder for the indexes.
+    """
+
+    uids: tuple[str, ...]
+    uid_file: str
+    lvis: tuple[str, ...]
+    sample: Count
+    seed: int
+    revision: str
+    cache: str
+
+
+class ObjectsSettings(Section):
+    """Where the objects come from: a `folder` of models, or Objaverse."""
+
+    source: Literal["folder", "objaverse"]
+    folder: str
+    objaverse: ObjaverseSettings
+    fetch: FetchSettings
+
+
+class RunSettings(Section):
+    """How the work is run. `address` empty starts a local Ray; `workers` 0 takes as many as the CPUs allow.
+
+    `seed` is the root of all randomness in the views.
+    `lease_s` is how long a silent builder keeps the dataset; `version_every_s` how often a long run makes a version.
+    """
+
+    seed: int
+    address: str
+    workers: Count
+    cpus_per_worker: Annotated[float, Field(gt=0)]
+    gpus_per_worker: Annotated[float, Field(ge=0)]
+    object_store_mb: Annotated[int, Field(ge=75)]
+    infrastructure_losses: Count
+    child_deaths: Positive
+    lease_s: Seconds
+    version_every_s: Seconds

@@ -1,0 +1,117 @@
+"""Objects from a folder of model files, with an optional OBJECTS.csv that says whose they are."""
+
+import csv
+import os
+from collections import Counter
+from pathlib import Path
+
+from base.digest import digest_json, sha256_file
+from base.errors import Failure, UsageError
+from base.progress import Progress
+from base.storage import reason
+from pipeline.objects import SourceObject, uid_of
+from render.formats import CHECKS, companions
+from render.refused import Refused
+
+FACTS_FILE = "OBJECTS.csv"
+MODEL_SUFFIXES = frozenset(
+    {
+        ".glb",
+        ".gltf",
+        ".vrm",
+        ".obj",
+        ".stl",
+        ".ply",
+        ".fbx",
+        ".usd",
+        ".usda",
+        ".usdc",
+        ".usdz",
+        ".dae",
+        ".blend",
+        ".abc",
+    }
+)
+"""Files that are meant as models; whether one can be rendered is the renderer's word, not this list's."""
+
+
+def folder_objects(folder: Path, progress: Progress) -> list[SourceObject]:
+    """Every model file below `folder`, in order of its relative path.
+
+    Raises UsageError for a folder that is missing, unreadable or without models, and for an OBJECTS.csv that cannot be
+    read.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"objects.folder: expected a folder of models, got {folder}, which is no folder")
+    paths = _model_paths(folder, progress)
+    facts = _read_facts(folder / FACTS_FILE)
+    for name in sorted(set(facts) - set(paths)):
+        progress.say(f"{folder / FACTS_FILE}: {name} is listed but no model of that name is there")
+    return [_object(folder, name, facts.get(name, {})) for name in paths]
+
+
+def model_sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a model file; of one that needs other files, of its digest and theirs. Raises OSError."""
+    try:
+        others = companions(path)
+    except Refused:
+        others = []
+    own = sha256_file(path)
+    parts = {name: sha256_file(path.parent / name) for name in others}
+    return digest_json([own, parts], length=64) if parts else own
+
+
+def _model_paths(folder: Path, progress: Progress) -> list[str]:
+    names, others = [], Counter[str]()
+    for parent, folders, files in os.walk(folder, onerror=_unreadable):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in files:
+            relative = (Path(parent) / name).relative_to(folder).as_posix()
+            if Path(name).suffix.lower() in MODEL_SUFFIXES and not name.startswith("."):
+                names.append(relative)
+            elif relative != FACTS_FILE:
+                others[Path(name).suffix.lower() or name] += 1
+    if not names:
+        kinds = ", ".join(sorted(CHECKS))
+        raise UsageError(f"objects.folder: expected models ({kinds}) in {folder}, got {others.total()} other files")
+    if others:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(others.items()))
+        progress.say(f"{folder}: {len(names)} models; other files are left out: {kinds}")
+    return sorted(names)
+
+
+def _unreadable(error: OSError) -> None:
+    raise UsageError(f"objects.folder: expected a readable folder, got {error.filename}: {reason(error)}")
+
+
+def _object(folder: Path, name: str, facts: dict[str, str]) -> SourceObject:
+    path = folder / name
+    try:
+        sha256 = model_sha256(path)
+    except OSError as error:
+        raise Failure(f"{path}: expected a readable model, got: {reason(error)}") from None
+    return SourceObject(
+        uid=uid_of(Path(name).stem, name),
+        source="folder",
+        location=str(path.absolute()),
+        sha256=sha256,
+        licence=facts.get("licence") or facts.get("license", ""),
+        author=facts.get("author", ""),
+        title=facts.get("title") or Path(name).stem.replace("_", " "),
+        page=facts.get("page") or facts.get("source") or facts.get("source_repo", ""),
+        category=facts.get("category", ""),
+    )
+
+
+def _read_facts(path: Path) -> dict[str, dict[str, str]]:
+    """The rows of OBJECTS.csv by their column `path`; nothing when there is no such file."""
+    if not path.exists():
+        return {}
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            rows = list(csv.DictReader(stream, strict=True))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{path}: expected a CSV file in UTF-8, got: {error}") from None
+    if any(not row.get("path") for row in rows):
+        raise UsageError(f"{path}: expected a column `path` with a value in every row")
+    return {row["path"]: {key: value for key, value in row.items() if key and isinstance(value, str)} for row in rows}

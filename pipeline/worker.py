@@ -1,0 +1,157 @@
+"""What a worker does with one object, without Ray: fetch, render, leave the views in staging, say what happened."""
+
+import secrets
+import shutil
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from base.errors import Failure
+from base.outcomes import Outcome
+from base.storage import Storage, reason
+from pipeline.fetch import FetchError, fetch
+from pipeline.objects import SourceObject
+from pipeline.pack import Packed, PackJob, pack
+from pipeline.rows import Attempt
+from pipeline.settings import FetchSettings
+from pipeline.sources.folder import model_sha256
+from pipeline.sources.objaverse import token
+from pipeline.staging import stage, work_folder
+from render.child import RenderChild
+from render.fingerprint import fingerprint
+from render.job import RenderResult
+from render.run import render_object
+from render.settings import RenderSettings
+
+T = TypeVar("T")
+ROOM_BYTES = 64 << 20
+"""With less than this left on the disk a failed render is taken for the disk's fault."""
+
+
+@dataclass(frozen=True)
+class WorkerSpec:
+    """What a worker needs to know once: where the dataset is, and how to fetch and render.
+
+    `hub` is the address that may see the token, which a worker has from its own environment.
+    """
+
+    run: str
+    root: str
+    seed: int
+    render: RenderSettings
+    fetch: FetchSettings
+    hub: str
+
+
+@dataclass(frozen=True)
+class ViewJob:
+    """One object to be rendered."""
+
+    item: SourceObject
+
+
+Job = ViewJob | PackJob
+
+
+def view_fingerprint(sha256: str, render: RenderSettings, seed: int) -> str:
+    """16 digits that change when anything does that the views of these bytes depend on."""
+    return fingerprint(sha256, render, render.compat, seed)
+
+
+class Worker:
+    """Owns one Blender child, which starts at the first render."""
+
+    def __init__(self, spec: WorkerSpec) -> None:
+        self.spec, self.storage = spec, Storage(spec.root)
+        self.child = RenderChild(spec.render)
+
+    def do(self, job: Job) -> Attempt | Packed:
+        """Render or pack. What the object did is part of the answer; raises Failure for what the machine did."""
+        try:
+            return pack(self.storage, job) if isinstance(job, PackJob) else self._views(job.item)
+        except OSError as error:
+            raise Failure(f"{error.filename or self.spec.root}: {reason(error)}") from error
+
+    def close(self) -> None:
+        """End the child."""
+        self.child.close()
+
+    def _views(self, item: SourceObject) -> Attempt:
+        started, seconds = time.time(), dict[str, float]()
+        identity: dict[str, Any] = {
+            "attempt": secrets.token_hex(8),
+            "run": self.spec.run,
+            "uid": item.uid,
+            "at": started,
+        }
+        with work_folder(self.storage) as folder:
+            try:
+                path, sha256 = _timed(seconds, "fetch", lambda: self._file(item, folder))
+            except FetchError as error:
+                unread: dict[str, Any] = {
+                    "sha256": item.sha256,
+                    "fingerprint": self._fingerprint(item.sha256) if item.sha256 else "",
+                }
+                return Attempt(
+                    **identity,
+                    **unread,
+                    outcome=error.outcome,
+                    reason=error.reason,
+                    phase="fetch",
+                    seconds=seconds,
+                    host=socket.gethostname(),
+                )
+            views = folder / "views"
+            views.mkdir()
+            result = render_object(self.child, path, item.uid, self.spec.render, self.spec.seed, views)
+            known = {"sha256": sha256, "fingerprint": self._fingerprint(sha256), "peak_mb": self.child.peak_mb}
+            attempt = _attempt(identity | known, result, seconds, path.stat().st_size)
+            if attempt.outcome == Outcome.OK:
+                stage(self.storage, views, attempt)
+            elif shutil.disk_usage(folder).free < ROOM_BYTES:
+                raise Failure(f"{folder.parent}: the disk is full; free some space and run the same command again")
+            return attempt
+
+    def _fingerprint(self, sha256: str) -> str:
+        return view_fingerprint(sha256, self.spec.render, self.spec.seed)
+
+    def _file(self, item: SourceObject, folder: Path) -> tuple[Path, str]:
+        """The object's file and its digest. Raises FetchError."""
+        if item.source == "folder":
+            path = Path(item.location)
+            try:
+                sha256 = model_sha256(path)
+            except FileNotFoundError:
+                raise FetchError(Outcome.MISSING, f"{path.name}: the file is gone since the build began") from None
+            if sha256 != item.sha256:
+                raise FetchError(Outcome.MODIFIED, f"{path.name}: the file changed since the build began")
+            return path, sha256
+        secret = token() if item.location.startswith(f"{self.spec.hub}/") else ""
+        fetched = fetch(item.location, folder / "source.glb", self.spec.fetch, token=secret, sha256=item.sha256)
+        return fetched.path, fetched.sha256
+
+
+def _attempt(known: Mapping[str, Any], result: RenderResult, seconds: Mapping[str, float], size: int) -> Attempt:
+    return Attempt(
+        **known,
+        outcome=result.outcome,
+        reason=result.reason,
+        phase=result.phase,
+        seconds={**seconds, **result.seconds},
+        source_bytes=size,
+        device=", ".join(f"{key} {value}" for key, value in sorted(result.device.items())),
+        host=socket.gethostname(),
+        warnings="; ".join(result.warnings),
+        stderr_tail=result.stderr_tail,
+    )
+
+
+def _timed(seconds: dict[str, float], phase: str, act: Callable[[], T]) -> T:
+    started = time.monotonic()
+    try:
+        return act()
+    finally:
+        seconds[phase] = time.monotonic() - started

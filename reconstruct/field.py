@@ -1,0 +1,107 @@
+"""A dense voxel field: density and colour in a cube around the object, read by trilinear interpolation.
+
+`density` σ ≥ 0 is per world unit of length; colours are in [0, 1]. The cube is [−half_extent, half_extent]³, indexed
+[z, y, x] as `grid_sample` wants. Interpolation comes before the activation, which keeps surfaces sharp between voxels
+(DVGO, arXiv 2111.11215, §4).
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from reconstruct.rays import projected
+
+FAINT = 1.0 / 255.0
+WIDENED = 12
+
+
+class SilhouetteGate(nn.Module):
+    """What the input's alpha allows: a point that projects where the input is empty has no density.
+
+    `alpha` is (H, W) in [0, 1], `cam_from_world` (3, 4), `focal` in units of half the image's edge. Points outside the
+    frame take the alpha at the frame's edge, so that an object cut by the border may go on beyond it.
+    """
+
+    alpha: Tensor
+    widened: Tensor
+    cam_from_world: Tensor
+
+    def __init__(self, alpha: Tensor, cam_from_world: Tensor, focal: float) -> None:
+        super().__init__()
+        self.register_buffer("alpha", alpha[None, None].float())
+        margin = max(1, alpha.shape[-1] // WIDENED)
+        widened = functional.max_pool2d(self.alpha, 2 * margin + 1, stride=1, padding=margin)
+        self.register_buffer("widened", widened)
+        self.register_buffer("cam_from_world", cam_from_world.float())
+        self.focal = focal
+
+    def forward(self, points: Tensor) -> Tensor:
+        """The alpha seen at each point (N, 3); (N,) in [0, 1]."""
+        return self._seen(self.alpha, points)
+
+    def nearby(self, points: Tensor) -> Tensor:
+        """Which points (N, 3) project within a WIDENED part of the image's edge from anything visible; (N,) bool."""
+        return self._seen(self.widened, points) > FAINT
+
+    def _seen(self, image: Tensor, points: Tensor) -> Tensor:
+        xy = projected(points, self.cam_from_world, self.focal)[None, None]
+        seen: Tensor = functional.grid_sample(image, xy, padding_mode="border", align_corners=False)
+        return seen[0, 0, 0]
+
+
+class VoxelField(nn.Module):
+    """Raw density (1, 1, N, N, N) and raw colour (1, 3, N, N, N), with an optional gate on the density."""
+
+    def __init__(self, resolution: int, half_extent: float, density_scale: float, gate: SilhouetteGate | None) -> None:
+        super().__init__()
+        self.half_extent = half_extent
+        self.density_scale = density_scale
+        self.gate = gate
+        self.density = nn.Parameter(torch.zeros(1, 1, resolution, resolution, resolution))
+        self.colour = nn.Parameter(torch.zeros(1, 3, resolution, resolution, resolution))
+
+    @property
+    def resolution(self) -> int:
+        """Voxels along each edge of the cube."""
+        return self.density.shape[-1]
+
+    def fill(self, raw_density: float, colour: Tensor, noise: float, generator: torch.Generator) -> None:
+        """Starts from one raw density and one colour (3,) in [0, 1], with Gaussian noise of deviation `noise`."""
+        raw_colour = torch.logit(colour.clamp(0.02, 0.98)).view(1, 3, 1, 1, 1)
+        with torch.no_grad():
+            for values, mean in ((self.density, raw_density), (self.colour, raw_colour)):
+                draws = torch.randn(values.shape, generator=generator).to(values.device)
+                values.copy_(mean + noise * draws)
+
+    def forward(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Density (N,) and colour (N, 3) at world points (N, 3)."""
+        raw = self._raw(torch.cat([self.density, self.colour], dim=1), points)
+        density = self.density_scale * functional.softplus(raw[0])
+        if self.gate is not None:
+            density = density * self.gate(points)
+        colour: Tensor = torch.sigmoid(raw[1:]).T
+        return density, colour
+
+    def allowed(self, points: Tensor) -> Tensor:
+        """Which of the points (N, 3) may hold anything; (N,) bool."""
+        if self.gate is None:
+            return torch.ones(len(points), dtype=torch.bool, device=points.device)
+        visible: Tensor = self.gate(points) > FAINT
+        return visible
+
+    def nearly_allowed(self, points: Tensor) -> Tensor:
+        """The same with a wide margin around it, for a first coarse look along rays; (N,) bool."""
+        return self.allowed(points) if self.gate is None else self.gate.nearby(points)
+
+    def resampled(self, resolution: int) -> "VoxelField":
+        """The same field on another grid, by trilinear interpolation of its raw values."""
+        result = VoxelField(resolution, self.half_extent, self.density_scale, self.gate).to(self.density.device)
+        with torch.no_grad():
+            for old, new in ((self.density, result.density), (self.colour, result.colour)):
+                new.copy_(functional.interpolate(old, size=(resolution,) * 3, mode="trilinear", align_corners=False))
+        return result
+
+    def _raw(self, grid: Tensor, points: Tensor) -> Tensor:
+        where = (points / self.half_extent)[None, None, None]
+        raw: Tensor = functional.grid_sample(grid, where, padding_mode="border", align_corners=False)
+        return raw[0, :, 0, 0]

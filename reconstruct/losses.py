@@ -1,0 +1,38 @@
+"""What else than the score shapes the field: the input view, and mild beliefs about solid things.
+
+N rays; `weights` and `alpha` (N,) are those of `reconstruct.volume`.
+"""
+
+import torch
+from torch import Tensor
+
+from reconstruct.volume import Rendered
+
+
+def input_view(rendered: Rendered, rgba: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean squared error of premultiplied colour, and of alpha, against the input's pixels `rgba` (N, 4) in [0, 1]."""
+    premultiplied = rgba[:, :3] * rgba[:, 3:]
+    colour = (rendered.premultiplied - premultiplied).square().mean()
+    return colour, (rendered.alpha - rgba[:, 3]).square().mean()
+
+
+def emptiness(weights: Tensor, scale: float) -> Tensor:
+    """log(1 + scale·w), meaned: many faint samples cost more than few dense ones (SJC, arXiv 2212.00774, eq. 15)."""
+    return torch.log1p(scale * weights).mean()
+
+
+def indecision(alpha: Tensor) -> Tensor:
+    """Mean of 4 α (1 − α), (N,) → scalar in [0, 1]: a pixel is the object or it is not."""
+    return (4.0 * alpha * (1.0 - alpha)).mean()
+
+
+def image_smoothness(image: Tensor) -> Tensor:
+    """Mean absolute difference of neighbours in images (B, H, W), across and down, halved (arXiv 2212.00774, §A)."""
+    across = (image[:, :, 1:] - image[:, :, :-1]).abs().mean()
+    down = (image[:, 1:] - image[:, :-1]).abs().mean()
+    return (across + down) / 2.0
+
+
+def grid_smoothness(grid: Tensor) -> Tensor:
+    """Mean squared difference of neighbours in a grid (1, C, N, N, N) along its three axes."""
+    return torch.stack([torch.diff(grid, dim=axis).square().mean() for axis in (2, 3, 4)]).mean()

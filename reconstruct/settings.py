@@ -1,0 +1,127 @@
+"""The settings of section `reconstruct`: how a field grows from one view, and how it becomes a mesh."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from base.settings import Section
+from geometry.camera import Lens
+
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class LensSettings(Section):
+    """The lens of the input view and of every view the model was trained on."""
+
+    focal_mm: Positive
+    sensor_mm: Positive
+
+    def lens(self) -> Lens:
+        """The same as a `geometry.camera.Lens`."""
+        return Lens(focal_mm=self.focal_mm, sensor_mm=self.sensor_mm)
+
+
+class StageSettings(Section):
+    """So many steps on a grid of `resolution` voxels along each edge; stages follow each other, coarse to fine."""
+
+    resolution: Annotated[int, Field(ge=4, le=512)]
+    steps: Count
+
+
+class FieldSettings(Section):
+    """The cube and what it starts from; `density_scale` is the density of a raw value of about .54, per unit length."""
+
+    half_extent: Positive
+    density_scale: Positive
+    initial_raw_density: float
+    initial_noise: NotNegative
+
+
+class ScoreSettings(Section):
+    """How the diffusion model is asked: where from, at which noise, how often.
+
+    Timesteps are fractions of the schedule, drawn from a range that moves from `timesteps_first` to `timesteps_last`.
+    `draws` is the noises averaged for one view; the gradient is (D − y) / σ^`sigma_power`, of the rendered view's
+    `latents`, or of the `image` itself with D decoded.
+    """
+
+    viewpoints: Count
+    views_per_step: Count
+    radius: tuple[Positive, Positive]
+    guidance_scale: NotNegative
+    draws: Count
+    timesteps_first: tuple[Fraction, Fraction]
+    timesteps_last: tuple[Fraction, Fraction]
+    sigma_power: NotNegative
+    space: Literal["latents", "image"]
+
+    @model_validator(mode="after")
+    def _ranges_rise(self) -> Self:
+        for name in ("radius", "timesteps_first", "timesteps_last"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise ValueError(f"a {name} that rises")
+        return self
+
+
+class WeightSettings(Section):
+    """How much each part of the loss counts; 0 leaves it out."""
+
+    score: NotNegative
+    colour: NotNegative
+    alpha: NotNegative
+    emptiness: NotNegative
+    indecision: NotNegative
+    depth_smooth: NotNegative
+    density_smooth: NotNegative
+    colour_smooth: NotNegative
+
+
+class RateSettings(Section):
+    """Adam's learning rates."""
+
+    density: Positive
+    colour: Positive
+
+
+class MeshSettings(Section):
+    """Marching cubes on `resolution`³ at one of the density `levels`, after a Gaussian of `smooth_voxels`.
+
+    Levels are tried from the first until the mesh's silhouette has `enough_iou` with the input's; high ones give tight
+    shapes that may have holes.
+
+    Parts with fewer voxels than `keep_fraction` of the largest part are dropped.
+    """
+
+    resolution: Annotated[int, Field(ge=8, le=512)]
+    levels: Annotated[tuple[Positive, ...], Field(min_length=1)]
+    enough_iou: Fraction
+    smooth_voxels: NotNegative
+    keep_fraction: Fraction
+
+
+class TurntableSettings(Section):
+    """The pictures of the finished mesh."""
+
+    frames: Count
+    hw: tuple[Count, Count]
+    elevation_deg: Annotated[float, Field(gt=-90, lt=90)]
+    radius: Positive
+
+
+class ReconstructSettings(Section):
+    """Everything about getting a mesh from one view."""
+
+    lens: LensSettings
+    field: FieldSettings
+    stages: Annotated[tuple[StageSettings, ...], Field(min_length=1)]
+    samples_per_ray: Count
+    input_rays: Count
+    score: ScoreSettings
+    weights: WeightSettings
+    rates: RateSettings
+    mesh: MeshSettings
+    turntable: TurntableSettings

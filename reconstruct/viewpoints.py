@@ -1,0 +1,32 @@
+"""Where the field is looked at while it grows: seeded cameras all around the object."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from base.seeds import stable_rng
+from geometry.camera import look_at_origin
+from geometry.sphere import BLOCK, stratified_block
+
+Floats = NDArray[np.float64]
+
+
+def viewpoints(seed: int, count: int, radius: tuple[float, float]) -> Floats:
+    """`count` upright cameras as `cam_from_world` (count, 3, 4), evenly around the sphere, radii uniform in `radius`.
+
+    They come in blocks of 12 that each cover the sphere, so the first k of a longer list are the same cameras.
+    """
+    cameras = []
+    for block in range(-(-count // BLOCK)):
+        rng = stable_rng(seed, "reconstruct-viewpoints", block)
+        centres = stratified_block(rng) * rng.uniform(*radius, BLOCK)[:, None]
+        cameras += [look_at_origin(centre) for centre in centres]
+    return np.stack(cameras[:count])
+
+
+def orbit(frames: int, elevation_deg: float, radius: float) -> Floats:
+    """One turn around the object at a fixed height, starting at azimuth 0; `cam_from_world` (frames, 3, 4)."""
+    azimuth = np.arange(frames) / frames * 2.0 * np.pi
+    elevation = np.deg2rad(elevation_deg)
+    across, up = np.cos(elevation), np.full(frames, np.sin(elevation))
+    centres = radius * np.stack([across * np.cos(azimuth), across * np.sin(azimuth), up], axis=1)
+    return np.stack([look_at_origin(centre) for centre in centres])

@@ -1,0 +1,1 @@
+"""What to render, and the supervised child process that renders it."""

@@ -1,0 +1,30 @@
+"""What can be said of the imported model besides its pictures."""
+
+from typing import Any
+
+import bpy
+
+
+def object_facts(scene: bpy.types.Scene) -> dict[str, Any]:
+    """Counts of meshes and faces, and whether the model is untextured or animated."""
+    meshes = [thing for thing in scene.objects if thing.type == "MESH" and thing.data.polygons]
+    return {
+        "meshes": len(meshes),
+        "faces": sum(len(thing.data.polygons) for thing in meshes),
+        "untextured": not any(_has_colours(thing) for thing in meshes),
+        "animated": bool(bpy.data.actions),
+    }
+
+
+def missing_images() -> list[str]:
+    """A sentence for each image of the model that could not be read."""
+    names = sorted(image.name for image in bpy.data.images if image.source == "FILE" and not image.size[0])
+    return [f"image {name} could not be read" for name in names]
+
+
+def _has_colours(thing: bpy.types.Object) -> bool:
+    if thing.data.color_attributes:
+        return True
+    materials = [slot.material for slot in thing.material_slots if slot.material and slot.material.use_nodes]
+    nodes = [node for material in materials for node in material.node_tree.nodes]
+    return any(node.type == "TEX_IMAGE" and node.image and node.image.size[0] for node in nodes)

@@ -1,0 +1,110 @@
+"""Any model into the unit box: centred at the origin, longest edge 1, moved by one parent alone."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import bpy
+import numpy as np
+from mathutils import Matrix, Vector
+from numpy.typing import NDArray
+
+from render.blender.refusal import Refusal
+from render.job import Outcome
+
+GEOMETRY = {"MESH", "CURVE", "SURFACE", "FONT", "META"}
+NOT_OURS = {"LIGHT", "CAMERA", "LIGHT_PROBE", "SPEAKER"}
+PASSES = 3
+"""Blender keeps matrices in 32 bits: far from the origin one correction leaves a rest that the next one removes."""
+
+
+def normalise(scene: bpy.types.Scene) -> dict[str, Any]:
+    """Put everything visible under one parent that centres its true bounds and makes their longest edge 1.
+
+    Lights and cameras of the model are removed first. Returns the map x ↦ scale · (x − centre) and the bounds before.
+    Raises Refusal for a model without faces, without extent or with coordinates that are no numbers.
+    """
+    remove_foreign(scene)
+    low, high = bounds()
+    extent = float((high - low).max())
+    if not extent > 0.0:
+        raise Refusal(Outcome.EMPTY, "expected a model with an extent, got all points in one place")
+    root = bpy.data.objects.new("root", None)
+    scene.collection.objects.link(root)
+    for thing in list(scene.objects):
+        if thing.parent is None and thing is not root:
+            thing.parent = root
+    scale, centre = 1.0 / extent, (low + high) / 2.0
+    for _ in range(PASSES):
+        root.matrix_world = Matrix.Scale(scale, 4) @ Matrix.Translation(Vector((-centre).tolist()))
+        now_low, now_high = bounds()
+        rest = (now_low + now_high) / 2.0
+        if abs(rest).max() < 1e-6:
+            break
+        centre = centre + rest / scale
+    return {"scale": scale, "centre": centre.tolist(), "bounds": [low.tolist(), high.tolist()]}
+
+
+def remove_foreign(scene: bpy.types.Scene) -> None:
+    """Remove the model's own lights and cameras; what hangs on one hangs on an empty in its place."""
+    for thing in [thing for thing in scene.objects if thing.type in NOT_OURS]:
+        if thing.children:
+            _hand_over(scene, thing)
+        bpy.data.objects.remove(thing)
+
+
+def _hand_over(scene: bpy.types.Scene, thing: bpy.types.Object) -> None:
+    heir = bpy.data.objects.new(thing.name, None)
+    scene.collection.objects.link(heir)
+    heir.parent = thing.parent
+    heir.matrix_parent_inverse = thing.matrix_parent_inverse
+    heir.matrix_basis = thing.matrix_basis
+    for child in thing.children:
+        inverse = child.matrix_parent_inverse.copy()
+        child.parent = heir
+        child.matrix_parent_inverse = inverse
+
+
+def bounds() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Lowest and highest coordinates (3,) over every evaluated vertex that belongs to a face, instances included."""
+    lows, highs = [], []
+    for vertices in face_vertices():
+        if not np.isfinite(vertices).all():
+            raise Refusal(Outcome.CORRUPT, "expected finite coordinates, got infinities or NaN")
+        lows.append(vertices.min(axis=0))
+        highs.append(vertices.max(axis=0))
+    if not lows:
+        raise Refusal(Outcome.EMPTY, "expected a model with faces, got none")
+    return np.min(lows, axis=0), np.max(highs, axis=0)
+
+
+def face_vertices() -> Iterator[NDArray[np.float64]]:
+    """World coordinates (N, 3) of the vertices that belong to faces, piece by piece, evaluated at the current frame."""
+    bpy.context.view_layer.update()
+    depsgraph = bpy.context.evaluated_depsgraph_get()
+    local: dict[int, NDArray[np.float64]] = {}
+    for instance in depsgraph.object_instances:
+        thing = instance.object
+        if thing.type not in GEOMETRY or not instance.show_self:
+            continue
+        key = thing.original.as_pointer()
+        if key not in local:
+            local[key] = _local_vertices(thing)
+        if len(local[key]):
+            matrix = np.array(instance.matrix_world, np.float64)
+            yield local[key] @ matrix[:3, :3].T + matrix[:3, 3]
+
+
+def _local_vertices(thing: bpy.types.Object) -> NDArray[np.float64]:
+    mesh = thing.to_mesh()
+    try:
+        if mesh is None or not mesh.polygons:
+            return np.empty((0, 3))
+        flat = np.empty(len(mesh.vertices) * 3, np.float32)
+        mesh.vertices.foreach_get("co", flat)
+        corners = np.empty(len(mesh.loops), np.int32)
+        mesh.loops.foreach_get("vertex_index", corners)
+        used = np.zeros(len(mesh.vertices), bool)
+        used[corners] = True
+        return np.asarray(flat.reshape(-1, 3)[used], np.float64)
+    finally:
+        thing.to_mesh_clear()

@@ -1,0 +1,97 @@
+"""One object, from an empty Blender to its views."""
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+
+from render.blender.camera import add_camera, place
+from render.blender.device import use_device
+from render.blender.facts import missing_images, object_facts
+from render.blender.importing import import_model
+from render.blender.lights import add_lights
+from render.blender.normalise import normalise
+from render.blender.refusal import Refusal
+from render.blender.scene import fresh_scene, prepare
+from render.blender.shoot import shoot
+from render.blender.view import finish_view
+from render.job import Outcome, RenderJob, RenderResult, ViewFacts
+
+SENTENCE_LENGTH = 300
+
+
+def sentence(error: Exception) -> str:
+    """An exception in one line; of a traceback that Blender made into a message only what was raised."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if any(line.startswith("Traceback") or "Traceback (most" in line for line in lines):
+        lines = [line for line in lines if re.match(r"[A-Za-z_.]+(Error|Exception)\b", line)][-1:] or lines[-1:]
+    return " ".join(lines)[:SENTENCE_LENGTH] or type(error).__name__
+
+
+class OneObject:
+    """Renders one job; `begin` is told each phase before it starts."""
+
+    def __init__(
+        self, job: RenderJob, device: dict[str, str], versions: dict[str, str], begin: Callable[[str], None]
+    ) -> None:
+        self.job = job
+        self.begin = begin
+        self.phase = "import"
+        self.seconds: dict[str, float] = {}
+        self.views: list[ViewFacts] = []
+        self.found: dict[str, Any] = {"device": device, "versions": versions, "lights": job.lights}
+
+    def result(self) -> RenderResult:
+        """Do the work; whatever Python can catch becomes an outcome."""
+        try:
+            self._work()
+            outcome, reason = Outcome.OK, ""
+        except Refusal as refusal:
+            outcome, reason = refusal.outcome, str(refusal)
+        except MemoryError:
+            outcome, reason = Outcome.OUT_OF_MEMORY, "Blender could not get the memory it asked for"
+        except Exception as error:  # noqa: BLE001 - a model may make any part of an importer fail in any way
+            outcome = Outcome.IMPORT_ERROR if self.phase == "import" else Outcome.RENDER_ERROR
+            reason = f"Blender failed: {sentence(error)}"
+        seconds = {name: round(value, 4) for name, value in self.seconds.items()}
+        return RenderResult(
+            outcome=outcome, reason=reason, phase=self.phase, views=self.views, seconds=seconds, **self.found
+        )
+
+    def _work(self) -> None:
+        settings = self.job.settings
+        with self._timed("import"):
+            scene = fresh_scene()
+            import_model(Path(self.job.file))
+            self.found["warnings"] = missing_images()
+        with self._timed("normalise"):
+            self.found["normalisation"] = normalise(scene)
+            self.found["checks"] = object_facts(scene)
+        with self._timed("prepare"):
+            add_lights(scene, self.job.lights)
+            camera = add_camera(scene, settings["lens"])
+            prepare(scene, settings)
+            use_device(self.found["device"])
+        for view in self.job.views:
+            with self._timed("view"):
+                place(camera, np.array(self.job.extrinsics[view]))
+                picture = shoot(scene, Path(self.job.out_dir).parent / "view.png")
+            with self._timed("encode"):
+                path = Path(self.job.out_dir) / f"{view:02d}.webp"
+                self.views.append(finish_view(picture, path, view, settings["min_coverage"]))
+        bpy.ops.wm.read_factory_settings(use_empty=True)
+
+    @contextmanager
+    def _timed(self, phase: str) -> Iterator[None]:
+        self.phase = phase
+        self.begin(phase)
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[phase] = self.seconds.get(phase, 0.0) + time.perf_counter() - started

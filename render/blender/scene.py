@@ -1,0 +1,78 @@
+"""An empty Blender, and how it renders: nothing is left to a default that a version might change."""
+
+from typing import Any
+
+import bpy
+
+
+def fresh_scene() -> bpy.types.Scene:
+    """Forget every object rendered before and start from factory settings, with scripts off."""
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.context.preferences.filepaths.use_scripts_auto_execute = False
+    return bpy.context.scene
+
+
+def prepare(scene: bpy.types.Scene, settings: dict[str, Any]) -> None:
+    """Set everything about how the scene is drawn from a dumped `RenderSettings`."""
+    _set_output(scene, settings)
+    _set_colours(scene, settings)
+    _set_sampling(scene, settings)
+    _set_denoiser(scene, settings["denoise"])
+
+
+def _set_output(scene: bpy.types.Scene, settings: dict[str, Any]) -> None:
+    render = scene.render
+    render.engine = "CYCLES"
+    render.resolution_y, render.resolution_x = settings["hw"]
+    render.resolution_percentage = 100
+    render.pixel_aspect_x = render.pixel_aspect_y = 1.0
+    render.film_transparent = True
+    render.use_border = False
+    render.use_compositing = render.use_sequencer = False
+    render.use_stamp = False
+    render.use_motion_blur = False
+    render.use_persistent_data = True
+    render.threads_mode = "FIXED"
+    render.threads = settings["child"]["threads"]
+    render.dither_intensity = 0.0
+    image = render.image_settings
+    image.file_format, image.color_mode, image.color_depth, image.compression = "PNG", "RGBA", "8", 0
+    image.color_management = "FOLLOW_SCENE"
+
+
+def _set_colours(scene: bpy.types.Scene, settings: dict[str, Any]) -> None:
+    scene.display_settings.display_device = "sRGB"
+    view = scene.view_settings
+    view.view_transform = settings["view_transform"]
+    view.look = "None"
+    view.exposure = settings["exposure"]
+    view.gamma = 1.0
+    view.use_curve_mapping = False
+
+
+def _set_sampling(scene: bpy.types.Scene, settings: dict[str, Any]) -> None:
+    cycles, bounces = scene.cycles, settings["bounces"]
+    cycles.samples = settings["samples"]
+    cycles.seed = 0
+    cycles.use_animated_seed = False
+    cycles.use_adaptive_sampling = settings["adaptive_threshold"] > 0.0
+    cycles.adaptive_threshold = settings["adaptive_threshold"]
+    cycles.use_auto_tile = False
+    cycles.pixel_filter_type = "BLACKMAN_HARRIS"
+    cycles.filter_width = settings["filter_width_px"]
+    cycles.max_bounces = bounces["total"]
+    cycles.diffuse_bounces = bounces["diffuse"]
+    cycles.glossy_bounces = bounces["glossy"]
+    cycles.transmission_bounces = bounces["transmission"]
+    cycles.transparent_max_bounces = bounces["transparent"]
+    cycles.volume_bounces = 0
+
+
+def _set_denoiser(scene: bpy.types.Scene, denoise: dict[str, Any]) -> None:
+    cycles = scene.cycles
+    cycles.use_denoising = denoise["enabled"]
+    cycles.denoiser = "OPENIMAGEDENOISE"
+    cycles.denoising_input_passes = "RGB_ALBEDO_NORMAL"
+    cycles.denoising_quality = denoise["quality"]
+    cycles.denoising_prefilter = denoise["prefilter"]
+    cycles.denoising_use_gpu = False

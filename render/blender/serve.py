@@ -1,0 +1,46 @@
+"""The child's loop: a line in names a job, lines out name each phase as it begins and then the result."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import bpy
+from PIL import Image, features
+from PIL import __version__ as pillow_version
+
+from render.blender.device import DeviceMissing, chosen_device
+from render.blender.one import OneObject
+from render.job import RenderJob
+
+
+def serve(device: str, channel: int, network: str) -> None:
+    """Answer jobs from standard input on the file descriptor `channel` until the input ends."""
+    Image.MAX_IMAGE_PIXELS = None  # what it opens here are our own renders
+
+    def send(message: dict[str, Any]) -> None:
+        data = json.dumps(message).encode() + b"\n"
+        while data:
+            data = data[os.write(channel, data) :]
+
+    try:
+        used = chosen_device(device)
+    except DeviceMissing as error:
+        send({"refused": str(error)})
+        return
+    send({"ready": True, "network": network, "device": used, "versions": versions()})
+    for line in sys.stdin:
+        job = RenderJob.from_json(Path(json.loads(line)["job"]).read_bytes())
+        result = OneObject(job, used, versions(), lambda phase: send({"phase": phase})).result()
+        send({"result": result.to_json()})
+
+
+def versions() -> dict[str, str]:
+    """What a picture's bytes depend on besides job and device."""
+    return {
+        "blender": bpy.app.version_string,
+        "blender_build": bpy.app.build_hash.decode(),
+        "pillow": pillow_version,
+        "webp": str(features.version("webp")),
+    }

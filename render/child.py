@@ -1,0 +1,171 @@
+"""The supervised Blender child: one object at a time, and whatever an object does to it is a plain result."""
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from base.errors import Failure
+from base.outcomes import Outcome
+from base.storage import reason
+from render.job import RenderJob, RenderResult
+from render.process import ChildDeath, ChildProcess
+from render.settings import RenderSettings
+
+COMMAND = (sys.executable, "-P", "-m", "render.blender")
+PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
+
+
+class RenderChild:
+    """A persistent Blender process, started when first needed and again after a death; a context manager.
+
+    `command` is what is run instead of our own Blender program; tests put programs there that misbehave.
+    """
+
+    def __init__(self, settings: RenderSettings, command: Sequence[str] = COMMAND) -> None:
+        self.settings = settings
+        self.hello: dict[str, Any] = {}
+        self._command = command
+        self._process: ChildProcess | None = None
+        self._rendered = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process and remove all it left; a later `render` starts another."""
+        if self._process is not None:
+            self._process.end()
+        self._process = None
+
+    @property
+    def peak_mb(self) -> float:
+        """The most memory the running process has had resident, in MiB; 0 when none runs."""
+        return self._process.peak_mb() if self._process is not None else 0.0
+
+    def render(self, job: RenderJob) -> RenderResult:
+        """Render one object; on ok, `job.out_dir` holds NN.webp of every view asked for.
+
+        Crash, hang and out-of-memory are results. Raises Failure only when Blender cannot be started at all, or when
+        a file of the job cannot be read or written.
+        """
+        started = time.monotonic()
+        phase = ["import"]
+        try:
+            process = self._ready()
+            start_s = time.monotonic() - started
+            result = self._rendered_by(process, job, phase)
+        except ChildDeath as death:
+            tail = process.log_tail()
+            self.close()
+            sentence = f"{death} (phase {phase[0]})"
+            return RenderResult(outcome=death.outcome, reason=sentence, phase=phase[0], stderr_tail=tail)
+        except OSError as error:
+            self.close()
+            raise Failure(f"{job.uid}: could not handle {error.filename or 'its files'}: {reason(error)}") from error
+        except BaseException:
+            self.close()
+            raise
+        seconds = {"start": round(start_s, 4), **result.seconds}
+        tail = "" if result.outcome is Outcome.OK else process.log_tail()
+        return replace(result, seconds=seconds, stderr_tail=tail)
+
+    def _ready(self) -> ChildProcess:
+        if self._process is not None and self._is_worn(self._process):
+            self.close()
+        if self._process is None:
+            self._process = self._start()
+            self._rendered = 0
+        return self._process
+
+    def _is_worn(self, process: ChildProcess) -> bool:
+        limits = self.settings.child
+        return self._rendered >= limits.recycle_after or process.rss_mb() > limits.recycle_above_mb
+
+    def _start(self) -> ChildProcess:
+        limits = self.settings.child
+        process = ChildProcess([*self._command, self.settings.device], _environment(limits.threads))
+        try:
+            self.hello = process.receive(timeout_s=limits.start_timeout_s, memory_mb=limits.memory_mb)
+            if "ready" not in self.hello:
+                raise Failure(f"Blender cannot render here: {self.hello.get('refused', 'it said no more')}")
+        except ChildDeath as death:
+            last_line = (process.log_tail().strip().splitlines() or ["it printed nothing"])[-1]
+            process.end()
+            raise Failure(f"expected Blender to start, got: {death}: {last_line}") from None
+        except BaseException:
+            process.end()
+            raise
+        return process
+
+    def _rendered_by(self, process: ChildProcess, job: RenderJob, phase: list[str]) -> RenderResult:
+        self._rendered += 1
+        process.clear_log()
+        private = _private_copy(job, process.folder / "job")
+        (process.folder / "job.json").write_text(private.to_json(), encoding="utf-8")
+        process.send({"job": "job.json"})
+        result = self._answer(process, phase)
+        if result.outcome is Outcome.OK:
+            _collect(private, Path(job.out_dir))
+        shutil.rmtree(process.folder / "job")
+        return result
+
+    def _answer(self, process: ChildProcess, phase: list[str]) -> RenderResult:
+        limits = self.settings.child
+        while True:
+            timeout_s = limits.view_timeout_s if phase[0] == "view" else limits.import_timeout_s
+            message = process.receive(timeout_s=timeout_s, memory_mb=limits.memory_mb)
+            if isinstance(message.get("phase"), str):
+                phase[0] = message["phase"]
+                continue
+            try:
+                return RenderResult.from_json(message["result"])
+            except (ValueError, TypeError, KeyError):
+                sentence = f"expected a phase or a result from the child, got {str(message)[:60]!r}"
+                raise ChildDeath(Outcome.CRASH, sentence) from None
+
+
+def _environment(threads: int) -> dict[str, str]:
+    """What the child may see of ours: paths to programs and GPUs, nothing secret."""
+    kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    root = str(Path(__file__).parents[1])
+    fixed = {"PYTHONPATH": root, "PYTHONUNBUFFERED": "1", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
+    return {**kept, **fixed, "OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
+
+
+def _private_copy(job: RenderJob, folder: Path) -> RenderJob:
+    """The same job on copies of its files, so that nothing the child does reaches the originals."""
+    source = Path(job.file)
+    copy = folder / "in" / f"model{source.suffix.lower()}"
+    (folder / "out").mkdir(parents=True)
+    copy.parent.mkdir()
+    shutil.copyfile(source, copy)
+    for name in job.companions:
+        (copy.parent / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source.parent / name, copy.parent / name)
+    return replace(job, file=str(copy), out_dir=str(folder / "out"))
+
+
+def _collect(private: RenderJob, out_dir: Path) -> None:
+    out_dir.mkdir(parents=True, exist_ok=True)
+    for view in private.views:
+        name = view_name(view)
+        source = Path(private.out_dir) / name
+        if source.is_symlink() or not source.is_file():
+            raise ChildDeath(Outcome.CRASH, f"expected {name} from the child, got no such file")
+        shutil.move(source, out_dir / name)
+
+
+def view_name(view: int) -> str:
+    """The file of view number `view`: `00.webp`, `01.webp`, …"""
+    return f"{view:02d}.webp"

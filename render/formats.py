@@ -1,0 +1,26 @@
+"""What may be given to Blender: the formats known here, each checked without Blender first."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from base.outcomes import Outcome
+from base.storage import reason
+from render.glb import check_glb, check_gltf
+from render.refused import Refused, unsupported
+
+CHECKS: dict[str, Callable[[Path], list[str]]] = {".glb": check_glb, ".gltf": check_gltf}
+"""By suffix: a check that raises Refused, or returns the other files that the model needs, relative to its folder."""
+
+
+def companions(source: Path) -> list[str]:
+    """The other files that the model at `source` needs. Raises Refused with the outcome of a model that is no use."""
+    check = CHECKS.get(source.suffix.lower())
+    if check is None:
+        expected = ", ".join(sorted(CHECKS))
+        raise unsupported(f"expected a model of {expected}, got {source.suffix or 'no suffix'}")
+    try:
+        return check(source)
+    except FileNotFoundError as error:
+        raise Refused(Outcome.MISSING, f"expected a file, got none at {error.filename}") from None
+    except OSError as error:
+        raise Refused(Outcome.FORBIDDEN, f"could not read the file: {reason(error)}") from None

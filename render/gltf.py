@@ -1,0 +1,172 @@
+"""The JSON of a glTF 2.0 file: what it promises, and which files it needs.
+
+Only what could harm or mislead is checked: where data lies, what must be understood, what would never end.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from render.refused import corrupt, unsupported
+
+UNDERSTOOD = frozenset(
+    {
+        "EXT_mesh_gpu_instancing",
+        "EXT_texture_webp",
+        "KHR_animation_pointer",
+        "KHR_draco_mesh_compression",
+        "KHR_lights_punctual",
+        "KHR_materials_anisotropy",
+        "KHR_materials_clearcoat",
+        "KHR_materials_emissive_strength",
+        "KHR_materials_ior",
+        "KHR_materials_pbrSpecularGlossiness",
+        "KHR_materials_sheen",
+        "KHR_materials_specular",
+        "KHR_materials_transmission",
+        "KHR_materials_unlit",
+        "KHR_materials_variants",
+        "KHR_materials_volume",
+        "KHR_mesh_quantization",
+        "KHR_texture_transform",
+    }
+)
+"""What Blender 4.5's importer understands (io_scene_gltf2, `extensions_managed`)."""
+
+COMPONENT_BYTES = {5120: 1, 5121: 1, 5122: 2, 5123: 2, 5125: 4, 5126: 4}
+COMPONENTS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
+MAX_IMPLICIT = 1 << 24
+"""Elements of an accessor that no bytes stand behind: zeros, or compressed data."""
+
+
+class Document:
+    """A parsed glTF file in `folder`; `blob` is the length of the binary chunk, None without one."""
+
+    def __init__(self, json: dict[str, Any], folder: Path, blob: int | None) -> None:
+        self._json = json
+        self._folder = folder.resolve()
+        self._blob = blob
+
+    def companions(self) -> list[str]:
+        """The other files needed, relative to the folder. Raises Refused for what must not reach Blender."""
+        try:
+            self._check_versions()
+            needed = [name for number in range(len(self._list("buffers"))) if (name := self._buffer_file(number))]
+            self._check_views()
+            self._check_accessors()
+            self._check_nodes()
+            return sorted({*needed, *self._image_files()})
+        except (TypeError, AttributeError, KeyError, IndexError, ValueError) as error:
+            raise corrupt(f"expected glTF 2.0 as specified, got a structure that is not: {error}") from None
+
+    def _check_versions(self) -> None:
+        version = str(self._json["asset"]["version"])
+        if version != "2.0":
+            raise unsupported(f"expected glTF version 2.0, got {version[:20]}")
+        unknown = sorted(str(name)[:80] for name in set(self._list("extensionsRequired")) - UNDERSTOOD)
+        if unknown:
+            raise unsupported(f"expected a model that Blender understands, got one that requires {', '.join(unknown)}")
+
+    def _buffer_file(self, number: int) -> str | None:
+        buffer = self._list("buffers")[number]
+        declared, uri = _count(buffer["byteLength"]), buffer.get("uri")
+        name = None
+        if uri is None:
+            held = self._blob if number == 0 else None
+        elif uri.startswith("data:"):
+            held = _data_length(uri)
+        else:
+            name = self._inside(uri)
+            file = self._folder / name
+            held = file.stat().st_size if file.is_file() else None
+        if held is None:
+            # Compressed data may stand in for a buffer that is not there.
+            if "extensions" in buffer:
+                return None
+            raise corrupt(f"expected the data of buffer {number}, got none{f' at {name}' if name else ''}")
+        if held < declared:
+            raise corrupt(f"expected {declared} bytes in buffer {number}, got {held}")
+        return name
+
+    def _image_files(self) -> Iterator[str]:
+        for image in self._list("images"):
+            uri = image.get("uri")
+            if uri is not None and not uri.startswith("data:"):
+                name = self._inside(uri)
+                if (self._folder / name).is_file():
+                    yield name
+
+    def _inside(self, uri: str) -> str:
+        """The file that a relative URI names. Raises Refused for an address and for a path that leaves the folder."""
+        path = unquote(uri)
+        if urlsplit(uri).scheme or path.startswith(("/", "\\")) or "\\" in path or "\0" in path:
+            raise unsupported(f"expected files beside the model, got the address {uri[:80]!r}; nothing is fetched")
+        if not (self._folder / path).resolve().is_relative_to(self._folder):
+            raise unsupported(f"expected files beside the model, got {uri[:80]!r}, which leaves its folder")
+        return path
+
+    def _check_views(self) -> None:
+        buffers = self._list("buffers")
+        for number, view in enumerate(self._list("bufferViews")):
+            end = _count(view.get("byteOffset", 0)) + _count(view["byteLength"])
+            held = _count(buffers[_count(view["buffer"])]["byteLength"])
+            if end > held:
+                raise corrupt(f"expected buffer view {number} to end by byte {held}, got {end}")
+
+    def _check_accessors(self) -> None:
+        views = self._list("bufferViews")
+        for number, accessor in enumerate(self._list("accessors")):
+            count = _count(accessor["count"])
+            if "bufferView" not in accessor:
+                if count > MAX_IMPLICIT:
+                    raise corrupt(f"expected at most {MAX_IMPLICIT} elements in accessor {number}, got {count}")
+                continue
+            view = views[_count(accessor["bufferView"])]
+            element = COMPONENT_BYTES[accessor["componentType"]] * COMPONENTS[accessor["type"]]
+            stride = _count(view.get("byteStride", element))
+            end = _count(accessor.get("byteOffset", 0)) + max(count - 1, 0) * stride + element * min(count, 1)
+            if end > view["byteLength"]:
+                raise corrupt(f"expected accessor {number} inside {view['byteLength']} bytes, got {end}")
+
+    def _check_nodes(self) -> None:
+        """Each node has at most one parent and is not its own descendant."""
+        nodes = self._list("nodes")
+        parent: dict[int, int] = {}
+        for number, node in enumerate(nodes):
+            for child in node.get("children", ()):
+                if parent.setdefault(_count(child), number) != number:
+                    raise corrupt(f"expected node {child} to have one parent, got two")
+                if child >= len(nodes):
+                    raise corrupt(f"expected {len(nodes)} nodes, got a child numbered {child}")
+        for start in parent:
+            if _is_own_ancestor(start, parent):
+                raise corrupt(f"expected a tree of nodes, got node {start} below itself")
+
+    def _list(self, key: str) -> list[Any]:
+        value = self._json.get(key, [])
+        if not isinstance(value, list):
+            raise corrupt(f"expected {key} to be a list, got {type(value).__name__}")
+        return value
+
+
+def _is_own_ancestor(start: int, parent: dict[int, int]) -> bool:
+    # Every step up is towards a root or round a cycle; Brent's two walkers meet only on a cycle.
+    slow = fast = start
+    while fast in parent and parent[fast] in parent:
+        slow, fast = parent[slow], parent[parent[fast]]
+        if slow == fast:
+            return True
+    return False
+
+
+def _count(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise corrupt(f"expected a whole number of 0 or more, got {str(value)[:40]}")
+    return value
+
+
+def _data_length(uri: str) -> int:
+    """How many bytes the base64 text of a data URI holds."""
+    text = uri.partition(",")[2].rstrip("=")
+    return len(text) * 3 // 4

@@ -1,0 +1,102 @@
+"""From a file on disk to a folder of finished views."""
+
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from base.digest import canonical_json
+from base.outcomes import Outcome
+from base.storage import write_atomically
+from geometry.camera import camera_centre
+from geometry.sphere import spherical_from_cartesian
+from render.child import RenderChild, view_name
+from render.formats import companions
+from render.job import RenderJob, RenderResult
+from render.lights import lights
+from render.refused import Refused
+from render.settings import RenderSettings
+from render.viewpoints import Floats, viewpoints
+
+SCHEMA = 1
+
+
+def render_object(
+    child: RenderChild, source: Path, uid: str, settings: RenderSettings, seed: int, out_dir: Path
+) -> RenderResult:
+    """Render one object; on ok, `out_dir` holds NN.webp, extrinsics.npy (V, 3, 4) and views.json.
+
+    The outcome says how it ended; nothing about the object raises. Raises Failure when Blender cannot run here at all
+    or `out_dir` cannot be written.
+    """
+    try:
+        named = companions(source)
+    except Refused as refused:
+        return RenderResult(outcome=refused.outcome, reason=str(refused), phase="check")
+    extrinsics = viewpoints(settings, uid, seed)
+    job = RenderJob(
+        uid=uid,
+        file=str(source.resolve()),
+        seed=seed,
+        settings=settings.model_dump(mode="json"),
+        extrinsics=extrinsics.tolist(),
+        lights=lights(settings.rig, uid, seed),
+        out_dir=str(out_dir),
+        companions=named,
+    )
+    result = judged(child.render(job))
+    if result.outcome is Outcome.OK:
+        write_atomically(out_dir / "extrinsics.npy", npy_bytes(extrinsics))
+        write_atomically(out_dir / "views.json", canonical_json(record(job, settings, result)).encode())
+    return result
+
+
+def judged(result: RenderResult) -> RenderResult:
+    """The result, `blank` when any view is: an object is only worth its worst view."""
+    blank = [view.view for view in result.views if view.blank]
+    if result.outcome is not Outcome.OK or not blank:
+        return result
+    reason = f"expected something to see in every view, got nothing in {', '.join(map(str, blank))}"
+    values = {**vars(result), "outcome": Outcome.BLANK, "reason": reason, "phase": "check"}
+    return RenderResult(**values)
+
+
+def record(job: RenderJob, settings: RenderSettings, result: RenderResult) -> dict[str, Any]:
+    """What views.json says: the same keys and types for every object, and nothing of time, host or attempt."""
+    extrinsics = np.array(job.extrinsics)
+    return {
+        "schema": SCHEMA,
+        "uid": job.uid,
+        "seed": job.seed,
+        "hw": list(settings.hw),
+        "lens": settings.lens.model_dump(),
+        "settings": settings.model_dump(mode="json", include=RECORDED),
+        "normalisation": result.normalisation,
+        "lights": result.lights,
+        "device": result.device["kind"],
+        "versions": result.versions,
+        "checks": result.checks,
+        "warnings": "; ".join(result.warnings),
+        "views": [
+            {**vars(view), "file": view_name(view.view), **_spherical(extrinsics[view.view])} for view in result.views
+        ],
+    }
+
+
+RECORDED = {
+    "camera_sampling", "radius", "light", "samples", "adaptive_threshold", "bounces", "filter_width_px", "denoise",
+    "view_transform", "exposure",
+}  # fmt: skip
+
+
+def _spherical(cam_from_world: Floats) -> dict[str, float]:
+    polar, azimuth, radius = spherical_from_cartesian(camera_centre(cam_from_world))
+    return {"polar_rad": float(polar), "azimuth_rad": float(azimuth), "radius": float(radius)}
+
+
+def npy_bytes(array: Floats) -> bytes:
+    """`array` in NumPy's own file format."""
+    stream = BytesIO()
+    np.save(stream, array, allow_pickle=False)
+    return stream.getvalue()

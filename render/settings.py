@@ -1,0 +1,119 @@
+"""How views are made: everything that changes a pixel, and the limits of the child process that makes them."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+
+from base.settings import Section
+
+Range = tuple[float, float]
+"""Lowest and highest value of a uniform draw."""
+
+Device = Literal["auto", "CPU", "CUDA", "OPTIX", "HIP", "METAL", "ONEAPI"]
+Edge = Annotated[int, Field(ge=16, le=4096)]
+Bounces = Annotated[int, Field(ge=0, le=64)]
+
+
+def _is_range(value: Range) -> bool:
+    return value[0] <= value[1]
+
+
+class LensSettings(Section):
+    """The camera's lens: `sensor_mm` spans the longer edge of the image."""
+
+    focal_mm: PositiveFloat
+    sensor_mm: PositiveFloat
+
+
+class LampSettings(Section):
+    """One lamp, placed anew for every object: each coordinate and the strength are uniform draws from their ranges."""
+
+    kind: Literal["area", "point", "sun"]
+    x: Range
+    y: Range
+    z: Range
+    aim: Literal["origin", "down"]
+    size: PositiveFloat
+    strength: Range
+
+    @model_validator(mode="after")
+    def _ranges(self) -> Self:
+        for name in ("x", "y", "z", "strength"):
+            if not _is_range(getattr(self, name)):
+                raise ValueError(f"{name} as [lowest, highest]")
+        if self.strength[0] < 0.0:
+            raise ValueError("strength of 0 or more")
+        return self
+
+
+class RigSettings(Section):
+    """What lights an object: lamps, and a surrounding grey world of constant radiance."""
+
+    lamps: tuple[LampSettings, ...]
+    world: Annotated[float, Field(ge=0.0)]
+
+
+class BounceSettings(Section):
+    """How often a path of light may bounce, in all and by kind."""
+
+    total: Bounces
+    diffuse: Bounces
+    glossy: Bounces
+    transmission: Bounces
+    transparent: Bounces
+
+
+class DenoiseSettings(Section):
+    """Open Image Denoise, which sees albedo and normals too."""
+
+    enabled: bool
+    quality: Literal["HIGH", "BALANCED", "FAST"]
+    prefilter: Literal["NONE", "FAST", "ACCURATE"]
+
+
+class ChildSettings(Section):
+    """Limits of the Blender child process; none of them changes a picture."""
+
+    threads: PositiveInt
+    start_timeout_s: PositiveFloat
+    import_timeout_s: PositiveFloat
+    view_timeout_s: PositiveFloat
+    memory_mb: PositiveInt
+    recycle_after: PositiveInt
+    recycle_above_mb: PositiveInt
+
+
+class RenderSettings(Section):
+    """How an object becomes views; see `pipeline.yaml` for what each value means in pictures."""
+
+    hw: tuple[Edge, Edge]
+    views: Annotated[int, Field(ge=2, le=999)]
+    camera_sampling: Literal["sphere", "cube"]
+    radius: Range
+    lens: LensSettings
+    light: str
+    lights: dict[str, RigSettings]
+    samples: Annotated[int, Field(ge=1, le=1 << 16)]
+    adaptive_threshold: Annotated[float, Field(ge=0.0, lt=1.0)]
+    bounces: BounceSettings
+    filter_width_px: Annotated[float, Field(ge=0.01, le=10.0)]
+    denoise: DenoiseSettings
+    view_transform: Literal["Standard", "Filmic", "AgX", "Khronos PBR Neutral", "Raw"]
+    exposure: float
+    min_coverage: Annotated[float, Field(ge=0.0, lt=1.0)]
+    compat: str
+    device: Device
+    child: ChildSettings
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.light not in self.lights:
+            raise ValueError(f"light to be one of {', '.join(sorted(self.lights))}")
+        if not (_is_range(self.radius) and self.radius[0] > 0.0):
+            raise ValueError("radius as [nearest, farthest], both above 0")
+        return self
+
+    @property
+    def rig(self) -> RigSettings:
+        """The chosen lights."""
+        return self.lights[self.light]

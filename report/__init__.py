@@ -1,0 +1,1 @@
+"""Pictures and pages for people: contact sheets, curves, meshes, one HTML file a run."""

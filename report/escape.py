@@ -1,0 +1,46 @@
+"""Text from outside (titles, authors, stderr) made harmless for the place where it will stand."""
+
+import re
+from typing import TypeGuard
+
+from markupsafe import Markup
+from markupsafe import escape as _escape
+
+from base.text import without_controls
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~&:@])")
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+
+
+def html(text: object) -> Markup:
+    """`text` as HTML that shows its characters and means nothing; Markup of ours passes unchanged."""
+    return text if isinstance(text, Markup) else _escape(without_controls(str(text)))
+
+
+def fill(template: str, *values: object, **named: object) -> Markup:
+    """A template of ours (never text from outside) with `{}` filled by values, each escaped unless it is Markup."""
+    clean = [without_controls(value) if _plain(value) else value for value in values]
+    clean_named = {key: without_controls(value) if _plain(value) else value for key, value in named.items()}
+    return Markup(template).format(*clean, **clean_named)  # noqa: S704
+
+
+def _plain(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and not isinstance(value, Markup)
+
+
+def markdown(text: object) -> str:
+    """`text` as one line of Markdown that renders as its own characters, inside a table cell too."""
+    line = " ".join(without_controls(str(text)).split())
+    return _MARKDOWN.sub(r"\\\1", line)
+
+
+def csv_cell(text: object) -> str:
+    """`text` as a CSV value that no spreadsheet runs as a formula: an apostrophe goes before a dangerous start.
+
+    Plain numbers, negative ones too, stay numbers. Quoting is the csv module's part.
+    """
+    value = without_controls(str(text))
+    if value.lstrip().startswith(_FORMULA_STARTS) or value.startswith(_FORMULA_STARTS):
+        return value if _NUMBER.fullmatch(value) else f"'{value}"
+    return value

@@ -1,0 +1,196 @@
+"""One sample is one object: its facts, its views, their cameras, and every ordered pair of views.
+
+Members are named by what follows the uid and a dot: `json`, `00.webp`, `01.webp`, …, `extrinsics.npy`, `pairs.npz`.
+V is the number of views, P = V(V − 1) the number of ordered pairs.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from base.digest import canonical_json
+from base.errors import Failure
+from geometry.relative import ordered_pairs, pose_vector, relative_motion
+from shards.arrays import BadArray, npy_bytes, npz_bytes, npz_members, read_npy
+from shards.image import BadImage, decode_rgba
+
+SCHEMA = 1
+UID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+PAIR_ARRAYS = ("source", "target", "R", "T", "pose")
+MAX_JSON_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Every ordered pair: `source` and `target` (P,) view numbers, `R` (P, 3, 3), `T` (P, 3), `pose` (P, 4)."""
+
+    source: NDArray[np.int64]
+    target: NDArray[np.int64]
+    R: NDArray[np.float64]
+    T: NDArray[np.float64]
+    pose: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, extrinsics: NDArray[np.float64]) -> "Pairs":
+        """The pairs of cameras `extrinsics` (V, 3, 4), in source-major order."""
+        source, target = ordered_pairs(len(extrinsics))
+        rotation, translation = relative_motion(extrinsics[source], extrinsics[target])
+        return cls(source, target, rotation, translation, pose_vector(extrinsics[source], extrinsics[target]))
+
+    def row(self, source: int, target: int, views: int) -> int:
+        """Where the pair (source, target) of `views` views stands."""
+        return source * (views - 1) + target - (target > source)
+
+
+def view_suffix(view: int) -> str:
+    """The member of view number `view`: `00.webp`, `01.webp`, …"""
+    return f"{view:02d}.webp"
+
+
+def members_from_views(folder: Path, object_facts: Mapping[str, Any]) -> dict[str, bytes]:
+    """The members of the sample that a folder of rendered views makes, by suffix.
+
+    `object_facts` needs `uid`. The facts must have no null and no empty list. Raises Failure for a folder that is not
+    whole.
+    """
+    try:
+        rendered = json.loads((folder / "views.json").read_bytes())
+        extrinsics = read_npy((folder / "extrinsics.npy").read_bytes(), (None, 3, 4), np.float64)
+        images = {view_suffix(view): (folder / view_suffix(view)).read_bytes() for view in range(len(extrinsics))}
+    except (OSError, ValueError) as error:
+        raise Failure(f"{folder.name}: expected a folder of rendered views, got: {error}") from None
+    return {
+        "json": facts_json(object_facts, rendered),
+        "extrinsics.npy": npy_bytes(extrinsics),
+        "pairs.npz": npz_bytes(vars(Pairs.of(extrinsics))),
+        **images,
+    }
+
+
+def facts_json(object_facts: Mapping[str, Any], rendered: Mapping[str, Any]) -> bytes:
+    """The sample's JSON: schema, uid, what is known of the object, and how it was rendered."""
+    facts = {"schema": SCHEMA, "uid": object_facts["uid"], "object": dict(object_facts), "render": dict(rendered)}
+    return canonical_json(facts).encode()
+
+
+def with_object_facts(members: Mapping[str, bytes], object_facts: Mapping[str, Any]) -> dict[str, bytes]:
+    """The same sample with other facts about its object, for a licence or title that was corrected."""
+    rendered = json.loads(members["json"])["render"]
+    return {**members, "json": facts_json(object_facts, rendered)}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A sample as read from a shard; each part is checked when it is first asked for.
+
+    `members` is by suffix and comes from outside: every property raises Failure naming shard, key and reason when a
+    part is missing or not what it should be.
+    """
+
+    shard: str
+    uid: str
+    members: Mapping[str, bytes]
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """What `<uid>.json` says."""
+        data = self._member("json")
+        try:
+            facts = json.loads(data) if len(data) <= MAX_JSON_BYTES else f"{len(data)} bytes"
+        except (ValueError, RecursionError) as error:
+            raise self._failure("json", f"expected JSON, got: {error}") from None
+        if not isinstance(facts, dict) or facts.get("uid") != self.uid or facts.get("schema") != SCHEMA:
+            raise self._failure("json", f"expected facts of schema {SCHEMA} about this object, got {str(facts)[:80]!r}")
+        return facts
+
+    @cached_property
+    def extrinsics(self) -> NDArray[np.float64]:
+        """`cam_from_world` of every view, (V, 3, 4)."""
+        return self._array("extrinsics.npy", self._member("extrinsics.npy"), (None, 3, 4), np.float64)
+
+    @cached_property
+    def pairs(self) -> Pairs:
+        """Every ordered pair of views, as stored."""
+        try:
+            arrays = npz_members(self._member("pairs.npz"), PAIR_ARRAYS)
+        except BadArray as error:
+            raise self._failure("pairs.npz", str(error)) from None
+        count = len(self.extrinsics) * (len(self.extrinsics) - 1)
+        shapes = {"source": (), "target": (), "R": (3, 3), "T": (3,), "pose": (4,)}
+        return Pairs(
+            **{
+                name: self._array("pairs.npz", arrays[name], (count, *rest), np.float64 if rest else np.int64)
+                for name, rest in shapes.items()
+            }
+        )
+
+    def image(self, view: int) -> NDArray[np.uint8]:
+        """One view as uint8 RGBA, (H, W, 4)."""
+        suffix = view_suffix(view)
+        try:
+            return decode_rgba(self._member(suffix))
+        except BadImage as error:
+            raise self._failure(suffix, str(error)) from None
+
+    def check(self, *, views: int, hw: tuple[int, int]) -> None:
+        """Read everything once; raises Failure for the first part that is missing, foreign or inconsistent."""
+        expected = {"json", "extrinsics.npy", "pairs.npz", *map(view_suffix, range(views))}
+        for suffix in sorted(expected ^ set(self.members)):
+            raise self._failure(suffix, "expected this member" if suffix in expected else "expected no such member")
+        if len(self.extrinsics) != views:
+            raise self._failure("extrinsics.npy", f"expected {views} views, got {len(self.extrinsics)}")
+        derived = Pairs.of(self.extrinsics)
+        for name in PAIR_ARRAYS:
+            if not np.allclose(getattr(self.pairs, name), getattr(derived, name), atol=1e-9):
+                raise self._failure("pairs.npz", f"expected {name} to agree with extrinsics.npy")
+        for problem in unplain(self.facts):
+            raise self._failure("json", problem)
+        for view in range(views):
+            if (got := self.image(view).shape[:2]) != hw:
+                raise self._failure(view_suffix(view), f"expected {hw[0]}×{hw[1]} pixels, got {got[0]}×{got[1]}")
+
+    def _member(self, suffix: str) -> bytes:
+        if suffix not in self.members:
+            raise self._failure(suffix, "expected this member, got none")
+        return self.members[suffix]
+
+    def _array(self, suffix: str, data: bytes, shape: tuple[int | None, ...], dtype: Any) -> NDArray[Any]:
+        try:
+            return read_npy(data, shape, dtype)
+        except BadArray as error:
+            raise self._failure(suffix, str(error)) from None
+
+    def _failure(self, suffix: str, problem: str) -> Failure:
+        return Failure(f"{self.shard}: {self.uid}.{suffix}: {problem}")
+
+
+def signature(value: Any) -> Any:
+    """The keys and types of a JSON value: equal for values that one table schema can hold; a list is its first item."""
+    if isinstance(value, dict):
+        return {key: signature(item) for key, item in sorted(value.items())}
+    if isinstance(value, list):
+        return [signature(value[0])] if value else []
+    return type(value).__name__
+
+
+def unplain(value: Any, path: str = "") -> list[str]:
+    """Where a JSON value holds a null, an empty list, an empty mapping or a list of mixed types, as sentences."""
+    if value is None:
+        return [f"{path}: expected a value, got null"]
+    if isinstance(value, dict):
+        found = [problem for key, item in value.items() for problem in unplain(item, f"{path}.{key}".lstrip("."))]
+        return found if value else [f"{path}: expected keys, got an empty mapping"]
+    if not isinstance(value, list):
+        return []
+    if not value:
+        return [f"{path}: expected values, got an empty list"]
+    if any(signature(item) != signature(value[0]) for item in value):
+        return [f"{path}: expected items of one type, got several"]
+    return [problem for item in value for problem in unplain(item, f"{path}[]")]

@@ -1,0 +1,74 @@
+"""Shards are written whole: a temporary file, flushed, then named after its own digest."""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from base.digest import sha256_file
+from base.errors import Failure
+from base.storage import TEMPORARY_PREFIX, Storage, reason
+from shards.sample import UID, signature, unplain
+from shards.tar import TarSink
+from shards.version import SampleEntry, ShardEntry
+
+
+def shard_name(split: str, number: int, sha256: str) -> str:
+    """The name of a shard relative to the dataset's root."""
+    return f"shards/{split}-{number:06d}-{sha256[:12]}.tar"
+
+
+def write_shard(
+    storage: Storage, split: str, number: int, samples: Iterable[tuple[str, Mapping[str, bytes]]]
+) -> ShardEntry:
+    """Write the shard of `samples`, (uid, members by suffix) in ascending order of uid, and describe it.
+
+    The same samples give the same bytes and so the same name; a shard that is there already is left as it is.
+    Raises Failure for samples out of order or with facts of another shape than the first's, and when writing fails.
+    """
+    folder = storage.local_path("shards") if storage.is_local else Path(tempfile.gettempdir())
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f"{TEMPORARY_PREFIX}{split}-{number:06d}-", dir=folder)
+    except OSError as error:
+        raise Failure(f"could not write shard {split}-{number:06d} in {folder}: {reason(error)}") from error
+    path = Path(temporary)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            entries = _write_samples(stream, f"{split}-{number:06d}", samples)
+            stream.flush()
+            os.fsync(stream.fileno())
+        path.chmod(0o644)
+        size, sha256 = path.stat().st_size, sha256_file(path)
+        name = shard_name(split, number, sha256)
+        if not (storage.exists(name) and storage.size(name) == size):
+            storage.put_file(name, path)
+    except OSError as error:
+        raise Failure(f"could not write shard {split}-{number:06d} in {folder}: {reason(error)}") from error
+    finally:
+        path.unlink(missing_ok=True)
+    return ShardEntry(name, split, number, size, sha256, tuple(entries))
+
+
+def _write_samples(
+    stream: BinaryIO, shard: str, samples: Iterable[tuple[str, Mapping[str, bytes]]]
+) -> list[SampleEntry]:
+    sink, entries, shape = TarSink(stream), list[SampleEntry](), None
+    for uid, members in samples:
+        if not UID.fullmatch(uid) or (entries and uid <= entries[-1].uid):
+            raise Failure(f"{shard}: {uid}: expected uids of letters, digits, _ and - in ascending order")
+        shape = _checked_shape(shard, uid, json.loads(members["json"]), shape)
+        offset, length = sink.add({f"{uid}.{suffix}": data for suffix, data in members.items()})
+        entries.append(SampleEntry(uid, offset, length))
+    sink.close()
+    return entries
+
+
+def _checked_shape(shard: str, uid: str, facts: Any, shape: Any) -> Any:
+    for problem in unplain(facts):
+        raise Failure(f"{shard}: {uid}.json: {problem}")
+    if shape is not None and signature(facts) != shape:
+        raise Failure(f"{shard}: {uid}.json: expected the keys and types of the sample before it, got others")
+    return signature(facts)

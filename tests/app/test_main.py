@@ -1,0 +1,141 @@
+"""The command as a person meets it: help, exit codes, one sentence for each mistake, never a traceback."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.main import COMMANDS
+
+ROOT = Path(__file__).parents[2]
+
+
+def zero123(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "app", *words]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, check=False)
+
+
+def sentence(done: subprocess.CompletedProcess[str], code: int) -> str:
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    pixels = np.zeros((16, 16, 4), np.uint8)
+    pixels[4:12, 4:12] = (200, 60, 60, 255)
+    Image.fromarray(pixels).save(tmp_path / "photo.png")
+    return tmp_path / "photo.png"
+
+
+def test_help_names_every_command() -> None:
+    done = zero123("--help")
+    assert done.returncode == 0
+    assert all(name in done.stdout for name in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_its_settings_flags(command: str) -> None:
+    done = zero123(command, "--help")
+    assert done.returncode == 0
+    assert all(flag in done.stdout for flag in ("--set", "--dry-run", "--preset", "--config"))
+
+
+@pytest.mark.parametrize("command", ["train", "demo"])
+def test_a_dry_run_prints_the_resolved_settings_and_writes_nothing(command: str, tmp_path: Path) -> None:
+    done = zero123(command, "--out", "here", "--dry-run", "--set", "render.samples=77", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "samples: 77" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_command_and_an_unknown_one_are_usage_errors() -> None:
+    assert "COMMAND" in sentence(zero123(), 2)
+    assert "invalid choice" in sentence(zero123("paint"), 2)
+
+
+def test_a_wrong_setting_is_one_sentence() -> None:
+    told = sentence(zero123("build", "--set", "render.sample=1"), 2)
+    assert told == "zero123: --set: render.sample: expected no such key, got 1\n"
+
+
+def test_an_empty_folder_of_objects_is_a_usage_error(tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    told = sentence(zero123("build", "--set", f"objects.folder={tmp_path}/models", cwd=tmp_path), 2)
+    assert "models" in told
+
+
+def test_a_dataset_that_is_not_there_is_a_failure(tmp_path: Path, photo: Path) -> None:
+    told = sentence(zero123("train", "--preset", "tiny", "--set", f"storage.root={tmp_path}/none", cwd=tmp_path), 1)
+    assert "expected a dataset" in told
+
+
+def test_a_model_that_is_none_is_a_failure(tmp_path: Path, photo: Path) -> None:
+    told = sentence(zero123("sample", str(photo), "--model", str(tmp_path), "--orbit", "2", cwd=tmp_path), 1)
+    assert "expected a model or a training run" in told
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["--move", "20"], "--move: expected UP,RIGHT"),
+        (["--move", "a,b"], "--move: expected UP,RIGHT"),
+        ([], "at least one --move"),
+        (["--orbit", "-3"], "at least one --move"),
+    ],
+)
+def test_a_move_that_is_none_is_a_usage_error(photo: Path, words: list[str], part: str) -> None:
+    assert part in sentence(zero123("sample", str(photo), "--model", "x", *words), 2)
+
+
+def test_an_elevation_out_of_range_is_a_usage_error(photo: Path) -> None:
+    told = sentence(zero123("reconstruct", str(photo), "--model", "x", "--elevation-deg", "100"), 2)
+    assert "--elevation-deg in [-90, 90]" in told
+
+
+def test_inspecting_what_holds_nothing_is_a_usage_error(tmp_path: Path) -> None:
+    assert "expected a dataset's folder" in sentence(zero123("inspect", str(tmp_path)), 2)
+
+
+def test_an_output_folder_that_is_a_file_is_a_usage_error(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file")
+    told = sentence(zero123("demo", "--out", str(tmp_path / "taken")), 2)
+    assert "taken: expected a folder that can be written to" in told
+
+
+def test_sigterm_ends_in_a_sentence_and_its_own_code(tmp_path: Path) -> None:
+    program = (
+        "import os, signal, sys, types\n"
+        "import app.main as main\n"
+        "def stop(options): os.kill(os.getpid(), signal.SIGTERM); signal.pause()\n"
+        "module = types.ModuleType('app.commands.build')\n"
+        "module.configure = lambda parser: parser.set_defaults(run=stop)\n"
+        "sys.modules['app.commands.build'] = module\n"
+        "raise SystemExit(main.main(['build']))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 128 + signal.SIGTERM
+    assert done.stderr == "zero123: stopped; what is done is kept, and the same command goes on from there\n"
+
+
+def test_the_version_is_told() -> None:
+    done = zero123("--version")
+    assert done.returncode == 0
+    assert done.stdout.startswith("zero123 ")
+
+
+def test_dry_run_settings_are_valid_yaml_of_the_whole_file() -> None:
+    import yaml
+
+    done = zero123("train", "--dry-run", "--preset", "tiny")
+    values = yaml.safe_load(done.stdout)
+    assert set(values["metadata"]["pipeline"]) >= {"storage", "render", "train", "model"}
+    assert json.dumps(values)

@@ -1,0 +1,103 @@
+"""Settings: strict, layered, and plain about every mistake."""
+
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import Field
+
+from base.errors import UsageError
+from base.settings import Layer, Section, merged, parse_overrides, read_yaml, validated
+
+
+class Lens(Section):
+    focal_mm: float = Field(gt=0)
+
+
+class Camera(Section):
+    hw: tuple[int, int]
+    lens: Lens
+    kind: Literal["sphere", "cube"]
+
+
+GOOD = {"hw": [8, 8], "lens": {"focal_mm": 35}, "kind": "cube"}
+
+
+def mistake(*layers: Layer) -> str:
+    with pytest.raises(UsageError) as caught:
+        validated(Camera, *layers)
+    assert caught.value.exit_code == 2
+    return str(caught.value)
+
+
+def test_good_values_are_taken_and_frozen() -> None:
+    camera = validated(Camera, Layer("a.yaml", GOOD))
+    assert camera.hw == (8, 8)
+    with pytest.raises(ValueError, match="frozen"):
+        camera.kind = "sphere"
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"lens": {"focal_mm": 0}}, "lens.focal_mm: expected greater than 0, got 0"),
+        ({"lens": {"focal_mm": "35"}}, "lens.focal_mm: expected a valid number, got '35'"),
+        ({"lens": {"focal": 3}}, "lens.focal: expected no such key, got 3"),
+        ({"kind": "ring"}, "kind: expected 'sphere' or 'cube', got 'ring'"),
+        ({"hw": [8]}, "hw.1: expected a value, got none"),
+        ({"lens": {"focal_mm": float("nan")}}, "lens.focal_mm: expected a setting, got nan"),
+    ],
+)
+def test_a_mistake_names_source_path_expected_and_got(change: dict, sentence: str) -> None:
+    assert mistake(Layer("a.yaml", GOOD), Layer("--set", change)) == f"--set: {sentence}"
+
+
+def test_a_missing_value_is_named() -> None:
+    assert mistake(Layer("a.yaml", {"hw": [1, 1], "kind": "cube"})) == "a.yaml: lens: expected a value, got none"
+
+
+def test_every_mistake_is_named_with_its_own_source() -> None:
+    text = mistake(Layer("a.yaml", GOOD | {"colour": 1}), Layer("--set", {"kind": 7}))
+    assert "a.yaml: colour: expected no such key" in text
+    assert "--set: kind: expected" in text
+
+
+def test_overrides_are_yaml_and_nest() -> None:
+    values = parse_overrides(["lens.focal_mm=50", "hw=[4, 4]", "kind=sphere", "lens.focal_mm=24"])
+    assert values == {"lens": {"focal_mm": 24}, "hw": [4, 4], "kind": "sphere"}
+
+
+@pytest.mark.parametrize("text", ["render.samples", "=3", "a..b=3", "a=[1"])
+def test_an_override_that_is_none_is_a_usage_error(text: str) -> None:
+    with pytest.raises(UsageError, match="--set"):
+        parse_overrides([text])
+
+
+NESTED = st.recursive(st.integers(), lambda inner: st.dictionaries(st.sampled_from("abc"), inner), max_leaves=8)
+MAPPINGS = st.dictionaries(st.sampled_from("abc"), NESTED)
+
+
+@given(MAPPINGS, MAPPINGS)
+def test_merging_keeps_what_only_one_says_and_lets_the_upper_win(below: dict, above: dict) -> None:
+    result = merged(below, above)
+    assert set(result) == set(below) | set(above)
+    assert merged(result, above) == result
+    for key in set(below) - set(above):
+        assert result[key] == below[key]
+
+
+@pytest.mark.parametrize(("content", "got"), [(b"a: [", "YAML"), (b"- 1", "list"), (b"\xff\xfe\xfa", "readable")])
+def test_a_file_that_is_no_mapping_is_one_sentence(tmp_path: Path, content: bytes, got: str) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=rf"settings\.yaml: expected .*{got}"):
+        read_yaml(path)
+
+
+def test_the_digest_follows_the_values_alone() -> None:
+    one = validated(Camera, Layer("a", GOOD))
+    other = validated(Camera, Layer("b", dict(reversed(GOOD.items()))))
+    assert one.digest() == other.digest()
+    assert one.digest() != validated(Camera, Layer("a", GOOD | {"hw": [8, 9]})).digest()

@@ -1,0 +1,86 @@
+"""Storage: whole files or none, names that stay inside, errors that name the file."""
+
+import errno
+import os
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from base.errors import Failure, UsageError
+from base.storage import Storage, temporary_files
+
+
+@pytest.fixture(params=["local", "memory"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
+    return Storage(tmp_path / "root" if request.param == "local" else f"memory://{uuid4().hex}")
+
+
+def test_what_is_written_is_read(storage: Storage) -> None:
+    storage.write("a/b.bin", b"one")
+    storage.write("a/b.bin", b"two")
+    assert storage.read("a/b.bin") == b"two"
+    assert storage.size("a/b.bin") == 3
+    with storage.open("a/b.bin") as stream:
+        assert stream.seek(1) == 1
+        assert stream.read() == b"wo"
+
+
+def test_names_lists_files_sorted_and_relative(storage: Storage) -> None:
+    for name in ("s/2", "s/1", "s/deep/3", "other/4"):
+        storage.write(name, b"")
+    assert storage.names("s") == ["s/1", "s/2", "s/deep/3"]
+    assert storage.names("nothing") == []
+
+
+def test_create_lets_one_caller_win(storage: Storage) -> None:
+    assert storage.create("lease", b"first")
+    assert not storage.create("lease", b"second")
+    assert storage.read("lease") == b"first"
+
+
+def test_remove_takes_folders_and_what_is_not_there(storage: Storage) -> None:
+    storage.write("a/b", b"")
+    storage.remove("a")
+    storage.remove("a")
+    assert not storage.exists("a/b")
+
+
+@pytest.mark.parametrize("name", ["", "/etc/passwd", "../x", "a/../../x", "a\\b", "a\0b"])
+def test_a_name_that_leaves_the_root_is_refused(storage: Storage, name: str) -> None:
+    with pytest.raises(UsageError, match="inside"):
+        storage.path(name)
+
+
+def test_a_missing_file_is_a_failure_that_names_it(storage: Storage) -> None:
+    with pytest.raises(Failure, match="nowhere"):
+        storage.read("nowhere")
+
+
+def test_a_full_disk_leaves_the_old_file_and_no_temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = Storage(tmp_path)
+    storage.write("version", b"old")
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(Failure, match=r"version: the disk is full"):
+        storage.write("version", b"new")
+    assert storage.read("version") == b"old"
+    assert list(temporary_files(tmp_path)) == []
+
+
+def test_put_file_places_a_finished_file(storage: Storage, tmp_path: Path) -> None:
+    source = tmp_path / "finished"
+    source.write_bytes(b"tar")
+    storage.put_file("shards/x.tar", source)
+    assert storage.read("shards/x.tar") == b"tar"
+
+
+def test_temporary_files_are_not_listed(tmp_path: Path) -> None:
+    storage = Storage(tmp_path)
+    storage.write("a/b", b"")
+    (tmp_path / "a" / ".tmp-b-123").write_bytes(b"half")
+    assert storage.names("a") == ["a/b"]
+    assert [path.name for path in temporary_files(tmp_path)] == [".tmp-b-123"]

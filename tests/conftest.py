@@ -1,0 +1,76 @@
+"""What every test shares: quiet libraries, few threads, no telemetry, the order of tests, `make soak`'s counts."""
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+# Before any test imports numpy, torch or Ray: they read these once.
+THREADS = str(min(2, os.cpu_count() or 1))
+os.environ.update(
+    OMP_NUM_THREADS=THREADS,
+    OPENBLAS_NUM_THREADS=THREADS,
+    MKL_NUM_THREADS=THREADS,
+    HF_HUB_OFFLINE="1",
+    RAY_USAGE_STATS_ENABLED="0",
+    RAY_USAGE_STATS_REPORT_URL="http://127.0.0.1:9/",  # a Ray head says "disabled" once, even when it is
+)
+
+# A shell that starts a job in the background has it ignore Ctrl-C, which is what some tests are about.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+import hypothesis  # noqa: E402
+import pytest  # noqa: E402
+
+FIGURES = pytest.StashKey[dict[str, str]]()
+# Cheap rooms first, so that a slip shows within seconds; what starts Blender, Ray or the whole chain comes last.
+ORDER = (
+    "base", "geometry", "shards", "report", "zero123", "train",
+    "evaluation", "reconstruct", "render", "pipeline", "app",
+)  # fmt: skip
+
+hypothesis.settings.register_profile("repeatable", derandomize=True, database=None, deadline=None, max_examples=50)
+hypothesis.settings.load_profile("repeatable")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--times", type=int, default=1, metavar="N", help="repeat faults N times as often (make soak)")
+    parser.addoption("--figures", type=Path, metavar="FILE", help="write the figures that tests note, as JSON")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[FIGURES] = {}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: (item.get_closest_marker("chain") is not None, _room(item)))
+
+
+def _room(item: pytest.Item) -> int:
+    folder = item.path.relative_to(Path(__file__).parent).parts[0]
+    return ORDER.index(folder) if folder in ORDER else -1
+
+
+@pytest.fixture(scope="session")
+def times(request: pytest.FixtureRequest) -> int:
+    """How many times as many faults, kills or draws as in `make test`."""
+    return int(request.config.getoption("--times"))
+
+
+@pytest.fixture
+def figure(request: pytest.FixtureRequest) -> Callable[[str, object], None]:
+    """Note a figure of this test: `figure("kills", 40)` stands in the table at the end of the run."""
+
+    def note(name: str, value: object) -> None:
+        request.config.stash[FIGURES][f"{request.node.nodeid} {name}"] = str(value)
+
+    return note
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    figures = config.stash[FIGURES]
+    for name, value in figures.items():
+        terminalreporter.write_line(f"{value:>12}  {name}")
+    if file := config.getoption("--figures"):
+        file.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,70 @@
+"""Small real builds: two objects of the examples, a few tiny views."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from base.progress import Progress, Task, _SilentTask
+from base.settings import Layer, validated
+from base.storage import Storage
+from pipeline.build import BuildSettings
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples" / "objects"
+
+TINY = {
+    "run": {"workers": 1, "cpus_per_worker": 1.0},
+    "shards": {"objects_per_shard": 2, "val_fraction": 0.0},
+    "render": {"hw": [32, 32], "views": 2, "samples": 1, "denoise": {"enabled": False}},
+}
+
+
+def tiny(root: Path, models: Path, **sections: dict[str, Any]) -> BuildSettings:
+    """The shipped settings, shrunk: 2 views of 32 × 32 pixels, shards of 2 objects."""
+    shipped = yaml.safe_load((ROOT / "pipeline.yaml").read_text())["metadata"]["pipeline"]
+    asked = {name: shipped[name] for name in ("storage", "objects", "run", "render", "shards")}
+    here = {"storage": {"root": str(root)}, "objects": {"folder": str(models)}}
+    layers = [Layer("pipeline.yaml", asked), Layer("tiny", TINY), Layer("here", here), Layer("test", sections)]
+    return validated(BuildSettings, *layers)
+
+
+def models(folder: Path, *names: str) -> Path:
+    """A folder with some of the example objects."""
+    folder.mkdir(exist_ok=True)
+    for name in names:
+        shutil.copy(EXAMPLES / f"{name}.glb", folder)
+    return folder
+
+
+def files(root: Path, *below: str) -> dict[str, bytes]:
+    """Every file below a folder by its relative name."""
+    folders = [root / name for name in below] or [root]
+    paths = (path for folder in folders for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in paths}
+
+
+class Told(Progress):
+    """Remembers what was said, and calls `on_advance` whenever work advances."""
+
+    def __init__(self, on_advance: Any = None) -> None:
+        self.lines: list[str] = []
+        self.on_advance = on_advance
+
+    def task(self, name: str, *, total: float, unit: str, done: float = 0) -> Task:
+        told = self
+
+        class Watched(_SilentTask):
+            def advance(self, amount: float = 1, *, note: str = "") -> None:
+                if told.on_advance:
+                    told.on_advance()
+
+        return Watched()
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+
+def storage(settings: BuildSettings) -> Storage:
+    return Storage(settings.storage.root)

@@ -1,0 +1,214 @@
+"""Files from a server that cannot be trusted, over real HTTP."""
+
+import gzip
+import json
+import struct
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from base.digest import sha256_bytes
+from base.errors import Failure, UsageError
+from base.outcomes import Outcome
+from pipeline.fetch import FetchError, fetch
+from pipeline.settings import FetchSettings, ObjaverseSettings
+from pipeline.sources.objaverse import objaverse_objects
+from tests.pipeline.hub import Hub, endless, hub, short, stalled, status
+
+SETTINGS = FetchSettings(timeout_s=0.5, deadline_s=5.0, tries=3, backoff_s=0.01, max_bytes=100_000)
+GLB = struct.pack("<4sII", b"glTF", 2, 40) + bytes(28)
+
+
+@pytest.fixture
+def server() -> Iterator[Hub]:
+    with hub() as state:
+        state.files["/a.glb"] = GLB
+        yield state
+
+
+def failed(
+    server: Hub, target: Path, path: str = "/a.glb", settings: FetchSettings = SETTINGS, **more: str
+) -> FetchError:
+    with pytest.raises(FetchError) as caught:
+        fetch(f"{server.address}{path}", target, settings, **more)
+    assert list(target.parent.iterdir()) == [], "a failed fetch leaves nothing behind"
+    return caught.value
+
+
+def test_a_whole_file_arrives(server: Hub, tmp_path: Path) -> None:
+    fetched = fetch(f"{server.address}/a.glb", tmp_path / "a.glb", SETTINGS, sha256=sha256_bytes(GLB))
+    assert (tmp_path / "a.glb").read_bytes() == GLB
+    assert (fetched.sha256, fetched.bytes) == (sha256_bytes(GLB), 40)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.glb"]
+
+
+@pytest.mark.parametrize(
+    "troubles",
+    [[status(500), status(503)], [short, stalled], [status(429, Retry_After="0")]],
+    ids=["5xx", "cut", "429"],
+)
+def test_what_passes_is_tried_again(server: Hub, tmp_path: Path, troubles: list) -> None:
+    server.trouble["/a.glb"] = list(troubles)
+    fetch(f"{server.address}/a.glb", tmp_path / "a.glb", SETTINGS)
+    assert (tmp_path / "a.glb").read_bytes() == GLB
+    assert server.asked["/a.glb"] == len(troubles) + 1
+
+
+def test_retry_after_is_obeyed(server: Hub, tmp_path: Path) -> None:
+    server.trouble["/a.glb"] = [status(429, Retry_After="1")]
+    started = time.monotonic()
+    fetch(f"{server.address}/a.glb", tmp_path / "a.glb", SETTINGS)
+    assert time.monotonic() - started >= 1.0
+
+
+@pytest.mark.parametrize(
+    ("trouble", "outcome", "tries"),
+    [
+        (status(404), Outcome.MISSING, 1),
+        (status(401), Outcome.FORBIDDEN, 1),
+        (status(429), Outcome.THROTTLED, 3),
+        (status(500), Outcome.LOST, 3),
+        (short, Outcome.CORRUPT, 3),
+        (stalled, Outcome.LOST, 3),
+        (endless, Outcome.TOO_LARGE, 1),
+    ],
+)
+def test_what_stays_has_its_own_outcome(
+    server: Hub, tmp_path: Path, trouble: object, outcome: Outcome, tries: int
+) -> None:
+    server.trouble["/a.glb"] = [trouble] * 3  # type: ignore[list-item]
+    assert failed(server, tmp_path / "a.glb").outcome is outcome
+    assert server.asked["/a.glb"] == tries
+
+
+def test_a_large_file_is_refused_before_it_is_read(server: Hub, tmp_path: Path) -> None:
+    server.files["/big.glb"] = bytes(200_000)
+    assert failed(server, tmp_path / "big.glb", "/big.glb").outcome is Outcome.TOO_LARGE
+
+
+def test_other_bytes_than_promised_are_named(server: Hub, tmp_path: Path) -> None:
+    assert failed(server, tmp_path / "a.glb", sha256="0" * 64).outcome is Outcome.MODIFIED
+
+
+@pytest.mark.parametrize("data", [b"", b"<html>", GLB[:-1], b"glTF" + struct.pack("<II", 1, 12)])
+def test_what_is_no_gltf_is_corrupt(server: Hub, tmp_path: Path, data: bytes) -> None:
+    server.files["/b.glb"] = data
+    error = failed(server, tmp_path / "b.glb", "/b.glb")
+    assert error.outcome is Outcome.CORRUPT
+    assert "expected binary glTF 2" in error.reason
+
+
+def test_a_dead_server_is_lost_not_missing(tmp_path: Path) -> None:
+    with pytest.raises(FetchError) as caught:
+        fetch("http://127.0.0.1:9/a.glb", tmp_path / "a.glb", SETTINGS)
+    assert caught.value.outcome is Outcome.LOST
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/a", "pipe:cat"])
+def test_only_http_is_fetched(tmp_path: Path, url: str) -> None:
+    with pytest.raises(FetchError, match="http"):
+        fetch(url, tmp_path / "a", SETTINGS)
+
+
+def test_the_token_stays_with_its_host(server: Hub, tmp_path: Path) -> None:
+    with hub() as other:
+        other.files["/a.glb"] = GLB
+        server.trouble["/gated"] = [status(302, Location=f"{other.address}/a.glb")]
+        server.trouble["/moved"] = [status(302, Location="/a.glb")]
+        fetch(f"{server.address}/gated", tmp_path / "a.glb", SETTINGS, token="secret")
+        fetch(f"{server.address}/moved", tmp_path / "b.glb", SETTINGS, token="secret")
+        assert server.tokens == {"/gated": "Bearer secret", "/moved": "Bearer secret", "/a.glb": "Bearer secret"}
+        assert other.tokens == {"/a.glb": None}
+
+
+ROOT = "/datasets/allenai/objaverse/resolve/v1"
+UIDS = [f"{index:032x}" for index in range(6)]
+
+
+def objaverse_hub(server: Hub) -> None:
+    paths = {uid: f"glbs/000-00{index % 2}/{uid}.glb" for index, uid in enumerate(UIDS)}
+    notes = [
+        {
+            uid: {
+                "name": f"thing {uid[-1]}",
+                "license": "by",
+                "user": {"displayName": "Ann", "username": "ann"},
+                "viewerUrl": f"https://example.org/{uid}",
+                "categories": [{"name": "furniture"}],
+            }
+            for uid, path in paths.items()
+            if f"000-00{part}" in path
+        }
+        for part in range(2)
+    ]
+    for name, value in {
+        "object-paths.json.gz": paths,
+        "lvis-annotations.json.gz": {"chair": UIDS[:2], "mug": UIDS[4:5]},
+        "metadata/000-000.json.gz": notes[0],
+        "metadata/000-001.json.gz": notes[1],
+    }.items():
+        server.files[f"{ROOT}/{name}"] = gzip.compress(json.dumps(value).encode())
+
+
+@pytest.fixture
+def chosen(server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ObjaverseSettings:
+    monkeypatch.setenv("HF_ENDPOINT", server.address)
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    objaverse_hub(server)
+    return ObjaverseSettings(
+        uids=(), uid_file="", lvis=(), sample=0, seed=0, revision="v1", cache=str(tmp_path / "cache")
+    )
+
+
+def changed(settings: ObjaverseSettings, **values: object) -> ObjaverseSettings:
+    return settings.model_copy(update=values)
+
+
+def test_objaverse_lists_what_is_asked_for(server: Hub, chosen: ObjaverseSettings, tmp_path: Path) -> None:
+    everything = objaverse_objects(chosen, SETTINGS)
+    assert [item.uid for item in everything] == UIDS
+    first = everything[0]
+    assert first.location == f"{server.address}{ROOT}/glbs/000-000/{UIDS[0]}.glb"
+    assert (first.licence, first.author, first.title, first.category) == ("by", "Ann", "thing 0", "furniture")
+    assert first.page == f"https://example.org/{UIDS[0]}"
+    assert server.tokens[f"{ROOT}/object-paths.json.gz"] == "Bearer secret"
+    (tmp_path / "uids.txt").write_text(f"{UIDS[3]}\n\n{UIDS[5]}\n")
+    listed = changed(chosen, uids=(UIDS[1],), uid_file=str(tmp_path / "uids.txt"))
+    assert [item.uid for item in objaverse_objects(listed, SETTINGS)] == [UIDS[1], UIDS[3], UIDS[5]]
+    chairs = objaverse_objects(changed(chosen, lvis=("chair",)), SETTINGS)
+    assert [(item.uid, item.category) for item in chairs] == [(UIDS[0], "chair"), (UIDS[1], "chair")]
+    assert max(server.asked.values()) == 1, "an index is fetched once"
+
+
+def test_a_sample_is_drawn_by_its_seed(chosen: ObjaverseSettings) -> None:
+    draw = lambda seed: [item.uid for item in objaverse_objects(changed(chosen, sample=3, seed=seed), SETTINGS)]
+    assert draw(0) == draw(0)
+    assert len(set(draw(0))) == 3
+    assert any(draw(0) != draw(seed) for seed in range(1, 5))
+
+
+def test_unknown_names_are_usage_errors(chosen: ObjaverseSettings, tmp_path: Path) -> None:
+    for values, problem in [
+        ({"uids": ("nothing",)}, "nothing"),
+        ({"lvis": ("chairs",)}, "'chairs'"),
+        ({"uid_file": str(tmp_path / "no")}, "uid_file"),
+    ]:
+        with pytest.raises(UsageError, match=problem):
+            objaverse_objects(changed(chosen, **values), SETTINGS)
+
+
+def test_a_damaged_index_does_not_poison_the_cache(server: Hub, chosen: ObjaverseSettings) -> None:
+    name = f"{ROOT}/object-paths.json.gz"
+    whole = server.files[name]
+    server.files[name] = whole[:50]
+    with pytest.raises(Failure, match=r"object-paths\.json\.gz: expected gzipped JSON"):
+        objaverse_objects(chosen, SETTINGS)
+    server.files[name] = whole
+    assert len(objaverse_objects(chosen, SETTINGS)) == 6
+
+
+def test_a_missing_index_says_so(server: Hub, chosen: ObjaverseSettings) -> None:
+    with pytest.raises(Failure, match="answered 404"):
+        objaverse_objects(changed(chosen, revision="v2"), SETTINGS)

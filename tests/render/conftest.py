@@ -1,0 +1,51 @@
+"""Settings, small models, and one Blender child that the tests of this room share."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from base.settings import Layer, merged, read_yaml, validated
+from render.child import RenderChild
+from render.settings import RenderSettings
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples" / "objects"
+
+
+@pytest.fixture(scope="session")
+def shipped() -> dict[str, Any]:
+    """The section `render` of the shipped pipeline.yaml."""
+    return read_yaml(ROOT / "pipeline.yaml")["metadata"]["pipeline"]["render"]
+
+
+@pytest.fixture(scope="session")
+def settings(shipped: dict[str, Any]) -> Callable[..., RenderSettings]:
+    """`settings(views=2, …)`: the shipped settings, small and quick, with some values changed."""
+
+    def make(**changes: Any) -> RenderSettings:
+        small = {"hw": [64, 64], "views": 2, "samples": 4}
+        return validated(RenderSettings, Layer("test", merged(merged(shipped, small), changes)))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def blender(settings: Callable[..., RenderSettings]) -> Iterator[RenderChild]:
+    """A real Blender child."""
+    with RenderChild(settings()) as child:
+        yield child
+
+
+def write_glb(path: Path, document: dict[str, Any], blob: bytes = b"") -> Path:
+    """A binary glTF file with this JSON and this binary chunk."""
+    text = json.dumps(document).encode()
+    text += b" " * (-len(text) % 4)
+    blob += b"\0" * (-len(blob) % 4)
+    chunks = len(text).to_bytes(4, "little") + b"JSON" + text
+    if blob:
+        chunks += len(blob).to_bytes(4, "little") + b"BIN\0" + blob
+    path.write_bytes(b"glTF" + (2).to_bytes(4, "little") + (12 + len(chunks)).to_bytes(4, "little") + chunks)
+    return path

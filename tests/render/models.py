@@ -1,0 +1,56 @@
+"""Small models whose points are known, made with trimesh."""
+
+from pathlib import Path
+
+import numpy as np
+import trimesh
+
+from base.digest import sha256_bytes
+
+MARKERS = {
+    (255, 0, 0): (0.0, 0.0, 0.0),
+    (0, 255, 0): (4.0, 0.5, -1.0),
+    (0, 0, 255): (1.0, 3.0, 0.5),
+    (255, 255, 0): (0.3, -0.6, 2.4),
+    (255, 0, 255): (-1.0, 1.2, -0.8),
+    (0, 255, 255): (2.2, -0.4, -1.9),
+}
+"""Colour of each marker, and where its centre is in the file (glTF axes: y up). No symmetry maps the set to itself."""
+
+MARKER_RADIUS = 0.09
+
+
+def markers_glb(path: Path) -> Path:
+    """Small glowing balls at MARKERS, each under its own moved, turned and scaled node."""
+    scene = trimesh.Scene()
+    for number, (colour, centre) in enumerate(MARKERS.items()):
+        ball = trimesh.creation.icosphere(subdivisions=2, radius=MARKER_RADIUS * 5.0)
+        glow = [value / 255 for value in colour]
+        black = trimesh.visual.material.PBRMaterial(
+            baseColorFactor=[0, 0, 0, 255], emissiveFactor=glow, roughnessFactor=1.0, metallicFactor=0.0
+        )
+        ball.visual = trimesh.visual.TextureVisuals(material=black)
+        place = trimesh.transformations.rotation_matrix(0.7 * number, [1, 2, 3])
+        place[:3, :3] *= 0.2
+        place[:3, 3] = centre
+        scene.add_geometry(ball, node_name=f"ball{number}", transform=place)
+    path.write_bytes(scene.export(file_type="glb"))
+    return path
+
+
+def marker_bounds() -> tuple[np.ndarray, np.ndarray]:
+    """The box around all markers in our world: z up, so glTF's (x, y, z) is our (x, −z, y)."""
+    centres = np.array(list(MARKERS.values()))[:, [0, 2, 1]] * [1, -1, 1]
+    return centres.min(axis=0) - MARKER_RADIUS, centres.max(axis=0) + MARKER_RADIUS
+
+
+def in_unit_box(centre: tuple[float, float, float]) -> np.ndarray:
+    """Where a marker stands once the model is normalised."""
+    low, high = marker_bounds()
+    x, y, z = centre
+    return np.asarray((np.array([x, -z, y]) - (low + high) / 2) / (high - low).max())
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """The digest of every file in a folder of views."""
+    return {path.name: sha256_bytes(path.read_bytes()) for path in sorted(folder.iterdir())}

@@ -1,0 +1,138 @@
+"""Files that Blender must never see, and those it may."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from base.outcomes import Outcome
+from render.formats import companions
+from render.refused import Refused
+from tests.render.conftest import EXAMPLES, write_glb
+
+ASSET = {"asset": {"version": "2.0"}}
+BUFFER = {"buffers": [{"byteLength": 96}], "bufferViews": [{"buffer": 0, "byteLength": 96}]}
+
+
+def refusal(path: Path) -> Refused:
+    with pytest.raises(Refused) as caught:
+        companions(path)
+    assert str(caught.value).startswith(("expected", "could not"))
+    return caught.value
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.glb")), ids=lambda path: path.stem)
+def test_sound_models_pass_and_need_nothing_else(path: Path) -> None:
+    assert companions(path) == []
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (b"", "an empty file"),
+        (b"This is not a model", "b'This is not '"),
+        (b"<!DOCTYPE html><html>", "b'<!DOCTYPE ht'"),
+        (b"glTF\x02\0\0\0", "only its first 8 bytes"),
+        (b"glTF\x02\0\0\0\x0c\0\0\0", "the end of the file"),
+        (b"glTF\x02\0\0\0\x18\0\0\0\xff\0\0\0JSON{}  ", "inside the file's 24 bytes"),
+        (b"glTF\x02\0\0\0\x18\0\0\0\x04\0\0\0BIN\0abcd", "first chunk to be JSON"),
+    ],
+)
+def test_what_is_no_model_is_corrupt(tmp_path: Path, data: bytes, sentence: str) -> None:
+    (tmp_path / "x.glb").write_bytes(data)
+    refused = refusal(tmp_path / "x.glb")
+    assert refused.outcome is Outcome.CORRUPT
+    assert sentence in str(refused)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.6, 0.99])
+def test_a_truncated_model_is_corrupt(tmp_path: Path, share: float) -> None:
+    data = (EXAMPLES / "avocado.glb").read_bytes()
+    (tmp_path / "x.glb").write_bytes(data[: int(len(data) * share)])
+    refused = refusal(tmp_path / "x.glb")
+    assert refused.outcome is Outcome.CORRUPT
+    assert f"expected {len(data)} bytes" in str(refused)
+
+
+def accessor(**changes: Any) -> dict[str, Any]:
+    plain = {"bufferView": 0, "componentType": 5126, "type": "VEC3", "count": 8}
+    return ASSET | BUFFER | {"accessors": [plain | changes]}
+
+
+@pytest.mark.parametrize(
+    ("document", "outcome"),
+    [
+        ({}, Outcome.CORRUPT),
+        ([], Outcome.CORRUPT),
+        ({"asset": {"version": "1.0"}}, Outcome.UNSUPPORTED),
+        (ASSET | {"extensionsRequired": ["EXAMPLE_unknown"]}, Outcome.UNSUPPORTED),
+        (accessor(count=9), Outcome.CORRUPT),
+        (accessor(count=4294967295), Outcome.CORRUPT),
+        (accessor(byteOffset=4), Outcome.CORRUPT),
+        (accessor(count=-1), Outcome.CORRUPT),
+        (accessor(count="8"), Outcome.CORRUPT),
+        (accessor(bufferView=1), Outcome.CORRUPT),
+        (accessor(componentType=1), Outcome.CORRUPT),
+        (ASSET | {"accessors": [{"count": 1 << 40}]}, Outcome.CORRUPT),
+        (ASSET | {"buffers": [{"byteLength": 97}]}, Outcome.CORRUPT),
+        (ASSET | BUFFER | {"bufferViews": [{"buffer": 0, "byteLength": 97}]}, Outcome.CORRUPT),
+        (ASSET | {"buffers": [{"byteLength": 9, "uri": "data:;base64,AAAA"}]}, Outcome.CORRUPT),
+        (ASSET | {"nodes": [{"children": [1]}, {"children": [0]}]}, Outcome.CORRUPT),
+        (ASSET | {"nodes": [{"children": [0]}]}, Outcome.CORRUPT),
+        (ASSET | {"nodes": [{"children": [2]}, {"children": [2]}, {}]}, Outcome.CORRUPT),
+        (ASSET | {"nodes": [{"children": [7]}]}, Outcome.CORRUPT),
+        (ASSET | {"nodes": 3}, Outcome.CORRUPT),
+    ],
+)
+def test_a_document_that_contradicts_itself_is_refused(tmp_path: Path, document: Any, outcome: Outcome) -> None:
+    assert refusal(write_glb(tmp_path / "x.glb", document, b"\0" * 96)).outcome is outcome
+
+
+def test_a_document_that_is_sound_passes(tmp_path: Path) -> None:
+    tree = {"nodes": [{"children": [1, 2]}, {}, {"children": [3]}, {}]}
+    assert companions(write_glb(tmp_path / "x.glb", accessor() | tree, b"\0" * 96)) == []
+
+
+def test_json_too_deep_for_python_is_corrupt(tmp_path: Path) -> None:
+    (tmp_path / "x.gltf").write_text("[" * 100_000)
+    assert refusal(tmp_path / "x.gltf").outcome is Outcome.CORRUPT
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["http://127.0.0.1:9/x.bin", "file:///etc/hostname", "/etc/hostname", "../x.bin", "a/../../x.bin", "%2e%2e/x.bin",
+     "..\\x.bin", "C:\\x.bin", "link.bin"],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", ["buffers", "images"])
+def test_an_address_or_a_path_out_of_the_folder_is_refused(tmp_path: Path, uri: str, kind: str) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (tmp_path / "x.bin").write_bytes(b"\0" * 8)
+    (folder / "link.bin").symlink_to(tmp_path / "x.bin")
+    (folder / "x.gltf").write_text(json.dumps(ASSET | {kind: [{"byteLength": 8, "uri": uri}]}))
+    refused = refusal(folder / "x.gltf")
+    assert refused.outcome is Outcome.UNSUPPORTED
+    assert "beside the model" in str(refused)
+
+
+def test_files_beside_the_model_are_named(tmp_path: Path) -> None:
+    (tmp_path / "maps").mkdir()
+    for name in ("x y.bin", "maps/a.png"):
+        (tmp_path / name).write_bytes(b"\0" * 8)
+    images = [{"uri": "maps/a.png"}, {"uri": "gone.png"}, {"uri": "data:image/png;base64,AAAA"}]
+    document = ASSET | {"buffers": [{"byteLength": 8, "uri": "x%20y.bin"}], "images": images}
+    (tmp_path / "x.gltf").write_text(json.dumps(document))
+    assert companions(tmp_path / "x.gltf") == ["maps/a.png", "x y.bin"]
+
+
+def test_a_missing_buffer_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x.gltf").write_text(json.dumps(ASSET | {"buffers": [{"byteLength": 8, "uri": "gone.bin"}]}))
+    refused = refusal(tmp_path / "x.gltf")
+    assert refused.outcome is Outcome.CORRUPT
+    assert "gone.bin" in str(refused)
+
+
+def test_other_formats_are_unsupported_and_a_missing_file_is_missing(tmp_path: Path) -> None:
+    assert refusal(tmp_path / "x.step").outcome is Outcome.UNSUPPORTED
+    assert refusal(tmp_path / "x.glb").outcome is Outcome.MISSING

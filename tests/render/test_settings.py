@@ -1,0 +1,106 @@
+import pytest
+
+from base.errors import UsageError
+from base.settings import Layer, merged, read_yaml, validated
+from render.fingerprint import fingerprint
+from render.job import Outcome, RenderJob, RenderResult, ViewFacts
+from render.settings import RenderSettings
+from tests.render.conftest import ROOT
+
+SHA = "0" * 64
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"light": "candle"}, "light to be one of area, uniform, got"),
+        ({"radius": [2.2, 1.5]}, "radius as"),
+        ({"views": 1}, "render.views: expected"),
+        ({"samples": 0}, "render.samples: expected"),
+        ({"hw": [256]}, "render.hw"),
+        ({"child": {"memory": 3}}, "child.memory: expected no such key, got 3"),
+        ({"lights": {"area": {"world": -1.0}}}, "lights.area.world: expected"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_path(shipped, change, sentence) -> None:
+    with pytest.raises(UsageError) as error:
+        validated(RenderSettings, Layer("file", merged(shipped, change)))
+    assert sentence.removeprefix("render.") in str(error.value)
+
+
+def test_the_legacy_preset_is_the_originals_recipe(shipped) -> None:
+    preset = read_yaml(ROOT / "app" / "presets" / "legacy.yaml")["render"]
+    legacy = validated(RenderSettings, Layer("legacy", merged(shipped, preset)))
+    assert (legacy.hw, legacy.samples, legacy.filter_width_px) == ((512, 512), 128, 0.01)
+    assert (legacy.camera_sampling, legacy.view_transform) == ("cube", "Filmic")
+    bounces = legacy.bounces
+    assert (bounces.diffuse, bounces.glossy, bounces.transmission, bounces.transparent) == (1, 1, 3, 3)
+    assert legacy.rig.lamps[0].strength == (300.0, 600.0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"hw": [64, 65]},
+        {"views": 3},
+        {"samples": 5},
+        {"camera_sampling": "cube"},
+        {"radius": [1.5, 2.1]},
+        {"lens": {"focal_mm": 36.0}},
+        {"light": "uniform"},
+        {"lights": {"area": {"world": 0.6}}},
+        {"bounces": {"diffuse": 3}},
+        {"filter_width_px": 1.0},
+        {"denoise": {"quality": "HIGH"}},
+        {"view_transform": "AgX"},
+        {"exposure": 0.1},
+        {"min_coverage": 0.1},
+        {"adaptive_threshold": 0.01},
+    ],
+)
+def test_whatever_shows_changes_the_fingerprint(settings, change) -> None:
+    assert fingerprint(SHA, settings(**change), "4.5", 0) != fingerprint(SHA, settings(), "4.5", 0)
+
+
+def test_source_compat_and_seed_change_the_fingerprint(settings) -> None:
+    prints = {
+        fingerprint(SHA, settings(), "4.5", 0),
+        fingerprint("1" * 64, settings(), "4.5", 0),
+        fingerprint(SHA, settings(), "4.6", 0),
+        fingerprint(SHA, settings(), "4.5", 1),
+    }
+    assert len(prints) == 4
+    assert all(len(text) == 16 for text in prints)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"child": {"threads": 2, "memory_mb": 99}}, {"device": "auto"}, {"lights": {"uniform": {"world": 0.1}}}],
+)
+def test_what_does_not_show_leaves_the_fingerprint_alone(settings, change) -> None:
+    assert fingerprint(SHA, settings(**change), "4.5", 0) == fingerprint(SHA, settings(), "4.5", 0)
+
+
+def test_job_and_result_survive_json_exactly(settings) -> None:
+    job = RenderJob(
+        uid="van",
+        file="/a/van.glb",
+        seed=7,
+        settings=settings().model_dump(mode="json"),
+        extrinsics=[[[0.1, 1 / 3, 2.0, -1e-17]] * 3] * 2,
+        lights=[{"kind": "world"}],
+        out_dir="/b",
+        companions=["van.bin"],
+        first_view=1,
+    )
+    assert RenderJob.from_json(job.to_json()) == job
+    assert list(job.views) == [1]
+    view = ViewFacts(view=0, coverage=0.25, blank=False, single_colour=False, touches_border=True)
+    result = RenderResult(outcome=Outcome.BLANK, reason="so", phase="check", views=[view], seconds={"view": 0.5})
+    assert RenderResult.from_json(result.to_json()) == result
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"outcome": "splendid", "views": []}', '{"outcome": "ok"}'])
+def test_a_result_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises((ValueError, TypeError, KeyError)):
+        RenderResult.from_json(text)

@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+
+from geometry.camera import camera_centre
+from geometry.sphere import BLOCK
+from render.lights import lights
+from render.viewpoints import viewpoints
+
+
+def test_views_are_cameras_within_the_radius_that_look_at_the_origin(settings) -> None:
+    cameras = viewpoints(settings(views=30), "van", 0)
+    assert cameras.shape == (30, 3, 4)
+    assert cameras.dtype == np.float64
+    radius = np.linalg.norm(camera_centre(cameras), axis=1)
+    assert np.all((radius >= 1.5) & (radius <= 2.2))
+    assert np.allclose(cameras[:, :2, 3], 0.0, atol=1e-12)
+
+
+@pytest.mark.parametrize("sampling", ["sphere", "cube"])
+def test_asking_for_more_views_keeps_the_earlier_ones(settings, sampling: str) -> None:
+    few, many = (viewpoints(settings(views=views, camera_sampling=sampling), "van", 0) for views in (5, 40))
+    assert np.array_equal(few, many[:5])
+
+
+def test_each_block_of_twelve_covers_the_sphere(settings) -> None:
+    heights = camera_centre(viewpoints(settings(views=24), "van", 0))[:, 2]
+    directions = heights / np.linalg.norm(camera_centre(viewpoints(settings(views=24), "van", 0)), axis=1)
+    for block in (directions[:BLOCK], directions[BLOCK:]):
+        assert sorted(np.floor((block + 1) / 2 * BLOCK)) == list(range(BLOCK))
+
+
+def test_object_and_seed_choose_the_views_and_nothing_else_does(settings) -> None:
+    reference = viewpoints(settings(), "van", 0)
+    assert np.array_equal(reference, viewpoints(settings(samples=9, light="uniform"), "van", 0))
+    assert not np.allclose(reference, viewpoints(settings(), "dog", 0))
+    assert not np.allclose(reference, viewpoints(settings(), "van", 1))
+
+
+def test_lights_are_drawn_from_the_rig_by_object_and_seed(settings) -> None:
+    rig = settings().rig
+    drawn = lights(rig, "van", 0)
+    assert drawn == lights(rig, "van", 0)
+    assert drawn != lights(rig, "dog", 0)
+    assert [light["kind"] for light in drawn] == ["area", "area", "world"]
+    for light, lamp in zip(drawn, rig.lamps, strict=False):
+        for value, bounds in zip(light["position"], (lamp.x, lamp.y, lamp.z), strict=True):
+            assert bounds[0] <= value <= bounds[1]
+        assert lamp.strength[0] <= light["strength"] <= lamp.strength[1]
+    assert len({tuple(light) for light in drawn}) == 1  # the same keys in each
+
+
+def test_a_lamp_aimed_down_looks_straight_down(settings) -> None:
+    lamp = settings().rig.lamps[0].model_copy(update={"aim": "down"})
+    (light, _) = lights(settings().rig.model_copy(update={"lamps": (lamp,)}), "van", 0)
+    x, y, z = light["position"]
+    assert light["target"] == [x, y, z - 1.0]

@@ -1,0 +1,175 @@
+"""A dataset in an object store: a real S3 server (moto) on loopback, through the interfaces that everyone uses."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from base.errors import Failure
+from base.progress import SILENT
+from base.storage import Storage
+from pipeline.build import build
+from pipeline.catalog import Catalog
+from pipeline.cluster import ray_for
+from shards.stream import Pair, read
+from shards.version import read_version, version_name
+from tests.pipeline.builds import files, models, tiny
+from tests.shards.datasets import make_version
+
+pytestmark = pytest.mark.server
+
+BUCKET = "factory"
+SERVER = """
+import sys
+from moto.server import ThreadedMotoServer
+server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+server.start()
+print(server.get_host_and_port()[1], flush=True)
+sys.stdin.read()
+server.stop()
+"""
+
+
+@contextmanager
+def served() -> Iterator[str]:
+    """The address of an S3 server in its own process: deltalake holds this one's interpreter lock while it asks."""
+    command = [sys.executable, "-c", SERVER]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        try:
+            yield f"http://127.0.0.1:{int(child.stdout.readline())}"
+        finally:
+            child.stdin.close()
+            try:
+                child.wait(10)
+            except subprocess.TimeoutExpired:
+                child.kill()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def bucket() -> Iterator[str]:
+    """The URL of an empty bucket, which this process and its children reach as they would reach S3: by environment."""
+    import s3fs
+
+    with served() as address, pytest.MonkeyPatch.context() as patch:
+        for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
+            patch.setenv(name, address)
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patch.setenv(name, "testing")
+        for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+            patch.setenv(name, "us-east-1")
+        for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "HTTP_PROXY", "http_proxy"):
+            patch.delenv(name, raising=False)
+        patch.setenv("AWS_ALLOW_HTTP", "true")
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        s3fs.S3FileSystem.clear_instance_cache()
+        s3fs.S3FileSystem().mkdir(BUCKET)
+        yield f"s3://{BUCKET}"
+        s3fs.S3FileSystem.clear_instance_cache()
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Storage:
+    """A dataset of two small objects in a folder."""
+    folder = tmp_path_factory.mktemp("local")
+    storage = Storage(folder / "dataset")
+    version = make_version(storage, folder / "views", [1, 1])
+    storage.write(version_name(version.number), version.to_json().encode())
+    return storage
+
+
+def test_what_is_written_can_be_read_measured_listed_and_removed(bucket: str, tmp_path: Path) -> None:
+    storage = Storage(f"{bucket}/files")
+    assert storage.names("a") == []
+    storage.write("a/one.bin", b"first")
+    storage.write("a/one.bin", b"0123456789")
+    (tmp_path / "two").write_bytes(b"uploaded")
+    storage.put_file("a/b/two.bin", tmp_path / "two")
+    assert (storage.read("a/one.bin"), storage.size("a/one.bin")) == (b"0123456789", 10)
+    assert storage.read("a/b/two.bin") == b"uploaded"
+    assert storage.names("a") == ["a/b/two.bin", "a/one.bin"]
+    with storage.open("a/one.bin") as stream:
+        stream.seek(4)
+        assert stream.read(3) == b"456"
+        stream.seek(0)
+        assert stream.read() == b"0123456789"
+    storage.remove("a/one.bin")
+    storage.remove("a/one.bin")
+    assert not storage.exists("a/one.bin")
+    storage.remove("a")
+    assert storage.names("a") == []
+
+
+def test_of_many_who_create_a_file_one_does(bucket: str) -> None:
+    stores = [Storage(f"{bucket}/race") for _ in range(4)]
+    start, won = threading.Barrier(len(stores)), list[int]()
+
+    def create(index: int) -> None:
+        start.wait()
+        if stores[index].create("lease.json", str(index).encode()):
+            won.append(index)
+
+    threads = [threading.Thread(target=create, args=(index,)) for index in range(len(stores))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == 1
+    assert stores[0].read("lease.json") == str(won[0]).encode()
+    assert not stores[0].create("lease.json", b"late")
+
+
+@pytest.mark.parametrize("verb", ["read", "size", "open"])
+def test_a_missing_file_is_named(bucket: str, verb: str) -> None:
+    storage = Storage(f"{bucket}/files")
+    with pytest.raises(Failure, match=f"{bucket}/files/shards/none.tar"):
+        getattr(storage, verb)("shards/none.tar")
+
+
+def test_a_missing_bucket_is_a_sentence(bucket: str) -> None:
+    with pytest.raises(Failure, match="s3://nowhere/a/b"):
+        Storage("s3://nowhere/a").write("b", b"")
+
+
+def pairs(storage: Storage, position: int) -> list[Pair]:
+    version = read_version(storage)
+    stream = read(version, storage, split="train", seed=3, position=position, pairs_per_visit=6)
+    return list(islice(stream, 12))
+
+
+def test_a_dataset_in_a_bucket_streams_the_same_pairs_as_in_a_folder(bucket: str, local: Storage) -> None:
+    remote = Storage(f"{bucket}/copied")
+    for name in [*local.names("shards"), *local.names("versions")]:
+        remote.write(name, local.read(name))
+    assert read_version(remote) == read_version(local)
+    for ours, theirs in zip(pairs(local, 5), pairs(remote, 5), strict=True):
+        assert ours.__dict__.keys() == theirs.__dict__.keys()
+        for name, value in ours.__dict__.items():
+            assert np.array_equal(value, getattr(theirs, name)), name
+
+
+def test_a_build_in_a_bucket_makes_the_bytes_that_one_in_a_folder_makes(bucket: str, tmp_path: Path) -> None:
+    folder = models(tmp_path / "models", "stool", "avocado")
+    here = tiny(tmp_path / "dataset", folder)
+    there = tiny(tmp_path, folder, storage={"root": f"{bucket}/built"})
+    remote = Storage(there.storage.root)
+    with ray_for(here.run):
+        first, second = build(here, SILENT), build(there, SILENT)
+        assert (second.version, second.rendered, second.outcomes) == (1, 2, {"ok": 2})
+        assert first.shards_written == second.shards_written
+        again = build(there, SILENT)
+    assert again.idle
+    assert (again.version, again.rendered) == (1, 0)
+    expected = files(tmp_path / "dataset", "shards", "versions")
+    names = [*remote.names("shards"), *remote.names("versions")]
+    assert {name: remote.read(name) for name in names} == expected
+    assert {row.outcome for row in Catalog(remote).objects().values()} == {"ok"}
+    assert not remote.exists("lease.json")
+    assert not remote.names("staging")

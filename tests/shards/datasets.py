@@ -1,0 +1,45 @@
+"""Small datasets of generated views, written by the real writer."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from base.seeds import stable_rng
+from base.storage import Storage
+from geometry.camera import look_at_origin
+from geometry.sphere import stratified_block
+from shards.image import encode_rgba
+from shards.sample import members_from_views, view_suffix
+from shards.version import SCHEMA, Version
+from shards.write import write_shard
+
+VIEWS, HW = 12, (16, 16)
+
+
+def make_views(folder: Path, uid: str) -> Path:
+    """A folder as render/ leaves it: 12 views of a coloured square, drawn from the uid."""
+    rng = stable_rng(0, "views", uid)
+    centres = stratified_block(rng) * rng.uniform(1.5, 2.2, (VIEWS, 1))
+    folder.mkdir(parents=True)
+    np.save(folder / "extrinsics.npy", np.stack([look_at_origin(centre) for centre in centres]))
+    (folder / "views.json").write_text(json.dumps({"light": "sun", "radius": [float(np.linalg.norm(centres[0]))]}))
+    for view in range(VIEWS):
+        rgba = np.zeros((*HW, 4), np.uint8)
+        rgba[4:12, 4:12] = (*rng.integers(0, 256, 3), 255)
+        rgba[4:12, 4, 3] = view + 1
+        (folder / view_suffix(view)).write_bytes(encode_rgba(rgba))
+    return folder
+
+
+def make_version(storage: Storage, scratch: Path, counts: list[int], split: str = "train") -> Version:
+    """A version whose shards hold `counts` objects each."""
+    shards = []
+    for number, count in enumerate(counts):
+        uids = [f"object-{number}-{index:03d}" for index in range(count)]
+        samples = [
+            (uid, members_from_views(make_views(scratch / uid, uid), {"uid": uid, "licence": "CC0-1.0"}))
+            for uid in uids
+        ]
+        shards.append(write_shard(storage, split, number, samples))
+    return Version(SCHEMA, 1, 0, "0" * 16, VIEWS, HW, tuple(shards))

@@ -1,0 +1,155 @@
+"""The global order: the same for any number of ranks, exactly resumable, each object once an epoch."""
+
+from collections import Counter
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from base.errors import Failure, UsageError
+from base.storage import Storage
+from shards.plan import Order, draw_pair, interleaved, stream_count
+from shards.stream import Pair, read
+from shards.version import SampleEntry, ShardEntry, Version
+from tests.shards.datasets import VIEWS
+
+COUNTS = st.lists(st.integers(1, 9), min_size=1, max_size=20)
+
+
+def paper_order(counts: list[int], seed: int = 0, pairs_per_visit: int = 6) -> Order:
+    """The order of shards of `counts` objects that exist on paper only."""
+    shards = tuple(
+        ShardEntry(
+            f"shards/train-{number:06d}-{'0' * 12}.tar",
+            "train",
+            number,
+            count,
+            "",
+            tuple(SampleEntry(f"{number}-{index}", index, 1) for index in range(count)),
+        )
+        for number, count in enumerate(counts)
+    )
+    return Order(shards, seed, pairs_per_visit)
+
+
+@given(st.integers(1, 10_000))
+def test_streams_are_a_power_of_two(shards: int) -> None:
+    count = stream_count(shards)
+    assert count <= min(64, shards) < 2 * count or count == 64
+    assert count & (count - 1) == 0
+
+
+@given(COUNTS, st.integers(0, 3), st.integers(0, 3))
+def test_an_epoch_deals_every_shard_once_and_a_stream_visits_its_objects_once(
+    counts: list[int], seed: int, epoch: int
+) -> None:
+    order = paper_order(counts, seed)
+    dealt = [index for stream in range(order.streams) for index in order.deal(epoch, stream)]
+    assert sorted(dealt) == list(range(len(counts)))
+    visited = [visit.entry.uid for stream in range(order.streams) for visit in order.visits(epoch, stream)]
+    assert sorted(visited) == sorted(entry.uid for shard in order.shards for entry in shard.samples)
+
+
+@given(st.integers(1, 50), st.integers(1, 8), st.sampled_from([1, 2, 16, 64]))
+def test_interleaving_gives_every_pair_of_every_visit_once(visits: int, pairs: int, spread: int) -> None:
+    drawn = [interleaved(index, visits, pairs, spread) for index in range(visits * pairs)]
+    assert sorted(drawn) == [(visit, pair) for visit in range(visits) for pair in range(pairs)]
+    first = min(spread, visits)
+    assert len({visit for visit, _ in drawn[:first]}) == first
+
+
+@given(COUNTS, st.integers(0, 400), st.integers(1, 7))
+@settings(max_examples=30, deadline=None)
+def test_a_stream_continues_anywhere(counts: list[int], position: int, pairs_per_visit: int) -> None:
+    order = paper_order(counts, pairs_per_visit=pairs_per_visit)
+    for stream in {0, order.streams - 1}:
+        whole = list(islice(order.draws(stream, 0), position + 20))
+        assert list(islice(order.draws(stream, position), 20)) == whole[position:]
+
+
+@given(st.integers(2, 12), st.integers(0, 5))
+def test_pairs_of_a_visit_are_disjoint(count: int, epoch: int) -> None:
+    visit = next(paper_order([1]).draws(0, epoch * 6)).visit
+    views = tuple(range(count))
+    drawn = [draw_pair(0, visit, pair, views) for pair in range(count // 2)]
+    assert len({view for pair in drawn for view in pair}) == 2 * (count // 2)
+
+
+def numbers(pairs: list[Pair]) -> list[tuple[int, str, int, int]]:
+    return [(pair.number, pair.uid, pair.source, pair.target) for pair in pairs]
+
+
+def take(
+    dataset: tuple[Version, Storage], count: int, *, position: int = 0, rank: int = 0, world: int = 1
+) -> list[Pair]:
+    version, storage = dataset
+    stream = read(version, storage, split="train", seed=7, position=position, rank=rank, world=world, pairs_per_visit=6)
+    return list(islice(stream, count))
+
+
+def test_any_number_of_ranks_reads_the_same_global_order(dataset: tuple[Version, Storage]) -> None:
+    alone = numbers(take(dataset, 80))
+    assert [number for number, *_ in alone] == list(range(80))
+    for position in (0, 3, 41):
+        both = [pair for rank in (0, 1) for pair in numbers(take(dataset, 15, position=position, rank=rank, world=2))]
+        assert sorted(both) == alone[position : position + 30]
+
+
+def test_a_position_is_one_integer(dataset: tuple[Version, Storage]) -> None:
+    alone = take(dataset, 60)
+    resumed = take(dataset, 10, position=50)
+    assert numbers(resumed) == numbers(alone[50:])
+    assert all(np.array_equal(a.source_rgba, b.source_rgba) for a, b in zip(resumed, alone[50:], strict=True))
+
+
+def test_a_pair_is_what_the_sample_holds(dataset: tuple[Version, Storage]) -> None:
+    for pair in take(dataset, 12):
+        assert pair.source != pair.target
+        assert pair.source_rgba.dtype == np.uint8
+        assert pair.source_rgba[4, 4, 3] == pair.source + 1
+        assert pair.target_rgba[4, 4, 3] == pair.target + 1
+        assert pytest.approx(np.eye(3), abs=1e-12) == pair.R @ pair.R.T
+        assert (pair.T.shape, pair.pose.shape) == ((3,), (4,))
+
+
+def test_held_out_views_are_never_drawn(dataset: tuple[Version, Storage]) -> None:
+    version, storage = dataset
+    views = tuple(range(10))
+    pairs = islice(read(version, storage, split="train", seed=0, position=0, pairs_per_visit=6, views=views), 200)
+    drawn = Counter(view for pair in pairs for view in (pair.source, pair.target))
+    assert set(drawn) == set(views)
+
+
+def test_neighbours_in_the_order_show_different_objects(dataset: tuple[Version, Storage]) -> None:
+    pairs = take(dataset, 4)
+    assert len({pair.uid for pair in pairs}) >= 3
+
+
+@pytest.mark.parametrize(
+    ("changed", "kind", "reason"),
+    [
+        ({"split": "val"}, Failure, "split 'val'"),
+        ({"world": 3}, UsageError, "divide the 2 streams"),
+        ({"world": 2, "rank": 2}, UsageError, "rank 2"),
+        ({"position": -1}, UsageError, "position -1"),
+        ({"views": (0,)}, UsageError, "at least two"),
+        ({"views": (0, VIEWS)}, UsageError, "views"),
+        ({"pairs_per_visit": 0}, UsageError, "pairs_per_visit"),
+    ],
+)
+def test_a_request_that_means_nothing_is_refused_at_once(
+    dataset: tuple[Version, Storage], changed: dict, kind: type[Failure], reason: str
+) -> None:
+    request = {"split": "train", "seed": 0, "position": 0, "pairs_per_visit": 6, **changed}
+    with pytest.raises(kind, match=reason):
+        read(*dataset, **request)
+
+
+def test_another_size_than_promised_is_named(dataset: tuple[Version, Storage]) -> None:
+    version, storage = dataset
+    stream = read(replace(version, hw=(8, 8)), storage, split="train", seed=0, position=0, pairs_per_visit=6)
+    with pytest.raises(Failure, match=r"shards/train-.*\.webp: expected 8×8 pixels, got 16×16"):
+        next(stream)

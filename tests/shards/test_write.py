@@ -1,0 +1,111 @@
+"""What stands in a shard, for us and for every other reader of WebDataset tars."""
+
+import gc
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from base.errors import Failure
+from base.storage import Storage
+from geometry.relative import pose_vector, relative_motion
+from shards.read import read_shard
+from shards.sample import members_from_views, with_object_facts
+from shards.version import Version
+from shards.write import write_shard
+from tests.shards.datasets import HW, VIEWS, make_version, make_views
+
+
+def test_same_samples_give_the_same_bytes(tmp_path: Path) -> None:
+    first, second = Storage(tmp_path / "a"), Storage(tmp_path / "b")
+    one = make_version(first, tmp_path / "views-a", [2])
+    two = make_version(second, tmp_path / "views-b", [2])
+    assert one == two
+    assert first.read(one.shards[0].name) == second.read(two.shards[0].name)
+    assert first.names("shards") == [one.shards[0].name]
+
+
+def test_nothing_in_a_tar_depends_on_time_or_machine(dataset: tuple[Version, Storage]) -> None:
+    version, storage = dataset
+    with tarfile.open(fileobj=io.BytesIO(storage.read(version.shards[0].name))) as archive:
+        infos = archive.getmembers()
+    assert {(info.mtime, info.uid, info.gid, info.uname, info.gname, info.mode) for info in infos} == {
+        (0, 0, 0, "", "", 0o444)
+    }
+    assert [info.name for info in infos] == sorted(info.name for info in infos)
+
+
+def test_what_was_rendered_is_what_is_read(tmp_path: Path, storage: Storage) -> None:
+    folder = make_views(tmp_path / "views", "van")
+    shard = write_shard(storage, "train", 0, [("van", members_from_views(folder, {"uid": "van", "title": "Van"}))])
+    (sample,) = read_shard(storage, shard)
+    sample.check(views=VIEWS, hw=HW)
+    assert np.array_equal(sample.extrinsics, np.load(folder / "extrinsics.npy"))
+    assert sample.facts["object"] == {"uid": "van", "title": "Van"}
+    for view in range(VIEWS):
+        assert np.array_equal(sample.image(view), np.asarray(Image.open(folder / f"{view:02d}.webp")))
+    pairs = sample.pairs
+    assert len(pairs.source) == VIEWS * (VIEWS - 1)
+    for source, target in [(0, 1), (5, 2), (11, 10)]:
+        row = pairs.row(source, target, VIEWS)
+        rotation, translation = relative_motion(sample.extrinsics[source], sample.extrinsics[target])
+        assert (pairs.source[row], pairs.target[row]) == (source, target)
+        assert np.array_equal(pairs.R[row], rotation)
+        assert np.array_equal(pairs.T[row], translation)
+        assert np.array_equal(pairs.pose[row], pose_vector(sample.extrinsics[source], sample.extrinsics[target]))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # webdataset leaves its files open
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_plain_webdataset_opens_the_shards(dataset: tuple[Version, Storage]) -> None:
+    import webdataset as wds
+
+    version, storage = dataset
+    urls = [str(storage.local_path(shard.name)) for shard in version.shards]
+    samples = list(wds.WebDataset(urls, shardshuffle=False).decode("pil"))
+    gc.collect()
+    assert [sample["__key__"] for sample in samples] == [
+        entry.uid for shard in version.shards for entry in shard.samples
+    ]
+    for sample in samples:
+        assert sample["json"]["uid"] == sample["__key__"]
+        assert sample["extrinsics.npy"].shape == (VIEWS, 3, 4)
+        assert sample["pairs.npz"]["R"].shape == (VIEWS * (VIEWS - 1), 3, 3)
+        assert all(sample[f"{view:02d}.webp"].size == HW[::-1] for view in range(VIEWS))
+
+
+def test_every_json_has_the_same_keys_and_types(tmp_path: Path, storage: Storage) -> None:
+    one = members_from_views(make_views(tmp_path / "a", "a"), {"uid": "a", "title": "A"})
+    two = members_from_views(make_views(tmp_path / "b", "b"), {"uid": "b", "title": 7})
+    with pytest.raises(Failure, match=r"train-000003: b\.json: expected the keys and types"):
+        write_shard(storage, "train", 3, [("a", one), ("b", two)])
+    for facts, problem in [({"title": None}, "null"), ({"tags": []}, "empty list"), ({"more": {}}, "empty mapping")]:
+        with pytest.raises(Failure, match=problem):
+            write_shard(storage, "train", 3, [("a", with_object_facts(one, {"uid": "a", **facts}))])
+    assert storage.names("shards") == []
+
+
+def test_samples_out_of_order_are_refused(tmp_path: Path, storage: Storage) -> None:
+    members = members_from_views(make_views(tmp_path / "a", "a"), {"uid": "a"})
+    with pytest.raises(Failure, match="ascending"):
+        write_shard(storage, "train", 0, [("b", members), ("a", members)])
+    with pytest.raises(Failure, match="expected uids"):
+        write_shard(storage, "train", 0, [("a.b", members)])
+
+
+def test_facts_can_be_corrected_without_rendering(tmp_path: Path) -> None:
+    members = members_from_views(make_views(tmp_path / "a", "a"), {"uid": "a", "licence": "unknown"})
+    corrected = with_object_facts(members, {"uid": "a", "licence": "CC0-1.0"})
+    assert json.loads(corrected["json"])["object"]["licence"] == "CC0-1.0"
+    assert {name for name in members if members[name] != corrected[name]} == {"json"}
+
+
+def test_an_unfinished_folder_is_named(tmp_path: Path) -> None:
+    folder = make_views(tmp_path / "van-0123", "van")
+    (folder / "07.webp").unlink()
+    with pytest.raises(Failure, match=r"van-0123: expected a folder of rendered views.*07\.webp"):
+        members_from_views(folder, {"uid": "van"})

@@ -1,0 +1,225 @@
+"""Training as a whole: exact resume, clean stops, held-out views, and failures that name what is wrong."""
+
+import json
+import os
+import resource
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from base.errors import Failure, UsageError
+from base.progress import SILENT, Task
+from base.storage import Storage
+from tests.train.runs import make_dataset, model_settings, train_settings
+from train.batch import Batch
+from train.log import read_log
+from train.loop import TrainSummary, train
+from train.state import complete
+from zero123.pipeline import Zero123Pipeline
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Storage:
+    return make_dataset(tmp_path_factory.mktemp("train") / "dataset")
+
+
+@pytest.fixture(scope="module")
+def whole(storage: Storage, tmp_path_factory: pytest.TempPathFactory) -> TrainSummary:
+    """64 images without a stop."""
+    return train(model_settings(), train_settings(), storage, tmp_path_factory.mktemp("whole"), SILENT)
+
+
+class Nudge:
+    """Progress that calls `act` once `at` images are counted."""
+
+    def __init__(self, at: int, act: object) -> None:
+        self.at, self.act = at, act
+
+    def task(self, name: str, *, total: float, unit: str, done: float = 0) -> Task:
+        silent = SILENT.task(name, total=total, unit=unit, done=done)
+        count = done
+
+        def advance(amount: float = 1, *, note: str = "") -> None:
+            nonlocal count
+            count += amount
+            if count == self.at:
+                self.act()  # type: ignore[operator]
+
+        silent.advance = advance  # type: ignore[method-assign]
+        return silent
+
+    def say(self, line: str) -> None:
+        raise AssertionError(line)
+
+
+class Stopped(BaseException):
+    """What the tests' own SIGTERM handler raises."""
+
+
+@contextmanager
+def own_sigterm() -> Iterator[None]:
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        raise Stopped
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def same_state(one: Path, other: Path) -> None:
+    """Every tensor of two checkpoints is equal bit for bit, and so is every other fact but the seconds."""
+    files = sorted(path.relative_to(one) for path in one.rglob("*") if path.is_file())
+    assert files == sorted(path.relative_to(other) for path in other.rglob("*") if path.is_file())
+    for name in files:
+        if name.suffix == ".safetensors":
+            a, b = load_file(one / name), load_file(other / name)
+            assert a.keys() == b.keys()
+            assert all(torch.equal(a[key], b[key]) for key in a), name
+        elif name.name == "state.json":
+            a, b = (json.loads((folder / name).read_text()) | {"seconds": 0} for folder in (one, other))
+            assert a == b
+        else:
+            assert (one / name).read_bytes() == (other / name).read_bytes(), name
+
+
+def test_n_images_and_n_more_equal_2n_bit_for_bit(storage: Storage, whole: TrainSummary, tmp_path: Path) -> None:
+    first = train(model_settings(), train_settings(images=32), storage, tmp_path, SILENT)
+    assert first.images == 32
+    second = train(model_settings(), train_settings(), storage, tmp_path, SILENT)
+    assert (second.images, second.checkpoint.name) == (64, "0000000064")
+    same_state(whole.checkpoint, second.checkpoint)
+    assert [row.images for row in second.log] == [16, 32, 48, 64]
+    assert second.loss_curve == whole.loss_curve
+
+
+def test_sigterm_saves_and_the_same_call_finishes_bit_for_bit(
+    storage: Storage, whole: TrainSummary, tmp_path: Path
+) -> None:
+    terminate = Nudge(24, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    with own_sigterm(), pytest.raises(Stopped):
+        train(model_settings(), train_settings(), storage, tmp_path, terminate)
+    assert [folder.name for folder in complete(tmp_path)] == ["0000000024"]
+    same_state(whole.checkpoint, train(model_settings(), train_settings(), storage, tmp_path, SILENT).checkpoint)
+
+
+def test_ctrl_c_saves_and_is_still_ctrl_c(storage: Storage, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(
+            model_settings(), train_settings(), storage, tmp_path, Nudge(8, lambda: signal.raise_signal(signal.SIGINT))
+        )
+    assert [folder.name for folder in complete(tmp_path)] == ["0000000008"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_crash_between_checkpoints_loses_only_what_came_after_the_last(
+    storage: Storage, whole: TrainSummary, tmp_path: Path
+) -> None:
+    def crash() -> None:
+        raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(model_settings(), train_settings(), storage, tmp_path, Nudge(56, crash))
+    assert [row.images for row in read_log(tmp_path / "log.jsonl")] == [16, 32, 48]
+    (tmp_path / "checkpoints" / ".tmp-0000000064").mkdir()
+    again = train(model_settings(), train_settings(), storage, tmp_path, SILENT)
+    same_state(whole.checkpoint, again.checkpoint)
+    assert [row.images for row in again.log] == [16, 32, 48, 64]
+
+
+def test_a_finished_run_does_nothing_more(storage: Storage, whole: TrainSummary) -> None:
+    before = {path: path.stat().st_mtime_ns for path in whole.checkpoint.rglob("*")}
+    again = train(model_settings(), train_settings(), storage, whole.checkpoint.parents[1], SILENT)
+    assert again == whole
+    assert before == {path: path.stat().st_mtime_ns for path in whole.checkpoint.rglob("*")}
+
+
+def test_accumulation_and_memory_for_latents_do_not_change_what_is_learnt(
+    storage: Storage, whole: TrainSummary, tmp_path: Path
+) -> None:
+    changed = train_settings(images_at_once=8, latent_memo_mb=0)
+    other = train(model_settings(), changed, storage, tmp_path, SILENT)
+    a, b = (load_file(run.checkpoint / "training_state" / "weights.safetensors") for run in (whole, other))
+    for name in a:
+        torch.testing.assert_close(a[name], b[name], rtol=1e-3, atol=1e-4)
+
+
+def test_the_checkpoint_is_a_pipeline_with_the_averaged_weights(whole: TrainSummary) -> None:
+    pipeline = Zero123Pipeline.from_pretrained(whole.checkpoint)
+    raw = load_file(whole.checkpoint / "training_state" / "weights.safetensors")
+    averaged = dict(pipeline.cc_projection.named_parameters())["projection.weight"]
+    assert not torch.equal(averaged, raw["cc_projection.projection.weight"])
+    rgba = np.full((32, 32, 4), 255, np.uint8)
+    views = pipeline(rgba, [[0.1, 0.0, 1.0, 0.0]], guidance_scale=2.0, steps=2, eta=0.0, seeds=[0])
+    assert views.shape == (1, 32, 32, 3)
+
+
+def test_it_learns(storage: Storage, tmp_path: Path) -> None:
+    settings = train_settings(images=2048, batch=32, images_at_once=32, log_every_images=512, keep_checkpoints=1)
+    curve = [loss for _, loss in train(model_settings(), settings, storage, tmp_path, SILENT).loss_curve]
+    assert curve[-1] < 0.7 * curve[0]
+
+
+def test_held_out_views_are_never_drawn(storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: set[int] = set()
+    from train import loop
+
+    real = loop.batch_of
+
+    def spied(pipeline: Zero123Pipeline, pairs: list, posterior: torch.Tensor, memo: object) -> Batch:
+        seen.update(view for pair in pairs for view in (pair.source, pair.target))
+        return real(pipeline, pairs, posterior, memo)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(loop, "batch_of", spied)
+    train(model_settings(), train_settings(images=128), storage, tmp_path, SILENT)
+    assert seen == set(range(10))
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_names_the_pairs(storage: Storage, tmp_path: Path) -> None:
+    settings = train_settings(optimiser={"learning_rate": 1.0, "clip_norm": None, "projection_factor": 1e30})
+    with pytest.raises(Failure, match=r"loss that is a number, got none for .*object-\d \d+→\d+ \(number \d+\)"):
+        train(model_settings(), settings, storage, tmp_path, SILENT)
+    assert complete(tmp_path) == []
+
+
+def test_a_full_disk_leaves_the_older_checkpoint_and_says_so(storage: Storage, tmp_path: Path) -> None:
+    train(model_settings(), train_settings(images=32), storage, tmp_path, SILENT)
+    before = {path: path.read_bytes() for path in complete(tmp_path)[0].rglob("*") if path.is_file()}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        with pytest.raises(Failure, match=r"0000000064: could not write the checkpoint: .*File too large"):
+            train(model_settings(), train_settings(checkpoint_every_images=64), storage, tmp_path, SILENT)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["0000000032"]
+    assert before == {path: path.read_bytes() for path in complete(tmp_path)[0].rglob("*") if path.is_file()}
+    assert train(model_settings(), train_settings(), storage, tmp_path, SILENT).images == 64
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"hw": [64, 64]}, r"model.hw: expected the dataset's view size \[32, 32\], got \[64, 64\]"),
+        ({}, r"train.held_out_views: expected at least 2 of the dataset's 12 views to be left, got 11 held out"),
+    ],
+)
+def test_settings_that_do_not_fit_the_dataset(storage: Storage, tmp_path: Path, changes: dict, sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        train(model_settings(**changes), train_settings(held_out_views=11), storage, tmp_path, SILENT)
+
+
+def test_a_run_is_not_taken_up_with_other_settings(storage: Storage, whole: TrainSummary) -> None:
+    out = whole.checkpoint.parents[1]
+    with pytest.raises(UsageError, match=r"train.batch: expected 8, with which the run in .* began, got 16"):
+        train(model_settings(), train_settings(batch=16, images_at_once=16), storage, out, SILENT)
+    with pytest.raises(UsageError, match=r"model.unet.channels: expected \[8, 16\]"):
+        train(model_settings(unet={"channels": [16, 16]}), train_settings(), storage, out, SILENT)

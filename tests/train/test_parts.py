@@ -1,0 +1,111 @@
+"""The parts of the trainer, each against a slow and obvious version of itself."""
+
+import numpy as np
+import pytest
+import torch
+
+from base.errors import UsageError
+from geometry.camera import look_at_origin
+from geometry.relative import pose_vector
+from shards.stream import Pair
+from tests.train.runs import model_settings, train_settings
+from train.batch import mirrored
+from train.draws import draws_for, timesteps_from
+from train.ema import Ema, ema_decay
+from train.memo import LatentMemo
+from train.optimiser import learning_rate, new_optimiser, set_learning_rate, trained_parameters
+from zero123.build import build_pipeline
+from zero123.latents import composited, target_latent
+
+
+def test_ema_follows_the_formula_and_starts_short() -> None:
+    weight = torch.nn.Parameter(torch.tensor([1.0]))
+    ema = Ema({"weight": weight}, limit=0.5)
+    expected = 1.0
+    for step in range(1, 12):
+        with torch.no_grad():
+            weight.copy_(torch.tensor([float(step * step)]))
+        decay = min(0.5, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * step * step
+        ema.update(step)
+    assert float(ema.averages["weight"]) == pytest.approx(expected, rel=1e-5)
+    assert [ema_decay(0.9999, n) for n in (0, 8, 10**9)] == [0.1, 0.5, 0.9999]
+    with ema.in_place():
+        assert float(weight.detach()) == pytest.approx(expected, rel=1e-5)
+    assert float(weight.detach()) == 121.0
+
+
+def test_draws_belong_to_the_pair_not_to_its_batch() -> None:
+    together = draws_for(0, [5, 6, 7], (4, 2, 2))
+    alone = draws_for(0, [6], (4, 2, 2))
+    assert torch.equal(together.noise[1], alone.noise[0])
+    assert torch.equal(together.time[1], alone.time[0])
+    assert not torch.equal(together.noise, draws_for(1, [5, 6, 7], (4, 2, 2)).noise)
+    many = draws_for(0, range(4000), (4, 2, 2))
+    for values in (many.time, many.drop):
+        assert abs(float(values.mean()) - 0.5) < 0.02
+    assert abs(float(many.noise.std()) - 1.0) < 0.01
+    assert abs(float((many.noise * many.posterior).mean())) < 0.01
+
+
+@pytest.mark.parametrize("power", [1.0, 2.0])
+def test_timesteps_cover_the_schedule_with_the_stated_weight(power: float) -> None:
+    times = timesteps_from(torch.linspace(0, 1, 100_001)[:-1], 1000, power)
+    assert (int(times.min()), int(times.max())) == (0, 999)
+    noisier_half = float((times >= 500).double().mean())
+    assert noisier_half == pytest.approx(0.5 ** (1.0 / power), abs=1e-3)
+
+
+def test_learning_rates_warm_up_fade_and_differ_for_the_projection() -> None:
+    settings = train_settings(optimiser={"warmup_images": 100, "decay": "cosine"}).optimiser
+    rates = [learning_rate(settings, images, 1000) for images in range(1001)]
+    assert rates[0] == pytest.approx(1e-5)
+    assert max(rates) == pytest.approx(1e-3 * 0.5 * (1 + np.cos(np.pi * 0.1)), rel=1e-2)
+    assert rates[-1] == 0.0
+    parameters = trained_parameters(build_pipeline(model_settings(), 0))
+    optimiser = new_optimiser(parameters, settings)
+    set_learning_rate(optimiser, 1e-4)
+    assert [group["lr"] for group in optimiser.param_groups] == [1e-4, 1e-3]
+    names = {name.split(".")[0] for name in parameters}
+    assert names == {"unet", "cc_projection", "image_encoder"}
+    assert not [name for name in parameters if ".attn2.to_q" in name or ".attn2.to_k" in name]
+    assert len(optimiser.param_groups[1]["params"]) == 2
+
+
+def test_the_memo_forgets_what_does_not_fit_and_gives_the_same_bits_again() -> None:
+    vae = build_pipeline(model_settings(), 0).vae
+    rng = np.random.default_rng(0)
+    views = {f"view {n}": rng.integers(0, 256, (32, 32, 4), dtype=np.uint8) for n in range(10)}
+    roomy, tight = LatentMemo(vae, 1 << 20), LatentMemo(vae, 3 * 4 * 4 * 4 * 4)
+    keys = list(views)
+    expected = roomy.latents(keys, list(views.values()))
+    reference = target_latent(vae, composited(torch.from_numpy(np.stack(list(views.values())))))
+    torch.testing.assert_close(expected, reference, rtol=1e-4, atol=1e-4)
+    for order in (keys, keys[::-1], keys[3:7]):
+        got = tight.latents(order, [views[key] for key in order])
+        assert torch.equal(got, expected[[keys.index(key) for key in order]])
+        assert tight.bytes <= tight.limit_bytes
+    untouched = np.zeros((32, 32, 4), np.uint8)
+    assert torch.equal(roomy.latents(["view 3"], [untouched])[0], expected[3])
+
+
+def test_settings_that_mean_nothing_are_refused() -> None:
+    with pytest.raises(UsageError, match="images_at_once divides"):
+        train_settings(images_at_once=3)
+    with pytest.raises(UsageError, match="add up to at most 1"):
+        train_settings(dropout={"context": 0.95})
+    with pytest.raises(UsageError, match=r"optimiser.decay: expected 'constant' or 'cosine', got 'linear'"):
+        train_settings(optimiser={"decay": "linear"})
+
+
+def test_a_mirror_shows_another_object_from_mirrored_cameras() -> None:
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(2, 3)) + 1.0
+    here, there = (look_at_origin(centre) for centre in centres)
+    behind = [look_at_origin(centre * np.array([1.0, -1.0, 1.0])) for centre in centres]
+    images = rng.integers(0, 256, (2, 4, 4, 4), dtype=np.uint8)
+    pair = Pair(0, "mug", 1, 2, images[0], images[1], np.eye(3), np.zeros(3), pose_vector(here, there))
+    flipped = mirrored(pair)
+    np.testing.assert_allclose(flipped.pose, pose_vector(*behind), atol=1e-12)
+    assert np.array_equal(flipped.target_rgba, images[1][:, ::-1])
+    assert flipped.uid != pair.uid

@@ -1,0 +1,1 @@
+"""Fine-tuning on a stream of view pairs."""

@@ -1,0 +1,48 @@
+"""Mistakes that are told before the first step."""
+
+from pathlib import Path
+from typing import Any
+
+from base.errors import UsageError
+from shards.version import Version
+from train.settings import TrainSettings
+from zero123.settings import ModelSettings
+
+FREE_TO_CHANGE = {
+    "device",
+    "threads",
+    "images",
+    "images_at_once",
+    "latent_memo_mb",
+    "log_every_images",
+    "checkpoint_every_images",
+    "keep_checkpoints",
+}
+"""Settings that a run may change when it is taken up again: none of them changes what an image teaches."""
+
+
+def fixed_settings(model: ModelSettings, settings: TrainSettings) -> dict[str, Any]:
+    """The settings that a run keeps from its first image to its last."""
+    return {"model": model.model_dump(mode="json"), "train": settings.model_dump(mode="json", exclude=FREE_TO_CHANGE)}
+
+
+def check_dataset(version: Version, model: ModelSettings, settings: TrainSettings) -> None:
+    """Raise UsageError unless the dataset has the model's view size and enough views to hold some out."""
+    if tuple(version.hw) != tuple(model.hw):
+        raise UsageError(f"model.hw: expected the dataset's view size {list(version.hw)}, got {list(model.hw)}")
+    if version.views - settings.held_out_views < 2:
+        raise UsageError(
+            f"train.held_out_views: expected at least 2 of the dataset's {version.views} views to be left, "
+            f"got {settings.held_out_views} held out"
+        )
+
+
+def check_same(began: Any, now: Any, out: Path, path: str = "") -> None:
+    """Raise UsageError naming the first setting with which the run in `out` did not begin."""
+    if isinstance(began, dict) and isinstance(now, dict) and began.keys() == now.keys():
+        for key in now:
+            check_same(began[key], now[key], out, f"{path}.{key}".lstrip("."))
+    elif began != now:
+        raise UsageError(
+            f"{path}: expected {began!r}, with which the run in {out} began, got {now!r}; use another folder"
+        )

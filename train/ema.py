@@ -1,0 +1,41 @@
+"""The exponential moving average of the weights, which is what sampling uses."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+
+def ema_decay(limit: float, steps: int) -> float:
+    """The decay after `steps` steps, min(limit, (1 + n) / (10 + n)): at first it forgets fast."""
+    return min(limit, (1 + steps) / (10 + steps))
+
+
+class Ema:
+    """Averages of named parameters: the projection's and a trained encoder's as well as the UNet's."""
+
+    def __init__(self, parameters: Mapping[str, nn.Parameter], limit: float) -> None:
+        self.parameters, self.limit = dict(parameters), limit
+        self.averages = {name: parameter.detach().clone() for name, parameter in parameters.items()}
+
+    @torch.no_grad()
+    def update(self, steps: int) -> None:
+        """average ← d · average + (1 − d) · weights, after the `steps`-th step (from 1)."""
+        weight = 1.0 - ema_decay(self.limit, steps)
+        torch._foreach_lerp_(list(self.averages.values()), list(self.parameters.values()), weight)
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """The averages in place of the weights, for as long as the block lasts."""
+        weights = {name: parameter.detach().clone() for name, parameter in self.parameters.items()}
+        self._set(self.averages)
+        try:
+            yield
+        finally:
+            self._set(weights)
+
+    @torch.no_grad()
+    def _set(self, values: Mapping[str, Tensor]) -> None:
+        for name, parameter in self.parameters.items():
+            parameter.copy_(values[name])

@@ -1,0 +1,50 @@
+"""AdamW with a rate that follows the images seen."""
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+from train.settings import OptimiserSettings
+from zero123.attention import without_influence
+from zero123.pipeline import Zero123Pipeline, trained_parts
+
+PROJECTION = "cc_projection."
+
+
+def trained_parameters(pipeline: Zero123Pipeline) -> dict[str, nn.Parameter]:
+    """What learns, by name: all of the trained parts but what a single context token leaves without influence."""
+    idle = {f"unet.{name}" for name in without_influence(pipeline.unet)}
+    named = {
+        f"{part}.{name}": parameter
+        for part, module in trained_parts(pipeline).items()
+        for name, parameter in module.named_parameters()
+    }
+    return {name: parameter for name, parameter in named.items() if name not in idle}
+
+
+def new_optimiser(parameters: Mapping[str, nn.Parameter], settings: OptimiserSettings) -> torch.optim.AdamW:
+    """AdamW over two groups: the projection, and everything else."""
+    projection = [parameter for name, parameter in parameters.items() if name.startswith(PROJECTION)]
+    others = [parameter for name, parameter in parameters.items() if not name.startswith(PROJECTION)]
+    return torch.optim.AdamW(
+        [{"params": others, "factor": 1.0}, {"params": projection, "factor": settings.projection_factor}],
+        lr=settings.learning_rate,
+        betas=settings.betas,
+        weight_decay=settings.weight_decay,
+        fused=True,
+    )
+
+
+def learning_rate(settings: OptimiserSettings, images: int, total: int) -> float:
+    """The rate for the step that begins after `images` of `total` images."""
+    warm = min(1.0, (images + 1) / settings.warmup_images) if settings.warmup_images else 1.0
+    fade = 0.5 * (1.0 + math.cos(math.pi * min(images / total, 1.0))) if settings.decay == "cosine" else 1.0
+    return settings.learning_rate * warm * fade
+
+
+def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """Set every group's rate, each times its factor."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate * group["factor"]

@@ -1,0 +1,78 @@
+"""A fresh model as the settings describe it: random, or starting from Stable Diffusion image variations."""
+
+import torch
+from diffusers import DDIMScheduler, UNet2DConditionModel
+from transformers import CLIPVisionModelWithProjection
+
+from base.errors import UsageError
+from base.seeds import stable_seed
+from zero123.attention import use_single_token_attention
+from zero123.image_encoder import ImageEncoder
+from zero123.latents import Autoencoder
+from zero123.modules import new_image_encoder, new_sd_vae, new_unet, unet_config, widen_conv_in
+from zero123.pipeline import Zero123Pipeline
+from zero123.projection import CCProjection
+from zero123.references import Reference, base_part, base_reference, taesd_reference
+from zero123.schedule import scheduler_config
+from zero123.settings import ModelSettings
+from zero123.taesd import load_taesd
+
+
+def build_pipeline(settings: ModelSettings, seed: int) -> Zero123Pipeline:
+    """An untrained model; the same seed draws the same weights, whatever was drawn before."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(stable_seed(seed, "weights"))
+        vae, vae_reference = _autoencoder(settings)
+        encoder, encoder_reference = _image_encoder(settings)
+        projection = CCProjection(settings.image_encoder.embedding, 4, settings.unet.context)
+        unet = _unet(settings)
+    config = scheduler_config(
+        prediction=settings.prediction,
+        zero_terminal_snr=settings.zero_terminal_snr,
+        spacing=settings.timestep_spacing,
+    )
+    references = {"vae": vae_reference, "image_encoder": encoder_reference}
+    return Zero123Pipeline(
+        unet=unet,
+        vae=vae,
+        image_encoder=encoder,
+        cc_projection=projection,
+        scheduler=DDIMScheduler(**config),
+        hw=settings.hw,
+        pose_slot4=settings.pose_slot4,
+        latent_origin=settings.latent_origin,
+        references={part: reference for part, reference in references.items() if reference},
+    )
+
+
+def _unet(settings: ModelSettings) -> UNet2DConditionModel:
+    if settings.weights is None:
+        return new_unet(settings)
+    unet = base_part(UNet2DConditionModel, settings.weights, settings.weights_revision, "unet")
+    expected = unet_config(settings.unet, settings.hw[0] // 8, in_channels=4)
+    for key, value in expected.items():
+        got = unet.config.get(key)
+        if key != "sample_size" and value != (tuple(got) if isinstance(got, list) else got):
+            raise UsageError(f"model.unet: expected {key} {got!r} for the weights {settings.weights}, got {value!r}")
+    widen_conv_in(unet)
+    unet.register_to_config(sample_size=settings.hw[0] // 8)
+    use_single_token_attention(unet)
+    return unet
+
+
+def _autoencoder(settings: ModelSettings) -> tuple[Autoencoder, Reference | None]:
+    if settings.autoencoder == "taesd":
+        return load_taesd(), taesd_reference()
+    if settings.weights is None:
+        return new_sd_vae(), None
+    from diffusers import AutoencoderKL
+
+    vae = base_part(AutoencoderKL, settings.weights, settings.weights_revision, "vae")
+    return vae, base_reference(settings.weights, settings.weights_revision, "vae")
+
+
+def _image_encoder(settings: ModelSettings) -> tuple[ImageEncoder, Reference | None]:
+    if settings.image_encoder.kind == "latents" or settings.weights is None:
+        return new_image_encoder(settings), None
+    encoder = base_part(CLIPVisionModelWithProjection, settings.weights, settings.weights_revision, "image_encoder")
+    return encoder, base_reference(settings.weights, settings.weights_revision, "image_encoder")

@@ -1,0 +1,60 @@
+"""What the denoiser is told about the input view and the camera move, and what it is told when told nothing.
+
+The null condition at sampling is zeros after the projection and zero latents, as in the original's sampler. The
+original's trainer zeroes the embedding before the projection instead, so that its null token still knows the pose;
+`Dropout.where` chooses between the two.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, Self
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Conditioning:
+    """One context token (N, 1, C) and the input view's condition latents (N, 4, h, w)."""
+
+    context: Tensor
+    latents: Tensor
+
+    def __len__(self) -> int:
+        return len(self.context)
+
+    def select(self, which: slice | list[int] | Tensor) -> Self:
+        """The rows that `which` names."""
+        return type(self)(self.context[which], self.latents[which])
+
+
+def null_conditioning(conditioning: Conditioning) -> Conditioning:
+    """The condition that says nothing, as many rows as given."""
+    return Conditioning(torch.zeros_like(conditioning.context), torch.zeros_like(conditioning.latents))
+
+
+def joined(first: Conditioning, second: Conditioning) -> Conditioning:
+    """Both, one after the other."""
+    return Conditioning(torch.cat([first.context, second.context]), torch.cat([first.latents, second.latents]))
+
+
+@dataclass(frozen=True)
+class Dropout:
+    """Classifier-free dropout: the chances that a sample loses its context, its latents, or both.
+
+    `where` is what "losing the context" zeroes: the image `embedding` before the projection, or the whole `context`.
+    """
+
+    context: float
+    latents: float
+    both: float
+    where: Literal["embedding", "context"]
+
+    def kept(self, uniform: Tensor) -> tuple[Tensor, Tensor]:
+        """Whether samples keep (context, latents), as booleans (N,), from one draw of U[0, 1) each.
+
+        As in the original, the draws that lose the context, both, or the latents lie side by side from 0 up.
+        """
+        context_end = self.context + self.both
+        keeps_context = uniform >= context_end
+        keeps_latents = (uniform < self.context) | (uniform >= context_end + self.latents)
+        return keeps_context, keeps_latents

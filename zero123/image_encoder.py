@@ -1,0 +1,61 @@
+"""Image encoders: the input view as one vector."""
+
+from typing import TypeAlias
+
+import torch
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+from transformers import CLIPVisionModelWithProjection
+
+from zero123.latents import SD_SCALE
+
+CLIP_HW = (224, 224)
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+class LatentEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
+    """A small convolutional network over condition latents (N, 4, h, w); its output is (N, embedding)."""
+
+    @register_to_config
+    def __init__(
+        self, channels: tuple[int, ...] = (64, 128), embedding: int = 256, hw: tuple[int, int] = (16, 16)
+    ) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        width = 4
+        for out in channels:
+            layers += [nn.Conv2d(width, out, 3, stride=2, padding=1), nn.GroupNorm(8, out), nn.SiLU()]
+            width = out
+        self.layers = nn.Sequential(*layers)
+        cells = (hw[0] >> len(channels)) * (hw[1] >> len(channels))
+        self.out = nn.Linear(width * cells, embedding)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """The embeddings of condition latents, which are first scaled to about unit variance."""
+        return self.out(self.layers(latents * SD_SCALE).flatten(1))  # type: ignore[no-any-return]
+
+
+ImageEncoder: TypeAlias = CLIPVisionModelWithProjection | LatentEncoder
+
+
+def clip_pixels(images: Tensor) -> Tensor:
+    """Images (N, 3, H, W) in [−1, 1] as CLIP wants them: bicubic to 224², corners aligned, not antialiased.
+
+    The original network was trained on exactly this resize; CLIP's own preprocessing differs by up to .2.
+    """
+    resized = interpolate(images.float(), CLIP_HW, mode="bicubic", align_corners=True)
+    mean = torch.tensor(CLIP_MEAN, device=images.device)[:, None, None]
+    std = torch.tensor(CLIP_STD, device=images.device)[:, None, None]
+    return ((resized + 1.0) / 2.0 - mean) / std
+
+
+def image_embedding(encoder: ImageEncoder, images: Tensor | None, condition: Tensor) -> Tensor:
+    """The embeddings (N, E) of input views: from `images` for CLIP, from their `condition` latents otherwise."""
+    if isinstance(encoder, LatentEncoder):
+        return encoder(condition)  # type: ignore[no-any-return]
+    if images is None:
+        raise ValueError("expected images for an encoder of pixels, got none")
+    return encoder(pixel_values=clip_pixels(images).to(encoder.dtype)).image_embeds  # type: ignore[no-any-return]

@@ -1,0 +1,55 @@
+"""Latents per autoencoder: two scalings that all public weights depend on.
+
+Images are (N, 3, H, W) in [−1, 1]; latents are (N, 4, H/8, W/8). Stable Diffusion's VAE: the target is a sample times
+0.18215, the condition is the mode, unscaled. TAESD's latents are born scaled: the target is as it comes, the condition
+is divided by 0.18215, so that either autoencoder gives the network conditions of the same size.
+"""
+
+from typing import TypeAlias
+
+from diffusers import AutoencoderKL, AutoencoderTiny
+from torch import Tensor
+
+SD_SCALE = 0.18215
+
+Autoencoder: TypeAlias = AutoencoderKL | AutoencoderTiny
+
+
+def target_latent(vae: Autoencoder, images: Tensor, noise: Tensor | None = None) -> Tensor:
+    """The latents that the model learns to make; differentiable.
+
+    `noise` of the latents' shape draws a sample of the VAE's posterior, None takes its mode; TAESD has no posterior.
+    """
+    if isinstance(vae, AutoencoderTiny):
+        return vae.encode(images).latents  # type: ignore[no-any-return]
+    posterior = vae.encode(images).latent_dist
+    latents = posterior.mode() if noise is None else posterior.mean + posterior.std * noise
+    return latents * SD_SCALE  # type: ignore[no-any-return]
+
+
+def condition_latent(vae: Autoencoder, images: Tensor) -> Tensor:
+    """The latents of the input view, as the network gets them beside the noisy target."""
+    return target_latent(vae, images) / SD_SCALE
+
+
+def condition_from_target(latents: Tensor) -> Tensor:
+    """The condition latents of an image whose noiseless target latents are known."""
+    return latents / SD_SCALE
+
+
+def image_from_latent(vae: Autoencoder, latents: Tensor) -> Tensor:
+    """The images that target latents stand for; differentiable, not clamped."""
+    scale = 1.0 if isinstance(vae, AutoencoderTiny) else 1.0 / SD_SCALE
+    return vae.decode(latents * scale).sample  # type: ignore[no-any-return]
+
+
+def is_deterministic(vae: Autoencoder) -> bool:
+    """True when an image has one latent only, so that it may be computed once and kept."""
+    return isinstance(vae, AutoencoderTiny)
+
+
+def composited(rgba: Tensor, background: float = 1.0) -> Tensor:
+    """uint8 RGBA (N, H, W, 4) over a grey level in [0, 1], white by default, as images (N, 3, H, W) in [−1, 1]."""
+    values = rgba.permute(0, 3, 1, 2).float() / 255.0
+    colour, alpha = values[:, :3], values[:, 3:]
+    return (colour * alpha + background * (1.0 - alpha)) * 2.0 - 1.0

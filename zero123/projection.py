@@ -1,0 +1,30 @@
+"""The projection that joins an image embedding and a pose into one context token (arXiv 2303.11328, §3.2).
+
+Saved checkpoints name this module and class: neither ever moves.
+"""
+
+import torch
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
+from torch import Tensor, nn
+
+
+class CCProjection(ModelMixin, ConfigMixin):  # type: ignore[misc]
+    """A linear map of [embedding, pose] to a context token, at first the identity on the embedding.
+
+    The pose's columns start as PyTorch draws them, as in the original; where the two widths differ, the identity covers
+    the smaller one.
+    """
+
+    @register_to_config
+    def __init__(self, embedding: int = 768, pose: int = 4, context: int = 768) -> None:
+        super().__init__()
+        self.projection = nn.Linear(embedding + pose, context)
+        with torch.no_grad():
+            self.projection.weight[:, :embedding] = torch.eye(context, embedding)
+            self.projection.bias.zero_()
+
+    def forward(self, embedding: Tensor, pose: Tensor) -> Tensor:
+        """The context tokens (N, 1, context) of embeddings (N, embedding) and poses (N, 4)."""
+        joined = torch.cat([embedding, pose.to(embedding)], dim=1)
+        return self.projection(joined)[:, None]  # type: ignore[no-any-return]

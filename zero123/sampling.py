@@ -1,0 +1,60 @@
+"""Sampling: plain functions of tensors. For the symbols see zero123.schedule."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from zero123.schedule import Schedule, clean_and_noise
+
+Predict = Callable[[Tensor, int], Tensor]
+"""What the network answers, guidance included, for noisy latents (N, 4, h, w) at one timestep."""
+
+
+def guided(conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:
+    """Classifier-free guidance, u + w (c − u) (arXiv 2207.12598, equation 6 with w counted from 1 = none)."""
+    return unconditional + scale * (conditional - unconditional)
+
+
+def ddim_step(clean: Tensor, noise: Tensor, now: float, then: float, eta: float, fresh: Tensor | None) -> Tensor:
+    """From ᾱ `now` to ᾱ `then` (arXiv 2010.02502, equations 12 and 16).
+
+    `clean` and `noise` are x_0 and ε as predicted; `fresh` is new noise, needed only where `eta` > 0.
+    """
+    spread: float = eta * ((1.0 - then) / (1.0 - now) * (1.0 - now / then)) ** 0.5
+    result: Tensor = then**0.5 * clean + max(1.0 - then - spread**2, 0.0) ** 0.5 * noise
+    return result if fresh is None else result + spread * fresh
+
+
+def ddim(
+    predict: Predict,
+    schedule: Schedule,
+    start: Tensor,
+    *,
+    steps: int,
+    eta: float,
+    generators: Sequence[torch.Generator],
+) -> Tensor:
+    """Clean latents from pure noise `start` (N, 4, h, w) in `steps` evaluations.
+
+    Each row draws its fresh noise from its own CPU generator, so that it does not depend on the rows beside it.
+    """
+    timesteps = schedule.timesteps(steps)
+    alphas = [float(schedule.alphas_cumprod[timestep]) for timestep in timesteps] + [schedule.final]
+    latents = start
+    for index, timestep in enumerate(timesteps):
+        alpha, sigma = schedule.alpha_sigma(timestep)
+        clean, noise = clean_and_noise(predict(latents, timestep), latents, alpha, sigma, schedule.prediction)
+        fresh = noise_rows(start.shape[1:], generators).to(start) if eta > 0.0 else None
+        latents = ddim_step(clean, noise, alphas[index], alphas[index + 1], eta, fresh)
+    return latents
+
+
+def noise_rows(shape: Sequence[int], generators: Sequence[torch.Generator]) -> Tensor:
+    """Standard normal noise (N, *shape) on the CPU, one generator a row."""
+    return torch.stack([torch.randn(tuple(shape), generator=generator) for generator in generators])
+
+
+def generators_for(seeds: Sequence[int]) -> list[torch.Generator]:
+    """One CPU generator a seed: the same numbers on every device."""
+    return [torch.Generator().manual_seed(int(seed)) for seed in seeds]

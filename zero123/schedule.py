@@ -1,0 +1,125 @@
+"""The noise schedule.
+
+t in 0 … T−1 is the timestep; ᾱ(t) the share of signal variance left; α = √ᾱ and σ = √(1 − ᾱ) weigh signal and noise,
+x_t = α x_0 + σ ε. v = α ε − σ x_0 (arXiv 2202.00512).
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from base.errors import Failure
+
+Prediction = Literal["epsilon", "v_prediction"]
+
+TIMESTEPS = 1000
+BETA_START, BETA_END = 0.00085, 0.012
+
+
+def scheduler_config(*, prediction: str, zero_terminal_snr: bool, spacing: str) -> dict[str, Any]:
+    """The schedule as the configuration of diffusers' DDIMScheduler; Stable Diffusion's betas."""
+    trailing = spacing == "trailing"
+    return {
+        "num_train_timesteps": TIMESTEPS,
+        "beta_start": BETA_START,
+        "beta_end": BETA_END,
+        "beta_schedule": "scaled_linear",
+        "clip_sample": False,
+        "set_alpha_to_one": trailing,
+        "steps_offset": 0 if trailing else 1,
+        "prediction_type": prediction,
+        "rescale_betas_zero_snr": zero_terminal_snr,
+        "timestep_spacing": spacing,
+    }
+
+
+def scaled_linear_alphas(count: int, beta_start: float, beta_end: float) -> Tensor:
+    """ᾱ (count,) in float64 of a schedule whose √β rises linearly."""
+    betas = torch.linspace(beta_start**0.5, beta_end**0.5, count, dtype=torch.float64) ** 2
+    return torch.cumprod(1.0 - betas, dim=0)
+
+
+def with_zero_terminal_snr(alphas_cumprod: Tensor) -> Tensor:
+    """ᾱ shifted and scaled so that the last is 0 and the first is kept (arXiv 2305.08891, algorithm 1)."""
+    root = alphas_cumprod.sqrt()
+    return ((root - root[-1]) * (root[0] / (root[0] - root[-1]))) ** 2
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """ᾱ (T,) in float64 with what the network predicts and which timesteps a sampler visits.
+
+    `final` is ᾱ after the last step: 1, or ᾱ(0) as in the original.
+    """
+
+    alphas_cumprod: Tensor
+    prediction: Prediction
+    spacing: Literal["leading", "trailing"]
+    offset: int
+    final: float
+
+    @classmethod
+    def from_config(cls, config: Any) -> "Schedule":
+        """The schedule that a DDIMScheduler configuration describes. Raises Failure for one that it cannot follow."""
+        expected = {
+            "beta_schedule": ("scaled_linear",),
+            "prediction_type": ("epsilon", "v_prediction"),
+            "timestep_spacing": ("leading", "trailing"),
+            "clip_sample": (False,),
+        }
+        for key, values in expected.items():
+            if config.get(key) not in values:
+                raise Failure(f"scheduler: {key}: expected {' or '.join(map(str, values))}, got {config.get(key)!r}")
+        alphas = scaled_linear_alphas(config["num_train_timesteps"], config["beta_start"], config["beta_end"])
+        if config.get("rescale_betas_zero_snr"):
+            alphas = with_zero_terminal_snr(alphas)
+        final = 1.0 if config["set_alpha_to_one"] else float(alphas[0])
+        return cls(alphas, config["prediction_type"], config["timestep_spacing"], config.get("steps_offset", 0), final)
+
+    def alpha_sigma(self, timesteps: Tensor | int) -> tuple[Tensor, Tensor]:
+        """α and σ in float32, shaped as `timesteps`, on their device."""
+        which = torch.as_tensor(timesteps)
+        alphas = self.alphas_cumprod.to(which.device)[which]
+        return alphas.sqrt().float(), (1.0 - alphas).sqrt().float()
+
+    def timesteps(self, steps: int) -> list[int]:
+        """The `steps` timesteps of a sampler, from the noisiest down."""
+        count = len(self.alphas_cumprod)
+        if not 1 <= steps <= count:
+            raise Failure(f"steps: expected 1 to {count}, got {steps}")
+        if self.spacing == "trailing":
+            return [round(count - index * count / steps) - 1 for index in range(steps)]
+        stride = count // steps
+        return [min(index * stride + self.offset, count - 1) for index in reversed(range(steps))]
+
+
+def noised(clean: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    """x_t = α x_0 + σ ε; α and σ are scalars or (N,)."""
+    return _wide(alpha, clean) * clean + _wide(sigma, clean) * noise
+
+
+def target_of(clean: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor, prediction: Prediction) -> Tensor:
+    """What the network should answer: ε, or v = α ε − σ x_0."""
+    if prediction == "epsilon":
+        return noise
+    return _wide(alpha, clean) * noise - _wide(sigma, clean) * clean
+
+
+def clean_and_noise(
+    output: Tensor, noisy: Tensor, alpha: Tensor, sigma: Tensor, prediction: Prediction
+) -> tuple[Tensor, Tensor]:
+    """x_0 and ε as the network's answer `output` for `noisy` implies them.
+
+    ε-prediction: x_0 = (x_t − σ ε) / α. v-prediction: x_0 = α x_t − σ v, ε = α v + σ x_t.
+    """
+    alpha, sigma = _wide(alpha, noisy), _wide(sigma, noisy)
+    if prediction == "epsilon":
+        return (noisy - sigma * output) / alpha, output
+    return alpha * noisy - sigma * output, alpha * output + sigma * noisy
+
+
+def _wide(value: Tensor, like: Tensor) -> Tensor:
+    value = value.to(like.device, like.dtype)
+    return value if value.ndim == 0 else value.reshape(-1, *[1] * (like.ndim - 1))

@@ -1,0 +1,88 @@
+"""The settings of the model and of sampling."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from base.settings import Section
+
+Count = Annotated[int, Field(ge=1, le=65_536)]
+
+
+class UNetSettings(Section):
+    """The denoiser: `channels` a level, whether each level attends, attention `heads`, residual layers a level.
+
+    `context` is the width of the one context token. `context_in_time` also adds that token to the timestep's embedding,
+    which every residual layer sees; Stable Diffusion's network has no such path.
+    """
+
+    channels: Annotated[tuple[Count, ...], Field(min_length=2, max_length=6)]
+    attention: tuple[bool, ...]
+    layers: Count
+    heads: Count
+    norm_groups: Count
+    context: Count
+    context_in_time: bool
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if len(self.attention) != len(self.channels):
+            raise ValueError(f"one entry of attention for each of the {len(self.channels)} channels")
+        if any(channels % self.norm_groups or channels % self.heads for channels in self.channels):
+            raise ValueError("channels that norm_groups and heads divide")
+        return self
+
+
+class ImageEncoderSettings(Section):
+    """What turns the input view into one vector of `embedding` numbers.
+
+    `clip` is CLIP ViT-L/14's frozen vision tower on pixels; `latents` is a small convolutional network, trained along,
+    that reads the input's latents and halves their size once for each entry of `channels`.
+    """
+
+    kind: Literal["clip", "latents"]
+    embedding: Count
+    channels: tuple[Count, ...]
+
+
+class ModelSettings(Section):
+    """The model: what it is made of, what it starts from, and what it predicts.
+
+    `weights` is a local folder or hub id of Stable Diffusion image variations in diffusers' layout, null for random
+    weights. `pose_slot4` says what the pose's fourth number means: the radius difference, or the input's absolute polar
+    angle as in Stable Zero123. `latent_origin` is what the UNet takes for nothing: `zero` latents, as the original, or
+    those of a `white` picture, which spares a small network learning what a background is.
+    """
+
+    hw: tuple[
+        Annotated[int, Field(ge=32, le=1024, multiple_of=8)], Annotated[int, Field(ge=32, le=1024, multiple_of=8)]
+    ]
+    weights: str | None
+    weights_revision: str | None
+    autoencoder: Literal["sd", "taesd"]
+    image_encoder: ImageEncoderSettings
+    unet: UNetSettings
+    prediction: Literal["epsilon", "v_prediction"]
+    zero_terminal_snr: bool
+    timestep_spacing: Literal["leading", "trailing"]
+    pose_slot4: Literal["radius_difference", "input_polar"]
+    latent_origin: Literal["zero", "white"]
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.zero_terminal_snr and self.prediction == "epsilon":
+            raise ValueError("prediction v_prediction with zero_terminal_snr: pure noise says nothing about ε")
+        halvings = len(self.unet.channels) - 1
+        if self.image_encoder.kind == "latents":
+            halvings = max(halvings, len(self.image_encoder.channels))
+        if any(side % (8 << halvings) for side in self.hw):
+            raise ValueError(f"hw in multiples of {8 << halvings}, which the network halves {halvings} times")
+        return self
+
+
+class SampleSettings(Section):
+    """How views are sampled: DDIM `steps`, `eta` (0 is deterministic), `guidance_scale` (1 is none)."""
+
+    guidance_scale: Annotated[float, Field(ge=0.0, le=100.0)]
+    steps: Annotated[int, Field(ge=1, le=1000)]
+    eta: Annotated[float, Field(ge=0.0, le=1.0)]

@@ -1,0 +1,119 @@
+"""One part of a model out of a folder, strictly: a configuration, tensors, and not one more or less than expected.
+
+Nothing in the folder is run. The network is first laid out without memory and compared with the file's header, so that
+a hostile configuration cannot ask for more memory than the file is long.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+from base.errors import Failure
+
+M = TypeVar("M", bound=nn.Module)
+
+MAX_JSON_BYTES = 1 << 20
+WEIGHT_NAMES = ("diffusion_pytorch_model.safetensors", "model.safetensors")
+SHOWN = 3
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The mapping in a small JSON file. Raises Failure naming the file."""
+    try:
+        if path.stat().st_size > MAX_JSON_BYTES:
+            raise Failure(f"{path}: expected at most {MAX_JSON_BYTES} bytes of JSON")
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Failure(f"{path}: expected a readable file, got: {error.strerror}") from None
+    except (ValueError, RecursionError):
+        raise Failure(f"{path}: expected JSON, got something else") from None
+    if not isinstance(value, dict):
+        raise Failure(f"{path}: expected a JSON object, got {type(value).__name__}")
+    return value
+
+
+def load_module(cls: type[M], folder: Path) -> M:
+    """A module of class `cls` from `config.json` and safetensors in `folder`, in the file's precision.
+
+    Raises Failure naming the folder for weights in any other form, a configuration that is none of `cls`, and tensors
+    that are missing, unknown or of another shape.
+    """
+    config = read_json(folder / "config.json")
+    weights = weights_file(folder)
+    module = _laid_out(cls, config, folder)
+    _check_shapes(module, weights)
+    module.load_state_dict(read_tensors(weights), strict=True, assign=True)
+    for name, buffer in module.named_buffers():
+        if buffer.is_meta:
+            _restore(module, name, buffer, folder)
+    return module
+
+
+def weights_file(folder: Path) -> Path:
+    """The safetensors file in a part's folder. Raises Failure when it has none, pickled weights or not."""
+    for name in WEIGHT_NAMES:
+        if (folder / name).is_file():
+            return folder / name
+    others = sorted(path.name for path in folder.glob("*.bin")) if folder.is_dir() else []
+    got = f"{', '.join(others)}, which can run code and is not opened" if others else "none"
+    raise Failure(f"{folder}: expected weights as safetensors, got {got}")
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """All tensors of a safetensors file, on the CPU. Raises Failure naming the file."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- no mapping
+    except (OSError, SafetensorError) as error:
+        raise Failure(f"{path}: expected safetensors, got: {error}") from None
+
+
+def _laid_out(cls: type[M], config: dict[str, Any], folder: Path) -> M:
+    named = config.get("_class_name", (config.get("architectures") or [cls.__name__])[0])
+    if named != cls.__name__:
+        raise Failure(f"{folder / 'config.json'}: expected a {cls.__name__}, got {named}")
+    try:
+        with torch.device("meta"):
+            if cls is CLIPVisionModelWithProjection:
+                return cls(CLIPVisionConfig.from_dict(config))
+            return cast("Any", cls).from_config(config)  # type: ignore[no-any-return]
+    except Exception as error:  # noqa: BLE001 -- libraries raise anything for a configuration of nonsense
+        raise Failure(f"{folder / 'config.json'}: expected a {cls.__name__}, got: {error}") from None
+
+
+def _check_shapes(module: nn.Module, weights: Path) -> None:
+    expected = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    try:
+        with safe_open(weights, framework="pt") as file:
+            got = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 -- no mapping
+    except (OSError, SafetensorError) as error:
+        raise Failure(f"{weights}: expected safetensors, got: {error}") from None
+    check_names(expected, got, where=str(weights))
+    for name, shape in expected.items():
+        if got[name] != shape:
+            raise Failure(f"{weights}: {name}: expected shape {list(shape)}, got {list(got[name])}")
+
+
+def check_names(expected: Any, got: Any, *, where: str) -> None:
+    """Raise Failure unless both hold the same names."""
+    for word, names in (
+        ("no missing tensor", set(expected) - set(got)),
+        ("no unknown tensor", set(got) - set(expected)),
+    ):
+        if names:
+            more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+            raise Failure(f"{where}: expected {word}, got {', '.join(sorted(names)[:SHOWN])}{more}")
+
+
+def _restore(module: nn.Module, name: str, buffer: Tensor, folder: Path) -> None:
+    """CLIP counts its positions in a buffer that is not saved."""
+    owner, _, leaf = name.rpartition(".")
+    if leaf != "position_ids":
+        raise Failure(f"{folder}: expected weights for every tensor, got none for {name}")
+    positions = torch.arange(buffer.shape[-1]).expand(buffer.shape)
+    module.get_submodule(owner).register_buffer(leaf, positions, persistent=False)
