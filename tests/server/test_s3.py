@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -17,6 +17,7 @@ from base.storage import Storage
 from pipeline.build import build
 from pipeline.catalog import Catalog
 from pipeline.cluster import ray_for
+from shards.read import read_sample
 from shards.stream import Pair, read
 from shards.version import read_version, version_name
 from tests.pipeline.builds import files, models, tiny
@@ -155,6 +156,12 @@ def test_a_dataset_in_a_bucket_streams_the_same_pairs_as_in_a_folder(bucket: str
             assert np.array_equal(value, getattr(theirs, name)), name
 
 
+def samples(storage: Storage) -> list[Mapping[str, bytes]]:
+    """The members of every sample of the newest version, so that a difference can be named."""
+    version = read_version(storage)
+    return [read_sample(storage, shard, entry).members for shard in version.shards for entry in shard.samples]
+
+
 def test_a_build_in_a_bucket_makes_the_bytes_that_one_in_a_folder_makes(bucket: str, tmp_path: Path) -> None:
     folder = models(tmp_path / "models", "stool", "avocado")
     here = tiny(tmp_path / "dataset", folder)
@@ -162,11 +169,15 @@ def test_a_build_in_a_bucket_makes_the_bytes_that_one_in_a_folder_makes(bucket: 
     remote = Storage(there.storage.root)
     with ray_for(here.run):
         first, second = build(here, SILENT), build(there, SILENT)
-        assert (second.version, second.rendered, second.outcomes) == (1, 2, {"ok": 2})
-        assert first.shards_written == second.shards_written
+        for summary in (first, second):
+            assert (summary.version, summary.rendered, summary.outcomes) == (1, 2, {"ok": 2})
         again = build(there, SILENT)
     assert again.idle
     assert (again.version, again.rendered) == (1, 0)
+    for one, other in zip(samples(Storage(here.storage.root)), samples(remote), strict=True):
+        assert one.keys() == other.keys()
+        assert [name for name in one if one[name] != other[name]] == [], (one.get("json"), other.get("json"))
+    assert first.shards_written == second.shards_written
     expected = files(tmp_path / "dataset", "shards", "versions")
     names = [*remote.names("shards"), *remote.names("versions")]
     assert {name: remote.read(name) for name in names} == expected
