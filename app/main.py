@@ -16,6 +16,13 @@ from base.text import without_controls
 
 COMMANDS = {
     "build": "render objects and pack the views into a versioned dataset",
+    "retry-failed": "build again, and try what failed once more",
+    "status": "how a dataset stands, and what its builder is doing",
+    "versions": "what each version of a dataset holds",
+    "diff": "what changed between two versions of a dataset",
+    "restore": "make an earlier version of a dataset the newest again",
+    "verify": "check every file of a dataset",
+    "vacuum": "remove what no kept version of a dataset needs",
     "train": "train a model on a dataset",
     "sample": "new views of the object in a picture",
     "reconstruct": "a mesh of the object in a picture",
@@ -79,7 +86,7 @@ def _load_command(parser: argparse.ArgumentParser, words: Sequence[str]) -> None
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
         if name == asked:
-            importlib.import_module(f"app.commands.{name}").configure(command)
+            importlib.import_module(f"app.commands.{name.replace('-', '_')}").configure(command)
 
 
 def _version() -> str:

@@ -81,25 +81,28 @@ class BuildSummary:
         )
 
 
-def build(settings: BuildSettings, progress: Progress, *, dry_run: bool = False) -> BuildSummary:
+def build(
+    settings: BuildSettings, progress: Progress, *, dry_run: bool = False, retry: frozenset[str] = frozenset()
+) -> BuildSummary:
     """Bring the dataset at `storage.root` up to date with the objects and settings; with `dry_run` only say how.
 
-    Raises UsageError for objects that cannot be listed; Failure when another builder is at work, when the machine
-    fails, or when no object succeeded. KeyboardInterrupt leaves finished views for the next call.
+    Objects that ended with an outcome of `retry` are tried as if for the first time. Raises UsageError for objects that
+    cannot be listed; Failure when another builder is at work, when the machine fails, or when no object succeeded.
+    KeyboardInterrupt leaves finished views for the next call.
     """
     started = time.monotonic()
     requested = requested_objects(settings.objects, progress)
     storage = Storage(_absolute(settings.storage.root))
     catalog = Catalog(storage)
     if dry_run:
-        plan, _ = _planned(settings, storage, catalog, requested)
+        plan, _ = _planned(settings, storage, catalog, requested, retry)
         progress.say(f"{storage.root}: {plan.sentence()}")
         return _summary(plan, catalog.objects(), None, started)
     with Lease(storage, settings.run.lease_s) as lease:
         clear_work(storage)
         before = catalog.publish()
         _recover(catalog, storage)
-        plan, ledger = _planned(settings, storage, catalog, requested)
+        plan, ledger = _planned(settings, storage, catalog, requested, retry)
         if not (plan.idle and not ledger.changed_rows(final=True)):
             progress.say(f"{storage.root}: {plan.sentence()}")
             _save_settings(storage, settings)
@@ -120,14 +123,19 @@ def requested_objects(settings: ObjectsSettings, progress: Progress) -> list[Sou
 
 
 def _planned(
-    settings: BuildSettings, storage: Storage, catalog: Catalog, requested: list[SourceObject]
+    settings: BuildSettings,
+    storage: Storage,
+    catalog: Catalog,
+    requested: list[SourceObject],
+    retry: frozenset[str],
 ) -> tuple[Plan, Ledger]:
     rules = Rules(
         settings.shards.objects_per_shard,
         settings.shards.val_fraction,
         lambda sha256: view_fingerprint(sha256, settings.render, settings.run.seed),
+        retry,
     )
-    rows, attempts = catalog.objects(), catalog.attempts()
+    rows, attempts = catalog.objects(), [one for one in catalog.attempts() if one.outcome not in retry]
     failed = failures(attempts, settings.run.child_deaths)
     plan = make_plan(requested, rows, list(staged_attempts(storage).values()), failed, rules)
     return plan, Ledger(plan, rules, rows)
@@ -147,7 +155,7 @@ def _run(
     deaths = Counter(
         one.uid
         for one in catalog.attempts()
-        if one.outcome in CHILD_DEATHS
+        if one.outcome in CHILD_DEATHS - ledger.rules.retry
         and one.uid in ledger.plan.wanted
         and ledger.plan.wanted[one.uid].fingerprint == one.fingerprint
     )

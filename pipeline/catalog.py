@@ -37,9 +37,9 @@ class Catalog:
     def __init__(self, storage: Storage) -> None:
         self.storage = storage
 
-    def objects(self) -> dict[str, ObjectRow]:
-        """The row of every object ever asked for, by uid."""
-        table = self._table(OBJECTS)
+    def objects(self, version: int | None = None) -> dict[str, ObjectRow]:
+        """The row of every object ever asked for, by uid, as of a version; today's when None."""
+        table = self._table(OBJECTS, version)
         if table is None:
             return {}
         with self._reported(OBJECTS):
@@ -82,6 +82,44 @@ class Catalog:
                 commit_properties=CommitProperties(custom_metadata={METADATA_KEY: json.dumps(asdict(facts))}),
             )
             merge.when_matched_update_all().when_not_matched_insert_all().execute()
+        return self._published()
+
+    def restore(self, number: int) -> Version:
+        """Make the rows of version `number` today's, and publish the version that this makes."""
+        from deltalake import CommitProperties
+
+        with self._reported(OBJECTS):
+            known = self._commit_of(number)[METADATA_KEY]
+            self._table(OBJECTS).restore(
+                number, commit_properties=CommitProperties(custom_metadata={METADATA_KEY: known})
+            )
+        return self._published()
+
+    def committed_at(self) -> dict[int, float]:
+        """When each version was committed, in Unix seconds."""
+        with self._reported(OBJECTS):
+            table = self._table(OBJECTS)
+            history = table.history() if table is not None else []
+            return {entry["version"]: entry["timestamp"] / 1000 for entry in history}
+
+    def unneeded_files(self, kept: Sequence[int]) -> list[str]:
+        """The files of `objects`, relative to the dataset's root, that none of the `kept` versions reads."""
+        table = self._table(OBJECTS)
+        if table is None:
+            return []
+        with self._reported(OBJECTS):
+            stale = table.vacuum(0, dry_run=True, enforce_retention_duration=False, full=True, keep_versions=list(kept))
+        return sorted(f"{OBJECTS}/{name}" for name in stale)
+
+    def _commit_of(self, number: int) -> dict[str, Any]:
+        """What the commit of a version says; the newest is read at once, an older one with all since."""
+        table = self._table(OBJECTS)
+        for entry in table.history(table.version() - number + 1) if table is not None else []:
+            if entry["version"] == number:
+                return dict(entry)
+        raise KeyError(f"no commit of version {number}")
+
+    def _published(self) -> Version:
         version = self.publish()
         if version is None:
             raise Failure(f"{self.storage.root}/{OBJECTS}: expected the version just committed, got none")
@@ -92,21 +130,25 @@ class Catalog:
         table = self._table(OBJECTS)
         if table is None or table.version() == 0:
             return None
-        with self._reported(OBJECTS):
-            known = json.loads(table.history(1)[0][METADATA_KEY])
-        facts = VersionFacts(known["settings_digest"], known["views"], (known["hw"][0], known["hw"][1]))
-        version = derived(self.objects().values(), table.version(), facts)
+        version = self.version(table.version())
         name = version_name(version.number)
         if not self.storage.exists(name):
             self.storage.create(name, version.to_json().encode())
         return version
 
-    def _table(self, name: str) -> Any:
+    def version(self, number: int) -> Version:
+        """Version `number` as the rows of that version make it."""
+        with self._reported(OBJECTS):
+            known = json.loads(self._commit_of(number)[METADATA_KEY])
+            facts = VersionFacts(known["settings_digest"], known["views"], (known["hw"][0], known["hw"][1]))
+        return derived(self.objects(number).values(), number, facts)
+
+    def _table(self, name: str, version: int | None = None) -> Any:
         from deltalake import DeltaTable
 
         with self._reported(name):
             uri = self._uri(name)
-            return DeltaTable(uri) if DeltaTable.is_deltatable(uri) else None
+            return DeltaTable(uri, version=version) if DeltaTable.is_deltatable(uri) else None
 
     def _uri(self, name: str) -> str:
         return str(self.storage.local_path(name)) if self.storage.is_local else f"{self.storage.root}/{name}"

@@ -108,14 +108,7 @@ class Lease:
             self.storage.remove(name)
 
     def _read(self, name: str) -> Holder | None:
-        try:
-            return Holder(**json.loads(self.storage.read(name))) if self.storage.exists(name) else None
-        except Failure:
-            return None
-        except (ValueError, TypeError) as error:
-            raise Failure(
-                f"{self.storage.root}/{name}: expected a lease, got: {error}; remove it if no one builds"
-            ) from None
+        return holder(self.storage, name)
 
     def _beat(self) -> None:
         while not self._done.wait(self.seconds / 4):
@@ -128,6 +121,16 @@ class Lease:
                 self.storage.write(NAME, self.holder.to_json())
             except Failure:
                 continue  # the next beat tries again; if none succeeds, the lease runs out by itself
+
+
+def holder(storage: Storage, name: str = NAME) -> Holder | None:
+    """Who holds a dataset's lease, gone or not; None when nobody does."""
+    try:
+        return Holder(**json.loads(storage.read(name))) if storage.exists(name) else None
+    except Failure:
+        return None
+    except (ValueError, TypeError) as error:
+        raise Failure(f"{storage.root}/{name}: expected a lease, got: {error}; remove it if no one builds") from None
 
 
 def _busy(root: str, holder: Holder) -> str:

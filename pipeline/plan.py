@@ -14,6 +14,9 @@ AGAIN = frozenset(
 )
 """Outcomes that say nothing about the object itself: the next build tries again."""
 
+FAILED = frozenset(Outcome) - {Outcome.OK, Outcome.PENDING, Outcome.DUPLICATE, Outcome.FILTERED, Outcome.REMOVED}
+"""Outcomes that a person may ask to have tried again."""
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -114,11 +117,13 @@ def make_plan(
 
 @dataclass(frozen=True)
 class Rules:
-    """The settings that a plan depends on: how many objects a shard has, how splits fall, and the fingerprint."""
+    """What a plan depends on: how many objects a shard has, how splits fall, the fingerprint, and which outcomes of
+    earlier builds do not count this time."""
 
     objects_per_shard: int
     val_fraction: float
     views: Callable[[str], str]
+    retry: frozenset[str] = frozenset()
 
     def fingerprint(self, sha256: str) -> str:
         """The fingerprint of an object of these bytes under today's view settings."""
@@ -139,7 +144,7 @@ class _Sorting:
 
     def state(self, uid: str) -> str:
         row, wanted = self.rows.get(uid), self.wanted[uid]
-        if row is not None and row.outcome not in AGAIN and self._same(row, wanted):
+        if row is not None and row.outcome not in AGAIN | self.rules.retry and self._same(row, wanted):
             return "kept" if row.ok else "ended"
         if uid in self.waiting:
             return "staged"

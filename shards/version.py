@@ -11,7 +11,8 @@ from base.errors import Failure
 from base.storage import Storage
 
 SCHEMA = 1
-SHARD_NAME = re.compile(r"shards/(train|val)-([0-9]{6,})-[0-9a-f]{12}\.tar")
+SPLITS = ("train", "val")
+SHARD_NAME = re.compile(rf"shards/({'|'.join(SPLITS)})-([0-9]{{6,}})-[0-9a-f]{{12}}\.tar")
 
 
 class SampleEntry(NamedTuple):

@@ -1,0 +1,38 @@
+"""`zero123 restore`: an earlier version of a dataset becomes the newest again."""
+
+import argparse
+
+from app.commands.options import add_settings_flags, settings_of
+from base.storage import Storage
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    parser.description = (
+        "Make a new version of the dataset at storage.root that holds what VERSION holds. Nothing is rendered or "
+        "removed; the next `zero123 build` goes on from there to what the settings ask for."
+    )
+    parser.add_argument("version", type=int, metavar="VERSION", help="its number; `zero123 versions` lists them")
+    add_settings_flags(parser, dry_run="say what would change, and change nothing")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Restore, or say what that would change."""
+    from pipeline.history import difference, restore
+    from shards.version import read_version
+
+    settings = settings_of(options)
+    storage = Storage(settings.storage.root)
+    newest = read_version(storage)
+    found = difference(storage, newest.number, options.version)
+    told = (
+        f"{len(found.added)} objects come back, {len(found.removed)} go, "
+        f"{len(found.rendered) + len(found.described)} are as they were"
+    )
+    if options.dry_run:
+        print(f"version {newest.number} to what version {options.version} holds: {told}")
+        return 0
+    made = restore(storage, options.version, settings.run.lease_s)
+    print(f"version {made.number} holds what version {options.version} holds: {told}")
+    return 0

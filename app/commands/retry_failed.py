@@ -1,0 +1,35 @@
+"""`zero123 retry-failed`: build again, and give objects that failed another chance."""
+
+import argparse
+
+from app.commands.build import build_settings
+from app.commands.options import add_settings_flags, settings_of
+from base.errors import UsageError
+from base.progress import standard_progress
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    parser.description = (
+        "Build as `zero123 build` does, and try again the objects that ended with one of these outcomes under the same "
+        "settings: after a fault of the machine, or with longer deadlines or more memory. Without an outcome all that "
+        "failed."
+    )
+    parser.add_argument(
+        "outcomes", nargs="*", metavar="OUTCOME", help="for example crash, timeout, out_of_memory (default: every one)"
+    )
+    add_settings_flags(parser, dry_run="print what would be done, and do nothing")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Build with the outcomes forgiven."""
+    from pipeline.build import build
+    from pipeline.plan import FAILED
+
+    unknown = [word for word in options.outcomes if word not in FAILED]
+    if unknown:
+        raise UsageError(f"expected outcomes among {', '.join(sorted(FAILED))}, got {unknown[0]!r}")
+    retry = frozenset(options.outcomes) or frozenset(str(outcome) for outcome in FAILED)
+    build(build_settings(settings_of(options)), standard_progress(), dry_run=options.dry_run, retry=retry)
+    return 0

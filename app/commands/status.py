@@ -1,0 +1,50 @@
+"""`zero123 status`: how a dataset stands, and what its builder is doing."""
+
+import argparse
+import time
+from collections.abc import Mapping
+
+from app.commands.options import add_settings_flags, settings_of
+from base.storage import Storage
+from base.text import without_controls
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    parser.description = (
+        "Say how the dataset at storage.root stands: its newest version, how its objects ended, what waits to be "
+        "packed, and, while someone builds, who that is and how fast it goes. Works from any machine that sees the "
+        "dataset."
+    )
+    add_settings_flags(parser, dry_run="the same: this command writes nothing")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the state."""
+    from pipeline.status import status
+    from report.numbers import bytes_text, seconds_text
+
+    storage = Storage(settings_of(options).storage.root)
+    found = status(storage)
+    version = f"version {found.version}: {found.shards} shards, {bytes_text(found.bytes)}" if found.version else "empty"
+    print(f"{storage.root}: {version}")
+    print(f"objects: {_counts(found.outcomes)}")
+    if found.waiting:
+        print(f"waiting to be packed: {found.waiting} objects; `zero123 build` goes on with them")
+    if found.live is None:
+        print("nobody builds")
+        return 0
+    live = found.live
+    since = seconds_text(time.time() - live.holder.since)
+    print(
+        f"process {live.holder.pid} on {live.holder.host} has been building for {since}: "
+        f"attempts: {_counts(live.outcomes)}; {live.objects_per_minute:.1f} objects/min lately"
+    )
+    if live.last is not None:
+        print(without_controls(f"last: {live.last.uid}: {live.last.outcome} {live.last.reason}".rstrip()))
+    return 0
+
+
+def _counts(outcomes: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items()) or "none"

@@ -1,0 +1,41 @@
+"""`zero123 verify`: is every file of a dataset what its version says?"""
+
+import argparse
+
+from app.commands.options import add_settings_flags, settings_of
+from base.progress import standard_progress
+from base.storage import Storage
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    parser.description = (
+        "Read every shard of a version of the dataset at storage.root in full: its length and digest, every sample's "
+        "members, and whether the version's file is what the catalogue says. Exit code 1 names each damage."
+    )
+    parser.add_argument(
+        "--version", type=int, dest="number", metavar="VERSION", help="a version's number (default: the newest)"
+    )
+    add_settings_flags(parser, dry_run="say how much would be read, and read none of it")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Verify one version."""
+    from pipeline.history import check_against_catalogue
+    from report.numbers import bytes_text
+    from shards.verify import verify
+    from shards.version import read_version
+
+    storage = Storage(settings_of(options).storage.root)
+    version = read_version(storage, options.number)
+    size = bytes_text(sum(shard.bytes for shard in version.shards))
+    objects = sum(len(shard.samples) for shard in version.shards)
+    told = f"version {version.number}: {objects} objects in {len(version.shards)} shards, {size}"
+    if options.dry_run:
+        print(told)
+        return 0
+    check_against_catalogue(storage, version)
+    verify(storage, version, standard_progress())
+    print(f"{told}: all as it should be")
+    return 0

@@ -1,0 +1,126 @@
+"""The versions of a dataset: what each holds, how two differ, and how an earlier one becomes the newest again."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from base.errors import Failure
+from base.storage import Storage
+from pipeline.catalog import Catalog
+from pipeline.lease import Lease
+from pipeline.rows import ObjectRow
+from shards.version import SPLITS, Version, read_version, version_name, version_numbers
+
+
+@dataclass(frozen=True)
+class VersionSummary:
+    """One version in figures; `at` is when it was committed, in Unix seconds, 0 when the catalogue does not say."""
+
+    number: int
+    at: float
+    objects: Mapping[str, int]
+    shards: int
+    bytes: int
+    views: int
+    hw: tuple[int, int]
+    settings_digest: str
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What has changed from version `old` to version `new`: objects by uid, shards by name, and bytes.
+
+    `rendered` objects have other views, `described` the same views with other facts or in another split.
+    """
+
+    old: int
+    new: int
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    rendered: tuple[str, ...]
+    described: tuple[str, ...]
+    shards_added: tuple[str, ...]
+    shards_removed: tuple[str, ...]
+    bytes_added: int
+
+    @property
+    def none(self) -> bool:
+        """True when both versions hold the same."""
+        return not (self.shards_added or self.shards_removed)
+
+
+def versions(storage: Storage) -> list[VersionSummary]:
+    """Every version that is still kept, ascending. Raises Failure when there is none or one cannot be read."""
+    numbers = version_numbers(storage)
+    if not numbers:
+        read_version(storage)  # says so
+    at = Catalog(storage).committed_at()
+    return [_facts(read_version(storage, number), at.get(number, 0.0)) for number in numbers]
+
+
+def _facts(version: Version, at: float) -> VersionSummary:
+    return VersionSummary(
+        number=version.number,
+        at=at,
+        objects={split: version.samples(split) for split in SPLITS},
+        shards=len(version.shards),
+        bytes=sum(shard.bytes for shard in version.shards),
+        views=version.views,
+        hw=version.hw,
+        settings_digest=version.settings_digest,
+    )
+
+
+def difference(storage: Storage, old: int, new: int) -> Difference:
+    """What changed between two versions. Raises Failure when one is not kept."""
+    catalog = Catalog(storage)
+    shards = [{shard.name: shard.bytes for shard in read_version(storage, number).shards} for number in (old, new)]
+    before, after = (_standing(catalog.objects(number)) for number in (old, new))
+    both = sorted(before.keys() & after.keys())
+    rendered = tuple(uid for uid in both if before[uid].fingerprint != after[uid].fingerprint)
+    described = tuple(
+        uid
+        for uid in both
+        if uid not in set(rendered)
+        and (before[uid].facts_digest, before[uid].split) != (after[uid].facts_digest, after[uid].split)
+    )
+    added = sorted(shards[1].keys() - shards[0].keys())
+    return Difference(
+        old=old,
+        new=new,
+        added=tuple(sorted(after.keys() - before.keys())),
+        removed=tuple(sorted(before.keys() - after.keys())),
+        rendered=rendered,
+        described=described,
+        shards_added=tuple(added),
+        shards_removed=tuple(sorted(shards[0].keys() - shards[1].keys())),
+        bytes_added=sum(shards[1][name] for name in added),
+    )
+
+
+def _standing(rows: Mapping[str, ObjectRow]) -> dict[str, ObjectRow]:
+    return {uid: row for uid, row in rows.items() if row.ok}
+
+
+def restore(storage: Storage, number: int, lease_s: float) -> Version:
+    """Make a new version that holds what version `number` holds, and return it.
+
+    Raises Failure when that version or a shard of it is no longer there, and when someone builds.
+    """
+    with Lease(storage, lease_s) as lease:
+        catalog = Catalog(storage)
+        catalog.publish()
+        wanted = read_version(storage, number)
+        gone = [shard.name for shard in wanted.shards if not storage.exists(shard.name)]
+        if gone:
+            raise Failure(f"{storage.root}: version {number}: expected {gone[0]}, got none of {len(gone)} shards")
+        lease.check()
+        return catalog.restore(number)
+
+
+def check_against_catalogue(storage: Storage, version: Version) -> None:
+    """Raise Failure when the file of a version is not what the catalogue's rows of that version make."""
+    made = Catalog(storage).version(version.number)
+    if made != version:
+        raise Failure(
+            f"{storage.root}/{version_name(version.number)}: expected what the catalogue says, got another text"
+        )

@@ -1,0 +1,70 @@
+"""How a dataset stands, and what its builder is doing just now, from its files alone."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from base.storage import Storage
+from pipeline.catalog import Catalog
+from pipeline.lease import Holder, holder
+from pipeline.plan import counted
+from pipeline.rows import Attempt
+from pipeline.staging import staged_attempts
+from shards.version import read_version, version_numbers
+
+
+@dataclass(frozen=True)
+class Live:
+    """The build that holds the lease: who, since when, what it has recorded so far, and its recent pace."""
+
+    holder: Holder
+    run: str
+    outcomes: Mapping[str, int] = field(default_factory=dict)
+    objects_per_minute: float = 0.0
+    last: Attempt | None = None
+
+
+@dataclass(frozen=True)
+class Status:
+    """`version` is 0 before the first; `outcomes` are the catalogue's, `waiting` counts views not packed yet."""
+
+    version: int
+    shards: int
+    bytes: int
+    outcomes: Mapping[str, int]
+    waiting: int
+    live: Live | None
+
+
+RECENT_S = 600.0
+
+
+def status(storage: Storage) -> Status:
+    """The state of a dataset. Raises Failure for a catalogue that cannot be read."""
+    catalog, numbers = Catalog(storage), version_numbers(storage)
+    shards = read_version(storage, numbers[-1]).shards if numbers else ()
+    held = holder(storage)
+    return Status(
+        version=numbers[-1] if numbers else 0,
+        shards=len(shards),
+        bytes=sum(shard.bytes for shard in shards),
+        outcomes=counted(catalog.objects()),
+        waiting=len(staged_attempts(storage)),
+        live=_live(held, catalog.attempts(), time.time()) if held is not None and not held.gone else None,
+    )
+
+
+def _live(held: Holder, attempts: list[Attempt], now: float) -> Live:
+    mine = [attempt for attempt in attempts if attempt.at >= held.since]
+    recent = [attempt for attempt in mine if now - attempt.at < RECENT_S]
+    minutes = min(now - held.since, RECENT_S) / 60.0
+    outcomes: dict[str, int] = {}
+    for attempt in mine:
+        outcomes[attempt.outcome] = outcomes.get(attempt.outcome, 0) + 1
+    return Live(
+        holder=held,
+        run=mine[-1].run if mine else "",
+        outcomes=outcomes,
+        objects_per_minute=len(recent) / minutes if minutes > 0.0 else 0.0,
+        last=mine[-1] if mine else None,
+    )
