@@ -17,6 +17,7 @@ from base.outcomes import CHILD_DEATHS, Outcome
 from base.progress import Progress
 from base.settings import Section
 from base.storage import Storage, StorageSettings
+from pipeline.card import SETTINGS_FILE, refresh_card
 from pipeline.catalog import Catalog, VersionFacts
 from pipeline.lease import Lease
 from pipeline.ledger import Ledger, failures
@@ -33,7 +34,6 @@ from render.settings import RenderSettings
 from shards.settings import ShardsSettings
 from shards.version import Version
 
-SETTINGS_FILE = "settings.json"
 REASONS_TOLD = 5
 
 
@@ -107,6 +107,8 @@ def build(
             progress.say(f"{storage.root}: {plan.sentence()}")
             _save_settings(storage, settings)
             before = _run(settings, storage, catalog, lease, ledger, before, progress)
+        if before is not None:
+            refresh_card(storage, before)
     rows = catalog.objects()
     if not any(row.ok for row in rows.values()):
         raise Failure(_nothing(rows))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from base.errors import Failure
 from base.storage import Storage
+from pipeline.card import refresh_card
 from pipeline.catalog import Catalog
 from pipeline.lease import Lease
 from pipeline.rows import ObjectRow
@@ -114,7 +115,9 @@ def restore(storage: Storage, number: int, lease_s: float) -> Version:
         if gone:
             raise Failure(f"{storage.root}: version {number}: expected {gone[0]}, got none of {len(gone)} shards")
         lease.check()
-        return catalog.restore(number)
+        made = catalog.restore(number)
+        refresh_card(storage, made)
+        return made
 
 
 def check_against_catalogue(storage: Storage, version: Version) -> None:

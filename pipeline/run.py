@@ -8,6 +8,7 @@ from base.errors import Failure
 from base.outcomes import CHILD_DEATHS, Outcome
 from base.progress import Progress, Task
 from base.storage import Storage
+from pipeline.card import refresh_card
 from pipeline.catalog import Catalog, VersionFacts
 from pipeline.cluster import Crew, Done
 from pipeline.lease import Lease
@@ -69,6 +70,7 @@ class Run:
         rows = self.ledger.changed_rows(final=final)
         if rows:
             self.version = self.catalog.commit(rows, self.facts)
+            refresh_card(self.storage, self.version)
         self._published_at = time.monotonic()
         if final:
             self.storage.remove(FOLDER)

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from base.errors import Failure
 from base.progress import SILENT
 from base.storage import Storage
 from pipeline.build import BuildSettings, build
+from pipeline.card import ATTRIBUTION, CARD, PICTURE
 from pipeline.catalog import Catalog
 from pipeline.cluster import ray_for
 from pipeline.history import check_against_catalogue, difference, restore, versions
@@ -145,3 +147,18 @@ def test_what_failed_is_tried_again_when_asked(tmp_path: Path) -> None:
     assert (summary.rendered, summary.outcomes) == (2, {"ok": 2})
     assert {row.attempts for row in Catalog(Storage(patient.storage.root)).objects().values()} == {3}
     assert status(storage(patient)).outcomes == {"ok": 2}
+
+
+def test_the_card_is_that_of_the_newest_version(dataset: BuildSettings, tmp_path: Path) -> None:
+    store, root = storage(dataset), tmp_path / "dataset"
+    assert store.read(CARD).startswith(b"---\nversion: 2\n")
+    assert store.read(ATTRIBUTION).decode().splitlines()[1:] == ["stool_f6ffbbf1,stool,,CC0-1.0,,folder,,train"]
+    with Image.open(root / PICTURE) as picture:
+        assert picture.height >= 128
+    before = files(root)
+    (root / CARD).unlink()
+    assert build(dataset, SILENT).idle
+    assert files(root) == before
+    restore(store, 1, 60.0)
+    assert store.read(CARD).startswith(b"---\nversion: 3\n")
+    assert len(store.read(ATTRIBUTION).splitlines()) == 3

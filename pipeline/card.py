@@ -1,0 +1,120 @@
+"""What a dataset says of itself to people: a card (README.md), a picture, and whose each object is (ATTRIBUTION.csv).
+
+All three follow from a version and the catalogue's rows alone, and lie at the root, where hubs and people look.
+"""
+
+import csv
+import io
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from itertools import islice
+
+import yaml
+
+from base.storage import Storage
+from base.text import without_controls
+from pipeline.catalog import Catalog
+from pipeline.objects import uid_order
+from pipeline.plan import counted
+from pipeline.rows import ObjectRow
+from report.contact_sheet import contact_sheet
+from report.escape import csv_cell, markdown
+from report.images import encoded, fitted, over
+from report.numbers import bytes_text
+from shards.read import read_sample
+from shards.version import SPLITS, Version
+
+CARD, PICTURE, ATTRIBUTION = "README.md", "card.png", "ATTRIBUTION.csv"
+SETTINGS_FILE = "settings.json"
+PICTURED, PICTURED_PX = 24, 128
+COLUMNS = ("uid", "title", "author", "licence", "page", "source", "category", "split")
+NO_LICENCE = "not stated"
+
+
+def refresh_card(storage: Storage, version: Version) -> None:
+    """Write the card of the newest version unless it is there already. Raises Failure for what cannot be read."""
+    if storage.exists(CARD) and storage.read(CARD).startswith(_opening(version).encode()):
+        return
+    rows = Catalog(storage).objects(version.number)
+    standing = [rows[uid] for uid in sorted((uid for uid in rows if rows[uid].ok), key=uid_order)]
+    if standing:
+        storage.write(PICTURE, _picture(storage, version))
+    storage.write(ATTRIBUTION, attribution(standing).encode())
+    settings = json.loads(storage.read(SETTINGS_FILE)) if storage.exists(SETTINGS_FILE) else {}
+    storage.write(CARD, card(version, rows, settings).encode())
+
+
+def attribution(rows: Iterable[ObjectRow]) -> str:
+    """Whose each object is, as CSV that no spreadsheet takes for formulas."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows([csv_cell(getattr(row, column)) for column in COLUMNS] for row in rows)
+    return stream.getvalue()
+
+
+def card(version: Version, rows: Mapping[str, ObjectRow], settings: Mapping[str, object]) -> str:
+    """The card as Markdown, opening with the YAML that dataset hubs read."""
+    licences = Counter(row.licence or NO_LICENCE for row in rows.values() if row.ok)
+    objects = ", ".join(f"{version.samples(split)} in `{split}`" for split in SPLITS)
+    shown = {name: settings[name] for name in ("render", "shards") if name in settings}
+    lines = [
+        f"{_opening(version)}{_front_matter(version)}---",
+        "",
+        f"# Views of {sum(licences.values())} objects",
+        "",
+        f"Version {version.number}: objects: {objects}. {version.views} views of each, {version.hw[0]} × "
+        f"{version.hw[1]} pixels, RGBA. {len(version.shards)} shards, {bytes_text(sum(shard.bytes for shard in version.shards))}. "
+        f"Settings digest `{version.settings_digest}`.",
+        "",
+        f"![The first view of some of the objects]({PICTURE})",
+        "",
+        "Each sample of a shard is one object: `json` (facts, cameras, lights), `00.webp` and on (views), "
+        "`extrinsics.npy` (`cam_from_world`, V × 3 × 4, OpenGL axes), `pairs.npz` (every ordered pair of views: "
+        "`source`, `target`, `R`, `T`, `pose`). `versions/` names the shards of each version; other files in `shards/` "
+        "belong to earlier ones.",
+        "",
+        "## How the objects ended",
+        "",
+        *_table(("outcome", "objects"), counted(rows)),
+        "",
+        "## Licences",
+        "",
+        f"Every object keeps its author's licence; [{ATTRIBUTION}]({ATTRIBUTION}) names author, page and licence.",
+        "",
+        *_table(("licence", "objects"), dict(licences.most_common())),
+        "",
+        "## Settings",
+        "",
+        "```yaml",
+        yaml.safe_dump(shown, sort_keys=True, allow_unicode=True).rstrip(),
+        "```",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _opening(version: Version) -> str:
+    return f"---\nversion: {version.number}\n"
+
+
+def _front_matter(version: Version) -> str:
+    files = [
+        {"split": split, "path": [shard.name for shard in version.split(split)]}
+        for split in SPLITS
+        if version.split(split)
+    ]
+    facts = {"license": "other", "configs": [{"config_name": "default", "data_files": files}]}
+    return str(yaml.safe_dump(facts, sort_keys=False))
+
+
+def _table(header: tuple[str, str], counts: Mapping[str, int]) -> list[str]:
+    rows = [f"| {markdown(without_controls(name))} | {count} |" for name, count in counts.items()]
+    return [f"| {header[0]} | {header[1]} |", "|:--|--:|", *rows]
+
+
+def _picture(storage: Storage, version: Version) -> bytes:
+    places = ((shard, entry) for shard in version.shards for entry in shard.samples)
+    samples = (read_sample(storage, shard, entry) for shard, entry in islice(places, PICTURED))
+    views = [fitted(over(sample.image(0)), PICTURED_PX) for sample in samples]
+    return encoded(contact_sheet(views, columns=6, cell_px=PICTURED_PX), "png")
