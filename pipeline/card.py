@@ -58,6 +58,7 @@ def card(version: Version, rows: Mapping[str, ObjectRow], settings: Mapping[str,
     """The card as Markdown, opening with the YAML that dataset hubs read."""
     licences = Counter(row.licence or NO_LICENCE for row in rows.values() if row.ok)
     objects = ", ".join(f"{version.samples(split)} in `{split}`" for split in SPLITS)
+    size = bytes_text(sum(shard.bytes for shard in version.shards))
     shown = {name: settings[name] for name in ("render", "shards") if name in settings}
     lines = [
         f"{_opening(version)}{_front_matter(version)}---",
@@ -65,8 +66,8 @@ def card(version: Version, rows: Mapping[str, ObjectRow], settings: Mapping[str,
         f"# Views of {sum(licences.values())} objects",
         "",
         f"Version {version.number}: objects: {objects}. {version.views} views of each, {version.hw[0]} × "
-        f"{version.hw[1]} pixels, RGBA. {len(version.shards)} shards, {bytes_text(sum(shard.bytes for shard in version.shards))}. "
-        f"Settings digest `{version.settings_digest}`.",
+        f"{version.hw[1]} pixels, RGBA. {len(version.shards)} shards, {size}. Settings "
+        f" digest `{version.settings_digest}`.",
         "",
         f"![The first view of some of the objects]({PICTURE})",
         "",
