@@ -19,6 +19,7 @@ from base.settings import Section
 from base.storage import Storage, StorageSettings
 from pipeline.card import SETTINGS_FILE, refresh_card
 from pipeline.catalog import Catalog, VersionFacts
+from pipeline.filters import refusal
 from pipeline.lease import Lease
 from pipeline.ledger import Ledger, failures
 from pipeline.objects import SourceObject
@@ -28,6 +29,7 @@ from pipeline.run import Run
 from pipeline.settings import ObjectsSettings, RunSettings
 from pipeline.sources.folder import folder_objects
 from pipeline.sources.objaverse import endpoint, objaverse_objects
+from pipeline.sources.urls import url_objects
 from pipeline.staging import clear_work, staged_attempts
 from pipeline.worker import WorkerSpec, view_fingerprint
 from render.settings import RenderSettings
@@ -121,6 +123,8 @@ def requested_objects(settings: ObjectsSettings, progress: Progress) -> list[Sou
     """The objects that the settings ask for. Raises UsageError for a source that cannot be listed."""
     if settings.source == "folder":
         return folder_objects(Path(settings.folder).expanduser(), progress)
+    if settings.source == "urls":
+        return url_objects(Path(settings.urls).expanduser())
     return objaverse_objects(settings.objaverse, settings.fetch)
 
 
@@ -136,6 +140,7 @@ def _planned(
         settings.shards.val_fraction,
         lambda sha256: view_fingerprint(sha256, settings.render, settings.run.seed),
         retry,
+        lambda item: refusal(item, settings.objects.filter),
     )
     rows, attempts = catalog.objects(), [one for one in catalog.attempts() if one.outcome not in retry]
     failed = failures(attempts, settings.run.child_deaths)

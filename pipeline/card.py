@@ -66,8 +66,8 @@ def card(version: Version, rows: Mapping[str, ObjectRow], settings: Mapping[str,
         f"# Views of {sum(licences.values())} objects",
         "",
         f"Version {version.number}: objects: {objects}. {version.views} views of each, {version.hw[0]} × "
-        f"{version.hw[1]} pixels, RGBA. {len(version.shards)} shards, {size}. Settings "
-        f" digest `{version.settings_digest}`.",
+        f"{version.hw[1]} pixels, RGBA. {len(version.shards)} shards, {size}. "
+        f"Settings digest `{version.settings_digest}`.",
         "",
         f"![The first view of some of the objects]({PICTURE})",
         "",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from base.outcomes import CHILD_DEATHS, Outcome
-from pipeline.objects import uid_order
+from pipeline.objects import SourceObject, uid_order
 from pipeline.pack import Member, Packed, PackJob
 from pipeline.plan import AGAIN, Plan, Rules
 from pipeline.rows import Attempt, ObjectRow
@@ -115,6 +115,7 @@ class Ledger:
                 replace(self.rows[uid], outcome=Outcome.REMOVED.value, reason="", **NOWHERE)
                 for uid in self.plan.removed
             ]
+            rows += [self._filtered_row(item, rule) for item, rule in self.plan.filtered.values()]
         return sorted((row for row in rows if row != self.rows.get(row.uid)), key=lambda row: row.uid)
 
     def _row(self, uid: str, *, final: bool) -> ObjectRow:
@@ -137,6 +138,12 @@ class Ledger:
         else:
             return ObjectRow.of(wanted.item, **_standing(self.rows[uid]), shard=wanted.number)
         return ObjectRow.of(wanted.item, **known, **said)
+
+    def _filtered_row(self, item: SourceObject, rule: str) -> ObjectRow:
+        before = self.rows.get(item.uid)
+        known: dict[str, Any] = {"shard": before.shard, "attempts": before.attempts} if before is not None else {}
+        sha256 = {"sha256": item.sha256 or (before.sha256 if before is not None else "")}
+        return ObjectRow.of(item, **known, **sha256, outcome=Outcome.FILTERED.value, reason=rule)
 
     def _attempts(self, uid: str) -> int:
         before, end = self.rows.get(uid), self.ends.get(uid)

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from base.digest import digest_json
 
 SLUG_LENGTH = 40
+UNKNOWN = -1
 
 
 @dataclass(frozen=True)
 class SourceObject:
-    """One object that was asked for. `location` is a path or URL; a text that is not known is empty.
+    """One object that was asked for. `location` is a path or URL; a text that is not known is empty, a count UNKNOWN.
 
     `sha256` of the file's bytes is known before fetching for local files only.
     """
@@ -25,6 +26,11 @@ class SourceObject:
     title: str = ""
     page: str = ""
     category: str = ""
+    tags: str = ""
+    faces: int = UNKNOWN
+    vertices: int = UNKNOWN
+    animations: int = UNKNOWN
+    likes: int = UNKNOWN
 
     def facts(self, sha256: str) -> dict[str, str]:
         """What a sample says of its object: the same keys for every object of every source, none of them a path."""

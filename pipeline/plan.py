@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from base.outcomes import Outcome
 from pipeline.assign import assign, duplicates, split_of
@@ -10,7 +10,10 @@ from pipeline.objects import SourceObject, uid_order
 from pipeline.rows import UNASSIGNED, Attempt, ObjectRow
 
 AGAIN = frozenset(
-    {Outcome.PENDING, Outcome.LOST, Outcome.THROTTLED, Outcome.MODIFIED, Outcome.REMOVED, Outcome.DUPLICATE}
+    {
+        *(Outcome.PENDING, Outcome.LOST, Outcome.THROTTLED, Outcome.MODIFIED, Outcome.REMOVED),
+        *(Outcome.DUPLICATE, Outcome.FILTERED),
+    }
 )
 """Outcomes that say nothing about the object itself: the next build tries again."""
 
@@ -30,11 +33,12 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do with each object; every uid asked for is in exactly one of the first five.
+    """What to do with each object; every uid asked for is in exactly one of `kept` to `filtered`.
 
     `kept` stand in their shard as wanted; `ended` ended badly before and would again
     (with the attempt, when only that tells it); `staged` are rendered and wait;
-    `duplicate` names the object that has the same bytes. `removed` were asked for once. `rewrite` are the shard
+    `duplicate` names the object that has the same bytes; `filtered` tells the rule that leaves an object out, which
+    is not in `wanted`. `removed` were asked for once. `rewrite` are the shard
     numbers that change.
     """
 
@@ -44,6 +48,7 @@ class Plan:
     staged: Mapping[str, Attempt]
     render: tuple[str, ...]
     duplicate: Mapping[str, str]
+    filtered: Mapping[str, tuple[SourceObject, str]]
     removed: tuple[str, ...]
     rewrite: frozenset[int]
 
@@ -64,10 +69,12 @@ class Plan:
             "unchanged": len(self.kept),
             "failed before": len(self.ended),
             "duplicates": len(self.duplicate),
+            "filtered out": len(self.filtered),
             "removed": len(self.removed),
         }
         told = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
-        return f"{len(self.wanted)} objects: {told or 'none'}; {len(self.rewrite)} shard numbers to write"
+        asked = len(self.wanted) + len(self.filtered)
+        return f"{asked} objects: {told or 'none'}; {len(self.rewrite)} shard numbers to write"
 
 
 def make_plan(
@@ -79,7 +86,9 @@ def make_plan(
 ) -> Plan:
     """The plan for `requested`, given the catalogue's `rows`, the attempts whose views are `staged`, and those that
     ended badly for good, by (uid, fingerprint)."""
-    items = {item.uid: item for item in requested}
+    asked = {item.uid: item for item in requested}
+    filtered = {uid: (item, rule) for uid, item in asked.items() if (rule := rules.refusal(item))}
+    items = {uid: item for uid, item in asked.items() if uid not in filtered}
     waiting = {attempt.uid: attempt for attempt in staged if rules.fingerprint(attempt.sha256) == attempt.fingerprint}
     sha256 = {uid: _sha256(item, rows.get(uid), waiting.get(uid)) for uid, item in items.items()}
     existing = {uid: row.shard for uid, row in rows.items() if row.shard != UNASSIGNED}
@@ -100,9 +109,9 @@ def make_plan(
         state: tuple(sorted((uid for uid in wanted if states[uid] == state), key=lambda uid: _order(wanted[uid])))
         for state in ("kept", "ended", "staged", "render")
     }
-    removed = tuple(uid for uid, row in sorted(rows.items()) if uid not in items and row.outcome != Outcome.REMOVED)
+    removed = tuple(uid for uid, row in sorted(rows.items()) if uid not in asked and row.outcome != Outcome.REMOVED)
     changed = {*of["render"], *of["staged"], *(uid for uid in (*of["kept"], *of["ended"]) if sorting.moved(uid))}
-    gone = {uid for uid in (*removed, *copies) if uid in rows and rows[uid].ok}
+    gone = {uid for uid in (*removed, *copies, *filtered) if uid in rows and rows[uid].ok}
     return Plan(
         wanted=wanted,
         kept=of["kept"],
@@ -110,6 +119,7 @@ def make_plan(
         staged={uid: waiting[uid] for uid in of["staged"]},
         render=of["render"],
         duplicate=copies,
+        filtered=filtered,
         removed=removed,
         rewrite=frozenset({wanted[uid].number for uid in changed} | {rows[uid].shard for uid in gone}),
     )
@@ -117,13 +127,14 @@ def make_plan(
 
 @dataclass(frozen=True)
 class Rules:
-    """What a plan depends on: how many objects a shard has, how splits fall, the fingerprint, and which outcomes of
-    earlier builds do not count this time."""
+    """What a plan depends on: how many objects a shard has, how splits fall, the fingerprint, which outcomes of
+    earlier builds do not count this time, and the rule, if any, that leaves an object out."""
 
     objects_per_shard: int
     val_fraction: float
     views: Callable[[str], str]
     retry: frozenset[str] = frozenset()
+    refusal: Callable[[SourceObject], str] = field(default=lambda _: "")
 
     def fingerprint(self, sha256: str) -> str:
         """The fingerprint of an object of these bytes under today's view settings."""

@@ -6,14 +6,14 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from base.outcomes import Outcome
-from pipeline.objects import SourceObject
+from pipeline.objects import UNKNOWN, SourceObject
 
 UNASSIGNED = -1
 
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectRow:
-    """One object ever asked for: how it ended, and where its sample stands when it ended well.
+    """One object ever asked for: what its source says of it, how it ended, and where its sample stands if it did well.
 
     `shard` is −1 without a number; the fields from `split` on are empty or 0 unless `outcome` is ok.
     """
@@ -26,6 +26,11 @@ class ObjectRow:
     title: str = ""
     page: str = ""
     category: str = ""
+    tags: str = ""
+    faces: int = UNKNOWN
+    vertices: int = UNKNOWN
+    animations: int = UNKNOWN
+    likes: int = UNKNOWN
     outcome: str = Outcome.PENDING.value
     reason: str = ""
     phase: str = ""

@@ -9,6 +9,8 @@ from base.settings import Section
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
+Bounds = tuple[Count, Count]
+"""The least and the most; 0 as the most is no limit."""
 
 
 class FetchSettings(Section):
@@ -36,12 +38,31 @@ class ObjaverseSettings(Section):
     cache: str
 
 
-class ObjectsSettings(Section):
-    """Where the objects come from: a `folder` of models, or Objaverse."""
+class FilterSettings(Section):
+    """Which of the objects are taken; what is empty, 0 or `any` asks for nothing.
 
-    source: Literal["folder", "objaverse"]
+    `text` wants one of its words in title or tags. An object whose source does not state what a rule asks for is left
+    out, but for licences when `unstated_licence` is true.
+    """
+
+    licences: tuple[str, ...]
+    unstated_licence: bool
+    categories: tuple[str, ...]
+    text: tuple[str, ...]
+    faces: Bounds
+    vertices: Bounds
+    animated: Literal["any", "only", "never"]
+    likes: Count
+
+
+class ObjectsSettings(Section):
+    """Where the objects come from: a `folder` of models, Objaverse, or a table of `urls`; and which are taken."""
+
+    source: Literal["folder", "objaverse", "urls"]
     folder: str
+    urls: str
     objaverse: ObjaverseSettings
+    filter: FilterSettings
     fetch: FetchSettings
 
 

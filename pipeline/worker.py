@@ -6,8 +6,9 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit
 
 from base.errors import Failure
 from base.outcomes import Outcome
@@ -22,6 +23,7 @@ from pipeline.sources.objaverse import token
 from pipeline.staging import stage, work_folder
 from render.child import RenderChild
 from render.fingerprint import fingerprint
+from render.formats import CHECKS
 from render.job import RenderResult
 from render.run import render_object
 from render.settings import RenderSettings
@@ -130,7 +132,11 @@ class Worker:
                 raise FetchError(Outcome.MODIFIED, f"{path.name}: the file changed since the build began")
             return path, sha256
         secret = token() if item.location.startswith(f"{self.spec.hub}/") else ""
-        fetched = fetch(item.location, folder / "source.glb", self.spec.fetch, token=secret, sha256=item.sha256)
+        suffix = PurePosixPath(unquote(urlsplit(item.location).path)).suffix.lower()
+        if suffix not in CHECKS:
+            raise FetchError(Outcome.UNSUPPORTED, f"{item.location}: expected a model of {', '.join(sorted(CHECKS))}")
+        path = folder / f"source{suffix}"
+        fetched = fetch(item.location, path, self.spec.fetch, token=secret, sha256=item.sha256)
         return fetched.path, fetched.sha256
 
 

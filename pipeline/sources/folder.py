@@ -1,6 +1,5 @@
 """Objects from a folder of model files, with an optional OBJECTS.csv that says whose they are."""
 
-import csv
 import os
 from collections import Counter
 from pathlib import Path
@@ -10,6 +9,7 @@ from base.errors import Failure, UsageError
 from base.progress import Progress
 from base.storage import reason
 from pipeline.objects import SourceObject, uid_of
+from pipeline.sources.table import facts_of, read_table
 from render.formats import CHECKS, companions
 from render.refused import Refused
 
@@ -95,23 +95,11 @@ def _object(folder: Path, name: str, facts: dict[str, str]) -> SourceObject:
         source="folder",
         location=str(path.absolute()),
         sha256=sha256,
-        licence=facts.get("licence") or facts.get("license", ""),
-        author=facts.get("author", ""),
         title=facts.get("title") or Path(name).stem.replace("_", " "),
-        page=facts.get("page") or facts.get("source") or facts.get("source_repo", ""),
-        category=facts.get("category", ""),
+        **facts_of(facts),
     )
 
 
 def _read_facts(path: Path) -> dict[str, dict[str, str]]:
     """The rows of OBJECTS.csv by their column `path`; nothing when there is no such file."""
-    if not path.exists():
-        return {}
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            rows = list(csv.DictReader(stream, strict=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"{path}: expected a CSV file in UTF-8, got: {error}") from None
-    if any(not row.get("path") for row in rows):
-        raise UsageError(f"{path}: expected a column `path` with a value in every row")
-    return {row["path"]: {key: value for key, value in row.items() if key and isinstance(value, str)} for row in rows}
+    return {row["path"]: row for row in read_table(path, "path")} if path.exists() else {}

@@ -14,7 +14,7 @@ from typing import Any
 from base.errors import Failure, UsageError
 from base.seeds import stable_rng
 from pipeline.fetch import FetchError, fetch
-from pipeline.objects import SourceObject
+from pipeline.objects import UNKNOWN, SourceObject
 from pipeline.settings import FetchSettings, ObjaverseSettings
 from shards.sample import UID
 
@@ -138,4 +138,13 @@ def _object(uid: str, path: str, notes: dict[str, Any], category: str, revision:
         title=str(notes.get("name") or ""),
         page=str(notes.get("viewerUrl") or ""),
         category=category or next(iter(named), ""),
+        tags=" ".join(str(tag.get("name", "")) for tag in notes.get("tags") or [] if isinstance(tag, dict)),
+        faces=_count(notes.get("faceCount")),
+        vertices=_count(notes.get("vertexCount")),
+        animations=_count(notes.get("animationCount")),
+        likes=_count(notes.get("likeCount")),
     )
+
+
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) and value >= 0 else UNKNOWN

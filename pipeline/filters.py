@@ -1,0 +1,58 @@
+"""Which of the objects that a source lists are taken, and the rule that leaves the others out."""
+
+from pipeline.objects import UNKNOWN, SourceObject
+from pipeline.settings import Bounds, FilterSettings
+
+
+def refusal(item: SourceObject, settings: FilterSettings) -> str:
+    """The first rule that leaves `item` out, as a sentence; empty when it is taken."""
+    for sentence in (
+        _licence(item, settings),
+        _member("filter.categories", item.category, settings.categories),
+        _text(item, settings),
+        _within("filter.faces", item.faces, settings.faces),
+        _within("filter.vertices", item.vertices, settings.vertices),
+        _animated(item, settings),
+        _within("filter.likes", item.likes, (settings.likes, 0)),
+    ):
+        if sentence:
+            return sentence
+    return ""
+
+
+def _licence(item: SourceObject, settings: FilterSettings) -> str:
+    if not item.licence and settings.unstated_licence:
+        return ""
+    return _member("filter.licences", item.licence, settings.licences)
+
+
+def _member(rule: str, value: str, allowed: tuple[str, ...]) -> str:
+    if not allowed or value.casefold() in {one.casefold() for one in allowed}:
+        return ""
+    return f"{rule}: expected one of {', '.join(allowed)}, got {value or 'none'}"
+
+
+def _text(item: SourceObject, settings: FilterSettings) -> str:
+    said = f"{item.title} {item.tags}".casefold()
+    if not settings.text or any(word.casefold() in said for word in settings.text):
+        return ""
+    return f"filter.text: expected one of {', '.join(settings.text)} in title or tags, got neither"
+
+
+def _within(rule: str, value: int, bounds: Bounds) -> str:
+    least, most = bounds
+    if not (least or most) or (value != UNKNOWN and least <= value and (not most or value <= most)):
+        return ""
+    wanted = f"{least} to {most}" if most else f"{least} or more"
+    return f"{rule}: expected {wanted}, got {value if value != UNKNOWN else 'no count'}"
+
+
+def _animated(item: SourceObject, settings: FilterSettings) -> str:
+    if settings.animated == "any" or (
+        item.animations != UNKNOWN and (settings.animated == "only") == (item.animations > 0)
+    ):
+        return ""
+    wanted = "an animated object" if settings.animated == "only" else "an object that is not animated"
+    return (
+        f"filter.animated: expected {wanted}, got {item.animations if item.animations != UNKNOWN else 'no'} animations"
+    )

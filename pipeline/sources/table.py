@@ -1,0 +1,57 @@
+"""Tables that say what is known of objects: CSV or Parquet, one row an object, a column a fact."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from base.errors import UsageError
+from pipeline.objects import UNKNOWN
+
+COUNTS = ("faces", "vertices", "animations", "likes")
+
+
+def read_table(path: Path, key: str) -> list[dict[str, str]]:
+    """The rows of a CSV or `.parquet` file, every value as text, an absent one empty.
+
+    Raises UsageError for a file that cannot be read and for a row without a value in the column `key`.
+    """
+    rows = _parquet_rows(path) if path.suffix.lower() == ".parquet" else _csv_rows(path)
+    if any(not row.get(key) for row in rows):
+        raise UsageError(f"{path}: expected a column `{key}` with a value in every row")
+    return rows
+
+
+def facts_of(row: dict[str, str]) -> dict[str, Any]:
+    """What a row says of its object, as the fields of a `SourceObject`."""
+    return {
+        "licence": row.get("licence") or row.get("license", ""),
+        "author": row.get("author", ""),
+        "page": row.get("page") or row.get("source") or row.get("source_repo", ""),
+        "category": row.get("category", ""),
+        "tags": row.get("tags", ""),
+        **{name: _count(row.get(name, "")) for name in COUNTS},
+    }
+
+
+def _csv_rows(path: Path) -> list[dict[str, str]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            rows = list(csv.DictReader(stream, strict=True))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{path}: expected a CSV file in UTF-8, got: {error}") from None
+    return [{key: value for key, value in row.items() if key and isinstance(value, str)} for row in rows]
+
+
+def _parquet_rows(path: Path) -> list[dict[str, str]]:
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        rows = parquet.ParquetFile(path).read().to_pylist()
+    except (OSError, pyarrow.ArrowException) as error:
+        raise UsageError(f"{path}: expected a Parquet file, got: {error}") from None
+    return [{key: str(value) for key, value in row.items() if value is not None} for row in rows]
+
+
+def _count(text: str) -> int:
+    return int(text) if text.isascii() and text.isdecimal() else UNKNOWN

@@ -1,0 +1,40 @@
+"""Objects from a table of addresses."""
+
+import re
+from collections import Counter
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+from base.errors import UsageError
+from pipeline.objects import SourceObject, uid_of
+from pipeline.sources.table import facts_of, read_table
+
+SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def url_objects(table: Path) -> list[SourceObject]:
+    """Every object of a CSV or Parquet table with a column `url` and, where known, `sha256`, `licence`, `title`, ….
+
+    Raises UsageError for a table that cannot be read, without rows, with an address twice, or with one that is not
+    http or https.
+    """
+    rows = read_table(table, "url")
+    if not rows:
+        raise UsageError(f"objects.urls: expected rows in {table}, got none")
+    objects = [_object(table, row) for row in rows]
+    for url, times in Counter(item.location for item in objects).items():
+        if times > 1:
+            raise UsageError(f"{table}: expected every address once, got {url} {times} times")
+    return objects
+
+
+def _object(table: Path, row: dict[str, str]) -> SourceObject:
+    url, sha256 = row["url"].strip(), row.get("sha256", "").strip().lower()
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UsageError(f"{table}: expected addresses of http or https, got {url[:80]!r}")
+    if sha256 and not SHA256.fullmatch(sha256):
+        raise UsageError(f"{table}: {url[:80]}: expected a sha256 of 64 hexadecimal digits, got {sha256[:80]!r}")
+    stem = PurePosixPath(unquote(parts.path)).stem
+    title = row.get("title") or stem.replace("_", " ")
+    return SourceObject(uid_of(stem, url), "urls", url, sha256, title=title, **facts_of(row))

@@ -1,0 +1,163 @@
+"""Objects from tables of addresses, and the rules that leave objects out."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pytest
+from pyarrow import parquet
+
+from base.digest import sha256_file
+from base.errors import Failure, UsageError
+from base.progress import SILENT
+from pipeline.build import BuildSettings, build
+from pipeline.catalog import Catalog
+from pipeline.cluster import ray_for
+from pipeline.filters import refusal
+from pipeline.objects import SourceObject
+from pipeline.rows import ObjectRow
+from pipeline.settings import FilterSettings
+from pipeline.sources.urls import url_objects
+from shards.version import read_version
+from tests.pipeline.builds import EXAMPLES, models, storage, tiny
+from tests.pipeline.hub import hub
+
+ANY: dict[str, Any] = {
+    "licences": (),
+    "unstated_licence": True,
+    "categories": (),
+    "text": (),
+    "faces": (0, 0),
+    "vertices": (0, 0),
+    "animated": "any",
+    "likes": 0,
+}
+CHAIR = SourceObject(
+    "chair", "urls", "http://a/chair.glb", licence="CC0-1.0", title="A Red Chair", category="chair", tags="wood seat",
+    faces=900, vertices=500, animations=0, likes=3,
+)  # fmt: skip
+UNTOLD = SourceObject("untold", "urls", "http://a/untold.glb")
+
+
+@pytest.mark.parametrize(
+    ("rule", "value", "chair", "untold"),
+    [
+        ("licences", ("cc0-1.0", "by"), "", ""),
+        ("licences", ("by",), "filter.licences: expected one of by, got CC0-1.0", ""),
+        ("unstated_licence", False, "", ""),
+        ("categories", ("Chair",), "", "filter.categories: expected one of Chair, got none"),
+        ("text", ("WOOD",), "", "filter.text: expected one of WOOD in title or tags, got neither"),
+        ("text", ("red", "blue"), "", "filter.text: expected one of red, blue in title or tags, got neither"),
+        ("faces", (1000, 0), "filter.faces: expected 1000 or more, got 900", "filter.faces: expected 1000 or more"),
+        ("faces", (0, 900), "", "filter.faces: expected 0 to 900, got no count"),
+        ("vertices", (0, 499), "filter.vertices: expected 0 to 499, got 500", "filter.vertices: expected 0 to 499"),
+        ("animated", "never", "", "filter.animated: expected an object that is not animated, got no animations"),
+        ("animated", "only", "filter.animated: expected an animated object, got 0", "filter.animated"),
+        ("likes", 3, "", "filter.likes: expected 3 or more, got no count"),
+        ("likes", 4, "filter.likes: expected 4 or more, got 3", "filter.likes: expected 4 or more, got no count"),
+    ],
+)  # fmt: skip
+def test_each_rule_names_itself(rule: str, value: object, chair: str, untold: str) -> None:
+    settings = FilterSettings(**{**ANY, rule: value})
+    for item, expected in ((CHAIR, chair), (UNTOLD, untold)):
+        said = refusal(item, settings)
+        assert said.startswith(expected), said
+        assert bool(said) == bool(expected)
+
+
+def test_an_unstated_licence_is_left_out_when_asked() -> None:
+    strict = FilterSettings(**{**ANY, "licences": ("by",), "unstated_licence": False})
+    assert refusal(UNTOLD, strict) == "filter.licences: expected one of by, got none"
+
+
+def written(path: Path, rows: list[dict[str, str]]) -> Path:
+    columns = sorted({key for row in rows for key in row})
+    if path.suffix == ".parquet":
+        parquet.write_table(pyarrow.table({name: [row.get(name) for row in rows] for name in columns}), path)
+        return path
+    with path.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_table_of_addresses_says_what_it_knows(suffix: str, tmp_path: Path) -> None:
+    rows = [
+        {"url": "https://a.example/models/red_chair.glb?v=1", "licence": "by", "faces": "12", "sha256": "AB" * 32},
+        {"url": "https://a.example/b%20c.obj", "title": "Named", "likes": "many"},
+    ]
+    first, second = url_objects(written(tmp_path / f"table{suffix}", rows))
+    assert (first.title, first.licence, first.faces, first.sha256) == ("red chair", "by", 12, "ab" * 32)
+    assert first.uid.startswith("red_chair_")
+    assert (second.title, second.likes, second.uid[:4]) == ("Named", -1, "b_c_")
+
+
+@pytest.mark.parametrize(
+    ("row", "sentence"),
+    [
+        ({"url": "ftp://a.example/x.glb"}, "expected addresses of http or https, got 'ftp://a.example/x.glb'"),
+        ({"url": "https://a.example/x.glb", "sha256": "12"}, "expected a sha256 of 64 hexadecimal digits, got '12'"),
+        ({"address": "https://a.example/x.glb"}, "expected a column `url`"),
+    ],
+)
+def test_a_table_with_a_mistake_is_a_usage_error(row: dict[str, str], sentence: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        url_objects(written(tmp_path / "table.csv", [row]))
+    (tmp_path / "bad.parquet").write_bytes(b"not one")
+    with pytest.raises(UsageError, match="expected a Parquet file"):
+        url_objects(tmp_path / "bad.parquet")
+    with pytest.raises(UsageError, match="expected every address once"):
+        url_objects(written(tmp_path / "twice.csv", [{"url": "https://a.example/x.glb"}] * 2))
+
+
+def rows_of(settings: BuildSettings) -> dict[str, ObjectRow]:
+    return {row.title: row for row in Catalog(storage(settings)).objects().values()}
+
+
+def test_addresses_are_fetched_checked_and_filtered(tmp_path: Path) -> None:
+    with hub() as server, ray_for(tiny(tmp_path, tmp_path).run):
+        for name in ("stool", "avocado"):
+            server.files[f"/{name}.glb"] = (EXAMPLES / f"{name}.glb").read_bytes()
+        server.files["/notes.txt"] = b"no model"
+        table = written(
+            tmp_path / "table.csv",
+            [
+                {
+                    "url": f"{server.address}/stool.glb",
+                    "licence": "CC0-1.0",
+                    "sha256": sha256_file(EXAMPLES / "stool.glb"),
+                },
+                {"url": f"{server.address}/avocado.glb", "licence": "CC0-1.0", "sha256": "0" * 64},
+                {"url": f"{server.address}/dog.glb", "licence": "by-nc"},
+                {"url": f"{server.address}/notes.txt"},
+            ],
+        )
+        settings = tiny(tmp_path / "dataset", tmp_path, objects={"source": "urls", "urls": str(table)})
+        summary = build(settings, SILENT)
+        assert summary.outcomes == {"ok": 1, "modified": 1, "filtered": 1, "unsupported": 1}
+        assert rows_of(settings)["dog"].reason.endswith("got by-nc")
+        assert set(server.asked) == {"/stool.glb", "/avocado.glb"}, "what is left out is not fetched"
+
+
+def test_a_rule_takes_objects_out_and_gives_them_back(tmp_path: Path) -> None:
+    folder = models(tmp_path / "models", "stool", "avocado")
+    (folder / "OBJECTS.csv").write_text("path,likes\nstool.glb,5\navocado.glb,1\n")
+
+    def settings(likes: int) -> BuildSettings:
+        return tiny(tmp_path / "dataset", folder, objects={"filter": {"likes": likes}})
+
+    with ray_for(settings(0).run):
+        first = build(settings(0), SILENT)
+        popular = build(settings(2), SILENT)
+        assert (popular.rendered, popular.outcomes) == (0, {"ok": 1, "filtered": 1})
+        assert rows_of(settings(2))["avocado"].shard_name == ""
+        assert build(settings(2), SILENT).idle
+        back = build(settings(0), SILENT)
+        assert (back.rendered, back.outcomes) == (1, {"ok": 2})
+        assert back.shards_written == first.shards_written
+        assert read_version(storage(settings(0))).samples("train") == 2
+        with pytest.raises(Failure, match=r"filtered: filter\.likes"):
+            build(tiny(tmp_path / "none", folder, objects={"filter": {"likes": 99}}), SILENT)
