@@ -5,10 +5,16 @@ from pathlib import Path
 
 from base.outcomes import Outcome
 from base.storage import reason
+from render.beside import check_sizes
 from render.glb import check_glb, check_gltf
+from render.obj import check_obj
 from render.refused import Refused, unsupported
 
-CHECKS: dict[str, Callable[[Path], list[str]]] = {".glb": check_glb, ".gltf": check_gltf}
+CHECKS: dict[str, Callable[[Path], list[str]]] = {
+    ".glb": check_glb,
+    ".gltf": check_gltf,
+    ".obj": check_obj,
+}
 """By suffix: a check that raises Refused, or returns the other files that the model needs, relative to its folder."""
 
 
@@ -19,7 +25,9 @@ def companions(source: Path) -> list[str]:
         expected = ", ".join(sorted(CHECKS))
         raise unsupported(f"expected a model of {expected}, got {source.suffix or 'no suffix'}")
     try:
-        return check(source)
+        names = check(source)
+        check_sizes(source, names)
+        return names
     except FileNotFoundError as error:
         raise Refused(Outcome.MISSING, f"expected a file, got none at {error.filename}") from None
     except OSError as error:

@@ -6,8 +6,9 @@ Only what could harm or mislead is checked: where data lies, what must be unders
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
+from render.beside import inside
 from render.refused import corrupt, unsupported
 
 UNDERSTOOD = frozenset(
@@ -77,7 +78,7 @@ class Document:
         elif uri.startswith("data:"):
             held = _data_length(uri)
         else:
-            name = self._inside(uri)
+            name = inside(self._folder, unquote(uri))
             file = self._folder / name
             held = file.stat().st_size if file.is_file() else None
         if held is None:
@@ -93,18 +94,9 @@ class Document:
         for image in self._list("images"):
             uri = image.get("uri")
             if uri is not None and not uri.startswith("data:"):
-                name = self._inside(uri)
+                name = inside(self._folder, unquote(uri))
                 if (self._folder / name).is_file():
                     yield name
-
-    def _inside(self, uri: str) -> str:
-        """The file that a relative URI names. Raises Refused for an address and for a path that leaves the folder."""
-        path = unquote(uri)
-        if urlsplit(uri).scheme or path.startswith(("/", "\\")) or "\\" in path or "\0" in path:
-            raise unsupported(f"expected files beside the model, got the address {uri[:80]!r}; nothing is fetched")
-        if not (self._folder / path).resolve().is_relative_to(self._folder):
-            raise unsupported(f"expected files beside the model, got {uri[:80]!r}, which leaves its folder")
-        return path
 
     def _check_views(self) -> None:
         buffers = self._list("buffers")

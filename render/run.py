@@ -86,7 +86,7 @@ def record(job: RenderJob, settings: RenderSettings, result: RenderResult) -> di
 
 RECORDED = {
     "camera_sampling", "radius", "light", "samples", "adaptive_threshold", "bounces", "filter_width_px", "denoise",
-    "view_transform", "exposure",
+    "view_transform", "exposure", "pose", "merge_vertices", "neutral",
 }  # fmt: skip
 
 

@@ -71,6 +71,13 @@ class DenoiseSettings(Section):
     prefilter: Literal["NONE", "FAST", "ACCURATE"]
 
 
+class NeutralSettings(Section):
+    """The matte grey of faces that have no material: its reflectance, linear, and its roughness."""
+
+    grey: Annotated[float, Field(ge=0.0, le=1.0)]
+    roughness: Annotated[float, Field(ge=0.0, le=1.0)]
+
+
 class ChildSettings(Section):
     """Limits of the Blender child process; none of them changes a picture."""
 
@@ -100,6 +107,9 @@ class RenderSettings(Section):
     denoise: DenoiseSettings
     view_transform: Literal["Standard", "Filmic", "AgX", "Khronos PBR Neutral", "Raw"]
     exposure: float
+    pose: Literal["first_frame", "rest"]
+    merge_vertices: bool
+    neutral: NeutralSettings
     min_coverage: Annotated[float, Field(ge=0.0, lt=1.0)]
     compat: str
     device: Device

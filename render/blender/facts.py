@@ -4,6 +4,8 @@ from typing import Any
 
 import bpy
 
+from render.blender.pose import is_animated
+
 
 def object_facts(scene: bpy.types.Scene) -> dict[str, Any]:
     """Counts of meshes and faces, and whether the model is untextured or animated."""
@@ -12,14 +14,8 @@ def object_facts(scene: bpy.types.Scene) -> dict[str, Any]:
         "meshes": len(meshes),
         "faces": sum(len(thing.data.polygons) for thing in meshes),
         "untextured": not any(_has_colours(thing) for thing in meshes),
-        "animated": bool(bpy.data.actions),
+        "animated": is_animated(),
     }
-
-
-def missing_images() -> list[str]:
-    """A sentence for each image of the model that could not be read."""
-    names = sorted(image.name for image in bpy.data.images if image.source == "FILE" and not image.size[0])
-    return [f"image {name} could not be read" for name in names]
 
 
 def _has_colours(thing: bpy.types.Object) -> bool:

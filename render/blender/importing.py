@@ -2,27 +2,55 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import bpy
 
+from render.blender.materials import dress, drop_images
+from render.blender.points import points_as_balls
+from render.blender.pose import take_pose
 from render.blender.refusal import Refusal
 from render.job import Outcome
 
+Settings = dict[str, Any]
 
-def import_gltf(path: Path) -> None:
+
+def import_gltf(path: Path, settings: Settings) -> None:
     """Read glTF 2.0, binary or text; its y-up becomes our z-up."""
-    bpy.ops.import_scene.gltf(filepath=str(path), disable_bone_shape=True, import_shading="NORMALS")
+    bpy.ops.import_scene.gltf(
+        filepath=str(path),
+        disable_bone_shape=True,
+        import_shading="NORMALS",
+        merge_vertices=settings["merge_vertices"],
+    )
 
 
-IMPORTERS: dict[str, Callable[[Path], None]] = {".glb": import_gltf, ".gltf": import_gltf}
+def import_obj(path: Path, _settings: Settings) -> None:
+    """Read Wavefront OBJ, which is y-up by custom."""
+    bpy.ops.wm.obj_import(filepath=str(path), forward_axis="NEGATIVE_Z", up_axis="Y", validate_meshes=True)
 
 
-def import_model(path: Path) -> None:
-    """Read the model at `path` into the current scene, at its first frame. Raises Refusal for what cannot be read."""
+IMPORTERS: dict[str, Callable[[Path, Settings], None]] = {
+    ".glb": import_gltf,
+    ".gltf": import_gltf,
+    ".obj": import_obj,
+}
+COLOURS_COUNT = {".obj", ".fbx"}
+"""Formats whose materials say nothing of vertex colours: they colour whatever has no texture."""
+
+
+def import_model(path: Path, settings: Settings) -> list[str]:
+    """Read the model at `path` into the current scene, in its pose, with something to see on every face.
+
+    Returns a sentence for each picture it had to do without. Raises Refusal for what cannot be read.
+    """
     importer = IMPORTERS.get(path.suffix)
     if importer is None:
         expected = ", ".join(sorted(IMPORTERS))
         raise Refusal(Outcome.UNSUPPORTED, f"expected a model of {expected}, got {path.suffix or 'no suffix'}")
-    importer(path)
-    scene = bpy.context.scene
-    scene.frame_set(scene.frame_start)
+    importer(path, settings)
+    warnings = drop_images(path.parent)
+    take_pose(bpy.context.scene, settings["pose"])
+    dress(settings["neutral"], over_materials=path.suffix in COLOURS_COUNT)
+    points_as_balls()
+    return warnings

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from render.blender.refusal import Refusal
 from render.job import Outcome
 
-GEOMETRY = {"MESH", "CURVE", "SURFACE", "FONT", "META"}
-NOT_OURS = {"LIGHT", "CAMERA", "LIGHT_PROBE", "SPEAKER"}
+GEOMETRY = {"MESH", "CURVE", "SURFACE", "FONT", "META", "POINTCLOUD"}
+NOT_OURS = {"LIGHT", "CAMERA", "LIGHT_PROBE", "SPEAKER", "VOLUME", "CURVES", "GREASEPENCIL"}
+"""What lights, looks or makes noise, and what has no surface: smoke, hair, drawings."""
 PASSES = 3
 """Blender keeps matrices in 32 bits: far from the origin one correction leaves a rest that the next one removes."""
 
@@ -28,6 +29,8 @@ def normalise(scene: bpy.types.Scene) -> dict[str, Any]:
     extent = float((high - low).max())
     if not extent > 0.0:
         raise Refusal(Outcome.EMPTY, "expected a model with an extent, got all points in one place")
+    if not has_area(extent):
+        raise Refusal(Outcome.EMPTY, "expected a model with a surface, got faces without area")
     root = bpy.data.objects.new("root", None)
     scene.collection.objects.link(root)
     for thing in list(scene.objects):
@@ -45,7 +48,7 @@ def normalise(scene: bpy.types.Scene) -> dict[str, Any]:
 
 
 def remove_foreign(scene: bpy.types.Scene) -> None:
-    """Remove the model's own lights and cameras; what hangs on one hangs on an empty in its place."""
+    """Remove the model's own lights, cameras and the like; what hangs on one hangs on an empty in its place."""
     for thing in [thing for thing in scene.objects if thing.type in NOT_OURS]:
         if thing.children:
             _hand_over(scene, thing)
@@ -81,17 +84,49 @@ def face_vertices() -> Iterator[NDArray[np.float64]]:
     """World coordinates (N, 3) of the vertices that belong to faces, piece by piece, evaluated at the current frame."""
     bpy.context.view_layer.update()
     depsgraph = bpy.context.evaluated_depsgraph_get()
-    local: dict[int, NDArray[np.float64]] = {}
+    local: dict[tuple[int, str], NDArray[np.float64]] = {}
     for instance in depsgraph.object_instances:
         thing = instance.object
         if thing.type not in GEOMETRY or not instance.show_self:
             continue
-        key = thing.original.as_pointer()
+        key = thing.original.as_pointer(), thing.type
         if key not in local:
-            local[key] = _local_vertices(thing)
+            local[key] = _local_balls(thing) if thing.type == "POINTCLOUD" else _local_vertices(thing)
         if len(local[key]):
             matrix = np.array(instance.matrix_world, np.float64)
             yield local[key] @ matrix[:3, :3].T + matrix[:3, 3]
+
+
+def has_area(extent: float) -> bool:
+    """Whether any face, or any ball of a point cloud, is more than a line in a model of that extent."""
+    for instance in bpy.context.evaluated_depsgraph_get().object_instances:
+        thing = instance.object
+        if thing.type == "POINTCLOUD":
+            return True
+        if thing.type in GEOMETRY and instance.show_self and _area(thing, instance.matrix_world) > 1e-12 * extent**2:
+            return True
+    return False
+
+
+def _area(thing: bpy.types.Object, world_from_local: Matrix) -> float:
+    mesh = thing.to_mesh()
+    try:
+        if mesh is None or not mesh.polygons:
+            return 0.0
+        areas = np.empty(len(mesh.polygons), np.float32)
+        mesh.polygons.foreach_get("area", areas)
+        return float(areas.sum(dtype=np.float64)) * float(max(world_from_local.to_scale(), key=abs)) ** 2
+    finally:
+        thing.to_mesh_clear()
+
+
+def _local_balls(thing: bpy.types.Object) -> NDArray[np.float64]:
+    points = thing.data.points
+    flat, radii = np.empty(len(points) * 3, np.float32), np.empty(len(points), np.float32)
+    points.foreach_get("co", flat)
+    points.foreach_get("radius", radii)
+    centres = np.asarray(flat.reshape(-1, 3), np.float64)
+    return np.concatenate([centres - radii[:, None], centres + radii[:, None]])
 
 
 def _local_vertices(thing: bpy.types.Object) -> NDArray[np.float64]:

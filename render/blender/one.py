@@ -12,7 +12,7 @@ import numpy as np
 
 from render.blender.camera import add_camera, place
 from render.blender.device import use_device
-from render.blender.facts import missing_images, object_facts
+from render.blender.facts import object_facts
 from render.blender.importing import import_model
 from render.blender.lights import add_lights
 from render.blender.normalise import normalise
@@ -67,8 +67,7 @@ class OneObject:
         settings = self.job.settings
         with self._timed("import"):
             scene = fresh_scene()
-            import_model(Path(self.job.file))
-            self.found["warnings"] = missing_images()
+            self.found["warnings"] = import_model(Path(self.job.file), settings)
         with self._timed("normalise"):
             self.found["normalisation"] = normalise(scene)
             self.found["checks"] = object_facts(scene)

@@ -54,3 +54,29 @@ def in_unit_box(centre: tuple[float, float, float]) -> np.ndarray:
 def digests(folder: Path) -> dict[str, str]:
     """The digest of every file in a folder of views."""
     return {path.name: sha256_bytes(path.read_bytes()) for path in sorted(folder.iterdir())}
+
+
+PARTS = {
+    (230, 40, 30): ((0.0, 0.0, 0.0), (1.6, 0.5, 0.5)),
+    (40, 200, 60): ((-0.6, 0.5, 0.4), (0.4, 0.9, 0.5)),
+    (50, 80, 230): ((0.5, -0.1, 0.7), (0.3, 0.3, 1.1)),
+}
+"""Colour, centre and edges of each box of the marker object, in our axes (z up). No turn maps it to itself."""
+
+
+def marker_object(*, up: str, linear: bool, shift: float = 0.0) -> trimesh.Trimesh:
+    """The boxes of PARTS as one mesh with a colour at every vertex, with `up` ("y" or "z") pointing up.
+
+    glTF wants colours linear, others as they are shown.
+    """
+    boxes = []
+    for colour, (centre, edges) in PARTS.items():
+        box = trimesh.creation.box(edges).subdivide()
+        box.apply_translation(np.array(centre) + shift)
+        value = 255 * (np.array(colour) / 255) ** 2.2 if linear else np.array(colour)
+        box.visual.vertex_colors = np.tile([*value.round(), 255], (len(box.vertices), 1)).astype(np.uint8)
+        boxes.append(box)
+    whole = trimesh.util.concatenate(boxes)
+    if up == "y":
+        whole.apply_transform(trimesh.transformations.rotation_matrix(-np.pi / 2, [1, 0, 0]))
+    return whole

@@ -177,7 +177,7 @@ def bad_file(kind: str, folder: Path) -> Path:
         ("empty_scene", Outcome.EMPTY, "with faces"),
         ("points", Outcome.EMPTY, "with faces"),
         ("one_place", Outcome.EMPTY, "one place"),
-        ("one_line", Outcome.BLANK, "nothing in 0, 1"),
+        ("one_line", Outcome.EMPTY, "without area"),
         ("infinite", Outcome.CORRUPT, "finite"),
     ],
 )

@@ -25,7 +25,7 @@ from render.blender.scene import fresh_scene, prepare
 
 job = json.loads(sys.stdin.read())
 scene = fresh_scene()
-import_model(Path(job["file"]))
+import_model(Path(job["file"]), job["settings"])
 foreign = bpy.data.objects.new("its own lamp", bpy.data.lights.new("lamp", "SUN"))
 scene.collection.objects.link(foreign)
 child = next(thing for thing in scene.objects if thing.type == "MESH")

@@ -1,0 +1,121 @@
+"""Something to see on every face: pictures that cannot be read taken out, bare faces dressed, vertex colours shown."""
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+
+ORM = (1.0, 0.6, 0.0, 1.0)
+"""What stands in for a picture of occlusion, roughness and metal: rough, and no metal."""
+
+MATERIAL_HOLDERS = {"MESH", "CURVE", "SURFACE", "FONT", "META"}
+
+
+def drop_images(folder: Path) -> list[str]:
+    """Take out every picture that lies outside `folder` or cannot be read; a sentence for each.
+
+    Blender would paint their faces in glaring magenta.
+    """
+    sentences = []
+    for image in sorted(bpy.data.images, key=lambda image: image.name):
+        if image.source not in {"FILE", "TILED", "SEQUENCE", "MOVIE"}:
+            continue
+        if not image.packed_file and not _is_inside(image, folder):
+            sentences.append(f"image {image.name} is not beside the model")
+        elif not image.size[0]:
+            sentences.append(f"image {image.name} could not be read")
+        else:
+            continue
+        _forget(image)
+    return sentences
+
+
+def _is_inside(image: bpy.types.Image, folder: Path) -> bool:
+    path = Path(bpy.path.abspath(image.filepath)).resolve()
+    return image.source == "FILE" and path.is_relative_to(folder.resolve()) and path.is_file()
+
+
+def _forget(image: bpy.types.Image) -> None:
+    trees = [material.node_tree for material in bpy.data.materials if material.node_tree]
+    for tree in [*trees, *bpy.data.node_groups]:
+        for node in [node for node in tree.nodes if getattr(node, "image", None) == image]:
+            fed = [link.to_socket for output in node.outputs for link in output.links]
+            tree.nodes.remove(node)
+            for socket in fed:
+                if socket.node.type == "SEPARATE_COLOR":
+                    socket.default_value = ORM
+    bpy.data.images.remove(image)
+
+
+def dress(neutral: dict[str, float], *, over_materials: bool) -> None:
+    """Give bare faces their vertex colours, or the neutral material.
+
+    With `over_materials`, vertex colours also tint materials that show no picture.
+    """
+    bare = _material("neutral", neutral)
+    for thing in bpy.data.objects:
+        if thing.type not in MATERIAL_HOLDERS:
+            continue
+        colours = colour_name(thing.data) if thing.type == "MESH" else ""
+        if not thing.material_slots:
+            thing.data.materials.append(None)
+        for slot in thing.material_slots:
+            if slot.material is None:
+                slot.material = _tinted(bare, colours, (1.0, 1.0, 1.0, 1.0)) if colours else bare
+            elif colours and over_materials and not _shows_more_than_a_colour(slot.material):
+                slot.material = _tinted(slot.material, colours)
+
+
+def colour_name(mesh: bpy.types.Mesh) -> str:
+    """The name of the colours that a mesh shows; empty without any, or when all of them are black."""
+    attributes = mesh.color_attributes
+    if not attributes:
+        return ""
+    chosen = attributes[max(attributes.render_color_index, 0)]
+    values = np.zeros(len(chosen.data) * 4, np.float32)
+    chosen.data.foreach_get("color", values)
+    return str(chosen.name) if values.reshape(-1, 4)[:, :3].any() else ""
+
+
+def _shows_more_than_a_colour(material: bpy.types.Material) -> bool:
+    nodes = material.node_tree.nodes if material.use_nodes else []
+    return any(node.type in {"TEX_IMAGE", "VERTEX_COLOR", "ATTRIBUTE"} for node in nodes)
+
+
+def _material(name: str, neutral: dict[str, float]) -> bpy.types.Material:
+    material = bpy.data.materials.new(name)
+    material.use_nodes = True
+    shader = _shader(material)
+    grey = neutral["grey"]
+    shader.inputs["Base Color"].default_value = (grey, grey, grey, 1.0)
+    shader.inputs["Roughness"].default_value = neutral["roughness"]
+    return material
+
+
+def _tinted(
+    material: bpy.types.Material, colours: str, base: tuple[float, float, float, float] | None = None
+) -> bpy.types.Material:
+    """A copy of `material` whose base colour, or `base`, is multiplied by the vertex colours of that name."""
+    name = f"{material.name} × {colours}"[:60]
+    if name in bpy.data.materials:
+        return bpy.data.materials[name]
+    tinted = material.copy()
+    tinted.name = name
+    tinted.use_nodes = True
+    shader = _shader(tinted)
+    if shader is None:
+        return material
+    tree = tinted.node_tree
+    attribute, product = tree.nodes.new("ShaderNodeVertexColor"), tree.nodes.new("ShaderNodeMix")
+    attribute.layer_name = colours
+    product.data_type, product.blend_type = "RGBA", "MULTIPLY"
+    product.inputs["Factor"].default_value = 1.0
+    product.inputs[6].default_value = base or shader.inputs["Base Color"].default_value
+    tree.links.new(attribute.outputs["Color"], product.inputs[7])
+    tree.links.new(product.outputs[2], shader.inputs["Base Color"])
+    return tinted
+
+
+def _shader(material: bpy.types.Material) -> Any:
+    return next((node for node in material.node_tree.nodes if node.type == "BSDF_PRINCIPLED"), None)

@@ -1,0 +1,60 @@
+"""Coloured points without faces, as scanners write them: each becomes a small ball that touches its neighbours."""
+
+import bpy
+import numpy as np
+from numpy.typing import NDArray
+
+from render.blender.materials import colour_name
+
+PROBES = 128
+"""Points whose neighbours are looked for; they stand for all."""
+
+NEIGHBOUR, REACH = 4, 0.75
+"""A ball's radius in distances to the fourth nearest point: on a square grid just enough to leave no holes."""
+
+FEWEST_PER_EDGE = 1000.0
+"""No ball is smaller than the cloud's longest edge divided by this."""
+
+
+def points_as_balls() -> None:
+    """Give every coloured mesh without faces and edges a modifier that shows its points as balls.
+
+    Nothing happens when the model has any face: loose points are then leavings.
+    """
+    meshes = [thing for thing in bpy.data.objects if thing.type == "MESH"]
+    if any(thing.data.polygons for thing in meshes):
+        return
+    for thing in meshes:
+        points = _points(thing.data)
+        if len(points) and not thing.data.edges and colour_name(thing.data):
+            _show(thing, ball_radius(points))
+
+
+def ball_radius(points: NDArray[np.float32]) -> float:
+    """REACH of the usual distance from a point of (N, 3) to its fourth nearest neighbour."""
+    step = max(1, len(points) // PROBES)
+    near = min(NEIGHBOUR, len(points) - 1)
+    distances = [np.partition(((points - probe) ** 2).sum(axis=1), near)[near] for probe in points[::step]]
+    extent = float((points.max(axis=0) - points.min(axis=0)).max())
+    return max(float(np.sqrt(np.median(distances))) * REACH, extent / FEWEST_PER_EDGE)
+
+
+def _points(mesh: bpy.types.Mesh) -> NDArray[np.float32]:
+    flat = np.empty(len(mesh.vertices) * 3, np.float32)
+    mesh.vertices.foreach_get("co", flat)
+    points = flat.reshape(-1, 3)
+    return np.asarray(points[np.isfinite(points).all(axis=1)])
+
+
+def _show(thing: bpy.types.Object, radius: float) -> None:
+    tree = bpy.data.node_groups.new("balls", "GeometryNodeTree")
+    tree.interface.new_socket("Geometry", in_out="INPUT", socket_type="NodeSocketGeometry")
+    tree.interface.new_socket("Geometry", in_out="OUTPUT", socket_type="NodeSocketGeometry")
+    start, end = tree.nodes.new("NodeGroupInput"), tree.nodes.new("NodeGroupOutput")
+    balls, paint = tree.nodes.new("GeometryNodeMeshToPoints"), tree.nodes.new("GeometryNodeSetMaterial")
+    balls.inputs["Radius"].default_value = radius
+    paint.inputs["Material"].default_value = thing.material_slots[0].material
+    tree.links.new(start.outputs[0], balls.inputs["Mesh"])
+    tree.links.new(balls.outputs[0], paint.inputs["Geometry"])
+    tree.links.new(paint.outputs[0], end.inputs[0])
+    thing.modifiers.new("balls", "NODES").node_group = tree

@@ -1,0 +1,58 @@
+"""The same object in every format gives the same pictures."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from base.outcomes import Outcome
+from render.run import render_object
+from tests.render.models import marker_object
+
+FLAT = {
+    "hw": [64, 64],
+    "samples": 8,
+    "light": "uniform",
+    "bounces": {"total": 0, "diffuse": 0, "glossy": 0, "transmission": 0, "transparent": 0},
+    "denoise": {"enabled": False},
+}
+
+
+def write(path: Path) -> Path:
+    """The marker object in the format of the path's suffix."""
+    suffix = path.suffix[1:]
+    shape = marker_object(up="z" if suffix in {"ply", "stl"} else "y", linear=suffix == "glb", shift=3.0)
+    path.write_bytes(data.encode() if isinstance(data := shape.export(file_type=suffix), str) else data)
+    return path
+
+
+def views(blender, chosen, path: Path, out: Path) -> np.ndarray:
+    """All views of a model (V, H, W, 4), as fractions."""
+    result = render_object(blender, path, "marker", chosen, 4, out)
+    assert (result.outcome, result.reason, result.warnings) == (Outcome.OK, "", []), path.name
+    return np.stack([np.array(Image.open(file)) for file in sorted(out.glob("*.webp"))]) / 255.0
+
+
+@pytest.fixture(scope="module")
+def reference(settings, blender, tmp_path_factory) -> np.ndarray:
+    folder = tmp_path_factory.mktemp("reference")
+    return views(blender, settings(**FLAT), write(folder / "x.glb"), folder / "out")
+
+
+@pytest.mark.parametrize("suffix", ["obj"])
+def test_silhouettes_and_colours_agree_between_formats(settings, blender, reference, tmp_path, suffix) -> None:
+    found = views(blender, settings(**FLAT), write(tmp_path / f"x.{suffix}"), tmp_path / "out")
+    seen, expected = found[..., 3] > 0.5, reference[..., 3] > 0.5
+    assert (seen & expected).sum() / (seen | expected).sum() > 0.99
+    inner = (found[..., 3] == 1.0) & (reference[..., 3] == 1.0)
+    if suffix != "stl":
+        assert np.abs(found - reference)[inner].mean() < 0.02
+    else:
+        assert np.ptp(found[inner][:, :3], axis=1).max() < 0.02  # a format without colours shows grey
+
+
+def test_the_reference_shows_the_colours_it_was_given(reference) -> None:
+    inner = reference[reference[..., 3] == 1.0][:, :3]
+    for channel in range(3):
+        assert (inner.argmax(axis=1) == channel).any()
