@@ -170,7 +170,8 @@ def _run(
     if not ledger.plan.idle:
         run_id = secrets.token_hex(8)
         objects, render = settings.objects, settings.render
-        run.work(WorkerSpec(run_id, storage.root, settings.run.seed, render, objects.fetch, endpoint()))
+        seed = settings.run.seed
+        run.work(WorkerSpec(run_id, storage.root, seed, render, objects.fetch, objects.objaverse, endpoint()))
     run.publish(final=True)
     return run.version
 

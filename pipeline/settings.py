@@ -14,19 +14,25 @@ Bounds = tuple[Count, Count]
 
 
 class FetchSettings(Section):
-    """How a file is fetched: `timeout_s` of silence, `deadline_s` for all tries together, `max_bytes` at most."""
+    """How a file is fetched: `timeout_s` of silence, `deadline_s` for all tries together, `max_bytes` at most.
+
+    `cache` is a folder of each machine that keeps up to `cache_mb` of what was fetched; 0 keeps nothing.
+    """
 
     timeout_s: Seconds
     deadline_s: Seconds
     tries: Positive
     backoff_s: Annotated[float, Field(ge=0)]
     max_bytes: Positive
+    cache: str
+    cache_mb: Count
 
 
 class ObjaverseSettings(Section):
     """Which objects of Objaverse: `uids`, those in `uid_file`, those of `lvis` categories; none of the three is all.
 
-    `sample` > 0 takes that many of them, drawn with `seed`. `cache` is a folder for the indexes.
+    `sample` > 0 takes that many of them, drawn with `seed`. `cache` is a folder for the indexes,
+    `downloaded` one where the `objaverse` package may have put files: read, never written.
     """
 
     uids: tuple[str, ...]
@@ -36,6 +42,7 @@ class ObjaverseSettings(Section):
     seed: int
     revision: str
     cache: str
+    downloaded: str
 
 
 class FilterSettings(Section):

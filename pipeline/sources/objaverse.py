@@ -7,12 +7,14 @@ at all, so the package itself never opens a connection. HF_ENDPOINT and HF_TOKEN
 import gzip
 import json
 import os
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from base.errors import Failure, UsageError
 from base.seeds import stable_rng
+from base.storage import write_atomically
 from pipeline.fetch import FetchError, fetch
 from pipeline.objects import UNKNOWN, SourceObject
 from pipeline.settings import FetchSettings, ObjaverseSettings
@@ -50,6 +52,19 @@ def file_url(path: str, revision: str) -> str:
     return f"{endpoint()}/{REPOSITORY}/resolve/{revision}/{path}"
 
 
+def downloaded_file(location: str, revision: str, folder: str) -> Path | None:
+    """Where the `objaverse` package would have put the file of an address; None when it has not, or of another address.
+
+    The package names no revision: what it has counts as `main`.
+    """
+    prefix = file_url("", revision)
+    name = location.removeprefix(prefix)
+    if not folder or revision != "main" or name == location or ".." in name.split("/"):
+        return None
+    path = Path(folder).expanduser() / name
+    return path if path.is_file() else None
+
+
 class _Indexes:
     """The package's indexes, fetched when they are first needed."""
 
@@ -84,7 +99,7 @@ class _Indexes:
 
     def _have(self, name: str) -> None:
         path = self.folder / name
-        if path.exists():
+        if path.exists() or self._downloaded(name, path):
             return
         try:
             fetch(file_url(name, self.settings.revision), path, self.fetching, token=token())
@@ -95,6 +110,21 @@ class _Indexes:
         except (OSError, EOFError, ValueError) as error:
             path.unlink(missing_ok=True)
             raise Failure(f"Objaverse's index {name}: expected gzipped JSON, got: {error}") from None
+
+    def _downloaded(self, name: str, target: Path) -> bool:
+        """Take an index from where the package itself keeps it; one that is damaged is left to be fetched."""
+        source = downloaded_file(
+            file_url(name, self.settings.revision), self.settings.revision, self.settings.downloaded
+        )
+        if source is None:
+            return False
+        try:
+            data = source.read_bytes()
+            json.loads(gzip.decompress(data))
+        except (OSError, EOFError, ValueError, zlib.error):
+            return False
+        write_atomically(target, data)
+        return True
 
 
 def _chosen(settings: ObjaverseSettings, paths: dict[str, str], indexes: _Indexes) -> list[str]:

@@ -140,7 +140,9 @@ def test_a_lost_actor_gives_its_object_back(tmp_path: Path) -> None:
     import ray
 
     settings = tiny(tmp_path / "dataset", models(tmp_path / "models", "stool", "avocado"))
-    spec = WorkerSpec("run", str(tmp_path / "dataset"), 0, settings.render, settings.objects.fetch, "")
+    spec = WorkerSpec(
+        "run", str(tmp_path / "dataset"), 0, settings.render, settings.objects.fetch, settings.objects.objaverse, ""
+    )
     ended, killed = [], False
     with Crew(settings.run, spec) as crew:
         for item in requested_objects(settings.objects, SILENT):

@@ -17,7 +17,9 @@ from pipeline.settings import FetchSettings, ObjaverseSettings
 from pipeline.sources.objaverse import objaverse_objects
 from tests.pipeline.hub import Hub, endless, hub, short, stalled, status
 
-SETTINGS = FetchSettings(timeout_s=0.5, deadline_s=5.0, tries=3, backoff_s=0.01, max_bytes=100_000)
+SETTINGS = FetchSettings(
+    timeout_s=0.5, deadline_s=5.0, tries=3, backoff_s=0.01, max_bytes=100_000, cache="", cache_mb=0
+)
 GLB = struct.pack("<4sII", b"glTF", 2, 40) + bytes(28)
 
 
@@ -158,7 +160,7 @@ def chosen(server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Obja
     monkeypatch.setenv("HF_TOKEN", "secret")
     objaverse_hub(server)
     return ObjaverseSettings(
-        uids=(), uid_file="", lvis=(), sample=0, seed=0, revision="v1", cache=str(tmp_path / "cache")
+        uids=(), uid_file="", lvis=(), sample=0, seed=0, revision="v1", cache=str(tmp_path / "cache"), downloaded=""
     )
 
 

@@ -1,0 +1,79 @@
+"""Model files fetched before, kept on this machine within a budget: what was fetched once is not fetched again.
+
+A file's name holds the digest of its address and that of its bytes; bytes that no longer match are thrown away.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from base.digest import sha256_file
+from base.storage import TEMPORARY_PREFIX
+
+LOCK = "lock"
+
+
+@dataclass(frozen=True)
+class ModelCache:
+    """Files below `folder`, at most `budget_bytes` in all; a budget of 0 keeps none. Many processes may share one."""
+
+    folder: Path
+    budget_bytes: int
+
+    def take(self, url: str, target: Path, sha256: str = "") -> str:
+        """Put the file of `url` at `target` and return its SHA-256; empty, and no file, when it is not here.
+
+        With `sha256` given only those bytes will do.
+        """
+        for path in self._of(url):
+            with suppress(FileNotFoundError):  # another process may just have made room
+                shutil.copyfile(path, target)
+                found = sha256_file(target)
+                if f"-{found}" in path.name and sha256 in ("", found):
+                    os.utime(path)
+                    return found
+                if f"-{found}" not in path.name:
+                    path.unlink()
+                target.unlink()
+        return ""
+
+    def keep(self, url: str, source: Path, sha256: str) -> None:
+        """Remember the bytes at `source`, and forget those unused longest until all fit. Raises OSError."""
+        size = source.stat().st_size
+        if size > self.budget_bytes:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        target = self.folder / f"{_key(url)}-{sha256}"
+        temporary = target.with_name(f"{TEMPORARY_PREFIX}{target.name}-{os.getpid()}")
+        with self._locked():
+            self._make_room(self.budget_bytes - size)
+            temporary.unlink(missing_ok=True)
+            shutil.copyfile(source, temporary)  # a link would let a change of one reach the other
+            temporary.replace(target)
+
+    def _of(self, url: str) -> list[Path]:
+        return sorted(self.folder.glob(f"{_key(url)}-*")) if self.budget_bytes else []
+
+    def _make_room(self, allowed_bytes: int) -> None:
+        files = [(path.stat(), path) for path in self.folder.iterdir() if path.name != LOCK]
+        held = sum(facts.st_size for facts, _ in files)
+        for facts, path in sorted(files, key=lambda pair: pair[0].st_mtime):
+            if held <= allowed_bytes:
+                return
+            path.unlink()
+            held -= facts.st_size
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with (self.folder / LOCK).open("ab") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            yield
+
+
+def _key(url: str) -> str:
+    return hashlib.sha256(url.encode()).hexdigest()[:32]
