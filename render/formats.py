@@ -8,12 +8,16 @@ from base.storage import reason
 from render.beside import check_sizes
 from render.glb import check_glb, check_gltf
 from render.obj import check_obj
+from render.ply import check_ply
 from render.refused import Refused, unsupported
+from render.stl import check_stl
 
 CHECKS: dict[str, Callable[[Path], list[str]]] = {
     ".glb": check_glb,
     ".gltf": check_gltf,
     ".obj": check_obj,
+    ".ply": check_ply,
+    ".stl": check_stl,
 }
 """By suffix: a check that raises Refused, or returns the other files that the model needs, relative to its folder."""
 

@@ -30,10 +30,22 @@ def import_obj(path: Path, _settings: Settings) -> None:
     bpy.ops.wm.obj_import(filepath=str(path), forward_axis="NEGATIVE_Z", up_axis="Y", validate_meshes=True)
 
 
+def import_ply(path: Path, _settings: Settings) -> None:
+    """Read PLY, which is z-up by custom, with the colours of its vertices."""
+    bpy.ops.wm.ply_import(filepath=str(path), forward_axis="Y", up_axis="Z", import_colors="SRGB", merge_verts=False)
+
+
+def import_stl(path: Path, _settings: Settings) -> None:
+    """Read STL, which is z-up by custom."""
+    bpy.ops.wm.stl_import(filepath=str(path), forward_axis="Y", up_axis="Z", use_mesh_validate=True)
+
+
 IMPORTERS: dict[str, Callable[[Path, Settings], None]] = {
     ".glb": import_gltf,
     ".gltf": import_gltf,
     ".obj": import_obj,
+    ".ply": import_ply,
+    ".stl": import_stl,
 }
 COLOURS_COUNT = {".obj", ".fbx"}
 """Formats whose materials say nothing of vertex colours: they colour whatever has no texture."""

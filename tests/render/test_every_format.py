@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import trimesh
 from PIL import Image
 
 from base.outcomes import Outcome
@@ -40,7 +41,7 @@ def reference(settings, blender, tmp_path_factory) -> np.ndarray:
     return views(blender, settings(**FLAT), write(folder / "x.glb"), folder / "out")
 
 
-@pytest.mark.parametrize("suffix", ["obj"])
+@pytest.mark.parametrize("suffix", ["obj", "ply", "stl"])
 def test_silhouettes_and_colours_agree_between_formats(settings, blender, reference, tmp_path, suffix) -> None:
     found = views(blender, settings(**FLAT), write(tmp_path / f"x.{suffix}"), tmp_path / "out")
     seen, expected = found[..., 3] > 0.5, reference[..., 3] > 0.5
@@ -56,3 +57,15 @@ def test_the_reference_shows_the_colours_it_was_given(reference) -> None:
     inner = reference[reference[..., 3] == 1.0][:, :3]
     for channel in range(3):
         assert (inner.argmax(axis=1) == channel).any()
+
+
+def test_a_scan_of_coloured_points_shows_a_closed_coloured_surface(settings, blender, reference, tmp_path) -> None:
+    shape = marker_object(up="z", linear=False, shift=3.0)
+    places, faces = trimesh.sample.sample_surface_even(shape, 6000, seed=0)
+    cloud = trimesh.PointCloud(places, colors=shape.visual.face_colors[faces])
+    (tmp_path / "x.ply").write_bytes(cloud.export(file_type="ply"))
+    found = views(blender, settings(**FLAT), tmp_path / "x.ply", tmp_path / "out")
+    seen, expected = found[..., 3] > 0.5, reference[..., 3] > 0.5
+    assert (seen & expected).sum() / (seen | expected).sum() > 0.9
+    inner = (found[..., 3] == 1.0) & (reference[..., 3] == 1.0)
+    assert np.median(np.abs(found - reference)[inner]) < 0.03
