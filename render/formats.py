@@ -11,6 +11,7 @@ from render.obj import check_obj
 from render.ply import check_ply
 from render.refused import Refused, unsupported
 from render.stl import check_stl
+from render.usd import check_usd
 
 CHECKS: dict[str, Callable[[Path], list[str]]] = {
     ".glb": check_glb,
@@ -18,6 +19,10 @@ CHECKS: dict[str, Callable[[Path], list[str]]] = {
     ".obj": check_obj,
     ".ply": check_ply,
     ".stl": check_stl,
+    ".usd": check_usd,
+    ".usda": check_usd,
+    ".usdc": check_usd,
+    ".usdz": check_usd,
 }
 """By suffix: a check that raises Refused, or returns the other files that the model needs, relative to its folder."""
 

@@ -40,12 +40,32 @@ def import_stl(path: Path, _settings: Settings) -> None:
     bpy.ops.wm.stl_import(filepath=str(path), forward_axis="Y", up_axis="Z", use_mesh_validate=True)
 
 
+def import_usd(path: Path, _settings: Settings) -> None:
+    """Read USD in any of its forms; its up axis becomes our z."""
+    bpy.ops.wm.usd_import(
+        filepath=str(path),
+        import_cameras=False,
+        import_lights=False,
+        import_volumes=False,
+        create_world_material=False,
+        import_visible_only=True,
+        import_subdiv=False,
+        import_guide=False,
+        import_proxy=False,
+        set_frame_range=True,
+        support_scene_instancing=True,
+        import_textures_mode="IMPORT_PACK",
+        validate_meshes=True,
+    )
+
+
 IMPORTERS: dict[str, Callable[[Path, Settings], None]] = {
     ".glb": import_gltf,
     ".gltf": import_gltf,
     ".obj": import_obj,
     ".ply": import_ply,
     ".stl": import_stl,
+    **dict.fromkeys((".usd", ".usda", ".usdc", ".usdz"), import_usd),
 }
 COLOURS_COUNT = {".obj", ".fbx"}
 """Formats whose materials say nothing of vertex colours: they colour whatever has no texture."""

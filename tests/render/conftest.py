@@ -1,6 +1,8 @@
 """Settings, small models, and one Blender child that the tests of this room share."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 from base.settings import Layer, merged, read_yaml, validated
 from render.child import RenderChild
 from render.settings import RenderSettings
+from tests.render.models import write_marker_object
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples" / "objects"
@@ -49,3 +52,23 @@ def write_glb(path: Path, document: dict[str, Any], blob: bytes = b"") -> Path:
         chunks += len(blob).to_bytes(4, "little") + b"BIN\0" + blob
     path.write_bytes(b"glTF" + (2).to_bytes(4, "little") + (12 + len(chunks)).to_bytes(4, "little") + chunks)
     return path
+
+
+EXPORT = """
+import sys
+import bpy
+source, folder = sys.argv[1:]
+bpy.ops.wm.read_factory_settings(use_empty=True)
+bpy.ops.wm.obj_import(filepath=source)
+for suffix in ("usd", "usda", "usdc", "usdz"):
+    bpy.ops.wm.usd_export(filepath=f"{folder}/x.{suffix}")
+"""
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory) -> Path:
+    """The marker object in the formats that Blender alone writes."""
+    folder = tmp_path_factory.mktemp("exported")
+    command = [sys.executable, "-c", EXPORT, str(write_marker_object(folder / "x.obj")), str(folder)]
+    subprocess.run(command, check=True, capture_output=True)
+    return folder

@@ -80,3 +80,11 @@ def marker_object(*, up: str, linear: bool, shift: float = 0.0) -> trimesh.Trime
     if up == "y":
         whole.apply_transform(trimesh.transformations.rotation_matrix(-np.pi / 2, [1, 0, 0]))
     return whole
+
+
+def write_marker_object(path: Path) -> Path:
+    """The marker object in the format of the path's suffix."""
+    suffix = path.suffix[1:].lower()
+    shape = marker_object(up="z" if suffix in {"ply", "stl"} else "y", linear=suffix == "glb", shift=3.0)
+    path.write_bytes(data.encode() if isinstance(data := shape.export(file_type=suffix), str) else data)
+    return path

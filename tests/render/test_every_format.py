@@ -9,7 +9,7 @@ from PIL import Image
 
 from base.outcomes import Outcome
 from render.run import render_object
-from tests.render.models import marker_object
+from tests.render.models import marker_object, write_marker_object
 
 FLAT = {
     "hw": [64, 64],
@@ -18,14 +18,6 @@ FLAT = {
     "bounces": {"total": 0, "diffuse": 0, "glossy": 0, "transmission": 0, "transparent": 0},
     "denoise": {"enabled": False},
 }
-
-
-def write(path: Path) -> Path:
-    """The marker object in the format of the path's suffix."""
-    suffix = path.suffix[1:]
-    shape = marker_object(up="z" if suffix in {"ply", "stl"} else "y", linear=suffix == "glb", shift=3.0)
-    path.write_bytes(data.encode() if isinstance(data := shape.export(file_type=suffix), str) else data)
-    return path
 
 
 def views(blender, chosen, path: Path, out: Path) -> np.ndarray:
@@ -38,12 +30,15 @@ def views(blender, chosen, path: Path, out: Path) -> np.ndarray:
 @pytest.fixture(scope="module")
 def reference(settings, blender, tmp_path_factory) -> np.ndarray:
     folder = tmp_path_factory.mktemp("reference")
-    return views(blender, settings(**FLAT), write(folder / "x.glb"), folder / "out")
+    return views(blender, settings(**FLAT), write_marker_object(folder / "x.glb"), folder / "out")
 
 
-@pytest.mark.parametrize("suffix", ["obj", "ply", "stl"])
-def test_silhouettes_and_colours_agree_between_formats(settings, blender, reference, tmp_path, suffix) -> None:
-    found = views(blender, settings(**FLAT), write(tmp_path / f"x.{suffix}"), tmp_path / "out")
+@pytest.mark.parametrize("suffix", ["obj", "PLY", "stl", "usd", "usda", "usdc", "usdz"])
+def test_silhouettes_and_colours_agree_between_formats(
+    settings, blender, reference, exported, tmp_path, suffix
+) -> None:
+    model = exported / f"x.{suffix}"
+    found = views(blender, settings(**FLAT), model if model.exists() else write_marker_object(model), tmp_path / "out")
     seen, expected = found[..., 3] > 0.5, reference[..., 3] > 0.5
     assert (seen & expected).sum() / (seen | expected).sum() > 0.99
     inner = (found[..., 3] == 1.0) & (reference[..., 3] == 1.0)
