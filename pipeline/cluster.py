@@ -23,10 +23,11 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from base.errors import Failure
+from pipeline.limiter import Buckets
 from pipeline.pack import Packed
 from pipeline.rows import Attempt
 from pipeline.settings import RunSettings
-from pipeline.worker import Job, Worker, WorkerSpec
+from pipeline.worker import Job, ViewJob, Worker, WorkerSpec
 
 TICK_S = 1.0
 CLOSE_S = 5.0
@@ -67,11 +68,31 @@ class _Hand:
     errand: _Errand | None = None
 
 
+@dataclass(frozen=True)
+class _ClusterGate:
+    """The gate that all workers of a build pass: an actor that holds the buckets."""
+
+    buckets: Any
+
+    def take(self, key: str) -> float:
+        """See `Gate`."""
+        import ray
+
+        return float(ray.get(self.buckets.take.remote(key)))
+
+    def close(self, key: str, seconds: float) -> None:
+        """See `Gate`."""
+        import ray
+
+        ray.get(self.buckets.close.remote(key, seconds))
+
+
 class RenderWorker:
     """The actor: answers with what happened, and with a sentence where the machine failed."""
 
-    def __init__(self, spec: WorkerSpec) -> None:
-        self.worker = Worker(spec)
+    def __init__(self, spec: WorkerSpec, buckets: Any) -> None:
+        alone = Buckets(spec.fetch.requests, spec.fetch.window_s)
+        self.worker = Worker(spec, _ClusterGate(buckets) if buckets is not None else alone)
 
     def ready(self) -> None:
         """Returns when the actor is alive."""
@@ -99,6 +120,7 @@ class Crew:
     _hands: list[_Hand] = field(default_factory=list)
     _ray: ExitStack = field(default_factory=ExitStack)
     _stillborn: int = 0
+    _buckets: Any = None
 
     def __enter__(self) -> Self:
         self._ray.enter_context(ray_for(self.run))
@@ -116,11 +138,15 @@ class Crew:
                 )
             for hand in self._hands:
                 ray.kill(hand.actor)
+            if self._buckets is not None:
+                ray.kill(self._buckets)
         finally:
             self._ray.close()
 
     def submit(self, job: Job, *, soon: bool = False) -> None:
         """Queue a job; `soon` puts it before the others."""
+        if isinstance(job, ViewJob) and "://" in job.item.location and self._buckets is None:
+            self._buckets = self._shared_buckets()
         (self._queue.appendleft if soon else self._queue.append)(_Errand(job))
 
     def results(self) -> Iterator[Done | None]:
@@ -198,6 +224,13 @@ class Crew:
         (self._alone if errand.losses > self.run.infrastructure_losses else self._queue).append(errand)
         return None
 
+    def _shared_buckets(self) -> Any:
+        import ray
+
+        actor: Any = ray.remote(Buckets)
+        free = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1}
+        return actor.options(**free).remote(self.spec.fetch.requests, self.spec.fetch.window_s)
+
     def _hire(self) -> _Hand:
         import ray
 
@@ -208,7 +241,7 @@ class Crew:
             "max_task_retries": 0,
         }
         actor: Any = ray.remote(RenderWorker)
-        actor = actor.options(**options).remote(self.spec)
+        actor = actor.options(**options).remote(self.spec, self._buckets)
         return _Hand(actor, actor.ready.remote())
 
 

@@ -16,11 +16,11 @@ from urllib.parse import urlsplit
 from base.outcomes import Outcome
 from base.seeds import stable_rng
 from base.storage import TEMPORARY_PREFIX
+from pipeline.limiter import RETRY_AFTER_CAP_S, Gate, bucket_key
 from pipeline.settings import FetchSettings
 
 CHUNK_BYTES = 1 << 18
 GLTF_HEADER = struct.Struct("<4sII")
-RETRY_AFTER_CAP_S = 120.0
 STATUS = {
     401: Outcome.FORBIDDEN,
     403: Outcome.FORBIDDEN,
@@ -50,23 +50,34 @@ class Fetched:
     bytes: int
 
 
-def fetch(url: str, target: Path, settings: FetchSettings, *, token: str = "", sha256: str = "") -> Fetched:
+def fetch(url: str, target: Path, settings: FetchSettings, gate: Gate, *, token: str = "", sha256: str = "") -> Fetched:
     """Fetch `url` into `target`, replacing it only by a whole file. Raises FetchError.
 
     Tries again, with growing pauses, what may pass: time-outs, broken connections, 429 (obeying Retry-After) and 5xx.
-    `token` goes to the host of `url` alone. A `.glb` must open with a glTF header of its own length; with `sha256`
-    given the bytes must match.
+    Every request passes the `gate`; a turn that comes after the deadline is `throttled`. `token` goes to the host of
+    `url` alone. A `.glb` must open with a glTF header of its own length; with `sha256` given the bytes must match.
     """
     deadline = time.monotonic() + settings.deadline_s
+    key = bucket_key(url, token, shared_address=settings.shared_address)
     for attempt in range(settings.tries):
         try:
+            _wait_for_turn(url, gate.take(key), deadline)
             return _try_once(url, target, settings, deadline, token=token, sha256=sha256)
         except FetchError as error:
             pause_s = _pause_s(url, attempt, settings.backoff_s, error.retry_after_s)
+            if error.outcome is Outcome.THROTTLED and not error.final:
+                gate.close(key, pause_s)
             if error.final or attempt + 1 == settings.tries or time.monotonic() + pause_s > deadline:
                 raise
             time.sleep(pause_s)
     raise AssertionError("settings.tries is at least 1")
+
+
+def _wait_for_turn(url: str, wait_s: float, deadline: float) -> None:
+    if time.monotonic() + wait_s > deadline:
+        sentence = f"{url}: expected a turn before the deadline, got one in {wait_s:.0f} s"
+        raise FetchError(Outcome.THROTTLED, sentence)
+    time.sleep(wait_s)
 
 
 def _pause_s(url: str, attempt: int, backoff_s: float, retry_after_s: float | None) -> float:

@@ -16,7 +16,9 @@ Bounds = tuple[Count, Count]
 class FetchSettings(Section):
     """How a file is fetched: `timeout_s` of silence, `deadline_s` for all tries together, `max_bytes` at most.
 
-    `cache` is a folder of each machine that keeps up to `cache_mb` of what was fetched; 0 keeps nothing.
+    `cache` is a folder of each machine that keeps up to `cache_mb` of what was fetched; 0 keeps nothing. A server is
+    asked at most `requests` times in `window_s` by the whole cluster with one credential; without one by each machine,
+    or by all together when they have a `shared_address`.
     """
 
     timeout_s: Seconds
@@ -26,6 +28,9 @@ class FetchSettings(Section):
     max_bytes: Positive
     cache: str
     cache_mb: Count
+    requests: Positive
+    window_s: Seconds
+    shared_address: bool
 
 
 class ObjaverseSettings(Section):

@@ -15,6 +15,7 @@ from base.errors import Failure
 from base.outcomes import Outcome
 from base.storage import Storage, reason
 from pipeline.fetch import FetchError, check_glb, fetch
+from pipeline.limiter import Gate
 from pipeline.model_cache import ModelCache
 from pipeline.objects import SourceObject
 from pipeline.pack import Packed, PackJob, pack
@@ -67,10 +68,10 @@ def view_fingerprint(sha256: str, render: RenderSettings, seed: int) -> str:
 
 
 class Worker:
-    """Owns one Blender child, which starts at the first render."""
+    """Owns one Blender child, which starts at the first render. Its requests to servers pass the `gate`."""
 
-    def __init__(self, spec: WorkerSpec) -> None:
-        self.spec, self.storage = spec, Storage(spec.root)
+    def __init__(self, spec: WorkerSpec, gate: Gate) -> None:
+        self.spec, self.storage, self.gate = spec, Storage(spec.root), gate
         self.child = RenderChild(spec.render)
 
     def do(self, job: Job) -> Attempt | Packed:
@@ -160,7 +161,7 @@ class Worker:
         if sha256 := cache.take(item.location, path, item.sha256):
             return sha256
         secret = token() if item.location.startswith(f"{self.spec.hub}/") else ""
-        fetched = fetch(item.location, path, fetching, token=secret, sha256=item.sha256)
+        fetched = fetch(item.location, path, fetching, self.gate, token=secret, sha256=item.sha256)
         cache.keep(item.location, path, fetched.sha256)
         return fetched.sha256
 

@@ -16,6 +16,7 @@ from base.errors import Failure, UsageError
 from base.seeds import stable_rng
 from base.storage import write_atomically
 from pipeline.fetch import FetchError, fetch
+from pipeline.limiter import Buckets
 from pipeline.objects import UNKNOWN, SourceObject
 from pipeline.settings import FetchSettings, ObjaverseSettings
 from shards.sample import UID
@@ -71,6 +72,7 @@ class _Indexes:
     def __init__(self, settings: ObjaverseSettings, fetching: FetchSettings) -> None:
         self.settings, self.fetching = settings, fetching
         self.folder = Path(settings.cache).expanduser() / settings.revision
+        self.gate = Buckets(fetching.requests, fetching.window_s)
 
     def package(self, *needed: str) -> Any:
         """The `objaverse` package, reading from our cache, where the `needed` files are."""
@@ -102,7 +104,7 @@ class _Indexes:
         if path.exists() or self._downloaded(name, path):
             return
         try:
-            fetch(file_url(name, self.settings.revision), path, self.fetching, token=token())
+            fetch(file_url(name, self.settings.revision), path, self.fetching, self.gate, token=token())
             with gzip.open(path, "rb") as stream:
                 json.load(stream)
         except FetchError as error:

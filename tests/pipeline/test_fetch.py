@@ -13,13 +13,16 @@ from base.digest import sha256_bytes
 from base.errors import Failure, UsageError
 from base.outcomes import Outcome
 from pipeline.fetch import FetchError, fetch
+from pipeline.limiter import Buckets
 from pipeline.settings import FetchSettings, ObjaverseSettings
 from pipeline.sources.objaverse import objaverse_objects
 from tests.pipeline.hub import Hub, endless, hub, short, stalled, status
 
 SETTINGS = FetchSettings(
-    timeout_s=0.5, deadline_s=5.0, tries=3, backoff_s=0.01, max_bytes=100_000, cache="", cache_mb=0
-)
+    timeout_s=0.5, deadline_s=5.0, tries=3, backoff_s=0.01, max_bytes=100_000, cache="", cache_mb=0,
+    requests=1000, window_s=1.0, shared_address=True,
+)  # fmt: skip
+OPEN = Buckets(1_000_000, 1.0)
 GLB = struct.pack("<4sII", b"glTF", 2, 40) + bytes(28)
 
 
@@ -34,13 +37,13 @@ def failed(
     server: Hub, target: Path, path: str = "/a.glb", settings: FetchSettings = SETTINGS, **more: str
 ) -> FetchError:
     with pytest.raises(FetchError) as caught:
-        fetch(f"{server.address}{path}", target, settings, **more)
+        fetch(f"{server.address}{path}", target, settings, OPEN, **more)
     assert list(target.parent.iterdir()) == [], "a failed fetch leaves nothing behind"
     return caught.value
 
 
 def test_a_whole_file_arrives(server: Hub, tmp_path: Path) -> None:
-    fetched = fetch(f"{server.address}/a.glb", tmp_path / "a.glb", SETTINGS, sha256=sha256_bytes(GLB))
+    fetched = fetch(f"{server.address}/a.glb", tmp_path / "a.glb", SETTINGS, OPEN, sha256=sha256_bytes(GLB))
     assert (tmp_path / "a.glb").read_bytes() == GLB
     assert (fetched.sha256, fetched.bytes) == (sha256_bytes(GLB), 40)
     assert [path.name for path in tmp_path.iterdir()] == ["a.glb"]
@@ -53,7 +56,7 @@ def test_a_whole_file_arrives(server: Hub, tmp_path: Path) -> None:
 )
 def test_what_passes_is_tried_again(server: Hub, tmp_path: Path, troubles: list) -> None:
     server.trouble["/a.glb"] = list(troubles)
-    fetch(f"{server.address}/a.glb", tmp_path / "a.glb", SETTINGS)
+    fetch(f"{server.address}/a.glb", tmp_path / "a.glb", SETTINGS, OPEN)
     assert (tmp_path / "a.glb").read_bytes() == GLB
     assert server.asked["/a.glb"] == len(troubles) + 1
 
@@ -61,8 +64,29 @@ def test_what_passes_is_tried_again(server: Hub, tmp_path: Path, troubles: list)
 def test_retry_after_is_obeyed(server: Hub, tmp_path: Path) -> None:
     server.trouble["/a.glb"] = [status(429, Retry_After="1")]
     started = time.monotonic()
-    fetch(f"{server.address}/a.glb", tmp_path / "a.glb", SETTINGS)
+    fetch(f"{server.address}/a.glb", tmp_path / "a.glb", SETTINGS, OPEN)
     assert time.monotonic() - started >= 1.0
+
+
+def test_no_turn_before_the_deadline_is_throttled_without_asking(server: Hub, tmp_path: Path) -> None:
+    gate = Buckets(1, 3600.0)
+    fetch(f"{server.address}/a.glb", tmp_path / "a.glb", SETTINGS, gate)
+    with pytest.raises(FetchError, match="expected a turn before the deadline, got one in 3600 s") as caught:
+        fetch(f"{server.address}/a.glb", tmp_path / "b.glb", SETTINGS, gate)
+    assert caught.value.outcome is Outcome.THROTTLED
+    assert server.asked["/a.glb"] == 1
+
+
+def test_a_refusal_holds_everyone_with_the_same_bucket_back(server: Hub, tmp_path: Path) -> None:
+    gate = Buckets(1000, 1.0)
+    server.trouble["/a.glb"] = [status(429, Retry_After="60")] * 2
+    with pytest.raises(FetchError, match="429"):
+        fetch(f"{server.address}/a.glb", tmp_path / "a.glb", SETTINGS, gate)
+    with pytest.raises(FetchError, match="expected a turn"):
+        fetch(f"{server.address}/b.glb", tmp_path / "b.glb", SETTINGS, gate)
+    assert dict(server.asked) == {"/a.glb": 1}
+    with pytest.raises(FetchError, match="404"):
+        fetch(f"{server.address}/b.glb", tmp_path / "b.glb", SETTINGS, gate, token="another credential")
 
 
 @pytest.mark.parametrize(
@@ -104,14 +128,14 @@ def test_what_is_no_gltf_is_corrupt(server: Hub, tmp_path: Path, data: bytes) ->
 
 def test_a_dead_server_is_lost_not_missing(tmp_path: Path) -> None:
     with pytest.raises(FetchError) as caught:
-        fetch("http://127.0.0.1:9/a.glb", tmp_path / "a.glb", SETTINGS)
+        fetch("http://127.0.0.1:9/a.glb", tmp_path / "a.glb", SETTINGS, OPEN)
     assert caught.value.outcome is Outcome.LOST
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/a", "pipe:cat"])
 def test_only_http_is_fetched(tmp_path: Path, url: str) -> None:
     with pytest.raises(FetchError, match="http"):
-        fetch(url, tmp_path / "a", SETTINGS)
+        fetch(url, tmp_path / "a", SETTINGS, OPEN)
 
 
 def test_the_token_stays_with_its_host(server: Hub, tmp_path: Path) -> None:
@@ -119,8 +143,8 @@ def test_the_token_stays_with_its_host(server: Hub, tmp_path: Path) -> None:
         other.files["/a.glb"] = GLB
         server.trouble["/gated"] = [status(302, Location=f"{other.address}/a.glb")]
         server.trouble["/moved"] = [status(302, Location="/a.glb")]
-        fetch(f"{server.address}/gated", tmp_path / "a.glb", SETTINGS, token="secret")
-        fetch(f"{server.address}/moved", tmp_path / "b.glb", SETTINGS, token="secret")
+        fetch(f"{server.address}/gated", tmp_path / "a.glb", SETTINGS, OPEN, token="secret")
+        fetch(f"{server.address}/moved", tmp_path / "b.glb", SETTINGS, OPEN, token="secret")
         assert server.tokens == {"/gated": "Bearer secret", "/moved": "Bearer secret", "/a.glb": "Bearer secret"}
         assert other.tokens == {"/a.glb": None}
 
