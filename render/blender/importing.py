@@ -40,6 +40,13 @@ def import_stl(path: Path, _settings: Settings) -> None:
     bpy.ops.wm.stl_import(filepath=str(path), forward_axis="Y", up_axis="Z", use_mesh_validate=True)
 
 
+def import_fbx(path: Path, _settings: Settings) -> None:
+    """Read binary FBX; the axes it states become ours."""
+    bpy.ops.import_scene.fbx(
+        filepath=str(path), use_image_search=True, use_custom_props=False, use_anim=True, colors_type="SRGB"
+    )
+
+
 def import_usd(path: Path, _settings: Settings) -> None:
     """Read USD in any of its forms; its up axis becomes our z."""
     bpy.ops.wm.usd_import(
@@ -62,6 +69,7 @@ def import_usd(path: Path, _settings: Settings) -> None:
 IMPORTERS: dict[str, Callable[[Path, Settings], None]] = {
     ".glb": import_gltf,
     ".gltf": import_gltf,
+    ".fbx": import_fbx,
     ".obj": import_obj,
     ".ply": import_ply,
     ".stl": import_stl,

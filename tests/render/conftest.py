@@ -62,6 +62,7 @@ bpy.ops.wm.read_factory_settings(use_empty=True)
 bpy.ops.wm.obj_import(filepath=source)
 for suffix in ("usd", "usda", "usdc", "usdz"):
     bpy.ops.wm.usd_export(filepath=f"{folder}/x.{suffix}")
+bpy.ops.export_scene.fbx(filepath=f"{folder}/x.fbx", colors_type="SRGB")
 """
 
 

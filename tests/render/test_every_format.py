@@ -33,7 +33,7 @@ def reference(settings, blender, tmp_path_factory) -> np.ndarray:
     return views(blender, settings(**FLAT), write_marker_object(folder / "x.glb"), folder / "out")
 
 
-@pytest.mark.parametrize("suffix", ["obj", "PLY", "stl", "usd", "usda", "usdc", "usdz"])
+@pytest.mark.parametrize("suffix", ["obj", "PLY", "stl", "fbx", "usd", "usda", "usdc", "usdz"])
 def test_silhouettes_and_colours_agree_between_formats(
     settings, blender, reference, exported, tmp_path, suffix
 ) -> None:
