@@ -14,6 +14,7 @@ from base.errors import Failure
 from base.outcomes import Outcome
 from base.storage import reason
 from render.job import RenderJob, RenderResult
+from render.phases import CYCLES_REPORT, phases
 from render.process import ChildDeath, ChildProcess
 from render.settings import RenderSettings
 
@@ -76,7 +77,7 @@ class RenderChild:
         except BaseException:
             self.close()
             raise
-        seconds = {"start": round(start_s, 4), **result.seconds}
+        seconds = phases(start_s, result.seconds, process.log())
         tail = "" if result.outcome is Outcome.OK else process.log_tail()
         return replace(result, seconds=seconds, stderr_tail=tail)
 
@@ -140,7 +141,7 @@ def _environment(threads: int) -> dict[str, str]:
     kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     root = str(Path(__file__).parents[1])
     fixed = {"PYTHONPATH": root, "PYTHONUNBUFFERED": "1", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
-    return {**kept, **fixed, "OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
+    return {**kept, **fixed, **CYCLES_REPORT, "OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
 
 
 def _private_copy(job: RenderJob, folder: Path) -> RenderJob:

@@ -3,7 +3,7 @@
 from base.digest import digest_json
 from render.settings import RenderSettings
 
-SCHEMA = 1
+SCHEMA = 2
 """Raised by hand when the code draws other pixels from the same settings."""
 
 NOT_SEEN = {"child", "device", "compat", "lights", "light"}

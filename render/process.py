@@ -123,6 +123,10 @@ class ChildProcess:
         except OSError:
             return ""
 
+    def log(self) -> str:
+        """All that the child printed since the log was cleared."""
+        return self._log.read_text(encoding="utf-8", errors="replace")
+
     def clear_log(self) -> None:
         """Forget what the child printed so far."""
         os.truncate(self._log, 0)

@@ -1,6 +1,7 @@
 """`python -m render.blender DEVICE CHANNEL PARENT`: the Blender child; started by `render.child`, not by hand."""
 
 import importlib
+import os
 import sys
 
 from render.blender import cage
@@ -11,7 +12,9 @@ def main(arguments: list[str]) -> None:
     device, channel, parent = arguments
     network = cage.enter(int(parent))
     # Only now: what this loads starts threads.
-    importlib.import_module("render.blender.serve").serve(device, int(channel), network)
+    with cage.few_cpus(int(os.environ["OMP_NUM_THREADS"])):
+        program = importlib.import_module("render.blender.serve")
+    program.serve(device, int(channel), network)
 
 
 if __name__ == "__main__":

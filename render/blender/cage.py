@@ -3,11 +3,14 @@
 Numerical libraries start threads when imported, and a process with threads can no longer move itself.
 """
 
+import contextlib
 import ctypes
 import os
 import resource
 import signal
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
 PR_SET_NO_NEW_PRIVS = 38
@@ -28,3 +31,22 @@ def enter(parent: int) -> str:
     if os.getppid() != parent:
         sys.exit("the parent is gone")
     return "namespace" if alone else "none"
+
+
+@contextlib.contextmanager
+def few_cpus(count: int) -> Iterator[None]:
+    """Let a library that is loaded here count at most `count` CPUs, and have all of them again afterwards.
+
+    Blender's task scheduler keeps as many threads as it counts CPUs when it is loaded. Those that a render of fewer
+    threads leaves idle spin: on two CPUs a render of one thread costs two.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    every = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(every)[:count])
+    try:
+        yield
+    finally:
+        for thread in Path("/proc/self/task").iterdir():
+            os.sched_setaffinity(int(thread.name), every)

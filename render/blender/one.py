@@ -20,6 +20,7 @@ from render.blender.refusal import Refusal
 from render.blender.scene import fresh_scene, prepare
 from render.blender.shoot import shoot
 from render.blender.view import finish_view
+from render.blender.window import Windows
 from render.job import Outcome, RenderJob, RenderResult, ViewFacts
 
 SENTENCE_LENGTH = 300
@@ -76,10 +77,12 @@ class OneObject:
             camera = add_camera(scene, settings["lens"])
             prepare(scene, settings)
             use_device(self.found["device"])
+            windows = Windows(settings)
         for view in self.job.views:
             with self._timed("view"):
-                place(camera, np.array(self.job.extrinsics[view]))
-                picture = shoot(scene, Path(self.job.out_dir).parent / "view.png")
+                extrinsics = np.array(self.job.extrinsics[view])
+                place(camera, extrinsics)
+                picture = shoot(scene, Path(self.job.out_dir).parent / "view.png", windows.of(extrinsics))
             with self._timed("encode"):
                 path = Path(self.job.out_dir) / f"{view:02d}.webp"
                 self.views.append(finish_view(picture, path, view, settings["min_coverage"]))

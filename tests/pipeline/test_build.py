@@ -100,7 +100,7 @@ def test_a_dataset_through_its_life(tmp_path: Path) -> None:
     assert sixth.rendered == 2
 
     facts = {one.title: one for one in object_facts(storage(settings))}
-    assert facts["stool"].seconds["view"] > 0
+    assert facts["stool"].seconds["sample"] > 0
     assert facts["stool"].peak_mb > 50
     assert facts["broken"].reason
 

@@ -1,0 +1,93 @@
+"""The part of a view that the object can touch: only that is rendered."""
+
+from typing import Any, NamedTuple, Self, TypeVar
+
+import bpy
+import numpy as np
+from numpy.typing import NDArray
+
+from geometry.camera import Lens, project
+from render.blender.normalise import GEOMETRY, face_vertices
+
+Pixel = TypeVar("Pixel", bound=np.generic)
+
+MARGIN_PX = 4
+"""Beyond the reach of the pixel filter: what the denoiser may look at around a silhouette."""
+
+GRID_PX = 16
+"""The denoiser halves the picture four times: only on this grid does it see the rectangle as it sees the frame."""
+
+UNSEEN_BY_BOUNDS = {"VOLUME", "POINTCLOUD", "CURVES"}
+
+
+class Window(NamedTuple):
+    """The pixels of rows `top` to `bottom` and columns `left` to `right`, the ends left out, of a frame of `hw`."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+    hw: tuple[int, int]
+
+    @classmethod
+    def whole(cls, hw: tuple[int, int]) -> Self:
+        """All of a frame."""
+        return cls(0, 0, *hw, hw)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Its own height and width."""
+        return self.bottom - self.top, self.right - self.left
+
+    def pasted(self, picture: NDArray[Pixel]) -> NDArray[Pixel]:
+        """The frame (H, W, …) that shows `picture` in the window and zeros elsewhere."""
+        frame = np.zeros((*self.hw, *picture.shape[2:]), picture.dtype)
+        frame[self.top : self.bottom, self.left : self.right] = picture
+        return frame
+
+    def cuts(self, alpha: NDArray[np.uint8]) -> bool:
+        """Whether something seen in `alpha`, the window's own, touches a side of it that is no side of the frame."""
+        height, width = self.hw
+        inner = [self.top > 0, self.bottom < height, self.left > 0, self.right < width]
+        edges = [alpha[0], alpha[-1], alpha[:, 0], alpha[:, -1]]
+        return any(is_inner and bool(edge.any()) for is_inner, edge in zip(inner, edges, strict=True))
+
+
+class Windows:
+    """The window of each view of the scene as it now stands, from the true places of all corners of faces."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self.hw: tuple[int, int] = tuple(settings["hw"])
+        self.lens = Lens(**settings["lens"])
+        self.margin_px = settings["filter_width_px"] + MARGIN_PX
+        self.points = np.concatenate(list(face_vertices())) if is_bounded_by_faces() else None
+
+    def of(self, cam_from_world: NDArray[np.float64]) -> Window:
+        """The window of the view from this camera (3, 4); the whole frame where bounds say nothing."""
+        pixels = None if self.points is None else project(self.points, cam_from_world, self.lens, self.hw)
+        if pixels is None or not np.isfinite(pixels).all():  # a point at or behind the camera
+            return Window.whole(self.hw)
+        return around(pixels, self.margin_px, self.hw)
+
+
+def around(pixels: NDArray[np.float64], margin_px: float, hw: tuple[int, int]) -> Window:
+    """The window of a frame of `hw` that holds all `pixels` (N, 2), as x and y, and `margin_px` more; never empty.
+
+    Its sides lie on the frame's grid of `GRID_PX`, counted from the bottom left, or on the frame's own sides.
+    """
+    height, width = hw
+    upward = np.array([1.0, -1.0]) * pixels + (0, height)
+    low = np.floor((upward.min(axis=0) - margin_px) / GRID_PX).clip(0, (np.array([width, height]) - 1) // GRID_PX)
+    high = np.ceil((upward.max(axis=0) + margin_px) / GRID_PX).clip(low + 1)
+    left, bottom = (low * GRID_PX).astype(int)
+    right, top = np.minimum(high * GRID_PX, (width, height)).astype(int)
+    return Window(int(height - top), int(left), int(height - bottom), int(right), hw)
+
+
+def is_bounded_by_faces() -> bool:
+    """Whether nothing is drawn but faces in their places: no volumes, points or strands, no shader that moves them."""
+    for instance in bpy.context.evaluated_depsgraph_get().object_instances:
+        thing = instance.object
+        if thing.type in UNSEEN_BY_BOUNDS or (thing.type in GEOMETRY and thing.particle_systems):
+            return False
+    return all(material.displacement_method == "BUMP" for material in bpy.data.materials)
