@@ -85,7 +85,8 @@ def record(job: RenderJob, settings: RenderSettings, result: RenderResult) -> di
 
 
 RECORDED = {
-    "camera_sampling", "radius", "light", "samples", "adaptive_threshold", "bounces", "filter_width_px", "denoise",
+    "camera_sampling", "radius", "light", "samples", "adaptive_threshold", "clamp_indirect", "light_tree", "bounces",
+    "object_rectangle", "filter_width_px", "denoise",
     "view_transform", "exposure", "pose", "merge_vertices", "neutral",
 }  # fmt: skip
 

@@ -102,7 +102,10 @@ class RenderSettings(Section):
     lights: dict[str, RigSettings]
     samples: Annotated[int, Field(ge=1, le=1 << 16)]
     adaptive_threshold: Annotated[float, Field(ge=0.0, lt=1.0)]
+    clamp_indirect: Annotated[float, Field(ge=0.0)]
+    light_tree: bool
     bounces: BounceSettings
+    object_rectangle: bool
     filter_width_px: Annotated[float, Field(ge=0.01, le=10.0)]
     denoise: DenoiseSettings
     view_transform: Literal["Standard", "Filmic", "AgX", "Khronos PBR Neutral", "Raw"]

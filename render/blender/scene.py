@@ -57,7 +57,17 @@ def _set_sampling(scene: bpy.types.Scene, settings: dict[str, Any]) -> None:
     cycles.use_animated_seed = False
     cycles.use_adaptive_sampling = settings["adaptive_threshold"] > 0.0
     cycles.adaptive_threshold = settings["adaptive_threshold"]
+    cycles.adaptive_min_samples = 0
+    cycles.sampling_pattern = "AUTOMATIC"
+    cycles.time_limit = 0.0
     cycles.use_auto_tile = False
+    cycles.sample_clamp_direct = 0.0
+    cycles.sample_clamp_indirect = settings["clamp_indirect"]
+    cycles.use_light_tree = settings["light_tree"]
+    cycles.light_sampling_threshold = 0.01
+    cycles.blur_glossy = 1.0
+    cycles.caustics_reflective = cycles.caustics_refractive = True
+    cycles.use_guiding = cycles.use_fast_gi = False
     cycles.pixel_filter_type = "BLACKMAN_HARRIS"
     cycles.filter_width = settings["filter_width_px"]
     cycles.max_bounces = bounces["total"]

@@ -60,7 +60,8 @@ class Windows:
         self.hw: tuple[int, int] = tuple(settings["hw"])
         self.lens = Lens(**settings["lens"])
         self.margin_px = settings["filter_width_px"] + MARGIN_PX
-        self.points = np.concatenate(list(face_vertices())) if is_bounded_by_faces() else None
+        wanted = settings["object_rectangle"] and is_bounded_by_faces()
+        self.points = np.concatenate(list(face_vertices())) if wanted else None
 
     def of(self, cam_from_world: NDArray[np.float64]) -> Window:
         """The window of the view from this camera (3, 4); the whole frame where bounds say nothing."""

@@ -56,6 +56,9 @@ def test_the_legacy_preset_is_the_originals_recipe(shipped) -> None:
         {"exposure": 0.1},
         {"min_coverage": 0.1},
         {"adaptive_threshold": 0.01},
+        {"clamp_indirect": 0.0},
+        {"light_tree": False},
+        {"object_rectangle": False},
     ],
 )
 def test_whatever_shows_changes_the_fingerprint(settings, change) -> None:
