@@ -69,7 +69,7 @@ def load_checkpoint(folder: Path) -> Zero123Pipeline:
     use_single_token_attention(parts["unet"])
     pipeline = Zero123Pipeline(
         **parts,
-        scheduler=_load_scheduler(folder / "scheduler" / "scheduler_config.json"),
+        scheduler=load_scheduler(folder / "scheduler" / "scheduler_config.json"),
         hw=(facts["hw"][0], facts["hw"][1]),
         pose_slot4=facts["pose_slot4"],
         latent_origin=facts["latent_origin"],
@@ -119,7 +119,8 @@ def _load_part(name: str, folder: Path, index: dict[str, Any]) -> Any:
     return load_module(cls, folder / name).float()
 
 
-def _load_scheduler(path: Path) -> DDIMScheduler:
+def load_scheduler(path: Path) -> DDIMScheduler:
+    """The schedule in a scheduler_config.json. Raises Failure naming the file."""
     config = read_json(path)
     count = config.get("num_train_timesteps")
     if config.get("_class_name") != "DDIMScheduler" or type(count) is not int or not 1 <= count <= 10_000:

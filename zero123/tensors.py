@@ -20,6 +20,7 @@ M = TypeVar("M", bound=nn.Module)
 MAX_JSON_BYTES = 1 << 20
 WEIGHT_NAMES = ("diffusion_pytorch_model.safetensors", "model.safetensors")
 SHOWN = 3
+ALIGNMENT_BYTES = 64
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -47,11 +48,20 @@ def load_module(cls: type[M], folder: Path) -> M:
     weights = weights_file(folder)
     module = _laid_out(cls, config, folder)
     _check_shapes(module, weights)
-    module.load_state_dict(read_tensors(weights), strict=True, assign=True)
+    fill(module, read_tensors(weights), where=str(weights))
+    return module
+
+
+def fill(module: nn.Module, tensors: dict[str, Tensor], *, where: str) -> None:
+    """Give a module that was laid out without memory its tensors, copied only where they are not aligned.
+
+    Raises Failure, opening with `where`, for a tensor that is missing, unknown or of another shape.
+    """
+    check_shapes(module, {name: tuple(tensor.shape) for name, tensor in tensors.items()}, where=where)
+    module.load_state_dict({name: aligned(tensor) for name, tensor in tensors.items()}, strict=True, assign=True)
     for name, buffer in module.named_buffers():
         if buffer.is_meta:
-            _restore(module, name, buffer, folder)
-    return module
+            _restore(module, name, buffer, where)
 
 
 def weights_file(folder: Path) -> Path:
@@ -68,7 +78,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """All tensors of a safetensors file, on the CPU. Raises Failure naming the file."""
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- no mapping
+            return {name: aligned(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118 -- no mapping
     except (OSError, SafetensorError) as error:
         raise Failure(f"{path}: expected safetensors, got: {error}") from None
 
@@ -87,16 +97,30 @@ def _laid_out(cls: type[M], config: dict[str, Any], folder: Path) -> M:
 
 
 def _check_shapes(module: nn.Module, weights: Path) -> None:
-    expected = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
     try:
         with safe_open(weights, framework="pt") as file:
             got = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 -- no mapping
     except (OSError, SafetensorError) as error:
         raise Failure(f"{weights}: expected safetensors, got: {error}") from None
-    check_names(expected, got, where=str(weights))
+    check_shapes(module, got, where=str(weights))
+
+
+def aligned(tensor: Tensor) -> Tensor:
+    """The tensor at an address that PyTorch itself would choose.
+
+    A file's slices lie anywhere, and on some processors sums over them are taken in another order: a model that was
+    saved and loaded would not give the same views to the bit.
+    """
+    return tensor.clone() if tensor.data_ptr() % ALIGNMENT_BYTES else tensor
+
+
+def check_shapes(module: nn.Module, got: dict[str, tuple[int, ...]], *, where: str) -> None:
+    """Raise Failure unless `got` names a module's tensors, no more and no fewer, in their shapes."""
+    expected = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    check_names(expected, got, where=where)
     for name, shape in expected.items():
         if got[name] != shape:
-            raise Failure(f"{weights}: {name}: expected shape {list(shape)}, got {list(got[name])}")
+            raise Failure(f"{where}: {name}: expected shape {list(shape)}, got {list(got[name])}")
 
 
 def check_names(expected: Any, got: Any, *, where: str) -> None:
@@ -110,10 +134,10 @@ def check_names(expected: Any, got: Any, *, where: str) -> None:
             raise Failure(f"{where}: expected {word}, got {', '.join(sorted(names)[:SHOWN])}{more}")
 
 
-def _restore(module: nn.Module, name: str, buffer: Tensor, folder: Path) -> None:
+def _restore(module: nn.Module, name: str, buffer: Tensor, where: str) -> None:
     """CLIP counts its positions in a buffer that is not saved."""
     owner, _, leaf = name.rpartition(".")
     if leaf != "position_ids":
-        raise Failure(f"{folder}: expected weights for every tensor, got none for {name}")
+        raise Failure(f"{where}: expected weights for every tensor, got none for {name}")
     positions = torch.arange(buffer.shape[-1]).expand(buffer.shape)
     module.get_submodule(owner).register_buffer(leaf, positions, persistent=False)
