@@ -27,6 +27,7 @@ COMMANDS = {
     "sample": "new views of the object in a picture",
     "reconstruct": "a mesh of the object in a picture",
     "evaluate": "measure a model's novel views against the true ones",
+    "convert": "weights from one public layout to another",
     "inspect": "a picture and a page of a dataset, a shard, or rendered views",
     "demo": "the whole chain on eight small objects, with a report",
 }

@@ -139,3 +139,28 @@ def test_dry_run_settings_are_valid_yaml_of_the_whole_file() -> None:
     values = yaml.safe_load(done.stdout)
     assert set(values["metadata"]["pipeline"]) >= {"storage", "render", "train", "model"}
     assert json.dumps(values)
+
+
+def test_weights_go_from_layout_to_layout(tmp_path: Path) -> None:
+    from tests.zero123.networks import small_pipeline
+
+    small_pipeline().save_pretrained(tmp_path / "model")
+    done = zero123("convert", "model", "--out", "copy", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "views of 32 × 32, slot 4: radius_difference" in done.stdout
+    for path in (path for path in (tmp_path / "model").rglob("*") if path.is_file()):
+        assert path.read_bytes() == (tmp_path / "copy" / path.relative_to(tmp_path / "model")).read_bytes()
+    for words, sentence in (
+        (("model", "--out", "copy"), "expected a path where nothing is yet, got copy"),
+        (("model", "--out", "x", "--layout", "ldm"), "expected a .ckpt for --layout ldm"),
+        (("model", "--out", "x", "--layout", "kxic"), "expected a model with Stable Diffusion's autoencoder and CLIP"),
+        (("x.ckpt", "--out", "y"), "x.ckpt: expected a checkpoint file, got none"),
+    ):
+        assert sentence in sentence_of(zero123("convert", *words, cwd=tmp_path))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["copy", "model"]
+
+
+def sentence_of(done: subprocess.CompletedProcess[str]) -> str:
+    assert done.returncode in (1, 2)
+    assert "Traceback" not in done.stderr
+    return done.stderr
