@@ -16,6 +16,7 @@ from base.text import without_controls
 
 COMMANDS = {
     "build": "render objects and pack the views into a versioned dataset",
+    "render": "views of one model's file, without a dataset",
     "retry-failed": "build again, and try what failed once more",
     "status": "how a dataset stands, and what its builder is doing",
     "versions": "what each version of a dataset holds",

@@ -1,0 +1,49 @@
+"""`zero123 render`: views of a model's file, for people who want only that."""
+
+import argparse
+from pathlib import Path
+
+from app.commands.options import add_settings_flags, settings_of, writable_folder
+from base.outcomes import Outcome
+from base.progress import standard_progress
+from base.text import without_controls
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    from render.layouts import LAYOUTS
+
+    layouts = "; ".join(f"{name}: {meaning}" for name, meaning in LAYOUTS.items())
+    parser.description = (
+        "Render random views of one model, or of several, each into a folder of its own: the same views that a build "
+        f"makes, without Ray or a dataset. Run again, it does nothing. Layouts: {layouts}."
+    )
+    parser.add_argument("models", nargs="+", type=Path, metavar="FILE", help="a model, or a folder of models")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="for one FILE its views, else a folder each"
+    )
+    parser.add_argument("--layout", choices=LAYOUTS, default="views", help="default: %(default)s")
+    add_settings_flags(parser, dry_run="print the resolved settings and the models found, and do nothing")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Render; 1 when any model did not end well."""
+    from app.rendering import asked_models, rendered
+
+    settings = settings_of(options)
+    asked = asked_models(options.models, options.out)
+    if options.dry_run:
+        print(settings.as_yaml(), *(f"{one.model} -> {one.out}" for one in asked), sep="\n")
+        return 0
+    writable_folder(options.out.parent if len(asked) == 1 else options.out)
+    failed = 0
+    progress = standard_progress()
+    for end in rendered(asked, settings.render, settings.run.seed, options.layout, progress):
+        failed += end.result.outcome is not Outcome.OK
+        told = "up to date" if end.done_before else f"{end.result.outcome} {end.result.reason}".rstrip()
+        where = f" in {end.asked.out}" if end.result.outcome is Outcome.OK else ""
+        progress.say(without_controls(f"{end.asked.model}: {told}{where}"))
+        for warning in end.result.warnings:
+            progress.say(without_controls(f"{end.asked.model}: {warning}"))
+    return 1 if failed else 0

@@ -1,0 +1,124 @@
+"""Models in, folders of views out, without a dataset: what `zero123 render` does."""
+
+import json
+import secrets
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from base.digest import digest_json
+from base.errors import UsageError
+from base.outcomes import Outcome
+from base.progress import Progress
+from base.storage import TEMPORARY_PREFIX, write_atomically
+from pipeline.objects import uid_of
+from pipeline.sources.folder import MODEL_SUFFIXES, model_sha256
+from render.child import RenderChild
+from render.fingerprint import fingerprint
+from render.job import RenderResult
+from render.layouts import relaid
+from render.run import render_object
+from render.settings import RenderSettings
+
+MARK = "render.json"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One model, and the folder for its views. The uid, and so its cameras, is what a build of its folder gives it."""
+
+    model: Path
+    out: Path
+    uid: str
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How one model ended; `done_before` when an earlier run had left just these views."""
+
+    asked: Asked
+    result: RenderResult
+    done_before: bool = False
+
+
+def asked_models(sources: Sequence[Path], out: Path) -> list[Asked]:
+    """The models among `sources` (files and folders of files), each with its folder: `out` itself for a single file.
+
+    Raises UsageError for a source that is no model, and for two that would share a folder.
+    """
+    if len(sources) == 1 and sources[0].is_file():
+        return [Asked(sources[0], out, uid_of(sources[0].stem, sources[0].name))]
+    models = [_asked(name, model, out) for source in sources for name, model in _models(source)]
+    by_folder = {one.out: one.model for one in models}
+    for one in models:
+        if by_folder[one.out] != one.model:
+            raise UsageError(f"expected models of different names, got {one.model} and {by_folder[one.out]}")
+    return models
+
+
+def _models(source: Path) -> Iterator[tuple[str, Path]]:
+    if source.is_file():
+        yield source.name, source
+        return
+    if not source.is_dir():
+        raise UsageError(f"{source}: expected a model's file or a folder of models, got none")
+    found = sorted(path for path in source.rglob("*") if path.suffix.lower() in MODEL_SUFFIXES)
+    if not found:
+        raise UsageError(f"{source}: expected a folder with models, got none in it")
+    for path in found:
+        yield path.relative_to(source).as_posix(), path
+
+
+def _asked(name: str, model: Path, out: Path) -> Asked:
+    uid = uid_of(Path(name).stem, name)
+    return Asked(model, out / uid, uid)
+
+
+def rendered(
+    asked: Sequence[Asked], settings: RenderSettings, seed: int, layout: str, progress: Progress
+) -> Iterator[Ended]:
+    """Render each model into its folder, whole or not at all; what an earlier run left for the same is kept.
+
+    Raises UsageError for a folder that holds something else.
+    """
+    for one in asked:
+        _check_free(one.out)
+    with (
+        RenderChild(settings) as child,
+        progress.task("render", total=len(asked), unit="models") as task,
+    ):
+        for one in asked:
+            yield _one(child, one, settings, seed, layout)
+            task.advance(note=one.model.name)
+
+
+def _check_free(out: Path) -> None:
+    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / MARK).is_file()):
+        raise UsageError(f"{out}: expected an empty folder or one of `zero123 render`, got something else")
+
+
+def _one(child: RenderChild, asked: Asked, settings: RenderSettings, seed: int, layout: str) -> Ended:
+    sha256 = model_sha256(asked.model)
+    mark = {
+        "model": asked.model.name,
+        "sha256": sha256,
+        "uid": asked.uid,
+        "layout": layout,
+        "views": digest_json([fingerprint(sha256, settings, settings.compat, seed), asked.uid, settings.device]),
+    }
+    text = (json.dumps(mark, indent=2, sort_keys=True) + "\n").encode()
+    if (asked.out / MARK).is_file() and (asked.out / MARK).read_bytes() == text:
+        return Ended(asked, RenderResult(outcome=Outcome.OK), done_before=True)
+    asked.out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = asked.out.with_name(f"{TEMPORARY_PREFIX}{asked.out.name}-{secrets.token_hex(4)}")
+    try:
+        result = render_object(child, asked.model, asked.uid, settings, seed, temporary)
+        if result.outcome is Outcome.OK:
+            relaid(temporary, layout)
+            write_atomically(temporary / MARK, text)
+            shutil.rmtree(asked.out, ignore_errors=True)
+            temporary.rename(asked.out)
+        return Ended(asked, result)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

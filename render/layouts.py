@@ -1,0 +1,65 @@
+"""Rendered views as other tools want them: NeRF's synthetic scenes, and the released data of Zero-1-to-3."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from base.digest import canonical_json
+from base.storage import write_atomically
+from geometry.camera import Lens, world_from_cam
+from render.child import view_name
+from render.run import npy_bytes
+
+LAYOUTS = {
+    "views": "NN.webp, extrinsics.npy and views.json, as a build stages them",
+    "nerf": "NNN.png and transforms.json, as NeRF's synthetic scenes (world_from_cam, OpenGL axes)",
+    "legacy": "NNN.png and NNN.npy (cam_from_world), as the released views of Zero-1-to-3",
+}
+
+
+def relaid(views: Path, layout: str) -> None:
+    """Turn a folder that `render_object` filled into a layout of LAYOUTS, in place; images keep their exact pixels."""
+    if layout == "views":
+        return
+    facts = json.loads((views / "views.json").read_bytes())
+    extrinsics = np.load(views / "extrinsics.npy", allow_pickle=False)
+    for number in range(len(extrinsics)):
+        name = f"{number:03d}.png"
+        with Image.open(views / view_name(number)) as picture:
+            picture.save(views / name, optimize=True)
+        (views / view_name(number)).unlink()
+        facts["views"][number]["file"] = name
+    write_atomically(views / "views.json", canonical_json(facts).encode())
+    if layout == "nerf":
+        text = json.dumps(nerf_transforms(facts, extrinsics), indent=2)
+        write_atomically(views / "transforms.json", f"{text}\n".encode())
+    else:
+        for number, cam_from_world in enumerate(extrinsics):
+            write_atomically(views / f"{number:03d}.npy", npy_bytes(cam_from_world))
+    (views / "extrinsics.npy").unlink()
+
+
+def nerf_transforms(facts: dict[str, Any], extrinsics: np.ndarray[Any, np.dtype[np.float64]]) -> dict[str, Any]:
+    """What transforms.json says of views rendered with `facts` (views.json) by cameras (V, 3, 4).
+
+    `camera_angle_x` is the angle in radians that the image's width spans.
+    """
+    height, width = facts["hw"]
+    focal_px = Lens(**facts["lens"]).focal_px((height, width))
+    bottom = [[0.0, 0.0, 0.0, 1.0]]
+    return {
+        "camera_angle_x": 2.0 * float(np.arctan(width / (2.0 * focal_px))),
+        "fl_x": focal_px,
+        "fl_y": focal_px,
+        "cx": width / 2.0,
+        "cy": height / 2.0,
+        "w": width,
+        "h": height,
+        "frames": [
+            {"file_path": f"{number:03d}.png", "transform_matrix": [*world_from_cam(camera).tolist(), *bottom]}
+            for number, camera in enumerate(extrinsics)
+        ],
+    }

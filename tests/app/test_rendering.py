@@ -1,0 +1,71 @@
+"""`zero123 render`: one model or many, whole or not at all, and once."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.rendering import asked_models, rendered
+from base.errors import UsageError
+from base.outcomes import Outcome
+from base.progress import SILENT
+from base.settings import Layer, merged, read_yaml, validated
+from render.settings import RenderSettings
+from tests.pipeline.builds import EXAMPLES, ROOT, files, models
+
+TINY = {"hw": [32, 32], "views": 2, "samples": 1, "denoise": {"enabled": False}}
+
+
+@pytest.fixture
+def settings() -> Callable[..., RenderSettings]:
+    shipped = read_yaml(ROOT / "pipeline.yaml")["metadata"]["pipeline"]["render"]
+
+    def make(**changes: Any) -> RenderSettings:
+        return validated(RenderSettings, Layer("test", merged(merged(shipped, TINY), changes)))
+
+    return make
+
+
+def test_many_models_each_have_a_folder_and_are_done_once(
+    settings: Callable[..., RenderSettings], tmp_path: Path
+) -> None:
+    folder = models(tmp_path / "models", "stool", "avocado")
+    (folder / "broken.glb").write_text("no model")
+    asked = asked_models([folder], tmp_path / "out")
+    ends = list(rendered(asked, settings(), 0, "views", SILENT))
+    assert [end.result.outcome for end in ends] == [Outcome.OK, Outcome.CORRUPT, Outcome.OK]
+    assert len(list((tmp_path / "out").iterdir())) == 2, "what failed leaves nothing"
+    before = files(tmp_path / "out")
+    again = list(rendered(asked, settings(), 0, "views", SILENT))
+    assert [end.done_before for end in again] == [True, False, True]
+    assert files(tmp_path / "out") == before
+    other = list(rendered(asked, settings(samples=2), 0, "nerf", SILENT))
+    assert [end.done_before for end in other] == [False, False, False]
+    assert {path.name for path in asked[0].out.iterdir()} == {
+        "000.png", "001.png", "render.json", "transforms.json", "views.json",
+    }  # fmt: skip
+
+
+def test_a_single_model_goes_straight_into_the_folder(tmp_path: Path) -> None:
+    (one,) = asked_models([EXAMPLES / "stool.glb"], tmp_path / "out")
+    assert one.out == tmp_path / "out"
+    (in_folder,) = asked_models([models(tmp_path / "models", "stool")], tmp_path / "out")
+    assert in_folder.uid == one.uid, "the same cameras as in a build of the folder"
+
+
+def test_what_cannot_be_meant_is_a_usage_error(settings: Callable[..., RenderSettings], tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for sources, sentence in (
+        ([tmp_path / "none"], "expected a model's file or a folder of models"),
+        ([tmp_path / "empty"], "expected a folder with models, got none"),
+        ([EXAMPLES / "stool.glb", models(tmp_path / "a", "stool") / "stool.glb"], "expected models of different names"),
+    ):
+        with pytest.raises(UsageError, match=sentence):
+            asked_models(sources, tmp_path / "out")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").write_text("precious")
+    asked = asked_models([EXAMPLES / "stool.glb"], tmp_path / "full")
+    with pytest.raises(UsageError, match="expected an empty folder or one of `zero123 render`"):
+        list(rendered(asked, settings(), 0, "views", SILENT))
+    assert files(tmp_path / "full") == {"thesis.txt": b"precious"}
