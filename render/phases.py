@@ -5,6 +5,8 @@ import re
 CYCLES_REPORT = {"GLOG_vmodule": "session=3"}
 """Environment in which Cycles prints, after each view, how long it sampled and how long it denoised."""
 
+PHASES = ("start", "import", "normalise", "build", "sample", "denoise", "encode")
+
 _LINE = r"^ *{} +(\d+\.\d+) +\d+\.\d+ *$"
 _SAMPLED = re.compile(_LINE.format("Path Tracing"), re.MULTILINE)
 _DENOISED = re.compile(_LINE.format("Denoiser"), re.MULTILINE)

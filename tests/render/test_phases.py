@@ -3,11 +3,9 @@
 import pytest
 
 from base.outcomes import Outcome
-from render.phases import phases
+from render.phases import PHASES, phases
 from render.run import render_object
 from tests.render.conftest import EXAMPLES
-
-ALL = ["start", "import", "normalise", "build", "sample", "denoise", "encode"]
 
 REPORT = """
 Fra:1 Mem:39.06M | Scene, ViewLayer | Sample 16/16
@@ -24,7 +22,7 @@ Time (in seconds):
 def test_cycles_own_reports_split_the_views() -> None:
     measured = {"import": 0.5, "normalise": 0.1, "prepare": 0.2, "view": 4.0, "encode": 0.3}
     seconds = phases(1.0, measured, REPORT * 2)
-    assert list(seconds) == ALL
+    assert list(seconds) == list(PHASES)
     expected = {"start": 1.0, "import": 0.5, "normalise": 0.1, "build": 0.7, "sample": 3.0, "denoise": 0.5}
     assert seconds == pytest.approx({**expected, "encode": 0.3})
     assert sum(seconds.values()) == pytest.approx(1.0 + sum(measured.values()))
@@ -39,6 +37,6 @@ def test_every_phase_of_a_render_is_told(settings, blender, tmp_path, denoised) 
     chosen = settings(hw=[96, 96], denoise={"enabled": denoised})
     result = render_object(blender, EXAMPLES / "avocado.glb", "avocado", chosen, 0, tmp_path)
     assert result.outcome is Outcome.OK
-    assert list(result.seconds) == ALL
-    assert all(result.seconds[name] > 0 for name in ALL if name not in ("start", "denoise"))
+    assert list(result.seconds) == list(PHASES)
+    assert all(result.seconds[name] > 0 for name in PHASES if name not in ("start", "denoise"))
     assert (result.seconds["denoise"] > 0) is denoised

@@ -57,7 +57,7 @@ def test_the_legacy_preset_is_the_originals_recipe(shipped) -> None:
         {"min_coverage": 0.1},
         {"adaptive_threshold": 0.01},
         {"clamp_indirect": 0.0},
-        {"light_tree": False},
+        {"light_tree": True},
         {"object_rectangle": False},
     ],
 )

@@ -1,0 +1,76 @@
+"""Pictures that count as the truth: many samples, no denoiser, kept on disk by the digest of their scene."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from base.digest import digest_json, sha256_file
+from base.errors import Failure
+from base.outcomes import Outcome
+from evaluation.baselines import on_white
+from evaluation.metrics import psnr, ssim
+from render.child import RenderChild, view_name
+from render.lights import lights
+from render.run import render_object
+from render.settings import RenderSettings
+from render.viewpoints import viewpoints
+
+Picture = NDArray[np.uint8]
+
+SEEN = {"hw", "lens", "bounces", "filter_width_px", "view_transform", "exposure", "pose", "merge_vertices", "neutral"}
+"""What the scene's picture depends on besides model, cameras and lights; all else is how well it is approached."""
+
+
+def references(path: Path, settings: RenderSettings, seed: int, samples: int, folder: Path) -> list[Picture]:
+    """The true RGBA pictures (H, W, 4) of all views of a model's scene under `settings`, from `folder` or made now.
+
+    Raises Failure for a model that cannot be rendered.
+    """
+    exact = settings.model_copy(
+        update={
+            "samples": samples,
+            "adaptive_threshold": 0.0,
+            "clamp_indirect": 0.0,
+            "light_tree": True,
+            "object_rectangle": True,
+            "denoise": settings.denoise.model_copy(update={"enabled": False}),
+        }
+    )
+    kept = folder / scene_digest(path, exact, seed)
+    if not (kept / "views.json").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with RenderChild(exact) as child, tempfile.TemporaryDirectory(dir=folder) as scratch:
+            result = render_object(child, path, path.stem, exact, seed, Path(scratch) / "views")
+            if result.outcome is not Outcome.OK:
+                raise Failure(f"{path}: expected a reference, got {result.outcome}: {result.reason}")
+            (Path(scratch) / "views").rename(kept)
+    return pictures(kept, settings.views)
+
+
+def scene_digest(path: Path, settings: RenderSettings, seed: int) -> str:
+    """16 hexadecimal digits of all that decides what a perfect render of the model would show, and of the samples."""
+    scene = {
+        "model": sha256_file(path),
+        "cameras": viewpoints(settings, path.stem, seed).tolist(),
+        "lights": lights(settings.rig, path.stem, seed),
+        "settings": settings.model_dump(mode="json", include=SEEN),
+        "samples": settings.samples,
+        "compat": settings.compat,
+    }
+    return digest_json(scene)
+
+
+def pictures(folder: Path, views: int) -> list[Picture]:
+    """The first views in a folder of rendered views, RGBA (H, W, 4)."""
+    return [np.array(Image.open(folder / view_name(view))) for view in range(views)]
+
+
+def likeness(picture: Picture, true: Picture) -> tuple[float, float]:
+    """PSNR in dB and SSIM of two RGBA pictures on white, within the rectangle around all that `true` shows."""
+    rows, columns = np.nonzero(true[..., 3].any(axis=1))[0], np.nonzero(true[..., 3].any(axis=0))[0]
+    part = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    ours, truth = on_white(picture)[part], on_white(true)[part]
+    return psnr(ours, truth), ssim(ours, truth)
