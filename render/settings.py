@@ -110,6 +110,7 @@ class RenderSettings(Section):
     denoise: DenoiseSettings
     view_transform: Literal["Standard", "Filmic", "AgX", "Khronos PBR Neutral", "Raw"]
     exposure: float
+    alpha: Literal["soft", "hard"]
     pose: Literal["first_frame", "rest"]
     merge_vertices: bool
     neutral: NeutralSettings

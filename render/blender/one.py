@@ -85,7 +85,7 @@ class OneObject:
                 picture = shoot(scene, Path(self.job.out_dir).parent / "view.png", windows.of(extrinsics))
             with self._timed("encode"):
                 path = Path(self.job.out_dir) / f"{view:02d}.webp"
-                self.views.append(finish_view(picture, path, view, settings["min_coverage"]))
+                self.views.append(finish_view(picture, path, view, settings))
         bpy.ops.wm.read_factory_settings(use_empty=True)
 
     @contextmanager

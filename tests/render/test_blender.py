@@ -121,6 +121,16 @@ def test_views_are_lossless_rgba_that_is_black_where_nothing_is(settings, blende
         assert facts.touches_border == bool(edge[:, 3].any())
 
 
+def test_hard_alpha_leaves_nothing_half_transparent(settings, blender, tmp_path) -> None:
+    for alpha in ("soft", "hard"):
+        chosen = settings(alpha=alpha, hw=[48, 48])
+        render_object(blender, EXAMPLES / "dog.glb", "dog", chosen, 0, tmp_path / alpha)
+    soft, hard = view(tmp_path / "soft", 0), view(tmp_path / "hard", 0)
+    assert len(np.unique(soft[..., 3])) > 2
+    assert np.array_equal(hard[..., 3], np.where(soft[..., 3] > 0, 255, 0))
+    assert np.array_equal(hard[..., :3], soft[..., :3])
+
+
 def test_undersides_are_lit(settings, blender, tmp_path) -> None:
     """Half of all views come from below; under the shipped light they show more than a black shape."""
     chosen = settings(views=12, hw=[32, 32])
