@@ -14,6 +14,7 @@ from base.errors import Failure
 from base.outcomes import Outcome
 from base.storage import reason
 from render.job import RenderJob, RenderResult
+from render.kernels import kernel_caches
 from render.phases import CYCLES_REPORT, phases
 from render.process import ChildDeath, ChildProcess
 from render.settings import RenderSettings
@@ -95,7 +96,7 @@ class RenderChild:
 
     def _start(self) -> ChildProcess:
         limits = self.settings.child
-        process = ChildProcess([*self._command, self.settings.device], _environment(limits.threads))
+        process = ChildProcess([*self._command, self.settings.device], _environment(self.settings))
         try:
             self.hello = process.receive(timeout_s=limits.start_timeout_s, memory_mb=limits.memory_mb)
             if "ready" not in self.hello:
@@ -136,12 +137,13 @@ class RenderChild:
                 raise ChildDeath(Outcome.CRASH, sentence) from None
 
 
-def _environment(threads: int) -> dict[str, str]:
+def _environment(settings: RenderSettings) -> dict[str, str]:
     """What the child may see of ours: paths to programs and GPUs, nothing secret."""
     kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     root = str(Path(__file__).parents[1])
     fixed = {"PYTHONPATH": root, "PYTHONUNBUFFERED": "1", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
-    return {**kept, **fixed, **CYCLES_REPORT, "OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(settings.child.threads))
+    return {**kept, **fixed, **threads, **CYCLES_REPORT, **kernel_caches(settings.device)}
 
 
 def _private_copy(job: RenderJob, folder: Path) -> RenderJob:

@@ -4,6 +4,15 @@ import bpy
 
 PREFERENCE = ("OPTIX", "CUDA", "HIP", "METAL", "ONEAPI")
 
+DRIVERS = {
+    "OPTIX": "NVIDIA's driver with OptiX",
+    "CUDA": "NVIDIA's driver with CUDA",
+    "HIP": "AMD's driver with HIP",
+    "METAL": "a Mac with Metal",
+    "ONEAPI": "Intel's driver with Level Zero",
+}
+"""What each kind needs besides the card itself."""
+
 
 class DeviceMissing(Exception):
     """The device asked for is not here."""
@@ -17,17 +26,26 @@ def chosen_device(wanted: str) -> dict[str, str]:
             return {"kind": kind, "name": names[0]}
     if wanted in ("auto", "CPU"):
         return {"kind": "CPU", "name": (_names("CPU") or ["CPU"])[0]}
-    raise DeviceMissing(f"expected a {wanted} device, got none; set render.device to CPU or auto")
+    raise DeviceMissing(
+        f"expected a device for {wanted}, got none: see to {DRIVERS[wanted]}, or set render.device to CPU or auto"
+    )
 
 
 def use_device(device: dict[str, str]) -> None:
-    """Make the current scene render on a device that `chosen_device` named."""
+    """Make the current scene render on the one device that `chosen_device` named. Raises DeviceMissing if it is gone."""
     cycles = bpy.context.preferences.addons["cycles"].preferences
-    is_cpu = device["kind"] == "CPU"
-    cycles.compute_device_type = "NONE" if is_cpu else device["kind"]
-    for found in cycles.devices:
-        found.use = not is_cpu and found.type == device["kind"] and found.name == device["name"]
-    bpy.context.scene.cycles.device = "CPU" if is_cpu else "GPU"
+    kind = device["kind"]
+    bpy.context.scene.cycles.device = "CPU" if kind == "CPU" else "GPU"
+    cycles.compute_device_type = "NONE" if kind == "CPU" else kind
+    if kind == "CPU":
+        return
+    # With none in use Cycles would render on the CPU and say nothing.
+    found = [one for one in cycles.get_devices_for_type(kind) if one.type in (kind, "CPU")]
+    mine = next((number for number, one in enumerate(found) if (one.type, one.name) == (kind, device["name"])), None)
+    if mine is None:
+        raise DeviceMissing(f"expected {device['name']} for {kind}, got no such device any more")
+    for number, one in enumerate(found):
+        one.use = number == mine
 
 
 def _names(kind: str) -> list[str]:

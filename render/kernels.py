@@ -1,0 +1,25 @@
+"""Where the kernels of GPUs are kept, so that not every Blender compiles them anew."""
+
+import os
+from pathlib import Path
+
+
+def kernel_caches(device: str) -> dict[str, str]:
+    """The environment that shows a child for `device` a lasting cache of kernels.
+
+    Nothing for the CPU, and nothing where no cache can be written: the child's own folder serves then, and goes with it.
+    """
+    if device == "CPU":
+        return {}
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "zero123" / "kernels"
+    folders = {
+        name: cache / name.split("_")[0].lower() for name in ("CUDA_CACHE_PATH", "OPTIX_CACHE_PATH", "SYCL_CACHE_DIR")
+    }
+    try:
+        for folder in folders.values():
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return {}
+    if not all(os.access(folder, os.W_OK) for folder in folders.values()):
+        return {}
+    return {**{name: str(folder) for name, folder in folders.items()}, "SYCL_CACHE_PERSISTENT": "1"}
