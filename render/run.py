@@ -85,9 +85,9 @@ def record(job: RenderJob, settings: RenderSettings, result: RenderResult) -> di
 
 
 RECORDED = {
-    "camera_sampling", "radius", "light", "samples", "adaptive_threshold", "clamp_indirect", "light_tree", "bounces",
-    "object_rectangle", "filter_width_px", "denoise",
-    "view_transform", "exposure", "alpha", "pose", "merge_vertices", "neutral",
+    "camera_sampling", "radius", "framing", "light", "samples", "adaptive_threshold", "clamp_indirect",
+    "light_tree", "bounces", "object_rectangle", "filter_width_px", "denoise", "view_transform", "exposure", "pose",
+    "alpha", "merge_vertices", "neutral",
 }  # fmt: skip
 
 

@@ -96,6 +96,7 @@ class RenderSettings(Section):
     hw: tuple[Edge, Edge]
     views: Annotated[int, Field(ge=2, le=999)]
     camera_sampling: Literal["sphere", "cube"]
+    framing: Literal["radius", "whole"]
     radius: Range
     lens: LensSettings
     light: str

@@ -4,11 +4,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base.seeds import stable_rng
-from geometry.camera import look_at_origin
+from geometry.camera import Lens, look_at_origin
 from geometry.sphere import BLOCK, cube_normalised, stratified_block
 from render.settings import RenderSettings
 
 Floats = NDArray[np.float64]
+
+UNIT_BOX_RADIUS = 0.75**0.5
+"""From the centre of the unit box to its corners."""
+MARGIN_PX = 2.0
+"""What the pixel filter may add to an outline."""
 
 
 def viewpoints(settings: RenderSettings, uid: str, seed: int) -> Floats:
@@ -24,4 +29,21 @@ def viewpoints(settings: RenderSettings, uid: str, seed: int) -> Floats:
 def _block_of_centres(settings: RenderSettings, uid: str, seed: int, block: int) -> Floats:
     rng = stable_rng(seed, "viewpoints", uid, block)
     directions = stratified_block(rng) if settings.camera_sampling == "sphere" else cube_normalised(rng, BLOCK)
-    return directions * rng.uniform(*settings.radius, size=(BLOCK, 1))
+    nearest, farthest = radius_range(settings)
+    return directions * rng.uniform(nearest, farthest, size=(BLOCK, 1))
+
+
+def radius_range(settings: RenderSettings) -> tuple[float, float]:
+    """The least and greatest distance of a camera from the origin.
+
+    With `framing` whole the nearest camera just sees the whole sphere around the unit box, which holds every object,
+    and the farthest keeps the proportion that `radius` has.
+    """
+    nearest, farthest = settings.radius
+    if settings.framing == "radius":
+        return nearest, farthest
+    focal_px = Lens(focal_mm=settings.lens.focal_mm, sensor_mm=settings.lens.sensor_mm).focal_px(settings.hw)
+    half_px = min(settings.hw) / 2.0 - MARGIN_PX
+    # A sphere of radius r at distance d is drawn within r f / √(d² − r²) of the image's centre.
+    whole = UNIT_BOX_RADIUS * float(np.sqrt(1.0 + (focal_px / half_px) ** 2))
+    return whole, whole * farthest / nearest

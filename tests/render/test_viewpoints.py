@@ -1,10 +1,12 @@
+from itertools import product
+
 import numpy as np
 import pytest
 
-from geometry.camera import camera_centre
+from geometry.camera import Lens, camera_centre, project
 from geometry.sphere import BLOCK
 from render.lights import lights
-from render.viewpoints import viewpoints
+from render.viewpoints import radius_range, viewpoints
 
 
 def test_views_are_cameras_within_the_radius_that_look_at_the_origin(settings) -> None:
@@ -54,3 +56,30 @@ def test_a_lamp_aimed_down_looks_straight_down(settings) -> None:
     (light, _) = lights(settings().rig.model_copy(update={"lamps": (lamp,)}), "van", 0)
     x, y, z = light["position"]
     assert light["target"] == [x, y, z - 1.0]
+
+
+@pytest.mark.parametrize("hw", [(64, 64), (48, 96), (96, 48)])
+def test_whole_framing_shows_every_corner_of_the_unit_box(settings, hw: tuple[int, int]) -> None:
+    chosen = settings(framing="whole", hw=list(hw), views=24)
+    lens = Lens(focal_mm=chosen.lens.focal_mm, sensor_mm=chosen.lens.sensor_mm)
+    corners = np.array(list(product([-0.5, 0.5], repeat=3)))
+    seen = np.stack([project(corners, camera, lens, hw) for camera in viewpoints(chosen, "van", 0)])
+    assert (seen >= 1.0).all()
+    assert (seen <= np.array(hw[::-1]) - 1.0).all()
+    near, far = radius_range(chosen)
+    assert far / near == pytest.approx(2.2 / 1.5)
+    # As near as may be: the outline of the sphere around the box comes within the margin of the border.
+    nearest = np.concatenate([np.eye(3), [[0.0], [0.0], [-near]]], axis=1)
+    outline = [(0.75 - (0.75 / near) ** 2) ** 0.5, 0.0, 0.75 / near]
+    reach = project([outline], nearest, lens, hw)[0, 0] - hw[1] / 2
+    assert reach == pytest.approx(min(hw) / 2 - 2.0)
+    assert radius_range(settings(hw=list(hw))) == (1.5, 2.2)
+
+
+def test_the_lights_that_ship(settings) -> None:
+    for name, kinds in {
+        "area": ["area", "area", "world"],
+        "studio": ["sun"] * 4 + ["world"],
+        "uniform": ["world"],
+    }.items():
+        assert [light["kind"] for light in lights(settings(light=name).rig, "van", 0)] == kinds
