@@ -7,7 +7,7 @@ from pathlib import Path
 def kernel_caches(device: str) -> dict[str, str]:
     """The environment that shows a child for `device` a lasting cache of kernels.
 
-    Nothing for the CPU, and nothing where no cache can be written: the child's own folder serves then, and goes with it.
+    Nothing for the CPU, nor where no cache can be written: the child's own folder serves then, and goes with it.
     """
     if device == "CPU":
         return {}

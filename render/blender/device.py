@@ -32,7 +32,7 @@ def chosen_device(wanted: str) -> dict[str, str]:
 
 
 def use_device(device: dict[str, str]) -> None:
-    """Make the current scene render on the one device that `chosen_device` named. Raises DeviceMissing if it is gone."""
+    """Make the current scene render on the one device that `chosen_device` named. Raises DeviceMissing if it went."""
     cycles = bpy.context.preferences.addons["cycles"].preferences
     kind = device["kind"]
     bpy.context.scene.cycles.device = "CPU" if kind == "CPU" else "GPU"

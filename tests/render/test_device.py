@@ -4,22 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-from base.errors import Failure
-from render.child import RenderChild
 from render.kernels import kernel_caches
-from render.run import render_object
 from tests.render.conftest import EXAMPLES, ROOT
 
 ABSENT = "METAL" if list(Path("/dev").glob("nvidia[0-9]*")) else "OPTIX"
-
-
-def test_a_device_that_is_not_here_is_an_error_that_names_it(settings, tmp_path) -> None:
-    with RenderChild(settings(device=ABSENT)) as child, pytest.raises(Failure) as error:
-        render_object(child, EXAMPLES / "dog.glb", "dog", settings(), 0, tmp_path / "views")
-    assert f"expected a device for {ABSENT}, got none" in str(error.value)
-    assert "auto" in str(error.value)
 
 
 def test_the_command_ends_with_1_and_the_sentence(tmp_path) -> None:
