@@ -1,27 +1,37 @@
-"""What `zero123 inspect` shows, found in a dataset, a shard, or a folder of rendered views."""
+"""What `zero123 inspect` shows: found in a dataset, a shard, folders of rendered views, or made from a model's file."""
 
+import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
-from PIL import Image
-
+from app.inspected import inspected_object, inspected_views
+from app.settings import Settings
 from base.errors import Failure, UsageError
+from base.outcomes import Outcome
+from base.progress import Progress
 from base.storage import Storage, write_atomically
 from base.versions import versions
-from report.contact_sheet import contact_sheet
-from report.images import encoded, over
+from pipeline.catalog import Catalog
+from pipeline.objects import uid_of
+from pipeline.rows import Attempt
+from render.child import RenderChild
+from render.formats import CHECKS
+from render.run import render_object
+from render.settings import RenderSettings
+from report.images import encoded
 from report.object_page import InspectedObject, object_page
-from shards.read import read_shard
-from shards.sample import Sample, members_from_views
+from report.object_sheet import object_sheet
+from shards.layouts import layout_of, read_views
+from shards.read import read_sample, read_shard
+from shards.sample import UID, Sample
 from shards.tar import read_members
-from shards.version import read_version
+from shards.version import Version, read_version
 
-SHEET_CELL_PX = 128
 MAX_SHARD_BYTES = 4 << 30
-VIEW_FACTS = ("coverage", "touches_border", "blank")
+QUICK_HW = (192, 192)
+"""A model's file is rendered at this size, only to be looked at."""
 
 
 @dataclass(frozen=True)
@@ -33,34 +43,93 @@ class Inspection:
     total: int
 
 
-def inspected(place: str | Path, most: int) -> Inspection:
-    """Up to `most` objects of what is at a path, or of a dataset at a URL. Raises UsageError for anything else."""
+def inspected(place: str | Path, most: int, settings: Settings, progress: Progress) -> Inspection:
+    """Up to `most` objects of what is at a path, or of a dataset at a URL, or the object of that uid in the dataset.
+
+    Raises UsageError for anything else, Failure for what is damaged or could not be rendered.
+    """
     target = Path(place)
     if "://" in str(place) or (target / "versions").is_dir():
-        storage = Storage(place)
-        version = read_version(storage)
-        total = sum(len(shard.samples) for shard in version.shards)
-        samples = (sample for shard in version.shards for sample in read_shard(storage, shard))
-        return _inspection(f"{target.name}, version {version.number}", samples, total, most)
-    if (target / "views.json").is_file():
-        members = members_from_views(target, {"uid": target.name})
-        return _inspection(target.name, iter([Sample(target.name, target.name, members)]), 1, most)
+        return _dataset(Storage(place), target.name, most)
+    if target.is_dir():
+        return _folder(target, most)
+    if target.suffix.lower() in CHECKS and target.is_file():
+        return Inspection(target.name, (_rendered(target, settings.render, settings.run.seed, progress),), 1)
     if target.is_file() and target.suffix == ".tar":
         found = list(_shard_samples(target))
-        return _inspection(target.name, iter(found), len(found), most)
-    raise UsageError(f"{target}: expected a dataset's folder, a shard (.tar) or a folder of rendered views")
+        return Inspection(target.name, tuple(inspected_object(sample) for sample in found[:most]), len(found))
+    if not target.exists() and UID.fullmatch(str(place)):
+        return _one_of_dataset(Storage(settings.storage.root), str(place))
+    raise UsageError(f"{target}: expected {EXPECTED}")
+
+
+EXPECTED = "a dataset's folder, a shard (.tar), a folder of rendered views, a model's file or an object's uid"
 
 
 def write_inspection(found: Inspection, out: Path) -> None:
     """Write `inspect.html` and `inspect.png` into `out`."""
     page = object_page(found.title, found.objects, kicker="zero123 inspect", facts=versions())
-    views = [over(view) for shown in found.objects for view in shown.views]
-    columns = max(len(shown.views) for shown in found.objects)
-    sheet = contact_sheet(views, columns=columns, cell_px=SHEET_CELL_PX)
-    white = Image.new("RGBA", sheet.size, "white")
-    white.alpha_composite(sheet)
     write_atomically(out / "inspect.html", page.encode())
-    write_atomically(out / "inspect.png", encoded(white, "png"))
+    write_atomically(out / "inspect.png", encoded(object_sheet(found.objects), "png"))
+
+
+def _dataset(storage: Storage, name: str, most: int) -> Inspection:
+    version = read_version(storage)
+    total = sum(len(shard.samples) for shard in version.shards)
+    samples = (sample for shard in version.shards for sample in read_shard(storage, shard))
+    objects = tuple(inspected_object(sample) for sample in islice(samples, most))
+    return Inspection(f"{name}, version {version.number}", _timed(storage, objects), total)
+
+
+def _one_of_dataset(storage: Storage, start: str) -> Inspection:
+    """The object whose uid is `start` or, if only one does, begins so."""
+    rows = Catalog(storage).objects()
+    uids = [start] if start in rows else sorted(uid for uid in rows if uid.startswith(start))
+    if len(uids) != 1:
+        among = f"{len(uids)}: {', '.join(uids[:5])}" if uids else "none"
+        raise UsageError(f"{start}: expected {EXPECTED}; of the objects in {storage.root} it is {among}")
+    row = rows[uids[0]]
+    sample = _sample(storage, read_version(storage), row.uid) if row.ok else None
+    if sample is None:
+        ended = " ".join(f"{row.outcome} {row.reason}".split())
+        raise Failure(f"{row.uid}: expected an object with views in {storage.root}, got one that ended {ended}")
+    (shown,) = _timed(storage, (inspected_object(sample),))
+    return Inspection(shown.title, (shown,), 1)
+
+
+def _sample(storage: Storage, version: Version, uid: str) -> Sample | None:
+    found = ((shard, entry) for shard in version.shards for entry in shard.samples if entry.uid == uid)
+    place = next(found, None)
+    return read_sample(storage, *place) if place is not None else None
+
+
+def _timed(storage: Storage, objects: tuple[InspectedObject, ...]) -> tuple[InspectedObject, ...]:
+    """The objects with the seconds of the attempt that made their views, where the catalogue knows it."""
+    attempts = Catalog(storage).attempts([shown.uid for shown in objects])
+    made: dict[str, Attempt] = {row.uid: row for row in attempts if row.outcome == Outcome.OK}
+    return tuple(replace(shown, seconds=made[shown.uid].seconds) if shown.uid in made else shown for shown in objects)
+
+
+def _folder(folder: Path, most: int) -> Inspection:
+    """A folder of views, or a folder of such folders."""
+    folders = [folder] if layout_of(folder) else sorted(path for path in folder.iterdir() if path.is_dir())
+    folders = [path for path in folders if layout_of(path)]
+    if not folders:
+        raise UsageError(f"{folder}: expected {EXPECTED}")
+    objects = (inspected_views(path.absolute().name, read_views(path)) for path in folders[:most])
+    return Inspection(folder.absolute().name, tuple(objects), len(folders))
+
+
+def _rendered(model: Path, settings: RenderSettings, seed: int, progress: Progress) -> InspectedObject:
+    """A model's file, rendered small into a temporary folder: the cameras are those that a build would use."""
+    quick = settings.model_copy(update={"hw": QUICK_HW})
+    progress.say(f"{model}: rendering {quick.views} small views, only to be looked at")
+    with tempfile.TemporaryDirectory() as place, RenderChild(quick) as child:
+        result = render_object(child, model, uid_of(model.stem, model.name), quick, seed, Path(place) / "views")
+        if result.outcome is not Outcome.OK:
+            raise Failure(f"{model}: {result.outcome}: {result.reason}")
+        shown = inspected_views(model.stem, read_views(Path(place) / "views"))
+    return replace(shown, seconds=result.seconds)
 
 
 def _shard_samples(path: Path) -> Iterator[Sample]:
@@ -74,38 +143,3 @@ def _shard_samples(path: Path) -> Iterator[Sample]:
     if not grouped:
         raise UsageError(f"{path}: expected a shard with samples, got an empty one")
     yield from (Sample(path.name, uid, members) for uid, members in grouped.items())
-
-
-def _inspection(title: str, samples: Iterator[Sample], total: int, most: int) -> Inspection:
-    return Inspection(title, tuple(_checked_object(sample) for sample in islice(samples, most)), total)
-
-
-def _checked_object(sample: Sample) -> InspectedObject:
-    try:
-        return _object(sample)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise Failure(f"{sample.shard}: {sample.uid}.json: expected facts of an object, got: {error}") from None
-
-
-def _object(sample: Sample) -> InspectedObject:
-    about, rendered = sample.facts["object"], sample.facts["render"]
-    facts = {name: str(value) for name, value in about.items() if value and name not in ("uid", "title")}
-    checks = {name.replace("_", " "): _words(value) for name, value in rendered.get("checks", {}).items()}
-    per_view = {
-        name.replace("_", " "): [_words(view.get(name, "")) for view in rendered.get("views", [])]
-        for name in VIEW_FACTS
-    }
-    return InspectedObject(
-        uid=sample.uid,
-        title=about.get("title") or sample.uid,
-        views=tuple(sample.image(view) for view in range(len(sample.extrinsics))),
-        extrinsics=sample.extrinsics,
-        facts={**facts, **checks},
-        view_facts=per_view,
-    )
-
-
-def _words(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:.1%}" if isinstance(value, float) else str(value)

@@ -6,7 +6,7 @@ alone, and is derived again when a crash came between the two.
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from itertools import groupby
@@ -45,13 +45,13 @@ class Catalog:
         with self._reported(OBJECTS):
             return {row["uid"]: ObjectRow(**row) for row in _rows(table)}
 
-    def attempts(self) -> list[Attempt]:
-        """Every attempt recorded, oldest first."""
+    def attempts(self, uids: Collection[str] | None = None) -> list[Attempt]:
+        """Every attempt recorded, or those at some objects, oldest first."""
         table = self._table(ATTEMPTS)
         if table is None:
             return []
         with self._reported(ATTEMPTS):
-            rows = _rows(table)
+            rows = _rows(table, uids)
         found = [Attempt(**{**row, "seconds": dict(row["seconds"])}) for row in rows]
         return sorted(found, key=lambda attempt: (attempt.at, attempt.attempt))
 
@@ -164,12 +164,14 @@ class Catalog:
             raise Failure(f"{self.storage.root}/{name}: the catalogue could not be used: {sentence}") from error
 
 
-def _rows(table: Any) -> list[dict[str, Any]]:
-    """All rows of a table, through its own engine: pyarrow's readers leave threads that now and then abort the exit."""
+def _rows(table: Any, uids: Collection[str] | None = None) -> list[dict[str, Any]]:
+    """Rows of a table, through its own engine: pyarrow's readers leave threads that now and then abort the exit."""
     import pyarrow
     from deltalake import QueryBuilder
 
-    found = QueryBuilder().register("rows", table).execute("select * from rows").read_all()
+    quoted = ", ".join("'" + uid.replace("'", "''") + "'" for uid in uids or ("",))
+    where = "" if uids is None else f" where uid in ({quoted})"
+    found = QueryBuilder().register("rows", table).execute(f"select * from rows{where}").read_all()  # noqa: S608 - quoted above
     rows: list[dict[str, Any]] = pyarrow.table(found).to_pylist()
     return rows
 

@@ -70,18 +70,19 @@ def _polyline(points: Floats, scale: float, css_class: str) -> Markup:
     return fill('<polyline class="{}" points="{}" fill="none"/>', css_class, text)
 
 
-def _wires(radius_px: float) -> Markup:
+def wire_runs() -> list[tuple[Floats, bool]]:
+    """The unit sphere's circles, cut where they pass behind it: stretches (N, 3) as `seen`, and whether in front."""
     turn = np.linspace(0.0, 2.0 * np.pi, 73)
     rings = [cartesian_from_spherical(np.radians(polar), turn, 1.0) for polar in (30, 60, 90, 120, 150)]
     rings += [cartesian_from_spherical(turn, np.radians(azimuth), 1.0) for azimuth in (0, 45, 90, 135)]
+    views = [seen(ring) for ring in rings]
+    return [(run, front) for points in views for front in (False, True) for run in _runs(points, front=front)]
+
+
+def _wires(radius_px: float) -> Markup:
     outline = '<circle class="outline" cx="{0:g}" cy="{0:g}" r="{1:.1f}"/>'
     parts = [fill(outline, SIDE / 2, radius_px)]
-    for ring in rings:
-        points = seen(ring)
-        for front in (False, True):
-            parts += [
-                _polyline(run, radius_px, "wire front" if front else "wire") for run in _runs(points, front=front)
-            ]
+    parts += [_polyline(run, radius_px, "wire front" if front else "wire") for run, front in wire_runs()]
     return Markup("").join(parts)
 
 

@@ -1,17 +1,19 @@
 """The page of `zero123 inspect`: what an object, a shard or a folder holds, seen at a glance."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geometry.camera import camera_centre
 from geometry.sphere import spherical_from_cartesian
+from report.bars import Bar, BarRow, bar_table
 from report.camera_sphere import camera_sphere
 from report.contact_sheet import contact_sheet
 from report.escape import fill
 from report.images import Pixels, image_uri
+from report.numbers import seconds_text
 from report.page import Page, rendered
 
 CELL_PX = 200
@@ -24,7 +26,8 @@ class InspectedObject:
     """One object: `views` uint8 (H, W, 4), `extrinsics` (V, 3, 4), and whatever is known of it and of its views.
 
     `facts` are shown as a table (licence, author, sha256, outcome …); `view_facts` name → one value per view
-    (coverage, checks …). Everything may come from outside.
+    (coverage, checks …); `marked` views deserve a look; `lights` are rows of (kind, place, size, strength); `seconds`
+    are by phase. Everything may come from outside.
     """
 
     uid: str
@@ -33,6 +36,9 @@ class InspectedObject:
     extrinsics: NDArray[np.float64]
     facts: Mapping[str, str]
     view_facts: Mapping[str, Sequence[str]]
+    marked: Collection[int] = ()
+    lights: Sequence[tuple[str, str, str, str]] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 def object_page(title: str, objects: Sequence[InspectedObject], *, kicker: str, facts: Mapping[str, str]) -> str:
@@ -67,15 +73,22 @@ def _object(page: Page, shown: InspectedObject, cell_px: int) -> None:
         )
     section = page.section(shown.title, shown.uid if shown.uid != shown.title else "")
     labels = [str(index) for index in range(len(shown.views))]
-    uri = image_uri(contact_sheet(shown.views, labels=labels, columns=6, cell_px=cell_px), quality=88)
+    sheet = contact_sheet(shown.views, labels=labels, columns=6, cell_px=cell_px, marked=shown.marked)
+    uri = image_uri(sheet, quality=88)
     alt = f"{shown.title} from {len(shown.views)} sides, numbered as its cameras"
     section.figure(fill('<img src="{}" alt="{}">', uri, alt), css_class="stage")
-    sphere = camera_sphere(shown.extrinsics, label=f"The {len(shown.extrinsics)} cameras around {shown.title}")
+    label = f"The {len(shown.extrinsics)} cameras around {shown.title}"
+    sphere = camera_sphere(shown.extrinsics, label=label, highlighted=shown.marked)
     about = rendered(
         "table.html.j2", head=("Fact", "Value"), rows=list(shown.facts.items()), label=f"Facts of {shown.title}"
     )
     section.columns(fill('<figure class="panel">{}</figure>', sphere), about, css_class="columns facts")
     section.table(("View", *_camera_head(), *shown.view_facts), _view_rows(shown), label=f"The views of {shown.title}")
+    if shown.lights:
+        section.table(("Light", "Place", "Size", "Strength"), shown.lights, label=f"What lights {shown.title}")
+    if shown.seconds:
+        rows = [BarRow(name, (Bar(value, seconds_text(value)),)) for name, value in shown.seconds.items()]
+        section.add(bar_table(("Phase", "Seconds"), rows, label=f"What {shown.title} took, by phase"))
 
 
 def _camera_head() -> tuple[str, str, str]:

@@ -1,0 +1,101 @@
+"""What is known of an object, from a sample's facts or from views.json, as words for a sheet or a page."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from base.errors import Failure
+from report.object_page import InspectedObject
+from shards.layouts import Views
+from shards.sample import Sample
+
+ALARMS = {"blank": "blank", "single_colour": "one colour", "touches_border": "touches border"}
+"""Checks of a view that deserve a look when they say yes, and how a person says them."""
+
+
+def inspected_object(sample: Sample) -> InspectedObject:
+    """A sample's object. Raises Failure naming the sample for facts that are not of ours."""
+    views = tuple(sample.image(view) for view in range(len(sample.extrinsics)))
+    try:
+        about, rendered = sample.facts["object"], sample.facts["render"]
+        title = about.get("title") or sample.uid
+        facts = {name: str(value) for name, value in about.items() if value and name not in ("uid", "title")}
+        return InspectedObject(
+            uid=sample.uid,
+            title=title,
+            views=views,
+            extrinsics=sample.extrinsics,
+            **{**_known(rendered), "facts": {**facts, **_facts(rendered)}},
+        )
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise Failure(f"{sample.shard}: {sample.uid}.json: expected facts of an object, got: {error}") from None
+
+
+def inspected_views(name: str, views: Views) -> InspectedObject:
+    """A folder's views. Raises Failure naming it when its views.json is not of ours."""
+    facts = {"layout": views.layout} if views.layout != "views" else {}
+    try:
+        return InspectedObject(
+            uid=str(views.facts.get("uid", name)),
+            title=name,
+            views=views.images,
+            extrinsics=views.extrinsics,
+            **{**_known(views.facts), "facts": {**facts, **_facts(views.facts)}},
+        )
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise Failure(f"{name}/views.json: expected facts of rendered views, got: {error}") from None
+
+
+def _known(rendered: Mapping[str, Any]) -> dict[str, Any]:
+    """What each view's checks say, which views deserve a look, and the lights."""
+    rows = rendered.get("views", [])
+    names = [name for name in ("coverage", *ALARMS) if all(name in row for row in rows)]
+    return {
+        "view_facts": {ALARMS.get(name, name): [_words(row[name]) for row in rows] for name in names if rows},
+        "marked": frozenset(index for index, row in enumerate(rows) if any(row.get(name) is True for name in ALARMS)),
+        "lights": tuple(_light(light) for light in rendered.get("lights", [])),
+    }
+
+
+def _facts(rendered: Mapping[str, Any]) -> dict[str, str]:
+    """Checks, lens, light, normalisation, device and versions, each where it is known."""
+    settings, versions = rendered.get("settings", {}), rendered.get("versions", {})
+    facts = {name.replace("_", " "): _words(value) for name, value in rendered.get("checks", {}).items()}
+    facts |= {"views to check": _alarms(rendered.get("views", []))}
+    if normalised := rendered.get("normalisation"):
+        facts |= {"size in file": _box(normalised["bounds"]), "scaled by": f"{normalised['scale']:.4g}"}
+    if lens := rendered.get("lens"):
+        facts |= {"lens": f"{lens['focal_mm']:g} mm on {lens['sensor_mm']:g} mm"}
+    facts |= {name: str(settings.get(key, "")).replace("_", " ") for name, key in NAMED.items()}
+    facts |= {"device": str(rendered.get("device", "")), "Blender": str(versions.get("blender", ""))}
+    facts |= {"seed": str(rendered.get("seed", "")), "warnings": str(rendered.get("warnings", ""))}
+    return {name: value for name, value in facts.items() if value}
+
+
+NAMED = {"light": "light", "samples": "samples", "view transform": "view_transform", "pose": "pose"}
+
+
+def _alarms(rows: Sequence[Mapping[str, Any]]) -> str:
+    """How many views fail which check; nothing without rows."""
+    counts = {words: sum(row.get(name) is True for row in rows) for name, words in ALARMS.items()}
+    told = ", ".join(f"{count} × {words}" for words, count in counts.items() if count)
+    return told or ("none" if rows else "")
+
+
+def _light(light: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    kind, strength = str(light["kind"]), f"{light['strength']:.4g}"
+    if kind in ("area", "point"):
+        strength = f"{strength} W"
+    nowhere = kind not in ("area", "point", "sun")
+    place = "everywhere" if nowhere else ", ".join(f"{value:.2f}" for value in light["position"])
+    return kind, place, "" if nowhere else f"{light['size']:.3g}", strength
+
+
+def _box(bounds: Sequence[Sequence[float]]) -> str:
+    low, high = bounds
+    return " × ".join(f"{most - least:.3g}" for least, most in zip(low, high, strict=True))
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.1%}" if isinstance(value, float) else str(value)
