@@ -1,24 +1,42 @@
 """What lights an object: a pure description, a function of (seed, uid)."""
 
+import math
 from typing import Any
 
 from base.seeds import stable_rng
+from render.environments import environment_maps
 from render.settings import LampSettings, RigSettings
 
 Light = dict[str, Any]
 """`kind` area, point, sun or world; `position` and `target` (3,); `size` in world units (sun: radians); `strength` in
-watts (area, point), watts per square metre (sun) or radiance (world). Every light has every key: records look alike."""
+watts (area, point), watts per square metre (sun) or radiance (world). A world may show the file `map`, whose bytes have
+`map_sha256`, its middle at +x before it is turned by `rotation_rad` about +z. Every light has every key: records look alike."""
+
+
+NO_MAP: Light = {"map": "", "map_sha256": "", "rotation_rad": 0.0}
 
 
 def lights(rig: RigSettings, uid: str, seed: int) -> list[Light]:
-    """The lights of one object: the lamps of the rig, each drawn by itself, and last the world."""
+    """The lights of one object: the lamps of the rig, each drawn by itself, and last the world.
+
+    Raises UsageError for a folder of maps that cannot be used.
+    """
     lamps = [_lamp(lamp, uid, seed, number) for number, lamp in enumerate(rig.lamps)]
     nowhere = [0.0, 0.0, 0.0]
-    return [*lamps, {"kind": "world", "position": nowhere, "target": nowhere, "size": 0.0, "strength": rig.world}]
+    world = {"kind": "world", "position": nowhere, "target": nowhere, "size": 0.0, "strength": rig.world}
+    return [*lamps, world | (_map(rig.maps, uid, seed) if rig.maps is not None else NO_MAP)]
+
+
+def _map(folder: str, uid: str, seed: int) -> Light:
+    rng = stable_rng(seed, "environment", uid)
+    maps = environment_maps(folder)
+    name, sha256 = maps[int(rng.integers(len(maps)))]
+    return {"map": name, "map_sha256": sha256, "rotation_rad": float(rng.uniform(0.0, 2.0 * math.pi))}
 
 
 def _lamp(lamp: LampSettings, uid: str, seed: int, number: int) -> Light:
     rng = stable_rng(seed, "light", uid, number)
     x, y, z, strength = (float(rng.uniform(*bounds)) for bounds in (lamp.x, lamp.y, lamp.z, lamp.strength))
     target = [0.0, 0.0, 0.0] if lamp.aim == "origin" else [x, y, z - 1.0]
-    return {"kind": lamp.kind, "position": [x, y, z], "target": target, "size": lamp.size, "strength": strength}
+    described = {"kind": lamp.kind, "position": [x, y, z], "target": target, "size": lamp.size, "strength": strength}
+    return described | NO_MAP

@@ -47,10 +47,15 @@ class LampSettings(Section):
 
 
 class RigSettings(Section):
-    """What lights an object: lamps, and a surrounding grey world of constant radiance."""
+    """What lights an object: lamps, and a surrounding world of the radiance `world`, the same from everywhere.
+
+    With `maps`, a folder of .hdr or .exr files, the world shows one of them, drawn and turned for each object, and
+    `world` multiplies it.
+    """
 
     lamps: tuple[LampSettings, ...]
     world: Annotated[float, Field(ge=0.0)]
+    maps: str | None = None
 
 
 class BounceSettings(Section):

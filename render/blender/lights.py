@@ -1,16 +1,23 @@
 """The described lights, made in Blender."""
 
+from pathlib import Path
 from typing import Any
 
 import bpy
 from mathutils import Vector
 
+from render.blender.refusal import Refusal
+from render.job import Outcome
 
-def add_lights(scene: bpy.types.Scene, lights: list[dict[str, Any]]) -> None:
-    """Add lamps and world as `render.lights` describes them; nothing else lights the scene."""
+
+def add_lights(scene: bpy.types.Scene, lights: list[dict[str, Any]], maps: str | None) -> None:
+    """Add lamps and world as `render.lights` describes them; nothing else lights the scene. `maps` is their folder.
+
+    Raises Refusal for a map that Blender cannot read.
+    """
     for light in lights:
         if light["kind"] == "world":
-            _set_world(scene, light["strength"])
+            _set_world(scene, light, maps)
         else:
             _add_lamp(scene, light)
 
@@ -32,10 +39,28 @@ def _add_lamp(scene: bpy.types.Scene, light: dict[str, Any]) -> None:
     lamp.rotation_euler = towards_lamp.to_track_quat("Z", "Y").to_euler()
 
 
-def _set_world(scene: bpy.types.Scene, strength: float) -> None:
+def _set_world(scene: bpy.types.Scene, light: dict[str, Any], maps: str | None) -> None:
     world = bpy.data.worlds.new("world")
     world.use_nodes = True
     background = world.node_tree.nodes["Background"]
     background.inputs["Color"].default_value = (1.0, 1.0, 1.0, 1.0)
-    background.inputs["Strength"].default_value = strength
+    background.inputs["Strength"].default_value = light["strength"]
+    if light["map"] and maps is not None:
+        picture = _picture(world.node_tree, Path(maps).expanduser() / light["map"], light["rotation_rad"])
+        world.node_tree.links.new(picture.outputs["Color"], background.inputs["Color"])
     scene.world = world
+
+
+def _picture(tree: bpy.types.NodeTree, path: Path, rotation_rad: float) -> bpy.types.Node:
+    """The map as a node: its middle column is seen towards +x, and with a turn that much further round +z."""
+    picture = tree.nodes.new("ShaderNodeTexEnvironment")
+    picture.image = bpy.data.images.load(str(path))
+    picture.image.colorspace_settings.name = "Linear Rec.709"
+    if not all(picture.image.size):
+        raise Refusal(Outcome.RENDER_ERROR, f"expected an environment map, got {path.name}, which cannot be read")
+    directions = tree.nodes.new("ShaderNodeTexCoord")
+    turned = tree.nodes.new("ShaderNodeMapping")
+    turned.inputs["Rotation"].default_value = (0.0, 0.0, -rotation_rad)
+    tree.links.new(directions.outputs["Generated"], turned.inputs["Vector"])
+    tree.links.new(turned.outputs["Vector"], picture.inputs["Vector"])
+    return picture

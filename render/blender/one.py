@@ -73,7 +73,7 @@ class OneObject:
             self.found["normalisation"] = normalise(scene)
             self.found["checks"] = object_facts(scene)
         with self._timed("prepare"):
-            add_lights(scene, self.job.lights)
+            add_lights(scene, self.job.lights, settings["lights"][settings["light"]]["maps"])
             camera = add_camera(scene, settings["lens"])
             prepare(scene, settings)
             use_device(self.found["device"])

@@ -34,7 +34,7 @@ foreign.location = (5, 0, 0)
 bpy.context.view_layer.update()
 normalise(scene)
 low, high = bounds()
-add_lights(scene, job["lights"])
+add_lights(scene, job["lights"], None)
 camera = add_camera(scene, job["settings"]["lens"])
 prepare(scene, job["settings"])
 poses = []

@@ -31,7 +31,7 @@ scratch, hw = Path(job["scratch"]), tuple(job["settings"]["hw"])
 scene = fresh_scene()
 import_model(Path(job["file"]), job["settings"])
 normalise(scene)
-add_lights(scene, job["lights"])
+add_lights(scene, job["lights"], None)
 camera = add_camera(scene, job["settings"]["lens"])
 prepare(scene, job["settings"])
 windows, found = Windows(job["settings"]), []
