@@ -112,7 +112,7 @@ def test_the_light_comes_from_where_the_record_says(
     """On a ball the brightest way is that towards the light; the map's middle lies at +x before it is turned."""
     (maps / "even.hdr").unlink()
     environment_maps.cache_clear()
-    chosen = rig(settings, maps, **QUICK)
+    chosen = rig(settings, maps, **QUICK, views=12)
     for uid in ("ball", "another"):
         result = render_object(blender, ball(tmp_path), uid, chosen, 0, tmp_path / uid)
         assert result.outcome is Outcome.OK, result.reason
