@@ -24,8 +24,12 @@ SEEN = {"hw", "lens", "bounces", "filter_width_px", "view_transform", "exposure"
 """What the scene's picture depends on besides model, cameras and lights; all else is how well it is approached."""
 
 
-def references(path: Path, settings: RenderSettings, seed: int, samples: int, folder: Path) -> list[Picture]:
-    """The true RGBA pictures (H, W, 4) of all views of a model's scene under `settings`, from `folder` or made now.
+def references(
+    path: Path, settings: RenderSettings, seed: int, samples: int, folder: Path, *, make: bool
+) -> list[Picture]:
+    """The true RGBA pictures (H, W, 4) of all views of a model's scene under `settings`.
+
+    They are kept in `folder`; those that are not there are made now, or are no pictures at all without `make`.
 
     Raises Failure for a model that cannot be rendered.
     """
@@ -36,11 +40,14 @@ def references(path: Path, settings: RenderSettings, seed: int, samples: int, fo
             "clamp_indirect": 0.0,
             "light_tree": True,
             "object_rectangle": True,
+            "alpha": "soft",
             "denoise": settings.denoise.model_copy(update={"enabled": False}),
         }
     )
     kept = folder / scene_digest(path, exact, seed)
     if not (kept / "views.json").exists():
+        if not make:
+            return []
         folder.mkdir(parents=True, exist_ok=True)
         with RenderChild(exact) as child, tempfile.TemporaryDirectory(dir=folder) as scratch:
             result = render_object(child, path, path.stem, exact, seed, Path(scratch) / "views")

@@ -67,8 +67,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--views", type=int, default=12, metavar="N")
     parser.add_argument("--legacy-views", type=int, metavar="N", help="render fewer; start-up is spread over --views")
     parser.add_argument("--quality-views", type=int, default=2, metavar="N", help="of each object")
-    parser.add_argument("--legacy-quality", type=int, metavar="N", help="look at legacy's pictures of N objects only")
     parser.add_argument("--references", type=Path, metavar="DIR", help="keep the references here")
+    parser.add_argument("--kept-only", action="store_true", help="make no new references: compare where one is kept")
     parser.add_argument("--reference-samples", type=int, default=1024, metavar="N")
     parser.add_argument("--ablate", action="store_true")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for both sides")
@@ -84,8 +84,7 @@ def _settings(options: argparse.Namespace, presets: list[str], *changes: str, vi
 def comparison(files: list[Path], options: argparse.Namespace) -> dict[str, Any]:
     """Both sides over all files, object by object; prints a line each and the summary."""
     ours = _settings(options, [], views=options.views)
-    legacy = _settings(options, ["legacy"], views=options.legacy_views or options.views)
-    checked = len(files) if options.legacy_quality is None else options.legacy_quality
+    legacy = _settings(options, ["legacy"], "alpha=soft", views=options.legacy_views or options.views)
     rows: list[Row] = []
     sides = {"ours": CountedRenderer(ours, fresh=False), "legacy": CountedRenderer(legacy, fresh=True)}
     with tempfile.TemporaryDirectory() as scratch:
@@ -96,10 +95,9 @@ def comparison(files: list[Path], options: argparse.Namespace) -> dict[str, Any]
                 }
                 rows.append({"object": path.stem, **{name: {"seconds": told} for name, told in seconds.items()}})
                 print(_line(rows[-1]), flush=True)
-        for number, (path, row) in enumerate(zip(files, rows, strict=True)):
+        for path, row in zip(files, rows, strict=True):
             for name, side in sides.items():
-                if name == "ours" or number < checked:
-                    row[name] |= quality(path, side.settings, Path(scratch) / path.stem / name, options)
+                row[name] |= quality(path, side.settings, Path(scratch) / path.stem / name, options)
             print(_line(row), flush=True)
     return _shown(rows, sides, options.views)
 
@@ -136,9 +134,11 @@ def _shown(rows: list[Row], sides: dict[str, CountedRenderer], views: int) -> Ro
 
 
 def quality(path: Path, settings: RenderSettings, folder: Path, options: argparse.Namespace) -> dict[str, float]:
-    """Mean PSNR and SSIM of a side's first views against the references of its scene."""
+    """Mean PSNR and SSIM of a side's first views against its scene's references; empty where none may be made."""
     scene = settings.model_copy(update={"views": options.quality_views})
-    true = references(path, scene, SEED, options.reference_samples, options.references)
+    true = references(path, scene, SEED, options.reference_samples, options.references, make=not options.kept_only)
+    if not true:
+        return {}
     found = [likeness(seen, truth) for seen, truth in zip(pictures(folder, len(true)), true, strict=True)]
     psnr_db, ssim = np.mean(found, axis=0)
     return {"psnr_db": float(psnr_db), "ssim": float(ssim)}
@@ -157,7 +157,7 @@ def ablation(files: list[Path], options: argparse.Namespace) -> Row:
                     side.render(path, Path(scratch) / name / path.stem, SEED)
             seen = [quality(path, settings, Path(scratch) / name / path.stem, options) for path in files]
             rows.append({"measure": name, "set": more, **side.per_view(options.views), **_medians(seen)})
-            print(f"{name}: {rows[-1]['cpu_s']:.2f} CPU-s per view, {rows[-1]['psnr_db']:.2f} dB", flush=True)
+            print(f"{name}: {rows[-1]['cpu_s']:.2f} CPU-s per view", flush=True)
     header = ["measure", "CPU-s per view", "wall s per view", "PSNR dB", "SSIM"]
     keys = ("cpu_s", "wall_s", "psnr_db", "ssim")
     print(f"\n{markdown_table(header, [[row['measure'], *_numbers([row[key] for key in keys])] for row in rows])}")

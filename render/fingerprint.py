@@ -6,7 +6,7 @@ from base.digest import digest_json
 from render.environments import environment_maps
 from render.settings import RenderSettings, RigSettings
 
-SCHEMA = 2
+SCHEMA = 3
 """Raised by hand when the code draws other pixels from the same settings."""
 
 NOT_SEEN = {"child", "device", "compat", "lights", "light"}

@@ -58,7 +58,7 @@ def _set_sampling(scene: bpy.types.Scene, settings: dict[str, Any]) -> None:
     cycles.use_adaptive_sampling = settings["adaptive_threshold"] > 0.0
     cycles.adaptive_threshold = settings["adaptive_threshold"]
     cycles.adaptive_min_samples = 0
-    cycles.sampling_pattern = "AUTOMATIC"
+    cycles.sampling_pattern = "TABULATED_SOBOL"
     cycles.time_limit = 0.0
     cycles.use_auto_tile = False
     cycles.sample_clamp_direct = 0.0
