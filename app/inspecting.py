@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from app.inspected import inspected_object, inspected_views
+from app.rendering import read_mark
 from app.settings import Settings
 from base.errors import Failure, UsageError
 from base.outcomes import Outcome
@@ -116,8 +117,16 @@ def _folder(folder: Path, most: int) -> Inspection:
     folders = [path for path in folders if layout_of(path)]
     if not folders:
         raise UsageError(f"{folder}: expected {EXPECTED}")
-    objects = (inspected_views(path.absolute().name, read_views(path)) for path in folders[:most])
-    return Inspection(folder.absolute().name, tuple(objects), len(folders))
+    objects = tuple(_views(path) for path in folders[:most])
+    return Inspection(folder.absolute().name, objects, len(folders))
+
+
+def _views(folder: Path) -> InspectedObject:
+    seconds = read_mark(folder).get("seconds")
+    shown = inspected_views(folder.absolute().name, read_views(folder))
+    if isinstance(seconds, dict) and all(type(value) is float for value in seconds.values()):
+        return replace(shown, seconds=seconds)
+    return shown
 
 
 def _rendered(model: Path, settings: RenderSettings, seed: int, progress: Progress) -> InspectedObject:

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from base.digest import digest_json
 from base.errors import UsageError
@@ -98,6 +99,15 @@ def _check_free(out: Path) -> None:
         raise UsageError(f"{out}: expected an empty folder or one of `zero123 render`, got something else")
 
 
+def read_mark(folder: Path) -> dict[str, Any]:
+    """What the folder's views were made of, and their `seconds` by phase; nothing for a folder that is not ours."""
+    try:
+        mark = json.loads((folder / MARK).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return mark if isinstance(mark, dict) else {}
+
+
 def _one(child: RenderChild, asked: Asked, settings: RenderSettings, seed: int, layout: str) -> Ended:
     sha256 = model_sha256(asked.model)
     mark = {
@@ -107,8 +117,7 @@ def _one(child: RenderChild, asked: Asked, settings: RenderSettings, seed: int, 
         "layout": layout,
         "views": digest_json([fingerprint(sha256, settings, settings.compat, seed), asked.uid, settings.device]),
     }
-    text = (json.dumps(mark, indent=2, sort_keys=True) + "\n").encode()
-    if (asked.out / MARK).is_file() and (asked.out / MARK).read_bytes() == text:
+    if {**read_mark(asked.out), "seconds": {}} == {**mark, "seconds": {}}:
         return Ended(asked, RenderResult(outcome=Outcome.OK), done_before=True)
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     temporary = asked.out.with_name(f"{TEMPORARY_PREFIX}{asked.out.name}-{secrets.token_hex(4)}")
@@ -116,7 +125,8 @@ def _one(child: RenderChild, asked: Asked, settings: RenderSettings, seed: int, 
         result = render_object(child, asked.model, asked.uid, settings, seed, temporary)
         if result.outcome is Outcome.OK:
             relaid(temporary, layout)
-            write_atomically(temporary / MARK, text)
+            text = json.dumps({**mark, "seconds": result.seconds}, indent=2, sort_keys=True)
+            write_atomically(temporary / MARK, f"{text}\n".encode())
             shutil.rmtree(asked.out, ignore_errors=True)
             temporary.rename(asked.out)
         return Ended(asked, result)
