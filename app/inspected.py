@@ -1,5 +1,6 @@
 """What is known of an object, from a sample's facts or from views.json, as words for a sheet or a page."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -81,13 +82,17 @@ def _alarms(rows: Sequence[Mapping[str, Any]]) -> str:
     return told or ("none" if rows else "")
 
 
+UNITS = {"area": "W", "point": "W", "sun": "W/m²"}
+"""Of a lamp's strength, by its kind; a world's is its radiance."""
+
+
 def _light(light: Mapping[str, Any]) -> tuple[str, str, str, str]:
-    kind, strength = str(light["kind"]), f"{light['strength']:.4g}"
-    if kind in ("area", "point"):
-        strength = f"{strength} W"
-    nowhere = kind not in ("area", "point", "sun")
-    place = "everywhere" if nowhere else ", ".join(f"{value:.2f}" for value in light["position"])
-    return kind, place, "" if nowhere else f"{light['size']:.3g}", strength
+    kind = str(light["kind"])
+    strength = f"{light['strength']:.4g} {UNITS.get(kind, '')}".rstrip()
+    if kind not in UNITS:
+        turned = f", {light['map']}, turned by {math.degrees(light['rotation_rad']):.0f}°" if light.get("map") else ""
+        return kind, f"everywhere{turned}", "", strength
+    return kind, ", ".join(f"{value:.2f}" for value in light["position"]), f"{light['size']:.3g}", strength
 
 
 def _box(bounds: Sequence[Sequence[float]]) -> str:

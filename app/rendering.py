@@ -11,7 +11,7 @@ from typing import Any
 from base.digest import digest_json
 from base.errors import UsageError
 from base.outcomes import Outcome
-from base.progress import Progress
+from base.progress import Progress, Task
 from base.storage import TEMPORARY_PREFIX, write_atomically
 from pipeline.objects import uid_of
 from pipeline.sources.folder import MODEL_SUFFIXES, model_sha256
@@ -87,11 +87,28 @@ def rendered(
         _check_free(one.out)
     with (
         RenderChild(settings) as child,
-        progress.task("render", total=len(asked), unit="models") as task,
+        progress.task("render", total=len(asked) * settings.views, unit="views") as task,
     ):
         for one in asked:
+            counted = child.watch = _Counted(task, settings.views, one.model.name)
             yield _one(child, one, settings, seed, layout)
-            task.advance(note=one.model.name)
+            counted.end()
+
+
+class _Counted:
+    """Counts a model's views on a task as they are done, and at the end those that were there or never came."""
+
+    def __init__(self, task: Task, views: int, note: str) -> None:
+        self.task, self.left, self.note = task, views, note
+
+    def __call__(self, phase: str) -> None:
+        if phase == "encode" and self.left:
+            self.left -= 1
+            self.task.advance(1, note=self.note)
+
+    def end(self) -> None:
+        if self.left:
+            self.task.advance(self.left, note=self.note)
 
 
 def _check_free(out: Path) -> None:

@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -27,11 +27,13 @@ class RenderChild:
     """A persistent Blender process, started when first needed and again after a death; a context manager.
 
     `command` is what is run instead of our own Blender program; tests put programs there that misbehave.
+    `watch` is told each phase as it begins; `view` and `encode` come once for every view.
     """
 
     def __init__(self, settings: RenderSettings, command: Sequence[str] = COMMAND) -> None:
         self.settings = settings
         self.hello: dict[str, Any] = {}
+        self.watch: Callable[[str], None] = lambda _phase: None
         self._command = command
         self._process: ChildProcess | None = None
         self._rendered = 0
@@ -129,6 +131,7 @@ class RenderChild:
             message = process.receive(timeout_s=timeout_s, memory_mb=limits.memory_mb)
             if isinstance(message.get("phase"), str):
                 phase[0] = message["phase"]
+                self.watch(phase[0])
                 continue
             try:
                 return RenderResult.from_json(message["result"])

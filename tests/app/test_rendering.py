@@ -12,7 +12,7 @@ from base.outcomes import Outcome
 from base.progress import SILENT
 from base.settings import Layer, merged, read_yaml, validated
 from render.settings import RenderSettings
-from tests.pipeline.builds import EXAMPLES, ROOT, files, models
+from tests.pipeline.builds import EXAMPLES, ROOT, Told, files, models
 
 TINY = {"hw": [32, 32], "views": 2, "samples": 1, "denoise": {"enabled": False}}
 
@@ -33,9 +33,11 @@ def test_many_models_each_have_a_folder_and_are_done_once(
     folder = models(tmp_path / "models", "stool", "avocado")
     (folder / "broken.glb").write_text("no model")
     asked = asked_models([folder], tmp_path / "out")
-    ends = list(rendered(asked, settings(), 0, "views", SILENT))
+    counts: list[None] = []
+    ends = list(rendered(asked, settings(), 0, "views", Told(lambda: counts.append(None))))
     assert [end.result.outcome for end in ends] == [Outcome.OK, Outcome.CORRUPT, Outcome.OK]
     assert len(list((tmp_path / "out").iterdir())) == 2, "what failed leaves nothing"
+    assert len(counts) == 2 + 1 + 2, "view by view, and the broken model at once"
     before = files(tmp_path / "out")
     again = list(rendered(asked, settings(), 0, "views", SILENT))
     assert [end.done_before for end in again] == [True, False, True]
