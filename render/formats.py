@@ -6,6 +6,7 @@ from pathlib import Path
 from base.outcomes import Outcome
 from base.storage import reason
 from render.beside import check_sizes
+from render.blend import check_blend
 from render.fbx import check_fbx
 from render.glb import check_glb, check_gltf
 from render.obj import check_obj
@@ -15,6 +16,7 @@ from render.stl import check_stl
 from render.usd import check_usd
 
 CHECKS: dict[str, Callable[[Path], list[str]]] = {
+    ".blend": check_blend,
     ".fbx": check_fbx,
     ".glb": check_glb,
     ".gltf": check_gltf,

@@ -6,6 +6,7 @@ from typing import Any
 
 import bpy
 
+from render.blender.blend import append_objects, flatten
 from render.blender.materials import dress, drop_images
 from render.blender.points import points_as_balls
 from render.blender.pose import take_pose
@@ -66,9 +67,15 @@ def import_usd(path: Path, _settings: Settings) -> None:
     )
 
 
+def import_blend(path: Path, _settings: Settings) -> None:
+    """Read the objects of a Blender file, which is z-up like us."""
+    append_objects(path)
+
+
 IMPORTERS: dict[str, Callable[[Path, Settings], None]] = {
     ".glb": import_gltf,
     ".gltf": import_gltf,
+    ".blend": import_blend,
     ".fbx": import_fbx,
     ".obj": import_obj,
     ".ply": import_ply,
@@ -91,6 +98,8 @@ def import_model(path: Path, settings: Settings) -> list[str]:
     importer(path, settings)
     warnings = drop_images(path.parent)
     take_pose(bpy.context.scene, settings["pose"])
+    if path.suffix == ".blend":
+        flatten(bpy.context.scene)
     dress(settings["neutral"], over_materials=path.suffix in COLOURS_COUNT)
     points_as_balls()
     return warnings

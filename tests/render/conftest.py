@@ -16,6 +16,14 @@ from tests.render.models import write_marker_object
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples" / "objects"
+FLAT = {
+    "hw": [64, 64],
+    "samples": 8,
+    "light": "uniform",
+    "bounces": {"total": 0, "diffuse": 0, "glossy": 0, "transmission": 0, "transparent": 0},
+    "denoise": {"enabled": False},
+}
+"""Settings of a quick picture of plain colours: an even light, no bounces."""
 
 
 @pytest.fixture(scope="session")
@@ -55,6 +63,7 @@ def write_glb(path: Path, document: dict[str, Any], blob: bytes = b"") -> Path:
 
 
 EXPORT = """
+import os
 import sys
 import bpy
 source, folder = sys.argv[1:]
@@ -63,6 +72,8 @@ bpy.ops.wm.obj_import(filepath=source)
 for suffix in ("usd", "usda", "usdc", "usdz"):
     bpy.ops.wm.usd_export(filepath=f"{folder}/x.{suffix}")
 bpy.ops.export_scene.fbx(filepath=f"{folder}/x.fbx", colors_type="SRGB")
+bpy.ops.wm.save_as_mainfile(filepath=f"{folder}/x.blend")
+os._exit(0)  # Blender that wrote a file may not end by itself
 """
 
 

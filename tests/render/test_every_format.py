@@ -9,15 +9,8 @@ from PIL import Image
 
 from base.outcomes import Outcome
 from render.run import render_object
+from tests.render.conftest import FLAT
 from tests.render.models import marker_object, write_marker_object
-
-FLAT = {
-    "hw": [64, 64],
-    "samples": 8,
-    "light": "uniform",
-    "bounces": {"total": 0, "diffuse": 0, "glossy": 0, "transmission": 0, "transparent": 0},
-    "denoise": {"enabled": False},
-}
 
 
 def views(blender, chosen, path: Path, out: Path) -> np.ndarray:
@@ -33,7 +26,7 @@ def reference(settings, blender, tmp_path_factory) -> np.ndarray:
     return views(blender, settings(**FLAT), write_marker_object(folder / "x.glb"), folder / "out")
 
 
-@pytest.mark.parametrize("suffix", ["obj", "PLY", "stl", "fbx", "usd", "usda", "usdc", "usdz"])
+@pytest.mark.parametrize("suffix", ["obj", "PLY", "stl", "fbx", "blend", "usd", "usda", "usdc", "usdz"])
 def test_silhouettes_and_colours_agree_between_formats(
     settings, blender, reference, exported, tmp_path, suffix
 ) -> None:
