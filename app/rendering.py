@@ -3,7 +3,7 @@
 import json
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from base.digest import digest_json
 from base.errors import UsageError
 from base.outcomes import Outcome
-from base.progress import Progress, Task
+from base.progress import SILENT, Progress, Task
 from base.storage import TEMPORARY_PREFIX, write_atomically
 from pipeline.objects import uid_of
 from pipeline.sources.folder import MODEL_SUFFIXES, model_sha256
@@ -85,30 +85,26 @@ def rendered(
     """
     for one in asked:
         _check_free(one.out)
-    with (
-        RenderChild(settings) as child,
-        progress.task("render", total=len(asked) * settings.views, unit="views") as task,
-    ):
-        for one in asked:
-            counted = child.watch = _Counted(task, settings.views, one.model.name)
-            yield _one(child, one, settings, seed, layout)
-            counted.end()
+    marks = [_mark(one, settings, seed, layout) for one in asked]
+    kept = [{**read_mark(one.out), "seconds": {}} == mark for one, mark in zip(asked, marks, strict=True)]
+    shown = SILENT if all(kept) else progress
+    total, done = len(asked) * settings.views, sum(kept) * settings.views
+    with RenderChild(settings) as child, shown.task("render", total=total, unit="views", done=done) as task:
+        for one, mark, done_before in zip(asked, marks, kept, strict=True):
+            child.watch = _counting(task, settings.views, one.model.name)
+            ok = Ended(one, RenderResult(outcome=Outcome.OK), done_before=True)
+            yield ok if done_before else _one(child, one, settings, seed, mark)
 
 
-class _Counted:
-    """Counts a model's views on a task as they are done, and at the end those that were there or never came."""
+def _counting(task: Task, views: int, note: str) -> Callable[[str], None]:
+    """What counts a model's views on a task as their phases go by, never more than there are."""
+    coming = iter(range(views))
 
-    def __init__(self, task: Task, views: int, note: str) -> None:
-        self.task, self.left, self.note = task, views, note
+    def count(phase: str) -> None:
+        if phase == "encode" and next(coming, None) is not None:
+            task.advance(1, note=note)
 
-    def __call__(self, phase: str) -> None:
-        if phase == "encode" and self.left:
-            self.left -= 1
-            self.task.advance(1, note=self.note)
-
-    def end(self) -> None:
-        if self.left:
-            self.task.advance(self.left, note=self.note)
+    return count
 
 
 def _check_free(out: Path) -> None:
@@ -125,23 +121,26 @@ def read_mark(folder: Path) -> dict[str, Any]:
     return mark if isinstance(mark, dict) else {}
 
 
-def _one(child: RenderChild, asked: Asked, settings: RenderSettings, seed: int, layout: str) -> Ended:
+def _mark(asked: Asked, settings: RenderSettings, seed: int, layout: str) -> dict[str, Any]:
+    """What the views depend on; equal marks, equal folders, but for the `seconds` that they took."""
     sha256 = model_sha256(asked.model)
-    mark = {
+    return {
         "model": asked.model.name,
         "sha256": sha256,
         "uid": asked.uid,
         "layout": layout,
         "views": digest_json([fingerprint(sha256, settings, settings.compat, seed), asked.uid, settings.device]),
+        "seconds": {},
     }
-    if {**read_mark(asked.out), "seconds": {}} == {**mark, "seconds": {}}:
-        return Ended(asked, RenderResult(outcome=Outcome.OK), done_before=True)
+
+
+def _one(child: RenderChild, asked: Asked, settings: RenderSettings, seed: int, mark: dict[str, Any]) -> Ended:
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     temporary = asked.out.with_name(f"{TEMPORARY_PREFIX}{asked.out.name}-{secrets.token_hex(4)}")
     try:
         result = render_object(child, asked.model, asked.uid, settings, seed, temporary)
         if result.outcome is Outcome.OK:
-            relaid(temporary, layout)
+            relaid(temporary, mark["layout"])
             text = json.dumps({**mark, "seconds": result.seconds}, indent=2, sort_keys=True)
             write_atomically(temporary / MARK, f"{text}\n".encode())
             shutil.rmtree(asked.out, ignore_errors=True)
