@@ -9,7 +9,13 @@ from report.object_page import InspectedObject
 from shards.layouts import Views
 from shards.sample import Sample
 
-ALARMS = {"blank": "blank", "single_colour": "one colour", "touches_border": "touches border"}
+ALARMS = {
+    "transparent": "nothing seen",
+    "blank": "blank",
+    "single_colour": "one colour",
+    "touches_border": "touches border",
+    "not_finite": "no numbers",
+}
 """Checks of a view that deserve a look when they say yes, and how a person says them."""
 
 

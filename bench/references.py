@@ -12,7 +12,8 @@ from base.errors import Failure
 from base.outcomes import Outcome
 from evaluation.baselines import on_white
 from evaluation.metrics import psnr, ssim
-from render.child import RenderChild, view_name
+from render.child import RenderChild
+from render.job import view_name
 from render.lights import lights
 from render.run import render_object
 from render.settings import RenderSettings

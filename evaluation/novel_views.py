@@ -1,6 +1,6 @@
 """Novel views from poses the model was not trained on, against the true renders and trivial answers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,13 +84,17 @@ def evaluate_novel_views(
     total = count * settings.inputs_per_object * settings.held_out_views
     with progress.task("evaluate", total=total, unit="views") as task:
         for sample in objects(version, storage, settings):
-            for source, targets in pairs(sample.uid, version.views, settings):
+            for source, targets in pairs(sample.uid, version.views, sample.good, settings):
                 answers = _answers(pipeline, sample, source, targets, settings)
                 for target, answer in zip(targets, answers, strict=True):
                     row, triptych = _measured(sample, source, target, answer, settings)
                     rows.append(row)
                     triptychs.append(triptych)
                 task.advance(len(targets), note=sample.uid)
+    if not rows:
+        raise Failure(
+            f"split {settings.split}: expected good views to draw and to ask for, got none in {count} objects"
+        )
     chosen = np.unique(np.linspace(0, len(rows) - 1, min(settings.triptychs, len(rows))).round().astype(int))
     return NovelViews(tuple(rows), tuple(triptychs[k] for k in chosen), settings.minimum_margin_db)
 
@@ -102,12 +106,16 @@ def objects(version: Version, storage: Storage, settings: EvaluateSettings) -> I
         yield read_sample(storage, shard, entry)
 
 
-def pairs(uid: str, views: int, settings: EvaluateSettings) -> list[tuple[int, tuple[int, ...]]]:
-    """(source, targets) for each drawn input of an object: sources from the first views, targets the last ones."""
+def pairs(uid: str, views: int, good: Sequence[int], settings: EvaluateSettings) -> list[tuple[int, tuple[int, ...]]]:
+    """(source, targets) for each drawn input of an object: sources from the first views, targets the last ones.
+
+    Only `good` views are drawn and asked for; an object may have none to ask for.
+    """
     known = views - settings.held_out_views
     rng = stable_rng(settings.seed, "evaluate-inputs", uid)
-    drawn = rng.permutation(known)[: settings.inputs_per_object]
-    return [(int(source), tuple(range(known, views))) for source in drawn]
+    drawn = [int(source) for source in rng.permutation(known) if source in good][: settings.inputs_per_object]
+    targets = tuple(view for view in range(known, views) if view in good)
+    return [(source, targets) for source in drawn if targets]
 
 
 def _answers(
@@ -137,7 +145,7 @@ def _measured(
         "model": answer,
         "input": shown,
         "white": white((true.shape[0], true.shape[1])),
-        "mean_view": mean_view([sample.image(view) for view in range(known)]),
+        "mean_view": mean_view([sample.image(view) for view in sample.good if view < known]),
     }
     row = Row(
         sample.uid,

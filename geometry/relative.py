@@ -34,7 +34,8 @@ def pose_from_deltas(polar_rad: ArrayLike, azimuth_rad: ArrayLike, radius: Array
     return np.stack(np.broadcast_arrays(polar_rad, np.sin(azimuth_rad), np.cos(azimuth_rad), radius), axis=-1)
 
 
-def ordered_pairs(count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Every ordered pair of distinct views of `count`, as (source, target), each (count·(count − 1),), source-major."""
-    source, target = np.nonzero(~np.eye(count, dtype=bool))
-    return source.astype(np.int64), target.astype(np.int64)
+def ordered_pairs(views: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Every ordered pair of two of the `views` (V,), as (source, target), each (V·(V − 1),), source-major."""
+    views = np.asarray(views, np.int64)
+    source, target = np.nonzero(~np.eye(len(views), dtype=bool))
+    return views[source], views[target]

@@ -128,12 +128,12 @@ class Ledger:
         if original is not None:
             said = {"outcome": Outcome.DUPLICATE.value, "reason": f"the same bytes as {original}"}
         elif self._good(uid):
-            said = {"outcome": Outcome.OK.value}
+            said = {"outcome": Outcome.OK.value, "checks": (self.ends.get(uid) or self.rows[uid]).checks}
             known |= {"fingerprint": self._fingerprint(uid), **self._place(uid)}
             known["facts_digest"] = wanted.item.facts_digest(known["sha256"])
         elif uid in self.ends:
             end = self.ends[uid]
-            said = {"outcome": end.outcome, "reason": end.reason, "phase": end.phase}
+            said = {"outcome": end.outcome, "reason": end.reason, "phase": end.phase, "checks": end.checks}
             known["fingerprint"] = end.fingerprint
         else:
             return ObjectRow.of(wanted.item, **_standing(self.rows[uid]), shard=wanted.number)
@@ -174,4 +174,5 @@ class Ledger:
 
 
 def _standing(row: ObjectRow) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in ("outcome", "reason", "phase", "attempts", "sha256", "fingerprint")}
+    kept = ("outcome", "reason", "phase", "checks", "attempts", "sha256", "fingerprint")
+    return {name: getattr(row, name) for name in kept}

@@ -15,7 +15,8 @@ UNASSIGNED = -1
 class ObjectRow:
     """One object ever asked for: what its source says of it, how it ended, and where its sample stands if it did well.
 
-    `shard` is −1 without a number; the fields from `split` on are empty or 0 unless `outcome` is ok.
+    `shard` is −1 without a number; the fields from `split` on are empty or 0 unless `outcome` is ok. `checks` says
+    which check said yes of which views, also where that is no harm.
     """
 
     uid: str
@@ -34,6 +35,7 @@ class ObjectRow:
     outcome: str = Outcome.PENDING.value
     reason: str = ""
     phase: str = ""
+    checks: str = ""
     attempts: int = 0
     sha256: str = ""
     fingerprint: str = ""
@@ -69,6 +71,7 @@ class Attempt:
     phase: str = ""
     sha256: str = ""
     fingerprint: str = ""
+    checks: str = ""
     seconds: Mapping[str, float] = field(default_factory=dict)
     peak_mb: float = 0.0
     source_bytes: int = 0

@@ -172,6 +172,7 @@ def _attempt(known: Mapping[str, Any], result: RenderResult, seconds: Mapping[st
         outcome=result.outcome,
         reason=result.reason,
         phase=result.phase,
+        checks=result.said_yes,
         seconds={**seconds, **result.seconds},
         source_bytes=size,
         device=", ".join(f"{key} {value}" for key, value in sorted(result.device.items())),

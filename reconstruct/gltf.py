@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import trimesh
-from numpy.typing import NDArray
 
+from geometry.colour import linear_from_srgb
 from reconstruct.mesh import Mesh
 
 GLTF_FROM_WORLD = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
@@ -35,11 +35,6 @@ def write_glb(mesh: Mesh, path: Path) -> None:
     partial = path.with_name(f".{path.name}.partial")
     partial.write_bytes(glb_bytes(mesh))
     partial.replace(path)
-
-
-def linear_from_srgb(srgb: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Linear light in [0, 1] for sRGB values in [0, 1] (IEC 61966-2-1)."""
-    return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
 
 
 def _with_material(tree: dict[str, Any]) -> None:

@@ -27,7 +27,7 @@ class RenderChild:
     """A persistent Blender process, started when first needed and again after a death; a context manager.
 
     `command` is what is run instead of our own Blender program; tests put programs there that misbehave.
-    `watch` is told each phase as it begins; `view` and `encode` come once for every view.
+    `watch` is told each phase as it begins; `view` and `encode` come for every view, and for its passes.
     """
 
     def __init__(self, settings: RenderSettings, command: Sequence[str] = COMMAND) -> None:
@@ -58,7 +58,7 @@ class RenderChild:
         return self._process.peak_mb() if self._process is not None else 0.0
 
     def render(self, job: RenderJob) -> RenderResult:
-        """Render one object; on ok, `job.out_dir` holds NN.webp of every view asked for.
+        """Render one object; on ok, `job.out_dir` holds all of `job.files`.
 
         Crash, hang and out-of-memory are results. Raises Failure only when Blender cannot be started at all, or when
         a file of the job cannot be read or written.
@@ -164,14 +164,8 @@ def _private_copy(job: RenderJob, folder: Path) -> RenderJob:
 
 def _collect(private: RenderJob, out_dir: Path) -> None:
     out_dir.mkdir(parents=True, exist_ok=True)
-    for view in private.views:
-        name = view_name(view)
+    for name in private.files:
         source = Path(private.out_dir) / name
         if source.is_symlink() or not source.is_file():
             raise ChildDeath(Outcome.CRASH, f"expected {name} from the child, got no such file")
         shutil.move(source, out_dir / name)
-
-
-def view_name(view: int) -> str:
-    """The file of view number `view`: `00.webp`, `01.webp`, …"""
-    return f"{view:02d}.webp"

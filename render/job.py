@@ -5,8 +5,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from base.outcomes import Outcome
+from base.passes import pass_file
 
-__all__ = ["Outcome", "RenderJob", "RenderResult", "ViewFacts"]
+__all__ = ["Outcome", "RenderJob", "RenderResult", "ViewFacts", "pass_file", "view_name"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,12 @@ class RenderJob:
         """The numbers of the views to render."""
         return range(self.first_view, len(self.extrinsics))
 
+    @property
+    def files(self) -> list[str]:
+        """The names of all files to be made: a picture and the passes of each view."""
+        passes = self.settings["passes"]
+        return [name for view in self.views for name in (view_name(view), *(pass_file(view, one) for one in passes))]
+
     def to_json(self) -> str:
         """The job as one line of JSON; floats survive exactly."""
         return json.dumps(asdict(self), allow_nan=False)
@@ -42,15 +49,33 @@ class RenderJob:
         return cls(**json.loads(text))
 
 
+def view_name(view: int) -> str:
+    """The file of view number `view`: `00.webp`, `01.webp`, …"""
+    return f"{view:02d}.webp"
+
+
+CHECKS = ("transparent", "blank", "single_colour", "touches_border", "not_finite")
+"""What is asked of every view; a yes is worth a look."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ViewFacts:
-    """What was seen in one view: `coverage` is the mean alpha in [0, 1]."""
+    """What was seen in one view: its measures, what each check says of them, and in `bad` the checks that count.
+
+    `coverage` is the mean alpha in [0, 1], `colour_range` the most that two colours differ by in a channel, of 255, and
+    `border_share` how much of the frame's edge is covered, in [0, 1]. An empty `bad` is a good view.
+    """
 
     view: int
     coverage: float
+    colour_range: int
+    border_share: float
+    transparent: bool
     blank: bool
     single_colour: bool
     touches_border: bool
+    not_finite: bool
+    bad: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +98,12 @@ class RenderResult:
     warnings: list[str] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
     stderr_tail: str = ""
+
+    @property
+    def said_yes(self) -> str:
+        """Which checks said yes of which views: `blank 3, 7; touches_border 0`."""
+        views = {name: [str(one.view) for one in self.views if getattr(one, name)] for name in CHECKS}
+        return "; ".join(f"{name} {', '.join(numbers)}" for name, numbers in views.items() if numbers)
 
     def to_json(self) -> str:
         """The result as one line of JSON."""

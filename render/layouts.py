@@ -8,9 +8,10 @@ import numpy as np
 from PIL import Image
 
 from base.digest import canonical_json
+from base.passes import PASS_FILES, pass_file
 from base.storage import write_atomically
 from geometry.camera import Lens, world_from_cam
-from render.child import view_name
+from render.job import view_name
 from render.run import npy_bytes
 
 LAYOUTS = {
@@ -21,7 +22,10 @@ LAYOUTS = {
 
 
 def relaid(views: Path, layout: str) -> None:
-    """Turn a folder that `render_object` filled into a layout of LAYOUTS, in place; images keep their exact pixels."""
+    """Turn a folder that `render_object` filled into a layout of LAYOUTS, in place.
+
+    Images keep their exact pixels; passes stay as they are, beside them: `000.depth.npy`.
+    """
     if layout == "views":
         return
     facts = json.loads((views / "views.json").read_bytes())
@@ -31,6 +35,8 @@ def relaid(views: Path, layout: str) -> None:
         with Image.open(views / view_name(number)) as picture:
             picture.save(views / name, optimize=True)
         (views / view_name(number)).unlink()
+        for one in facts["passes"].split():
+            (views / pass_file(number, one)).rename(views / f"{number:03d}.{PASS_FILES[one]}")
         facts["views"][number]["file"] = name
     write_atomically(views / "views.json", canonical_json(facts).encode())
     if layout == "nerf":

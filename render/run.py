@@ -11,9 +11,9 @@ from base.outcomes import Outcome
 from base.storage import write_atomically
 from geometry.camera import camera_centre
 from geometry.sphere import spherical_from_cartesian
-from render.child import RenderChild, view_name
+from render.child import RenderChild
 from render.formats import companions
-from render.job import RenderJob, RenderResult
+from render.job import RenderJob, RenderResult, view_name
 from render.lights import lights
 from render.refused import Refused
 from render.settings import RenderSettings
@@ -25,7 +25,7 @@ SCHEMA = 1
 def render_object(
     child: RenderChild, source: Path, uid: str, settings: RenderSettings, seed: int, out_dir: Path
 ) -> RenderResult:
-    """Render one object; on ok, `out_dir` holds NN.webp, extrinsics.npy (V, 3, 4) and views.json.
+    """Render one object; on ok, `out_dir` holds NN.webp, the passes asked for, extrinsics.npy (V, 3, 4) and views.json.
 
     The outcome says how it ended; nothing about the object raises. Raises Failure when Blender cannot run here at all
     or `out_dir` cannot be written.
@@ -45,19 +45,19 @@ def render_object(
         out_dir=str(out_dir),
         companions=named,
     )
-    result = judged(child.render(job))
+    result = judged(child.render(job), settings.max_bad_views)
     if result.outcome is Outcome.OK:
         write_atomically(out_dir / "extrinsics.npy", npy_bytes(extrinsics))
         write_atomically(out_dir / "views.json", canonical_json(record(job, settings, result)).encode())
     return result
 
 
-def judged(result: RenderResult) -> RenderResult:
-    """The result, `blank` when any view is: an object is only worth its worst view."""
-    blank = [view.view for view in result.views if view.blank]
-    if result.outcome is not Outcome.OK or not blank:
+def judged(result: RenderResult, max_bad_views: int) -> RenderResult:
+    """The result, `blank` when more than `max_bad_views` are bad."""
+    bad = [f"{view.view} ({view.bad})" for view in result.views if view.bad]
+    if result.outcome is not Outcome.OK or len(bad) <= max_bad_views:
         return result
-    reason = f"expected something to see in every view, got nothing in {', '.join(map(str, blank))}"
+    reason = f"expected at most {max_bad_views} bad views, got {len(bad)}: {', '.join(bad)}"
     values = {**vars(result), "outcome": Outcome.BLANK, "reason": reason, "phase": "check"}
     return RenderResult(**values)
 
@@ -78,6 +78,7 @@ def record(job: RenderJob, settings: RenderSettings, result: RenderResult) -> di
         "versions": result.versions,
         "checks": result.checks,
         "warnings": "; ".join(result.warnings),
+        "passes": " ".join(settings.passes),
         "views": [
             {**vars(view), "file": view_name(view.view), **_spherical(extrinsics[view.view])} for view in result.views
         ],

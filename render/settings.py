@@ -4,12 +4,14 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
+from base.passes import Pass
 from base.settings import Section
 
 Range = tuple[float, float]
 """Lowest and highest value of a uniform draw."""
 
 Device = Literal["auto", "CPU", "CUDA", "OPTIX", "HIP", "METAL", "ONEAPI"]
+Check = Literal["transparent", "blank", "single_colour", "touches_border", "not_finite"]
 Edge = Annotated[int, Field(ge=16, le=4096)]
 Bounces = Annotated[int, Field(ge=0, le=64)]
 
@@ -83,6 +85,19 @@ class NeutralSettings(Section):
     roughness: Annotated[float, Field(ge=0.0, le=1.0)]
 
 
+class ChecksSettings(Section):
+    """When a check of a view says yes, and which checks make a view bad.
+
+    `blank_coverage` is the highest mean alpha of a blank view, `single_colour_range` the most, of 255, that colours
+    which count as one differ by, and `border_share` the most of the frame's edge that may be covered without touching.
+    """
+
+    blank_coverage: Annotated[float, Field(ge=0.0, lt=1.0)]
+    single_colour_range: Annotated[int, Field(ge=0, le=255)]
+    border_share: Annotated[float, Field(ge=0.0, lt=1.0)]
+    bad: tuple[Check, ...]
+
+
 class ChildSettings(Section):
     """Limits of the Blender child process; none of them changes a picture."""
 
@@ -120,7 +135,9 @@ class RenderSettings(Section):
     pose: Literal["first_frame", "rest"]
     merge_vertices: bool
     neutral: NeutralSettings
-    min_coverage: Annotated[float, Field(ge=0.0, lt=1.0)]
+    checks: ChecksSettings
+    max_bad_views: Annotated[int, Field(ge=0)]
+    passes: tuple[Pass, ...]
     compat: str
     device: Device
     child: ChildSettings
@@ -131,6 +148,10 @@ class RenderSettings(Section):
             raise ValueError(f"light to be one of {', '.join(sorted(self.lights))}")
         if not (_is_range(self.radius) and self.radius[0] > 0.0):
             raise ValueError("radius as [nearest, farthest], both above 0")
+        if self.max_bad_views > self.views - 2:
+            raise ValueError(f"max_bad_views of at most {self.views - 2}: {self.views} views, two of them good")
+        if len(set(self.passes)) < len(self.passes):
+            raise ValueError("passes to name each once")
         return self
 
     @property

@@ -1,26 +1,30 @@
 """One sample is one object: its facts, its views, their cameras, and every ordered pair of views.
 
-Members are named by what follows the uid and a dot: `json`, `00.webp`, `01.webp`, …, `extrinsics.npy`, `pairs.npz`.
-V is the number of views, P = V(V − 1) the number of ordered pairs.
+Members are named by what follows the uid and a dot: `json`, `00.webp`, `01.webp`, …, `extrinsics.npy`, `pairs.npz`,
+and of each view the passes that it was rendered with: `00.depth.npy`, ….
+V is the number of views, P = G(G − 1) the number of ordered pairs of the G good ones.
 """
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from base.digest import canonical_json
 from base.errors import Failure
+from base.passes import PASS_FILES, pass_file
 from geometry.relative import ordered_pairs, pose_vector, relative_motion
 from shards.arrays import BadArray, npy_bytes, npz_bytes, npz_members, read_npy
 from shards.image import BadImage, decode_rgba
+from shards.layers import decode_pass
 
+T = TypeVar("T")
 SCHEMA = 1
 UID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 PAIR_ARRAYS = ("source", "target", "R", "T", "pose")
@@ -38,15 +42,16 @@ class Pairs:
     pose: NDArray[np.float64]
 
     @classmethod
-    def of(cls, extrinsics: NDArray[np.float64]) -> "Pairs":
-        """The pairs of cameras `extrinsics` (V, 3, 4), in source-major order."""
-        source, target = ordered_pairs(len(extrinsics))
+    def of(cls, extrinsics: NDArray[np.float64], good: Sequence[int]) -> "Pairs":
+        """The pairs of the `good` views of cameras `extrinsics` (V, 3, 4), in source-major order."""
+        source, target = ordered_pairs(good)
         rotation, translation = relative_motion(extrinsics[source], extrinsics[target])
         return cls(source, target, rotation, translation, pose_vector(extrinsics[source], extrinsics[target]))
 
-    def row(self, source: int, target: int, views: int) -> int:
-        """Where the pair (source, target) of `views` views stands."""
-        return source * (views - 1) + target - (target > source)
+    def row(self, source: int, target: int) -> int | None:
+        """Where the pair (source, target) stands; None when it is not there."""
+        found = np.flatnonzero((self.source == source) & (self.target == target))
+        return int(found[0]) if len(found) == 1 else None
 
 
 def view_suffix(view: int) -> str:
@@ -63,15 +68,32 @@ def members_from_views(folder: Path, object_facts: Mapping[str, Any]) -> dict[st
     try:
         rendered = json.loads((folder / "views.json").read_bytes())
         extrinsics = read_npy((folder / "extrinsics.npy").read_bytes(), (None, 3, 4), np.float64)
-        images = {view_suffix(view): (folder / view_suffix(view)).read_bytes() for view in range(len(extrinsics))}
-    except (OSError, ValueError) as error:
+        names = view_members(len(extrinsics), passes_of(rendered))
+        seen = {name: (folder / name).read_bytes() for name in names}
+    except (OSError, ValueError, KeyError) as error:
         raise Failure(f"{folder.name}: expected a folder of rendered views, got: {error}") from None
     return {
         "json": facts_json(object_facts, rendered),
         "extrinsics.npy": npy_bytes(extrinsics),
-        "pairs.npz": npz_bytes(vars(Pairs.of(extrinsics))),
-        **images,
+        "pairs.npz": npz_bytes(vars(Pairs.of(extrinsics, good_views(rendered, len(extrinsics))))),
+        **seen,
     }
+
+
+def view_members(views: int, passes: Sequence[str]) -> list[str]:
+    """The members that hold what `views` views show: pictures and passes. Raises KeyError for an unknown pass."""
+    return [name for view in range(views) for name in (view_suffix(view), *(pass_file(view, one) for one in passes))]
+
+
+def passes_of(rendered: Mapping[str, Any]) -> list[str]:
+    """The passes that lie beside each view, by what views.json says."""
+    return str(rendered.get("passes", "")).split()
+
+
+def good_views(rendered: Mapping[str, Any], views: int) -> list[int]:
+    """Which of `views` views are good by what views.json says; all of which it says nothing are."""
+    bad = {number for number, view in enumerate(rendered.get("views", ())) if view.get("bad")}
+    return [view for view in range(views) if view not in bad]
 
 
 def facts_json(object_facts: Mapping[str, Any], rendered: Mapping[str, Any]) -> bytes:
@@ -117,12 +139,13 @@ class Sample:
 
     @cached_property
     def pairs(self) -> Pairs:
-        """Every ordered pair of views, as stored."""
+        """Every ordered pair of good views, as stored."""
         try:
             arrays = npz_members(self._member("pairs.npz"), PAIR_ARRAYS)
         except BadArray as error:
             raise self._failure("pairs.npz", str(error)) from None
-        count = len(self.extrinsics) * (len(self.extrinsics) - 1)
+        good = len(self.good)
+        count = good * (good - 1)
         shapes = {"source": (), "target": (), "R": (3, 3), "T": (3,), "pose": (4,)}
         return Pairs(
             **{
@@ -130,6 +153,26 @@ class Sample:
                 for name, rest in shapes.items()
             }
         )
+
+    @cached_property
+    def good(self) -> list[int]:
+        """The numbers of the views that passed all checks which count."""
+        return self._said(lambda rendered: good_views(rendered, len(self.extrinsics)))
+
+    @cached_property
+    def passes(self) -> list[str]:
+        """The names of the passes that lie beside each view."""
+        return self._said(passes_of)
+
+    def layer(self, name: str, view: int) -> NDArray[Any]:
+        """Pass `name` of a view, as `base.passes` describes it: (H, W) or (H, W, 3)."""
+        if name not in self.passes or name not in PASS_FILES:
+            raise self._failure("json", f"expected pass {name!r}, got {', '.join(self.passes) or 'none'}")
+        suffix = pass_file(view, name)
+        try:
+            return decode_pass(name, self._member(suffix), self.image(view).shape[:2])
+        except (BadArray, BadImage) as error:
+            raise self._failure(suffix, str(error)) from None
 
     def image(self, view: int) -> NDArray[np.uint8]:
         """One view as uint8 RGBA, (H, W, 4)."""
@@ -141,12 +184,14 @@ class Sample:
 
     def check(self, *, views: int, hw: tuple[int, int]) -> None:
         """Read everything once; raises Failure for the first part that is missing, foreign or inconsistent."""
-        expected = {"json", "extrinsics.npy", "pairs.npz", *map(view_suffix, range(views))}
+        if not set(self.passes) <= set(PASS_FILES):
+            raise self._failure("json", f"expected passes of {', '.join(PASS_FILES)}, got {', '.join(self.passes)}")
+        expected = {"json", "extrinsics.npy", "pairs.npz", *view_members(views, self.passes)}
         for suffix in sorted(expected ^ set(self.members)):
             raise self._failure(suffix, "expected this member" if suffix in expected else "expected no such member")
         if len(self.extrinsics) != views:
             raise self._failure("extrinsics.npy", f"expected {views} views, got {len(self.extrinsics)}")
-        derived = Pairs.of(self.extrinsics)
+        derived = Pairs.of(self.extrinsics, self.good)
         for name in PAIR_ARRAYS:
             if not np.allclose(getattr(self.pairs, name), getattr(derived, name), atol=1e-9):
                 raise self._failure("pairs.npz", f"expected {name} to agree with extrinsics.npy")
@@ -155,6 +200,15 @@ class Sample:
         for view in range(views):
             if (got := self.image(view).shape[:2]) != hw:
                 raise self._failure(view_suffix(view), f"expected {hw[0]}×{hw[1]} pixels, got {got[0]}×{got[1]}")
+            for name in self.passes:
+                self.layer(name, view)
+
+    def _said(self, read: Callable[[Mapping[str, Any]], T]) -> T:
+        """What `read` finds in the facts of the rendering."""
+        try:
+            return read(self.facts["render"])
+        except (KeyError, TypeError, AttributeError) as error:
+            raise self._failure("json", f"expected facts of rendered views, got none: {error}") from None
 
     def _member(self, suffix: str) -> bytes:
         if suffix not in self.members:

@@ -89,21 +89,25 @@ def _pairs(
         loaded[key] = sample
         if draw.last:
             del loaded[key]
-        source, target = draw_pair(order.seed, draw.visit, draw.pair, views)
+        source, target = draw_pair(order.seed, draw.visit, draw.pair, _good(sample, views))
         yield _pair(number, sample, source, target, hw)
         number += share.world
 
 
+def _good(sample: Sample, views: tuple[int, ...]) -> tuple[int, ...]:
+    """Those of `views` that are good in this object; pairs have no others."""
+    if max(views) >= (count := len(sample.extrinsics)):
+        raise Failure(f"{sample.shard}: {sample.uid}.extrinsics.npy: expected view {max(views)}, got {count} views")
+    good = tuple(view for view in views if view in sample.good)
+    if len(good) < 2:
+        raise Failure(f"{sample.shard}: {sample.uid}: expected at least two good views of {list(views)}, got {good}")
+    return good
+
+
 def _pair(number: int, sample: Sample, source: int, target: int, hw: tuple[int, int]) -> Pair:
-    count = len(sample.extrinsics)
-    if max(source, target) >= count:
-        raise Failure(
-            f"{sample.shard}: {sample.uid}.extrinsics.npy: expected view {max(source, target)}, got {count} views"
-        )
     pairs = sample.pairs
-    row = pairs.row(source, target, count)
-    if (pairs.source[row], pairs.target[row]) != (source, target):
-        raise Failure(f"{sample.shard}: {sample.uid}.pairs.npz: expected pair {source} → {target} in row {row}")
+    if (row := pairs.row(source, target)) is None:
+        raise Failure(f"{sample.shard}: {sample.uid}.pairs.npz: expected pair {source} → {target} once")
     return Pair(
         number=number,
         uid=sample.uid,

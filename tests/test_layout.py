@@ -30,6 +30,7 @@ MAY_IMPORT = {
 ONLY_HOME = {
     "bpy": ("render/blender/",),
     "mathutils": ("render/blender/",),
+    "OpenEXR": ("render/blender/",),
     "ray": ("pipeline/cluster.py",),
     "objaverse": ("pipeline/",),
     "deltalake": ("pipeline/",),

@@ -13,15 +13,17 @@ import numpy as np
 from render.blender.camera import add_camera, place
 from render.blender.device import use_device
 from render.blender.facts import object_facts
+from render.blender.floats import last_is_finite
 from render.blender.importing import import_model
 from render.blender.lights import add_lights
 from render.blender.normalise import normalise
+from render.blender.passes import prepare_passes, shoot_passes, write_passes
 from render.blender.refusal import Refusal
 from render.blender.scene import fresh_scene, prepare
 from render.blender.shoot import shoot
 from render.blender.view import finish_view
 from render.blender.window import Windows
-from render.job import Outcome, RenderJob, RenderResult, ViewFacts
+from render.job import Outcome, RenderJob, RenderResult, ViewFacts, view_name
 
 SENTENCE_LENGTH = 300
 
@@ -78,15 +80,31 @@ class OneObject:
             prepare(scene, settings)
             use_device(self.found["device"])
             windows = Windows(settings)
+        folder = Path(self.job.out_dir)
+        scratch = folder.parent / "view.image"
         for view in self.job.views:
             with self._timed("view"):
                 extrinsics = np.array(self.job.extrinsics[view])
                 place(camera, extrinsics)
-                picture = shoot(scene, Path(self.job.out_dir).parent / "view.png", windows.of(extrinsics))
+                picture = shoot(scene, scratch, windows.of(extrinsics))
+                is_finite = last_is_finite(scene, scratch)
             with self._timed("encode"):
-                path = Path(self.job.out_dir) / f"{view:02d}.webp"
-                self.views.append(finish_view(picture, path, view, settings))
+                path = folder / view_name(view)
+                self.views.append(finish_view(picture, path, view, settings, is_finite=is_finite))
+        if settings["passes"]:
+            self._passes(scene, camera, scratch)
         bpy.ops.wm.read_factory_settings(use_empty=True)
+
+    def _passes(self, scene: bpy.types.Scene, camera: bpy.types.Object, scratch: Path) -> None:
+        """After all pictures, which know nothing of passes."""
+        prepare_passes(scene)
+        for view in self.job.views:
+            with self._timed("view"):
+                extrinsics = np.array(self.job.extrinsics[view])
+                place(camera, extrinsics)
+                found = shoot_passes(scene, scratch, extrinsics)
+            with self._timed("encode"):
+                write_passes(found, self.job.settings["passes"], Path(self.job.out_dir), view)
 
     @contextmanager
     def _timed(self, phase: str) -> Iterator[None]:

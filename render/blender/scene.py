@@ -4,6 +4,8 @@ from typing import Any
 
 import bpy
 
+from render.blender.floats import keep_png
+
 
 def fresh_scene() -> bpy.types.Scene:
     """Forget every object rendered before and start from factory settings, with scripts off."""
@@ -30,14 +32,13 @@ def _set_output(scene: bpy.types.Scene, settings: dict[str, Any]) -> None:
     render.use_border = False
     render.use_compositing = render.use_sequencer = False
     render.use_stamp = False
+    render.use_file_extension = False
     render.use_motion_blur = False
     render.use_persistent_data = True
     render.threads_mode = "FIXED"
     render.threads = settings["child"]["threads"]
     render.dither_intensity = 0.0
-    image = render.image_settings
-    image.file_format, image.color_mode, image.color_depth, image.compression = "PNG", "RGBA", "8", 0
-    image.color_management = "FOLLOW_SCENE"
+    keep_png(scene)
 
 
 def _set_colours(scene: bpy.types.Scene, settings: dict[str, Any]) -> None:

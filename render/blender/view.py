@@ -12,28 +12,40 @@ from render.job import ViewFacts
 WEBP_EFFORT = 4
 
 
-def finish_view(rgba: NDArray[np.uint8], path: Path, view: int, settings: dict[str, Any]) -> ViewFacts:
+def finish_view(
+    rgba: NDArray[np.uint8], path: Path, view: int, settings: dict[str, Any], *, is_finite: bool
+) -> ViewFacts:
     """Write `rgba` (H, W, 4) to `path` with colours zeroed where nothing is seen, and say what it shows.
 
-    Under hard `alpha` whatever is seen at all becomes opaque.
+    Under hard `alpha` whatever is seen at all becomes opaque. `is_finite` says that all values were numbers.
     """
     clean = np.where(rgba[..., 3:] > 0, rgba, np.uint8(0))
     if settings["alpha"] == "hard":
         clean[..., 3] = np.where(clean[..., 3] > 0, np.uint8(255), np.uint8(0))
     Image.fromarray(clean, "RGBA").save(path, "WEBP", lossless=True, exact=True, method=WEBP_EFFORT, quality=80)
-    return view_facts(clean, view, settings["min_coverage"])
+    return view_facts(clean, view, settings["checks"], is_finite=is_finite)
 
 
-def view_facts(rgba: NDArray[np.uint8], view: int, min_coverage: float) -> ViewFacts:
-    """What a view shows; it is blank when its mean alpha is not above `min_coverage`."""
+def view_facts(rgba: NDArray[np.uint8], view: int, checks: dict[str, Any], *, is_finite: bool) -> ViewFacts:
+    """What a view shows, under a dumped `ChecksSettings`."""
     alpha = rgba[..., 3]
     coverage = float(alpha.mean(dtype=np.float64)) / 255.0
     seen = rgba[alpha > 0][:, :3]
-    edge = np.concatenate([alpha[0], alpha[-1], alpha[:, 0], alpha[:, -1]])
+    colour_range = int(np.ptp(seen, axis=0).max()) if len(seen) else 0
+    edge = np.concatenate([alpha[0], alpha[-1], alpha[1:-1, 0], alpha[1:-1, -1]])
+    border_share = float(np.mean(edge > 0))
+    says = {
+        "transparent": not len(seen),
+        "blank": coverage <= checks["blank_coverage"],
+        "single_colour": colour_range <= checks["single_colour_range"],
+        "touches_border": border_share > checks["border_share"],
+        "not_finite": not is_finite,
+    }
     return ViewFacts(
         view=view,
         coverage=round(coverage, 6),
-        blank=coverage <= min_coverage,
-        single_colour=len(seen) == 0 or bool((seen == seen[0]).all()),
-        touches_border=bool(edge.any()),
+        colour_range=colour_range,
+        border_share=round(border_share, 6),
+        **says,
+        bad=", ".join(name for name, yes in says.items() if yes and name in checks["bad"]),
     )

@@ -96,8 +96,8 @@ def test_a_worse_answer_scores_worse_and_seeds_are_fixed(dataset: tuple[Version,
 
 def test_pairs_are_the_same_whatever_else_is_asked_for(dataset: tuple[Version, Storage]) -> None:
     more = SETTINGS.model_copy(update={"inputs_per_object": 4})
-    assert pairs("cup", 12, more)[:2] == pairs("cup", 12, SETTINGS)
-    assert len({source for source, _ in pairs("cup", 12, more)}) == 4
+    assert pairs("cup", 12, range(12), more)[:2] == pairs("cup", 12, range(12), SETTINGS)
+    assert len({source for source, _ in pairs("cup", 12, range(12), more)}) == 4
     uids = [sample.uid for sample in objects(*dataset, SETTINGS)]
     assert uids == sorted(uids)
     assert len(uids) == 3

@@ -233,3 +233,28 @@ def test_a_child_that_dies_twice_quarantines_its_object(tmp_path: Path) -> None:
     assert not any("trying once more" in line for line in told.lines)
     (row,) = Catalog(storage(hurried)).objects().values()
     assert (row.attempts, row.phase) == (2, "import")
+
+
+def test_bad_views_are_named_and_no_pair_has_one(tmp_path: Path) -> None:
+    """A view in which at most 22 % of the frame is covered counts as blank here: some of these are."""
+    folder = models(tmp_path / "models", "stool", "burger")
+    strict = {"views": 6, "passes": ["mask"], "checks": {"blank_coverage": 0.22}}
+    with pytest.raises(Failure, match=r"blank: expected at most 0 bad views, got \d: \d \(blank\)"):
+        build(tiny(tmp_path / "strict", folder, render=strict), SILENT)
+    settings = tiny(tmp_path / "dataset", folder, render={**strict, "max_bad_views": 4})
+    build(settings, SILENT)
+    verify(storage(settings), read_version(storage(settings)), SILENT)
+    rows = Catalog(storage(settings)).objects()
+    assert any("blank" in row.checks for row in rows.values() if row.ok)
+    for entry in read_version(storage(settings)).shards:
+        for sample in read_shard(storage(settings), entry):
+            blank = [view for view in range(6) if f"{view:d}" in _views(rows[sample.uid].checks, "blank")]
+            assert sample.good == [view for view in range(6) if view not in blank]
+            assert {*sample.pairs.source, *sample.pairs.target} == set(sample.good)
+            assert all(((sample.layer("mask", view) > 0).mean() <= 0.23) for view in blank)
+
+
+def _views(checks: str, name: str) -> list[str]:
+    """The views of which one check said yes."""
+    said = dict(part.split(" ", 1) for part in checks.split("; ") if part)
+    return said.get(name, "").split(", ")

@@ -11,8 +11,9 @@ import trimesh
 from base.errors import Failure
 from base.progress import SILENT
 from geometry.camera import PAPER_LENS, look_at_origin
+from geometry.colour import linear_from_srgb
 from reconstruct.field import SilhouetteGate
-from reconstruct.gltf import glb_bytes, linear_from_srgb, write_glb
+from reconstruct.gltf import glb_bytes, write_glb
 from reconstruct.mesh import Mesh, extract, input_agreement, kept_parts
 from reconstruct.rays import camera_rays
 from reconstruct.silhouette import silhouette

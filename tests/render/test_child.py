@@ -32,7 +32,9 @@ def notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def job(uid: str, out: Path) -> RenderJob:
     cameras = [[[1.0, 0.0, 0.0, 0.0]] * 3] * 2
     file = str(EXAMPLES / "stool.glb")
-    return RenderJob(uid=uid, file=file, seed=0, settings={}, extrinsics=cameras, lights=[], out_dir=str(out))
+    return RenderJob(
+        uid=uid, file=file, seed=0, settings={"passes": []}, extrinsics=cameras, lights=[], out_dir=str(out)
+    )
 
 
 def child(settings, notes: Path, **limits) -> RenderChild:

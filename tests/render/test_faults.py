@@ -18,7 +18,7 @@ from tests.render.faults import FAULTS, STEPS
 from tests.render.models import digests
 
 PROGRAM = str(Path(__file__).with_name("faults.py"))
-SMALL = {"hw": [32, 32], "views": 2, "samples": 1, "denoise": {"enabled": False}, "min_coverage": 0.0}
+SMALL = {"hw": [32, 32], "views": 2, "samples": 1, "denoise": {"enabled": False}, "checks": {"bad": []}}
 DEADLINE_S = 15.0
 START_S = 4.0
 """What starting Blender may take before the deadline begins to run."""

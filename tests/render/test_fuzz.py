@@ -13,7 +13,7 @@ from render.run import render_object
 from tests.render.conftest import EXAMPLES
 from tests.render.models import digests
 
-SMALL = {"hw": [16, 16], "views": 2, "samples": 1, "denoise": {"enabled": False}, "min_coverage": 0.0}
+SMALL = {"hw": [16, 16], "views": 2, "samples": 1, "denoise": {"enabled": False}, "checks": {"bad": []}}
 JSON_AT = 20
 ABSURD = ("0", "-1", "4294967295", "1e308", "null", "[]", '"x"', "true", "99999999999999999999")
 

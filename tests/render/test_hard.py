@@ -15,7 +15,7 @@ from tests.render.conftest import EXAMPLES, ROOT
 from tests.render.models import digests
 
 HARD = ROOT.parent / "shared" / "objects" / "hard"
-SMALL = {"hw": [32, 32], "views": 2, "samples": 1, "denoise": {"enabled": False}, "min_coverage": 0.0}
+SMALL = {"hw": [32, 32], "views": 2, "samples": 1, "denoise": {"enabled": False}, "checks": {"bad": []}}
 MEMORY_MB = 2000
 
 OK = Outcome.OK

@@ -22,7 +22,7 @@ def laid_out(settings: Any, blender: RenderChild, tmp_path_factory: pytest.TempP
     """The same wide views in every layout."""
     folders = {layout: tmp_path_factory.mktemp(layout) for layout in LAYOUTS}
     for layout, folder in folders.items():
-        render_object(blender, EXAMPLES / "avocado.glb", "avocado", settings(hw=[32, 48]), 0, folder)
+        render_object(blender, EXAMPLES / "avocado.glb", "avocado", settings(hw=[32, 48], passes=["depth"]), 0, folder)
         relaid(folder, layout)
     return folders
 
@@ -40,6 +40,8 @@ def test_the_pixels_stay(laid_out: dict[str, Path], layout: str) -> None:
     for number in range(2):
         ours = pixels(laid_out["views"] / f"{number:02d}.webp")
         assert np.array_equal(ours, pixels(laid_out[layout] / f"{number:03d}.png"))
+        depth = (laid_out["views"] / f"{number:02d}.depth.npy").read_bytes()
+        assert depth == (laid_out[layout] / f"{number:03d}.depth.npy").read_bytes()
     assert not list(laid_out[layout].glob("*.webp"))
 
 

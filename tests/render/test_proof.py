@@ -11,6 +11,7 @@ from PIL import Image
 from trimesh.ray.ray_pyembree import RayMeshIntersector
 
 from base.outcomes import Outcome
+from base.passes import pass_file
 from geometry.camera import Lens, camera_centre, ray_directions
 from render.child import RenderChild
 from render.run import render_object
@@ -30,24 +31,36 @@ def normalised_mesh(path: Path) -> trimesh.Trimesh:
     return trimesh.Trimesh((vertices - (low + high) / 2) / (high - low).max(), mesh.faces, process=False)
 
 
-def hit_mask(caster: RayMeshIntersector, cam_from_world: np.ndarray, lens: Lens) -> np.ndarray:
-    """Which pixels' centres see the mesh, (H, W)."""
+def cast_depth(caster: RayMeshIntersector, cam_from_world: np.ndarray, lens: Lens) -> np.ndarray:
+    """How far along the camera's axis the centre of each pixel (H, W) meets the mesh; 0 where it does not."""
     directions = ray_directions(lens, HW).reshape(-1, 3) @ cam_from_world[:, :3]
     origins = np.broadcast_to(camera_centre(cam_from_world), directions.shape)
-    return np.asarray(caster.intersects_any(origins, directions)).reshape(HW)
+    points, rays, _ = caster.intersects_location(origins, directions, multiple_hits=False)
+    depth = np.zeros(len(directions))
+    depth[rays] = -(points @ cam_from_world[:, :3].T + cam_from_world[:, 3])[:, 2]
+    return depth.reshape(HW)
 
 
 @pytest.mark.parametrize("name", SOLID)
-def test_the_silhouettes_are_those_of_the_file(name: str, settings: Any, blender: RenderChild, tmp_path: Path) -> None:
-    chosen = settings(hw=list(HW), views=12, samples=8, denoise={"enabled": False}, bounces={"total": 0})
+def test_silhouettes_and_depths_are_those_of_the_file(
+    name: str, settings: Any, blender: RenderChild, tmp_path: Path
+) -> None:
+    chosen = settings(
+        hw=list(HW), views=12, samples=8, denoise={"enabled": False}, bounces={"total": 0}, passes=["depth"]
+    )
     result = render_object(blender, EXAMPLES / f"{name}.glb", name, chosen, 0, tmp_path / "out")
     assert result.outcome is Outcome.OK
     facts = json.loads((tmp_path / "out" / "views.json").read_text())
     caster = RayMeshIntersector(normalised_mesh(EXAMPLES / f"{name}.glb"))
-    worst = 1.0
+    worst, off, seen_by_both = 1.0, 0, 0
     for number, camera in enumerate(np.load(tmp_path / "out" / "extrinsics.npy")):
         with Image.open(tmp_path / "out" / f"{number:02d}.webp") as picture:
             seen = np.array(picture)[..., 3] >= 128
-        cast = hit_mask(caster, camera, Lens(**facts["lens"]))
-        worst = min(worst, float((seen & cast).sum() / (seen | cast).sum()))
+        depth = np.load(tmp_path / "out" / pass_file(number, "depth"))
+        cast = cast_depth(caster, camera, Lens(**facts["lens"]))
+        worst = min(worst, float((seen & (cast > 0)).sum() / (seen | (cast > 0)).sum()))
+        both = (depth > 0) & (cast > 0)
+        seen_by_both += int(both.sum())
+        off += int((np.abs(depth - cast)[both] > 0.01 * cast[both]).sum())
     assert worst >= 0.99, f"{name}: IoU {worst:.4f}"
+    assert off <= 1e-4 * seen_by_both  # rays along an edge may meet either of two surfaces

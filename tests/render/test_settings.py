@@ -65,7 +65,9 @@ def test_the_legacy_preset_is_the_originals_recipe(shipped) -> None:
         {"view_transform": "AgX"},
         {"exposure": 0.1},
         {"alpha": "hard"},
-        {"min_coverage": 0.1},
+        {"checks": {"blank_coverage": 0.1}},
+        {"max_bad_views": 1, "views": 4},
+        {"passes": ["depth"]},
         {"adaptive_threshold": 0.01},
         {"clamp_indirect": 0.0},
         {"light_tree": True},
@@ -109,7 +111,8 @@ def test_job_and_result_survive_json_exactly(settings) -> None:
     )
     assert RenderJob.from_json(job.to_json()) == job
     assert list(job.views) == [1]
-    view = ViewFacts(view=0, coverage=0.25, blank=False, single_colour=False, touches_border=True)
+    facts = {"transparent": False, "blank": False, "single_colour": False, "touches_border": True, "not_finite": False}
+    view = ViewFacts(view=0, coverage=0.25, colour_range=9, border_share=0.1, **facts, bad="touches_border")
     result = RenderResult(outcome=Outcome.BLANK, reason="so", phase="check", views=[view], seconds={"view": 0.5})
     assert RenderResult.from_json(result.to_json()) == result
 

@@ -88,7 +88,7 @@ HOSTILE = [
     ("json", b"{", "expected JSON"),
     ("json", b"[" * 500_000, "expected JSON"),
     ("json", b'{"uid": "other", "schema": 1}', "about this object"),
-    ("json", b'{"uid": "object-0-000", "schema": 1, "object": null}', "got null"),
+    ("json", b'{"uid": "object-0-000", "schema": 1, "object": null, "render": {"passes": ""}}', "got null"),
     ("pairs.npz", pickled_npz(), r"pairs\.npz: expected .*got (object|dtype|shape)?"),
     ("pairs.npz", compressed_npz(), "uncompressed"),
     ("pairs.npz", npz_bytes({"R": np.zeros(3)}), "expected the arrays"),

@@ -2,6 +2,7 @@
 
 import gc
 import io
+import itertools
 import json
 import tarfile
 from pathlib import Path
@@ -13,9 +14,13 @@ from PIL import Image
 from base.errors import Failure
 from base.storage import Storage
 from geometry.relative import pose_vector, relative_motion
+from shards.arrays import npy_bytes
+from shards.image import encode_rgba
+from shards.layers import decode_pass
 from shards.read import read_shard
 from shards.sample import members_from_views, with_object_facts
-from shards.version import Version
+from shards.stream import read
+from shards.version import SCHEMA, Version
 from shards.write import write_shard
 from tests.shards.datasets import HW, VIEWS, make_version, make_views
 
@@ -51,12 +56,59 @@ def test_what_was_rendered_is_what_is_read(tmp_path: Path, storage: Storage) -> 
     pairs = sample.pairs
     assert len(pairs.source) == VIEWS * (VIEWS - 1)
     for source, target in [(0, 1), (5, 2), (11, 10)]:
-        row = pairs.row(source, target, VIEWS)
+        row = pairs.row(source, target)
         rotation, translation = relative_motion(sample.extrinsics[source], sample.extrinsics[target])
         assert (pairs.source[row], pairs.target[row]) == (source, target)
         assert np.array_equal(pairs.R[row], rotation)
         assert np.array_equal(pairs.T[row], translation)
         assert np.array_equal(pairs.pose[row], pose_vector(sample.extrinsics[source], sample.extrinsics[target]))
+
+
+def test_pairs_are_made_of_good_views_only_and_passes_come_along(tmp_path: Path, storage: Storage) -> None:
+    folder = make_views(tmp_path / "views", "van")
+    checks = [{"bad": "blank" if view in (0, 7) else ""} for view in range(VIEWS)]
+    (folder / "views.json").write_text(json.dumps({"views": checks, "passes": "depth albedo mask"}))
+    rng = np.random.default_rng(0)
+    depth = rng.uniform(0, 2, (VIEWS, *HW)).astype(np.float32)
+    albedo = rng.integers(0, 256, (VIEWS, *HW, 3), np.uint8)
+    for view in range(VIEWS):
+        np.save(folder / f"{view:02d}.depth.npy", depth[view])
+        Image.fromarray(albedo[view]).save(folder / f"{view:02d}.albedo.webp", lossless=True)
+        Image.fromarray(albedo[view, ..., 0]).save(folder / f"{view:02d}.mask.png")
+    shard = write_shard(storage, "train", 0, [("van", members_from_views(folder, {"uid": "van"}))])
+    (sample,) = read_shard(storage, shard)
+    sample.check(views=VIEWS, hw=HW)
+    assert sample.good == [1, 2, 3, 4, 5, 6, 8, 9, 10, 11]
+    assert len(sample.pairs.source) == 90
+    assert {*sample.pairs.source, *sample.pairs.target} == set(sample.good)
+    assert sample.pairs.row(0, 1) is None
+    for view in range(VIEWS):
+        assert np.array_equal(sample.layer("depth", view), depth[view])
+        assert np.array_equal(sample.layer("albedo", view), albedo[view])
+        assert np.array_equal(sample.layer("mask", view), albedo[view, ..., 0])
+    with pytest.raises(Failure, match="expected pass 'normal_world', got depth, albedo, mask"):
+        sample.layer("normal_world", 0)
+    version = Version(SCHEMA, 1, 0, "0" * 16, VIEWS, HW, (shard,))
+    drawn = list(itertools.islice(read(version, storage, split="train", seed=0, position=0, pairs_per_visit=5), 50))
+    assert {pair.source for pair in drawn} | {pair.target for pair in drawn} == set(sample.good)
+    with pytest.raises(Failure, match=r"van: expected at least two good views of \[0, 7, 8\], got \(8,\)"):
+        next(read(version, storage, split="train", seed=0, position=0, pairs_per_visit=5, views=(0, 7, 8)))
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("depth", npy_bytes(np.zeros(HW)), "expected float32"),
+        ("depth", npy_bytes(np.zeros((*HW, 1), np.float32)), "expected float32 of shape 16×16"),
+        ("normal_world", npy_bytes(np.zeros(HW, np.float16)), "expected float16 of shape 16×16×3"),
+        ("albedo", encode_rgba(np.full((*HW, 4), 9, np.uint8)), "expected RGB of 16×16, got RGBA"),
+        ("mask", b"\x89PNG", "expected a PNG image"),
+        ("mask", encode_rgba(np.full((*HW, 4), 9, np.uint8)), "expected a PNG image"),
+    ],
+)
+def test_a_pass_that_is_something_else_is_refused(name: str, data: bytes, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        decode_pass(name, data, HW)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # webdataset leaves its files open
