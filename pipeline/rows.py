@@ -76,6 +76,7 @@ class Attempt:
     peak_mb: float = 0.0
     source_bytes: int = 0
     device: str = ""
+    walls: str = ""
     host: str = ""
     at: float = 0.0
     warnings: str = ""

@@ -113,7 +113,12 @@ class Worker:
             views = folder / "views"
             views.mkdir()
             result = render_object(self.child, path, item.uid, self.spec.render, self.spec.seed, views)
-            known = {"sha256": sha256, "fingerprint": self._fingerprint(sha256), "peak_mb": self.child.peak_mb}
+            known = {
+                "sha256": sha256,
+                "fingerprint": self._fingerprint(sha256),
+                "peak_mb": self.child.peak_mb,
+                "walls": self.child.walls,
+            }
             attempt = _attempt(identity | known, result, seconds, path.stat().st_size)
             if attempt.outcome == Outcome.OK:
                 stage(self.storage, views, attempt)

@@ -57,6 +57,12 @@ class RenderChild:
         """The most memory the running process has had resident, in MiB; 0 when none runs."""
         return self._process.peak_mb() if self._process is not None else 0.0
 
+    @property
+    def walls(self) -> str:
+        """What stands between the process started last and the network and files of others; empty before the first."""
+        stood = self.hello.get("walls", {})
+        return ", ".join(f"{name} {wall}" for name, wall in sorted(stood.items()) if wall != "none")
+
     def render(self, job: RenderJob) -> RenderResult:
         """Render one object; on ok, `job.out_dir` holds all of `job.files`.
 
@@ -159,7 +165,19 @@ def _private_copy(job: RenderJob, folder: Path) -> RenderJob:
     for name in job.companions:
         (copy.parent / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source.parent / name, copy.parent / name)
-    return replace(job, file=str(copy), out_dir=str(folder / "out"))
+    settings = _with_private_map(job, folder / "maps")
+    return replace(job, file=str(copy), out_dir=str(folder / "out"), settings=settings)
+
+
+def _with_private_map(job: RenderJob, folder: Path) -> dict[str, Any]:
+    """The job's settings, with a copy of the one environment map that it needs in `folder`."""
+    light, lights = job.settings["light"], job.settings["lights"]
+    if lights[light]["maps"] is None:
+        return job.settings
+    folder.mkdir()
+    for name in {light["map"] for light in job.lights if light.get("map")}:
+        shutil.copyfile(Path(lights[light]["maps"]).expanduser() / name, folder / name)
+    return {**job.settings, "lights": {**lights, light: {**lights[light], "maps": str(folder)}}}
 
 
 def _collect(private: RenderJob, out_dir: Path) -> None:

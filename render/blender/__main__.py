@@ -10,11 +10,11 @@ from render.blender import cage
 def main(arguments: list[str]) -> None:
     """Build the walls, then load Blender and serve jobs until standard input ends."""
     device, channel, parent = arguments
-    network = cage.enter(int(parent))
+    walls = cage.enter(int(parent), device)
     # Only now: what this loads starts threads.
     with cage.few_cpus(int(os.environ["OMP_NUM_THREADS"])):
         program = importlib.import_module("render.blender.serve")
-    program.serve(device, int(channel), network)
+    program.serve(device, int(channel), walls)
 
 
 if __name__ == "__main__":

@@ -12,17 +12,37 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from render.blender import landlock
+
 PR_SET_PDEATHSIG = 1
 PR_SET_NO_NEW_PRIVS = 38
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
 
+ROOT = Path(__file__).parents[2]
+OURS = ("base", "geometry", "render")
+"""The rooms that the child's program comes from."""
 
-def enter(parent: int) -> str:
-    """Leave the network, die with the parent, dump no core. Returns the wall to the network: `namespace` or `none`."""
+SYSTEM = (
+    "/usr", "/lib", "/lib64", "/opt/rocm", "/sys", "/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat",
+    "/proc/sys", "/proc/version", "/proc/driver", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d",
+    "/etc/alternatives", "/etc/fonts", "/etc/localtime", "/etc/OpenCL", "/etc/vulkan",
+)  # fmt: skip
+"""What libraries, and drivers of GPUs, read; of other processes nothing, for their environment may hold secrets."""
+
+DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
+GPUS = ("dri", "kfd", "nvidia*")
+CACHES = ("CUDA_CACHE_PATH", "OPTIX_CACHE_PATH", "SYCL_CACHE_DIR")
+
+
+def enter(parent: int, device: str) -> dict[str, str]:
+    """Leave the network and the files of others, die with the parent, dump no core; `device` is what will render.
+
+    Returns the walls that stand: `network` is `namespace` or `none`, `files` is `landlock` or `none`.
+    """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if not sys.platform.startswith("linux"):
-        return "none"
+        return {"network": "none", "files": "none"}
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     alone = libc.unshare(CLONE_NEWNET) == 0 or libc.unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0
@@ -30,7 +50,25 @@ def enter(parent: int) -> str:
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         sys.exit("the parent is gone")
-    return "namespace" if alone else "none"
+    hidden = landlock.restrict(_needed(device))
+    return {"network": "namespace" if alone else "none", "files": "landlock" if hidden else "none"}
+
+
+def _needed(device: str) -> dict[int, list[Path]]:
+    """The rights that a render needs: to read programs and libraries, to write into the working folder alone."""
+    is_checkout = (ROOT / "pyproject.toml").is_file()
+    programs = [sys.prefix, sys.base_prefix, *os.environ.get("LD_LIBRARY_PATH", "").split(":"), *sys.path]
+    gpus = [] if device == "CPU" else [path for name in GPUS for path in Path("/dev").glob(name)]
+    return {
+        landlock.LIST: [ROOT],
+        landlock.READ: [
+            *map(Path, SYSTEM),
+            *(ROOT / room for room in OURS),
+            *(Path(path) for path in programs if path and not (is_checkout and Path(path) == ROOT)),
+        ],
+        landlock.USE | landlock.READ: [*map(Path, DEVICES), *gpus],
+        landlock.WRITE: [Path.cwd(), *(Path(os.environ[name]) for name in CACHES if name in os.environ)],
+    }
 
 
 @contextlib.contextmanager

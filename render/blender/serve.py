@@ -15,7 +15,7 @@ from render.blender.one import OneObject
 from render.job import RenderJob
 
 
-def serve(device: str, channel: int, network: str) -> None:
+def serve(device: str, channel: int, walls: dict[str, str]) -> None:
     """Answer jobs from standard input on the file descriptor `channel` until the input ends."""
     Image.MAX_IMAGE_PIXELS = None  # what it opens here are our own renders
 
@@ -29,7 +29,7 @@ def serve(device: str, channel: int, network: str) -> None:
     except DeviceMissing as error:
         send({"refused": str(error)})
         return
-    send({"ready": True, "network": network, "device": used, "versions": versions()})
+    send({"ready": True, "walls": walls, "device": used, "versions": versions()})
     for line in sys.stdin:
         job = RenderJob.from_json(Path(json.loads(line)["job"]).read_bytes())
         result = OneObject(job, used, versions(), lambda phase: send({"phase": phase})).result()

@@ -85,7 +85,7 @@ def build_in(one: Any, phase: str, channel: int) -> None:
 def main(arguments: list[str]) -> None:
     """Arguments: the fault at the start or `none`, the device, the channel, the parent."""
     at_start, device, channel, parent = arguments
-    network = cage.enter(int(parent))
+    walls = cage.enter(int(parent), device)
     if at_start in FAULTS:
         FAULTS[at_start](int(channel))
     with cage.few_cpus(int(os.environ["OMP_NUM_THREADS"])):
@@ -93,7 +93,7 @@ def main(arguments: list[str]) -> None:
     one = importlib.import_module("render.blender.one")
     for phase in STEPS:
         build_in(one, phase, int(channel))
-    program.serve(device, int(channel), network)
+    program.serve(device, int(channel), walls)
 
 
 if __name__ == "__main__":
