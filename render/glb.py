@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from render.gltf import Document
+from render.gltf_data import Blob
 from render.refused import Refused, corrupt, unsupported
 
 HEADER_BYTES = 12
@@ -27,7 +28,9 @@ def check_glb(path: Path) -> list[str]:
             raise corrupt(f"expected a JSON chunk inside the file's {total} bytes, got one of {declared} bytes")
         document = _parsed(stream.read(declared))
         rest = stream.read(CHUNK_HEADER_BYTES)
-        blob = _blob_length(rest, total - stream.tell()) if rest else None
+        start = stream.tell()
+        length = _blob_length(rest, total - start) if rest else None
+        blob = None if length is None else Blob(length, path, start)
     return Document(document, path.parent, blob).companions()
 
 

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import numpy as np
+
 from render.beside import inside
+from render.gltf_data import Blob
 from render.refused import corrupt, unsupported
 
 UNDERSTOOD = frozenset(
@@ -36,15 +39,16 @@ UNDERSTOOD = frozenset(
 """What Blender 4.5's importer understands (io_scene_gltf2, `extensions_managed`)."""
 
 COMPONENT_BYTES = {5120: 1, 5121: 1, 5122: 2, 5123: 2, 5125: 4, 5126: 4}
+INDICES = {5121: "<u1", 5123: "<u2", 5125: "<u4"}
 COMPONENTS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
 MAX_IMPLICIT = 1 << 24
 """Elements of an accessor that no bytes stand behind: zeros, or compressed data."""
 
 
 class Document:
-    """A parsed glTF file in `folder`; `blob` is the length of the binary chunk, None without one."""
+    """A parsed glTF file in `folder`; `blob` is the binary chunk, None without one."""
 
-    def __init__(self, json: dict[str, Any], folder: Path, blob: int | None) -> None:
+    def __init__(self, json: dict[str, Any], folder: Path, blob: Blob | None) -> None:
         self._json = json
         self._folder = folder.resolve()
         self._blob = blob
@@ -53,11 +57,12 @@ class Document:
         """The other files needed, relative to the folder. Raises Refused for what must not reach Blender."""
         try:
             self._check_versions()
-            needed = [name for number in range(len(self._list("buffers"))) if (name := self._buffer_file(number))]
+            buffers = [self._buffer(number) for number in range(len(self._list("buffers")))]
             self._check_views()
             self._check_accessors()
+            self._check_indices(buffers)
             self._check_nodes()
-            return sorted({*needed, *self._image_files()})
+            return sorted({*self._buffer_files(buffers), *self._image_files()})
         except (TypeError, AttributeError, KeyError, IndexError, ValueError) as error:
             raise corrupt(f"expected glTF 2.0 as specified, got a structure that is not: {error}") from None
 
@@ -69,26 +74,31 @@ class Document:
         if unknown:
             raise unsupported(f"expected a model that Blender understands, got one that requires {', '.join(unknown)}")
 
-    def _buffer_file(self, number: int) -> str | None:
+    def _buffer(self, number: int) -> Blob | None:
+        """The data of a buffer; None for one that compressed data stands in for."""
         buffer = self._list("buffers")[number]
         declared, uri = _count(buffer["byteLength"]), buffer.get("uri")
         name = None
         if uri is None:
             held = self._blob if number == 0 else None
         elif uri.startswith("data:"):
-            held = _data_length(uri)
+            held = Blob.of_text(uri)
         else:
             name = inside(self._folder, unquote(uri))
             file = self._folder / name
-            held = file.stat().st_size if file.is_file() else None
+            held = Blob(file.stat().st_size, file) if file.is_file() else None
         if held is None:
-            # Compressed data may stand in for a buffer that is not there.
             if "extensions" in buffer:
                 return None
             raise corrupt(f"expected the data of buffer {number}, got none{f' at {name}' if name else ''}")
-        if held < declared:
-            raise corrupt(f"expected {declared} bytes in buffer {number}, got {held}")
-        return name
+        if held.length < declared:
+            raise corrupt(f"expected {declared} bytes in buffer {number}, got {held.length}")
+        return held
+
+    def _buffer_files(self, buffers: list[Blob | None]) -> Iterator[str]:
+        for blob in buffers:
+            if blob is not None and blob is not self._blob and blob.path is not None:
+                yield blob.path.relative_to(self._folder).as_posix()
 
     def _image_files(self) -> Iterator[str]:
         for image in self._list("images"):
@@ -120,6 +130,34 @@ class Document:
             end = _count(accessor.get("byteOffset", 0)) + max(count - 1, 0) * stride + element * min(count, 1)
             if end > view["byteLength"]:
                 raise corrupt(f"expected accessor {number} inside {view['byteLength']} bytes, got {end}")
+
+    def _check_indices(self, buffers: list[Blob | None]) -> None:
+        """Every face names vertices that are there. What is compressed is left to its decoder."""
+        accessors, highest = self._list("accessors"), dict[int, int]()
+        for number, mesh in enumerate(self._list("meshes")):
+            for primitive in mesh["primitives"]:
+                places, indices = primitive["attributes"].get("POSITION"), primitive.get("indices")
+                if places is None or indices is None or "KHR_draco_mesh_compression" in primitive.get("extensions", {}):
+                    continue
+                if _count(indices) not in highest:
+                    highest[indices] = self._highest(accessors[indices], buffers)
+                vertices = _count(accessors[_count(places)]["count"])
+                if highest[indices] >= vertices:
+                    raise corrupt(f"expected indices below {vertices} in mesh {number}, got {highest[indices]}")
+
+    def _highest(self, accessor: dict[str, Any], buffers: list[Blob | None]) -> int:
+        """The largest index that an accessor holds."""
+        dtype = INDICES[accessor["componentType"]]
+        if "bufferView" not in accessor:
+            return 0
+        view = self._list("bufferViews")[_count(accessor["bufferView"])]
+        blob = buffers[_count(view["buffer"])]
+        if view.get("byteStride", np.dtype(dtype).itemsize) != np.dtype(dtype).itemsize or accessor["type"] != "SCALAR":
+            raise corrupt("expected indices one after the other, got gaps between them")
+        if blob is None:
+            return 0
+        start = _count(view.get("byteOffset", 0)) + _count(accessor.get("byteOffset", 0))
+        return blob.highest(start, _count(accessor["count"]), dtype)
 
     def _check_nodes(self) -> None:
         """Each node has at most one parent and is not its own descendant."""
@@ -156,9 +194,3 @@ def _count(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise corrupt(f"expected a whole number of 0 or more, got {str(value)[:40]}")
     return value
-
-
-def _data_length(uri: str) -> int:
-    """How many bytes the base64 text of a data URI holds."""
-    text = uri.partition(",")[2].rstrip("=")
-    return len(text) * 3 // 4

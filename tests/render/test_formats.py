@@ -1,9 +1,11 @@
 """Files that Blender must never see, and those it may."""
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from base.outcomes import Outcome
@@ -131,6 +133,55 @@ def test_a_missing_buffer_is_named(tmp_path: Path) -> None:
     refused = refusal(tmp_path / "x.gltf")
     assert refused.outcome is Outcome.CORRUPT
     assert "gone.bin" in str(refused)
+
+
+TRIANGLES = np.array([0, 1, 2, 2, 1, 3], "<u2").tobytes()
+PLACES = np.zeros((4, 3), "<f4").tobytes()
+
+
+def triangles(vertices: int, uri: str | None, **view: Any) -> dict[str, Any]:
+    """Two triangles of four vertices, of which the document owns up to `vertices`."""
+    buffer = {"byteLength": 60} | ({} if uri is None else {"uri": uri})
+    return ASSET | {
+        "buffers": [buffer],
+        "bufferViews": [{"buffer": 0, "byteLength": 12} | view, {"buffer": 0, "byteOffset": 12, "byteLength": 48}],
+        "accessors": [
+            {"bufferView": 0, "componentType": 5123, "type": "SCALAR", "count": 6},
+            {"bufferView": 1, "componentType": 5126, "type": "VEC3", "count": vertices},
+        ],
+        "meshes": [{"primitives": [{"attributes": {"POSITION": 1}, "indices": 0}]}],
+    }
+
+
+@pytest.mark.parametrize("where", ["chunk", "text", "file"])
+def test_faces_of_vertices_that_are_not_there_are_corrupt(tmp_path: Path, where: str) -> None:
+    data = TRIANGLES + PLACES
+    (tmp_path / "x.bin").write_bytes(data)
+    text = f"data:application/octet-stream;base64,{base64.b64encode(data).decode()}"
+    uri = {"chunk": None, "text": text, "file": "x.bin"}[where]
+    for vertices in (4, 3):
+        if where == "chunk":
+            path = write_glb(tmp_path / "x.glb", triangles(vertices, uri), data)
+        else:
+            path = tmp_path / "x.gltf"
+            path.write_text(json.dumps(triangles(vertices, uri)))
+        if vertices == 4:
+            assert companions(path) == (["x.bin"] if where == "file" else [])
+        else:
+            assert "expected indices below 3 in mesh 0, got 3" in str(refusal(path))
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        (triangles(4, None, byteStride=4, byteLength=24), "one after the other"),
+        (triangles(4, "data:;base64," + "*" * 80), "got 0 bytes of base64"),
+        (triangles(4, "data:;base64," + "A" * 81), "base64 in a data URI"),
+    ],
+)
+def test_indices_that_cannot_be_read_are_corrupt(tmp_path: Path, document: dict[str, Any], words: str) -> None:
+    refused = refusal(write_glb(tmp_path / "x.glb", document, TRIANGLES + PLACES))
+    assert (refused.outcome, words in str(refused)) == (Outcome.CORRUPT, True), refused
 
 
 def test_other_formats_are_unsupported_and_a_missing_file_is_missing(tmp_path: Path) -> None:

@@ -1,0 +1,48 @@
+"""The bytes behind a glTF file's buffers, read as far as they are asked for."""
+
+import base64
+import binascii
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from render.refused import corrupt
+
+PIECE = 1 << 22
+
+
+class Blob(NamedTuple):
+    """The data of a buffer: `length` bytes of a file from `offset` on, or the base64 text of a data URI."""
+
+    length: int
+    path: Path | None = None
+    offset: int = 0
+    text: str = ""
+
+    @classmethod
+    def of_text(cls, uri: str) -> "Blob":
+        """The data of a data URI."""
+        text = uri.partition(",")[2]
+        return cls(len(text.rstrip("=")) * 3 // 4, text=text)
+
+    def highest(self, start: int, count: int, dtype: DTypeLike) -> int:
+        """The largest of `count` whole numbers from byte `start` on, −1 for none. Raises Refused for broken base64."""
+        highest = -1
+        if self.path is None:
+            try:
+                data = base64.b64decode(self.text)
+            except binascii.Error as error:
+                raise corrupt(f"expected base64 in a data URI, got: {error}") from None
+            if len(data) < start + count * np.dtype(dtype).itemsize:
+                raise corrupt(f"expected the whole of a buffer, got {len(data)} bytes of base64")
+            return int(np.frombuffer(data, dtype, count, start).max()) if count else highest
+        with self.path.open("rb") as stream:
+            stream.seek(self.offset + start)
+            while count > 0:
+                piece = np.fromfile(stream, dtype, min(count, PIECE))
+                if not len(piece):
+                    raise corrupt("expected the whole of a buffer, got a file that ends before")
+                highest, count = max(highest, int(piece.max())), count - len(piece)
+        return highest
