@@ -9,7 +9,7 @@ import bpy
 from render.blender.blend import append_objects, flatten
 from render.blender.materials import dress, drop_images
 from render.blender.points import points_as_balls
-from render.blender.pose import take_pose
+from render.blender.pose import rest_remembered, take_pose
 from render.blender.refusal import Refusal
 from render.job import Outcome
 
@@ -18,12 +18,13 @@ Settings = dict[str, Any]
 
 def import_gltf(path: Path, settings: Settings) -> None:
     """Read glTF 2.0, binary or text; its y-up becomes our z-up."""
-    bpy.ops.import_scene.gltf(
-        filepath=str(path),
-        disable_bone_shape=True,
-        import_shading="NORMALS",
-        merge_vertices=settings["merge_vertices"],
-    )
+    with rest_remembered():
+        bpy.ops.import_scene.gltf(
+            filepath=str(path),
+            disable_bone_shape=True,
+            import_shading="NORMALS",
+            merge_vertices=settings["merge_vertices"],
+        )
 
 
 def import_obj(path: Path, _settings: Settings) -> None:
