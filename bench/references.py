@@ -24,6 +24,9 @@ Picture = NDArray[np.uint8]
 SEEN = {"hw", "lens", "bounces", "filter_width_px", "view_transform", "exposure", "pose", "merge_vertices", "neutral"}
 """What the scene's picture depends on besides model, cameras and lights; all else is how well it is approached."""
 
+PATIENCE_S = 3600.0
+"""For one view: many samples take as long as they take."""
+
 
 def references(
     path: Path, settings: RenderSettings, seed: int, samples: int, folder: Path, *, make: bool
@@ -43,6 +46,7 @@ def references(
             "object_rectangle": True,
             "alpha": "soft",
             "denoise": settings.denoise.model_copy(update={"enabled": False}),
+            "child": settings.child.model_copy(update={"view_timeout_s": PATIENCE_S}),
         }
     )
     kept = folder / scene_digest(path, exact, seed)

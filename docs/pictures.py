@@ -1,6 +1,7 @@
-"""The pictures of docs/rendering.md, rendered anew: python -m docs.pictures [lights] [presets]
+"""The pictures of docs/rendering.md, rendered anew: python -m docs.pictures [lights] [presets] [passes]
 
-Every light on the same objects from the same cameras; every preset on the same object, each from its own cameras.
+Every light on the same objects from the same cameras; every preset on the same object, each from its own cameras;
+every pass of two views.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 from app.settings import load_settings
 from base.errors import Failure
 from base.outcomes import Outcome
+from base.passes import PASS_FILES, pass_file
 from base.storage import write_atomically
 from geometry.camera import look_at_origin
 from geometry.sphere import cartesian_from_spherical
@@ -43,6 +45,7 @@ PRESETS = (
     ("fit: no view cuts the object off", ("fit",)),
 )
 SHOWN, SHOWN_VIEWS = "fridge", 6
+PASSED = "van"
 
 
 SKY_HW = (128, 256)
@@ -52,13 +55,15 @@ SUN_ELEVATION_DEG, SUN_RADIUS_DEG, SUN_RADIANCE = 38.0, 7.0, 55.0
 def main() -> int:
     """Render what is asked for and say how large it became."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("which", nargs="*", help="lights, presets; default: both")
-    which = parser.parse_args().which or ["lights", "presets"]
+    parser.add_argument("which", nargs="*", help="lights, presets, passes; default: all")
+    which = parser.parse_args().which or ["lights", "presets", "passes"]
     with tempfile.TemporaryDirectory() as scratch:
         if "lights" in which:
             _write("lights.png", lights_picture(Path(scratch)))
         if "presets" in which:
             _write("presets.png", presets_picture(Path(scratch)))
+        if "passes" in which:
+            _write("passes.png", passes_picture(Path(scratch)))
     return 0
 
 
@@ -108,6 +113,37 @@ def presets_picture(scratch: Path) -> Image.Image:
             _checked(render_object(child, source, SHOWN, settings, SEED, folder).outcome, SHOWN)
         rows.append([_read(folder / view_name(view)) for view in range(SHOWN_VIEWS)])
     return sheet(rows, [[heading] for heading, _ in PRESETS])
+
+
+def passes_picture(scratch: Path) -> Image.Image:
+    """A row for each of two views: the picture, and then its passes, numbers as colours."""
+    asked = [f"render.passes=[{','.join(PASS_FILES)}]", "render.views=2"]
+    settings = load_settings(DOCS.parent / "pipeline.yaml", (), asked).render
+    with RenderChild(settings) as child:
+        source = EXAMPLES / f"{PASSED}.glb"
+        _checked(render_object(child, source, PASSED, settings, SEED, scratch / "passes").outcome, PASSED)
+    rows = []
+    for view in range(2):
+        mask = _read(scratch / "passes" / pass_file(view, "mask"))[..., 0]
+        shown = [as_colours(scratch / "passes" / pass_file(view, name), mask) for name in PASS_FILES]
+        rows.append([_read(scratch / "passes" / view_name(view)), *shown])
+    return sheet(rows, [["picture", *PASS_FILES], []])
+
+
+def as_colours(path: Path, mask: NDArray[np.uint8]) -> Pixels:
+    """A pass as RGBA: depths from near (light) to far, vectors as 128 + 127 x, others as they are."""
+    if path.suffix == ".png":
+        return _read(path)
+    if path.suffix == ".webp":
+        return np.dstack([_read(path)[..., :3], mask])
+    values = np.load(path, allow_pickle=False).astype(np.float64)
+    seen = mask > 0
+    if values.ndim == 2:
+        near, far = values[seen].min(), values[seen].max()
+        values = np.repeat(((far - values) / (far - near) * 215 + 40)[..., None], 3, axis=-1)
+    else:
+        values = 128 + 127 * values
+    return np.dstack([np.where(seen[..., None], values, 0).astype(np.uint8), mask])
 
 
 def sheet(rows: Sequence[Sequence[Pixels]], headings: Sequence[Sequence[str]]) -> Image.Image:
