@@ -40,6 +40,8 @@ UNDERSTOOD = frozenset(
 
 COMPONENT_BYTES = {5120: 1, 5121: 1, 5122: 2, 5123: 2, 5125: 4, 5126: 4}
 INDICES = {5121: "<u1", 5123: "<u2", 5125: "<u4"}
+STRIPS = {2, 3, 5, 6}
+"""Modes in which the highest number that fits may begin a new strip, loop or fan, which Blender does not know."""
 COMPONENTS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
 MAX_IMPLICIT = 1 << 24
 """Elements of an accessor that no bytes stand behind: zeros, or compressed data."""
@@ -126,7 +128,7 @@ class Document:
                 continue
             view = views[_count(accessor["bufferView"])]
             element = COMPONENT_BYTES[accessor["componentType"]] * COMPONENTS[accessor["type"]]
-            stride = _count(view.get("byteStride", element))
+            stride = _count(view.get("byteStride", 0)) or element
             end = _count(accessor.get("byteOffset", 0)) + max(count - 1, 0) * stride + element * min(count, 1)
             if end > view["byteLength"]:
                 raise corrupt(f"expected accessor {number} inside {view['byteLength']} bytes, got {end}")
@@ -137,11 +139,15 @@ class Document:
         for number, mesh in enumerate(self._list("meshes")):
             for primitive in mesh["primitives"]:
                 places, indices = primitive["attributes"].get("POSITION"), primitive.get("indices")
+                if places is not None and (kind := accessors[_count(places)]["type"]) != "VEC3":
+                    raise corrupt(f"expected positions of type VEC3 in mesh {number}, got {kind}")
                 if places is None or indices is None or "KHR_draco_mesh_compression" in primitive.get("extensions", {}):
                     continue
                 if _count(indices) not in highest:
                     highest[indices] = self._highest(accessors[indices], buffers)
-                vertices = _count(accessors[_count(places)]["count"])
+                vertices = _count(accessors[places]["count"])
+                if primitive.get("mode", 4) in STRIPS:
+                    vertices = min(vertices, np.iinfo(INDICES[accessors[indices]["componentType"]]).max)
                 if highest[indices] >= vertices:
                     raise corrupt(f"expected indices below {vertices} in mesh {number}, got {highest[indices]}")
 
@@ -152,7 +158,8 @@ class Document:
             return 0
         view = self._list("bufferViews")[_count(accessor["bufferView"])]
         blob = buffers[_count(view["buffer"])]
-        if view.get("byteStride", np.dtype(dtype).itemsize) != np.dtype(dtype).itemsize or accessor["type"] != "SCALAR":
+        stride = view.get("byteStride", 0) or np.dtype(dtype).itemsize
+        if stride != np.dtype(dtype).itemsize or accessor["type"] != "SCALAR":
             raise corrupt("expected indices one after the other, got gaps between them")
         if blob is None:
             return 0

@@ -171,6 +171,41 @@ def test_faces_of_vertices_that_are_not_there_are_corrupt(tmp_path: Path, where:
             assert "expected indices below 3 in mesh 0, got 3" in str(refusal(path))
 
 
+def test_a_stride_of_zero_means_one_after_the_other(tmp_path: Path) -> None:
+    path = write_glb(tmp_path / "x.glb", triangles(4, None, byteStride=0), TRIANGLES + PLACES)
+    assert companions(path) == []
+    assert "below 3" in str(refusal(write_glb(path, triangles(3, None, byteStride=0), TRIANGLES + PLACES)))
+
+
+@pytest.mark.parametrize(("mode", "sound"), [(4, True), (5, False), (6, False)])
+def test_an_index_that_begins_a_new_strip_is_none_of_a_vertex(tmp_path: Path, mode: int, sound: bool) -> None:
+    document = triangles(4, None)
+    document["buffers"][0]["byteLength"] = 12 + 12 * 65536
+    document["bufferViews"][1]["byteLength"] = 12 * 65536
+    document["accessors"][1]["count"] = 65536
+    document["meshes"][0]["primitives"][0]["mode"] = mode
+    data = np.array([0, 1, 2, 65535, 2, 1], "<u2").tobytes() + bytes(12 * 65536)
+    path = write_glb(tmp_path / "x.glb", document, data)
+    if sound:
+        assert companions(path) == []
+    else:
+        assert "expected indices below 65535 in mesh 0, got 65535" in str(refusal(path))
+
+
+@pytest.mark.parametrize("kind", ["SCALAR", "VEC2"])
+def test_positions_that_are_no_points_are_corrupt(tmp_path: Path, kind: str) -> None:
+    document = triangles(4, None)
+    document["accessors"][1]["type"] = kind
+    refused = refusal(write_glb(tmp_path / "x.glb", document, TRIANGLES + PLACES))
+    assert (refused.outcome, f"got {kind}" in str(refused)) == (Outcome.CORRUPT, True), refused
+
+
+def test_a_file_beside_the_model_that_ends_early_is_corrupt(tmp_path: Path) -> None:
+    (tmp_path / "x.bin").write_bytes((TRIANGLES + PLACES)[:-1])
+    (tmp_path / "x.gltf").write_text(json.dumps(triangles(4, "x.bin")))
+    assert "expected 60 bytes in buffer 0, got 59" in str(refusal(tmp_path / "x.gltf"))
+
+
 @pytest.mark.parametrize(
     ("document", "words"),
     [
