@@ -54,6 +54,9 @@ def view_name(view: int) -> str:
     return f"{view:02d}.webp"
 
 
+COLOUR = {"display": "sRGB", "look": "None", "gamma": 1.0}
+"""What is fixed of how light becomes colours; the rest are settings."""
+
 CHECKS = ("transparent", "blank", "single_colour", "touches_border", "not_finite")
 """What is asked of every view; a yes is worth a look."""
 

@@ -13,7 +13,7 @@ from geometry.camera import camera_centre
 from geometry.sphere import spherical_from_cartesian
 from render.child import RenderChild
 from render.formats import companions
-from render.job import RenderJob, RenderResult, view_name
+from render.job import COLOUR, RenderJob, RenderResult, view_name
 from render.lights import lights
 from render.refused import Refused
 from render.settings import RenderSettings
@@ -71,6 +71,7 @@ def record(job: RenderJob, settings: RenderSettings, result: RenderResult) -> di
         "seed": job.seed,
         "hw": list(settings.hw),
         "lens": settings.lens.model_dump(),
+        "colour": COLOUR,
         "settings": settings.model_dump(mode="json", include=RECORDED),
         "normalisation": result.normalisation,
         "lights": result.lights,

@@ -5,6 +5,7 @@ from typing import Any
 import bpy
 
 from render.blender.floats import keep_png
+from render.job import COLOUR
 
 
 def fresh_scene() -> bpy.types.Scene:
@@ -42,12 +43,12 @@ def _set_output(scene: bpy.types.Scene, settings: dict[str, Any]) -> None:
 
 
 def _set_colours(scene: bpy.types.Scene, settings: dict[str, Any]) -> None:
-    scene.display_settings.display_device = "sRGB"
+    scene.display_settings.display_device = COLOUR["display"]
     view = scene.view_settings
     view.view_transform = settings["view_transform"]
-    view.look = "None"
+    view.look = COLOUR["look"]
     view.exposure = settings["exposure"]
-    view.gamma = 1.0
+    view.gamma = COLOUR["gamma"]
     view.use_curve_mapping = False
 
 
