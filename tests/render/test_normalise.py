@@ -153,16 +153,23 @@ def animated(pose: str) -> Model:
 
 
 def loose_vertices() -> Model:
-    return model([{"mesh": 0}], [WEDGE], vertices=np.concatenate([WEDGE, np.full((3, 3), 50.0, np.float32)]))
+    """In the mesh of the wedge, far from it: a line, a point, and a vertex that nothing names."""
+    data = Data()
+    line, point = data.add(np.array([4, 5], np.uint16)), data.add(np.array([6], np.uint16))
+    made = model([{"mesh": 0}], [WEDGE], data, vertices=np.concatenate([WEDGE, 50 + WEDGE]))
+    primitives = made.document["meshes"][0]["primitives"]
+    primitives += [primitives[0] | {"indices": line, "mode": 1}, primitives[0] | {"indices": point, "mode": 0}]
+    return made
 
 
 def under_a_light() -> Model:
-    lights = {"KHR_lights_punctual": {"lights": [{"type": "point"}]}}
+    lights = {"KHR_lights_punctual": {"lights": [{"type": "point", "intensity": 1e4}]}}
     node = {"matrix": matrix(TURNED), "extensions": {"KHR_lights_punctual": {"light": 0}}, "children": [1]}
     camera = {"camera": 0, "translation": [40.0, 0.0, 0.0]}
     cameras = [{"type": "perspective", "perspective": {"yfov": 1.0, "znear": 0.1}}]
     used: dict[str, Any] = {"extensions": lights, "extensionsUsed": ["KHR_lights_punctual"], "cameras": cameras}
-    return model([node, {"mesh": 0}, camera], [moved(WEDGE, TURNED)], **used)
+    place = compose_matrix(angles=(0.0, 0.9, 0.0), translate=(0.0, -3.0, 1.0))
+    return model([node, {"mesh": 0, "matrix": matrix(place)}, camera], [moved(WEDGE, TURNED, place)], **used)
 
 
 MODELS = {
@@ -210,6 +217,19 @@ def test_the_box_is_that_of_the_drawn_vertices_and_the_picture_that_of_one_plain
         seen, expected = (alpha(tmp_path / folder / f"{view:02d}.webp") for folder in ("out", "plain"))
         assert expected.mean() > 0.005
         assert np.abs(seen - expected).mean() < 0.002
+
+
+def test_a_light_inside_the_model_lights_nothing(settings: Any, blender: Any, tmp_path: Path) -> None:
+    made = under_a_light()
+    dark = FLAT | {"light": "dark", "lights": {"dark": {"lamps": [], "world": 0.0}}, "checks": {"bad": []}}
+    chosen = settings(**dark)
+    result = render_object(blender, write_glb(tmp_path / "x.glb", made.document, made.data), "x", chosen, 3, tmp_path)
+    assert (result.outcome, result.reason) == (Outcome.OK, "")
+    for view in range(chosen.views):
+        with Image.open(tmp_path / f"{view:02d}.webp") as picture:
+            rgba = np.array(picture)
+        assert rgba[..., 3].any()
+        assert not rgba[..., :3].any()
 
 
 def baked_model(points: np.ndarray) -> tuple[dict[str, Any], bytes]:
