@@ -210,7 +210,7 @@ def test_a_file_beside_the_model_that_ends_early_is_corrupt(tmp_path: Path) -> N
     ("document", "words"),
     [
         (triangles(4, None, byteStride=4, byteLength=24), "one after the other"),
-        (triangles(4, "data:;base64," + "*" * 80), "got 0 bytes of base64"),
+        (triangles(4, "data:;base64," + "*" * 80), "expected 60 bytes in buffer 0, got 0"),
         (triangles(4, "data:;base64," + "A" * 81), "base64 in a data URI"),
     ],
 )
