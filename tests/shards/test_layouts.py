@@ -23,7 +23,8 @@ def layout(request) -> str:
 def laid_out(folder: Path, layout: str) -> Path:
     make_views(folder, "thing")
     lens = {"focal_mm": 35.0, "sensor_mm": 32.0}
-    facts = {"uid": "thing", "hw": list(HW), "lens": lens, "views": [{"view": view} for view in range(VIEWS)]}
+    views = [{"view": view} for view in range(VIEWS)]
+    facts = {"uid": "thing", "hw": list(HW), "lens": lens, "passes": "", "views": views}
     (folder / "views.json").write_text(json.dumps(facts))
     relaid(folder, layout)
     return folder
