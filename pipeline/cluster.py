@@ -86,6 +86,12 @@ class _ClusterGate:
 
         ray.get(self.buckets.close.remote(key, seconds))
 
+    def closed_s(self, key: str) -> float:
+        """See `Gate`."""
+        import ray
+
+        return float(ray.get(self.buckets.closed_s.remote(key)))
+
 
 class RenderWorker:
     """The actor: answers with what happened, and with a sentence where the machine failed."""

@@ -27,6 +27,10 @@ class Gate(Protocol):
         """Nobody asks with this bucket for so many seconds: the hub said so."""
         ...
 
+    def closed_s(self, key: str) -> float:
+        """For how many seconds more nobody asks with this bucket, turn or no turn."""
+        ...
+
 
 @dataclass
 class Bucket:
@@ -59,6 +63,12 @@ class Buckets:
         with self._lock:
             bucket, now = self._filled(key)
             bucket.closed_until = max(bucket.closed_until, now + min(seconds, RETRY_AFTER_CAP_S))
+
+    def closed_s(self, key: str) -> float:
+        """See `Gate`."""
+        with self._lock:
+            bucket, now = self._filled(key)
+            return max(0.0, bucket.closed_until - now)
 
     @property
     def _rate(self) -> float:

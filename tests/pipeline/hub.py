@@ -57,6 +57,17 @@ def stalled(request: BaseHTTPRequestHandler, body: bytes) -> None:
     request.close_connection = True
 
 
+def dripping(request: BaseHTTPRequestHandler, _body: bytes) -> None:
+    """A header that never ends, byte by byte: no single wait is long."""
+    try:
+        request.wfile.write(b"HTTP/1.0 200 OK\r\nX-Long: ")
+        while True:
+            request.wfile.write(b"x")
+            time.sleep(0.05)
+    except OSError:
+        request.close_connection = True
+
+
 def endless(request: BaseHTTPRequestHandler, _body: bytes) -> None:
     """More and more bytes, without saying how many."""
     request.send_response(200)

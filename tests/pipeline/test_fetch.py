@@ -5,6 +5,7 @@ import json
 import struct
 import time
 from collections.abc import Iterator
+from email.utils import formatdate
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,8 @@ from pipeline.fetch import FetchError, fetch
 from pipeline.limiter import Buckets
 from pipeline.settings import FetchSettings, ObjaverseSettings
 from pipeline.sources.objaverse import objaverse_objects
-from tests.pipeline.hub import Hub, endless, hub, short, stalled, status
+from pipeline.transport import retry_after_s
+from tests.pipeline.hub import Hub, dripping, endless, hub, short, stalled, status
 
 SETTINGS = FetchSettings(
     timeout_s=0.5, deadline_s=5.0, tries=3, backoff_s=0.01, max_bytes=100_000, cache="", cache_mb=0,
@@ -51,8 +53,8 @@ def test_a_whole_file_arrives(server: Hub, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "troubles",
-    [[status(500), status(503)], [short, stalled], [status(429, Retry_After="0")]],
-    ids=["5xx", "cut", "429"],
+    [[status(500), status(503)], [short, stalled], [status(429, Retry_After="0")], [status(408), status(425)]],
+    ids=["5xx", "cut", "429", "408"],
 )
 def test_what_passes_is_tried_again(server: Hub, tmp_path: Path, troubles: list) -> None:
     server.trouble["/a.glb"] = list(troubles)
@@ -87,6 +89,53 @@ def test_a_refusal_holds_everyone_with_the_same_bucket_back(server: Hub, tmp_pat
     assert dict(server.asked) == {"/a.glb": 1}
     with pytest.raises(FetchError, match="404"):
         fetch(f"{server.address}/b.glb", tmp_path / "b.glb", SETTINGS, gate, token="another credential")
+
+
+def test_a_server_that_asks_for_peace_gets_it_from_everyone(server: Hub, tmp_path: Path) -> None:
+    gate = Buckets(1000, 1.0)
+    server.trouble["/a.glb"] = [status(503, Retry_After="60")]
+    with pytest.raises(FetchError, match="503"):
+        fetch(f"{server.address}/a.glb", tmp_path / "a.glb", SETTINGS, gate)
+    with pytest.raises(FetchError, match="expected a turn"):
+        fetch(f"{server.address}/a.glb", tmp_path / "a.glb", SETTINGS, gate)
+
+
+def test_who_waits_for_a_turn_waits_on_when_the_hub_closes_meanwhile(server: Hub, tmp_path: Path) -> None:
+    class Closing(Buckets):
+        def take(self, key: str) -> float:
+            self.close(key, 0.3)
+            return 0.1
+
+    started = time.monotonic()
+    fetch(f"{server.address}/a.glb", tmp_path / "a.glb", SETTINGS, Closing(1000, 1.0))
+    assert time.monotonic() - started >= 0.3
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry-After": "7"}, 7.0),
+        ({"Retry-After": formatdate(time.time() - 60.0, usegmt=True)}, 0.0),
+        ({"RateLimit": '"resolvers";r=0;t=55'}, 55.0),
+        ({"RateLimit": '"resolvers";r=12;t=55'}, None),
+        ({"Retry-After": "soon"}, None),
+        ({}, None),
+    ],
+)
+def test_what_a_server_asks_for_is_understood(headers: dict[str, str], seconds: float | None) -> None:
+    assert retry_after_s(headers) == seconds
+    later = retry_after_s({"Retry-After": formatdate(time.time() + 60.0, usegmt=True)})
+    assert later == pytest.approx(60.0, abs=5.0)
+
+
+def test_the_deadline_holds_however_busy_the_server_keeps_us(server: Hub, tmp_path: Path) -> None:
+    server.trouble["/a.glb"] = [dripping]
+    hurried = SETTINGS.model_copy(update={"deadline_s": 0.4})
+    started = time.monotonic()
+    error = failed(server, tmp_path / "a.glb", settings=hurried)
+    assert error.outcome is Outcome.LOST
+    assert error.reason.endswith("not finished within its deadline")
+    assert time.monotonic() - started < 5.0
 
 
 @pytest.mark.parametrize(
@@ -132,10 +181,24 @@ def test_a_dead_server_is_lost_not_missing(tmp_path: Path) -> None:
     assert caught.value.outcome is Outcome.LOST
 
 
-@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/a", "pipe:cat"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("file:///etc/passwd", "ftp://127.0.0.1/a", "pipe:cat", "http://[::1/a", "http://a:x/", "http://"),
+        *(f"http://{'a' * 64}.example/a", "http://a..b/a"),
+    ],
+)
 def test_only_http_is_fetched(tmp_path: Path, url: str) -> None:
-    with pytest.raises(FetchError, match="http"):
+    with pytest.raises(FetchError, match="expected an") as caught:
         fetch(url, tmp_path / "a", SETTINGS, OPEN)
+    assert caught.value.outcome is Outcome.UNSUPPORTED
+
+
+def test_an_address_with_other_letters_is_asked_for_quoted(server: Hub, tmp_path: Path) -> None:
+    server.files["/st%C3%BChle/a%20b%20c.glb?x=%C3%A4&y=1"] = GLB
+    fetch(f"{server.address}/stühle/a%20b c.glb?x=ä&y=1", tmp_path / "a.glb", SETTINGS, OPEN)
+    server.trouble["/ftp"] = [status(302, Location="ftp://127.0.0.1/a.glb")]
+    assert failed(server, tmp_path / "none" / "f.glb", "/ftp").outcome is Outcome.UNSUPPORTED
 
 
 def test_the_token_stays_with_its_host(server: Hub, tmp_path: Path) -> None:
