@@ -28,7 +28,8 @@ from pipeline.rows import Attempt, ObjectRow
 from pipeline.run import Run
 from pipeline.settings import ObjectsSettings, RunSettings
 from pipeline.sources.folder import folder_objects
-from pipeline.sources.objaverse import endpoint, objaverse_objects
+from pipeline.sources.hub import endpoint
+from pipeline.sources.objaverse import objaverse_objects
 from pipeline.sources.urls import url_objects
 from pipeline.staging import clear_work, staged_attempts
 from pipeline.worker import WorkerSpec, view_fingerprint
@@ -125,7 +126,7 @@ def requested_objects(settings: ObjectsSettings, progress: Progress) -> list[Sou
         return folder_objects(Path(settings.folder).expanduser(), progress)
     if settings.source == "urls":
         return url_objects(Path(settings.urls).expanduser())
-    return objaverse_objects(settings.objaverse, settings.fetch)
+    return objaverse_objects(settings.objaverse, settings.fetch, progress, settings.source)
 
 
 def _planned(

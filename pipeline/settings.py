@@ -36,7 +36,8 @@ class FetchSettings(Section):
 class ObjaverseSettings(Section):
     """Which objects of Objaverse: `uids`, those in `uid_file`, those of `lvis` categories; none of the three is all.
 
-    `sample` > 0 takes that many of them, drawn with `seed`. `cache` is a folder for the indexes,
+    `sample` > 0 takes that many of them, drawn with `seed`. `revision` is of the models and what is told of them,
+    `xl_revision` of the digests that Objaverse-XL has of them. `cache` is a folder for the indexes,
     `downloaded` one where the `objaverse` package may have put files: read, never written.
     """
 
@@ -46,6 +47,7 @@ class ObjaverseSettings(Section):
     sample: Count
     seed: int
     revision: str
+    xl_revision: str
     cache: str
     downloaded: str
 
@@ -68,9 +70,12 @@ class FilterSettings(Section):
 
 
 class ObjectsSettings(Section):
-    """Where the objects come from: a `folder` of models, Objaverse, or a table of `urls`; and which are taken."""
+    """Where the objects come from: a `folder` of models, Objaverse, or a table of `urls`; and which are taken.
 
-    source: Literal["folder", "objaverse", "urls"]
+    `objaverse-xl` are the same models as `objaverse`, with the digest that each must have.
+    """
+
+    source: Literal["folder", "objaverse", "objaverse-xl", "urls"]
     folder: str
     urls: str
     objaverse: ObjaverseSettings

@@ -1,5 +1,6 @@
 """What a worker does with one object, without Ray: fetch, render, leave the views in staging, say what happened."""
 
+import os
 import secrets
 import shutil
 import socket
@@ -22,7 +23,7 @@ from pipeline.pack import Packed, PackJob, pack
 from pipeline.rows import Attempt
 from pipeline.settings import FetchSettings, ObjaverseSettings
 from pipeline.sources.folder import model_sha256
-from pipeline.sources.objaverse import downloaded_file, token
+from pipeline.sources.hub import downloaded_file, token
 from pipeline.staging import stage, work_folder
 from render.child import RenderChild
 from render.fingerprint import fingerprint
@@ -150,7 +151,7 @@ class Worker:
         """The digest of a copy of what the `objaverse` package fetched before; empty when there is no sound one."""
         objaverse = self.spec.objaverse
         found = downloaded_file(item.location, objaverse.revision, objaverse.downloaded)
-        if item.source != "objaverse" or found is None:
+        if found is None or not os.access(found, os.R_OK):
             return ""
         shutil.copyfile(found, path)
         sha256 = sha256_file(path)

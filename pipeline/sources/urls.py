@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 from base.errors import UsageError
 from pipeline.objects import SourceObject, uid_of
 from pipeline.sources.table import facts_of, read_table
+from pipeline.transport import FetchError, checked_url
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -30,11 +31,12 @@ def url_objects(table: Path) -> list[SourceObject]:
 
 def _object(table: Path, row: dict[str, str]) -> SourceObject:
     url, sha256 = row["url"].strip(), row.get("sha256", "").strip().lower()
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError(f"{table}: expected addresses of http or https, got {url[:80]!r}")
+    try:
+        checked_url(url)
+    except FetchError:
+        raise UsageError(f"{table}: expected addresses of http or https, got {url[:80]!r}") from None
     if sha256 and not SHA256.fullmatch(sha256):
         raise UsageError(f"{table}: {url[:80]}: expected a sha256 of 64 hexadecimal digits, got {sha256[:80]!r}")
-    stem = PurePosixPath(unquote(parts.path)).stem
+    stem = PurePosixPath(unquote(urlsplit(url).path)).stem
     title = row.get("title") or stem.replace("_", " ")
     return SourceObject(uid_of(stem, url), "urls", url, sha256, title=title, **facts_of(row))

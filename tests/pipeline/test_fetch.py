@@ -1,7 +1,5 @@
 """Files from a server that cannot be trusted, over real HTTP."""
 
-import gzip
-import json
 import struct
 import time
 from collections.abc import Iterator
@@ -11,12 +9,10 @@ from pathlib import Path
 import pytest
 
 from base.digest import sha256_bytes
-from base.errors import Failure, UsageError
 from base.outcomes import Outcome
 from pipeline.fetch import FetchError, fetch
 from pipeline.limiter import Buckets
-from pipeline.settings import FetchSettings, ObjaverseSettings
-from pipeline.sources.objaverse import objaverse_objects
+from pipeline.settings import FetchSettings
 from pipeline.transport import retry_after_s
 from tests.pipeline.hub import Hub, dripping, endless, hub, short, stalled, status
 
@@ -210,94 +206,3 @@ def test_the_token_stays_with_its_host(server: Hub, tmp_path: Path) -> None:
         fetch(f"{server.address}/moved", tmp_path / "b.glb", SETTINGS, OPEN, token="secret")
         assert server.tokens == {"/gated": "Bearer secret", "/moved": "Bearer secret", "/a.glb": "Bearer secret"}
         assert other.tokens == {"/a.glb": None}
-
-
-ROOT = "/datasets/allenai/objaverse/resolve/v1"
-UIDS = [f"{index:032x}" for index in range(6)]
-
-
-def objaverse_hub(server: Hub) -> None:
-    paths = {uid: f"glbs/000-00{index % 2}/{uid}.glb" for index, uid in enumerate(UIDS)}
-    notes = [
-        {
-            uid: {
-                "name": f"thing {uid[-1]}",
-                "license": "by",
-                "user": {"displayName": "Ann", "username": "ann"},
-                "viewerUrl": f"https://example.org/{uid}",
-                "categories": [{"name": "furniture"}],
-            }
-            for uid, path in paths.items()
-            if f"000-00{part}" in path
-        }
-        for part in range(2)
-    ]
-    for name, value in {
-        "object-paths.json.gz": paths,
-        "lvis-annotations.json.gz": {"chair": UIDS[:2], "mug": UIDS[4:5]},
-        "metadata/000-000.json.gz": notes[0],
-        "metadata/000-001.json.gz": notes[1],
-    }.items():
-        server.files[f"{ROOT}/{name}"] = gzip.compress(json.dumps(value).encode())
-
-
-@pytest.fixture
-def chosen(server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ObjaverseSettings:
-    monkeypatch.setenv("HF_ENDPOINT", server.address)
-    monkeypatch.setenv("HF_TOKEN", "secret")
-    objaverse_hub(server)
-    return ObjaverseSettings(
-        uids=(), uid_file="", lvis=(), sample=0, seed=0, revision="v1", cache=str(tmp_path / "cache"), downloaded=""
-    )
-
-
-def changed(settings: ObjaverseSettings, **values: object) -> ObjaverseSettings:
-    return settings.model_copy(update=values)
-
-
-def test_objaverse_lists_what_is_asked_for(server: Hub, chosen: ObjaverseSettings, tmp_path: Path) -> None:
-    everything = objaverse_objects(chosen, SETTINGS)
-    assert [item.uid for item in everything] == UIDS
-    first = everything[0]
-    assert first.location == f"{server.address}{ROOT}/glbs/000-000/{UIDS[0]}.glb"
-    assert (first.licence, first.author, first.title, first.category) == ("by", "Ann", "thing 0", "furniture")
-    assert first.page == f"https://example.org/{UIDS[0]}"
-    assert server.tokens[f"{ROOT}/object-paths.json.gz"] == "Bearer secret"
-    (tmp_path / "uids.txt").write_text(f"{UIDS[3]}\n\n{UIDS[5]}\n")
-    listed = changed(chosen, uids=(UIDS[1],), uid_file=str(tmp_path / "uids.txt"))
-    assert [item.uid for item in objaverse_objects(listed, SETTINGS)] == [UIDS[1], UIDS[3], UIDS[5]]
-    chairs = objaverse_objects(changed(chosen, lvis=("chair",)), SETTINGS)
-    assert [(item.uid, item.category) for item in chairs] == [(UIDS[0], "chair"), (UIDS[1], "chair")]
-    assert max(server.asked.values()) == 1, "an index is fetched once"
-
-
-def test_a_sample_is_drawn_by_its_seed(chosen: ObjaverseSettings) -> None:
-    draw = lambda seed: [item.uid for item in objaverse_objects(changed(chosen, sample=3, seed=seed), SETTINGS)]
-    assert draw(0) == draw(0)
-    assert len(set(draw(0))) == 3
-    assert any(draw(0) != draw(seed) for seed in range(1, 5))
-
-
-def test_unknown_names_are_usage_errors(chosen: ObjaverseSettings, tmp_path: Path) -> None:
-    for values, problem in [
-        ({"uids": ("nothing",)}, "nothing"),
-        ({"lvis": ("chairs",)}, "'chairs'"),
-        ({"uid_file": str(tmp_path / "no")}, "uid_file"),
-    ]:
-        with pytest.raises(UsageError, match=problem):
-            objaverse_objects(changed(chosen, **values), SETTINGS)
-
-
-def test_a_damaged_index_does_not_poison_the_cache(server: Hub, chosen: ObjaverseSettings) -> None:
-    name = f"{ROOT}/object-paths.json.gz"
-    whole = server.files[name]
-    server.files[name] = whole[:50]
-    with pytest.raises(Failure, match=r"object-paths\.json\.gz: expected gzipped JSON"):
-        objaverse_objects(chosen, SETTINGS)
-    server.files[name] = whole
-    assert len(objaverse_objects(chosen, SETTINGS)) == 6
-
-
-def test_a_missing_index_says_so(server: Hub, chosen: ObjaverseSettings) -> None:
-    with pytest.raises(Failure, match="answered 404"):
-        objaverse_objects(changed(chosen, revision="v2"), SETTINGS)

@@ -99,6 +99,7 @@ def test_a_table_of_addresses_says_what_it_knows(suffix: str, tmp_path: Path) ->
     ("row", "sentence"),
     [
         ({"url": "ftp://a.example/x.glb"}, "expected addresses of http or https, got 'ftp://a.example/x.glb'"),
+        ({"url": "http://[::1/x.glb"}, r"expected addresses of http or https, got 'http://\[::1/x\.glb'"),
         ({"url": "https://a.example/x.glb", "sha256": "12"}, "expected a sha256 of 64 hexadecimal digits, got '12'"),
         ({"address": "https://a.example/x.glb"}, "expected a column `url`"),
     ],

@@ -1,0 +1,41 @@
+"""Where Hugging Face's hub is, who asks there, and what its files are called. HF_ENDPOINT and HF_TOKEN are obeyed."""
+
+import os
+import re
+from pathlib import Path
+from urllib.parse import quote
+
+from base.errors import UsageError
+
+OBJAVERSE, OBJAVERSE_XL = "datasets/allenai/objaverse", "datasets/allenai/objaverse-xl"
+PRINTABLE = re.compile(r"[!-~]*")
+
+
+def endpoint() -> str:
+    """The hub's address: HF_ENDPOINT, else the public one."""
+    return os.environ.get("HF_ENDPOINT", "").strip().rstrip("/") or "https://huggingface.co"
+
+
+def token() -> str:
+    """The hub's token from HF_TOKEN, empty without one; never stored or logged. Raises UsageError for no token."""
+    value = os.environ.get("HF_TOKEN", "").strip()
+    if not PRINTABLE.fullmatch(value):
+        raise UsageError("HF_TOKEN: expected a token of printable characters without blanks, got another text")
+    return value
+
+
+def file_url(repository: str, revision: str, path: str) -> str:
+    """The address of a file of a repository at a revision: a branch, a tag, or a commit."""
+    return f"{endpoint()}/{repository}/resolve/{quote(revision, safe='')}/{path}"
+
+
+def downloaded_file(location: str, revision: str, folder: str) -> Path | None:
+    """Where the `objaverse` package would have put the file of an address; None when it has not, or of another address.
+
+    The package names no revision: what it has counts as `main`.
+    """
+    name = location.removeprefix(file_url(OBJAVERSE, revision, ""))
+    if not folder or revision != "main" or name == location or ".." in name.split("/"):
+        return None
+    path = Path(folder).expanduser() / name
+    return path if path.is_file() else None
