@@ -13,9 +13,10 @@ from typing import Any, Self
 from base.errors import Failure
 from base.outcomes import Outcome
 from base.storage import reason
+from render.answer import most_phases, told_phase, told_result
 from render.job import RenderJob, RenderResult
 from render.kernels import kernel_caches
-from render.phases import CYCLES_REPORT, phases
+from render.phases import CYCLES_REPORT, Stopwatch, phases
 from render.process import ChildDeath, ChildProcess
 from render.settings import RenderSettings
 
@@ -70,16 +71,19 @@ class RenderChild:
         a file of the job cannot be read or written.
         """
         started = time.monotonic()
-        phase = ["import"]
         try:
             process = self._ready()
             start_s = time.monotonic() - started
-            result = self._rendered_by(process, job, phase)
+            clock = Stopwatch()
+            result = self._rendered_by(process, job, clock)
         except ChildDeath as death:
-            tail = process.log_tail()
+            clock.stop()
+            tail, seconds = process.log_tail(), phases(start_s, clock.seconds, process.log())
             self.close()
-            sentence = f"{death} (phase {phase[0]})"
-            return RenderResult(outcome=death.outcome, reason=sentence, phase=phase[0], stderr_tail=tail)
+            sentence = f"{death} (phase {clock.phase})"
+            return RenderResult(
+                outcome=death.outcome, reason=sentence, phase=clock.phase, seconds=seconds, stderr_tail=tail
+            )
         except OSError as error:
             self.close()
             raise Failure(f"{job.uid}: could not handle {error.filename or 'its files'}: {reason(error)}") from error
@@ -118,32 +122,33 @@ class RenderChild:
             raise
         return process
 
-    def _rendered_by(self, process: ChildProcess, job: RenderJob, phase: list[str]) -> RenderResult:
+    def _rendered_by(self, process: ChildProcess, job: RenderJob, clock: Stopwatch) -> RenderResult:
         self._rendered += 1
         process.clear_log()
         private = _private_copy(job, process.folder / "job")
         (process.folder / "job.json").write_text(private.to_json(), encoding="utf-8")
         process.send({"job": "job.json"})
-        result = self._answer(process, phase)
+        result = self._answer(process, job, clock)
         if result.outcome is Outcome.OK:
             _collect(private, Path(job.out_dir))
         shutil.rmtree(process.folder / "job")
         return result
 
-    def _answer(self, process: ChildProcess, phase: list[str]) -> RenderResult:
+    def _answer(self, process: ChildProcess, job: RenderJob, clock: Stopwatch) -> RenderResult:
         limits = self.settings.child
-        while True:
-            timeout_s = limits.view_timeout_s if phase[0] == "view" else limits.import_timeout_s
+        for _ in range(most_phases(job) + 1):
+            timeout_s = limits.view_timeout_s if clock.phase == "view" else limits.import_timeout_s
             message = process.receive(timeout_s=timeout_s, memory_mb=limits.memory_mb)
-            if isinstance(message.get("phase"), str):
-                phase[0] = message["phase"]
-                self.watch(phase[0])
+            if phase := told_phase(message):
+                clock.begin(phase)
+                self.watch(phase)
                 continue
             try:
-                return RenderResult.from_json(message["result"])
-            except (ValueError, TypeError, KeyError):
+                return told_result(message, job)
+            except ValueError:
                 sentence = f"expected a phase or a result from the child, got {str(message)[:60]!r}"
                 raise ChildDeath(Outcome.CRASH, sentence) from None
+        raise ChildDeath(Outcome.CRASH, "expected a result from the child, got phases without end")
 
 
 def _environment(settings: RenderSettings) -> dict[str, str]:

@@ -93,11 +93,11 @@ class RenderResult:
     reason: str = ""
     phase: str = ""
     views: list[ViewFacts] = field(default_factory=list)
-    normalisation: dict[str, Any] = field(default_factory=dict)
+    normalisation: dict[str, float | list[float] | list[list[float]]] = field(default_factory=dict)
     lights: list[dict[str, Any]] = field(default_factory=list)
     device: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
-    checks: dict[str, Any] = field(default_factory=dict)
+    checks: dict[str, int | bool] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
     stderr_tail: str = ""
@@ -109,13 +109,5 @@ class RenderResult:
         return "; ".join(f"{name} {', '.join(numbers)}" for name, numbers in views.items() if numbers)
 
     def to_json(self) -> str:
-        """The result as one line of JSON."""
+        """The result as one line of JSON; `render.answer` reads it. Raises ValueError for a value that is no number."""
         return json.dumps(asdict(self), allow_nan=False)
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> "RenderResult":
-        """The result that `to_json` wrote. Raises ValueError, TypeError or KeyError for anything else."""
-        values = json.loads(text)
-        values["outcome"] = Outcome(values["outcome"])
-        values["views"] = [ViewFacts(**view) for view in values["views"]]
-        return cls(**values)

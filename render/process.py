@@ -125,7 +125,10 @@ class ChildProcess:
 
     def log(self) -> str:
         """All that the child printed since the log was cleared."""
-        return self._log.read_text(encoding="utf-8", errors="replace")
+        try:
+            return self._log.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
 
     def clear_log(self) -> None:
         """Forget what the child printed so far."""

@@ -8,6 +8,11 @@ import sys
 import time
 from pathlib import Path
 
+SAID = dict.fromkeys(("transparent", "blank", "single_colour", "touches_border", "not_finite"), False)
+VIEW = {"coverage": 0.5, "colour_range": 9, "border_share": 0.0, **SAID}
+NORMALISATION = {"scale": 1.0, "centre": [0.0, 0.0, 0.0], "bounds": [[0.0] * 3, [1.0] * 3]}
+WELL = {"outcome": "ok", "normalisation": NORMALISATION, "device": {"kind": "CPU"}}
+
 
 def main() -> None:
     """Arguments: a folder for notes, the device, the channel, the parent."""
@@ -30,7 +35,9 @@ def main() -> None:
         act(job["uid"], channel, notes)
         for view in range(len(job["extrinsics"])):
             Path(job["out_dir"], f"{view:02d}.webp").write_bytes(b"picture")
-        send({"result": json.dumps({"outcome": "ok", "views": []})})
+        send(
+            {"result": json.dumps(WELL | {"views": [VIEW | {"view": view} for view in range(len(job["extrinsics"]))]})}
+        )
 
 
 def act(uid: str, channel: int, notes: Path) -> None:  # noqa: C901, PLR0912
@@ -52,6 +59,11 @@ def act(uid: str, channel: int, notes: Path) -> None:  # noqa: C901, PLR0912
         os.write(channel, b'{"weather": "fine"}\n')
     elif uid == "wrong_result":
         os.write(channel, b'{"result": "{}"}\n')
+    elif uid == "empty_result":
+        os.write(channel, b'{"result": "{\\"outcome\\": \\"ok\\"}"}\n')
+    elif uid == "endless_phases":
+        while True:
+            os.write(channel, b'{"phase": "view"}\n')
     elif uid == "endless_line":
         while True:
             os.write(channel, b"x" * 65536)

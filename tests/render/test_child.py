@@ -60,6 +60,8 @@ def is_alive(pid: int) -> bool:
         ("rubbish", Outcome.CRASH, "expected a JSON message"),
         ("wrong_message", Outcome.CRASH, "weather"),
         ("wrong_result", Outcome.CRASH, "expected a phase or a result"),
+        ("empty_result", Outcome.CRASH, "expected a phase or a result"),
+        ("endless_phases", Outcome.CRASH, "phases without end"),
         ("endless_line", Outcome.CRASH, "without end"),
         ("memory", Outcome.OUT_OF_MEMORY, "at most 400 MiB"),
         ("closes_channel", Outcome.CRASH, "closed its channel"),
@@ -76,6 +78,7 @@ def test_a_fault_is_a_result_and_the_next_object_renders(settings, notes, uid, o
         assert (result.outcome, result.phase) == (outcome, "view")
         assert words in result.reason
         assert f"now {uid}" in result.stderr_tail
+        assert {"start", "import"} <= result.seconds.keys()
         assert not (notes / "out").exists()
         assert not list((notes / "tmp").iterdir())
         pids = (notes / "pids").read_text().split()

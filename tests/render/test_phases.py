@@ -3,7 +3,7 @@
 import pytest
 
 from base.outcomes import Outcome
-from render.phases import PHASES, phases
+from render.phases import PHASES, Stopwatch, phases
 from render.run import render_object
 from tests.render.conftest import EXAMPLES
 
@@ -30,6 +30,15 @@ def test_cycles_own_reports_split_the_views() -> None:
 
 def test_an_object_that_ended_early_has_the_phases_it_came_to() -> None:
     assert phases(0.0, {"import": 0.5}, "") == {"start": 0.0, "import": 0.5}
+
+
+def test_a_stopwatch_adds_up_what_comes_again() -> None:
+    watch = Stopwatch()
+    for phase in ("prepare", "view", "encode", "view"):
+        watch.begin(phase)
+    watch.stop()
+    assert (watch.phase, list(watch.seconds)) == ("view", ["import", "prepare", "view", "encode"])
+    assert list(phases(0.5, watch.seconds, "")) == [name for name in PHASES if name != "normalise"]
 
 
 @pytest.mark.parametrize("denoised", [True, False])

@@ -3,7 +3,7 @@ import pytest
 from base.errors import UsageError
 from base.settings import Layer, merged, read_yaml, validated
 from render.fingerprint import fingerprint
-from render.job import Outcome, RenderJob, RenderResult, ViewFacts
+from render.job import RenderJob
 from render.settings import RenderSettings
 from tests.render.conftest import ROOT
 
@@ -97,7 +97,7 @@ def test_what_does_not_show_leaves_the_fingerprint_alone(settings, change) -> No
     assert fingerprint(SHA, settings(**change), "4.5", 0) == fingerprint(SHA, settings(), "4.5", 0)
 
 
-def test_job_and_result_survive_json_exactly(settings) -> None:
+def test_a_job_survives_json_exactly(settings) -> None:
     job = RenderJob(
         uid="van",
         file="/a/van.glb",
@@ -111,13 +111,3 @@ def test_job_and_result_survive_json_exactly(settings) -> None:
     )
     assert RenderJob.from_json(job.to_json()) == job
     assert list(job.views) == [1]
-    facts = {"transparent": False, "blank": False, "single_colour": False, "touches_border": True, "not_finite": False}
-    view = ViewFacts(view=0, coverage=0.25, colour_range=9, border_share=0.1, **facts, bad="touches_border")
-    result = RenderResult(outcome=Outcome.BLANK, reason="so", phase="check", views=[view], seconds={"view": 0.5})
-    assert RenderResult.from_json(result.to_json()) == result
-
-
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"outcome": "splendid", "views": []}', '{"outcome": "ok"}'])
-def test_a_result_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises((ValueError, TypeError, KeyError)):
-        RenderResult.from_json(text)
