@@ -1,7 +1,6 @@
 """Models in, folders of views out, without a dataset: what `zero123 render` does."""
 
 import json
-import secrets
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,8 @@ from base.digest import digest_json
 from base.errors import UsageError
 from base.outcomes import Outcome
 from base.progress import SILENT, Progress, Task
-from base.storage import TEMPORARY_PREFIX, write_atomically
+from base.scratch import folder_beside
+from base.storage import write_atomically
 from pipeline.objects import uid_of
 from pipeline.sources.folder import MODEL_SUFFIXES, model_sha256
 from render.child import RenderChild
@@ -135,9 +135,7 @@ def _mark(asked: Asked, settings: RenderSettings, seed: int, layout: str) -> dic
 
 
 def _one(child: RenderChild, asked: Asked, settings: RenderSettings, seed: int, mark: dict[str, Any]) -> Ended:
-    asked.out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = asked.out.with_name(f"{TEMPORARY_PREFIX}{asked.out.name}-{secrets.token_hex(4)}")
-    try:
+    with folder_beside(asked.out) as temporary:
         result = render_object(child, asked.model, asked.uid, settings, seed, temporary)
         if result.outcome is Outcome.OK:
             relaid(temporary, mark["layout"])
@@ -146,5 +144,3 @@ def _one(child: RenderChild, asked: Asked, settings: RenderSettings, seed: int, 
             shutil.rmtree(asked.out, ignore_errors=True)
             temporary.rename(asked.out)
         return Ended(asked, result)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

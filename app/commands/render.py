@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
     progress = standard_progress()
     for end in rendered(asked, settings.render, settings.run.seed, options.layout, progress):
         failed += end.result.outcome is not Outcome.OK
-        told = "up to date" if end.done_before else f"{end.result.outcome} {end.result.reason}".rstrip()
+        told = "up to date" if end.done_before else ": ".join(filter(None, (end.result.outcome, end.result.reason)))
         where = f" in {end.asked.out}" if end.result.outcome is Outcome.OK else ""
         progress.say(without_controls(f"{end.asked.model}: {told}{where}"))
         for warning in end.result.warnings:

@@ -9,13 +9,17 @@ from render.blender.pose import is_animated
 
 def object_facts(scene: bpy.types.Scene) -> dict[str, Any]:
     """Counts of meshes and faces, and whether the model is untextured or animated."""
-    meshes = [thing for thing in scene.objects if thing.type == "MESH" and thing.data.polygons]
+    meshes = [thing for thing in scene.objects if _is_drawn(thing) and thing.data.polygons]
     return {
         "meshes": len(meshes),
         "faces": sum(len(thing.data.polygons) for thing in meshes),
         "untextured": not any(_has_colours(thing) for thing in meshes),
         "animated": is_animated(),
     }
+
+
+def _is_drawn(thing: bpy.types.Object) -> bool:
+    return thing.type == "MESH" and not thing.hide_render
 
 
 def _has_colours(thing: bpy.types.Object) -> bool:

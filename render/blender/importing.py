@@ -43,10 +43,12 @@ def import_stl(path: Path, _settings: Settings) -> None:
 
 
 def import_fbx(path: Path, _settings: Settings) -> None:
-    """Read binary FBX; the axes it states become ours."""
+    """Read binary FBX; the axes it states become ours, and what it hides is not drawn."""
     bpy.ops.import_scene.fbx(
         filepath=str(path), use_image_search=True, use_custom_props=False, use_anim=True, colors_type="SRGB"
     )
+    for thing in bpy.data.objects:
+        thing.hide_render = thing.hide_viewport
 
 
 def import_usd(path: Path, _settings: Settings) -> None:

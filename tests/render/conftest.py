@@ -73,13 +73,16 @@ for suffix in ("usd", "usda", "usdc", "usdz"):
     bpy.ops.wm.usd_export(filepath=f"{folder}/x.{suffix}")
 bpy.ops.export_scene.fbx(filepath=f"{folder}/x.fbx", colors_type="SRGB")
 bpy.ops.wm.save_as_mainfile(filepath=f"{folder}/x.blend")
+bpy.ops.mesh.primitive_cube_add(size=9)
+bpy.context.object.hide_viewport = True
+bpy.ops.export_scene.fbx(filepath=f"{folder}/hiding.fbx", colors_type="SRGB")
 os._exit(0)  # Blender that wrote a file may not end by itself
 """
 
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory) -> Path:
-    """The marker object in the formats that Blender alone writes."""
+    """The marker object in the formats that Blender alone writes; in `hiding.fbx` with a hidden cube around it."""
     folder = tmp_path_factory.mktemp("exported")
     command = [sys.executable, "-c", EXPORT, str(write_marker_object(folder / "x.obj")), str(folder)]
     subprocess.run(command, check=True, capture_output=True)

@@ -10,7 +10,7 @@ from PIL import Image
 from base.outcomes import Outcome
 from render.run import render_object
 from tests.render.conftest import FLAT
-from tests.render.models import marker_object, write_marker_object
+from tests.render.models import digests, marker_object, write_marker_object
 
 
 def views(blender, chosen, path: Path, out: Path) -> np.ndarray:
@@ -39,6 +39,12 @@ def test_silhouettes_and_colours_agree_between_formats(
         assert np.abs(found - reference)[inner].mean() < 0.02
     else:
         assert np.ptp(found[inner][:, :3], axis=1).max() < 0.02  # a format without colours shows grey
+
+
+def test_what_an_fbx_hides_is_not_drawn(settings, blender, exported, tmp_path) -> None:
+    for name in ("x.fbx", "hiding.fbx"):
+        views(blender, settings(**FLAT), exported / name, tmp_path / name)
+    assert digests(tmp_path / "hiding.fbx") == digests(tmp_path / "x.fbx")
 
 
 def test_the_reference_shows_the_colours_it_was_given(reference) -> None:

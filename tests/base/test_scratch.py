@@ -1,0 +1,48 @@
+"""Folders that become another one when whole, or go: also when their owner was killed."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from base.scratch import folder_beside
+
+ROOT = Path(__file__).parents[2]
+OWNER = """
+import sys
+from pathlib import Path
+from base.scratch import folder_beside
+with folder_beside(Path(sys.argv[1])) as folder:
+    (folder / "half").write_text("x")
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_folder_is_renamed_or_gone(tmp_path: Path) -> None:
+    target = tmp_path / "not yet" / "views"
+    with folder_beside(target) as folder:
+        (folder / "a").write_text("x")
+        folder.rename(target)
+    assert [path.name for path in target.parent.iterdir()] == ["views"]
+    assert (target / "a").read_text() == "x"
+    with pytest.raises(KeyboardInterrupt), folder_beside(target):
+        raise KeyboardInterrupt
+    assert [path.name for path in target.parent.iterdir()] == ["views"]
+
+
+def test_what_a_killed_owner_left_goes_and_what_a_living_one_holds_stays(tmp_path: Path) -> None:
+    target = tmp_path / "views [1]"
+    command = [sys.executable, "-c", OWNER, str(target)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as owner:
+        assert owner.stdout is not None
+        assert owner.stdout.readline()
+        with folder_beside(target):
+            assert len(list(tmp_path.iterdir())) == 2
+        assert len(list(tmp_path.glob("*/half"))) == 1
+        owner.kill()
+    assert len(list(tmp_path.glob("*/half"))) == 1
+    with folder_beside(target) as folder:
+        assert list(tmp_path.iterdir()) == [folder]
+    assert not list(tmp_path.iterdir())
