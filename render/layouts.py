@@ -33,7 +33,7 @@ def relaid(views: Path, layout: str) -> None:
     for number in range(len(extrinsics)):
         name = f"{number:03d}.png"
         with Image.open(views / view_name(number)) as picture:
-            picture.save(views / name, optimize=True)
+            picture.convert("RGBA").save(views / name, optimize=True)
         (views / view_name(number)).unlink()
         for one in facts["passes"].split():
             (views / pass_file(number, one)).rename(views / f"{number:03d}.{PASS_FILES[one]}")

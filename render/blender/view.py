@@ -1,5 +1,6 @@
 """From a picture to a stored view: alpha cleaned, facts taken, lossless WebP."""
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from PIL import Image
 from render.job import ViewFacts
 
 WEBP_EFFORT = 4
+ALPHA_BYTE, ALPHA_BIT = 24, 0x10
+"""Where a lossless WebP says that alpha counts: libwebp says no of opaque pictures, and readers see three channels."""
 
 
 def finish_view(
@@ -22,8 +25,17 @@ def finish_view(
     clean = np.where(rgba[..., 3:] > 0, rgba, np.uint8(0))
     if settings["alpha"] == "hard":
         clean[..., 3] = np.where(clean[..., 3] > 0, np.uint8(255), np.uint8(0))
-    Image.fromarray(clean, "RGBA").save(path, "WEBP", lossless=True, exact=True, method=WEBP_EFFORT, quality=80)
+    path.write_bytes(webp_bytes(clean))
     return view_facts(clean, view, settings["checks"], is_finite=is_finite)
+
+
+def webp_bytes(rgba: NDArray[np.uint8]) -> bytes:
+    """`rgba` (H, W, 4) as lossless WebP of four channels, also where all of it is opaque."""
+    stream = BytesIO()
+    Image.fromarray(rgba, "RGBA").save(stream, "WEBP", lossless=True, exact=True, method=WEBP_EFFORT, quality=80)
+    data = stream.getbuffer()
+    data[ALPHA_BYTE] |= ALPHA_BIT
+    return bytes(data)
 
 
 def view_facts(rgba: NDArray[np.uint8], view: int, checks: dict[str, Any], *, is_finite: bool) -> ViewFacts:

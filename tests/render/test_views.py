@@ -1,12 +1,14 @@
 """Which views are bad, and what many bad views make of their object."""
 
+from io import BytesIO
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from base.outcomes import Outcome
-from render.blender.view import view_facts
+from render.blender.view import view_facts, webp_bytes
 from render.job import RenderResult, ViewFacts
 from render.run import judged
 
@@ -44,6 +46,15 @@ def test_each_check_says_what_it_is_about(picture: np.ndarray, finite: bool, say
     assert facts.bad == ""
     counted = view_facts(picture, 3, {**CHECKS, "bad": EVERY}, is_finite=finite)
     assert set(filter(None, counted.bad.split(", "))) == says
+
+
+@pytest.mark.parametrize("alpha", [0, 7, 255])
+def test_a_picture_has_four_channels_whatever_its_alpha(alpha: int) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (33, 70, 4), np.uint8)
+    picture[..., 3] = alpha
+    with Image.open(BytesIO(webp_bytes(picture)), formats=["WEBP"]) as read:
+        assert read.mode == "RGBA"
+        np.testing.assert_array_equal(np.array(read), picture)
 
 
 def test_the_measures_are_recorded() -> None:
