@@ -27,7 +27,11 @@ def drop_images(folder: Path) -> list[str]:
             sentences.append(f"image {image.name} could not be read")
         else:
             continue
-        _forget(image)
+        _take_out(image)
+        bpy.data.images.remove(image)
+    # An importer that does not find a picture may leave a node without one.
+    if _take_out(None):
+        sentences.append("an image could not be found")
     return sentences
 
 
@@ -36,16 +40,20 @@ def _is_inside(image: bpy.types.Image, folder: Path) -> bool:
     return image.source == "FILE" and path.is_relative_to(folder.resolve()) and path.is_file()
 
 
-def _forget(image: bpy.types.Image) -> None:
+def _take_out(image: bpy.types.Image | None) -> int:
+    """Remove all nodes that show `image`, or that ought to show one and have None; how many there were."""
     trees = [material.node_tree for material in bpy.data.materials if material.node_tree]
-    for tree in [*trees, *bpy.data.node_groups]:
-        for node in [node for node in tree.nodes if getattr(node, "image", None) == image]:
-            fed = [link.to_socket for output in node.outputs for link in output.links]
-            tree.nodes.remove(node)
-            for socket in fed:
-                if socket.node.type == "SEPARATE_COLOR":
-                    socket.default_value = ORM
-    bpy.data.images.remove(image)
+    nodes = [(tree, node) for tree in [*trees, *bpy.data.node_groups] for node in tree.nodes]
+    meant = [
+        (tree, node) for tree, node in nodes if node.type.startswith("TEX_") and getattr(node, "image", 0) == image
+    ]
+    for tree, node in meant:
+        fed = [link.to_socket for output in node.outputs for link in output.links]
+        tree.nodes.remove(node)
+        for socket in fed:
+            if socket.node.type == "SEPARATE_COLOR":
+                socket.default_value = ORM
+    return len(meant)
 
 
 def dress(neutral: dict[str, float], *, over_materials: bool) -> None:

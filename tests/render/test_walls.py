@@ -5,7 +5,6 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -97,11 +96,11 @@ def test_the_walls_that_stood_are_known(settings, tries) -> None:
         assert child.walls == ", ".join(f"{name} {wall}" for name, wall in sorted(tries["walls"].items()))
 
 
-MAGENTA = (255, 0, 255)
+ORANGE = (255, 110, 0)
 
 
 def gltf(folder: Path, uri: str) -> Path:
-    """A triangle with a picture from elsewhere."""
+    """A triangle with a picture."""
     (folder / "x.bin").write_bytes(np.array([[0, 0, 0], [1, 0, 0], [0, 1, 1]], "<f4").tobytes())
     document = {
         "asset": {"version": "2.0"},
@@ -120,37 +119,114 @@ def gltf(folder: Path, uri: str) -> Path:
 
 
 def obj(folder: Path, name: str) -> Path:
+    """The same as OBJ, whose materials name the picture."""
     (folder / "x.mtl").write_text(f"newmtl a\nmap_Kd {name}\n")
     (folder / "x.obj").write_text("mtllib x.mtl\nusemtl a\nv 0 0 0\nv 1 0 0\nv 0 1 1\nvt 0 0\nf 1/1 2/1 3/1\n")
     return folder / "x.obj"
 
 
-def usda(folder: Path, name: str) -> Path:
-    triangle = """def Mesh "m" {
+USDA = """#usda 1.0
+def Mesh "m" (prepend apiSchemas = ["MaterialBindingAPI"]) {
     int[] faceVertexCounts = [3]
     int[] faceVertexIndices = [0, 1, 2]
     point3f[] points = [(0, 0, 0), (1, 0, 0), (0, 1, 1)]
-}"""
-    (folder / "x.usda").write_text(f'#usda 1.0\n{triangle}\ndef "secret" (references = @{name}@) {{}}\n')
+    texCoord2f[] primvars:st = [(0, 0), (0, 0), (0, 0)] (interpolation = "vertex")
+    rel material:binding = </a>
+}
+def Material "a" {
+    token outputs:surface.connect = </a/s.outputs:surface>
+    def Shader "s" {
+        uniform token info:id = "UsdPreviewSurface"
+        color3f inputs:diffuseColor.connect = </a/t.outputs:rgb>
+        token outputs:surface
+    }
+    def Shader "t" {
+        uniform token info:id = "UsdUVTexture"
+        asset inputs:file = @NAME@
+        float3 outputs:rgb
+    }
+}
+"""
+
+
+def usda(folder: Path, name: str) -> Path:
+    """The same as USD in text."""
+    (folder / "x.usda").write_text(USDA.replace("NAME", name))
     return folder / "x.usda"
 
 
-@pytest.mark.parametrize("way", ["above", "absolute", "quoted", "link"])
-@pytest.mark.parametrize("write", [gltf, obj, usda])
-def test_no_model_shows_what_lies_outside_its_folder(
-    write: Callable[[Path, str], Path], way: str, settings, blender, tmp_path
+BLEND = """
+import os
+import sys
+import bpy
+picture, folder, placeholder = sys.argv[1:]
+bpy.ops.wm.read_factory_settings(use_empty=True)
+mesh = bpy.data.meshes.new("m")
+mesh.from_pydata([(0, 0, 0), (1, 0, 0), (0, 1, 1)], [], [(0, 1, 2)])
+mesh.uv_layers.new()
+material = bpy.data.materials.new("a")
+material.use_nodes = True
+tree = material.node_tree
+texture = tree.nodes.new("ShaderNodeTexImage")
+texture.image = bpy.data.images.load(picture)
+tree.links.new(texture.outputs["Color"], tree.nodes["Principled BSDF"].inputs["Base Color"])
+mesh.materials.append(material)
+bpy.context.scene.collection.objects.link(bpy.data.objects.new("m", mesh))
+texture.image.filepath_raw = placeholder
+bpy.ops.wm.save_as_mainfile(filepath=f"{folder}/naming.blend", relative_remap=False, compress=False)
+texture.image.filepath_raw = picture
+texture.image.pack()
+bpy.ops.wm.save_as_mainfile(filepath=f"{folder}/holding.blend")
+os._exit(0)  # Blender that wrote a file may not end by itself
+"""
+PLACEHOLDER = "//" + "x" * 200
+
+
+@pytest.fixture(scope="module")
+def blends(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same as two Blender files: `naming` the picture at PLACEHOLDER, and `holding` it."""
+    folder = tmp_path_factory.mktemp("blends")
+    Image.new("RGB", (4, 4), ORANGE).save(folder / "picture.png")
+    command = [sys.executable, "-c", BLEND, str(folder / "picture.png"), str(folder), PLACEHOLDER]
+    subprocess.run(command, check=True, capture_output=True)
+    return folder
+
+
+def written(kind: str, folder: Path, name: str, blends: Path) -> Path:
+    """The triangle in a format, with the picture of that name; a Blender file holds those beside it."""
+    if kind != "blend":
+        return {"gltf": gltf, "obj": obj, "usda": usda}[kind](folder, name)
+    if name == "picture.png":
+        return blends / "holding.blend"
+    data, named = (blends / "naming.blend").read_bytes(), (name if name.startswith("/") else f"//{name}").encode()
+    assert data.count(PLACEHOLDER.encode()) == 1
+    (folder / "x.blend").write_bytes(data.replace(PLACEHOLDER.encode(), named.ljust(len(PLACEHOLDER), b"\0")))
+    return folder / "x.blend"
+
+
+def shows_the_picture(folder: Path) -> bool:
+    """Whether any view shows something of its colour, however lit."""
+    views = np.stack([np.array(Image.open(path)).astype(int) for path in sorted(folder.glob("*.webp"))])
+    red, green, blue, alpha = np.moveaxis(views, -1, 0)
+    return bool(((red > green + 60) & (green > blue + 30) & (alpha > 200)).any())
+
+
+@pytest.mark.parametrize("way", ["beside", "above", "absolute", "quoted", "link"])
+@pytest.mark.parametrize("kind", ["gltf", "obj", "usda", "blend"])
+def test_a_model_shows_what_lies_beside_it_and_nothing_from_elsewhere(
+    kind: str, way: str, blends: Path, settings, blender, tmp_path
 ) -> None:
-    folder = tmp_path / "in"
-    folder.mkdir()
-    Image.new("RGB", (4, 4), MAGENTA).save(tmp_path / "secret.png")
-    (folder / "link.png").symlink_to(tmp_path / "secret.png")
-    names = {"above": "../secret.png", "absolute": str(tmp_path / "secret.png"), "quoted": "%2e%2e/secret.png"}
-    model = write(folder, names.get(way, "link.png"))
+    (tmp_path / "in").mkdir()
+    for path in (tmp_path / "secret.png", tmp_path / "in" / "picture.png"):
+        Image.new("RGB", (4, 4), ORANGE).save(path)
+    (tmp_path / "in" / "link.png").symlink_to(tmp_path / "secret.png")
+    names = {"beside": "picture.png", "above": "../secret.png", "quoted": "%2e%2e/secret.png", "link": "link.png"}
+    model = written(kind, tmp_path / "in", names.get(way, str(tmp_path / "secret.png")), blends)
     result = render_object(blender, model, "escape", settings(**FLAT, checks={"bad": []}), 0, tmp_path / "out")
     if result.outcome is not Outcome.OK:
+        assert way != "beside", result.reason
         assert result.outcome in (Outcome.UNSUPPORTED, Outcome.CORRUPT)
         assert "beside the model" in result.reason or "folder" in result.reason, result.reason
         return
-    for picture in sorted((tmp_path / "out").glob("*.webp")):
-        rgba = np.array(Image.open(picture))
-        assert not ((rgba[..., :3] == MAGENTA).all(axis=-1) & (rgba[..., 3] > 0)).any()
+    assert shows_the_picture(tmp_path / "out") == (way == "beside")
+    assert bool(result.warnings) == (way != "beside")
