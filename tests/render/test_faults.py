@@ -37,8 +37,8 @@ SOME = [
 ]
 
 
-def faulty_child(settings: Any, at_start: str = "none") -> RenderChild:
-    return RenderChild(settings(child=LIMITS), (sys.executable, PROGRAM, at_start))
+def faulty_child(settings: Any, at_start: str = "none", limits: dict[str, Any] = LIMITS) -> RenderChild:
+    return RenderChild(settings(child=limits), (sys.executable, PROGRAM, at_start))
 
 
 @pytest.fixture
@@ -108,8 +108,16 @@ def test_every_fault_in_every_phase_is_found_out_in_time(
         assert 0.0 < late_s < LATE_S
 
 
-@pytest.mark.parametrize("fault", ["segfault", "exit", "rubbish"])
+@pytest.mark.parametrize("fault", FAULTS)
 def test_a_child_that_cannot_start_is_the_machines_failure(fault: str, settings: Any, private_tmp: Path) -> None:
-    with faulty_child(settings, fault) as child, pytest.raises(Failure, match="expected Blender to start, got"):
+    limits = LIMITS | ({"start_timeout_s": 2.0} if fault == "hang" else {})
+    words = "expected an answer within 2 s" if fault == "hang" else ENDS[fault][1]
+    started = time.monotonic()
+    with faulty_child(settings, fault, limits) as child, pytest.raises(Failure) as failure:
         render_object(child, EXAMPLES / "stool.glb", "stool", settings(**SMALL), 0, private_tmp.parent / "out")
+    assert str(failure.value).startswith("expected Blender to start, got: ")
+    assert words in str(failure.value)
+    if fault == "hang":
+        assert time.monotonic() - started < 2.0 + LATE_S
+    assert processes_in(private_tmp) == []
     assert list(private_tmp.iterdir()) == []

@@ -1,6 +1,5 @@
 """Models that are broken, hostile or strange: each ends as it must, one after another in the same Blender."""
 
-import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -112,15 +111,17 @@ def test_an_object_after_all_that_has_the_bytes_that_it_always_has(
     assert digests(tmp_path / "after") == digests(tmp_path / "fresh")
 
 
-@pytest.mark.parametrize("part", ["buffers", "images"])
-def test_nothing_is_fetched(part: str, settings: Any, blender: RenderChild, tmp_path: Path) -> None:
+@needs_hard_files
+def test_nothing_is_fetched(settings: Any, blender: RenderChild, tmp_path: Path) -> None:
+    """The file that names an address, with one at which somebody listens; pictures at addresses: see test_walls."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        address = f"http://127.0.0.1:{server.getsockname()[1]}/x.bin"
-        triangle = {"asset": {"version": "2.0"}, part: [{"uri": address, "byteLength": 36}]}
-        (tmp_path / "model.gltf").write_text(json.dumps(triangle))
+        text = (HARD / "buffer_over_http.gltf").read_text()
+        assert text.count("127.0.0.1:9/") == 1
+        address = f"127.0.0.1:{server.getsockname()[1]}/"
+        (tmp_path / "model.gltf").write_text(text.replace("127.0.0.1:9/", address))
         result = render_object(blender, tmp_path / "model.gltf", "far", settings(**SMALL), 0, tmp_path / "out")
         assert result.outcome is Outcome.UNSUPPORTED
-        assert "nothing is fetched" in result.reason
+        assert f"the address 'http://{address}x.bin'; nothing is fetched" in result.reason
         server.settimeout(0.0)
         with pytest.raises(BlockingIOError):
             server.accept()

@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -211,17 +212,34 @@ def shows_the_picture(folder: Path) -> bool:
     return bool(((red > green + 60) & (green > blue + 30) & (alpha > 200)).any())
 
 
-@pytest.mark.parametrize("way", ["beside", "above", "absolute", "quoted", "link"])
+@pytest.fixture
+def listening() -> Iterator[socket.socket]:
+    """A server that has its connections wait; closing it at the end, it finds that there were none."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server
+        server.settimeout(0.0)
+        with pytest.raises(BlockingIOError):
+            server.accept()
+
+
+@pytest.mark.parametrize("way", ["beside", "above", "absolute", "quoted", "link", "address"])
 @pytest.mark.parametrize("kind", ["gltf", "obj", "usda", "blend"])
 def test_a_model_shows_what_lies_beside_it_and_nothing_from_elsewhere(
-    kind: str, way: str, blends: Path, settings, blender, tmp_path
+    kind: str, way: str, blends: Path, listening: socket.socket, settings, blender, tmp_path
 ) -> None:
     (tmp_path / "in").mkdir()
     for path in (tmp_path / "secret.png", tmp_path / "in" / "picture.png"):
         Image.new("RGB", (4, 4), ORANGE).save(path)
     (tmp_path / "in" / "link.png").symlink_to(tmp_path / "secret.png")
-    names = {"beside": "picture.png", "above": "../secret.png", "quoted": "%2e%2e/secret.png", "link": "link.png"}
-    model = written(kind, tmp_path / "in", names.get(way, str(tmp_path / "secret.png")), blends)
+    names = {
+        "beside": "picture.png",
+        "above": "../secret.png",
+        "absolute": str(tmp_path / "secret.png"),
+        "quoted": "%2e%2e/secret.png",
+        "link": "link.png",
+        "address": f"http://127.0.0.1:{listening.getsockname()[1]}/picture.png",
+    }
+    model = written(kind, tmp_path / "in", names[way], blends)
     result = render_object(blender, model, "escape", settings(**FLAT, checks={"bad": []}), 0, tmp_path / "out")
     if result.outcome is not Outcome.OK:
         assert way != "beside", result.reason
