@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from base.digest import digest_json
-from base.errors import Failure
+from base.errors import Failure, UsageError
 from base.outcomes import CHILD_DEATHS, Outcome
 from base.progress import Progress
 from base.settings import Section
@@ -90,10 +90,11 @@ def build(
     """Bring the dataset at `storage.root` up to date with the objects and settings; with `dry_run` only say how.
 
     Objects that ended with an outcome of `retry` are tried as if for the first time. Raises UsageError for objects that
-    cannot be listed; Failure when another builder is at work, when the machine fails, or when no object succeeded.
-    KeyboardInterrupt leaves finished views for the next call.
+    cannot be listed and for GPUs that no worker would be given; Failure when another builder is at work, when the
+    machine fails, or when no object succeeded. KeyboardInterrupt leaves finished views for the next call.
     """
     started = time.monotonic()
+    _check_gpus(settings)
     requested = requested_objects(settings.objects, progress)
     storage = Storage(_absolute(settings.storage.root))
     catalog = Catalog(storage)
@@ -118,6 +119,13 @@ def build(
     summary = _summary(plan, rows, before, started, ledger)
     progress.say(summary.sentence())
     return summary
+
+
+def _check_gpus(settings: BuildSettings) -> None:
+    """Without a share of a GPU each, all workers would take the first one."""
+    device = settings.render.device
+    if device not in ("CPU", "auto") and not settings.run.gpus_per_worker:
+        raise UsageError(f"run.gpus_per_worker: expected more than 0 with render.device {device}, got 0")
 
 
 def requested_objects(settings: ObjectsSettings, progress: Progress) -> list[SourceObject]:

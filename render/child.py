@@ -21,7 +21,12 @@ from render.process import ChildDeath, ChildProcess
 from render.settings import RenderSettings
 
 COMMAND = (sys.executable, "-P", "-m", "render.blender")
-PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
+GPUS_OF_OURS = (
+    "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES",
+    "ONEAPI_DEVICE_SELECTOR",
+)  # fmt: skip
+"""Where Ray, or a person, says which GPUs a process may see; a child takes the first of them."""
+PASSED_ON = ("PATH", "LD_LIBRARY_PATH", *GPUS_OF_OURS)
 
 
 class RenderChild:

@@ -168,6 +168,15 @@ def test_what_is_no_folder_of_models_is_a_usage_error(tmp_path: Path) -> None:
         build(tiny(tmp_path / "dataset", bad), SILENT)
 
 
+def test_gpus_that_no_worker_would_be_given_are_a_usage_error(tmp_path: Path) -> None:
+    """Nobody's Ray says which GPU is whose then, and all workers would take the first."""
+    settings = tiny(tmp_path / "dataset", tmp_path, render={"device": "OPTIX"})
+    with pytest.raises(
+        UsageError, match=r"run\.gpus_per_worker: expected more than 0 with render\.device OPTIX, got 0"
+    ):
+        build(settings, SILENT)
+
+
 def test_an_output_that_cannot_be_written_is_a_failure(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     settings = tiny(tmp_path / "file" / "dataset", models(tmp_path / "models", "stool"))

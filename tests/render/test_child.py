@@ -13,7 +13,7 @@ import pytest
 
 from base.errors import Failure
 from base.outcomes import Outcome
-from render.child import RenderChild
+from render.child import GPUS_OF_OURS, RenderChild
 from render.job import RenderJob
 from tests.render.conftest import EXAMPLES, ROOT
 
@@ -106,12 +106,14 @@ def test_a_process_that_grew_is_recycled(settings, notes) -> None:
     assert len(set((notes / "pids").read_text().split())) == 2
 
 
-def test_the_child_sees_nothing_of_our_environment(settings, notes) -> None:
+def test_the_child_sees_nothing_of_our_environment_but_which_gpus_are_ours(settings, notes, monkeypatch) -> None:
+    for name in GPUS_OF_OURS:
+        monkeypatch.setenv(name, "1")
     with child(settings, notes) as render:
         render.render(job("fine", notes / "out"))
-    seen = (notes / "environment").read_text().split()
+    seen = set((notes / "environment").read_text().split())
     assert "A_SECRET" not in seen
-    assert "PATH" in seen
+    assert {"PATH", *GPUS_OF_OURS} <= seen
 
 
 @pytest.mark.parametrize(
