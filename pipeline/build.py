@@ -20,10 +20,12 @@ from base.storage import Storage, StorageSettings
 from pipeline.card import SETTINGS_FILE, refresh_card
 from pipeline.catalog import Catalog, VersionFacts
 from pipeline.filters import refusal
+from pipeline.forecast import forecast, measured
 from pipeline.lease import Lease
 from pipeline.ledger import Ledger, failures
 from pipeline.objects import SourceObject
 from pipeline.plan import Plan, Rules, counted, make_plan
+from pipeline.reports import keep_plan
 from pipeline.rows import Attempt, ObjectRow
 from pipeline.run import Run
 from pipeline.settings import ObjectsSettings, RunSettings
@@ -99,8 +101,8 @@ def build(
     storage = Storage(_absolute(settings.storage.root))
     catalog = Catalog(storage)
     if dry_run:
-        plan, _ = _planned(settings, storage, catalog, requested, retry)
-        progress.say(f"{storage.root}: {plan.sentence()}")
+        plan, ledger = _planned(settings, storage, catalog, requested, retry)
+        _tell(storage, _told(settings, catalog, ledger), progress)
         return _summary(plan, catalog.objects(), None, started)
     with Lease(storage, settings.run.lease_s) as lease:
         clear_work(storage)
@@ -108,7 +110,6 @@ def build(
         _recover(catalog, storage)
         plan, ledger = _planned(settings, storage, catalog, requested, retry)
         if not (plan.idle and not ledger.changed_rows(final=True)):
-            progress.say(f"{storage.root}: {plan.sentence()}")
             _save_settings(storage, settings)
             before = _run(settings, storage, catalog, lease, ledger, before, progress)
         if before is not None:
@@ -175,14 +176,39 @@ def _run(
         and one.uid in ledger.plan.wanted
         and ledger.plan.wanted[one.uid].fingerprint == one.fingerprint
     )
-    run = Run(storage, catalog, lease, ledger, settings.run, facts, progress, deaths, same_kind, before)
-    if not ledger.plan.idle:
-        run_id = secrets.token_hex(8)
-        objects, render = settings.objects, settings.render
-        seed = settings.run.seed
-        run.work(WorkerSpec(run_id, storage.root, seed, render, objects.fetch, objects.objaverse, endpoint()))
-    run.publish(final=True)
+    run = Run(_name(), storage, catalog, lease, ledger, settings.run, facts, progress, deaths, same_kind, before)
+    told = _told(settings, catalog, ledger)
+    _tell(storage, told, progress)
+    if ledger.plan.idle:
+        run.publish(final=True)
+        return run.version
+    keep_plan(storage, run.name, told, settings.model_dump(mode="json"))
+    objects = settings.objects
+    try:
+        run.work(
+            WorkerSpec(
+                run.name, storage.root, settings.run.seed, settings.render, objects.fetch, objects.objaverse, endpoint()
+            )
+        )
+        run.publish(final=True)
+    finally:
+        run.report()
     return run.version
+
+
+def _told(settings: BuildSettings, catalog: Catalog, ledger: Ledger) -> list[str]:
+    """The plan and what it will take, line by line."""
+    found = measured(catalog, ledger.rules, settings.render.device) if ledger.plan.render else []
+    return forecast(ledger.plan, ledger.rows, found).lines(ledger.plan)
+
+
+def _tell(storage: Storage, lines: list[str], progress: Progress) -> None:
+    progress.say("\n".join([f"{storage.root}: {lines[0]}", *(f"  {line}" for line in lines[1:])]))
+
+
+def _name() -> str:
+    """A run's name: when it began, so that names sort by time, and a few digits against chance."""
+    return time.strftime("%Y%m%dT%H%M%SZ-", time.gmtime()) + secrets.token_hex(3)
 
 
 def _recover(catalog: Catalog, storage: Storage) -> None:

@@ -55,6 +55,14 @@ class Catalog:
         found = [Attempt(**{**row, "seconds": dict(row["seconds"])}) for row in rows]
         return sorted(found, key=lambda attempt: (attempt.at, attempt.attempt))
 
+    def select(self, name: str, query: str) -> list[dict[str, Any]]:
+        """What a query says of table `name`, which it calls `rows`; none of the table need fit into memory."""
+        table = self._table(name)
+        if table is None:
+            return []
+        with self._reported(name):
+            return _answer(table, query)
+
     def child_deaths(self) -> Counter[tuple[str, str]]:
         """How often the Blender child of (uid, fingerprint) died."""
         return Counter((row.uid, row.fingerprint) for row in self.attempts() if row.outcome in CHILD_DEATHS)
@@ -166,14 +174,22 @@ class Catalog:
 
 def _rows(table: Any, uids: Collection[str] | None = None) -> list[dict[str, Any]]:
     """Rows of a table, through its own engine: pyarrow's readers leave threads that now and then abort the exit."""
+    where = "" if uids is None else f" where uid in ({quoted(uids)})"
+    return _answer(table, f"select * from rows{where}")  # noqa: S608 - quoted
+
+
+def _answer(table: Any, query: str) -> list[dict[str, Any]]:
     import pyarrow
     from deltalake import QueryBuilder
 
-    quoted = ", ".join("'" + uid.replace("'", "''") + "'" for uid in uids or ("",))
-    where = "" if uids is None else f" where uid in ({quoted})"
-    found = QueryBuilder().register("rows", table).execute(f"select * from rows{where}").read_all()  # noqa: S608 - quoted above
+    found = QueryBuilder().register("rows", table).execute(query).read_all()
     rows: list[dict[str, Any]] = pyarrow.table(found).to_pylist()
     return rows
+
+
+def quoted(values: Iterable[str]) -> str:
+    """Texts as a list of SQL literals; never an empty one, which SQL does not have."""
+    return ", ".join("'" + value.replace("'", "''") + "'" for value in list(values) or [""])
 
 
 def derived(rows: Iterable[ObjectRow], number: int, facts: VersionFacts) -> Version:

@@ -63,18 +63,18 @@ class Plan:
 
     def sentence(self) -> str:
         """The plan in one line."""
-        counts = {
-            "to render": len(self.render),
-            "rendered and waiting": len(self.staged),
-            "unchanged": len(self.kept),
+        waiting = f" ({len(self.staged)} of them rendered and not packed yet)" if self.staged else ""
+        rest = {
             "failed before": len(self.ended),
             "duplicates": len(self.duplicate),
             "filtered out": len(self.filtered),
             "removed": len(self.removed),
         }
-        told = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
-        asked = len(self.wanted) + len(self.filtered)
-        return f"{asked} objects: {told or 'none'}; {len(self.rewrite)} shard numbers to write"
+        told = "".join(f", {count} {what}" for what, count in rest.items() if count)
+        return (
+            f"{len(self.wanted) + len(self.filtered)} objects: render {len(self.render)}, "
+            f"reuse {len(self.kept) + len(self.staged)}{waiting}{told}; rewrite {len(self.rewrite)} shard numbers"
+        )
 
 
 def make_plan(

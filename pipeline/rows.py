@@ -96,3 +96,8 @@ class Attempt:
             return cls(**value)
         except TypeError as error:
             raise ValueError(str(error)) from None
+
+
+def device_text(device: str) -> str:
+    """An attempt's device for people: `CPU, AMD EPYC` for `kind CPU, name AMD EPYC`."""
+    return device.removeprefix("kind ").replace(", name ", ", ", 1)

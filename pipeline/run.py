@@ -14,6 +14,7 @@ from pipeline.cluster import Crew, Done
 from pipeline.lease import Lease
 from pipeline.ledger import Ledger
 from pipeline.pack import Packed, PackJob
+from pipeline.reports import write_report
 from pipeline.rows import Attempt
 from pipeline.settings import RunSettings
 from pipeline.staging import FOLDER
@@ -27,6 +28,7 @@ RECORD_EVERY_S = 2.0
 class Run:
     """One build at work. `deaths` counts how often each object's child died under today's fingerprint."""
 
+    name: str
     storage: Storage
     catalog: Catalog
     lease: Lease
@@ -74,6 +76,17 @@ class Run:
         self._published_at = time.monotonic()
         if final:
             self.storage.remove(FOLDER)
+        else:
+            self.report()
+
+    def report(self) -> None:
+        """Write the report of the run as it stands; what hinders that is said, and hinders nothing else."""
+        if self.lease.lost:
+            return
+        try:
+            write_report(self.storage, self.name)
+        except Failure as failure:
+            self.progress.say(f"the report was not written: {failure}")
 
     def _tick(self, done: Done | None, crew: Crew, task: Task) -> None:
         self.lease.check()
@@ -96,7 +109,7 @@ class Run:
 
     def _rendered(self, done: Done, job: ViewJob, crew: Crew, task: Task) -> None:
         uid = job.item.uid
-        attempt = done.answer if isinstance(done.answer, Attempt) else _lost(uid)
+        attempt = done.answer if isinstance(done.answer, Attempt) else _lost(uid, self.name)
         self._unrecorded.append(attempt)
         self.ledger.tries[uid] += 1
         if attempt.outcome in CHILD_DEATHS:
@@ -116,10 +129,10 @@ class Run:
             crew.submit(job, soon=True)
 
 
-def _lost(uid: str) -> Attempt:
+def _lost(uid: str, run: str) -> Attempt:
     return Attempt(
         attempt=f"lost-{uid}-{time.time_ns()}",
-        run="",
+        run=run,
         uid=uid,
         outcome=Outcome.LOST,
         reason="its worker or node was lost too often",

@@ -10,6 +10,7 @@ from report.escape import fill
 
 Number = int | float | None
 ABSENT = "–"
+LONG_MINUTES = 6000
 
 
 def finite(value: float | None) -> float | None:
@@ -18,12 +19,14 @@ def finite(value: float | None) -> float | None:
 
 
 def seconds_text(value: float) -> str:
-    """A duration: 0.42 s, 9.5 s, 42 s, 4 min 05 s, 2 h 03 min."""
+    """A duration: 0.42 s, 9.5 s, 42 s, 4 min 05 s, 2 h 03 min, 2 222 h."""
     if value < 59.5:
         return f"{value:.2f} s" if value < 1 else f"{value:.1f} s" if value < 9.95 else f"{value:.0f} s"
     minutes, seconds = divmod(round(value), 60)
     if minutes < 60:
         return f"{minutes} min {seconds:02d} s"
+    if minutes >= LONG_MINUTES:
+        return f"{count_text(minutes / 60)} h"
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 

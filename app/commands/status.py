@@ -3,9 +3,11 @@
 import argparse
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 from app.commands.options import add_settings_flags, settings_of
-from base.storage import Storage
+from base.errors import UsageError
+from base.storage import Storage, write_atomically
 from base.text import without_controls
 
 
@@ -14,8 +16,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Say how the dataset at storage.root stands: its newest version, how its objects ended, what waits to be "
         "packed, and, while someone builds, who that is and how fast it goes. Works from any machine that sees the "
-        "dataset."
+        "dataset. With --report it writes the report of a build run, from what the catalogue says of its attempts."
     )
+    parser.add_argument("--report", type=Path, metavar="FILE", help="write the report of a run as one HTML file")
+    parser.add_argument("--run", dest="of_run", default="", metavar="RUN", help="its name (default: the newest)")
     add_settings_flags(parser, dry_run="the same: this command writes nothing")
     parser.set_defaults(run=run)
 
@@ -26,6 +30,10 @@ def run(options: argparse.Namespace) -> int:
     from report.numbers import bytes_text, seconds_text
 
     storage = Storage(settings_of(options).storage.root)
+    if options.of_run and options.report is None:
+        raise UsageError("--run: expected --report FILE with it")
+    if options.report is not None:
+        return _report(storage, options)
     found = status(storage)
     version = f"version {found.version}: {found.shards} shards, {bytes_text(found.bytes)}" if found.version else "empty"
     print(f"{storage.root}: {version}")
@@ -43,6 +51,16 @@ def run(options: argparse.Namespace) -> int:
     )
     if live.last is not None:
         print(without_controls(f"last: {live.last.uid}: {live.last.outcome} {live.last.reason}".rstrip()))
+    return 0
+
+
+def _report(storage: Storage, options: argparse.Namespace) -> int:
+    from pipeline.reports import report_page
+
+    page = report_page(storage, options.of_run)
+    if not options.dry_run:
+        write_atomically(options.report, page.encode())
+        print(options.report)
     return 0
 
 

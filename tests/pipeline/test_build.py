@@ -52,7 +52,7 @@ def test_a_dataset_through_its_life(tmp_path: Path) -> None:
     root = tmp_path / "dataset"
 
     planned = build(settings, told := Told(), dry_run=True)
-    assert "3 to render" in planned.plan
+    assert planned.plan == "3 objects: render 3, reuse 0; rewrite 2 shard numbers"
     assert planned.plan in told.lines[-1]
     assert not root.exists()
 
@@ -62,6 +62,7 @@ def test_a_dataset_through_its_life(tmp_path: Path) -> None:
     assert not (root / "lease.json").exists()
     version = read_version(storage(settings))
     verify(storage(settings), version, SILENT)
+    assert reported(root, "3 of 3 objects ended well", planned.plan, "Views of stool", "All settings") == 1
     assert (version.views, version.hw, version.samples("train")) == (2, (32, 32), 3)
     assert json.loads((root / "settings.json").read_text())["render"]["hw"] == [32, 32]
 
@@ -76,10 +77,10 @@ def test_a_dataset_through_its_life(tmp_path: Path) -> None:
     (folder / "broken.glb").write_text("this is not a model")
     third = build(settings, told := Told())
     assert (third.version, third.rendered, third.reused) == (2, 1, 2)
-    assert third.outcomes["ok"] == 3
+    assert (third.outcomes["ok"], reported(root, "1 of 2 objects ended well")) == (3, 2)
     assert outcomes(settings)["broken"] not in ("ok", "pending")
     assert outcomes(settings)["zz copy"] == "duplicate" or outcomes(settings)["stool"] == "duplicate"
-    assert any("broken" in line for line in told.lines)
+    assert all(part in "\n".join(told.lines) for part in ("broken", "the mean of the newest 3 with these settings"))
     assert {name: data for name, data in files(root, "shards").items() if name in before} == files_of(before, "shards/")
     assert build(settings, SILENT).idle
 
@@ -103,6 +104,13 @@ def test_a_dataset_through_its_life(tmp_path: Path) -> None:
     assert facts["stool"].seconds["sample"] > 0
     assert facts["stool"].peak_mb > 50
     assert facts["broken"].reason
+
+
+def reported(root: Path, *told: str) -> int:
+    """How many reports there are, of which the newest says all that is `told`."""
+    page = (root / "report.html").read_text()
+    assert [sentence for sentence in told if sentence not in page] == []
+    return len(list((root / "reports").glob("*.html")))
 
 
 def files_of(before: dict[str, bytes], prefix: str) -> dict[str, bytes]:

@@ -142,7 +142,9 @@ def test_what_failed_is_tried_again_when_asked(tmp_path: Path) -> None:
         build(patient, SILENT)
     with pytest.raises(Failure, match="timeout"):
         build(patient, SILENT, retry=frozenset({"crash"}))
-    assert build(patient, SILENT, dry_run=True, retry=frozenset({"timeout"})).plan.startswith("2 objects: 2 to render")
+    assert build(patient, SILENT, dry_run=True, retry=frozenset({"timeout"})).plan.startswith(
+        "2 objects: render 2, reuse 0"
+    )
     summary = build(patient, SILENT, retry=frozenset({"timeout"}))
     assert (summary.rendered, summary.outcomes) == (2, {"ok": 2})
     assert {row.attempts for row in Catalog(Storage(patient.storage.root)).objects().values()} == {3}

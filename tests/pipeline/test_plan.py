@@ -24,8 +24,8 @@ def item(uid: str, sha256: str | None = None, **facts: str) -> SourceObject:
     return SourceObject(uid, "folder", f"/models/{uid}", f"bytes of {uid}" if sha256 is None else sha256, **facts)
 
 
-def attempt(uid: str, sha256: str, outcome: Outcome = Outcome.OK) -> Attempt:
-    return Attempt(attempt=uid, run="r", uid=uid, outcome=outcome, sha256=sha256, fingerprint=RULES.fingerprint(sha256))
+def attempt(uid: str, sha256: str, outcome: Outcome = Outcome.OK, rules: Rules = RULES) -> Attempt:
+    return Attempt(attempt=uid, run="r", uid=uid, outcome=outcome, sha256=sha256, fingerprint=rules.fingerprint(sha256))
 
 
 def packed(job: PackJob) -> Packed:
@@ -33,7 +33,7 @@ def packed(job: PackJob) -> Packed:
     if not job.members:
         return Packed(job.number, ())
     entries = tuple(SampleEntry(member.uid, index, 1) for index, member in enumerate(job.members))
-    name = "+".join(f"{member.uid}={member.facts}" for member in job.members)
+    name = "+".join(f"{member.uid}={member.facts}{member.fingerprint}" for member in job.members)
     return Packed(job.number, (ShardEntry(name, "train", job.number, len(entries), name, entries),))
 
 
@@ -46,7 +46,7 @@ def rebuilt(
     jobs = ledger.seal()
     for uid in plan.render:
         sha256 = next(one.sha256 for one in items if one.uid == uid)
-        ledger.ends[uid] = attempt(uid, sha256, Outcome.CORRUPT if uid in bad else Outcome.OK)
+        ledger.ends[uid] = attempt(uid, sha256, Outcome.CORRUPT if uid in bad else Outcome.OK, rules)
         jobs += ledger.seal()
     for job in jobs:
         ledger.packed[job.number] = packed(job)

@@ -1,0 +1,123 @@
+"""What a plan will take, told before it runs: which shards are written, their bytes, and hours, from what was measured.
+
+Nothing is made up: what no attempt of the catalogue has measured is unknown, and says so.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.catalog import ATTEMPTS, Catalog
+from pipeline.plan import Plan, Rules
+from pipeline.rows import ObjectRow, device_text
+from report.numbers import bytes_text, seconds_text
+
+NEWEST = 2000
+"""This many of the newest attempts are looked at."""
+NAMED = 20
+"""At most so many shards are named."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One render that went well: whether with the settings and on the kind of device of this build, and its seconds."""
+
+    same: bool
+    device: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """`rewritten` are the shards of the newest version that will not be in the next, `added` how many numbers are new.
+
+    `bytes` is the size of all shards to be written, `worker_s` the time of one worker for all renders; None when
+    nothing like it was measured. `bytes_from` and `seconds_from` say what they follow from.
+    """
+
+    rewritten: tuple[str, ...]
+    added: int
+    bytes: int | None
+    bytes_from: str
+    worker_s: float | None
+    seconds_from: str
+
+    def lines(self, plan: Plan) -> list[str]:
+        """The plan and what it will take, for people."""
+        if plan.idle:
+            return [plan.sentence()]
+        size = f"about {bytes_text(self.bytes)}" if self.bytes is not None else "unknown"
+        told = [f"replaces {len(self.rewritten)} shards of the newest version, begins {self.added} new numbers"]
+        told += [f"  {name}" for name in self.rewritten[:NAMED]]
+        told += [f"  and {len(self.rewritten) - NAMED} more"] if len(self.rewritten) > NAMED else []
+        hours = f"about {hours_text(self.worker_s)}" if self.worker_s is not None else "unknown"
+        return [plan.sentence(), *told, f"bytes to write: {size} ({self.bytes_from})",
+                f"machine hours, a worker a machine: {hours} ({self.seconds_from})"]  # fmt: skip
+
+
+def forecast(plan: Plan, rows: Mapping[str, ObjectRow], measured: Sequence[Measured]) -> Forecast:
+    """What `plan` will take, given the catalogue's rows and what was measured."""
+    standing = [row for row in rows.values() if row.ok and row.shard in plan.rewrite]
+    size, bytes_from = _bytes(plan, rows)
+    seconds, seconds_from = _seconds(len(plan.render), measured)
+    return Forecast(
+        rewritten=tuple(sorted({row.shard_name for row in standing})),
+        added=len(plan.rewrite - {row.shard for row in standing}),
+        bytes=size,
+        bytes_from=bytes_from,
+        worker_s=seconds,
+        seconds_from=seconds_from,
+    )
+
+
+def measured(catalog: Catalog, rules: Rules, device: str) -> list[Measured]:
+    """The newest renders that went well, newest first; `device` is the kind asked for, or `auto` for any."""
+    rows = catalog.select(
+        ATTEMPTS,
+        "select sha256, fingerprint, device, array_sum(map_values(seconds)) as spent from rows "  # noqa: S608
+        f"where outcome = 'ok' order by at desc, attempt limit {NEWEST}",
+    )
+    return [Measured(_same(row, rules, device), row["device"], row["spent"] or 0.0) for row in rows]
+
+
+def _same(row: Mapping[str, Any], rules: Rules, device: str) -> bool:
+    kinds = ("auto", row["device"].removeprefix("kind ").partition(",")[0])
+    return device in kinds and rules.fingerprint(row["sha256"]) == row["fingerprint"]
+
+
+def _seconds(renders: int, measured: Sequence[Measured]) -> tuple[float | None, str]:
+    if not renders:
+        return 0.0, "nothing to render"
+    like = [one for one in measured if one.same]
+    found = like or list(measured)
+    if not found:
+        return None, "no render of this dataset was measured yet"
+    mean = sum(one.seconds for one in found) / len(found)
+    how = "with these settings" if like else "with other settings or on another kind of device"
+    devices = sorted({device_text(one.device) for one in found if one.device})
+    where = f", on {' and '.join(devices[:3])}" if devices else ""
+    return mean * renders, f"{seconds_text(mean)} a render, the mean of the newest {len(found)} {how}{where}"
+
+
+def _bytes(plan: Plan, rows: Mapping[str, ObjectRow]) -> tuple[int | None, str]:
+    stay = [uid for uid in plan.kept if plan.wanted[uid].number in plan.rewrite]
+    come = len(plan.render) + len(plan.staged)
+    kept = sum(rows[uid].sample_bytes for uid in stay)
+    if not come:
+        return kept, "samples that are there"
+    like = _sizes(rows[uid] for uid in plan.kept)
+    found = like or _sizes(row for row in rows.values() if row.ok)
+    if not found:
+        return None, "no sample of this dataset was measured yet"
+    mean = sum(found) / len(found)
+    how = "" if like else ", which were made with other settings"
+    return round(kept + mean * come), f"{bytes_text(mean)} a sample, the mean of the {len(found)} there are{how}"
+
+
+def _sizes(rows: Iterable[ObjectRow]) -> list[int]:
+    return [row.sample_bytes for row in rows]
+
+
+def hours_text(seconds: float) -> str:
+    """Hours to two figures: 0.0034, 1.2, 470."""
+    return f"{seconds / 3600:.2g}" if seconds < 36_000 else f"{seconds / 3600:,.0f}"

@@ -1,0 +1,171 @@
+"""Every kind of rebuild on paper, with the fingerprints of real settings: what is rendered, and which shards change."""
+
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from base.storage import Storage
+from pipeline.catalog import Catalog
+from pipeline.forecast import Forecast, forecast, measured
+from pipeline.objects import SourceObject
+from pipeline.plan import Plan, Rules, make_plan
+from pipeline.rows import Attempt, ObjectRow
+from pipeline.worker import view_fingerprint
+from render.settings import RenderSettings
+from tests.pipeline.builds import tiny
+from tests.pipeline.test_plan import item, rebuilt
+
+ITEMS = [item(uid) for uid in "abcdefgh"]
+
+
+@cache
+def shipped() -> RenderSettings:
+    return tiny(Path("unused"), Path("unused")).render
+
+
+def rules(**changes: Any) -> Rules:
+    settings = shipped().model_copy(update=changes)
+    return Rules(3, 0.0, lambda sha256: view_fingerprint(sha256, settings, 0))
+
+
+@dataclass(frozen=True)
+class Rebuild:
+    """The shards before and after, by number, and the plan between."""
+
+    plan: Plan
+    before: dict[int, str]
+    after: dict[int, str]
+
+    @property
+    def changed(self) -> set[int]:
+        """The numbers whose shard is another one, a new one, or gone."""
+        return {number for number in {*self.before, *self.after} if self.before.get(number) != self.after.get(number)}
+
+
+def shards(rows: dict[str, ObjectRow]) -> dict[int, str]:
+    return {row.shard: row.shard_name for row in rows.values() if row.ok}
+
+
+def numbers(rows: dict[str, ObjectRow], *uids: str) -> set[int]:
+    return {rows[uid].shard for uid in uids}
+
+
+def first() -> dict[str, ObjectRow]:
+    """Three shards of eight objects."""
+    _, rows, _ = rebuilt({}, ITEMS, rules=rules())
+    assert set(shards(rows)) == {0, 1, 2}
+    return rows
+
+
+def again(rows: dict[str, ObjectRow], items: list[SourceObject], **changes: Any) -> Rebuild:
+    plan, after, jobs = rebuilt(rows, items, rules=rules(**changes))
+    found = Rebuild(plan, shards(rows), shards(after))
+    assert {job.number for job in jobs} == plan.rewrite, "what the plan lists is what is written"
+    assert rebuilt(after, items, rules=rules(**changes))[0].idle, "once more is nothing"
+    return found
+
+
+def test_new_objects_write_only_new_shards() -> None:
+    rows = first()
+    found = again(rows, [*ITEMS, item("x"), item("y")])
+    assert set(found.plan.render) == {"x", "y"}
+    assert found.changed == found.plan.rewrite == {3}
+    assert found.after.items() >= found.before.items()
+
+
+def test_a_changed_source_rewrites_its_shard_alone() -> None:
+    rows = first()
+    found = again(rows, [replace(one, sha256="new") if one.uid == "c" else one for one in ITEMS])
+    assert found.plan.render == ("c",)
+    assert found.plan.rewrite == found.changed == numbers(rows, "c")
+
+
+def test_removed_objects_rewrite_their_shards_alone_and_an_emptied_shard_goes() -> None:
+    rows = first()
+    found = again(rows, [one for one in ITEMS if one.uid not in ("a", "b")])
+    assert found.plan.render == ()
+    assert found.plan.rewrite == found.changed == numbers(rows, "a", "b")
+    last = {uid for uid, row in rows.items() if row.shard == 2}
+    found = again(rows, [one for one in ITEMS if one.uid not in last])
+    assert (found.plan.render, found.changed) == ((), {2})
+    assert 2 not in found.after
+
+
+@pytest.mark.parametrize(
+    "changes", [{"samples": 64}, {"hw": (64, 64)}, {"views": 24}, {"passes": ("depth",)}, {"compat": "5.0"}], ids=str
+)
+def test_other_view_settings_and_another_blender_change_every_shard(changes: dict[str, Any]) -> None:
+    found = again(first(), ITEMS, **changes)
+    assert set(found.plan.render) == set("abcdefgh")
+    assert found.plan.rewrite == {0, 1, 2}
+
+
+@pytest.mark.parametrize("changes", [{"device": "CUDA"}, {"child": None}], ids=str)
+def test_what_no_picture_shows_changes_nothing(changes: dict[str, Any]) -> None:
+    if changes.get("child", 0) is None:
+        changes = {"child": shipped().child.model_copy(update={"memory_mb": 1})}
+    assert rebuilt(first(), ITEMS, rules=rules(**changes))[0].idle
+
+
+def told(
+    rows: dict[str, ObjectRow], items: list[SourceObject], made: list[Attempt], root: Path, **changes: Any
+) -> Forecast:
+    catalog = Catalog(Storage(root))
+    catalog.record(made)
+    chosen = rules(**changes)
+    return forecast(
+        make_plan(items, rows, [], {}, chosen), rows, measured(catalog, chosen, changes.get("device", "CPU"))
+    )
+
+
+def render(uid: str, seconds: float, **changes: Any) -> Attempt:
+    known = {"sha256": f"bytes of {uid}", "fingerprint": rules().fingerprint(f"bytes of {uid}"), "outcome": "ok"}
+    timed = {"device": "kind CPU, name Abacus", "seconds": {"import": 1.0, "sample": seconds - 1.0}}
+    return Attempt(**{"attempt": uid, "run": "r", "uid": uid, "at": 5.0, **known, **timed, **changes})
+
+
+def test_hours_follow_from_renders_with_the_same_settings_and_device(tmp_path: Path) -> None:
+    made = [
+        render("a", 10.0),
+        render("b", 20.0),
+        render("c", 900.0, fingerprint="others", at=9.0),
+        render("d", 9.0, outcome="crash"),
+    ]
+    found = told(first(), [*ITEMS, item("x"), item("y")], made, tmp_path)
+    assert found.worker_s == pytest.approx(2 * 15.0)
+    assert found.seconds_from == "15 s a render, the mean of the newest 2 with these settings, on CPU, Abacus"
+    assert (found.rewritten, found.added) == ((), 1)
+
+
+def test_hours_of_settings_never_measured_say_what_they_are_taken_from(tmp_path: Path) -> None:
+    found = told(first(), ITEMS, [render("a", 10.0)], tmp_path, samples=64)
+    assert found.worker_s == pytest.approx(80.0)
+    assert "with other settings or on another kind of device" in found.seconds_from
+    assert len(found.rewritten) == 3
+    elsewhere = told(first(), [*ITEMS, item("x")], [], tmp_path, device="OPTIX")
+    assert "with other settings or on another kind of device" in elsewhere.seconds_from
+
+
+def test_what_was_never_measured_is_unknown(tmp_path: Path) -> None:
+    found = told({}, ITEMS, [], tmp_path)
+    assert (found.bytes, found.worker_s) == (None, None)
+    lines = found.lines(make_plan(ITEMS, {}, [], {}, rules()))
+    assert lines[0] == "8 objects: render 8, reuse 0; rewrite 3 shard numbers"
+    assert lines[-2:] == [
+        "bytes to write: unknown (no sample of this dataset was measured yet)",
+        "machine hours, a worker a machine: unknown (no render of this dataset was measured yet)",
+    ]
+
+
+def test_bytes_are_those_that_stay_and_the_mean_for_those_that_come(tmp_path: Path) -> None:
+    rows = {uid: replace(row, sample_bytes=1000) for uid, row in first().items()}
+    changed = [replace(one, sha256="new") if one.uid == "c" else one for one in ITEMS]
+    found = told(rows, changed, [], tmp_path)
+    neighbours = sum(row.shard == rows["c"].shard for row in rows.values())
+    assert found.bytes == neighbours * 1000
+    assert found.rewritten == (rows["c"].shard_name,)
+    gone = told(rows, [one for one in ITEMS if one.uid != "c"], [], tmp_path)
+    assert (gone.bytes, gone.worker_s) == ((neighbours - 1) * 1000, 0.0)
