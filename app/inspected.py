@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from base.errors import Failure
+from render.phases import PHASES
 from report.object_page import InspectedObject
 from shards.layouts import Views
 from shards.sample import Sample
@@ -86,6 +87,12 @@ def _alarms(rows: Sequence[Mapping[str, Any]]) -> str:
     counts = {words: sum(row.get(name) is True for row in rows) for name, words in ALARMS.items()}
     told = ", ".join(f"{count} × {words}" for words, count in counts.items() if count)
     return told or ("none" if rows else "")
+
+
+def in_order(seconds: Mapping[str, float]) -> dict[str, float]:
+    """Seconds by phase as the phases follow on each other, however they were kept."""
+    known = {name: seconds[name] for name in ("fetch", *PHASES) if name in seconds}
+    return {**known, **seconds}
 
 
 UNITS = {"area": "W", "point": "W", "sun": "W/m²"}

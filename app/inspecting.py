@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from app.inspected import inspected_object, inspected_views
+from app.inspected import in_order, inspected_object, inspected_views
 from app.rendering import read_mark
 from app.settings import Settings
 from base.errors import Failure, UsageError
@@ -108,7 +108,9 @@ def _timed(storage: Storage, objects: tuple[InspectedObject, ...]) -> tuple[Insp
     """The objects with the seconds of the attempt that made their views, where the catalogue knows it."""
     attempts = Catalog(storage).attempts([shown.uid for shown in objects])
     made: dict[str, Attempt] = {row.uid: row for row in attempts if row.outcome == Outcome.OK}
-    return tuple(replace(shown, seconds=made[shown.uid].seconds) if shown.uid in made else shown for shown in objects)
+    return tuple(
+        replace(shown, seconds=in_order(made[shown.uid].seconds)) if shown.uid in made else shown for shown in objects
+    )
 
 
 def _folder(folder: Path, most: int) -> Inspection:
@@ -125,7 +127,7 @@ def _views(folder: Path) -> InspectedObject:
     seconds = read_mark(folder).get("seconds")
     shown = inspected_views(folder.absolute().name, read_views(folder))
     if isinstance(seconds, dict) and all(type(value) is float for value in seconds.values()):
-        return replace(shown, seconds=seconds)
+        return replace(shown, seconds=in_order(seconds))
     return shown
 
 

@@ -76,12 +76,15 @@ def test_a_model_is_rendered_small_with_the_settings_asked_for(tmp_path: Path) -
 def test_a_folder_of_folders_of_views_shows_each(tmp_path: Path) -> None:
     for name in ("a", "b", "c"):
         make_views(tmp_path / "views" / name, name)
-    (tmp_path / "views" / "a" / "render.json").write_text('{"seconds": {"sample": 1.5}}')
+    (tmp_path / "views" / "a" / "render.json").write_text('{"seconds": {"encode": 0.5, "sample": 1.5, "start": 0.0}}')
     (tmp_path / "views" / "b" / "render.json").write_text('{"seconds": {"sample": "long"}}')
     (tmp_path / "views" / "notes").mkdir()
     found = inspected(tmp_path / "views", 2, settings(tmp_path), SILENT)
     assert ([shown.uid for shown in found.objects], found.total) == (["a", "b"], 3)
-    assert [shown.seconds for shown in found.objects] == [{"sample": 1.5}, {}]
+    assert [list(shown.seconds.items()) for shown in found.objects] == [
+        [("start", 0.0), ("sample", 1.5), ("encode", 0.5)],
+        [],
+    ]
 
 
 def test_facts_that_are_not_ours_are_a_sentence(tmp_path: Path) -> None:
