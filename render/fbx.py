@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from base.outcomes import Outcome
 from render.beside import inside, windows_name
 from render.refused import Refused, corrupt, unsupported
 
@@ -22,6 +23,8 @@ SCALARS = {b"Z": 1, b"Y": 2, b"B": 1, b"C": 1, b"I": 4, b"F": 4, b"D": 8, b"L": 
 ARRAYS = {b"b": 1, b"c": 1, b"i": 4, b"l": 8, b"f": 4, b"d": 8}
 ARRAY = struct.Struct("<III")
 PICTURE_NODES = {b"FileName", b"Filename", b"RelativeFilename"}
+MAX_UNPACKED_BYTES = 4 << 30
+"""Of all packed arrays together."""
 PIECE = 1 << 20
 
 
@@ -62,6 +65,7 @@ def _beside(folder: Path, name: str) -> str | None:
 class _Tree:
     def __init__(self, data: mmap.mmap, header: struct.Struct) -> None:
         self._data, self._header = data, header
+        self._unpacked_bytes = 0
 
     def pictures(self, place: int, end: int, depth: int) -> Iterator[str]:
         """The paths of pictures in the nodes from `place` to the empty header before `end`."""
@@ -110,6 +114,9 @@ class _Tree:
     def _check_array(self, place: int, length: int, expected: int, packed: int) -> None:
         held = length
         if packed:
+            self._unpacked_bytes += expected
+            if self._unpacked_bytes > MAX_UNPACKED_BYTES:
+                raise Refused(Outcome.TOO_LARGE, f"expected at most {MAX_UNPACKED_BYTES} bytes in arrays, got more")
             pieces = (self._data[at : min(at + PIECE, place + length)] for at in range(place, place + length, PIECE))
             held = _unpacked_length(pieces, expected)
         if held != expected:

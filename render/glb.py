@@ -5,6 +5,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
+from base.outcomes import Outcome
 from render.gltf import Document
 from render.gltf_data import Blob
 from render.refused import Refused, corrupt, unsupported
@@ -13,6 +14,8 @@ HEADER_BYTES = 12
 CHUNK_HEADER_BYTES = 8
 JSON_CHUNK, BIN_CHUNK = 0x4E4F534A, 0x004E4942
 MAX_JSON_BYTES = 256 << 20
+MAX_JSON_VALUES = 8 << 20
+"""Of lists, mappings and what stands in them: Python needs far more memory for values than they have letters."""
 
 
 def check_glb(path: Path) -> list[str]:
@@ -68,6 +71,8 @@ def _blob_length(data: bytes, left: int) -> int | None:
 
 
 def _parsed(data: bytes) -> dict[str, Any]:
+    if (values := sum(map(data.count, (b",", b"[", b"{")))) > MAX_JSON_VALUES:
+        raise Refused(Outcome.TOO_LARGE, f"expected at most {MAX_JSON_VALUES} values in the JSON, got up to {values}")
     try:
         document = json.loads(data.decode("utf-8"), parse_constant=_no_constant)
     except (ValueError, RecursionError):

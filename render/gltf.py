@@ -10,9 +10,10 @@ from urllib.parse import unquote
 
 import numpy as np
 
+from base.outcomes import Outcome
 from render.beside import inside
 from render.gltf_data import Blob
-from render.refused import corrupt, unsupported
+from render.refused import Refused, corrupt, unsupported
 
 UNDERSTOOD = frozenset(
     {
@@ -43,6 +44,7 @@ INDICES = {5121: "<u1", 5123: "<u2", 5125: "<u4"}
 STRIPS = {2, 3, 5, 6}
 """Modes in which the highest number that fits may begin a new strip, loop or fan, which Blender does not know."""
 COMPONENTS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
+MAX_INDICES = 1 << 28
 MAX_IMPLICIT = 1 << 24
 """Elements of an accessor that no bytes stand behind: zeros, or compressed data."""
 
@@ -135,7 +137,7 @@ class Document:
 
     def _check_indices(self, buffers: list[Blob | None]) -> None:
         """Every face names vertices that are there. What is compressed is left to its decoder."""
-        accessors, highest = self._list("accessors"), dict[int, int]()
+        accessors, highest, read = self._list("accessors"), dict[int, int](), 0
         for number, mesh in enumerate(self._list("meshes")):
             for primitive in mesh["primitives"]:
                 places, indices = primitive["attributes"].get("POSITION"), primitive.get("indices")
@@ -144,6 +146,9 @@ class Document:
                 if places is None or indices is None or "KHR_draco_mesh_compression" in primitive.get("extensions", {}):
                     continue
                 if _count(indices) not in highest:
+                    read += _count(accessors[indices]["count"])
+                    if read > MAX_INDICES:  # each lies inside the file, but many may lie in one place
+                        raise Refused(Outcome.TOO_LARGE, f"expected at most {MAX_INDICES} indices in all, got more")
                     highest[indices] = self._highest(accessors[indices], buffers)
                 vertices = _count(accessors[places]["count"])
                 if primitive.get("mode", 4) in STRIPS:
@@ -176,9 +181,8 @@ class Document:
                     raise corrupt(f"expected node {child} to have one parent, got two")
                 if child >= len(nodes):
                     raise corrupt(f"expected {len(nodes)} nodes, got a child numbered {child}")
-        for start in parent:
-            if _is_own_ancestor(start, parent):
-                raise corrupt(f"expected a tree of nodes, got node {start} below itself")
+        if (below := _below_itself(parent)) is not None:
+            raise corrupt(f"expected a tree of nodes, got node {below} below itself")
 
     def _list(self, key: str) -> list[Any]:
         value = self._json.get(key, [])
@@ -187,14 +191,17 @@ class Document:
         return value
 
 
-def _is_own_ancestor(start: int, parent: dict[int, int]) -> bool:
-    # Every step up is towards a root or round a cycle; Brent's two walkers meet only on a cycle.
-    slow = fast = start
-    while fast in parent and parent[fast] in parent:
-        slow, fast = parent[slow], parent[parent[fast]]
-        if slow == fast:
-            return True
-    return False
+def _below_itself(parent: dict[int, int]) -> int | None:
+    """A node that comes back to itself on the way up, each step looked at once; None in a forest."""
+    walk_of: dict[int, int] = {}
+    for start in parent:
+        node = start
+        while node in parent and node not in walk_of:
+            walk_of[node] = start
+            node = parent[node]
+        if walk_of.get(node) == start:
+            return node
+    return None
 
 
 def _count(value: Any) -> int:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from base.outcomes import Outcome
+from render import fbx
 from render.fbx import MAGIC
 from render.formats import companions
 from tests.render.test_checks import answer, refusal
@@ -95,6 +96,16 @@ def test_an_array_that_unpacks_to_more_than_it_says_is_refused(tmp_path: Path) -
     bomb = zlib.compress(bytes(64 << 20))
     refused = refusal(tmp_path / "x.fbx", model(b"d" + struct.pack("<III", 2, 1, len(bomb)) + bomb))
     assert "an array of 16 bytes" in str(refused)
+
+
+def test_arrays_that_unpack_to_too_much_in_all_are_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    array = zlib.compress(bytes(800))
+    data = model(*[b"d" + struct.pack("<III", 100, 1, len(array)) + array] * 3)
+    (tmp_path / "x.fbx").write_bytes(data)
+    monkeypatch.setattr(fbx, "MAX_UNPACKED_BYTES", 2400)
+    assert companions(tmp_path / "x.fbx") == []
+    monkeypatch.setattr(fbx, "MAX_UNPACKED_BYTES", 2399)
+    assert refusal(tmp_path / "x.fbx", data).outcome is Outcome.TOO_LARGE
 
 
 def test_a_tree_too_deep_is_refused(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from base.outcomes import Outcome
+from render import glb, gltf
 from render.formats import companions
 from render.refused import Refused
 from tests.render.conftest import EXAMPLES, write_glb
@@ -96,6 +97,24 @@ def test_a_document_that_is_sound_passes(tmp_path: Path) -> None:
     assert companions(write_glb(tmp_path / "x.glb", accessor() | tree, b"\0" * 96)) == []
 
 
+def test_a_long_chain_of_nodes_is_walked_once(tmp_path: Path) -> None:
+    """Looked at from every node on it, this chain would take an hour."""
+    count = 100_000
+    chain = [{"children": [number + 1]} for number in range(count)]
+    assert companions(write_glb(tmp_path / "x.glb", ASSET | {"nodes": [*chain, {}]})) == []
+    refused = refusal(write_glb(tmp_path / "x.glb", ASSET | {"nodes": [*chain, {"children": [count // 2]}]}))
+    assert (refused.outcome, "to have one parent" in str(refused)) == (Outcome.CORRUPT, True)
+    refused = refusal(write_glb(tmp_path / "x.glb", ASSET | {"nodes": [*chain, {"children": [0]}]}))
+    assert (refused.outcome, "below itself" in str(refused)) == (Outcome.CORRUPT, True)
+
+
+def test_values_beyond_all_measure_are_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_glb(tmp_path / "x.glb", ASSET | {"extras": [[]] * 90})
+    assert companions(path) == []
+    monkeypatch.setattr(glb, "MAX_JSON_VALUES", 100)
+    assert refusal(path).outcome is Outcome.TOO_LARGE
+
+
 def test_json_too_deep_for_python_is_corrupt(tmp_path: Path) -> None:
     (tmp_path / "x.gltf").write_text("[" * 100_000)
     assert refusal(tmp_path / "x.gltf").outcome is Outcome.CORRUPT
@@ -169,6 +188,17 @@ def test_faces_of_vertices_that_are_not_there_are_corrupt(tmp_path: Path, where:
             assert companions(path) == (["x.bin"] if where == "file" else [])
         else:
             assert "expected indices below 3 in mesh 0, got 3" in str(refusal(path))
+
+
+def test_many_meshes_of_the_same_bytes_are_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    document = triangles(4, None)
+    document["accessors"] += [document["accessors"][0]] * 9
+    document["meshes"] = [{"primitives": [{"attributes": {"POSITION": 1}, "indices": k}]} for k in (0, *range(2, 11))]
+    path = write_glb(tmp_path / "x.glb", document, TRIANGLES + PLACES)
+    monkeypatch.setattr(gltf, "MAX_INDICES", 60)
+    assert companions(path) == []
+    monkeypatch.setattr(gltf, "MAX_INDICES", 59)
+    assert refusal(path).outcome is Outcome.TOO_LARGE
 
 
 def test_a_stride_of_zero_means_one_after_the_other(tmp_path: Path) -> None:
