@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -176,6 +177,8 @@ bpy.context.scene.collection.objects.link(bpy.data.objects.new("m", mesh))
 texture.image.filepath_raw = placeholder
 bpy.ops.wm.save_as_mainfile(filepath=f"{folder}/naming.blend", relative_remap=False, compress=False)
 texture.image.filepath_raw = picture
+bpy.ops.wm.usd_export(filepath=f"{folder}/holding.usdz")
+bpy.ops.export_scene.fbx(filepath=f"{folder}/holding.fbx", path_mode="COPY", embed_textures=True)
 texture.image.pack()
 bpy.ops.wm.save_as_mainfile(filepath=f"{folder}/holding.blend")
 os._exit(0)  # Blender that wrote a file may not end by itself
@@ -185,7 +188,7 @@ PLACEHOLDER = "//" + "x" * 200
 
 @pytest.fixture(scope="module")
 def blends(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same as two Blender files: `naming` the picture at PLACEHOLDER, and `holding` it."""
+    """The same as a Blender file `naming` the picture at PLACEHOLDER, and as one of each kind `holding` it."""
     folder = tmp_path_factory.mktemp("blends")
     Image.new("RGB", (4, 4), ORANGE).save(folder / "picture.png")
     command = [sys.executable, "-c", BLEND, str(folder / "picture.png"), str(folder), PLACEHOLDER]
@@ -194,15 +197,20 @@ def blends(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def written(kind: str, folder: Path, name: str, blends: Path) -> Path:
-    """The triangle in a format, with the picture of that name; a Blender file holds those beside it."""
+    """The triangle in a format, with the picture of that name."""
     if kind != "blend":
         return {"gltf": gltf, "obj": obj, "usda": usda}[kind](folder, name)
-    if name == "picture.png":
-        return blends / "holding.blend"
     data, named = (blends / "naming.blend").read_bytes(), (name if name.startswith("/") else f"//{name}").encode()
     assert data.count(PLACEHOLDER.encode()) == 1
     (folder / "x.blend").write_bytes(data.replace(PLACEHOLDER.encode(), named.ljust(len(PLACEHOLDER), b"\0")))
     return folder / "x.blend"
+
+
+@pytest.mark.parametrize("kind", ["fbx", "usdz", "blend"])
+def test_a_picture_inside_the_model_shows(kind: str, blends: Path, settings, blender, tmp_path) -> None:
+    result = render_object(blender, blends / f"holding.{kind}", "x", settings(**FLAT, checks={"bad": []}), 0, tmp_path)
+    assert (result.outcome, result.reason, result.warnings) == (Outcome.OK, "", [])
+    assert shows_the_picture(tmp_path)
 
 
 def shows_the_picture(folder: Path) -> bool:
@@ -222,8 +230,11 @@ def listening() -> Iterator[socket.socket]:
             server.accept()
 
 
-@pytest.mark.parametrize("way", ["beside", "above", "absolute", "quoted", "link", "address"])
-@pytest.mark.parametrize("kind", ["gltf", "obj", "usda", "blend"])
+WAYS = ("above", "absolute", "quoted", "link", "address")
+CASES = [*product(("gltf", "obj", "usda", "blend"), WAYS), ("gltf", "beside"), ("obj", "beside"), ("usda", "beside")]
+
+
+@pytest.mark.parametrize(("kind", "way"), CASES)
 def test_a_model_shows_what_lies_beside_it_and_nothing_from_elsewhere(
     kind: str, way: str, blends: Path, listening: socket.socket, settings, blender, tmp_path
 ) -> None:
