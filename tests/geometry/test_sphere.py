@@ -62,3 +62,14 @@ def test_stratified_views_are_uniform_by_area() -> None:
 def test_the_originals_sampling_leaves_the_poles_out_as_the_notes_measured() -> None:
     points = cube_normalised(stable_rng(0, "test"), 100_000)
     assert np.allclose(elevation_mass(points), [0.044, 0.236, 0.221, 0.221, 0.235, 0.044], atol=0.006)
+
+
+def test_the_bits_do_not_depend_on_where_in_memory_numbers_stand() -> None:
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(132, 3))
+    neighbours = [bytes(50) for _ in range(50)]
+    seen = set()
+    for _ in range(1000):
+        neighbours[rng.integers(50)] = bytes(rng.integers(1, 5000))
+        seen.add(np.stack(spherical_from_cartesian(points.copy())).tobytes())
+    assert len(seen) == 1
