@@ -27,7 +27,7 @@ from report.object_sheet import object_sheet
 from shards.layouts import layout_of, read_views
 from shards.read import read_sample, read_shard
 from shards.sample import UID, Sample
-from shards.tar import read_members
+from shards.tar import BadTar, read_members
 from shards.version import Version, read_version
 
 MAX_SHARD_BYTES = 4 << 30
@@ -148,7 +148,11 @@ def _shard_samples(path: Path) -> Iterator[Sample]:
     if path.stat().st_size > MAX_SHARD_BYTES:
         raise UsageError(f"{path}: expected a shard of at most {MAX_SHARD_BYTES >> 30} GiB")
     grouped: dict[str, dict[str, bytes]] = {}
-    for name, data in read_members(path.read_bytes(), where=str(path)).items():
+    try:
+        members = read_members(path.read_bytes())
+    except BadTar as error:
+        raise Failure(f"{path}: {error}") from None
+    for name, data in members.items():
         uid, _, suffix = name.partition(".")
         grouped.setdefault(uid, {})[suffix] = data
     if not grouped:

@@ -18,6 +18,8 @@ from base.errors import Failure, UsageError
 from base.settings import Section
 
 TEMPORARY_PREFIX = ".tmp-"
+REQUEST_TIMEOUT_S = 60.0
+"""How long a store may take over one range of bytes."""
 
 
 class StorageSettings(Section):
@@ -26,8 +28,12 @@ class StorageSettings(Section):
     root: Annotated[str, Field(min_length=1)]
 
 
+class Unavailable(Failure):
+    """A store that did not answer as it should; the same request may be answered later."""
+
+
 class Storage:
-    """A tree of files under one root, local or remote.
+    """A tree of files under one root, local or remote; may be carried into other processes, by fork too.
 
     Every method raises UsageError for a name that leaves the root and Failure for a read or write that did not succeed.
     """
@@ -35,11 +41,19 @@ class Storage:
     def __init__(self, root: str | Path) -> None:
         self.root = str(root).rstrip("/") or "/"
         try:
-            self.fs, base = fsspec.core.url_to_fs(self.root)
+            self._fs, base = fsspec.core.url_to_fs(self.root)
         except (ValueError, ImportError) as error:
             raise UsageError(f"storage.root: expected a folder or a URL, got {self.root!r}: {error}") from None
-        self.is_local = "file" in ([self.fs.protocol] if isinstance(self.fs.protocol, str) else self.fs.protocol)
+        self._pid = os.getpid()
+        self.is_local = "file" in ([self._fs.protocol] if isinstance(self._fs.protocol, str) else self._fs.protocol)
         self._base = str(Path(base).resolve()) if self.is_local else base
+
+    @property
+    def fs(self) -> Any:
+        """The file system; a process that was forked off opens its own, for connections cannot be shared."""
+        if self._pid != os.getpid():
+            self._fs, self._pid = fsspec.core.url_to_fs(self.root)[0], os.getpid()
+        return self._fs
 
     def path(self, name: str) -> str:
         """The full path of `name` for this file system."""
@@ -63,6 +77,24 @@ class Storage:
         """The bytes of a file."""
         with self._reported("read", name):
             return cast(bytes, self.fs.cat_file(self.path(name)))
+
+    def read_range(self, name: str, offset: int, length: int) -> bytes:
+        """`length` bytes of a file from `offset` on, or fewer where it ends before; one request, answered in time."""
+        path = self.path(name)
+        limit_s = {"timeout": REQUEST_TIMEOUT_S} if self.fs.async_impl else {}
+        with self._reported("read", name):
+            if self.is_local:
+                with Path(path).open("rb", buffering=0) as stream:
+                    return os.pread(stream.fileno(), length, offset)
+            try:
+                data = cast(bytes, self.fs.cat_file(path, start=offset, end=offset + length, **limit_s))
+            except Exception as error:
+                if not _beyond_the_end(error):
+                    raise
+                return b""
+        if len(data) > length:
+            raise Failure(f"{self.root}/{name}: expected a server that gives {length} bytes of a file, got {len(data)}")
+        return data
 
     def open(self, name: str) -> BinaryIO:
         """A seekable stream of a file's bytes, for the caller to close."""
@@ -133,10 +165,36 @@ class _Reported:
         return None
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, OSError):
-            raise Failure(f"{self.sentence}: {reason(error)}") from error
-        if self.remote and isinstance(error, Exception) and not isinstance(error, Failure):
-            raise Failure(f"{self.sentence}: {' '.join(str(error).split()) or type(error).__name__}") from error
+        if isinstance(error, Failure) or not isinstance(error, Exception):
+            return
+        if self.remote and not _final(error):
+            raise Unavailable(f"{self.sentence}: {_words(error)}") from error
+        if self.remote or isinstance(error, OSError):
+            raise Failure(f"{self.sentence}: {_words(error)}") from error
+
+
+def _words(error: Exception) -> str:
+    return reason(error) if isinstance(error, OSError) else " ".join(str(error).split()) or type(error).__name__
+
+
+def _final(error: Exception) -> bool:
+    """True for an answer that asking again will not change."""
+    if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError | NotADirectoryError):
+        return True
+    status = _http_status(error)
+    return 400 <= status < 500 and status not in (408, 429)
+
+
+def _beyond_the_end(error: Exception) -> bool:
+    return _http_status(error) == 416 or (isinstance(error, OSError) and error.errno == errno.EINVAL)
+
+
+def _http_status(error: Exception) -> int:
+    """The status of a refused HTTP request, as aiohttp, gcsfs and the hub's client tell it; 0 for other errors."""
+    for one, name in ((error, "status"), (error, "code"), (getattr(error, "response", None), "status_code")):
+        if isinstance(status := getattr(one, name, None), int):
+            return status
+    return 0
 
 
 def reason(error: OSError) -> str:

@@ -14,8 +14,8 @@ BLOCK = 12
 
 def spherical_from_cartesian(points: ArrayLike) -> tuple[Floats, Floats, Floats]:
     """(polar, azimuth, radius) of points (..., 3); the azimuth of a pole is 0."""
-    # Each coordinate by itself in memory: of numbers that lie apart numpy computes some in another way, which differs in
-    # the last bit, and which it takes depends on what stands beside them in memory.
+    # Each coordinate by itself in memory: for numbers that lie apart, what stands beside them decides which of two ways
+    # numpy computes an angle, and the ways differ in the last bit.
     x, y, z = np.ascontiguousarray(np.moveaxis(np.asarray(points, np.float64), -1, 0))
     horizontal = np.hypot(x, y)
     polar = np.arctan2(horizontal, z)

@@ -1,6 +1,7 @@
 """Arrays as `.npy` and `.npz` bytes: the same bytes for the same values, and read without trusting what they claim."""
 
 import io
+import tokenize
 import zipfile
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +12,8 @@ from numpy.typing import DTypeLike, NDArray
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The earliest date a zip archive can hold; ours hold no other."""
+UNREADABLE = (ValueError, EOFError, SyntaxError, tokenize.TokenError, OverflowError)
+"""What numpy and zipfile raise for headers that make no sense; ValueError includes text that is no UTF-8."""
 
 
 class BadArray(ValueError):
@@ -35,7 +38,9 @@ def read_npy(data: bytes, shape: tuple[int | None, ...], dtype: DTypeLike) -> ND
         if version != (1, 0):
             raise BadArray(f"expected a .npy file of version 1.0, got {version[0]}.{version[1]}")
         got_shape, fortran_order, got_dtype = npy.read_array_header_1_0(stream)
-    except (ValueError, EOFError) as error:
+    except BadArray:  # says it already
+        raise
+    except UNREADABLE as error:
         raise BadArray(f"expected a .npy file, got: {error}") from None
     expected = np.dtype(dtype)
     same_shape = len(got_shape) == len(shape) and all(
@@ -72,5 +77,7 @@ def npz_members(data: bytes, names: tuple[str, ...]) -> dict[str, bytes]:
             if any(entry.compress_type != zipfile.ZIP_STORED or entry.file_size > len(data) for entry in entries):
                 raise BadArray("expected an uncompressed .npz, got compressed members")
             return {name: archive.read(f"{name}.npy") for name in names}
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+    except BadArray:  # says it already
+        raise
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, *UNREADABLE) as error:
         raise BadArray(f"expected an .npz file, got: {error}") from None

@@ -8,8 +8,8 @@ number g is pair g // S of stream g mod S, whatever the number of ranks and work
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-
-import numpy as np
+from functools import lru_cache
+from typing import NamedTuple
 
 from base.errors import Failure, UsageError
 from base.seeds import stable_rng
@@ -20,17 +20,17 @@ WINDOW_SHARDS = 4
 """A stream mixes the samples of this many of its shards with one another."""
 
 
-@dataclass(frozen=True)
-class Visit:
-    """One object in one epoch of one stream."""
+class Visit(NamedTuple):
+    """One object in one epoch of one stream; `place` is where in them."""
 
     epoch: int
+    stream: int
+    place: int
     shard: ShardEntry
     entry: SampleEntry
 
 
-@dataclass(frozen=True)
-class Draw:
+class Draw(NamedTuple):
     """One pair to be drawn: number `pair` of the `pairs_per_visit` pairs of `visit`; `last` closes the visit."""
 
     visit: Visit
@@ -77,16 +77,26 @@ class Order:
 
     def visits(self, epoch: int, stream: int) -> list[Visit]:
         """The objects that a stream visits in an epoch, in order; each of its objects once."""
-        dealt, visits = self.deal(epoch, stream), []
+        dealt, visits = self.deal(epoch, stream), list[Visit]()
         for start in range(0, len(dealt), WINDOW_SHARDS):
             window = [
-                Visit(epoch, self.shards[index], entry)
+                (self.shards[index], entry)
                 for index in dealt[start : start + WINDOW_SHARDS]
                 for entry in self.shards[index].samples
             ]
             order = stable_rng(self.seed, "window", epoch, stream, start).permutation(len(window))
-            visits += [window[index] for index in order]
+            visits += [Visit(epoch, stream, len(visits) + place, *window[index]) for place, index in enumerate(order)]
         return visits
+
+    def stand_ins(self, draw: Draw) -> Iterator[Draw]:
+        """What is drawn in place of a draw that cannot be: further pairs of the visits that follow, then none.
+
+        A visit gives its own pairs first, so what stands in for another is not what it shows anyway.
+        """
+        visits = self.visits(draw.visit.epoch, draw.visit.stream)
+        for turn in range(1, len(visits)):
+            visit = visits[(draw.visit.place + turn) % len(visits)]
+            yield Draw(visit, draw.pair + turn * self.pairs_per_visit, draw.last)
 
     def draws(self, stream: int, position: int) -> Iterator[Draw]:
         """The draws of a stream from its own pair number `position` on, without end."""
@@ -118,9 +128,11 @@ def draw_pair(seed: int, visit: Visit, pair: int, views: tuple[int, ...]) -> tup
 
     The first len(views) // 2 pairs have no view in common; after them a new permutation begins.
     """
-    disjoint = len(views) // 2
-    order = np.asarray(views)[
-        stable_rng(seed, "pairs", visit.epoch, visit.entry.uid, pair // disjoint).permutation(len(views))
-    ]
-    first = 2 * (pair % disjoint)
-    return int(order[first]), int(order[first + 1])
+    turn, place = divmod(pair, len(views) // 2)
+    order = _shuffled(seed, visit.epoch, visit.entry.uid, turn, len(views))
+    return views[order[2 * place]], views[order[2 * place + 1]]
+
+
+@lru_cache(maxsize=4 * MAX_STREAMS)
+def _shuffled(seed: int, epoch: int, uid: str, turn: int, count: int) -> tuple[int, ...]:
+    return tuple(stable_rng(seed, "pairs", epoch, uid, turn).permutation(count).tolist())

@@ -1,38 +1,46 @@
 """Samples out of shards: one by its byte range, or all of a shard in file order."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from base.errors import Failure
 from base.storage import Storage
+from shards.damage import Damaged
 from shards.sample import Sample
-from shards.tar import read_members
+from shards.tar import BadTar, read_members
 from shards.version import SampleEntry, ShardEntry
 
 MAX_SAMPLE_BYTES = 1 << 30
 
+Ranges = Callable[[ShardEntry, SampleEntry], bytes]
+"""Where a sample's bytes come from; gives fewer than asked for where a shard ends before."""
+
+
+def ranges_of(storage: Storage) -> Ranges:
+    """Each range by one request to the storage."""
+    return lambda shard, entry: storage.read_range(shard.name, entry.offset, entry.bytes)
+
 
 def read_sample(storage: Storage, shard: ShardEntry, entry: SampleEntry) -> Sample:
-    """One sample, read by its range alone. Raises Failure naming shard, key and reason."""
+    """One sample, read by its range alone. Raises Damaged for one that is not what it should be."""
+    return Sample(shard.name, entry.uid, sample_members(ranges_of(storage), shard, entry))
+
+
+def sample_members(ranges: Ranges, shard: ShardEntry, entry: SampleEntry) -> dict[str, bytes]:
+    """The members of a sample by suffix. Raises Damaged for a range that is not this sample's."""
     if entry.bytes > MAX_SAMPLE_BYTES:
-        raise Failure(f"{shard.name}: {entry.uid}: expected at most {MAX_SAMPLE_BYTES} bytes, got {entry.bytes}")
-    with storage.open(shard.name) as stream:
-        stream.seek(entry.offset)
-        data = stream.read(entry.bytes)
+        raise Damaged(shard.name, entry.uid, f": expected at most {MAX_SAMPLE_BYTES} bytes, got {entry.bytes}")
+    data = ranges(shard, entry)
     if len(data) != entry.bytes:
-        raise Failure(
-            f"{shard.name}: {entry.uid}: expected {entry.bytes} bytes, got a shard that ends after {len(data)}"
-        )
-    return sample_from_range(shard.name, entry.uid, data)
-
-
-def sample_from_range(shard: str, uid: str, data: bytes) -> Sample:
-    """The sample in a byte range of a shard. Raises Failure for members that belong to another key."""
-    members = read_members(data, where=f"{shard}: {uid}")
-    prefix = f"{uid}."
+        problem = f": expected {entry.bytes} bytes, got a shard that ends after {len(data)}"
+        raise Damaged(shard.name, entry.uid, problem)
+    try:
+        members = read_members(data)
+    except BadTar as error:
+        raise Damaged(shard.name, entry.uid, f": {error}") from None
+    prefix = f"{entry.uid}."
     for name in members:
         if not name.startswith(prefix):
-            raise Failure(f"{shard}: {uid}: expected members of this key only, got {name!r}")
-    return Sample(shard, uid, {name.removeprefix(prefix): data for name, data in members.items()})
+            raise Damaged(shard.name, entry.uid, f": expected members of this key only, got {name!r}")
+    return {name.removeprefix(prefix): data for name, data in members.items()}
 
 
 def read_shard(storage: Storage, shard: ShardEntry) -> Iterator[Sample]:

@@ -21,6 +21,7 @@ from base.errors import Failure
 from base.passes import PASS_FILES, pass_file
 from geometry.relative import ordered_pairs, pose_vector, relative_motion
 from shards.arrays import BadArray, npy_bytes, npz_bytes, npz_members, read_npy
+from shards.damage import Damaged
 from shards.image import BadImage, decode_rgba
 from shards.layers import decode_pass
 
@@ -112,8 +113,8 @@ def with_object_facts(members: Mapping[str, bytes], object_facts: Mapping[str, A
 class Sample:
     """A sample as read from a shard; each part is checked when it is first asked for.
 
-    `members` is by suffix and comes from outside: every property raises Failure naming shard, key and reason when a
-    part is missing or not what it should be.
+    `members` is by suffix and comes from outside: every property raises Damaged when a part is missing or not what it
+    should be.
     """
 
     shard: str
@@ -183,7 +184,7 @@ class Sample:
             raise self._failure(suffix, str(error)) from None
 
     def check(self, *, views: int, hw: tuple[int, int]) -> None:
-        """Read everything once; raises Failure for the first part that is missing, foreign or inconsistent."""
+        """Read everything once; raises Damaged for the first part that is missing, foreign or inconsistent."""
         if not set(self.passes) <= set(PASS_FILES):
             raise self._failure("json", f"expected passes of {', '.join(PASS_FILES)}, got {', '.join(self.passes)}")
         expected = {"json", "extrinsics.npy", "pairs.npz", *view_members(views, self.passes)}
@@ -221,8 +222,8 @@ class Sample:
         except BadArray as error:
             raise self._failure(suffix, str(error)) from None
 
-    def _failure(self, suffix: str, problem: str) -> Failure:
-        return Failure(f"{self.shard}: {self.uid}.{suffix}: {problem}")
+    def _failure(self, suffix: str, problem: str) -> Damaged:
+        return Damaged(self.shard, self.uid, f".{suffix}: {problem}")
 
 
 def signature(value: Any) -> Any:

@@ -1,17 +1,23 @@
 """Training pairs out of a version's shards: deterministic, resumable at any pair, the same on any number of ranks."""
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from base.errors import Failure, UsageError
+from base.errors import UsageError
+from base.patience import silently
 from base.storage import Storage
-from shards.plan import Draw, Order, draw_pair
-from shards.read import read_sample
+from shards.damage import Damaged, Handler, fatal
+from shards.plan import Order, Visit
+from shards.read import Ranges, ranges_of, sample_members
 from shards.sample import Sample, view_suffix
+from shards.settings import StreamSettings
+from shards.transport import transport
 from shards.version import Version
+from shards.visits import Share, pairs
 
 
 @dataclass(frozen=True)
@@ -44,93 +50,79 @@ def read(  # noqa: PLR0913 -- each is a coordinate of one point in one stream
     world: int = 1,
     pairs_per_visit: int,
     views: tuple[int, ...] | None = None,
+    settings: StreamSettings | None = None,
+    on_damage: Handler = fatal,
+    say: Callable[[str], None] = silently,
 ) -> Iterator[Pair]:
     """The pairs of the global order from number `position` on, without end; this rank's share is every `world`-th.
 
-    `views` limits which views may be drawn. All arguments are checked before the first pair is asked for: UsageError
-    for a world that does not divide the streams, a rank outside it, or views that the dataset does not have. A damaged
-    shard raises Failure naming shard, key and reason when it is reached.
+    `views` limits which views may be drawn. `settings` say how bytes travel, without them each sample is asked for
+    once, when it is needed; `say` is told of a store that is away. All arguments are checked before the first pair is
+    asked for: UsageError for a world that does not divide the streams, a rank outside it, or views that the dataset
+    does not have. A damaged sample is given to `on_damage` when it is reached; where that returns, a pair of another
+    object of the same stream stands in, the same one on every rank and at every resumption.
     """
     order = Order.of(version, split, seed, pairs_per_visit)
-    drawn = _checked_views(version, views)
-    if world < 1 or order.streams % world:
-        raise UsageError(
-            f"expected ranks × workers to divide the {order.streams} streams of split {split!r} "
-            f"({len(order.shards)} shards), got {world}"
-        )
-    if not 0 <= rank < world or position < 0:
-        raise UsageError(f"expected 0 ≤ rank < {world} and position ≥ 0, got rank {rank}, position {position}")
-    return _pairs(order, storage, version.hw, drawn, _Share(position, rank, world))
+    share = Share(position, rank, world)
+    share.check(order, split)
+    stop = threading.Event()
+    ranges, requests = transport(storage, settings, stop, say) if settings else (ranges_of(storage), 0)
+    source = Images(ranges, version.views, version.hw, checked_views(version, views))
+    return pairs(order, source, share, requests, stop, on_damage)
 
 
-@dataclass(frozen=True)
-class _Share:
-    position: int
-    rank: int
-    world: int
-
-
-def _pairs(
-    order: Order, storage: Storage, hw: tuple[int, int], views: tuple[int, ...], share: _Share
-) -> Iterator[Pair]:
-    count = order.streams
-    first = share.position + (share.rank - share.position) % share.world
-    streams: dict[int, Iterator[Draw]] = {}
-    loaded: dict[str, Sample] = {}
-    number = first
-    while True:
-        stream = number % count
-        if stream not in streams:
-            streams[stream] = order.draws(stream, number // count)
-        draw = next(streams[stream])
-        shard, entry = draw.visit.shard, draw.visit.entry
-        key = f"{stream}:{draw.visit.epoch}:{entry.uid}"
-        sample = loaded.get(key) or read_sample(storage, shard, entry)
-        loaded[key] = sample
-        if draw.last:
-            del loaded[key]
-        source, target = draw_pair(order.seed, draw.visit, draw.pair, _good(sample, views))
-        yield _pair(number, sample, source, target, hw)
-        number += share.world
-
-
-def _good(sample: Sample, views: tuple[int, ...]) -> tuple[int, ...]:
-    """Those of `views` that are good in this object; pairs have no others."""
-    if max(views) >= (count := len(sample.extrinsics)):
-        raise Failure(f"{sample.shard}: {sample.uid}.extrinsics.npy: expected view {max(views)}, got {count} views")
-    good = tuple(view for view in views if view in sample.good)
-    if len(good) < 2:
-        raise Failure(f"{sample.shard}: {sample.uid}: expected at least two good views of {list(views)}, got {good}")
-    return good
-
-
-def _pair(number: int, sample: Sample, source: int, target: int, hw: tuple[int, int]) -> Pair:
-    pairs = sample.pairs
-    if (row := pairs.row(source, target)) is None:
-        raise Failure(f"{sample.shard}: {sample.uid}.pairs.npz: expected pair {source} → {target} once")
-    return Pair(
-        number=number,
-        uid=sample.uid,
-        source=source,
-        target=target,
-        source_rgba=_image(sample, source, hw),
-        target_rgba=_image(sample, target, hw),
-        R=pairs.R[row],
-        T=pairs.T[row],
-        pose=pairs.pose[row],
-    )
-
-
-def _image(sample: Sample, view: int, hw: tuple[int, int]) -> NDArray[np.uint8]:
-    image = sample.image(view)
-    if image.shape[:2] != tuple(hw):
-        got = f"{image.shape[0]}×{image.shape[1]}"
-        raise Failure(f"{sample.shard}: {sample.uid}.{view_suffix(view)}: expected {hw[0]}×{hw[1]} pixels, got {got}")
-    return image
-
-
-def _checked_views(version: Version, views: tuple[int, ...] | None) -> tuple[int, ...]:
+def checked_views(version: Version, views: tuple[int, ...] | None) -> tuple[int, ...]:
+    """The views to draw, all when None. Raises UsageError for fewer than two, or any that the dataset does not have."""
     drawn = tuple(range(version.views)) if views is None else tuple(views)
     if len(drawn) < 2 or len(set(drawn)) != len(drawn) or not set(drawn) <= set(range(version.views)):
         raise UsageError(f"views: expected at least two different ones of 0 to {version.views - 1}, got {list(drawn)}")
     return drawn
+
+
+@dataclass(frozen=True)
+class Images:
+    """Pairs of pictures out of samples of `count` views of `hw` pixels, drawn among `drawn`."""
+
+    ranges: Ranges
+    count: int
+    hw: tuple[int, int]
+    drawn: tuple[int, ...]
+
+    def fetch(self, visit: Visit) -> Sample:
+        """The sample of a visit; only that its members are its own is checked here."""
+        return Sample(visit.shard.name, visit.entry.uid, sample_members(self.ranges, visit.shard, visit.entry))
+
+    def views(self, sample: Sample) -> tuple[int, ...]:
+        """Those of the drawn views that are good in this object; pairs have no others."""
+        if (count := len(sample.extrinsics)) != self.count:
+            raise Damaged(sample.shard, sample.uid, f".extrinsics.npy: expected {self.count} views, got {count}")
+        good = tuple(view for view in self.drawn if view in sample.good)
+        if len(good) < 2:
+            problem = f": expected at least two good views of {list(self.drawn)}, got {good}"
+            raise Damaged(sample.shard, sample.uid, problem)
+        return good
+
+    def pair(self, number: int, sample: Sample, source: int, target: int) -> Pair:
+        """The pair of two views, which alone are decoded."""
+        stored = sample.pairs
+        if (row := stored.row(source, target)) is None:
+            raise Damaged(sample.shard, sample.uid, f".pairs.npz: expected pair {source} → {target} once")
+        return Pair(
+            number=number,
+            uid=sample.uid,
+            source=source,
+            target=target,
+            source_rgba=self._image(sample, source),
+            target_rgba=self._image(sample, target),
+            R=stored.R[row],
+            T=stored.T[row],
+            pose=stored.pose[row],
+        )
+
+    def _image(self, sample: Sample, view: int) -> NDArray[np.uint8]:
+        image = sample.image(view)
+        if image.shape[:2] != tuple(self.hw):
+            got, expected = (f"{height}×{width}" for height, width in (image.shape[:2], self.hw))
+            problem = f".{view_suffix(view)}: expected {expected} pixels, got {got}"
+            raise Damaged(sample.shard, sample.uid, problem)
+        return image

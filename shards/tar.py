@@ -2,13 +2,17 @@
 
 import io
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
-from base.errors import Failure
-
 MODE = 0o444
+BLOCK = tarfile.BLOCKSIZE
+END = bytes(BLOCK)
 PLAIN_FILES = (tarfile.REGTYPE, tarfile.AREGTYPE)
+
+
+class BadTar(ValueError):
+    """Bytes that are not the tar they should be; says what was expected and what was got."""
 
 
 class TarSink:
@@ -31,24 +35,36 @@ class TarSink:
         self.archive.close()
 
 
-def read_members(data: bytes, *, where: str) -> dict[str, bytes]:
+def read_members(data: bytes) -> dict[str, bytes]:
     """The files in a tar, or in a byte range of one that begins and ends at a member.
 
-    Raises Failure, opening with `where`, for data that is no tar, is cut short, or holds a name twice, a folder, a link
-    or a path.
+    Raises BadTar for data that is no tar, is cut short, or holds a name twice, a folder, a link or a path.
     """
     members: dict[str, bytes] = {}
-    try:
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
-            for info in archive:
-                if info.type not in PLAIN_FILES or info.sparse is not None or "/" in info.name or info.name in members:
-                    raise Failure(f"{where}: expected plain files with a name each, got member {info.name!r}")
-                if info.size > len(data):
-                    raise Failure(f"{where}: {info.name}: expected {info.size} bytes, got a shard that ends before")
-                stream = archive.extractfile(info)
-                members[info.name] = stream.read() if stream else b""
-                if len(members[info.name]) != info.size:
-                    raise Failure(f"{where}: {info.name}: expected {info.size} bytes, got {len(members[info.name])}")
-    except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
-        raise Failure(f"{where}: expected a tar, got: {error}") from None
+    for info, start in _headers(data):
+        if info.type not in PLAIN_FILES or "/" in info.name or not info.name or info.name in members:
+            raise BadTar(f"expected plain files with a name each, got member {info.name!r}")
+        if len(data) - start < info.size:
+            raise BadTar(f"{info.name}: expected {info.size} bytes, got {len(data) - start}")
+        members[info.name] = data[start : start + info.size]
+    if data and not members:
+        raise BadTar("expected a tar, got no member")
     return members
+
+
+def _headers(data: bytes) -> Iterator[tuple[tarfile.TarInfo, int]]:
+    """Each member's header and where its bytes begin."""
+    offset = 0
+    while offset < len(data):
+        header = data[offset : offset + BLOCK]
+        if header == END:
+            return
+        try:
+            info = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
+        except (tarfile.HeaderError, ValueError) as error:
+            raise BadTar(f"expected a tar, got: {error} at byte {offset}") from None
+        if info.size < 0:
+            raise BadTar(f"{info.name!r}: expected a length of at least 0, got {info.size}")
+        offset += BLOCK
+        yield info, offset
+        offset += -(-info.size // BLOCK) * BLOCK

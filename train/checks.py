@@ -13,6 +13,7 @@ FREE_TO_CHANGE = {
     "threads",
     "images",
     "images_at_once",
+    "stream",
     "latent_memo_mb",
     "log_every_images",
     "checkpoint_every_images",

@@ -12,8 +12,9 @@ import torch
 from base.errors import Failure
 from base.progress import Progress
 from base.storage import Storage
-from shards.stream import Pair, read
+from shards.stream import Pair
 from shards.version import read_version
+from shards.visits import Share
 from train.batch import batch_of, mirrored
 from train.checks import check_dataset, check_same, fixed_settings
 from train.draws import draws_for
@@ -24,13 +25,12 @@ from train.loss import losses
 from train.memo import LatentMemo
 from train.optimiser import learning_rate, new_optimiser, set_learning_rate, trained_parameters
 from train.settings import TrainSettings
+from train.source import training_pairs
 from train.state import Learner, Position, complete, load_learner, read_position, save_state
 from zero123.build import build_pipeline
 from zero123.conditioning import Dropout
 from zero123.pipeline import Zero123Pipeline
 from zero123.settings import ModelSettings
-
-SPLIT = "train"
 
 
 @dataclass(frozen=True)
@@ -97,15 +97,7 @@ class _Run:
         settings = self.settings
         for parameter in self.learner.parameters.values():
             parameter.requires_grad = True
-        pairs = read(
-            self.version,
-            self.storage,
-            split=SPLIT,
-            seed=settings.seed,
-            position=self.position.images,
-            pairs_per_visit=settings.pairs_per_visit,
-            views=tuple(range(self.version.views - settings.held_out_views)),
-        )
+        pairs = training_pairs(self.version, self.storage, settings, Share(self.position.images, 0, 1), progress.say)
         since, rate = Since(), 0.0
         with progress.task("train", total=settings.images, unit="images", done=self.position.images) as task:
             while self.position.images < settings.images and not interrupt.asked:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from base.settings import Section
+from shards.settings import StreamSettings
 
 Chance = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[int, Field(ge=1)]
@@ -47,7 +48,8 @@ class TrainSettings(Section):
     `batch` images make one step, `images_at_once` of them at a time fit on the device. `mirror` is the chance that a
     pair is seen in a mirror: another object, from mirrored cameras. `timestep_power` p draws timesteps as 1 − u^p of
     the schedule: 1 is uniform, more favours noise. `held_out_views` last views of every object are never drawn.
-    `threads` is the number of CPU threads, 0 for all there are. `keep_checkpoints` newest are kept.
+    `stream` says how the pairs travel. `threads` is the number of CPU threads, 0 for all there are. `keep_checkpoints`
+    newest are kept.
     """
 
     seed: int
@@ -63,6 +65,7 @@ class TrainSettings(Section):
     timestep_power: Annotated[float, Field(ge=1.0, le=10.0)]
     held_out_views: Annotated[int, Field(ge=0)]
     pairs_per_visit: Positive
+    stream: StreamSettings
     latent_memo_mb: Annotated[int, Field(ge=0)]
     log_every_images: Positive
     checkpoint_every_images: Positive

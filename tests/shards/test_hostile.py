@@ -1,5 +1,6 @@
 """Shards come from outside: each kind of damage is one sentence that names shard, key and reason."""
 
+import contextlib
 import io
 import tarfile
 import zipfile
@@ -14,9 +15,9 @@ from PIL import Image
 from base.errors import Failure
 from base.progress import SILENT
 from base.storage import Storage
-from shards.arrays import npy_bytes, npz_bytes
-from shards.image import MAX_PIXELS
-from shards.tar import TarSink
+from shards.arrays import BadArray, npy_bytes, npz_bytes, npz_members, read_npy
+from shards.image import MAX_PIXELS, BadImage, decode_rgba, encode_rgba
+from shards.tar import BadTar, TarSink, read_members
 from shards.verify import verify
 from shards.version import Version, parse_version, read_version
 from tests.shards.datasets import HW, make_version
@@ -191,3 +192,29 @@ def test_versions_round_trip(version: Version, storage: Storage) -> None:
 def test_a_folder_without_versions_says_so(storage: Storage) -> None:
     with pytest.raises(Failure, match="build it first"):
         read_version(storage)
+
+
+def _tar() -> bytes:
+    stream = io.BytesIO()
+    TarSink(stream).add({"a.json": b"{}", "a.npy": bytes(700)})
+    return stream.getvalue()
+
+
+SMALL = {
+    "npy": (npy_bytes(np.zeros((12, 3, 4))), lambda data: read_npy(data, (12, 3, 4), np.float64)),
+    "npz": (npz_bytes({"R": np.arange(5.0)}), lambda data: npz_members(data, ("R",))),
+    "webp": (encode_rgba(np.full((8, 8, 4), 7, np.uint8)), decode_rgba),
+    "tar": (_tar(), read_members),
+}
+
+
+@pytest.mark.parametrize("kind", SMALL)
+def test_bytes_that_were_changed_anywhere_are_read_or_refused(kind: str, times: int) -> None:
+    data, reader = SMALL[kind]
+    rng = np.random.default_rng(0)
+    for _ in range(400 * times):
+        changed = bytearray(data)
+        for _ in range(rng.integers(1, 5)):
+            changed[rng.integers(min(len(data), rng.choice([40, 130, 10_000])))] = rng.integers(256)
+        with contextlib.suppress(BadArray, BadImage, BadTar):
+            reader(bytes(changed[: rng.integers(1, 2 * len(data))]))

@@ -1,0 +1,56 @@
+"""Asking again: a store that is away for a while is waited for, in steps that grow."""
+
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from base.storage import Unavailable
+
+T = TypeVar("T")
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.25, 15.0
+SLICE_S = 0.25
+SAY_EVERY_S = 5.0
+
+
+def silently(_line: str) -> None:
+    """Say nothing."""
+
+
+class Patience:
+    """Goes on asking for `seconds`; `say` is told of the waiting, and whoever sets `stop` ends it.
+
+    May be shared by threads.
+    """
+
+    def __init__(self, seconds: float, say: Callable[[str], None], stop: threading.Event) -> None:
+        self.seconds, self.say, self.stop = seconds, say, stop
+        self._said = -SAY_EVERY_S
+
+    def ask(self, request: Callable[[], T]) -> T:
+        """What `request` returns, asked again while it raises Unavailable; its last Unavailable when time is up."""
+        began, wait_s = time.monotonic(), FIRST_WAIT_S
+        while True:
+            try:
+                return request()
+            except Unavailable as away:
+                left_s = began + self.seconds - time.monotonic()
+                if left_s <= 0 or self.stop.is_set():
+                    raise
+                self._tell(f"{away}; asking again for up to {left_s:.0f} s")
+                self._rest(min(left_s, wait_s * (1.0 + secrets.randbelow(1000) / 1000)), away)
+                wait_s = min(2.0 * wait_s, LONGEST_WAIT_S)
+
+    def _tell(self, line: str) -> None:
+        now = time.monotonic()
+        if now - self._said >= SAY_EVERY_S:
+            self._said = now
+            self.say(line)
+
+    def _rest(self, seconds: float, away: Unavailable) -> None:
+        """Wait, but never longer than the program lives: a thread of a pool would hold up its end."""
+        until = time.monotonic() + seconds
+        while (left_s := until - time.monotonic()) > 0:
+            if self.stop.wait(min(left_s, SLICE_S)) or not threading.main_thread().is_alive():
+                raise away

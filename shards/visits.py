@@ -1,0 +1,154 @@
+"""From a plan to pairs: the draws of a share, their samples fetched ahead of need, damage passed over.
+
+Each stage is a function from iterator to iterator; none depends on what is in a sample.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, TypeVar
+
+from base.errors import Failure, UsageError
+from shards.damage import Damaged, Handler
+from shards.plan import MAX_STREAMS, Draw, Order, Visit, draw_pair
+
+S = TypeVar("S")
+P = TypeVar("P")
+P_co = TypeVar("P_co", covariant=True)
+
+
+class Source(Protocol[S, P_co]):
+    """What a stream gives. Each method raises Damaged for a sample that is not what it should be."""
+
+    def fetch(self, visit: Visit) -> S:
+        """The sample of a visit; called by several threads at a time."""
+        ...
+
+    def views(self, sample: S) -> tuple[int, ...]:
+        """The views of the sample that pairs are drawn from."""
+        ...
+
+    def pair(self, number: int, sample: S, source: int, target: int) -> P_co:
+        """Pair `number` of the global order: two views of the sample."""
+        ...
+
+
+@dataclass(frozen=True)
+class Share:
+    """Every `world`-th pair of the global order, those whose number leaves `rank`, from number `position` on."""
+
+    position: int
+    rank: int
+    world: int
+
+    def check(self, order: Order, split: str) -> None:
+        """Raise UsageError for a world that does not divide the streams or a place outside it."""
+        if self.world < 1 or order.streams % self.world:
+            raise UsageError(
+                f"expected ranks × workers to divide the {order.streams} streams of split {split!r} "
+                f"({len(order.shards)} shards), got {self.world}"
+            )
+        if not 0 <= self.rank < self.world or self.position < 0:
+            raise UsageError(
+                f"expected 0 ≤ rank < {self.world} and position ≥ 0, got rank {self.rank}, position {self.position}"
+            )
+
+    def numbers(self) -> Iterator[int]:
+        """The pairs' numbers, without end."""
+        number = self.position + (self.rank - self.position) % self.world
+        while True:
+            yield number
+            number += self.world
+
+
+class Fetched(NamedTuple):
+    """A draw, its number in the global order, and its sample once it is there."""
+
+    number: int
+    draw: Draw
+    sample: Future
+
+
+def numbered(order: Order, share: Share) -> Iterator[tuple[int, Draw]]:
+    """The draws of a share with their numbers."""
+    streams: dict[int, Iterator[Draw]] = {}
+    for number in share.numbers():
+        position, stream = divmod(number, order.streams)
+        if stream not in streams:
+            streams[stream] = order.draws(stream, position)
+        yield number, next(streams[stream])
+
+
+def fetched(
+    draws: Iterator[tuple[int, Draw]], fetch: Callable[[Visit], S], submit: "Submit", ahead: int
+) -> Iterator[Fetched]:
+    """The draws with their samples, each fetched once a visit, `ahead` draws before it is needed."""
+    visited: dict[tuple[int, int, int], Future] = {}
+    waiting: deque[Fetched] = deque()
+    for number, draw in draws:
+        key = draw.visit[:3]
+        if key not in visited:
+            visited[key] = submit(fetch, draw.visit)
+        waiting.append(Fetched(number, draw, visited.pop(key) if draw.last else visited[key]))
+        if len(waiting) > ahead:
+            yield waiting.popleft()
+
+
+def pairs(
+    order: Order, source: Source[S, P], share: Share, requests: int, stop: threading.Event, on_damage: Handler
+) -> Iterator[P]:
+    """The pairs of a share without end; up to `requests` samples are fetched at once, 0 fetches each when needed.
+
+    `stop` is set when the caller closes the iterator, so that nothing goes on asking a store that is away.
+    """
+    ahead = order.pairs_per_visit * MAX_STREAMS // share.world if requests else 0
+    with _submitting(requests, stop) as submit:
+        for number, draw, sample in fetched(numbered(order, share), source.fetch, submit, ahead):
+            yield _sound_pair(order, source, number, draw, sample, on_damage)
+
+
+def _sound_pair(order: Order, source: Source[S, P], number: int, draw: Draw, sample: Future, on_damage: Handler) -> P:
+    """The pair that is drawn, or of the draws that may stand in for it the first that is sound."""
+    try:
+        return _pair(order, source, number, draw, sample.result())
+    except Damaged as damage:
+        on_damage(damage)
+    for other in order.stand_ins(draw):
+        try:
+            return _pair(order, source, number, other, source.fetch(other.visit))
+        except Damaged as damage:
+            on_damage(damage)
+    raise Failure(f"{draw.visit.shard.name}: expected one sound sample in stream {draw.visit.stream}, got none")
+
+
+def _pair(order: Order, source: Source[S, P], number: int, draw: Draw, sample: S) -> P:
+    views = source.views(sample)
+    return source.pair(number, sample, *draw_pair(order.seed, draw.visit, draw.pair, views))
+
+
+Submit = Callable[[Callable[[Visit], S], Visit], Future]
+
+
+@contextmanager
+def _submitting(requests: int, stop: threading.Event) -> Iterator[Submit]:
+    if not requests:
+        yield _at_once
+        return
+    pool = ThreadPoolExecutor(requests, thread_name_prefix="fetch")
+    try:
+        yield pool.submit
+    finally:
+        stop.set()
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _at_once(fetch: Callable[[Visit], S], visit: Visit) -> Future:
+    future: Future = Future()
+    try:
+        future.set_result(fetch(visit))
+    except Damaged as damage:
+        future.set_exception(damage)
+    return future

@@ -1,0 +1,78 @@
+"""A folder behind a real HTTP server on loopback, which answers ranges, counts them, and can be away for a while."""
+
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+
+@dataclass
+class Far:
+    """The server: `away` is a status to answer everything with, or "gone" to hang up; 0 for none."""
+
+    folder: Path
+    address: str = ""
+    away: int | str = 0
+    ranges: bool = True
+    asked: list[tuple[str, str]] = field(default_factory=list)
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        span = request.headers.get("Range", "")
+        self.asked.append((request.path, span))
+        path = self.folder / request.path.lstrip("/")
+        if self.away == "gone":
+            request.close_connection = True
+            return
+        if self.away or not path.is_file():
+            self._send(request, int(self.away or 404), b"")
+            return
+        data = path.read_bytes()
+        found = re.fullmatch(r"bytes=(\d+)-(\d+)", span) if self.ranges else None
+        if found and int(found[1]) >= len(data):
+            self._send(request, 416, b"")
+        elif found:
+            self._send(request, 206, data[int(found[1]) : int(found[2]) + 1])
+        else:
+            self._send(request, 200, data)
+
+    @staticmethod
+    def _send(request: BaseHTTPRequestHandler, status: int, body: bytes) -> None:
+        request.send_response(status)
+        request.send_header("Content-Length", str(len(body)))
+        request.end_headers()
+        if request.command != "HEAD":
+            request.wfile.write(body)
+
+    def shard_requests(self) -> list[tuple[str, str]]:
+        return [(path, span) for path, span in self.asked if "/shards/" in path]
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[Far]:
+    far = Far(folder)
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            far.answer(self)
+
+        do_HEAD = do_GET  # noqa: N815
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    far.address = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield far
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -1,0 +1,136 @@
+"""Worker processes: the same pairs in the same order for any number of them, and one sentence when they fail."""
+
+import os
+import signal
+from collections.abc import Iterator
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from base.errors import Failure, UsageError
+from base.storage import Storage
+from shards.damage import PassedOver, fatal
+from shards.plan import Draw, Order
+from shards.stream import Pair, read
+from shards.version import Version
+from shards.visits import Share, numbered
+from tests.shards.datasets import make_version
+from tests.shards.test_stream import paper_order
+from train.loader import Reader, pairs_of_rank, shares_of_workers
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> tuple[Version, Storage]:
+    """Eight streams."""
+    folder = tmp_path_factory.mktemp("dataset")
+    storage = Storage(folder / "dataset")
+    return make_version(storage, folder / "views", [2, 1, 1, 1, 2, 1, 1, 1]), storage
+
+
+def reader(dataset: tuple[Version, Storage]) -> Reader[Pair]:
+    return partial(read, *dataset, split="train", seed=3, pairs_per_visit=6)
+
+
+def rank_of(dataset: tuple[Version, Storage], share: Share, workers: int, **more: Any) -> Iterator[Pair]:
+    return pairs_of_rank(reader(dataset), share, workers, more.get("on_damage", fatal), more.get("say", print))
+
+
+def drawn(order: Order, share: Share, workers: int, count: int) -> list[tuple[int, Draw]]:
+    """What a rank gets, one from each worker in turn."""
+    each = [numbered(order, one) for one in shares_of_workers(share, workers)]
+    return [next(each[n % workers]) for n in range(count)]
+
+
+@given(
+    st.lists(st.integers(1, 5), min_size=8, max_size=20),
+    st.integers(0, 200),
+    st.sampled_from([1, 2, 4]),
+    st.sampled_from([1, 2]),
+    st.integers(1, 3),
+)
+def test_every_steps_batch_is_the_same_for_any_ranks_and_workers_and_stop(
+    counts: list[int], stop: int, ranks: int, workers: int, per_rank: int
+) -> None:
+    order = paper_order(counts)
+    batch = per_rank * ranks
+    whole = list(islice(numbered(order, Share(0, 0, 1)), stop + 3 * batch))
+    each = [drawn(order, Share(stop, rank, ranks), workers, 3 * per_rank) for rank in range(ranks)]
+    for step in range(3):
+        mine = [pair for rank in each for pair in rank[step * per_rank : (step + 1) * per_rank]]
+        expected = whole[stop + step * batch : stop + (step + 1) * batch]
+        assert sorted(number for number, _ in mine) == [number for number, _ in expected]
+        assert dict(mine) == dict(expected)
+
+
+@given(st.lists(st.integers(1, 5), min_size=8, max_size=20), st.sampled_from([1, 2, 4]))
+def test_every_stream_has_one_reader(counts: list[int], ranks: int) -> None:
+    order = paper_order(counts)
+    shares = [one for rank in range(ranks) for one in shares_of_workers(Share(5, rank, ranks), 2)]
+    read_by = [{draw.visit.stream for _, draw in islice(numbered(order, one), 40)} for one in shares]
+    assert sum(map(len, read_by)) == len(set().union(*read_by)) == order.streams
+
+
+@pytest.mark.parametrize(("rank", "ranks", "workers", "position"), [(0, 1, 1, 0), (0, 1, 2, 5), (1, 2, 2, 13)])
+def test_processes_give_what_one_gives(
+    dataset: tuple[Version, Storage], rank: int, ranks: int, workers: int, position: int
+) -> None:
+    share = Share(position, rank, ranks)
+    alone = list(islice(rank_of(dataset, share, 0), 45))
+    got = rank_of(dataset, share, workers)
+    for pair, expected in zip(islice(got, 45), alone, strict=True):
+        assert type(pair) is Pair
+        for name, value in vars(expected).items():
+            assert np.array_equal(getattr(pair, name), value), name
+    got.close()  # type: ignore[attr-defined]
+
+
+def test_workers_that_do_not_divide_the_streams_are_one_sentence(dataset: tuple[Version, Storage]) -> None:
+    with pytest.raises(
+        UsageError, match=r"ranks × workers to divide the 8 streams of split 'train' \(8 shards\), got 3"
+    ):
+        rank_of(dataset, Share(0, 0, 1), 3)
+    with pytest.raises(UsageError, match="got 16"):
+        rank_of(dataset, Share(0, 0, 4), 4)
+
+
+def test_damage_in_a_worker_is_told_here_and_a_failure_is_a_sentence(
+    dataset: tuple[Version, Storage], tmp_path: Path
+) -> None:
+    version, storage = dataset
+    there = Storage(tmp_path)
+    for shard in version.shards:
+        there.write(shard.name, storage.read(shard.name))
+    there.write(version.shards[0].name, there.read(version.shards[0].name)[: version.shards[0].samples[0].bytes])
+    cut = (version, there)
+    passed = PassedOver(1, str)
+    got = list(islice(rank_of(cut, Share(0, 0, 1), 2, on_damage=passed), 90))
+    alone = list(islice(rank_of(cut, Share(0, 0, 1), 0, on_damage=PassedOver(1, str)), 90))
+    assert [(pair.uid, pair.source) for pair in got] == [(pair.uid, pair.source) for pair in alone]
+    assert [uid for _, uid in passed.samples] == ["object-0-001"]
+    there.remove(version.shards[1].name)
+    with pytest.raises(Failure, match=r"could not read .*shards/train-000001.*No such file") as caught:
+        list(islice(rank_of(cut, Share(0, 0, 1), 2, on_damage=passed), 300))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_worker_that_is_killed_costs_speed_alone(dataset: tuple[Version, Storage]) -> None:
+    import multiprocessing
+
+    said: list[str] = []
+    share = Share(0, 0, 1)
+    expected = [pair.number for pair in islice(rank_of(dataset, share, 0), 80)]
+    before = set(multiprocessing.active_children())
+    pairs = rank_of(dataset, share, 1, say=said.append)
+    got = [next(pairs).number]
+    (worker,) = set(multiprocessing.active_children()) - before
+    os.kill(worker.pid or 0, signal.SIGKILL)
+    got += [pair.number for pair in islice(pairs, 79)]
+    assert got == expected
+    assert len(said) == 1
+    assert "going on without" in said[0]

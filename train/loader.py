@@ -1,0 +1,155 @@
+"""The pairs of a rank, decoded by worker processes: the same pairs in the same order for any number of them.
+
+Each worker reads its own streams in blocks; the rank takes one pair from each worker in turn.
+"""
+
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from itertools import islice
+from typing import Any, Generic, TypeAlias, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+from base.errors import Failure
+from shards.damage import Damaged, Handler
+from shards.visits import Share
+
+P = TypeVar("P")
+
+Reader: TypeAlias = Callable[..., Iterator[P]]
+"""`shards.stream.read` but for `position`, `rank`, `world`, `on_damage` and `say`, which it gets as keywords."""
+
+BLOCK = 8
+"""Pairs that travel together from a worker, their arrays in shared memory, of which containers have little."""
+WAITING_BLOCKS = 2
+"""How many blocks each worker is ahead."""
+
+
+@dataclass
+class Block(Generic[P]):
+    """What a worker hands over: pairs as columns, what it had to tell, and why it ended, if it did."""
+
+    kind: type[P] | None
+    columns: dict[str, Any]
+    damages: list[Damaged]
+    said: list[str]
+    failure: Failure | None
+
+    def pairs(self) -> Iterator[P]:
+        """The pairs; their arrays are views of the block's memory."""
+        if self.kind is not None:
+            rows = (column.numpy() if isinstance(column, Tensor) else column for column in self.columns.values())
+            for values in zip(*rows, strict=True):
+                yield self.kind(**dict(zip(self.columns, values, strict=True)))
+
+
+def pairs_of_rank(
+    reader: Reader[P], share: Share, workers: int, on_damage: Handler, say: Callable[[str], None]
+) -> Iterator[P]:
+    """The pairs of `share`, read by `workers` processes, or by this one when that is 0.
+
+    Raises at once what the reader raises at once, and later what it raises later; what workers tell is told here.
+    """
+    if not workers:
+        return reader(**vars(share), on_damage=on_damage, say=say)
+    shares = shares_of_workers(share, workers)
+    reader(**vars(shares[0]))
+    return _in_turn(reader, share, shares, on_damage, say)
+
+
+def shares_of_workers(share: Share, workers: int) -> list[Share]:
+    """The part of a rank's share that each of its workers reads: the first pair is the first worker's."""
+    first, world = next(share.numbers()), share.world * workers
+    return [Share(share.position, (first + worker * share.world) % world, world) for worker in range(workers)]
+
+
+def _in_turn(
+    reader: Reader[P], share: Share, shares: list[Share], on_damage: Handler, say: Callable[[str], None]
+) -> Iterator[P]:
+    numbers = share.numbers()
+    try:
+        for blocks in _rounds(reader, shares):
+            for block in blocks:
+                for damage in block.damages:
+                    on_damage(damage)
+                for line in block.said:
+                    say(line)
+            for pair in _interleaved(blocks):
+                next(numbers)
+                yield pair
+    except RuntimeError as error:  # how a DataLoader tells of a worker that was killed
+        say(f"a process that decodes has ended ({str(error).splitlines()[0]}); going on without")
+    alone = Share(next(numbers), share.rank, share.world)
+    yield from reader(**vars(alone), on_damage=on_damage, say=say)
+
+
+def _interleaved(blocks: Sequence[Block[P]]) -> Iterator[P]:
+    """A pair of each block in turn, until all are out; raises the failure of a worker where its pairs end."""
+    columns = [block.pairs() for block in blocks]
+    for _ in range(BLOCK):
+        for block, column in zip(blocks, columns, strict=True):
+            pair = next(column, None)
+            if pair is None:
+                raise block.failure or Failure("expected pairs without end, got a stream that ended")
+            yield pair
+
+
+def _rounds(reader: Reader[P], shares: list[Share]) -> Iterator[list[Block[P]]]:
+    """One block of each worker, again and again."""
+    loader = DataLoader(
+        _Blocks(reader, shares),
+        batch_size=None,
+        num_workers=len(shares),
+        prefetch_factor=WAITING_BLOCKS,
+        worker_init_fn=_own_signals,
+        generator=torch.Generator(),  # without one it would draw from the global state
+    )
+    blocks = iter(loader)
+    while True:
+        yield list(islice(blocks, len(shares)))
+
+
+class _Blocks(IterableDataset[Block[P]]):
+    def __init__(self, reader: Reader[P], shares: list[Share]) -> None:
+        self.reader, self.shares = reader, shares
+
+    def __iter__(self) -> Iterator[Block[P]]:
+        worker = get_worker_info()
+        damages: list[Damaged] = []
+        said: list[str] = []
+        pairs = self.reader(**vars(self.shares[worker.id if worker else 0]), on_damage=damages.append, say=said.append)
+        failure = None
+        while failure is None:
+            some, failure = _some(pairs)
+            yield Block(type(some[0]) if some else None, _columns(some), damages[:], said[:], failure)
+            damages.clear()
+            said.clear()
+
+
+def _some(pairs: Iterator[P]) -> tuple[list[P], Failure | None]:
+    """A block's worth of pairs, or those before the failure that ended them."""
+    some: list[P] = []
+    try:
+        for pair in islice(pairs, BLOCK):
+            some.append(pair)
+    except Failure as failure:
+        return some, failure
+    return some, None
+
+
+def _columns(pairs: Sequence[Any]) -> dict[str, Any]:
+    columns = {field.name: [getattr(pair, field.name) for pair in pairs] for field in fields(pairs[0])} if pairs else {}
+    return {
+        name: torch.from_numpy(np.stack(values)) if isinstance(values[0], np.ndarray) else values
+        for name, values in columns.items()
+    }
+
+
+def _own_signals(_worker: int) -> None:
+    """Ctrl-C is for the rank, which ends its workers; it does so by SIGTERM, whatever the rank itself does on that."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
