@@ -4,7 +4,9 @@ Each worker reads its own streams in blocks; the rank takes one pair from each w
 """
 
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from itertools import islice
 from typing import Any, Generic, TypeAlias, TypeVar
@@ -27,6 +29,8 @@ BLOCK = 8
 """Pairs that travel together from a worker, their arrays in shared memory, of which containers have little."""
 WAITING_BLOCKS = 2
 """How many blocks each worker is ahead."""
+LOST = (RuntimeError, OSError, EOFError)
+"""What a DataLoader raises when a worker is gone, or was killed while it handed something over."""
 
 
 @dataclass
@@ -71,18 +75,15 @@ def _in_turn(
     reader: Reader[P], share: Share, shares: list[Share], on_damage: Handler, say: Callable[[str], None]
 ) -> Iterator[P]:
     numbers = share.numbers()
-    try:
-        for blocks in _rounds(reader, shares):
-            for block in blocks:
-                for damage in block.damages:
-                    on_damage(damage)
-                for line in block.said:
-                    say(line)
-            for pair in _interleaved(blocks):
-                next(numbers)
-                yield pair
-    except RuntimeError as error:  # how a DataLoader tells of a worker that was killed
-        say(f"a process that decodes has ended ({str(error).splitlines()[0]}); going on without")
+    for blocks in _rounds(reader, shares, say):
+        for block in blocks:
+            for damage in block.damages:
+                on_damage(damage)
+            for line in block.said:
+                say(line)
+        for pair in _interleaved(blocks):
+            next(numbers)
+            yield pair
     alone = Share(next(numbers), share.rank, share.world)
     yield from reader(**vars(alone), on_damage=on_damage, say=say)
 
@@ -98,8 +99,8 @@ def _interleaved(blocks: Sequence[Block[P]]) -> Iterator[P]:
             yield pair
 
 
-def _rounds(reader: Reader[P], shares: list[Share]) -> Iterator[list[Block[P]]]:
-    """One block of each worker, again and again."""
+def _rounds(reader: Reader[P], shares: list[Share], say: Callable[[str], None]) -> Iterator[list[Block[P]]]:
+    """One block of each worker, again and again, until one of them is lost."""
     loader = DataLoader(
         _Blocks(reader, shares),
         batch_size=None,
@@ -108,9 +109,13 @@ def _rounds(reader: Reader[P], shares: list[Share]) -> Iterator[list[Block[P]]]:
         worker_init_fn=_own_signals,
         generator=torch.Generator(),  # without one it would draw from the global state
     )
-    blocks = iter(loader)
-    while True:
-        yield list(islice(blocks, len(shares)))
+    with _childrens_signal_as_it_is():
+        blocks = iter(loader)
+    try:
+        while True:
+            yield list(islice(blocks, len(shares)))
+    except LOST as error:
+        say(f"a process that decodes was lost ({' '.join(str(error).split()) or 'killed'}); going on without")
 
 
 class _Blocks(IterableDataset[Block[P]]):
@@ -147,6 +152,15 @@ def _columns(pairs: Sequence[Any]) -> dict[str, Any]:
         name: torch.from_numpy(np.stack(values)) if isinstance(values[0], np.ndarray) else values
         for name, values in columns.items()
     }
+
+
+@contextmanager
+def _childrens_signal_as_it_is() -> Iterator[None]:
+    """Undo torch's handler of SIGCHLD, by which a killed worker raises wherever the main thread happens to be."""
+    before = signal.getsignal(signal.SIGCHLD) or signal.SIG_DFL
+    yield
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGCHLD, before)
 
 
 def _own_signals(_worker: int) -> None:

@@ -1,6 +1,7 @@
 """What webdataset 1.0.2 does to whoever streams with it, each shown on our tars, and what this project does instead."""
 
 import gc
+import io
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -93,7 +94,10 @@ def test_a_tar_that_was_cut_short_gives_half_a_sample(dataset: tuple[Version, St
 def test_its_cache_takes_one_shard_for_another_of_the_same_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(gopen_schemes, "http", lambda url, *_: Path(url.removeprefix("http://there")).open("rb"))
+    def opened(url: str, *_: object) -> io.BytesIO:
+        return io.BytesIO(Path(url.removeprefix("http://there")).read_bytes())
+
+    monkeypatch.setitem(gopen_schemes, "http", opened)
     places = []
     for name, counts in (("one", [1]), ("two", [2])):
         storage = Storage(tmp_path / name)

@@ -134,3 +134,4 @@ def test_a_worker_that_is_killed_costs_speed_alone(dataset: tuple[Version, Stora
     assert got == expected
     assert len(said) == 1
     assert "going on without" in said[0]
+    assert signal.getsignal(signal.SIGCHLD) == signal.SIG_DFL, "a worker's end must not interrupt what is being learnt"
