@@ -9,12 +9,14 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import islice
+from typing import Any
 
 import yaml
 
 from base.storage import Storage
 from base.text import without_controls
 from pipeline.catalog import Catalog
+from pipeline.found_views import DEPENDS_ON
 from pipeline.objects import uid_order
 from pipeline.plan import counted
 from pipeline.rows import ObjectRow
@@ -54,12 +56,11 @@ def attribution(rows: Iterable[ObjectRow]) -> str:
     return stream.getvalue()
 
 
-def card(version: Version, rows: Mapping[str, ObjectRow], settings: Mapping[str, object]) -> str:
+def card(version: Version, rows: Mapping[str, ObjectRow], settings: Mapping[str, Any]) -> str:
     """The card as Markdown, opening with the YAML that dataset hubs read."""
     licences = Counter(row.licence or NO_LICENCE for row in rows.values() if row.ok)
     objects = ", ".join(f"{version.samples(split)} in `{split}`" for split in SPLITS)
     size = bytes_text(sum(shard.bytes for shard in version.shards))
-    shown = {name: settings[name] for name in ("render", "shards") if name in settings}
     lines = [
         f"{_opening(version)}{_front_matter(version)}---",
         "",
@@ -89,10 +90,18 @@ def card(version: Version, rows: Mapping[str, ObjectRow], settings: Mapping[str,
         "## Settings",
         "",
         "```yaml",
-        yaml.safe_dump(shown, sort_keys=True, allow_unicode=True).rstrip(),
+        yaml.safe_dump(_shown(settings), sort_keys=True, allow_unicode=True).rstrip(),
         "```",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _shown(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that made the views; of views that were rendered elsewhere those that they had to meet."""
+    shown = {name: dict(settings[name]) for name in ("render", "shards") if name in settings}
+    if "render" in shown and settings["objects"]["source"] == "renders":
+        shown["render"] = {name: value for name, value in shown["render"].items() if name in DEPENDS_ON}
+    return shown
 
 
 def _opening(version: Version) -> str:
