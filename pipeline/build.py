@@ -137,7 +137,8 @@ def _check_passes(settings: BuildSettings) -> None:
 def _check_gpus(settings: BuildSettings) -> None:
     """Without a share of a GPU each, all workers would take the first one."""
     device = settings.render.device
-    if device not in ("CPU", "auto") and not settings.run.gpus_per_worker:
+    renders = settings.objects.source != "renders"
+    if renders and device not in ("CPU", "auto") and not settings.run.gpus_per_worker:
         raise UsageError(f"run.gpus_per_worker: expected more than 0 with render.device {device}, got 0")
 
 
