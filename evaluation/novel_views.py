@@ -14,7 +14,7 @@ from base.storage import Storage
 from evaluation.baselines import mean_view, on_white, white
 from evaluation.metrics import psnr, ssim
 from evaluation.settings import EvaluateSettings
-from geometry.relative import pose_vector
+from geometry.relative import polar_angle, pose_vector
 from shards.read import read_sample
 from shards.sample import Sample
 from shards.version import Version
@@ -127,7 +127,7 @@ def _answers(
     return np.asarray(
         pipeline(
             sample.image(source),
-            poses,
+            pipeline.told(poses, float(polar_angle(cameras[source]))),
             guidance_scale=settings.guidance_scale,
             steps=settings.steps,
             eta=settings.eta,

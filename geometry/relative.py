@@ -34,6 +34,18 @@ def pose_from_deltas(polar_rad: ArrayLike, azimuth_rad: ArrayLike, radius: Array
     return np.stack(np.broadcast_arrays(polar_rad, np.sin(azimuth_rad), np.cos(azimuth_rad), radius), axis=-1)
 
 
+def polar_angle(cam_from_world: ArrayLike) -> Floats:
+    """The angle (...,) from +z at which cameras (..., 3, 4) stand."""
+    return spherical_from_cartesian(camera_centre(cam_from_world))[0]
+
+
+def with_input_polar(pose: ArrayLike, polar_rad: ArrayLike) -> Floats:
+    """Poses (..., 4) whose last number is the input camera's polar angle (...,), as Stable Zero123 has it."""
+    told = np.array(pose, np.float64)
+    told[..., 3] = polar_rad
+    return told
+
+
 def ordered_pairs(views: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Every ordered pair of two of the `views` (V,), as (source, target), each (V·(V − 1),), source-major."""
     views = np.asarray(views, np.int64)

@@ -72,13 +72,11 @@ class FilterSettings(Section):
 class ObjectsSettings(Section):
     """Where the objects come from: a `folder` of models, Objaverse, or a table of `urls`; and which are taken.
 
-    `objaverse-xl` are the same models as `objaverse`, with the digest that each must have. `renders` is a folder of
-    views that exist already, a folder for each object: they are checked and packed, and nothing is rendered.
+    `objaverse-xl` are the same models as `objaverse`, with the digest that each must have.
     """
 
-    source: Literal["folder", "objaverse", "objaverse-xl", "urls", "renders"]
+    source: Literal["folder", "objaverse", "objaverse-xl", "urls"]
     folder: str
-    renders: str
     urls: str
     objaverse: ObjaverseSettings
     filter: FilterSettings

@@ -3,6 +3,7 @@
 A staged folder holds what the renderer left and `attempt.json`, which is written last and says that it is whole.
 """
 
+import os
 import secrets
 import shutil
 import tempfile
@@ -11,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from base.errors import Failure
-from base.storage import TEMPORARY_PREFIX, Storage, to_disk
+from base.storage import TEMPORARY_PREFIX, Storage
 from pipeline.rows import Attempt
 
 FOLDER, MARK = "staging", "attempt.json"
@@ -46,7 +47,7 @@ def stage(storage: Storage, views: Path, attempt: Attempt) -> None:
         return
     (views / MARK).write_bytes(attempt.to_json())
     for path in (*views.iterdir(), views):
-        to_disk(path)
+        _to_disk(path)
     target = storage.local_path(name)
     if target.exists() and not (target / MARK).exists():
         shutil.rmtree(target)
@@ -55,6 +56,14 @@ def stage(storage: Storage, views: Path, attempt: Attempt) -> None:
     except OSError:
         if not (target / MARK).exists():
             raise
+
+
+def _to_disk(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from torch import Tensor
 from base.errors import Failure
 from base.progress import Progress
 from base.seeds import stable_seed
-from geometry.relative import pose_vector
+from geometry.relative import polar_angle, pose_vector
 from reconstruct import losses
 from reconstruct.field import SilhouetteGate, VoxelField
 from reconstruct.rays import Rays, camera_rays, joined
@@ -37,7 +37,8 @@ def reconstruct(
     cameras = viewpoints(seed, settings.score.viewpoints, settings.score.radius)
     score = None
     if settings.weights.score > 0:
-        score = ModelScore(pipeline, rgba, pose_vector(input_cam_from_world, cameras), settings.score)
+        poses = pipeline.told(pose_vector(input_cam_from_world, cameras), float(polar_angle(input_cam_from_world)))
+        score = ModelScore(pipeline, rgba, poses, settings.score)
     view = input_view(rgba, input_cam_from_world, settings, device=str(pipeline.device))
     return grow(view, cameras, score, settings, seed=seed, progress=progress)
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from base.errors import UsageError
 from base.patience import silently
 from base.storage import Storage
+from geometry.relative import polar_angle
 from shards.damage import Damaged, Handler, fatal
 from shards.plan import Order, Visit
 from shards.read import Ranges, ranges_of, sample_members
@@ -25,7 +26,8 @@ class Pair:
     """One training pair: uint8 RGBA (H, W, 4) of the input and the target view, and how the camera moved.
 
     `number` is the pair's place in the global order, `source` and `target` are view numbers of object `uid`;
-    `R` (3, 3), `T` (3,) and `pose` (4,) are as geometry.relative defines them.
+    `R` (3, 3), `T` (3,) and `pose` (4,) are as geometry.relative defines them; `source_polar_rad` is the input
+    camera's angle from +z.
     """
 
     number: int
@@ -37,6 +39,7 @@ class Pair:
     R: NDArray[np.float64]
     T: NDArray[np.float64]
     pose: NDArray[np.float64]
+    source_polar_rad: float
 
 
 def read(  # noqa: PLR0913 -- each is a coordinate of one point in one stream
@@ -117,6 +120,7 @@ class Images:
             R=stored.R[row],
             T=stored.T[row],
             pose=stored.pose[row],
+            source_polar_rad=float(polar_angle(sample.extrinsics[source])),
         )
 
     def _image(self, sample: Sample, view: int) -> NDArray[np.uint8]:

@@ -8,16 +8,11 @@ from shards.version import Version
 from train.settings import TrainSettings
 from zero123.settings import ModelSettings
 
-FREE_TO_CHANGE = {
-    "device",
-    "threads",
-    "images",
-    "images_at_once",
-    "stream",
-    "latent_memo_mb",
-    "log_every_images",
-    "checkpoint_every_images",
-    "keep_checkpoints",
+FREE_TO_CHANGE: dict[str, Any] = {
+    **dict.fromkeys(("device", "threads", "images", "images_at_once", "latent_memo_mb", "stream"), True),
+    **dict.fromkeys(("validation", "log", "log_every_images", "wait_minutes", "ray"), True),
+    **dict.fromkeys(("checkpoint_every_images", "keep_checkpoints", "upload"), True),
+    "compute": {"channels_last", "compile", "gradient_checkpointing", "ahead"},
 }
 """Settings that a run may change when it is taken up again: none of them changes what an image teaches."""
 
@@ -36,6 +31,12 @@ def check_dataset(version: Version, model: ModelSettings, settings: TrainSetting
             f"train.held_out_views: expected at least 2 of the dataset's {version.views} views to be left, "
             f"got {settings.held_out_views} held out"
         )
+
+
+def check_ranks(settings: TrainSettings, ranks: int) -> None:
+    """Raise UsageError unless every rank gets the same number of images of each batch."""
+    if settings.batch % ranks:
+        raise UsageError(f"train.batch: expected a multiple of the {ranks} ranks, got {settings.batch}")
 
 
 def check_same(began: Any, now: Any, out: Path, path: str = "") -> None:

@@ -13,7 +13,7 @@ def ema_decay(limit: float, steps: int) -> float:
 
 
 class Ema:
-    """Averages of named parameters: the projection's and a trained encoder's as well as the UNet's."""
+    """Averages of named parameters; those that are not among them are sampled with as trained."""
 
     def __init__(self, parameters: Mapping[str, nn.Parameter], limit: float) -> None:
         self.parameters, self.limit = dict(parameters), limit

@@ -6,36 +6,48 @@ from pathlib import Path
 
 from base.errors import Failure
 from base.storage import reason, write_atomically
+from train.step import BUCKETS, Step
 
 
 @dataclass(frozen=True)
 class Row:
-    """After `images` images: means since the row before, and the rate of the last step.
+    """After `images` images: means since the row before, and the rates of the last step.
 
-    `data_wait` is the share of the time that was spent waiting for data.
+    `loss_by_timestep` is over equal parts of the schedule, clean to noisy, None where no pair fell; `mfu` is the share
+    of the device's peak that went into the model, None where the peak is not known; `data_wait` is the share of the
+    time that was spent waiting for data; `skipped` counts the bad steps of the whole run.
     """
 
     images: int
     loss: float
+    loss_by_timestep: tuple[float | None, ...]
     gradient_norm: float
     learning_rate: float
+    projection_rate: float
     images_per_s: float
+    mfu: float | None
     data_wait: float
+    skipped: int
 
 
 class Log:
-    """The rows of a run's log; taking up a run at an earlier point forgets the rows after it."""
+    """The rows of a run's log; taking up a run at an earlier point forgets the rows after it.
 
-    def __init__(self, path: Path, images: int) -> None:
+    Without a path nothing is written: the ranks after the first keep theirs to themselves.
+    """
+
+    def __init__(self, path: Path | None, images: int) -> None:
         self.path = path
-        self.rows = [row for row in read_log(path) if row.images <= images]
+        self.rows = [row for row in read_log(path) if row.images <= images] if path else []
         kept = "".join(map(_line, self.rows)).encode()
-        if not path.is_file() or path.read_bytes() != kept:
+        if path and (not path.is_file() or path.read_bytes() != kept):
             write_atomically(path, kept)
 
     def add(self, row: Row) -> None:
         """Append a row. Raises Failure when it cannot be written."""
         self.rows.append(row)
+        if self.path is None:
+            return
         try:
             with self.path.open("a", encoding="utf-8") as stream:
                 stream.write(_line(row))
@@ -49,8 +61,9 @@ def read_log(path: Path) -> list[Row]:
     for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else ():
         if line.endswith("\n"):
             try:
-                rows.append(Row(**json.loads(line)))
-            except (ValueError, TypeError):
+                values = json.loads(line)
+                rows.append(Row(**values | {"loss_by_timestep": tuple(values["loss_by_timestep"])}))
+            except (ValueError, TypeError, KeyError):
                 raise Failure(f"{path}: expected a training log of this program, got: {line[:80]!r}") from None
     return rows
 
@@ -60,30 +73,42 @@ def _line(row: Row) -> str:
 
 
 class Since:
-    """What happened since the last row of the log."""
+    """What happened since the last row of the log; bad steps count for time alone."""
 
     def __init__(self) -> None:
         self.losses: list[float] = []
         self.norms: list[float] = []
+        self.sums, self.counts = [0.0] * BUCKETS, [0.0] * BUCKETS
         self.waited = self.seconds = 0.0
         self.images = 0
 
-    def add(self, loss: float, norm: float, waited: float, seconds: float, images: int) -> None:
+    def add(self, step: Step, waited: float, seconds: float, images: int) -> None:
         """Count one step."""
-        self.losses.append(loss)
-        self.norms.append(norm)
         self.waited += waited
         self.seconds += seconds
         self.images += images
+        if not step.bad:
+            self.losses.append(step.loss)
+            self.norms.append(step.norm)
+            self.sums = [before + more for before, more in zip(self.sums, step.sums, strict=True)]
+            self.counts = [before + more for before, more in zip(self.counts, step.counts, strict=True)]
 
-    def row(self, images: int, rate: float) -> Row:
-        """The row that sums the steps up, after `images` images in all."""
-        count = len(self.losses)
-        return Row(
-            images=images,
-            loss=sum(self.losses) / count,
-            gradient_norm=sum(self.norms) / count,
-            learning_rate=rate,
-            images_per_s=self.images / max(self.seconds, 1e-9),
-            data_wait=self.waited / max(self.seconds, 1e-9),
-        )
+    @property
+    def means(self) -> tuple[float, float]:
+        """The mean loss and gradient norm."""
+        return sum(self.losses) / len(self.losses), sum(self.norms) / len(self.norms)
+
+    @property
+    def images_per_s(self) -> float:
+        """How many images a second were learnt from."""
+        return self.images / max(self.seconds, 1e-9)
+
+    @property
+    def data_wait(self) -> float:
+        """The share of the time spent waiting for data."""
+        return self.waited / max(self.seconds, 1e-9)
+
+    @property
+    def by_timestep(self) -> tuple[float | None, ...]:
+        """The mean loss of each part of the schedule."""
+        return tuple(total / count if count else None for total, count in zip(self.sums, self.counts, strict=True))

@@ -1,34 +1,38 @@
 """The loop: pairs in, a view-conditioned denoiser out. The same call again goes on where the last one ended."""
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
+import numpy as np
 
 from base.errors import Failure
-from base.progress import Progress
+from base.progress import SILENT, Progress
 from base.storage import Storage
-from shards.stream import Pair
-from shards.version import read_version
+from base.versions import versions
+from shards.version import Version, read_version
 from shards.visits import Share
-from train.batch import batch_of, mirrored
-from train.checks import check_dataset, check_same, fixed_settings
-from train.draws import draws_for
+from train.checks import check_dataset, check_ranks, check_same, fixed_settings
+from train.compute import computing, prepare
 from train.ema import Ema
+from train.flops import peak_flops, training_flops
+from train.gather import Gathered, chunks, gathered
 from train.interrupt import Interrupt
 from train.log import Log, Row, Since
-from train.loss import losses
-from train.memo import LatentMemo
-from train.optimiser import learning_rate, new_optimiser, set_learning_rate, trained_parameters
+from train.optimiser import PROJECTION, learning_rate, new_optimiser, trained_parameters
+from train.page import write_page
+from train.prefetch import prefetched
 from train.settings import TrainSettings
 from train.source import training_pairs
 from train.state import Learner, Position, complete, load_learner, read_position, save_state
+from train.step import Step, Stepper
+from train.trackers import numbers_of, numbers_of_score, trackers_for
+from train.upload import Uploader, fetch_newest
+from train.validation import Validation, grid
+from train.world import World, world_for
 from zero123.build import build_pipeline
-from zero123.conditioning import Dropout
 from zero123.pipeline import Zero123Pipeline
 from zero123.settings import ModelSettings
 
@@ -53,125 +57,210 @@ def train(
 ) -> TrainSummary:
     """Train on the newest version of the dataset in `storage` until `settings.images`, with checkpoints below `out`.
 
-    Ctrl-C and SIGTERM save and then do what they always do. Raises UsageError for settings that do not fit the dataset
-    or the run in `out`, Failure for a damaged dataset, a loss that is no number, or a disk that is full.
+    Called in each process that torchrun or Ray Train started, it is one rank of the run. Ctrl-C and SIGTERM save and
+    then do what they always do. Raises UsageError for settings that do not fit the dataset or the run in `out`, Failure
+    for a damaged dataset, losses that are no numbers, a disk that is full, or a rank that does not come.
     """
-    with _threads(settings.threads):
-        run = _Run(model, settings, storage, out)
+    with ExitStack() as stack:
+        world = stack.enter_context(world_for(settings.device, settings.wait_minutes))
+        stack.enter_context(computing(settings.compute, world.device, settings.threads))
+        run = _Run(model, settings, storage, out, world, progress)
         if run.position.images < settings.images:
             with Interrupt() as interrupt:
-                run.learn(progress, interrupt)
+                run.learn(interrupt)
         return TrainSummary(run.position.images, run.position.seconds, complete(out)[-1], tuple(run.log.rows))
 
 
 class _Run:
-    """One run between two checkpoints' worth of state."""
+    """One rank's part of a run between two checkpoints' worth of state."""
 
-    def __init__(self, model: ModelSettings, settings: TrainSettings, storage: Storage, out: Path) -> None:
+    def __init__(
+        self,
+        model: ModelSettings,
+        settings: TrainSettings,
+        storage: Storage,
+        out: Path,
+        world: World,
+        progress: Progress,
+    ) -> None:
         self.settings, self.storage, self.out = settings, storage, out
+        self.world, self.progress = world, progress
+        folder = self._newest()
         fixed = fixed_settings(model, settings)
-        finished = complete(out)
-        folder = finished[-1] if finished else None
-        self.position: Position
         if folder is None:
             self.version = read_version(storage)
             self.position = Position(0, 0, 0.0, self.version.number, fixed)
-            pipeline = build_pipeline(model, settings.seed)
         else:
             self.position = read_position(folder)
             check_same(self.position.settings, fixed, out)
             self.version = read_version(storage, self.position.version)
-            pipeline = Zero123Pipeline.from_pretrained(folder)
         check_dataset(self.version, model, settings)
-        self.pipeline = pipeline.to(settings.device)
+        check_ranks(settings, world.size)
+        self.pairs = self._pairs(self.version)
+        pipeline = Zero123Pipeline.from_pretrained(folder) if folder else build_pipeline(model, settings.seed)
+        self.pipeline = pipeline.to(str(world.device))
+        self.flops, self.peak = training_flops(self.pipeline), peak_flops(world.device)
+        prepare(self.pipeline, settings.compute)
         parameters = trained_parameters(self.pipeline)
-        optimiser = new_optimiser(parameters, settings.optimiser)
-        self.learner = Learner(parameters, optimiser, Ema(parameters, settings.ema_decay))
+        averaged = {name: value for name, value in parameters.items() if _is_averaged(name, settings)}
+        self.learner = Learner(
+            parameters, new_optimiser(parameters, settings.optimiser), Ema(averaged, settings.ema.decay)
+        )
         if folder is not None:
             load_learner(folder, self.learner)
-        self.log = Log(out / "log.jsonl", self.position.images)
-        self.memo = LatentMemo(self.pipeline.vae, settings.latent_memo_mb << 20)
+        self.log = Log(out / "log.jsonl" if world.first else None, self.position.images)
+        written = out if world.first else None
+        self.validation = Validation(self.version, storage, settings.validation, written, self.position.images)
 
-    def learn(self, progress: Progress, interrupt: Interrupt) -> None:
+    def learn(self, interrupt: Interrupt) -> None:
         """Step until the last image or until asked to stop; the state is saved in either case."""
-        settings = self.settings
-        for parameter in self.learner.parameters.values():
-            parameter.requires_grad = True
-        pairs = training_pairs(self.version, self.storage, settings, Share(self.position.images, 0, 1), progress.say)
+        settings, world = self.settings, self.world
+        stepper = Stepper(self.pipeline, self.learner, settings, world)
         since, rate = Since(), 0.0
-        with progress.task("train", total=settings.images, unit="images", done=self.position.images) as task:
-            while self.position.images < settings.images and not interrupt.asked:
-                began = time.monotonic()
-                batch = list(islice(pairs, settings.batch))
-                waited = time.monotonic() - began
-                loss, norm, rate = self._step(batch)
-                before = self.position.images
-                self._advance(time.monotonic() - began)
-                since.add(loss, norm, waited, time.monotonic() - began, settings.batch)
+        with ExitStack() as stack:
+            self._open(stack)
+            parts = stack.enter_context(closing(prefetched(self.pairs, world.device, settings.compute.ahead)))
+            waits = _Waits(parts)
+            shown = self.progress if world.first else SILENT
+            task = stack.enter_context(
+                shown.task("train", total=settings.images, unit="images", done=self.position.images)
+            )
+            while self.position.images < settings.images:
+                world.meet(f"train: {self.position.images:,} images")
+                if world.any(interrupt.asked):
+                    break
+                began, waits.seconds = time.monotonic(), 0.0
+                rate = learning_rate(settings.optimiser, self.position.images, settings.images)
+                with world.together(f"train: {self.position.images:,} images"):
+                    step = stepper.take(waits, rate, self.position.steps + 1)
+                before, seconds = self.position.images, time.monotonic() - began
+                self.position = self.position.after(settings.batch, seconds, taken=not step.bad)
+                self._judge(step)
+                since.add(step, waits.seconds, seconds, settings.batch)
                 if _crossed(before, self.position.images, settings.log_every_images):
-                    self.log.add(since.row(self.position.images, rate))
-                    since = Since()
-                if _crossed(before, self.position.images, settings.checkpoint_every_images):
-                    self._save()
-                task.advance(settings.batch, note=f"loss {loss:.3f}")
-        if since.images:
-            self.log.add(since.row(self.position.images, rate))
-        if self.position.images:
+                    since = self._note(since, rate)
+                self._keep(before)
+                task.advance(settings.batch, note=f"loss {step.loss:.3f}")
+            self._note(since, rate)
+            self._save()
+            world.meet("train: the last checkpoint")
+
+    def _newest(self) -> Path | None:
+        """The checkpoint to go on from; every rank must see the same one."""
+        world, settings = self.world, self.settings
+        if settings.upload and world.first:
+            fetch_newest(settings.upload, self.out)
+        world.meet("train: the newest checkpoint")
+        finished = complete(self.out)
+        seen = world.gathered(finished[-1].name if finished else "")
+        if len(set(seen)) > 1:
+            raise Failure(f"{self.out}: expected a folder that every rank sees, got newest checkpoints {seen}")
+        return finished[-1] if finished else None
+
+    def _pairs(self, version: Version) -> Generator[Gathered, None, None]:
+        settings, world = self.settings, self.world
+        share = Share(self.position.images, world.rank, world.size)
+        pairs = training_pairs(version, self.storage, settings, share, self._say)
+        parts = chunks(pairs, settings.batch // world.size, settings.images_at_once)
+        return (gathered(some, self.pipeline, settings) for some in parts)
+
+    def _say(self, line: str) -> None:
+        self.progress.say(line if self.world.first else f"rank {self.world.rank}: {line}")
+
+    def _open(self, stack: ExitStack) -> None:
+        """What is written to beside checkpoints: by the first rank alone."""
+        self.trackers = trackers_for(self.settings.log, self.out, self.position.settings) if self.world.first else []
+        for tracker in self.trackers:
+            stack.callback(tracker.close)
+        self.uploader = None
+        if self.settings.upload and self.world.first:
+            self.uploader = Uploader(self.settings.upload, self.out)
+            stack.callback(self.uploader.close)
+
+    def _judge(self, step: Step) -> None:
+        """Count a bad step, and stop when there were too many in a row."""
+        if not step.bad:
+            return
+        limit = self.settings.bad_steps.in_a_row
+        sentence = (
+            f"train: expected a loss and a gradient to learn from, got loss {step.loss:.3g} and gradient "
+            f"{step.norm:.3g} before {self.position.images:,} images, from {', '.join(step.bad)}"
+        )
+        if self.position.in_a_row >= limit:
+            raise Failure(f"{sentence}; {self.position.in_a_row} steps in a row were skipped")
+        if self.world.first:
+            self._say(f"{sentence}; step skipped, {self.position.skipped} so far")
+
+    def _note(self, since: Since, rate: float) -> Since:
+        """Write a row of the log for what has happened since the last one."""
+        if not since.losses:
+            return Since()
+        loss, norm = since.means
+        row = Row(
+            images=self.position.images,
+            loss=loss,
+            loss_by_timestep=since.by_timestep,
+            gradient_norm=norm,
+            learning_rate=rate,
+            projection_rate=rate * self.settings.optimiser.projection_factor,
+            images_per_s=since.images_per_s,
+            mfu=self.flops * since.images_per_s / (self.peak * self.world.size) if self.peak else None,
+            data_wait=since.data_wait,
+            skipped=self.position.skipped,
+        )
+        self.log.add(row)
+        for tracker in self.trackers:
+            tracker.numbers(row.images, numbers_of(row))
+        return Since()
+
+    def _keep(self, before: int) -> None:
+        """Validate and save where a multiple of either's images was passed, and at the last image."""
+        settings, now = self.settings, self.position.images
+        every, last = settings.validation.every_images, now >= settings.images
+        if every and (last or _crossed(before, now, every)):
+            self._validate()
+        if last or _crossed(before, now, settings.checkpoint_every_images):
             self._save()
 
+    def _validate(self) -> None:
+        world, settings = self.world, self.settings
+        with self.learner.ema.in_place():
+            mine = self.validation.scored(self.pipeline, settings.seed, world.rank, world.size)
+        scored = [one for some in world.gathered(mine) for one in some]
+        score = self.validation.keep(self.position.images, sorted(scored, key=lambda one: (one.uid, one.target)))
+        self.position = replace(self.position, score=score.psnr_db)
+        for tracker in self.trackers:
+            tracker.numbers(score.images, numbers_of_score(score))
+            tracker.picture(score.images, "validation", np.asarray(grid(scored).convert("RGB")))
+
     def _save(self) -> None:
-        save_state(self.out, self.pipeline, self.learner, self.position, self.settings.keep_checkpoints)
+        if not self.world.first or not self.position.images:
+            return
+        folder = save_state(self.out, self.pipeline, self.learner, self.position, self.settings.keep_checkpoints)
+        write_page(self.out, self.log.rows, self.validation.scores, versions())
+        if self.uploader:
+            self.uploader.add(folder)
 
-    def _step(self, pairs: Sequence[Pair]) -> tuple[float, float, float]:
-        """One optimiser step; (mean loss, gradient norm, learning rate)."""
-        settings, learner = self.settings, self.learner
-        dropout = Dropout(**settings.dropout.model_dump())
-        total = 0.0
-        for start in range(0, len(pairs), settings.images_at_once):
-            some = pairs[start : start + settings.images_at_once]
-            draws = draws_for(settings.seed, [pair.number for pair in some], self.pipeline.latent_shape)
-            flips = (draws.mirror < settings.mirror).tolist()
-            seen = [mirrored(pair) if flip else pair for pair, flip in zip(some, flips, strict=True)]
-            batch = batch_of(self.pipeline, seen, draws.posterior, self.memo)
-            each = losses(self.pipeline, batch, draws, dropout, settings.timestep_power)
-            _check_finite(each, some)
-            loss = each.sum() / len(pairs)
-            loss.backward()
-            total += float(loss.detach())
-        rate = learning_rate(settings.optimiser, self.position.images, settings.images)
-        set_learning_rate(learner.optimiser, rate)
-        limit = settings.optimiser.clip_norm or float("inf")
-        norm = float(torch.nn.utils.clip_grad_norm_(learner.parameters.values(), limit))
-        learner.optimiser.step()
-        learner.optimiser.zero_grad(set_to_none=True)
-        learner.ema.update(self.position.steps + 1)
-        return total, norm, rate
 
-    def _advance(self, seconds: float) -> None:
-        now = self.position
-        self.position = Position(
-            now.images + self.settings.batch, now.steps + 1, now.seconds + seconds, now.version, now.settings
-        )
+class _Waits:
+    """An iterator that counts the seconds for which it was waited for."""
+
+    def __init__(self, parts: Iterator[Gathered]) -> None:
+        self.parts, self.seconds = parts, 0.0
+
+    def __iter__(self) -> "_Waits":
+        return self
+
+    def __next__(self) -> Gathered:
+        began = time.monotonic()
+        part = next(self.parts)
+        self.seconds += time.monotonic() - began
+        return part
 
 
 def _crossed(before: int, after: int, every: int) -> bool:
     return before // every != after // every
 
 
-def _check_finite(each: torch.Tensor, pairs: Sequence[Pair]) -> None:
-    wrong = [pair for pair, fine in zip(pairs, torch.isfinite(each).tolist(), strict=True) if not fine]
-    if wrong:
-        named = ", ".join(f"{pair.uid} {pair.source}→{pair.target} (number {pair.number})" for pair in wrong[:8])
-        raise Failure(
-            f"train: expected a loss that is a number, got none for {len(wrong)} of {len(pairs)} pairs: {named}"
-        )
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+def _is_averaged(name: str, settings: TrainSettings) -> bool:
+    return settings.ema.projection or not name.startswith(PROJECTION)

@@ -1,13 +1,41 @@
 """The loss: the mean squared error of ε or v (arXiv 2303.11328, equation 1; v: arXiv 2202.00512)."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from train.batch import Batch
-from train.draws import Draws, timesteps_from
+from train.draws import Draws
+from train.settings import TrainSettings
 from zero123.conditioning import Conditioning, Dropout
-from zero123.pipeline import Zero123Pipeline
-from zero123.schedule import noised, target_of
+from zero123.pipeline import Zero123Pipeline, trained_parts
+from zero123.schedule import Prediction, noised, target_of
+
+
+class Objective(nn.Module):
+    """The loss of each pair (N,) as one module, which is what a distributed run has to wrap."""
+
+    def __init__(self, pipeline: Zero123Pipeline, settings: TrainSettings) -> None:
+        super().__init__()
+        self.parts = nn.ModuleDict(trained_parts(pipeline))
+        self.pipeline, self.settings = pipeline, settings
+
+    def forward(self, batch: Batch, draws: Draws) -> Tensor:
+        """See `losses`."""
+        return losses(self.pipeline, batch, draws, self.settings)
+
+
+def losses(pipeline: Zero123Pipeline, batch: Batch, draws: Draws, settings: TrainSettings) -> Tensor:
+    """The loss of each pair (N,), averaged over its latents' values."""
+    schedule = pipeline.schedule
+    alpha, sigma = schedule.alpha_sigma(batch.timesteps)
+    noise = offset_noise(draws, settings.noise_offset)
+    noisy = noised(batch.target, noise, alpha, sigma)
+    wanted = target_of(batch.target, noise, alpha, sigma, schedule.prediction)
+    conditioning = dropped(pipeline, batch, Dropout(**settings.dropout.model_dump()), draws.drop)
+    answer = pipeline.predict(noisy, batch.timesteps, conditioning)
+    each = torch.mean((answer.float() - wanted) ** 2, dim=(1, 2, 3))
+    gamma = settings.min_snr_gamma
+    return each if gamma is None else each * min_snr_weight(alpha, sigma, gamma, schedule.prediction)
 
 
 def dropped(pipeline: Zero123Pipeline, batch: Batch, dropout: Dropout, uniform: Tensor) -> Conditioning:
@@ -15,21 +43,34 @@ def dropped(pipeline: Zero123Pipeline, batch: Batch, dropout: Dropout, uniform: 
     keeps_context, keeps_latents = (keep.to(batch.condition) for keep in dropout.kept(uniform))
     embedding = pipeline.embedding(batch.images, batch.condition)
     if dropout.where == "embedding":
-        embedding = embedding * keeps_context[:, None]
+        embedding = embedding * keeps_context[:, None, None]
     context = pipeline.cc_projection(embedding, batch.pose)
     if dropout.where == "context":
         context = context * keeps_context[:, None, None]
     return Conditioning(context, batch.condition * keeps_latents[:, None, None, None])
 
 
-def losses(pipeline: Zero123Pipeline, batch: Batch, draws: Draws, dropout: Dropout, power: float) -> Tensor:
-    """The loss of each pair (N,), averaged over its latents' values."""
-    schedule = pipeline.schedule
-    timesteps = timesteps_from(draws.time, len(schedule.alphas_cumprod), power)
-    alpha, sigma = schedule.alpha_sigma(timesteps)
-    noise = draws.noise.to(batch.target)
-    noisy = noised(batch.target, noise, alpha, sigma)
-    wanted = target_of(batch.target, noise, alpha, sigma, schedule.prediction)
-    conditioning = dropped(pipeline, batch, dropout, draws.drop)
-    answer = pipeline.predict(noisy, timesteps.to(noisy.device), conditioning)
-    return torch.mean((answer.float() - wanted) ** 2, dim=(1, 2, 3))
+def offset_noise(draws: Draws, strength: float) -> Tensor:
+    """The noise (N, 4, h, w), each channel shifted as a whole by `strength` times a normal number of its own.
+
+    With a little of it a network learns to change the brightness of a whole picture, which plain noise hardly touches.
+    """
+    return draws.noise if strength == 0.0 else draws.noise + strength * draws.offset[:, :, None, None]
+
+
+def min_snr_weight(alpha: Tensor, sigma: Tensor, gamma: float, prediction: Prediction) -> Tensor:
+    """The weight of the loss that makes it min(SNR, γ) times that of x_0 (arXiv 2303.09556), SNR = α²/σ².
+
+    For ε it is min(SNR, γ)/SNR, for v min(SNR, γ)/(SNR + 1); pure noise, where SNR is 0, keeps the weight 1.
+    """
+    signal, noise = alpha**2, sigma**2
+    if prediction == "epsilon":
+        return torch.clamp(gamma * noise / signal, max=1.0)
+    return torch.where(signal == 0.0, 1.0, torch.minimum(signal, gamma * noise))
+
+
+def by_timestep(each: Tensor, timesteps: Tensor, count: int, buckets: int) -> tuple[Tensor, Tensor]:
+    """Sums of the losses (N,) and their number, (buckets,) each, by equal parts of `count` timesteps, clean first."""
+    which = timesteps * buckets // count
+    empty = torch.zeros(buckets, device=each.device)
+    return empty.index_add(0, which, each), empty.index_add(0, which, torch.ones_like(each))

@@ -3,7 +3,6 @@
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,13 +23,13 @@ class LatentMemo:
         self.bytes = 0
         self._kept: OrderedDict[Hashable, Tensor] = OrderedDict()
 
-    def latents(self, keys: Sequence[Hashable], rgba: Sequence[np.ndarray]) -> Tensor:
-        """The latents (N, 4, h, w) of uint8 RGBA views (H, W, 4), on white, each named by its key."""
+    def latents(self, keys: Sequence[Hashable], rgba: Tensor) -> Tensor:
+        """The latents (N, 4, h, w) of uint8 RGBA views (N, H, W, 4), on white, each named by its key."""
         found = {key: self._kept[key] for key in keys if key in self._kept}
         for key in found:
             self._kept.move_to_end(key)
-        missing = {key: image for key, image in zip(keys, rgba, strict=True) if key not in found}
-        found |= zip(missing, self._encoded(list(missing.values())), strict=True)
+        missing = {key: row for row, key in enumerate(keys) if key not in found}
+        found |= zip(missing, self._encoded(rgba[list(missing.values())]), strict=True)
         for key in missing:
             self._keep(key, found[key])
         return torch.stack([found[key] for key in keys])
@@ -43,12 +42,11 @@ class LatentMemo:
             self.bytes -= forgotten.nbytes
 
     @torch.no_grad()
-    def _encoded(self, images: list[np.ndarray]) -> list[Tensor]:
-        device = next(self.vae.parameters()).device
+    def _encoded(self, rgba: Tensor) -> list[Tensor]:
         latents: list[Tensor] = []
-        for start in range(0, len(images), CHUNK):
-            chunk = images[start : start + CHUNK]
-            padded = np.stack(chunk + [chunk[-1]] * (CHUNK - len(chunk)))
-            encoded = target_latent(self.vae, composited(torch.from_numpy(padded).to(device)))
+        for start in range(0, len(rgba), CHUNK):
+            chunk = rgba[start : start + CHUNK]
+            padded = torch.cat([chunk, chunk[-1:].expand(CHUNK - len(chunk), -1, -1, -1)])
+            encoded = target_latent(self.vae, composited(padded)).float()
             latents += [row.clone() for row in encoded[: len(chunk)]]
         return latents

@@ -15,7 +15,7 @@ PROJECTION = "cc_projection."
 
 def trained_parameters(pipeline: Zero123Pipeline) -> dict[str, nn.Parameter]:
     """What learns, by name: all of the trained parts but what a single context token leaves without influence."""
-    idle = {f"unet.{name}" for name in without_influence(pipeline.unet)}
+    idle = {f"unet.{name}" for name in without_influence(pipeline.unet) if pipeline.context_tokens == "one"}
     named = {
         f"{part}.{name}": parameter
         for part, module in trained_parts(pipeline).items()
@@ -42,9 +42,3 @@ def learning_rate(settings: OptimiserSettings, images: int, total: int) -> float
     warm = min(1.0, (images + 1) / settings.warmup_images) if settings.warmup_images else 1.0
     fade = 0.5 * (1.0 + math.cos(math.pi * min(images / total, 1.0))) if settings.decay == "cosine" else 1.0
     return settings.learning_rate * warm * fade
-
-
-def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
-    """Set every group's rate, each times its factor."""
-    for group in optimiser.param_groups:
-        group["lr"] = rate * group["factor"]

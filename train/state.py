@@ -6,8 +6,8 @@ raw weights, the optimiser, and how far the run is. A checkpoint gets its name w
 
 import os
 import shutil
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from zero123.tensors import check_names, read_json, read_tensors
 
 FOLDER = "checkpoints"
 STATE = "training_state"
+MARKER = "state.json"
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
@@ -33,6 +34,8 @@ class Position:
     """How far a run is: `images` learnt from (the next pair's global number), `steps` made, `seconds` spent.
 
     `version` is the dataset's, which a run keeps to its end; `settings` are those that it may not change on the way.
+    `skipped` counts bad steps, `in_a_row` those since the last good one. `score` is the PSNR of the validation at this
+    very position, None where there was none.
     """
 
     images: int
@@ -40,6 +43,21 @@ class Position:
     seconds: float
     version: int
     settings: dict[str, Any]
+    skipped: int = 0
+    in_a_row: int = 0
+    score: float | None = None
+
+    def after(self, images: int, seconds: float, *, taken: bool) -> "Position":
+        """The position after a step of so many images, which was taken or else skipped."""
+        return replace(
+            self,
+            images=self.images + images,
+            steps=self.steps + taken,
+            seconds=self.seconds + seconds,
+            skipped=self.skipped + (not taken),
+            in_a_row=0 if taken else self.in_a_row + 1,
+            score=None,
+        )
 
 
 @dataclass(frozen=True)
@@ -52,7 +70,7 @@ class Learner:
 
 
 def save_state(out: Path, pipeline: Zero123Pipeline, learner: Learner, position: Position, keep: int) -> Path:
-    """Write a checkpoint and forget all but the `keep` newest; its folder.
+    """Write a checkpoint and forget all but the `keep` newest and the best; its folder.
 
     Raises Failure when it cannot be written, in which case the older ones are as they were.
     """
@@ -67,20 +85,29 @@ def save_state(out: Path, pipeline: Zero123Pipeline, learner: Learner, position:
             raise Failure(f"{folder}: could not write the checkpoint: {_reason(error)}") from None
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-    for old in complete(out)[:-keep]:
-        shutil.rmtree(old)
+    finished = complete(out)
+    for old in finished[:-keep]:
+        if old != best(finished):
+            shutil.rmtree(old)
     return folder
+
+
+def best(folders: Sequence[Path]) -> Path | None:
+    """The checkpoint whose validation was best, the newest of equals; None where none was validated."""
+    scored = [(read_position(folder).score, folder) for folder in folders]
+    known = [(score, folder) for score, folder in scored if score is not None]
+    return max(known)[1] if known else None
 
 
 def complete(out: Path) -> list[Path]:
     """The finished checkpoints of a run, oldest first."""
     folders = (out / FOLDER).glob("[0-9]*") if (out / FOLDER).is_dir() else ()
-    return sorted(folder for folder in folders if (folder / STATE / "state.json").is_file())
+    return sorted(folder for folder in folders if (folder / STATE / MARKER).is_file())
 
 
 def read_position(folder: Path) -> Position:
     """How far the run was when it wrote this checkpoint. Raises Failure for one that this version did not write."""
-    path = folder / STATE / "state.json"
+    path = folder / STATE / MARKER
     try:
         return Position(**read_json(path))
     except TypeError:
@@ -91,12 +118,15 @@ def load_learner(folder: Path, learner: Learner) -> None:
     """Take up the raw weights and the optimiser's moments; the pipeline holds the averages already."""
     raw = read_tensors(folder / STATE / "weights.safetensors")
     moments = read_tensors(folder / STATE / "optimiser.safetensors")
-    expected = [f"{name}.{moment}" for name in learner.parameters for moment in MOMENTS]
+    stepped = list(learner.parameters) if read_position(folder).steps else []
+    expected = [f"{name}.{moment}" for name in stepped for moment in MOMENTS]
     check_names(learner.parameters, raw, where=str(folder / STATE / "weights.safetensors"))
     check_names(expected, moments, where=str(folder / STATE / "optimiser.safetensors"))
     for name, parameter in learner.parameters.items():
         with torch.no_grad():
             parameter.copy_(raw[name])
+    for name in stepped:
+        parameter = learner.parameters[name]
         learner.optimiser.state[parameter] = {
             moment: _placed(moments[f"{name}.{moment}"], moment, parameter) for moment in MOMENTS
         }
@@ -113,12 +143,12 @@ def _write(folder: Path, pipeline: Zero123Pipeline, learner: Learner, position: 
         pipeline.save_pretrained(folder)
     save_file(_contiguous(learner.parameters), folder / STATE / "weights.safetensors")
     moments = {
-        f"{name}.{moment}": learner.optimiser.state[parameter][moment]
+        f"{name}.{moment}": tensor
         for name, parameter in learner.parameters.items()
-        for moment in MOMENTS
+        for moment, tensor in learner.optimiser.state[parameter].items()
     }
     save_file(_contiguous(moments), folder / STATE / "optimiser.safetensors")
-    (folder / STATE / "state.json").write_text(canonical_json(asdict(position)) + "\n")
+    (folder / STATE / MARKER).write_text(canonical_json(asdict(position)) + "\n")
     for path in (*folder.rglob("*"), folder):
         _flush(path)
 

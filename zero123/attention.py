@@ -24,7 +24,7 @@ class SingleTokenAttention:
 
 
 def use_single_token_attention(unet: UNet2DConditionModel) -> None:
-    """Replace every cross-attention's processor by `SingleTokenAttention`."""
+    """Replace every cross-attention's processor by `SingleTokenAttention`, which is exact for one token alone."""
     processors = dict(unet.attn_processors)
     for name in processors:
         if ".attn2." in name:

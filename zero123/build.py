@@ -6,7 +6,6 @@ from transformers import CLIPVisionModelWithProjection
 
 from base.errors import UsageError
 from base.seeds import stable_seed
-from zero123.attention import use_single_token_attention
 from zero123.image_encoder import ImageEncoder
 from zero123.latents import Autoencoder
 from zero123.modules import new_image_encoder, new_sd_vae, new_unet, unet_config, widen_conv_in
@@ -41,6 +40,7 @@ def build_pipeline(settings: ModelSettings, seed: int) -> Zero123Pipeline:
         hw=settings.hw,
         pose_slot4=settings.pose_slot4,
         latent_origin=settings.latent_origin,
+        context_tokens=settings.image_encoder.tokens,
         references={part: reference for part, reference in references.items() if reference},
     )
 
@@ -56,7 +56,6 @@ def _unet(settings: ModelSettings) -> UNet2DConditionModel:
             raise UsageError(f"model.unet: expected {key} {got!r} for the weights {settings.weights}, got {value!r}")
     widen_conv_in(unet)
     unet.register_to_config(sample_size=settings.hw[0] // 8)
-    use_single_token_attention(unet)
     return unet
 
 

@@ -16,7 +16,6 @@ from transformers import CLIPVisionModelWithProjection
 
 from base.errors import Failure
 from base.storage import write_atomically
-from zero123.attention import use_single_token_attention
 from zero123.image_encoder import LatentEncoder
 from zero123.pipeline import Zero123Pipeline
 from zero123.projection import CCProjection
@@ -24,8 +23,12 @@ from zero123.references import resolved
 from zero123.tensors import load_module, read_json
 
 INDEX = "model_index.json"
-FORMAT = 1
-CHOICES = {"pose_slot4": ("radius_difference", "input_polar"), "latent_origin": ("zero", "white")}
+FORMAT = 2
+CHOICES = {
+    "pose_slot4": ("radius_difference", "input_polar"),
+    "latent_origin": ("zero", "white"),
+    "context_tokens": ("one", "patches"),
+}
 
 CLASSES: dict[str, dict[tuple[str, str], type[nn.Module]]] = {
     "unet": {("diffusers", "UNet2DConditionModel"): UNet2DConditionModel},
@@ -53,6 +56,7 @@ def save_checkpoint(pipeline: Zero123Pipeline, folder: Path) -> None:
             "hw": list(pipeline.hw),
             "pose_slot4": pipeline.pose_slot4,
             "latent_origin": pipeline.latent_origin,
+            "context_tokens": pipeline.context_tokens,
             "references": pipeline.references,
         },
         **{name: list(_key_of(name, module)) for name, module in pipeline.modules().items()},
@@ -66,13 +70,13 @@ def load_checkpoint(folder: Path) -> Zero123Pipeline:
     index = read_index(folder)
     facts = index["_zero123"]
     parts = {name: _load_part(name, folder, index) for name in CLASSES}
-    use_single_token_attention(parts["unet"])
     pipeline = Zero123Pipeline(
         **parts,
         scheduler=load_scheduler(folder / "scheduler" / "scheduler_config.json"),
         hw=(facts["hw"][0], facts["hw"][1]),
         pose_slot4=facts["pose_slot4"],
         latent_origin=facts["latent_origin"],
+        context_tokens=facts["context_tokens"],
         references=facts["references"],
     )
     _check_fit(pipeline, folder)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Conditioning:
-    """One context token (N, 1, C) and the input view's condition latents (N, 4, h, w)."""
+    """Context tokens (N, K, C), K = 1 in the original, and the input view's condition latents (N, 4, h, w)."""
 
     context: Tensor
     latents: Tensor

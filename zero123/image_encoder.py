@@ -1,6 +1,6 @@
-"""Image encoders: the input view as one vector."""
+"""Image encoders: the input view as one vector, or as one for each patch of it."""
 
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import torch
 from diffusers import ConfigMixin, ModelMixin
@@ -17,11 +17,18 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 class LatentEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
-    """A small convolutional network over condition latents (N, 4, h, w); its output is (N, embedding)."""
+    """A small convolutional network over condition latents (N, 4, h, w); its output is (N, tokens, embedding).
+
+    There is one token for all, or with `patches` one for each cell of the last layer.
+    """
 
     @register_to_config
     def __init__(
-        self, channels: tuple[int, ...] = (64, 128), embedding: int = 256, hw: tuple[int, int] = (16, 16)
+        self,
+        channels: tuple[int, ...] = (64, 128),
+        embedding: int = 256,
+        hw: tuple[int, int] = (16, 16),
+        patches: bool = False,
     ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
@@ -31,13 +38,16 @@ class LatentEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
             width = out
         self.layers = nn.Sequential(*layers)
         cells = (hw[0] >> len(channels)) * (hw[1] >> len(channels))
-        self.out = nn.Linear(width * cells, embedding)
+        self.out = nn.Linear(width if patches else width * cells, embedding)
 
     def forward(self, latents: Tensor) -> Tensor:
         """The embeddings of condition latents, which are first scaled to about unit variance."""
-        return self.out(self.layers(latents * SD_SCALE).flatten(1))  # type: ignore[no-any-return]
+        cells = self.layers(latents * SD_SCALE)
+        tokens = cells.flatten(2).mT if self.config.patches else cells.flatten(1)[:, None]
+        return self.out(tokens)  # type: ignore[no-any-return]
 
 
+ContextTokens = Literal["one", "patches"]
 ImageEncoder: TypeAlias = CLIPVisionModelWithProjection | LatentEncoder
 
 
@@ -52,10 +62,16 @@ def clip_pixels(images: Tensor) -> Tensor:
     return ((resized + 1.0) / 2.0 - mean) / std
 
 
-def image_embedding(encoder: ImageEncoder, images: Tensor | None, condition: Tensor) -> Tensor:
-    """The embeddings (N, E) of input views: from `images` for CLIP, from their `condition` latents otherwise."""
+def image_embedding(
+    encoder: ImageEncoder, images: Tensor | None, condition: Tensor, tokens: ContextTokens = "one"
+) -> Tensor:
+    """The embeddings (N, K, E) of input views: from `images` for CLIP, from their `condition` latents otherwise."""
     if isinstance(encoder, LatentEncoder):
         return encoder(condition)  # type: ignore[no-any-return]
     if images is None:
         raise ValueError("expected images for an encoder of pixels, got none")
-    return encoder(pixel_values=clip_pixels(images).to(encoder.dtype)).image_embeds  # type: ignore[no-any-return]
+    pixels = clip_pixels(images).to(encoder.dtype)
+    if tokens == "one":
+        return encoder(pixel_values=pixels).image_embeds[:, None]  # type: ignore[no-any-return]
+    hidden = encoder.vision_model(pixel_values=pixels).last_hidden_state
+    return encoder.visual_projection(encoder.vision_model.post_layernorm(hidden))  # type: ignore[no-any-return]

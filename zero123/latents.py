@@ -48,8 +48,8 @@ def is_deterministic(vae: Autoencoder) -> bool:
     return isinstance(vae, AutoencoderTiny)
 
 
-def composited(rgba: Tensor, background: float = 1.0) -> Tensor:
-    """uint8 RGBA (N, H, W, 4) over a grey level in [0, 1], white by default, as images (N, 3, H, W) in [−1, 1]."""
+def composited(rgba: Tensor, background: float | Tensor = 1.0) -> Tensor:
+    """uint8 RGBA (N, H, W, 4) on white, a grey or colours (N, 3, 1, 1) in [0, 1], as images (N, 3, H, W) in [−1, 1]."""
     values = rgba.permute(0, 3, 1, 2).float() / 255.0
     colour, alpha = values[:, :3], values[:, 3:]
     return (colour * alpha + background * (1.0 - alpha)) * 2.0 - 1.0

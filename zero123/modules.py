@@ -7,7 +7,6 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import nn
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from zero123.attention import use_single_token_attention
 from zero123.image_encoder import ImageEncoder, LatentEncoder
 from zero123.latents import SD_SCALE
 from zero123.settings import ModelSettings, UNetSettings
@@ -42,7 +41,6 @@ def new_unet(settings: ModelSettings) -> UNet2DConditionModel:
         unet.conv_in.weight[:, LATENT_CHANNELS:] *= SD_SCALE
         nn.init.zeros_(unet.conv_out.weight)
         nn.init.zeros_(unet.conv_out.bias)
-    use_single_token_attention(unet)
     return unet
 
 
@@ -50,7 +48,8 @@ def new_image_encoder(settings: ModelSettings) -> ImageEncoder:
     """The image encoder: CLIP ViT-L/14's vision tower (frozen, so of no use untrained), or a small one to train."""
     wanted = settings.image_encoder
     if wanted.kind == "latents":
-        return LatentEncoder(wanted.channels, wanted.embedding, (settings.hw[0] // 8, settings.hw[1] // 8))
+        hw = (settings.hw[0] // 8, settings.hw[1] // 8)
+        return LatentEncoder(wanted.channels, wanted.embedding, hw, patches=wanted.tokens == "patches")
     return CLIPVisionModelWithProjection(CLIPVisionConfig(**clip_l14_config(wanted.embedding)))
 
 

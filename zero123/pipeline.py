@@ -12,10 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from base.errors import Failure
+from base.errors import Failure, UsageError
+from geometry.relative import with_input_polar
+from zero123.attention import use_single_token_attention
 from zero123.conditioning import Conditioning, joined, null_conditioning
 from zero123.device import torch_device
-from zero123.image_encoder import ImageEncoder, LatentEncoder, image_embedding
+from zero123.image_encoder import ContextTokens, ImageEncoder, LatentEncoder, image_embedding
 from zero123.latents import (
     Autoencoder,
     composited,
@@ -37,8 +39,8 @@ class Zero123Pipeline:
     """The parts of a model and how they work together.
 
     `hw` is the size of its views in pixels; `pose_slot4` says what the pose's fourth number means; `latent_origin` is
-    what the UNet takes for nothing (see `predict`); `references` names frozen parts that a checkpoint need not hold:
-    part → where its weights are.
+    what the UNet takes for nothing (see `predict`); `context_tokens` whether the input view is one token or one a
+    patch; `references` names frozen parts that a checkpoint need not hold: part → where its weights are.
     """
 
     unet: UNet2DConditionModel
@@ -49,12 +51,15 @@ class Zero123Pipeline:
     hw: tuple[int, int]
     pose_slot4: PoseSlot4
     latent_origin: LatentOrigin = "zero"
+    context_tokens: ContextTokens = "one"
     references: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.schedule = Schedule.from_config(self.scheduler.config)
         for module in self.modules().values():
             module.eval().requires_grad_(requires_grad=False)
+        if self.context_tokens == "one":
+            use_single_token_attention(self.unet)
         self._origin = self._white() if self.latent_origin == "white" else None
 
     @classmethod
@@ -105,12 +110,23 @@ class Zero123Pipeline:
         if moves.ndim != 2 or moves.shape[1] != 4 or len(images) not in (1, len(moves)):
             raise Failure(f"pose: expected ({len(images)}, 4), got {tuple(moves.shape)}")
         latents = condition_latent(self.vae, images)
-        embedding = self.embedding(images, latents).expand(len(moves), -1)
+        embedding = self.embedding(images, latents).expand(len(moves), -1, -1)
         return Conditioning(self.cc_projection(embedding, moves), latents.expand(len(moves), -1, -1, -1))
 
     def embedding(self, images: Tensor | None, condition: Tensor) -> Tensor:
-        """The image encoder's vectors (N, E); it reads `images` (N, 3, H, W) or their `condition` latents."""
-        return image_embedding(self.image_encoder, images, self._from_origin(condition))
+        """The image encoder's vectors (N, K, E); it reads `images` (N, 3, H, W) or their `condition` latents."""
+        return image_embedding(self.image_encoder, images, self._from_origin(condition), self.context_tokens)
+
+    def told(self, pose: ArrayLike, input_polar_rad: float | None) -> NDArray[np.float64]:
+        """Poses (N, 4) as this model was taught them: its slot 4 may be the input camera's polar angle.
+
+        Raises UsageError when the model needs that angle and it is not known.
+        """
+        if self.pose_slot4 == "radius_difference":
+            return np.asarray(pose, np.float64)
+        if input_polar_rad is None:
+            raise UsageError("expected the elevation of the input's camera, which this model is told, got none")
+        return with_input_polar(pose, input_polar_rad)
 
     def null(self, conditioning: Conditioning) -> Conditioning:
         """The condition that says nothing: zeros after the projection and zero latents."""
@@ -143,7 +159,7 @@ class Zero123Pipeline:
 
     def _answer(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         context = conditioning.context
-        labels = context[:, 0] if self.unet.config.class_embed_type == "projection" else None
+        labels = context.mean(1) if self.unet.config.class_embed_type == "projection" else None
         joint = torch.cat([noisy, self._from_origin(conditioning.latents).to(noisy)], dim=1)
         return self.unet(joint, timesteps, encoder_hidden_states=context, class_labels=labels).sample  # type: ignore[no-any-return]
 

@@ -25,6 +25,6 @@ class CCProjection(ModelMixin, ConfigMixin):  # type: ignore[misc]
             self.projection.bias.zero_()
 
     def forward(self, embedding: Tensor, pose: Tensor) -> Tensor:
-        """The context tokens (N, 1, context) of embeddings (N, embedding) and poses (N, 4)."""
-        joined = torch.cat([embedding, pose.to(embedding)], dim=1)
-        return self.projection(joined)[:, None]  # type: ignore[no-any-return]
+        """The context tokens (N, K, context) of embeddings (N, K, embedding) and poses (N, 4)."""
+        told = pose.to(embedding)[:, None].expand(-1, embedding.shape[1], -1)
+        return self.projection(torch.cat([embedding, told], dim=2))  # type: ignore[no-any-return]

@@ -81,8 +81,9 @@ class Schedule:
     def alpha_sigma(self, timesteps: Tensor | int) -> tuple[Tensor, Tensor]:
         """α and σ in float32, shaped as `timesteps`, on their device."""
         which = torch.as_tensor(timesteps)
-        alphas = self.alphas_cumprod.to(which.device)[which]
-        return alphas.sqrt().float(), (1.0 - alphas).sqrt().float()
+        alphas = self.alphas_cumprod
+        alpha, sigma = (table.sqrt().float().to(which.device) for table in (alphas, 1.0 - alphas))
+        return alpha[which], sigma[which]
 
     def timesteps(self, steps: int) -> list[int]:
         """The `steps` timesteps of a sampler, from the noisiest down."""

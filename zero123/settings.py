@@ -12,8 +12,8 @@ Count = Annotated[int, Field(ge=1, le=65_536)]
 class UNetSettings(Section):
     """The denoiser: `channels` a level, whether each level attends, attention `heads`, residual layers a level.
 
-    `context` is the width of the one context token. `context_in_time` also adds that token to the timestep's embedding,
-    which every residual layer sees; Stable Diffusion's network has no such path.
+    `context` is the width of a context token. `context_in_time` also adds their mean to the timestep's embedding, which
+    every residual layer sees; Stable Diffusion's network has no such path.
     """
 
     channels: Annotated[tuple[Count, ...], Field(min_length=2, max_length=6)]
@@ -34,13 +34,14 @@ class UNetSettings(Section):
 
 
 class ImageEncoderSettings(Section):
-    """What turns the input view into one vector of `embedding` numbers.
+    """What turns the input view into context tokens: `one` vector of `embedding` numbers, or one for each of `patches`.
 
     `clip` is CLIP ViT-L/14's frozen vision tower on pixels; `latents` is a small convolutional network, trained along,
     that reads the input's latents and halves their size once for each entry of `channels`.
     """
 
     kind: Literal["clip", "latents"]
+    tokens: Literal["one", "patches"]
     embedding: Count
     channels: tuple[Count, ...]
 

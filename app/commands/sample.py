@@ -35,6 +35,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "(down: --move=-20,45)",
     )
     parser.add_argument("--orbit", type=int, default=0, metavar="N", help="N views once around, at the input's height")
+    parser.add_argument(
+        "--elevation-deg",
+        type=float,
+        metavar="DEG",
+        help="how far above the object's middle the camera of IMAGE stood; for models that are told, as Stable Zero123",
+    )
     parser.add_argument("--seed", type=int, default=0, help="another seed gives another guess (default: %(default)s)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: %(default)s)")
     add_settings_flags(parser, dry_run="print the resolved settings and the moves, and do nothing")
@@ -55,6 +61,7 @@ def run(options: argparse.Namespace) -> int:
     from zero123.photo import load_photo
 
     pipeline = load_model(options.model, options.device)
+    polar = None if options.elevation_deg is None else math.radians(90.0 - options.elevation_deg)
     rgba = load_photo(options.image, pipeline.hw)
     out = writable_folder(options.out)
     views: list[NDArray[np.uint8]] = []
@@ -62,9 +69,10 @@ def run(options: argparse.Namespace) -> int:
         for start in range(0, len(moves), AT_ONCE):
             some = moves[start : start + AT_ONCE]
             seeds = [stable_seed(options.seed, "sample", start + index) for index in range(len(some))]
+            poses = [pose_from_deltas(-math.radians(up), math.radians(right), away) for up, right, away in some]
             made = pipeline(
                 rgba,
-                np.stack([pose_from_deltas(-math.radians(up), math.radians(right), away) for up, right, away in some]),
+                pipeline.told(np.stack(poses), polar),
                 guidance_scale=settings.sample.guidance_scale,
                 steps=settings.sample.steps,
                 eta=settings.sample.eta,

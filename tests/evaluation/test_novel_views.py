@@ -53,6 +53,10 @@ class Painter:
         self.darker = darker
         self.seeds: list[int] = []
 
+    def told(self, pose: NDArray[np.float64], input_polar_rad: float) -> NDArray[np.float64]:
+        assert 0.0 <= input_polar_rad <= np.pi
+        return pose
+
     def __call__(
         self,
         rgba: NDArray[np.uint8],

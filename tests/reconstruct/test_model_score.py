@@ -27,7 +27,7 @@ def pipeline() -> Zero123Pipeline:
         weights=None,
         weights_revision=None,
         autoencoder="taesd",
-        image_encoder=ImageEncoderSettings(kind="latents", embedding=16, channels=(16,)),
+        image_encoder=ImageEncoderSettings(kind="latents", tokens="one", embedding=16, channels=(16,)),
         unet=unet,
         prediction="v_prediction",
         zero_terminal_snr=True,

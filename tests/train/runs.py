@@ -25,7 +25,7 @@ MODEL: dict[str, Any] = {
     "weights": None,
     "weights_revision": None,
     "autoencoder": "taesd",
-    "image_encoder": {"kind": "latents", "embedding": 12, "channels": [8]},
+    "image_encoder": {"kind": "latents", "embedding": 12, "channels": [8], "tokens": "one"},
     "unet": {
         "channels": [8, 16],
         "attention": [False, True],
@@ -57,10 +57,13 @@ TRAIN: dict[str, Any] = {
         "weight_decay": 0.01,
         "clip_norm": 1.0,
     },
-    "ema_decay": 0.9,
+    "ema": {"decay": 0.9, "projection": True},
     "dropout": {"context": 0.05, "latents": 0.05, "both": 0.05, "where": "context"},
     "mirror": 0.0,
+    "random_background": 0.0,
     "timestep_power": 1.0,
+    "min_snr_gamma": None,
+    "noise_offset": 0.0,
     "held_out_views": 2,
     "pairs_per_visit": 6,
     "stream": {
@@ -72,10 +75,19 @@ TRAIN: dict[str, Any] = {
         "damaged_samples": 0,
     },
     "latent_memo_mb": 16,
+    "compute": {
+        "precision": "fp32", "channels_last": False, "compile": False, "gradient_checkpointing": False, "ahead": 2,
+    },
+    "bad_steps": {"norm": None, "in_a_row": 3},
+    "validation": {"every_images": 0, "objects": 2, "views": 2, "guidance_scale": 1.5, "steps": 2, "eta": 0.0},
+    "log": {"tensorboard": False, "wandb": None},
     "log_every_images": 16,
     "checkpoint_every_images": 32,
     "keep_checkpoints": 2,
-}
+    "upload": None,
+    "wait_minutes": 1.0,
+    "ray": {"ranks": 1, "cpus_per_rank": 1.0, "gpus_per_rank": 0.0, "failures": 0},
+}  # fmt: skip
 
 
 def model_settings(**changes: Any) -> ModelSettings:
@@ -86,16 +98,19 @@ def train_settings(**changes: Any) -> TrainSettings:
     return validated(TrainSettings, Layer("test", merged(TRAIN, changes)))
 
 
-def make_dataset(root: Path, objects: int = 4) -> Storage:
-    """A dataset of one shard: squares of a colour each, whose place follows the camera."""
+def make_dataset(root: Path, objects: int = 4, shards: int = 1, val: int = 0) -> Storage:
+    """A dataset of coloured squares whose place follows the camera, in shards of `objects` each and one of `val`."""
     storage = Storage(root)
-    samples = []
-    for number in range(objects):
-        uid = f"object-{number}"
-        folder = _views(root.parent / f"{root.name}-views" / uid, uid)
-        samples.append((uid, members_from_views(folder, {"uid": uid, "licence": "CC0-1.0"})))
-    shard = write_shard(storage, "train", 0, samples)
-    version = Version(SCHEMA, 1, 0, "0" * 16, VIEWS, HW, (shard,))
+    splits = [("train", number, objects) for number in range(shards)] + ([("val", 0, val)] if val else [])
+    written = []
+    for split, shard, count in splits:
+        samples = []
+        for number in range(count):
+            uid = f"object-{number}" if (split, shard) == ("train", 0) else f"{split}-{shard}-{number}"
+            folder = _views(root.parent / f"{root.name}-views" / uid, uid)
+            samples.append((uid, members_from_views(folder, {"uid": uid, "licence": "CC0-1.0"})))
+        written.append(write_shard(storage, split, shard, samples))
+    version = Version(SCHEMA, 1, 0, "0" * 16, VIEWS, HW, tuple(written))
     storage.write("versions/1.json", version.to_json().encode())
     return storage
 

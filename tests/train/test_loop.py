@@ -4,10 +4,14 @@ import json
 import os
 import resource
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,11 +22,16 @@ from base.errors import Failure, UsageError
 from base.progress import SILENT, Task
 from base.storage import Storage
 from tests.train.runs import make_dataset, model_settings, train_settings
+from train import step
 from train.batch import Batch
+from train.gather import Gathered
 from train.log import read_log
 from train.loop import TrainSummary, train
-from train.state import complete
+from train.state import complete, read_position
+from zero123.build import build_pipeline
 from zero123.pipeline import Zero123Pipeline
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +66,17 @@ class Nudge:
 
     def say(self, line: str) -> None:
         raise AssertionError(line)
+
+
+class Said:
+    """Progress that keeps what it is told to say."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.task = SILENT.task
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
 
 
 class Stopped(BaseException):
@@ -152,6 +172,66 @@ def test_accumulation_and_memory_for_latents_do_not_change_what_is_learnt(
         torch.testing.assert_close(a[name], b[name], rtol=1e-3, atol=1e-4)
 
 
+def test_a_batch_need_not_be_a_multiple_of_what_fits_at_once(
+    storage: Storage, whole: TrainSummary, tmp_path: Path
+) -> None:
+    other = train(model_settings(), train_settings(images_at_once=3), storage, tmp_path, SILENT)
+    a, b = (load_file(run.checkpoint / "training_state" / "weights.safetensors") for run in (whole, other))
+    for name in a:
+        torch.testing.assert_close(a[name], b[name], rtol=1e-3, atol=1e-4)
+
+
+def test_sigkill_loses_only_what_came_after_the_last_checkpoint(
+    storage: Storage, whole: TrainSummary, tmp_path: Path
+) -> None:
+    words = [sys.executable, "-m", "tests.train.ranks", storage.root, str(tmp_path), '{"images": 100000}']
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    run = subprocess.Popen(words, cwd=ROOT, env=environment)
+    try:
+        while not complete(tmp_path) and run.poll() is None:
+            time.sleep(0.02)
+    finally:
+        run.kill()
+    assert run.wait() == -signal.SIGKILL
+    images = int(complete(tmp_path)[-1].name)
+    one, other = (
+        train(model_settings(), train_settings(images=images + 32), storage, out, SILENT).checkpoint
+        for out in (tmp_path, tmp_path / "whole")
+    )
+    same_state(one, other)
+
+
+def test_how_the_device_computes_changes_rounding_alone(storage: Storage, whole: TrainSummary, tmp_path: Path) -> None:
+    compute = {"precision": "bf16", "channels_last": True, "gradient_checkpointing": True, "ahead": 7}
+    other = train(model_settings(), train_settings(compute=compute), storage, tmp_path, SILENT)
+    assert other.log[-1].loss == pytest.approx(whole.log[-1].loss, rel=0.05)
+    assert read_position(other.checkpoint).images == 64
+    weights = load_file(other.checkpoint / "training_state" / "weights.safetensors")
+    assert {tensor.dtype for tensor in weights.values()} == {torch.float32}
+
+
+def test_the_legacy_average_leaves_the_projection_as_trained(storage: Storage, tmp_path: Path) -> None:
+    done = train(model_settings(), train_settings(images=16, ema={"projection": False}), storage, tmp_path, SILENT)
+    raw = load_file(done.checkpoint / "training_state" / "weights.safetensors")
+    pipeline = Zero123Pipeline.from_pretrained(done.checkpoint)
+    assert torch.equal(pipeline.cc_projection.projection.weight, raw["cc_projection.projection.weight"])
+    assert not torch.equal(pipeline.unet.conv_in.weight, raw["unet.conv_in.weight"])
+
+
+def test_an_exploding_step_is_skipped_and_counted(storage: Storage, tmp_path: Path) -> None:
+    said, settings = Said(), train_settings(bad_steps={"norm": 1e-9, "in_a_row": 9}, images=32)
+    done = train(model_settings(), settings, storage, tmp_path, said)
+    position = read_position(done.checkpoint)
+    assert (position.images, position.steps, position.skipped, position.in_a_row) == (32, 0, 4, 4)
+    assert len(said.lines) == 4
+    assert done.log == ()
+    fresh = dict(build_pipeline(model_settings(), 0).unet.named_parameters())
+    raw = load_file(done.checkpoint / "training_state" / "weights.safetensors")
+    assert all(torch.equal(raw[f"unet.{name}"], value) for name, value in fresh.items() if f"unet.{name}" in raw)
+    with pytest.raises(Failure, match="9 steps in a row were skipped"):
+        train(model_settings(), settings.model_copy(update={"images": 128}), storage, tmp_path, said)
+
+
 def test_the_checkpoint_is_a_pipeline_with_the_averaged_weights(whole: TrainSummary) -> None:
     pipeline = Zero123Pipeline.from_pretrained(whole.checkpoint)
     raw = load_file(whole.checkpoint / "training_state" / "weights.safetensors")
@@ -170,23 +250,23 @@ def test_it_learns(storage: Storage, tmp_path: Path) -> None:
 
 def test_held_out_views_are_never_drawn(storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: set[int] = set()
-    from train import loop
+    real = step.batch_of
 
-    real = loop.batch_of
+    def spied(pipeline: Zero123Pipeline, pairs: Gathered, *rest: Any) -> Batch:
+        seen.update(view for keys in pairs.keys for _, view in keys)
+        return real(pipeline, pairs, *rest)
 
-    def spied(pipeline: Zero123Pipeline, pairs: list, posterior: torch.Tensor, memo: object) -> Batch:
-        seen.update(view for pair in pairs for view in (pair.source, pair.target))
-        return real(pipeline, pairs, posterior, memo)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(loop, "batch_of", spied)
+    monkeypatch.setattr(step, "batch_of", spied)
     train(model_settings(), train_settings(images=128), storage, tmp_path, SILENT)
     assert seen == set(range(10))
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_names_the_pairs(storage: Storage, tmp_path: Path) -> None:
     settings = train_settings(optimiser={"learning_rate": 1.0, "clip_norm": None, "projection_factor": 1e30})
-    with pytest.raises(Failure, match=r"loss that is a number, got none for .*object-\d \d+→\d+ \(number \d+\)"):
-        train(model_settings(), settings, storage, tmp_path, SILENT)
+    said = Said()
+    with pytest.raises(Failure, match=r"loss nan .*object-\d \d+→\d+ \(number \d+\).*; 3 steps in a row were skipped"):
+        train(model_settings(), settings, storage, tmp_path, said)
+    assert [line.rpartition(";")[2] for line in said.lines] == [f" step skipped, {n} so far" for n in (1, 2)]
     assert complete(tmp_path) == []
 
 

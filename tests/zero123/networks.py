@@ -12,7 +12,7 @@ MODEL: dict[str, Any] = {
     "weights": None,
     "weights_revision": None,
     "autoencoder": "taesd",
-    "image_encoder": {"kind": "latents", "embedding": 12, "channels": [8]},
+    "image_encoder": {"kind": "latents", "embedding": 12, "channels": [8], "tokens": "one"},
     "unet": {
         "channels": [8, 16],
         "attention": [False, True],

@@ -15,7 +15,7 @@ from zero123.projection import CCProjection
 def test_the_projection_starts_as_the_identity_on_the_embedding() -> None:
     projection = CCProjection(16, 4, 16)
     embedding = torch.randn(3, 16)
-    torch.testing.assert_close(projection(embedding, torch.zeros(3, 4)), embedding[:, None])
+    torch.testing.assert_close(projection(embedding[:, None], torch.zeros(3, 4)), embedding[:, None])
     assert float(projection.projection.weight[:, 16:].detach().abs().max()) > 0.0
     assert dict(projection.config).items() >= {"embedding": 16, "pose": 4, "context": 16}.items()
 
@@ -83,7 +83,7 @@ def test_the_null_condition_is_zeros_after_the_projection() -> None:
     assert not null.context.any()
     assert not null.latents.any()
     assert (null.context.shape, null.latents.shape) == (conditioning.context.shape, conditioning.latents.shape)
-    assert float(pipeline.cc_projection(torch.zeros(1, 12), torch.ones(1, 4)).abs().max()) > 0.0
+    assert float(pipeline.cc_projection(torch.zeros(1, 1, 12), torch.ones(1, 4)).abs().max()) > 0.0
 
 
 def test_the_papers_model_has_the_papers_size() -> None:

@@ -18,7 +18,6 @@ from transformers import CLIPVisionModelWithProjection
 
 from base.errors import Failure, UsageError
 from base.storage import write_atomically
-from zero123.attention import use_single_token_attention
 from zero123.checkpoint import INDEX, load_scheduler
 from zero123.image_encoder import CLIP_HW, CLIP_MEAN, CLIP_STD
 from zero123.pipeline import PoseSlot4, Zero123Pipeline
@@ -73,7 +72,6 @@ def load_folder(folder: Path, pose_slot4: PoseSlot4) -> Zero123Pipeline:
     tensors = _projection_tensors(folder / spelling.folder)
     renamed = {name.replace(f"{spelling.tensors}.", "projection.", 1): value for name, value in tensors.items()}
     fill(projection, {name: value.float() for name, value in renamed.items()}, where=str(folder / spelling.folder))
-    use_single_token_attention(unet)
     side = 8 * int(unet.config.sample_size)
     scheduler = load_scheduler(folder / "scheduler" / "scheduler_config.json")
     return Zero123Pipeline(unet, vae, clip, projection, scheduler, (side, side), pose_slot4)
@@ -90,8 +88,8 @@ def save_folder(pipeline: Zero123Pipeline, folder: Path, spelling: Spelling) -> 
         parts["image_encoder"], CLIPVisionModelWithProjection
     ):
         raise UsageError("expected a model with Stable Diffusion's autoencoder and CLIP, got one of other parts")
-    if pipeline.latent_origin != "zero" or config.embedding != config.context:
-        raise UsageError("expected a model of the paper's architecture, got one with latent_origin or other widths")
+    if (pipeline.latent_origin, pipeline.context_tokens) != ("zero", "one") or config.embedding != config.context:
+        raise UsageError("expected a model of the paper's architecture, got one with latent_origin, patches or widths")
     for name in ("unet", "vae", "image_encoder"):
         parts[name].save_pretrained(folder / name)
     pipeline.scheduler.save_pretrained(folder / "scheduler")

@@ -118,8 +118,11 @@ def ldm_state(pipeline: Zero123Pipeline) -> Tensors:
     vae, clip = pipeline.vae, pipeline.image_encoder
     if not isinstance(vae, AutoencoderKL) or not isinstance(clip, CLIPVisionModelWithProjection):
         raise UsageError("expected a model with Stable Diffusion's autoencoder and CLIP, got one of other parts")
-    if pipeline.latent_origin != "zero" or pipeline.unet.config.get("class_embed_type"):
-        raise UsageError("expected a model of the paper's architecture, got one with latent_origin or context_in_time")
+    foreign = pipeline.unet.config.get("class_embed_type")
+    if (pipeline.latent_origin, pipeline.context_tokens) != ("zero", "one") or foreign:
+        raise UsageError(
+            "expected a model of the paper's architecture, got one with latent_origin, context_in_time or patch tokens"
+        )
     unet = pipeline.unet.state_dict()
     names = renamed(unet, unet_pairs(pipeline.unet.config))
     state = {UNET + theirs: unet[ours] for ours, theirs in names.items()}

@@ -1,0 +1,156 @@
+"""What a run does beside its steps: validation, the best checkpoint, uploads, trackers, its page."""
+
+import shutil
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from base.errors import Failure, UsageError
+from base.progress import SILENT
+from base.storage import Storage
+from evaluation.metrics import psnr, ssim
+from tests.train.runs import make_dataset, model_settings, train_settings
+from train.loop import TrainSummary, train
+from train.page import NAME
+from train.settings import LogSettings
+from train.state import best, complete, read_position
+from train.trackers import TENSORBOARD, trackers_for
+from train.upload import Uploader, fetch_newest, remote_checkpoints
+from train.validation import Scored, grid_path, read_scores
+
+WATCHED: dict[str, Any] = {
+    "validation": {"every_images": 16}, "log": {"tensorboard": True}, "checkpoint_every_images": 16,
+    "keep_checkpoints": 1, "optimiser": {"learning_rate": 0.05},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Storage:
+    return make_dataset(tmp_path_factory.mktemp("beside") / "dataset", val=2)
+
+
+@pytest.fixture(scope="module")
+def watched(storage: Storage, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TrainSummary]:
+    """64 images, validated every 16, with all there is to be written, uploaded to a folder."""
+    out = tmp_path_factory.mktemp("watched")
+    settings = train_settings(**WATCHED, upload=str(out / "store"))
+    return out, train(model_settings(), settings, storage, out, SILENT)
+
+
+def test_the_same_views_are_sampled_each_time_and_scored(watched: tuple[Path, TrainSummary]) -> None:
+    out, _ = watched
+    scores = read_scores(out)
+    assert [score.images for score in scores] == [16, 32, 48, 64]
+    assert {score.views for score in scores} == {4}
+    assert all(grid_path(out, score.images).is_file() for score in scores)
+
+
+def test_the_scores_are_those_of_the_evaluation() -> None:
+    rng = np.random.default_rng(0)
+    true, sampled = rng.integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)
+    one = Scored("mug", 0, 1, true, true, sampled)
+    assert one.psnr_db == pytest.approx(psnr(sampled, true))
+    assert one.ssim == pytest.approx(ssim(sampled, true))
+    assert Scored("mug", 0, 1, true, true, true).psnr_db == 100.0
+
+
+def test_the_newest_and_the_best_checkpoint_are_kept(watched: tuple[Path, TrainSummary]) -> None:
+    out, done = watched
+    scores = {score.images: score.psnr_db for score in read_scores(out)}
+    wanted = {64, max(scores, key=lambda images: scores[images])}
+    kept = complete(out)
+    assert {int(folder.name) for folder in kept} == wanted
+    assert best(kept) == next(folder for folder in kept if int(folder.name) == max(scores, key=scores.__getitem__))
+    assert read_position(done.checkpoint).score == pytest.approx(scores[64])
+
+
+def test_an_older_best_outlives_newer_ones(storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    worth = iter([9.0, 5.0, 7.0, 6.0])
+    monkeypatch.setattr(Scored, "psnr_db", property(lambda _: current[0]))
+    current = [0.0]
+    from train.validation import Validation
+
+    real = Validation.keep
+    monkeypatch.setattr(Validation, "keep", lambda *words: (current.__setitem__(0, next(worth)), real(*words))[1])
+    train(model_settings(), train_settings(**WATCHED | {"log": {}}), storage, tmp_path, SILENT)
+    assert [folder.name for folder in complete(tmp_path)] == ["0000000016", "0000000064"]
+
+
+def test_the_page_and_tensorboard_tell_what_the_log_tells(watched: tuple[Path, TrainSummary]) -> None:
+    out, done = watched
+    page = (out / NAME).read_text()
+    assert f"{done.log[-1].loss:.4f}" in page
+    assert "Loss by part of the schedule" in page
+    assert page.count("data:image/webp") == 1
+    events = b"".join(path.read_bytes() for path in (out / TENSORBOARD).iterdir())
+    for name in (
+        b"train/loss",
+        b"train/data_wait",
+        b"loss_by_timestep/3",
+        b"validation/psnr_db",
+        b"train/projection_rate",
+    ):
+        assert name in events
+    row = done.log[-1]
+    assert row.projection_rate == pytest.approx(10 * row.learning_rate)
+    known = [value for value in row.loss_by_timestep if value is not None]
+    assert min(known) <= row.loss <= max(known)
+
+
+def test_the_store_holds_what_the_disk_holds_and_a_lost_disk_is_made_good(
+    storage: Storage, watched: tuple[Path, TrainSummary], tmp_path: Path
+) -> None:
+    out, done = watched
+    store = Storage(out / "store")
+    assert remote_checkpoints(store) == [folder.name for folder in complete(out)]
+    fetch_newest(store.root, tmp_path)
+    for path in (path for path in done.checkpoint.rglob("*") if path.is_file()):
+        copy = tmp_path / path.relative_to(out)
+        assert copy.read_bytes() == path.read_bytes()
+    settings = train_settings(**WATCHED, upload=str(out / "store"), images=80)
+    again = train(model_settings(), settings, storage, tmp_path / "elsewhere", SILENT)
+    assert [row.images for row in again.log] == [80]
+
+
+def test_half_an_upload_is_no_checkpoint(watched: tuple[Path, TrainSummary], tmp_path: Path) -> None:
+    _, done = watched
+    half = tmp_path / "store" / "checkpoints" / "0000009999"
+    shutil.copytree(done.checkpoint, half)
+    (half / "training_state" / "state.json").unlink()
+    assert remote_checkpoints(Storage(tmp_path / "store")) == []
+    fetch_newest(str(tmp_path / "store"), tmp_path / "out")
+    assert complete(tmp_path / "out") == []
+
+
+def test_an_upload_that_fails_is_told_at_the_end(watched: tuple[Path, TrainSummary], tmp_path: Path) -> None:
+    _, done = watched
+    (tmp_path / "store").write_text("a file where a folder should be")
+    uploader = Uploader(str(tmp_path / "store"), tmp_path)
+    uploader.add(done.checkpoint)
+    with pytest.raises(Failure, match=r"could not write .*store/checkpoints"):
+        uploader.close()
+
+
+def test_wandb_is_told_the_same_and_missed_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = LogSettings(tensorboard=False, wandb="views")
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(
+        UsageError, match=r"train.log.wandb: expected the package wandb \(pip install wandb\), got none"
+    ):
+        trackers_for(settings, tmp_path, {})
+    told: list[dict] = []
+    run = SimpleNamespace(log=told.append, finish=lambda: told.append({"finished": True}))
+    fake = SimpleNamespace(init=lambda **words: (told.append(words), run)[1], Image=lambda pixels: pixels.shape)
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    (tracker,) = trackers_for(settings, tmp_path, {"a": 1})
+    tracker.numbers(8, {"train/loss": 0.5})
+    tracker.picture(8, "validation", np.zeros((2, 3, 3), np.uint8))
+    tracker.close()
+    assert told[0]["project"] == "views"
+    assert told[1:] == [
+        {"train/loss": 0.5, "images": 8}, {"validation": (2, 3, 3), "images": 8}, {"finished": True},
+    ]  # fmt: skip

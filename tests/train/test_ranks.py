@@ -1,0 +1,157 @@
+"""Several ranks: the same batches and losses as one, one stop for all, and a rank that does not come is named."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from base.errors import Failure, UsageError
+from base.progress import SILENT
+from base.storage import Storage
+from tests.train.runs import make_dataset, model_settings, train_settings
+from train.checks import check_ranks
+from train.log import read_log
+from train.loop import train
+from train.state import complete
+from train.world import World, world_for
+
+ROOT = Path(__file__).parents[2]
+JOINS = """
+import sys
+from train.world import world_for
+with world_for("cpu", 5.0) as world:
+    print("joined", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Storage:
+    return make_dataset(tmp_path_factory.mktemp("ranks") / "dataset", shards=2)
+
+
+def port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def environment(rank: int, where: int) -> dict[str, str]:
+    ours = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
+    return {**os.environ, **ours, "MASTER_PORT": str(where), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+
+
+def command(storage: Storage, out: Path, **changes: Any) -> list[str]:
+    return ["-m", "tests.train.ranks", storage.root, str(out), json.dumps(changes)]
+
+
+def close(one: Path, other: Path) -> None:
+    a, b = (load_file(folder / "training_state" / "weights.safetensors") for folder in (one, other))
+    for name in a:
+        torch.testing.assert_close(a[name], b[name], rtol=1e-3, atol=1e-4)
+
+
+def test_two_ranks_learn_what_one_learns_and_stop_together(storage: Storage, tmp_path: Path) -> None:
+    """SIGTERM reaches one of two ranks; both stop after the same image, and one rank alone goes on from there."""
+    two, one, where = tmp_path / "two", tmp_path / "one", port()
+    words = [sys.executable, *command(storage, two, images=100_000, log_every_images=8)]
+    ranks = [
+        subprocess.Popen(words, env=environment(rank, where), cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        for rank in range(2)
+    ]
+    try:
+        while len(read_log(two / "log.jsonl")) < 2 and all(rank.poll() is None for rank in ranks):
+            time.sleep(0.05)
+        ranks[1].terminate()
+        told = [rank.communicate(timeout=120)[0] for rank in ranks]
+    finally:
+        for rank in ranks:
+            rank.kill()
+    (checkpoint,) = complete(two)[-1:]
+    images = int(checkpoint.name)
+    assert ([rank.returncode for rank in ranks], told[0]) == ([0, -signal.SIGTERM], f"{images} images\n")
+    alone = train(model_settings(), train_settings(images=images, log_every_images=8), storage, one, SILENT)
+    close(checkpoint, alone.checkpoint)
+    rows = read_log(two / "log.jsonl")
+    assert [row.images for row in rows] == [row.images for row in alone.log]
+    for row, same in zip(rows, alone.log, strict=True):
+        assert row.loss == pytest.approx(same.loss, rel=1e-4)
+    more = train_settings(images=images + 16, log_every_images=8)
+    close(*(train(model_settings(), more, storage, out, SILENT).checkpoint for out in (two, one)))
+
+
+def test_torchrun_starts_the_ranks(storage: Storage, tmp_path: Path) -> None:
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-addr", "127.0.0.1"]
+    done = subprocess.run(
+        [*launcher, "--master-port", str(port()), *command(storage, tmp_path, images=16)],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.splitlines().count("16 images") == 2
+    assert [folder.name for folder in complete(tmp_path)] == ["0000000016"]
+
+
+def test_a_rank_that_does_not_come_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    where = port()
+    for name, value in environment(0, where).items():
+        monkeypatch.setenv(name, value)
+    other = subprocess.Popen(
+        [sys.executable, "-c", JOINS], env=environment(1, where), cwd=ROOT, stdin=subprocess.PIPE, text=True
+    )
+    try:
+        with world_for("cpu", 5.0) as world:
+            assert (world.rank, world.size, world.first) == (0, 2, True)
+            impatient = replace(world, wait_minutes=0.01)
+            with pytest.raises(
+                Failure, match=r"here: expected all 2 ranks within 0.01 minutes; rank 0 waited for rank 1"
+            ):
+                impatient.meet("here")
+    finally:
+        other.kill()
+        other.communicate()
+
+
+def test_a_world_of_one_waits_for_nobody() -> None:
+    world = World(0, 1, torch.device("cpu"), 0.001)
+    world.meet("here")
+    assert (world.any(True), world.gathered("x"), world.total(torch.ones(2)).tolist()) == (True, ["x"], [1.0, 1.0])  # noqa: FBT003
+
+
+def test_ranks_that_do_not_fit_the_batch_or_the_shards(
+    storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UsageError, match=r"train.batch: expected a multiple of the 3 ranks, got 8"):
+        check_ranks(train_settings(), 3)
+    four = World(0, 4, torch.device("cpu"), 1.0)
+    monkeypatch.setattr(World, "meet", lambda *_: None)
+    monkeypatch.setattr(World, "gathered", lambda _, value: [value])
+    monkeypatch.setattr("train.loop.world_for", lambda *_: _entered(four))
+    with pytest.raises(
+        UsageError, match=r"expected ranks × workers to divide the 2 streams of split 'train' \(2 shards\)"
+    ):
+        train(model_settings(), train_settings(), storage, tmp_path, SILENT)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UsageError, match=r"train.device: expected auto, cpu or cuda for several ranks, got 'cuda:1'"):
+        world_for("cuda:1", 1.0).__enter__()
+
+
+class _entered:  # noqa: N801 -- stands for a function
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def __enter__(self) -> World:
+        return self.world
+
+    def __exit__(self, *_: object) -> None:
+        return None

@@ -1,0 +1,39 @@
+"""How the device computes: precision, memory layout, compilation."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+import torch
+
+from train.settings import ComputeSettings
+from zero123.pipeline import Zero123Pipeline
+
+
+def prepare(pipeline: Zero123Pipeline, settings: ComputeSettings) -> None:
+    """Arrange the UNet, which does nearly all of the work, as the settings say; its weights stay the same numbers."""
+    if settings.channels_last:
+        pipeline.unet.to(memory_format=torch.channels_last)
+    if settings.gradient_checkpointing:
+        pipeline.unet.enable_gradient_checkpointing()
+    if settings.compile:
+        pipeline.unet.compile()
+
+
+def autocast(device: torch.device, settings: ComputeSettings) -> AbstractContextManager[object]:
+    """Where products are taken in bfloat16, if they are to be."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16")
+
+
+@contextmanager
+def computing(settings: ComputeSettings, device: torch.device, threads: int) -> Iterator[None]:
+    """The process's own switches, put back afterwards: CPU threads, and how exact float32 products are on a GPU."""
+    before, products = torch.get_num_threads(), torch.get_float32_matmul_precision()
+    torch.set_num_threads(threads or before)
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("highest" if settings.precision == "fp32" else "high")
+        torch.backends.cudnn.benchmark = True
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+        torch.set_float32_matmul_precision(products)

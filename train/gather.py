@@ -1,0 +1,99 @@
+"""Pairs as tensors, with what chance decides for each: made beside the step, on the CPU."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import islice
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from geometry.relative import with_input_polar
+from shards.stream import Pair
+from train.draws import Draws, draws_for, timesteps_from
+from train.settings import TrainSettings
+from zero123.pipeline import Zero123Pipeline
+
+TENSORS = ("source", "target", "pose", "timesteps")
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """N pairs: `source` and `target` views uint8 RGBA (N, H, W, 4), `pose` (N, 4) as the model is told it.
+
+    `keys` name each view, (object, view number) of source and target; `numbers` are the pairs' global numbers;
+    `timesteps` (N,) and `draws` are what chance decided.
+    """
+
+    keys: tuple[tuple[tuple[str, int], tuple[str, int]], ...]
+    numbers: tuple[int, ...]
+    source: Tensor
+    target: Tensor
+    pose: Tensor
+    timesteps: Tensor
+    draws: Draws
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def to(self, device: torch.device) -> "Gathered":
+        """The same pairs on a device; what lies in pinned memory travels while the CPU goes on."""
+        moved = {name: getattr(self, name).to(device, non_blocking=True) for name in TENSORS}
+        return replace(self, **moved, draws=self.draws.to(device))
+
+    def pinned(self) -> "Gathered":
+        """The same pairs in memory from which a GPU copies by itself."""
+        held = {name: getattr(self, name).pin_memory() for name in TENSORS}
+        return replace(self, **held, draws=self.draws.pinned())
+
+    def tensors(self) -> list[Tensor]:
+        """Every tensor of the pairs and of their draws."""
+        return [getattr(self, name) for name in TENSORS] + [getattr(self.draws, one.name) for one in fields(Draws)]
+
+    def named(self, which: Sequence[int]) -> list[str]:
+        """Some of the pairs for a person to read."""
+        return [
+            f"{self.keys[row][0][0]} {self.keys[row][0][1]}→{self.keys[row][1][1]} (number {self.numbers[row]})"
+            for row in which
+        ]
+
+
+def chunks(pairs: Iterator[Pair], count: int, at_once: int) -> Iterator[list[Pair]]:
+    """The pairs of one step after another, `count` each, at most `at_once` at a time."""
+    while True:
+        for start in range(0, count, at_once):
+            yield list(islice(pairs, min(at_once, count - start)))
+
+
+def gathered(pairs: Sequence[Pair], pipeline: Zero123Pipeline, settings: TrainSettings) -> Gathered:
+    """The pairs as tensors, some of them mirrored as their draws have it."""
+    numbers = tuple(pair.number for pair in pairs)
+    draws = draws_for(settings.seed, numbers, pipeline.latent_shape)
+    flips = (draws.mirror < settings.mirror).tolist()
+    seen = [mirrored(pair) if flip else pair for pair, flip in zip(pairs, flips, strict=True)]
+    pose = np.stack([pair.pose for pair in seen])
+    if pipeline.pose_slot4 == "input_polar":
+        pose = with_input_polar(pose, [pair.source_polar_rad for pair in seen])
+    return Gathered(
+        keys=tuple(((pair.uid, pair.source), (pair.uid, pair.target)) for pair in seen),
+        numbers=numbers,
+        source=torch.from_numpy(np.stack([pair.source_rgba for pair in seen])),
+        target=torch.from_numpy(np.stack([pair.target_rgba for pair in seen])),
+        pose=torch.from_numpy(pose).float(),
+        timesteps=timesteps_from(draws.time, len(pipeline.schedule.alphas_cumprod), settings.timestep_power),
+        draws=draws,
+    )
+
+
+def mirrored(pair: Pair) -> Pair:
+    """The pair as a mirror shows it: another object, from cameras that moved the other way around it.
+
+    `R` and `T`, which the model is not told, are left as they are.
+    """
+    return replace(
+        pair,
+        uid=f"{pair.uid}, mirrored",
+        source_rgba=pair.source_rgba[:, ::-1],
+        target_rgba=pair.target_rgba[:, ::-1],
+        pose=pair.pose * np.array([1.0, -1.0, 1.0, 1.0]),
+    )

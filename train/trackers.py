@@ -1,0 +1,101 @@
+"""What other people's tools show of a run: TensorBoard's files, and a run of Weights & Biases."""
+
+import importlib
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from base.errors import UsageError
+from train.log import Row
+from train.settings import LogSettings
+from train.validation import Score
+
+TENSORBOARD = "tensorboard"
+
+
+class Tracker(Protocol):
+    """Something that is told numbers and pictures, each after so many images."""
+
+    def numbers(self, images: int, values: dict[str, float]) -> None:
+        """Take values by name."""
+
+    def picture(self, images: int, name: str, pixels: NDArray[np.uint8]) -> None:
+        """Take a picture, RGB (H, W, 3)."""
+
+    def close(self) -> None:
+        """Write what is not written yet."""
+
+
+def trackers_for(settings: LogSettings, out: Path, told: dict[str, Any]) -> list[Tracker]:
+    """The trackers that the settings ask for; `told` are the run's settings. UsageError where W&B is not installed."""
+    found: list[Tracker] = [TensorBoard(out)] if settings.tensorboard else []
+    return found + ([WandB(settings.wandb, out, told)] if settings.wandb else [])
+
+
+def numbers_of(row: Row) -> dict[str, float]:
+    """A row of the log as values by name; what is not known is left out."""
+    single = (
+        "loss",
+        "gradient_norm",
+        "learning_rate",
+        "projection_rate",
+        "images_per_s",
+        "mfu",
+        "data_wait",
+        "skipped",
+    )
+    values = {f"train/{name}": getattr(row, name) for name in single}
+    values |= {f"loss_by_timestep/{part}": value for part, value in enumerate(row.loss_by_timestep)}
+    return {name: float(value) for name, value in values.items() if value is not None}
+
+
+def numbers_of_score(score: Score) -> dict[str, float]:
+    """A validation as values by name."""
+    return {"validation/psnr_db": score.psnr_db, "validation/ssim": score.ssim}
+
+
+class TensorBoard:
+    """Event files below `out`, for `tensorboard --logdir`."""
+
+    def __init__(self, out: Path) -> None:
+        from tensorboardX import SummaryWriter
+
+        self.writer = SummaryWriter(str(out / TENSORBOARD))
+
+    def numbers(self, images: int, values: dict[str, float]) -> None:
+        """See `Tracker`."""
+        for name, value in values.items():
+            self.writer.add_scalar(name, value, images)
+
+    def picture(self, images: int, name: str, pixels: NDArray[np.uint8]) -> None:
+        """See `Tracker`."""
+        self.writer.add_image(name, pixels, images, dataformats="HWC")
+
+    def close(self) -> None:
+        """See `Tracker`."""
+        self.writer.close()
+
+
+class WandB:
+    """A run of Weights & Biases, taken up again with the folder that it belongs to; the key is in the environment."""
+
+    def __init__(self, project: str, out: Path, told: dict[str, Any]) -> None:
+        try:
+            self.wandb: Any = importlib.import_module("wandb")  # on demand, so not among the project's own packages
+        except ImportError:
+            raise UsageError("train.log.wandb: expected the package wandb (pip install wandb), got none") from None
+        self.run = self.wandb.init(project=project, name=out.name, dir=str(out), config=told, resume="allow")
+
+    def numbers(self, images: int, values: dict[str, float]) -> None:
+        """See `Tracker`."""
+        self.run.log(values | {"images": images})
+
+    def picture(self, images: int, name: str, pixels: NDArray[np.uint8]) -> None:
+        """See `Tracker`."""
+        self.run.log({name: self.wandb.Image(pixels), "images": images})
+
+    def close(self) -> None:
+        """See `Tracker`."""
+        self.run.finish()

@@ -1,0 +1,100 @@
+"""Checkpoints copied to a store while training goes on, and fetched from there where a run has none on its disk."""
+
+import os
+import queue
+import shutil
+import threading
+from pathlib import Path, PurePosixPath
+
+from base.errors import Failure
+from base.storage import TEMPORARY_PREFIX, Storage
+from train.state import FOLDER, MARKER, complete
+
+WAITING = "uploads"
+
+
+class Uploader:
+    """Copies finished checkpoints to `target`, one after another in a thread; the newest is never left out.
+
+    Files are linked, not copied, before `add` returns: forgetting a checkpoint on the disk does not disturb its upload.
+    The store holds the checkpoints that the disk holds. A failed upload is tried again with the next one, and is a
+    Failure only at the end.
+    """
+
+    def __init__(self, target: str, out: Path) -> None:
+        self.storage, self.out = Storage(target), out
+        self.failure: Failure | None = None
+        self._added: set[str] = set()
+        self._kept: frozenset[str] = frozenset()
+        self._queue: queue.Queue[Path | None] = queue.Queue()
+        shutil.rmtree(out / WAITING, ignore_errors=True)
+        self._thread = threading.Thread(target=self._work, name="upload", daemon=True)
+        self._thread.start()
+
+    def add(self, folder: Path) -> None:
+        """Have a checkpoint uploaded, and those forgotten that the disk has no more."""
+        if folder.name in self._added:
+            return
+        self._added.add(folder.name)
+        linked = self.out / WAITING / folder.name
+        shutil.copytree(folder, linked, copy_function=_link)
+        self._kept = frozenset(path.name for path in complete(self.out))
+        self._queue.put(linked)
+
+    def close(self) -> None:
+        """Return when everything is uploaded. Raises Failure when the last checkpoint could not be."""
+        self._queue.put(None)
+        self._thread.join()
+        if self.failure:
+            raise self.failure
+
+    def _work(self) -> None:
+        while (folder := self._queue.get()) is not None:
+            try:
+                self._upload(folder)
+                self.failure = None
+            except Failure as failure:
+                self.failure = failure
+            except OSError as error:
+                self.failure = Failure(f"{folder}: could not upload the checkpoint: {error}")
+
+    def _upload(self, folder: Path) -> None:
+        """The file that makes a checkpoint one comes last."""
+        files = sorted((path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.name == MARKER)
+        for path in files:
+            self.storage.put_file(f"{FOLDER}/{folder.name}/{path.relative_to(folder).as_posix()}", path)
+        shutil.rmtree(folder)
+        for name in remote_checkpoints(self.storage):
+            if name not in self._kept:
+                self.storage.remove(f"{FOLDER}/{name}")
+
+
+def remote_checkpoints(storage: Storage) -> list[str]:
+    """The names of the whole checkpoints in a store, oldest first."""
+    paths = (PurePosixPath(name) for name in storage.names(FOLDER))
+    return sorted(path.parts[1] for path in paths if path.name == MARKER and len(path.parts) == 4)
+
+
+def fetch_newest(target: str, out: Path) -> None:
+    """Fetch the newest checkpoint of a store into `out`, unless `out` has one as new. Raises Failure."""
+    storage = Storage(target)
+    here, there = complete(out), remote_checkpoints(storage)
+    if not there or (here and here[-1].name >= there[-1]):
+        return
+    name = there[-1]
+    folder = out / FOLDER / name
+    temporary = folder.with_name(f"{TEMPORARY_PREFIX}{name}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    for file in storage.names(f"{FOLDER}/{name}"):
+        path = temporary / PurePosixPath(file).relative_to(f"{FOLDER}/{name}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with storage.open(file) as stream, path.open("wb") as copy:
+            shutil.copyfileobj(stream, copy, 1 << 22)
+    temporary.rename(folder)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)

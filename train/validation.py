@@ -1,0 +1,138 @@
+"""Sampled views against true ones while training goes on: the same objects, poses and seeds every time."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from base.errors import Failure
+from base.seeds import stable_seed
+from base.storage import Storage, write_atomically
+from geometry.relative import polar_angle, pose_vector
+from report.contact_sheet import contact_sheet
+from report.images import encoded, over
+from shards.read import read_sample
+from shards.sample import Sample
+from shards.version import Version
+from train.settings import ValidationSettings
+from zero123.pipeline import Zero123Pipeline
+
+Image = NDArray[np.uint8]
+FOLDER, LOG = "validation", "validation.jsonl"
+SHOWN_OBJECTS = 8
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One sampled view beside the true one, RGB (H, W, 3) each, and the object's input view."""
+
+    uid: str
+    source: int
+    target: int
+    input: Image
+    true: Image
+    sampled: Image
+
+    @property
+    def psnr_db(self) -> float:
+        """Peak signal-to-noise ratio, at most 100 dB."""
+        if np.array_equal(self.true, self.sampled):
+            return 100.0
+        return min(100.0, float(peak_signal_noise_ratio(self.true, self.sampled, data_range=255)))
+
+    @property
+    def ssim(self) -> float:
+        """Structural similarity with a Gaussian window of σ 1.5 (Wang et al. 2004)."""
+        window: dict[str, Any] = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+        return float(structural_similarity(self.true, self.sampled, data_range=255, channel_axis=-1, **window))
+
+
+@dataclass(frozen=True)
+class Score:
+    """The means after `images` images over `views` views."""
+
+    images: int
+    views: int
+    psnr_db: float
+    ssim: float
+
+
+class Validation:
+    """The fixed views of one run and what was found so far; `out` None keeps the files to another rank."""
+
+    def __init__(
+        self, version: Version, storage: Storage, settings: ValidationSettings, out: Path | None, images: int
+    ) -> None:
+        self.settings, self.out = settings, out
+        self.samples = list(held_out(version, storage, settings.objects)) if settings.every_images else []
+        self.scores = [score for score in read_scores(out) if score.images <= images] if out else []
+
+    def scored(self, pipeline: Zero123Pipeline, seed: int, rank: int = 0, world: int = 1) -> list[Scored]:
+        """Sample this rank's share of the objects."""
+        return [one for sample in self.samples[rank::world] for one in _scored(pipeline, sample, self.settings, seed)]
+
+    def keep(self, images: int, scored: Sequence[Scored]) -> Score:
+        """Write the grid of pictures and the means of all ranks' views."""
+        means = [float(np.mean([getattr(one, name) for one in scored])) for name in ("psnr_db", "ssim")]
+        score = Score(images, len(scored), *means)
+        self.scores.append(score)
+        if self.out:
+            write_atomically(grid_path(self.out, images), encoded(grid(scored), "webp", quality=90))
+            lines = "".join(json.dumps(asdict(one)) + "\n" for one in self.scores)
+            write_atomically(self.out / LOG, lines.encode())
+        return score
+
+
+def held_out(version: Version, storage: Storage, count: int) -> Iterator[Sample]:
+    """The first objects by uid of split `val`, or of `train` where nothing is held out."""
+    split = "val" if version.samples("val") else "train"
+    entries = [(entry.uid, shard, entry) for shard in version.split(split) for entry in shard.samples]
+    for _, shard, entry in sorted(entries, key=lambda item: item[0])[:count]:
+        yield read_sample(storage, shard, entry)
+
+
+def read_scores(out: Path) -> list[Score]:
+    """What a run's validations found; none where there were none. Raises Failure for a foreign file."""
+    path = out / LOG
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        return [Score(**json.loads(line)) for line in lines]
+    except (ValueError, TypeError):
+        raise Failure(f"{path}: expected the validations of this program, got something else") from None
+
+
+def grid(scored: Sequence[Scored]) -> Any:
+    """Each object's first view as a column: input, truth, sample."""
+    firsts = list({one.uid: one for one in reversed(scored)}.values())[::-1][:SHOWN_OBJECTS]
+    pictures = [getattr(one, row) for row in ("input", "true", "sampled") for one in firsts]
+    labels = [f"input {one.source}" for one in firsts] + [f"view {one.target}" for one in firsts]
+    labels += [f"{one.psnr_db:.1f} dB" for one in firsts]
+    return contact_sheet(pictures, labels=labels, columns=len(firsts))
+
+
+def grid_path(out: Path, images: int) -> Path:
+    """Where the grid of one validation lies."""
+    return out / FOLDER / f"{images:010d}.webp"
+
+
+def _scored(pipeline: Zero123Pipeline, sample: Sample, settings: ValidationSettings, seed: int) -> Iterator[Scored]:
+    source, *others = sample.good
+    targets = others[-settings.views :]
+    cameras = sample.extrinsics
+    poses = pose_vector(np.broadcast_to(cameras[source], (len(targets), 3, 4)), cameras[targets])
+    views = pipeline(
+        sample.image(source),
+        pipeline.told(poses, float(polar_angle(cameras[source]))),
+        guidance_scale=settings.guidance_scale,
+        steps=settings.steps,
+        eta=settings.eta,
+        seeds=[stable_seed(seed, "validate", sample.uid, target) for target in targets],
+    )
+    shown = over(sample.image(source))
+    for target, view in zip(targets, views, strict=True):
+        yield Scored(sample.uid, source, target, shown, over(sample.image(target)), view)
