@@ -22,6 +22,7 @@ COMMANDS = {
     "versions": "what each version of a dataset holds",
     "diff": "what changed between two versions of a dataset",
     "restore": "make an earlier version of a dataset the newest again",
+    "export": "a version of a dataset in another layout, for other tools",
     "verify": "check every file of a dataset",
     "vacuum": "remove what no kept version of a dataset needs",
     "train": "train a model on a dataset",

@@ -212,6 +212,15 @@ def write_atomically(path: Path, data: bytes) -> None:
     temporary.replace(path)
 
 
+def to_disk(path: Path) -> None:
+    """Flush a local file, or a folder's list of names, to the disk itself."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def place_atomically(source: Path, target: Path) -> None:
     """Rename `source` to `target`; across file systems, copy to a temporary name first."""
     target.parent.mkdir(parents=True, exist_ok=True)

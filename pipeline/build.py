@@ -21,6 +21,7 @@ from pipeline.card import SETTINGS_FILE, refresh_card
 from pipeline.catalog import Catalog, VersionFacts
 from pipeline.filters import refusal
 from pipeline.forecast import forecast, measured
+from pipeline.found_views import DEPENDS_ON
 from pipeline.lease import Lease
 from pipeline.ledger import Ledger, failures
 from pipeline.objects import SourceObject
@@ -32,6 +33,7 @@ from pipeline.settings import ObjectsSettings, RunSettings
 from pipeline.sources.folder import folder_objects
 from pipeline.sources.hub import endpoint
 from pipeline.sources.objaverse import objaverse_objects
+from pipeline.sources.renders import rendered_objects
 from pipeline.sources.urls import url_objects
 from pipeline.staging import clear_work, staged_attempts
 from pipeline.worker import WorkerSpec, view_fingerprint
@@ -54,7 +56,10 @@ class BuildSettings(Section):
     @property
     def views_digest(self) -> str:
         """16 digits of all that the dataset's bytes depend on, beside the objects."""
-        seen = self.render.model_dump(mode="json", exclude={"child", "device"})
+        if self.objects.source == "renders":
+            seen = self.render.model_dump(mode="json", include=set(DEPENDS_ON))
+        else:
+            seen = self.render.model_dump(mode="json", exclude={"child", "device"})
         return digest_json([seen, self.shards.model_dump(mode="json"), self.run.seed])
 
 
@@ -97,6 +102,7 @@ def build(
     """
     started = time.monotonic()
     _check_gpus(settings)
+    _check_passes(settings)
     requested = requested_objects(settings.objects, progress)
     storage = Storage(_absolute(settings.storage.root))
     catalog = Catalog(storage)
@@ -122,10 +128,17 @@ def build(
     return summary
 
 
+def _check_passes(settings: BuildSettings) -> None:
+    if settings.objects.source == "renders" and settings.render.passes:
+        passes = ", ".join(settings.render.passes)
+        raise UsageError(f"render.passes: expected none of views that are rendered already, got {passes}")
+
+
 def _check_gpus(settings: BuildSettings) -> None:
     """Without a share of a GPU each, all workers would take the first one."""
     device = settings.render.device
-    if device not in ("CPU", "auto") and not settings.run.gpus_per_worker:
+    renders = settings.objects.source != "renders"
+    if renders and device not in ("CPU", "auto") and not settings.run.gpus_per_worker:
         raise UsageError(f"run.gpus_per_worker: expected more than 0 with render.device {device}, got 0")
 
 
@@ -133,6 +146,8 @@ def requested_objects(settings: ObjectsSettings, progress: Progress) -> list[Sou
     """The objects that the settings ask for. Raises UsageError for a source that cannot be listed."""
     if settings.source == "folder":
         return folder_objects(Path(settings.folder).expanduser(), progress)
+    if settings.source == "renders":
+        return rendered_objects(Path(settings.renders).expanduser(), progress)
     if settings.source == "urls":
         return url_objects(Path(settings.urls).expanduser())
     return objaverse_objects(settings.objaverse, settings.fetch, progress, settings.source)
@@ -148,7 +163,7 @@ def _planned(
     rules = Rules(
         settings.shards.objects_per_shard,
         settings.shards.val_fraction,
-        lambda sha256: view_fingerprint(sha256, settings.render, settings.run.seed),
+        lambda sha256: view_fingerprint(settings.objects.source, sha256, settings.render, settings.run.seed),
         retry,
         lambda item: refusal(item, settings.objects.filter),
     )

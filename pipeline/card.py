@@ -9,12 +9,14 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import islice
+from typing import Any
 
 import yaml
 
 from base.storage import Storage
 from base.text import without_controls
 from pipeline.catalog import Catalog
+from pipeline.found_views import DEPENDS_ON
 from pipeline.objects import uid_order
 from pipeline.plan import counted
 from pipeline.rows import ObjectRow
@@ -30,6 +32,7 @@ SETTINGS_FILE = "settings.json"
 PICTURED, PICTURED_PX = 24, 128
 COLUMNS = ("uid", "title", "author", "licence", "page", "source", "category", "split")
 NO_LICENCE = "not stated"
+OTHER_FILES = " `versions/` names the shards of each version; other files in `shards/` belong to earlier ones."
 
 
 def refresh_card(storage: Storage, version: Version) -> None:
@@ -39,10 +42,14 @@ def refresh_card(storage: Storage, version: Version) -> None:
     rows = Catalog(storage).objects(version.number)
     standing = [rows[uid] for uid in sorted((uid for uid in rows if rows[uid].ok), key=uid_order)]
     if standing:
-        storage.write(PICTURE, _picture(storage, version))
+        storage.write(PICTURE, card_picture(storage, version))
     storage.write(ATTRIBUTION, attribution(standing).encode())
-    settings = json.loads(storage.read(SETTINGS_FILE)) if storage.exists(SETTINGS_FILE) else {}
-    storage.write(CARD, card(version, rows, settings).encode())
+    storage.write(CARD, card(version, rows, card_settings(storage)).encode())
+
+
+def card_settings(storage: Storage) -> dict[str, Any]:
+    """The settings of the newest build; none for a dataset that kept none."""
+    return dict(json.loads(storage.read(SETTINGS_FILE))) if storage.exists(SETTINGS_FILE) else {}
 
 
 def attribution(rows: Iterable[ObjectRow]) -> str:
@@ -54,14 +61,21 @@ def attribution(rows: Iterable[ObjectRow]) -> str:
     return stream.getvalue()
 
 
-def card(version: Version, rows: Mapping[str, ObjectRow], settings: Mapping[str, object]) -> str:
-    """The card as Markdown, opening with the YAML that dataset hubs read."""
+def card(
+    version: Version,
+    rows: Mapping[str, ObjectRow],
+    settings: Mapping[str, Any],
+    files: Mapping[str, list[str]] | None = None,
+) -> str:
+    """The card as Markdown, opening with the YAML that dataset hubs read.
+
+    `files` are the paths of each split's shards in a copy of the version; None stands for the dataset itself.
+    """
     licences = Counter(row.licence or NO_LICENCE for row in rows.values() if row.ok)
     objects = ", ".join(f"{version.samples(split)} in `{split}`" for split in SPLITS)
     size = bytes_text(sum(shard.bytes for shard in version.shards))
-    shown = {name: settings[name] for name in ("render", "shards") if name in settings}
     lines = [
-        f"{_opening(version)}{_front_matter(version)}---",
+        f"{_opening(version)}{_front_matter(_files(version) if files is None else files)}---",
         "",
         f"# Views of {sum(licences.values())} objects",
         "",
@@ -73,8 +87,7 @@ def card(version: Version, rows: Mapping[str, ObjectRow], settings: Mapping[str,
         "",
         "Each sample of a shard is one object: `json` (facts, cameras, lights), `00.webp` and on (views), "
         "`extrinsics.npy` (`cam_from_world`, V × 3 × 4, OpenGL axes), `pairs.npz` (every ordered pair of views: "
-        "`source`, `target`, `R`, `T`, `pose`). `versions/` names the shards of each version; other files in `shards/` "
-        "belong to earlier ones.",
+        f"`source`, `target`, `R`, `T`, `pose`).{OTHER_FILES if files is None else ''}",
         "",
         "## How the objects ended",
         "",
@@ -89,23 +102,31 @@ def card(version: Version, rows: Mapping[str, ObjectRow], settings: Mapping[str,
         "## Settings",
         "",
         "```yaml",
-        yaml.safe_dump(shown, sort_keys=True, allow_unicode=True).rstrip(),
+        yaml.safe_dump(_shown(settings), sort_keys=True, allow_unicode=True).rstrip(),
         "```",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _shown(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that made the views; of views that were rendered elsewhere those that they had to meet."""
+    shown = {name: dict(settings[name]) for name in ("render", "shards") if name in settings}
+    if "render" in shown and settings["objects"]["source"] == "renders":
+        shown["render"] = {name: value for name, value in shown["render"].items() if name in DEPENDS_ON}
+    return shown
 
 
 def _opening(version: Version) -> str:
     return f"---\nversion: {version.number}\n"
 
 
-def _front_matter(version: Version) -> str:
-    files = [
-        {"split": split, "path": [shard.name for shard in version.split(split)]}
-        for split in SPLITS
-        if version.split(split)
-    ]
-    facts = {"license": "other", "configs": [{"config_name": "default", "data_files": files}]}
+def _files(version: Version) -> dict[str, list[str]]:
+    return {split: [shard.name for shard in version.split(split)] for split in SPLITS if version.split(split)}
+
+
+def _front_matter(files: Mapping[str, list[str]]) -> str:
+    data_files = [{"split": split, "path": paths} for split, paths in files.items()]
+    facts = {"license": "other", "configs": [{"config_name": "default", "data_files": data_files}]}
     return str(yaml.safe_dump(facts, sort_keys=False))
 
 
@@ -114,7 +135,8 @@ def _table(header: tuple[str, str], counts: Mapping[str, int]) -> list[str]:
     return [f"| {header[0]} | {header[1]} |", "|:--|--:|", *rows]
 
 
-def _picture(storage: Storage, version: Version) -> bytes:
+def card_picture(storage: Storage, version: Version) -> bytes:
+    """The first view of some of the objects, as PNG."""
     places = ((shard, entry) for shard in version.shards for entry in shard.samples)
     samples = (read_sample(storage, shard, entry) for shard, entry in islice(places, PICTURED))
     views = [fitted(over(sample.image(0)), PICTURED_PX) for sample in samples]

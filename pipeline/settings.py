@@ -72,11 +72,13 @@ class FilterSettings(Section):
 class ObjectsSettings(Section):
     """Where the objects come from: a `folder` of models, Objaverse, or a table of `urls`; and which are taken.
 
-    `objaverse-xl` are the same models as `objaverse`, with the digest that each must have.
+    `objaverse-xl` are the same models as `objaverse`, with the digest that each must have. `renders` is a folder of
+    views that exist already, a folder for each object: they are checked and packed, and nothing is rendered.
     """
 
-    source: Literal["folder", "objaverse", "objaverse-xl", "urls"]
+    source: Literal["folder", "objaverse", "objaverse-xl", "urls", "renders"]
     folder: str
+    renders: str
     urls: str
     objaverse: ObjaverseSettings
     filter: FilterSettings

@@ -3,7 +3,6 @@
 A staged folder holds what the renderer left and `attempt.json`, which is written last and says that it is whole.
 """
 
-import os
 import secrets
 import shutil
 import tempfile
@@ -12,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from base.errors import Failure
-from base.storage import TEMPORARY_PREFIX, Storage
+from base.storage import TEMPORARY_PREFIX, Storage, to_disk
 from pipeline.rows import Attempt
 
 FOLDER, MARK = "staging", "attempt.json"
@@ -47,7 +46,7 @@ def stage(storage: Storage, views: Path, attempt: Attempt) -> None:
         return
     (views / MARK).write_bytes(attempt.to_json())
     for path in (*views.iterdir(), views):
-        _to_disk(path)
+        to_disk(path)
     target = storage.local_path(name)
     if target.exists() and not (target / MARK).exists():
         shutil.rmtree(target)
@@ -56,14 +55,6 @@ def stage(storage: Storage, views: Path, attempt: Attempt) -> None:
     except OSError:
         if not (target / MARK).exists():
             raise
-
-
-def _to_disk(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from base.errors import Failure
 from base.outcomes import Outcome
 from base.storage import Storage, reason
 from pipeline.fetch import FetchError, check_glb, fetch
+from pipeline.found_views import found_fingerprint, found_views
 from pipeline.limiter import Gate
 from pipeline.model_cache import ModelCache
 from pipeline.objects import SourceObject
@@ -24,6 +25,7 @@ from pipeline.rows import Attempt
 from pipeline.settings import FetchSettings, ObjaverseSettings
 from pipeline.sources.folder import model_sha256
 from pipeline.sources.hub import downloaded_file, token
+from pipeline.sources.renders import views_sha256
 from pipeline.staging import stage, work_folder
 from render.child import RenderChild
 from render.fingerprint import fingerprint
@@ -62,9 +64,14 @@ class ViewJob:
 
 Job = ViewJob | PackJob
 
+LOCAL: dict[str, Callable[[Path], str]] = {"folder": model_sha256, "renders": views_sha256}
+"""Sources on this machine's own disks, and how the digest of an object of each is taken."""
 
-def view_fingerprint(sha256: str, render: RenderSettings, seed: int) -> str:
-    """16 digits that change when anything does that the views of these bytes depend on."""
+
+def view_fingerprint(source: str, sha256: str, render: RenderSettings, seed: int) -> str:
+    """16 digits that change when anything does that the views of these bytes, from this kind of source, depend on."""
+    if source == "renders":
+        return found_fingerprint(sha256, render)
     return fingerprint(sha256, render, render.compat, seed)
 
 
@@ -100,7 +107,7 @@ class Worker:
             except FetchError as error:
                 unread: dict[str, Any] = {
                     "sha256": item.sha256,
-                    "fingerprint": self._fingerprint(item.sha256) if item.sha256 else "",
+                    "fingerprint": self._fingerprint(item, item.sha256),
                 }
                 return Attempt(
                     **identity,
@@ -113,33 +120,40 @@ class Worker:
                 )
             views = folder / "views"
             views.mkdir()
-            result = render_object(self.child, path, item.uid, self.spec.render, self.spec.seed, views)
+            result = self._result(item, path, views)
             known = {
                 "sha256": sha256,
-                "fingerprint": self._fingerprint(sha256),
+                "fingerprint": self._fingerprint(item, sha256),
                 "peak_mb": self.child.peak_mb,
                 "walls": self.child.walls,
             }
-            attempt = _attempt(identity | known, result, seconds, path.stat().st_size)
+            attempt = _attempt(identity | known, result, seconds, _size(path))
             if attempt.outcome == Outcome.OK:
                 stage(self.storage, views, attempt)
             elif shutil.disk_usage(folder).free < ROOM_BYTES:
                 raise Failure(f"{folder.parent}: the disk is full; free some space and run the same command again")
             return attempt
 
-    def _fingerprint(self, sha256: str) -> str:
-        return view_fingerprint(sha256, self.spec.render, self.spec.seed)
+    def _result(self, item: SourceObject, path: Path, views: Path) -> RenderResult:
+        if item.source == "renders":
+            return found_views(path, item.uid, self.spec.render, views)
+        return render_object(self.child, path, item.uid, self.spec.render, self.spec.seed, views)
+
+    def _fingerprint(self, item: SourceObject, sha256: str) -> str:
+        return view_fingerprint(item.source, sha256, self.spec.render, self.spec.seed) if sha256 else ""
 
     def _file(self, item: SourceObject, folder: Path) -> tuple[Path, str]:
         """The object's file and its digest. Raises FetchError."""
-        if item.source == "folder":
+        if item.source in LOCAL:
             path = Path(item.location)
             try:
-                sha256 = model_sha256(path)
-            except FileNotFoundError:
-                raise FetchError(Outcome.MISSING, f"{path.name}: the file is gone since the build began") from None
+                sha256 = LOCAL[item.source](path)
+            except (FileNotFoundError, NotADirectoryError):
+                raise FetchError(
+                    Outcome.MISSING, f"{path.name}: expected in {path.parent}, got nothing there"
+                ) from None
             if sha256 != item.sha256:
-                raise FetchError(Outcome.MODIFIED, f"{path.name}: the file changed since the build began")
+                raise FetchError(Outcome.MODIFIED, f"{path.name}: changed since the build began")
             return path, sha256
         suffix = PurePosixPath(unquote(urlsplit(item.location).path)).suffix.lower()
         if suffix not in CHECKS:
@@ -186,6 +200,10 @@ def _attempt(known: Mapping[str, Any], result: RenderResult, seconds: Mapping[st
         warnings="; ".join(result.warnings),
         stderr_tail=result.stderr_tail,
     )
+
+
+def _size(path: Path) -> int:
+    return sum(one.stat().st_size for one in path.iterdir()) if path.is_dir() else path.stat().st_size
 
 
 def _timed(seconds: dict[str, float], phase: str, act: Callable[[], T]) -> T:

@@ -1,5 +1,6 @@
 """From a file on disk to a folder of finished views."""
 
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from geometry.camera import camera_centre
 from geometry.sphere import spherical_from_cartesian
 from render.child import RenderChild
 from render.formats import companions
-from render.job import COLOUR, RenderJob, RenderResult, view_name
+from render.job import COLOUR, RenderJob, RenderResult, ViewFacts, view_name
 from render.lights import lights
 from render.refused import Refused
 from render.settings import RenderSettings
@@ -80,10 +81,13 @@ def record(job: RenderJob, settings: RenderSettings, result: RenderResult) -> di
         "checks": result.checks,
         "warnings": "; ".join(result.warnings),
         "passes": " ".join(settings.passes),
-        "views": [
-            {**vars(view), "file": view_name(view.view), **_spherical(extrinsics[view.view])} for view in result.views
-        ],
+        "views": view_rows(result.views, extrinsics),
     }
+
+
+def view_rows(views: Sequence[ViewFacts], extrinsics: Floats) -> list[dict[str, Any]]:
+    """What views.json says of each view: its facts, its file, and where its camera stands."""
+    return [{**vars(view), "file": view_name(view.view), **_spherical(extrinsics[view.view])} for view in views]
 
 
 RECORDED = {

@@ -4,6 +4,8 @@ Every folder is foreign until checked: arrays without objects, images within lim
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -13,11 +15,29 @@ from numpy.typing import NDArray
 
 from base.errors import Failure
 from shards.arrays import read_npy
-from shards.image import decode_rgba
+from shards.image import MAX_PIXELS, decode_rgba
 from shards.sample import MAX_JSON_BYTES, view_suffix
 
 Layout = Literal["views", "nerf", "legacy"]
 TRANSFORMS = ("transforms.json", "transforms_train.json")
+MAX_PICTURE_BYTES = 8 * MAX_PIXELS
+MAX_CAMERA_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class FoundViews:
+    """What a folder holds before any pixel is decoded: where the `pictures` are, and `extrinsics` (V, 3, 4)."""
+
+    folder: Path
+    layout: Layout
+    pictures: tuple[Path, ...]
+    extrinsics: NDArray[np.float64]
+
+    def image(self, view: int) -> NDArray[np.uint8]:
+        """One view as uint8 RGBA (H, W, 4). Raises Failure naming the folder for what is no such picture."""
+        path = self.pictures[view]
+        with _reported(self.folder):
+            return decode_rgba(_bytes(path, MAX_PICTURE_BYTES), "WEBP" if path.suffix == ".webp" else "PNG")
 
 
 @dataclass(frozen=True)
@@ -39,19 +59,33 @@ def layout_of(folder: Path) -> Layout | None:
     return "legacy" if (folder / "000.npy").is_file() and (folder / "000.png").is_file() else None
 
 
-def read_views(folder: Path) -> Views:
+def find_views(folder: Path) -> FoundViews:
     """The views in `folder`, in whichever layout. Raises Failure naming the folder and what is wrong in it."""
     readers = {"views": _own, "nerf": _nerf, "legacy": _legacy}
     layout = layout_of(folder)
-    try:
+    with _reported(folder):
         if layout is None:
             raise ValueError("no extrinsics.npy, no transforms.json and no 000.npy in it")
-        images, cameras = readers[layout](folder)
+        pictures, cameras = readers[layout](folder)
         extrinsics = np.asarray(cameras, np.float64)
-        if not len(images) or not np.isfinite(extrinsics).all():
-            raise ValueError("views with cameras of finite numbers")
+        if not len(pictures) or not np.isfinite(extrinsics).all():
+            raise ValueError("views without cameras of finite numbers")
+        return FoundViews(folder, layout, tuple(pictures), extrinsics)
+
+
+def read_views(folder: Path) -> Views:
+    """The views in `folder` and what views.json says of them. Raises Failure as `find_views` does."""
+    found = find_views(folder)
+    images = tuple(found.image(view) for view in range(len(found.pictures)))
+    with _reported(folder):
         facts = _json(folder / "views.json") if (folder / "views.json").is_file() else {}
-        return Views(layout, tuple(images), extrinsics, facts)
+    return Views(found.layout, images, found.extrinsics, facts)
+
+
+@contextmanager
+def _reported(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Failure(f"{folder}: expected a folder of rendered views, got: {error}") from None
 
@@ -65,25 +99,26 @@ def cam_from_transform(matrix: Any) -> NDArray[np.float64]:
     return np.concatenate([rotation, -rotation @ world_from_cam[:3, 3:]], axis=1)
 
 
-Read = tuple[list[NDArray[np.uint8]], Any]
+Read = tuple[list[Path], Any]
+"""Where the pictures are, and the camera of each."""
 
 
 def _own(folder: Path) -> Read:
-    extrinsics = read_npy((folder / "extrinsics.npy").read_bytes(), (None, 3, 4), np.float64)
-    return [decode_rgba((folder / view_suffix(view)).read_bytes()) for view in range(len(extrinsics))], extrinsics
+    extrinsics = read_npy(_bytes(folder / "extrinsics.npy", MAX_CAMERA_BYTES), (None, 3, 4), np.float64)
+    return [folder / view_suffix(view) for view in range(len(extrinsics))], extrinsics
 
 
 def _nerf(folder: Path) -> Read:
     frames = _json(next(folder / name for name in TRANSFORMS if (folder / name).is_file()))["frames"]
     paths = [_inside(folder, frame["file_path"]) for frame in frames]
     cameras = [cam_from_transform(frame["transform_matrix"]) for frame in frames]
-    return [decode_rgba(path.read_bytes(), "PNG") for path in paths], cameras
+    return paths, cameras
 
 
 def _legacy(folder: Path) -> Read:
     names = sorted(path.stem for path in folder.glob("*.npy") if path.stem.isdecimal())
-    cameras = [read_npy((folder / f"{name}.npy").read_bytes(), (3, 4), np.float64) for name in names]
-    return [decode_rgba((folder / f"{name}.png").read_bytes(), "PNG") for name in names], cameras
+    cameras = [read_npy(_bytes(folder / f"{name}.npy", MAX_CAMERA_BYTES), (3, 4), np.float64) for name in names]
+    return [folder / f"{name}.png" for name in names], cameras
 
 
 def _inside(folder: Path, name: str) -> Path:
@@ -94,10 +129,17 @@ def _inside(folder: Path, name: str) -> Path:
     return folder / (name if name.lower().endswith(".png") else f"{name}.png")
 
 
+def _bytes(path: Path, most: int) -> bytes:
+    """A plain file's bytes. Raises ValueError for a larger one, and for a pipe or device, which might never end."""
+    if not path.is_file():
+        raise ValueError(f"no file {path.name} in it")
+    if (size := path.stat().st_size) > most:
+        raise ValueError(f"{path.name}: expected at most {most} bytes, got {size}")
+    return path.read_bytes()
+
+
 def _json(path: Path) -> dict[str, Any]:
-    if path.stat().st_size > MAX_JSON_BYTES:
-        raise ValueError(f"{path.name}: expected at most {MAX_JSON_BYTES} bytes")
-    value = json.loads(path.read_bytes())
+    value = json.loads(_bytes(path, MAX_JSON_BYTES))
     if not isinstance(value, dict):
         raise ValueError(f"{path.name}: expected a mapping, got {type(value).__name__}")
     return value

@@ -1,8 +1,10 @@
 """Small real builds: two objects of the examples, a few tiny views."""
 
 import shutil
+from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
 
@@ -10,6 +12,10 @@ from base.progress import Progress, Task, _SilentTask
 from base.settings import Layer, validated
 from base.storage import Storage
 from pipeline.build import BuildSettings
+from pipeline.cluster import Done
+from pipeline.limiter import Buckets
+from pipeline.settings import RunSettings
+from pipeline.worker import Job, Worker, WorkerSpec
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples" / "objects"
@@ -44,6 +50,28 @@ def files(root: Path, *below: str) -> dict[str, bytes]:
     folders = [root / name for name in below] or [root]
     paths = (path for folder in folders for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in paths}
+
+
+class Alone:
+    """A crew of one, without Ray, in this very process; it takes the place of `pipeline.run.Crew`."""
+
+    def __init__(self, run: RunSettings, spec: WorkerSpec) -> None:
+        self.worker = Worker(spec, Buckets(spec.fetch.requests, spec.fetch.window_s))
+        self.jobs: deque[Job] = deque()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.worker.close()
+
+    def submit(self, job: Job, *, soon: bool = False) -> None:
+        (self.jobs.appendleft if soon else self.jobs.append)(job)
+
+    def results(self) -> Iterator[Done]:
+        while self.jobs:
+            job = self.jobs.popleft()
+            yield Done(job, self.worker.do(job))
 
 
 class Told(Progress):

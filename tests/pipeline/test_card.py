@@ -25,12 +25,15 @@ def test_hubs_find_the_shards_of_the_version() -> None:
 
 def test_people_find_counts_licences_and_settings() -> None:
     rows = {"a": row("a", licence="CC0-1.0"), "b": row("b"), "c": row("c", outcome="crash")}
-    text = card(VERSION, rows, {"render": {"samples": 16}, "objects": {"folder": "secret"}})
+    text = card(VERSION, rows, {"render": {"samples": 16}, "objects": {"source": "folder", "folder": "secret"}})
     assert "| CC0\\-1\\.0 | 1 |" in text
     assert "| not stated | 1 |" in text
     assert "| crash | 1 |" in text
     assert "samples: 16" in text
     assert "secret" not in text
+    packed = {"render": {"samples": 16, "views": 12}, "objects": {"source": "renders"}}
+    assert "samples" not in card(VERSION, rows, packed)
+    assert "views: 12" in card(VERSION, rows, packed)
 
 
 def test_text_from_outside_stays_text() -> None:

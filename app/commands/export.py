@@ -1,0 +1,63 @@
+"""`zero123 export`: a version of a dataset for other tools."""
+
+import argparse
+from pathlib import Path
+
+from app.commands.options import add_settings_flags, settings_of
+from base.errors import UsageError
+from base.progress import standard_progress
+from base.storage import Storage
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    from pipeline.export import LAYOUTS
+    from shards.version import SPLITS
+
+    layouts = "; ".join(f"{name}: {meaning}" for name, meaning in LAYOUTS.items())
+    parser.description = (
+        "Write a version of the dataset at storage.root to a folder in another layout, with ATTRIBUTION.csv. Pixels "
+        f"and cameras stay exactly as they are. Run again after a stop, it goes on. Layouts: {layouts}."
+    )
+    parser.add_argument("--layout", choices=LAYOUTS, required=True)
+    parser.add_argument("--out", required=True, metavar="DIR", help="an empty or a new folder, or that of this export")
+    parser.add_argument(
+        "--version", type=int, dest="number", metavar="VERSION", help="a version's number (default: the newest)"
+    )
+    parser.add_argument("--split", choices=SPLITS, help="only the objects of this split")
+    parser.add_argument("--uids", type=Path, metavar="FILE", help="only the objects of this text file, one uid a line")
+    parser.add_argument("--limit", type=int, default=0, metavar="N", help="only the first N of them (default: all)")
+    add_settings_flags(parser, dry_run="say what would be written, and write nothing")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Export, or say what that would write."""
+    from pipeline.export import Choice, chosen, export
+    from shards.version import read_version
+
+    if "://" in options.out:
+        raise UsageError(f"--out: expected a local folder, got {options.out}")
+    if options.limit < 0:
+        raise UsageError(f"--limit: expected 0 or more objects, got {options.limit}")
+    storage = Storage(settings_of(options).storage.root)
+    version = read_version(storage, options.number)
+    choice = Choice(_uids(options.uids), options.split, options.limit)
+    objects = sum(len(shard.samples) for shard in chosen(version, choice).shards)
+    told = f"{objects} objects of version {version.number}, {version.views} views of each, as {options.layout}"
+    if options.dry_run:
+        print(told)
+        return 0
+    export(storage, version, choice, options.layout, Path(options.out).expanduser(), standard_progress())
+    print(f"{options.out}: {told}")
+    return 0
+
+
+def _uids(file: Path | None) -> frozenset[str] | None:
+    if file is None:
+        return None
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--uids: expected a text file with one uid a line, got: {error}") from None
+    return frozenset(line.strip() for line in lines if line.strip())

@@ -1,0 +1,100 @@
+"""Views that others rendered, checked and laid out as our own: the pixels and cameras as they are, nothing is drawn."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from base.digest import canonical_json, digest_json
+from base.errors import Failure
+from base.outcomes import Outcome
+from base.storage import write_atomically
+from geometry.camera import camera_centre
+from render.blender.view import view_facts
+from render.job import RenderResult, ViewFacts, view_name
+from render.run import SCHEMA, judged, npy_bytes, view_rows
+from render.settings import RenderSettings
+from shards.image import encode_rgba
+from shards.layouts import FoundViews, find_views, layout_of
+
+DEPENDS_ON = frozenset({"views", "hw", "lens", "checks", "max_bad_views"})
+"""Of the settings of rendering, those that count where nothing is rendered."""
+RIGID = 1e-3
+"""How far a camera's rotation may be from one, in any entry of R Rᵀ."""
+
+
+def found_fingerprint(sha256: str, settings: RenderSettings) -> str:
+    """16 hexadecimal digits that change when the views, or what is asked of them, does."""
+    asked = settings.model_dump(mode="json", include=set(DEPENDS_ON))
+    return digest_json(["found views", SCHEMA, sha256, asked])
+
+
+def found_views(folder: Path, uid: str, settings: RenderSettings, out_dir: Path) -> RenderResult:
+    """Check the views in `folder`, in any layout that shards/ reads, and leave in `out_dir` what a renderer would.
+
+    The outcome says how it ended: empty, corrupt, unsupported (another number or size than the dataset's), blank.
+    """
+    if layout_of(folder) is None:
+        return _bad(Outcome.EMPTY, f"{folder.name}: expected views (000.png and 000.npy, and so on), got none")
+    started = time.monotonic()
+    try:
+        found = find_views(folder)
+        if len(found.pictures) != settings.views:
+            got = f"expected {settings.views} views (render.views), got {len(found.pictures)}"
+            return _bad(Outcome.UNSUPPORTED, f"{folder.name}: {got}")
+        _check_cameras(found)
+        facts = _pictures(found, settings, out_dir)
+    except Failure as failure:
+        return _bad(Outcome.CORRUPT, str(failure))
+    except _OtherSize as other:
+        return _bad(Outcome.UNSUPPORTED, str(other))
+    result = RenderResult(outcome=Outcome.OK, views=facts, seconds={"check": time.monotonic() - started})
+    record = {
+        "schema": SCHEMA,
+        "uid": uid,
+        "hw": list(settings.hw),
+        "lens": settings.lens.model_dump(),
+        "layout": found.layout,
+        "passes": "",
+        "views": view_rows(facts, found.extrinsics),
+    }
+    write_atomically(out_dir / "extrinsics.npy", npy_bytes(found.extrinsics))
+    write_atomically(out_dir / "views.json", canonical_json(record).encode())
+    return judged(result, settings.max_bad_views)
+
+
+class _OtherSize(Exception):
+    """A view of another size than the dataset's."""
+
+
+def _bad(outcome: Outcome, reason: str) -> RenderResult:
+    return RenderResult(outcome=outcome, reason=reason, phase="check")
+
+
+def _pictures(found: FoundViews, settings: RenderSettings, out_dir: Path) -> list[ViewFacts]:
+    checks, facts = settings.checks.model_dump(), []
+    for view, picture in enumerate(found.pictures):
+        rgba = found.image(view)
+        if rgba.shape[:2] != settings.hw:
+            (height, width), got = settings.hw, rgba.shape
+            words = f"expected {height}×{width} pixels (render.hw), got {got[0]}×{got[1]}"
+            raise _OtherSize(f"{picture.parent.name}/{picture.name}: {words}")
+        facts.append(view_facts(rgba, view, checks, is_finite=True))
+        write_atomically(out_dir / view_name(view), encode_rgba(rgba))
+    return facts
+
+
+def _check_cameras(found: FoundViews) -> None:
+    """Raise Failure for a matrix that no camera has."""
+    for view, matrix in enumerate(found.extrinsics):
+        if not _is_camera(matrix):
+            raise Failure(
+                f"{found.folder.name}: view {view}: expected a rotation and a translation, got {matrix.tolist()}"
+            )
+
+
+def _is_camera(matrix: NDArray[np.float64]) -> bool:
+    rotation = matrix[:, :3]
+    rigid = bool(np.abs(rotation @ rotation.T - np.eye(3)).max() <= RIGID) and float(np.linalg.det(rotation)) > 0.0
+    return rigid and float(np.linalg.norm(camera_centre(matrix))) > 0.0

@@ -1,0 +1,105 @@
+"""Objects that others have rendered: a folder of views each, as the released data of Zero-1-to-3 has them."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from base.digest import digest_json, sha256_file
+from base.errors import Failure, UsageError
+from base.parallel import threaded
+from base.progress import Progress
+from base.storage import reason
+from pipeline.objects import SourceObject, uid_of
+from pipeline.sources.table import facts_of, read_table
+from shards.layouts import TRANSFORMS, layout_of
+from shards.sample import UID
+
+VALID = "valid_paths.json"
+FACTS = {"OBJECTS.csv": "path", "ATTRIBUTION.csv": "uid"}
+"""Tables that say whose the objects are, and the column with the folder's name; the first that is there counts."""
+SEEN = frozenset({".png", ".webp", ".npy"})
+THREADS = 8
+
+
+def rendered_objects(folder: Path, progress: Progress) -> list[SourceObject]:
+    """An object for every folder that valid_paths.json of `folder` names, without one for every folder there is.
+
+    Raises UsageError for a folder without any, and for a valid_paths.json or a table that cannot be read.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"objects.renders: expected a folder with a folder of views for each object, got {folder}")
+    if layout_of(folder) is not None:
+        raise UsageError(f"objects.renders: expected a folder of such folders, got the views of one object: {folder}")
+    names = _names(folder, progress)
+    facts = _facts(folder)
+    with progress.task("list", total=len(names), unit="folders") as task:
+        objects = []
+        for item in threaded(lambda name: _object(folder, name, facts.get(name, {})), names, THREADS):
+            objects.append(item)
+            task.advance(1, note=item.uid)
+    return objects
+
+
+def views_sha256(folder: Path) -> str:
+    """The digest of the names and bytes of a folder's pictures and cameras; empty without any. Raises OSError.
+
+    What others leave beside them (records of seconds, logs) is no part of the object.
+    """
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if _is_seen(entry.name) and entry.is_file()]
+    return digest_json({name: sha256_file(folder / name) for name in names}, length=64) if names else ""
+
+
+def _is_seen(name: str) -> bool:
+    return Path(name).suffix.lower() in SEEN or name in TRANSFORMS
+
+
+def _names(folder: Path, progress: Progress) -> list[str]:
+    there = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    if not (folder / VALID).exists():
+        if not there:
+            raise UsageError(f"objects.renders: expected a folder of views for each object in {folder}, got none")
+        return there
+    named = _valid_paths(folder / VALID)
+    if others := len(set(there) - set(named)):
+        progress.say(f"{folder / VALID}: {others} folders are not named there and are left out")
+    return named
+
+
+def _valid_paths(path: Path) -> list[str]:
+    try:
+        named = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"{path}: expected a JSON list of folders, got: {error}") from None
+    if not isinstance(named, list) or not named or not all(_is_name(name) for name in named):
+        raise UsageError(f"{path}: expected a JSON list of the names of folders beside it")
+    return sorted(set(named))
+
+
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and name[:1] not in ("", ".") and Path(name).name == name and "\0" not in name
+
+
+def _facts(folder: Path) -> Mapping[str, dict[str, str]]:
+    for name, key in FACTS.items():
+        if (folder / name).exists():
+            rows = read_table(folder / name, key)
+            return {row[key]: row if key == "path" else {**row, "source": ""} for row in rows}
+    return {}
+
+
+def _object(folder: Path, name: str, facts: dict[str, str]) -> SourceObject:
+    path = folder / name
+    try:
+        sha256 = views_sha256(path) if path.is_dir() else ""
+    except OSError as error:
+        raise Failure(f"{path}: expected readable views, got: {reason(error)}") from None
+    return SourceObject(
+        uid=name if UID.fullmatch(name) else uid_of(name, name),
+        source="renders",
+        location=str(path.absolute()),
+        sha256=sha256,
+        title=facts.get("title") or name.replace("_", " "),
+        **facts_of(facts),
+    )
