@@ -30,6 +30,11 @@ class PackJob:
     number: int
     members: tuple[Member, ...]
 
+    @property
+    def name(self) -> str:
+        """What people know the job by."""
+        return f"shard number {self.number}"
+
 
 @dataclass(frozen=True)
 class Packed:

@@ -61,6 +61,11 @@ class ViewJob:
 
     item: SourceObject
 
+    @property
+    def name(self) -> str:
+        """What people know the job by."""
+        return self.item.uid
+
 
 Job = ViewJob | PackJob
 
@@ -76,18 +81,29 @@ def view_fingerprint(source: str, sha256: str, render: RenderSettings, seed: int
 
 
 class Worker:
-    """Owns one Blender child, which starts at the first render. Its requests to servers pass the `gate`."""
+    """Owns one Blender child, which starts at the first render. Its requests to servers pass the `gate`.
+
+    `phase` is what it is at just now, empty between jobs; any thread may read it.
+    """
 
     def __init__(self, spec: WorkerSpec, gate: Gate) -> None:
         self.spec, self.storage, self.gate = spec, Storage(spec.root), gate
         self.child = RenderChild(spec.render)
+        self.child.watch = self._enter
+        self.phase = ""
 
     def do(self, job: Job) -> Attempt | Packed:
         """Render or pack. What the object did is part of the answer; raises Failure for what the machine did."""
         try:
+            self._enter("pack" if isinstance(job, PackJob) else "fetch")
             return pack(self.storage, job) if isinstance(job, PackJob) else self._views(job.item)
         except OSError as error:
             raise Failure(f"{error.filename or self.spec.root}: {reason(error)}") from error
+        finally:
+            self._enter("")
+
+    def _enter(self, phase: str) -> None:
+        self.phase = phase
 
     def close(self) -> None:
         """End the child."""
@@ -120,6 +136,7 @@ class Worker:
                 )
             views = folder / "views"
             views.mkdir()
+            self._enter("start")
             result = self._result(item, path, views)
             known = {
                 "sha256": sha256,
@@ -129,6 +146,7 @@ class Worker:
             }
             attempt = _attempt(identity | known, result, seconds, _size(path))
             if attempt.outcome == Outcome.OK:
+                self._enter("stage")
                 stage(self.storage, views, attempt)
             elif shutil.disk_usage(folder).free < ROOM_BYTES:
                 raise Failure(f"{folder.parent}: the disk is full; free some space and run the same command again")

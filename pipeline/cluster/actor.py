@@ -1,0 +1,116 @@
+"""The actors: workers that own a Blender child each, and the one that holds the buckets all of them draw from."""
+
+import socket
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from base.errors import Failure
+from pipeline.code import code_digest
+from pipeline.limiter import Buckets, Gate
+from pipeline.pack import Packed
+from pipeline.rows import Attempt
+from pipeline.worker import Job, WorkerSpec
+
+ASIDE = "aside"
+"""The concurrency group of questions that are answered while a job is at work."""
+
+
+class Doer(Protocol):
+    """What an actor does its jobs with: a `Worker`, or in tests something quicker."""
+
+    phase: str
+
+    def do(self, job: Job) -> Attempt | Packed:
+        """See `Worker.do`."""
+        ...
+
+    def close(self) -> None:
+        """See `Worker.close`."""
+        ...
+
+
+class DoerFactory(Protocol):
+    """Makes the doer, in the actor."""
+
+    def __call__(self, spec: WorkerSpec, gate: Gate, /) -> Doer:
+        """A doer for these settings, whose requests pass the gate."""
+        ...
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """Where an actor came to life, and which code runs there."""
+
+    node: str
+    host: str
+    code: str
+
+
+@dataclass(frozen=True)
+class _ClusterGate:
+    """The gate that all workers of a build pass: an actor that holds the buckets."""
+
+    buckets: Any
+
+    def take(self, key: str) -> float:
+        """See `Gate`."""
+        import ray
+
+        return float(ray.get(self.buckets.take.remote(key)))
+
+    def close(self, key: str, seconds: float) -> None:
+        """See `Gate`."""
+        import ray
+
+        ray.get(self.buckets.close.remote(key, seconds))
+
+    def closed_s(self, key: str) -> float:
+        """See `Gate`."""
+        import ray
+
+        return float(ray.get(self.buckets.closed_s.remote(key)))
+
+
+class RenderWorker:
+    """The actor: answers with what happened, and with a sentence where the machine failed."""
+
+    def __init__(self, spec: WorkerSpec, buckets: Any, make: DoerFactory) -> None:
+        alone = Buckets(spec.fetch.requests, spec.fetch.window_s)
+        self.doer = make(spec, _ClusterGate(buckets) if buckets is not None else alone)
+
+    def ready(self) -> Arrival:
+        """Where it is, once it is alive."""
+        import ray
+
+        return Arrival(ray.get_runtime_context().get_node_id(), socket.gethostname(), code_digest())
+
+    def do(self, job: Job) -> Attempt | Packed | str:
+        """See `Worker.do`; a Failure comes back as its sentence."""
+        try:
+            return self.doer.do(job)
+        except Failure as failure:
+            return str(failure)
+
+    def phase(self) -> str:
+        """What its job is at just now; to be asked with `options(concurrency_group=ASIDE)`, beside the job."""
+        return self.doer.phase
+
+    def close(self) -> None:
+        """End the Blender child."""
+        self.doer.close()
+
+
+def render_worker(cpus: float, gpus: float) -> Any:
+    """The actor class that asks for so much of a node. Ray starts the actor again, but leaves its lost job to us."""
+    import ray
+
+    options: dict[str, Any] = {"max_restarts": -1, "max_task_retries": 0, "concurrency_groups": {ASIDE: 1}}
+    return ray.remote(num_cpus=cpus, num_gpus=gpus, **options)(RenderWorker)
+
+
+def shared_buckets(requests: int, window_s: float) -> Any:
+    """An actor that holds the buckets of a build, on any node."""
+    import ray
+
+    actor: Any = ray.remote(Buckets)
+    return actor.options(num_cpus=0, max_restarts=-1, max_task_retries=-1).remote(requests, window_s)

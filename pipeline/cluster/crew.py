@@ -1,0 +1,280 @@
+"""The crew: as many workers as the cluster has room for, and what becomes of the jobs that they are given.
+
+Each worker is an actor that owns one Blender child. What an object does to the child is data in an answer; what happens
+to an actor or its node is infrastructure, and gives the job back: a few times freely, then once alone, then as lost.
+A worker has one job at a time, so that what is in flight is bounded by the crew, and none on a node that is to go away.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+from base.errors import Failure
+from pipeline.cluster.actor import ASIDE, Arrival, DoerFactory, render_worker, shared_buckets
+from pipeline.cluster.metrics import Meters
+from pipeline.cluster.room import Room, room
+from pipeline.cluster.session import ray_for
+from pipeline.code import code_digest
+from pipeline.errands import Errand, Errands
+from pipeline.pack import Packed, PackJob
+from pipeline.rows import Attempt
+from pipeline.settings import RunSettings
+from pipeline.stragglers import AtWork
+from pipeline.worker import Job, ViewJob, Worker, WorkerSpec
+
+TICK_S = 1.0
+CLOSE_S = 5.0
+ANSWER_S = 1.0
+IDLE_S = 60.0
+"""A worker without work for so long goes, and its node may: starting Blender anew is cheaper than a machine."""
+SPARE = 8
+"""So many workers at least, and otherwise as many as there are, wait for room: the demand that an autoscaler sees."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """A job that came to an end: with an `answer`, or without one when its workers died too often."""
+
+    job: Job
+    answer: Attempt | Packed | None
+
+
+@dataclass
+class _Hand:
+    """One actor, and what it is doing: nothing, coming to life (`errand` None), or an errand.
+
+    `at` is where it came to life, None before; `since` when it began to do what it does.
+    """
+
+    actor: Any
+    ref: Any = None
+    errand: Errand | None = None
+    at: Arrival | None = None
+    since: float = field(default_factory=time.monotonic)
+
+    def wait_for(self, ref: Any, errand: Errand | None) -> None:
+        self.ref, self.errand, self.since = ref, errand, time.monotonic()
+
+
+@dataclass
+class Crew:
+    """A context manager: a Ray, local or joined, and its workers. Jobs go in by `submit`, ends come by `results`."""
+
+    run: RunSettings
+    spec: WorkerSpec
+    make: DoerFactory = Worker
+    _hands: list[_Hand] = field(default_factory=list)
+    _ray: ExitStack = field(default_factory=ExitStack)
+    _room: Room = field(default_factory=lambda: Room(0, frozenset()))
+    _looked_at: float = 0.0
+    _stillborn: int = 0
+    _buckets: Any = None
+
+    def __post_init__(self) -> None:
+        self._errands = Errands(self.run.infrastructure_losses)
+
+    def __enter__(self) -> Self:
+        self._is_ours = self._ray.enter_context(ray_for(self.run))
+        self._meters, self._code = Meters(), code_digest()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        import ray
+
+        try:
+            closing = [hand.actor.close.remote() for hand in self._hands if hand.at is not None and error is None]
+            if closing:
+                ray.wait(closing, num_returns=len(closing), timeout=CLOSE_S)
+            for actor in (*(hand.actor for hand in self._hands), *([self._buckets] if self._buckets else [])):
+                ray.kill(actor)
+        finally:
+            self._ray.close()
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs nobody has begun."""
+        return len(self._errands)
+
+    @property
+    def in_flight(self) -> int:
+        """How many jobs a worker is at."""
+        return sum(hand.errand is not None for hand in self._hands)
+
+    @property
+    def workers(self) -> int:
+        """How many workers have come to life; the others wait for room on the cluster."""
+        return sum(hand.at is not None for hand in self._hands)
+
+    def submit(self, job: Job, *, soon: bool = False) -> None:
+        """Queue a job; `soon` puts it before the others."""
+        if isinstance(job, ViewJob) and "://" in job.item.location and self._buckets is None:
+            self._buckets = shared_buckets(self.spec.fetch.requests, self.spec.fetch.window_s)
+        self._errands.add(job, soon=soon)
+
+    def results(self) -> Iterator[Done | None]:
+        """Every job's end as it comes, until none is left; None about once a second meanwhile.
+
+        Raises Failure when a worker's machine fails in a way that would fail every object.
+        """
+        import ray
+
+        while self.waiting or self.in_flight:
+            self._look_around()
+            self._resize()
+            self._hand_out()
+            refs = [hand.ref for hand in self._hands if hand.ref is not None]
+            finished, _ = ray.wait(refs, num_returns=1, timeout=TICK_S)
+            if not finished:
+                yield None
+            for ref in finished:
+                done = self._take(next(hand for hand in self._hands if hand.ref == ref))
+                if done is not None:
+                    yield done
+
+    def give_up_views(self) -> None:
+        """Forget every object, also those at work; what is to be packed stays."""
+        import ray
+
+        self._errands.keep(lambda job: isinstance(job, PackJob))
+        for hand in [hand for hand in self._hands if hand.errand and isinstance(hand.errand.job, ViewJob)]:
+            ray.kill(hand.actor)
+            self._hands.remove(hand)
+
+    def at_work(self, most: int) -> list[AtWork]:
+        """What has been in flight for longest, `most` of it, the longest first."""
+        import ray
+
+        now = time.monotonic()
+        busy = [(hand, hand.errand) for hand in self._hands if hand.errand is not None]
+        oldest = sorted(busy, key=lambda pair: pair[0].since)[:most]
+        asked = [hand.actor.phase.options(concurrency_group=ASIDE).remote() for hand, _ in oldest]
+        answered, _ = ray.wait(asked, num_returns=len(asked), timeout=ANSWER_S) if asked else ([], [])
+        return [
+            AtWork(
+                errand.job.name,
+                _phase(ref) if ref in answered else "",
+                now - hand.since,
+                hand.at.host if hand.at is not None else "",
+            )
+            for (hand, errand), ref in zip(oldest, asked, strict=True)
+        ]
+
+    def _look_around(self) -> None:
+        now = time.monotonic()
+        if now - self._looked_at < TICK_S:
+            return
+        self._looked_at, self._room = now, room(self.run)
+        if self._is_ours and not self._room.slots:
+            raise Failure(
+                f"expected a machine with the {self.run.cpus_per_worker:g} CPUs and {self.run.gpus_per_worker:g} GPUs "
+                "of run.cpus_per_worker and run.gpus_per_worker, got a smaller one"
+            )
+        self._meters.show(waiting=self.waiting, in_flight=self.in_flight, workers=self.workers, slots=self._room.slots)
+
+    def _leaves(self, hand: _Hand) -> bool:
+        return hand.at is not None and hand.at.node in self._room.leaving
+
+    def _resize(self) -> None:
+        """Hire up to the work and the room; let go who is on a node that goes, who is not needed, and who idles."""
+        now = time.monotonic()
+        for hand in [hand for hand in self._hands if hand.ref is None and self._leaves(hand)]:
+            self._dismiss(hand)
+        surplus = sum(not self._leaves(hand) for hand in self._hands) - self._wanted()
+        for _ in range(-surplus):
+            self._hire()
+        for hand in self._hands[::-1]:
+            unborn, idle = hand.at is None and hand.errand is None, hand.ref is None and now - hand.since > IDLE_S
+            if surplus > 0 and (unborn or idle):
+                self._dismiss(hand)
+                surplus -= 1
+
+    def _wanted(self) -> int:
+        spare = 0 if self._is_ours else max(SPARE, self._room.slots)
+        return min(self.run.workers or max(1, self._room.slots + spare), self.in_flight + self.waiting)
+
+    def _hand_out(self) -> None:
+        busy = self.in_flight
+        for hand in self._hands:
+            if hand.ref is None and (errand := self._errands.take(others_at_work=busy > 0)):
+                hand.wait_for(hand.actor.do.remote(errand.job), errand)
+                busy += 1
+
+    def _take(self, hand: _Hand) -> Done | None:
+        import ray
+
+        errand, ref = hand.errand, hand.ref
+        hand.wait_for(None, None)
+        try:
+            answer = ray.get(ref)
+        except ray.exceptions.ActorDiedError as error:
+            self._stillborn += errand is None
+            if self._stillborn > self.run.infrastructure_losses:
+                raise Failure(f"workers die before their first job: {' '.join(str(error).split())[:300]}") from None
+            self._hands.remove(hand)
+            return self._lost(errand)
+        except _losses():
+            hand.at = None
+            hand.wait_for(hand.actor.ready.remote(), None)
+            return self._lost(errand)
+        if isinstance(answer, Arrival):
+            self._arrived(hand, answer)
+            return None
+        if isinstance(answer, str):
+            raise Failure(answer)
+        if isinstance(answer, Attempt):
+            self._meters.ended(answer.outcome, answer.seconds)
+        return Done(errand.job, answer) if errand is not None else None
+
+    def _arrived(self, hand: _Hand, arrival: Arrival) -> None:
+        hand.at, self._stillborn = arrival, 0
+        if arrival.code != self._code:
+            raise Failure(
+                f"{arrival.host}: expected the code and packages of the machine that builds ({self._code}), "
+                f"got others ({arrival.code}): `ray up` or `ray rsync-up --all-nodes` brings the present ones"
+            )
+
+    def _lost(self, errand: Errand | None) -> Done | None:
+        if errand is None:
+            return None
+        self._meters.lost()
+        return None if self._errands.lost(errand) else Done(errand.job, None)
+
+    def _hire(self) -> None:
+        actor = render_worker(self.run.cpus_per_worker, self.run.gpus_per_worker)
+        hand = _Hand(actor.remote(self.spec, self._buckets, self.make))
+        hand.wait_for(hand.actor.ready.remote(), None)
+        self._hands.append(hand)
+
+    def _dismiss(self, hand: _Hand) -> None:
+        """An actor that nobody knows any more ends when its last call has."""
+        import ray
+
+        self._hands.remove(hand)
+        if hand.at is None:
+            ray.kill(hand.actor)
+        else:
+            hand.actor.close.remote()
+
+
+def _losses() -> tuple[type[Exception], ...]:
+    """What Ray raises when an actor, its node or the machine's memory gave out, and not the job itself."""
+    from ray import exceptions
+
+    return (
+        *(exceptions.RayActorError, exceptions.NodeDiedError, exceptions.WorkerCrashedError),
+        *(exceptions.OutOfMemoryError, exceptions.ObjectLostError, exceptions.ActorUnschedulableError),
+    )
+
+
+def _phase(ref: Any) -> str:
+    import ray
+
+    try:
+        return str(ray.get(ref))
+    except _losses():
+        return ""

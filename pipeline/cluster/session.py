@@ -1,0 +1,162 @@
+"""A Ray to work on: local and gone with this process, or a cluster that is joined."""
+
+import fcntl
+import logging
+import math
+import os
+import secrets
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+from base.errors import Failure
+from pipeline.settings import RunSettings
+
+CONNECT_S = 10.0
+FOLDER_PREFIX, LOCK = "z123-", "alive"
+SOCKET_PATH_LIMIT = 40
+"""Ray puts sockets some 60 characters below its folder, and a socket's path may have 107."""
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_USAGE_STATS_REPORT_URL": "http://127.0.0.1:9/",
+    "RAY_SCHEDULER_EVENTS": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+SILENT: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False, "namespace": "zero123"}
+
+
+def cluster_address(run: RunSettings) -> str:
+    """The address of the cluster to join; empty for a local Ray."""
+    return run.address or os.environ.get("RAY_ADDRESS", "")
+
+
+@contextmanager
+def ray_for(run: RunSettings) -> Iterator[bool]:
+    """A Ray to work on: the one this process is joined to already, the one at `run.address`, or a local one of its own.
+
+    Yields True for one that was started here, whose size is fixed. Raises Failure when there is no cluster at the
+    address. What was started here ends here.
+    """
+    address = cluster_address(run)
+    _prepare_environment(local=not address)
+    import ray
+
+    if ray.is_initialized():
+        yield False
+        return
+    with ExitStack() as stack:
+        handler = signal.getsignal(signal.SIGTERM)
+        folder = None if address else stack.enter_context(_ray_folder())
+        stack.callback(_shut_down)
+        if folder is None:
+            _join(address)
+        else:
+            _start_local(run, folder)
+        _restore(handler)
+        yield folder is not None
+
+
+def _shut_down() -> None:
+    import ray
+
+    handler = signal.getsignal(signal.SIGTERM)
+    ray.shutdown()
+    _restore(handler)
+
+
+def _prepare_environment(*, local: bool) -> None:
+    """Make sure that Ray, which reads these when it is imported, reports to nobody and, if ours, asks for a token."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    if local and "RAY_AUTH_MODE" not in os.environ:
+        os.environ["RAY_AUTH_MODE"] = "token"
+
+
+def _join(address: str) -> None:
+    import ray
+
+    host, _, port = address.rpartition(":")
+    try:
+        if host and port.isdecimal() and "/" not in host:
+            socket.create_connection((host, int(port)), CONNECT_S).close()  # Ray itself would try for minutes
+        ray.init(address=address, **SILENT)
+    except (OSError, RuntimeError, ValueError, OverflowError) as error:
+        sentence = " ".join(str(error).split())[:300]
+        raise Failure(f"run.address: expected a Ray cluster at {address!r}, got: {sentence}") from None
+
+
+def _start_local(run: RunSettings, folder: Path) -> None:
+    import ray
+
+    if os.environ.get("RAY_AUTH_MODE") == "token":
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    asked = math.ceil(run.workers * run.cpus_per_worker)
+    with _exported("PYTHONPATH", os.pathsep.join(_import_paths())):
+        ray.init(
+            num_cpus=max(1, os.cpu_count() or 1, asked),
+            include_dashboard=False,
+            object_store_memory=run.object_store_mb << 20,
+            _temp_dir=str(folder),
+            **SILENT,
+        )
+
+
+@contextmanager
+def _exported(name: str, value: str) -> Iterator[None]:
+    """An environment variable for the processes started meanwhile: quicker than Ray's runtime environments."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
+@contextmanager
+def _ray_folder() -> Iterator[Path]:
+    """A folder for a local Ray's files, locked while this process lives; those of processes that were killed go."""
+    parent = Path(tempfile.gettempdir() if len(tempfile.gettempdir()) <= SOCKET_PATH_LIMIT else "/tmp")  # noqa: S108
+    for left in parent.glob(f"{FOLDER_PREFIX}*/{LOCK}"):
+        with suppress(OSError), left.open("rb+") as stream:
+            if left.stat().st_uid == os.getuid() and _locks(stream):
+                shutil.rmtree(left.parent, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=parent))
+    with (folder / LOCK).open("ab") as stream:
+        _locks(stream)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _locks(stream: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _import_paths() -> list[str]:
+    """Where this process finds its modules, so that a worker finds the same ones."""
+    ours = str(Path(__file__).resolve().parents[2])
+    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    return list(dict.fromkeys(path for path in (ours, *given) if path and path in (ours, *sys.path)))
+
+
+def _restore(handler: Any) -> None:
+    """Ray takes SIGTERM for itself; give it back to whoever had it."""
+    try:
+        signal.signal(signal.SIGTERM, handler)
+    except (ValueError, TypeError):
+        return  # not the main thread, or a handler that was not set from Python

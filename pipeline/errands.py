@@ -1,0 +1,52 @@
+"""The queue of a crew, and what becomes of a job whose worker was lost: a few more tries, one alone, then none."""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from pipeline.worker import Job
+
+
+@dataclass
+class Errand:
+    """A job, and how often it was given to a worker that was lost with it."""
+
+    job: Job
+    losses: int = 0
+
+
+@dataclass
+class Errands:
+    """Jobs that wait. After `free_losses` losses a job waits to be tried alone; one more, and it is given up."""
+
+    free_losses: int
+    _queue: deque[Errand] = field(default_factory=deque)
+    _alone: deque[Errand] = field(default_factory=deque)
+
+    def __len__(self) -> int:
+        return len(self._queue) + len(self._alone)
+
+    def add(self, job: Job, *, soon: bool) -> None:
+        """Queue a job; `soon` puts it before the others."""
+        (self._queue.appendleft if soon else self._queue.append)(Errand(job))
+
+    def take(self, *, others_at_work: bool) -> Errand | None:
+        """The next one to be done; of those to be tried alone only when nobody is at work and nothing else waits."""
+        if self._queue:
+            return self._queue.popleft()
+        return self._alone.popleft() if self._alone and not others_at_work else None
+
+    def lost(self, errand: Errand) -> bool:
+        """Count a loss and queue the job again; False when it was lost once more than may be."""
+        errand.losses += 1
+        if errand.losses > self.free_losses + 1:
+            return False
+        (self._alone if errand.losses > self.free_losses else self._queue).append(errand)
+        return True
+
+    def keep(self, wanted: Callable[[Job], bool]) -> None:
+        """Forget every job but the wanted ones."""
+        for waiting in (self._queue, self._alone):
+            kept = [errand for errand in waiting if wanted(errand.job)]
+            waiting.clear()
+            waiting.extend(kept)

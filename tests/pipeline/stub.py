@@ -1,0 +1,54 @@
+"""A worker that renders nothing: each object's title says what happens to it, and a file what was begun when."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from pipeline.limiter import Gate
+from pipeline.objects import SourceObject
+from pipeline.pack import Packed, PackJob
+from pipeline.rows import Attempt
+from pipeline.worker import Job, ViewJob, WorkerSpec
+from tests.pipeline.builds import tiny
+
+
+class StubWorker:
+    """`quick`, `slow` (0.2 s), `long` (60 s), or `deadly`: the machine kills its worker."""
+
+    def __init__(self, spec: WorkerSpec, gate: Gate) -> None:
+        self.log, self.phase = Path(spec.root) / "log", ""
+
+    def do(self, job: Job) -> Attempt | Packed:
+        if isinstance(job, PackJob):
+            return Packed(job.number, ())
+        self._note(job, "begins")
+        self.phase = "sample"
+        if job.item.title == "deadly":
+            time.sleep(0.2)
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep({"quick": 0.0, "slow": 0.2, "long": 60.0}[job.item.title])
+        self._note(job, "ends")
+        import ray
+
+        node = ray.get_runtime_context().get_node_id()
+        devices = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+        known = {"attempt": job.item.uid, "run": "", "uid": job.item.uid}
+        return Attempt(**known, outcome="ok", seconds={"sample": 0.3}, host=node, device=devices)
+
+    def close(self) -> None:
+        return None
+
+    def _note(self, job: ViewJob, what: str) -> None:
+        with self.log.open("a") as stream:
+            stream.write(f"{job.item.uid} {what}\n")
+
+
+def stub_jobs(kind: str, count: int) -> list[ViewJob]:
+    names = (f"{kind}{number}" for number in range(count))
+    return [ViewJob(SourceObject(name, "folder", f"{name}.glb", title=kind)) for name in names]
+
+
+def stub_spec(root: Path) -> WorkerSpec:
+    settings = tiny(root, root)
+    return WorkerSpec("run", str(root), 0, settings.render, settings.objects.fetch, settings.objects.objaverse, "")

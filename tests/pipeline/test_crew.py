@@ -1,0 +1,164 @@
+"""The crew on a real cluster of several nodes: it grows, loses nodes, leaves those that go, and blames no object."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from base.errors import Failure
+from pipeline.cluster import Crew
+from pipeline.cluster.room import slots
+from pipeline.rows import Attempt
+from pipeline.settings import RunSettings
+from tests.pipeline.builds import tiny
+from tests.pipeline.clusters import NODE, cluster
+from tests.pipeline.stub import StubWorker, stub_jobs, stub_spec
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[Any]:
+    with cluster() as found:
+        yield found
+
+
+def run_settings(nodes: Any, folder: Path, **run: Any) -> RunSettings:
+    return tiny(folder, folder, run={"address": nodes.address, "workers": 0, **run}).run
+
+
+def log(folder: Path) -> list[str]:
+    return (folder / "log").read_text().splitlines()
+
+
+def drain(nodes: Any, node_id: str) -> None:
+    """What a notice of preemption comes to: Ray is told that the node will be gone in ten minutes."""
+    from ray._raylet import GcsClient
+    from ray.core.generated import autoscaler_pb2
+
+    reason = autoscaler_pb2.DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
+    deadline_ms = (time.time_ns() // 1_000_000) + 600_000
+    assert GcsClient(address=nodes.address).drain_node(node_id, reason, "spot machine taken back", deadline_ms)[0]
+
+
+def worked_off(crew: Crew, then: Callable[[list[Attempt]], None] = lambda _: None) -> list[Attempt]:
+    """What the jobs of a crew ended with; `then` looks at it each time that something or nothing came."""
+    ends: list[Attempt] = []
+    for done in crew.results():
+        if done is not None:
+            assert isinstance(done.answer, Attempt)
+            ends.append(done.answer)
+        then(ends)
+    return ends
+
+
+def test_it_grows_when_a_node_joins_and_loses_nothing_with_one(nodes: Any, tmp_path: Path) -> None:
+    first = nodes.add_node(**NODE)
+    joined: list[Any] = []
+
+    def disturb(ends: list[Attempt]) -> None:
+        if len(ends) == 3 and not joined:
+            joined.append(nodes.add_node(**NODE))
+        if joined and first in nodes.worker_nodes and ends[-1].host == joined[0].node_id:
+            nodes.remove_node(first, allow_graceful=False)
+
+    with Crew(run_settings(nodes, tmp_path), stub_spec(tmp_path), StubWorker) as crew:
+        for job in stub_jobs("slow", 24):
+            crew.submit(job)
+        ends = worked_off(crew, disturb)
+    assert sorted(end.uid for end in ends) == sorted(job.name for job in stub_jobs("slow", 24))
+    assert first not in nodes.worker_nodes
+    assert sum("begins" in line for line in log(tmp_path)) <= 25, "only what the lost node was at was begun again"
+
+
+def test_a_node_that_is_to_go_finishes_its_job_and_gets_no_other(nodes: Any, tmp_path: Path) -> None:
+    going, staying = *nodes.worker_nodes, nodes.add_node(**NODE)
+    seen = []
+
+    def notice(ends: list[Attempt]) -> None:
+        if {end.host for end in ends} == {going.node_id, staying.node_id} and not seen:
+            seen.append(going)
+            drain(nodes, going.node_id)
+
+    with Crew(run_settings(nodes, tmp_path), stub_spec(tmp_path), StubWorker) as crew:
+        for job in stub_jobs("slow", 30):
+            crew.submit(job)
+        ends = worked_off(crew, notice)
+    assert seen
+    assert {end.host for end in ends[-8:]} == {staying.node_id}, "a second or two after the notice at the latest"
+    assert len(log(tmp_path)) == 60, "nothing was lost"
+    nodes.remove_node(going, allow_graceful=False)
+
+
+def test_a_job_that_takes_its_worker_along_is_tried_alone_and_then_lost(nodes: Any, tmp_path: Path) -> None:
+    nodes.add_node(**NODE)
+    run = run_settings(nodes, tmp_path, infrastructure_losses=1)
+    with Crew(run, stub_spec(tmp_path), StubWorker) as crew:
+        for job in (*stub_jobs("deadly", 1), *stub_jobs("slow", 6)):
+            crew.submit(job)
+        ends = {done.job.name: done.answer for done in crew.results() if done is not None}
+    assert ends.pop("deadly0") is None
+    assert len(ends) == 6
+    assert all(isinstance(end, Attempt) and end.outcome == "ok" for end in ends.values())
+    lines = log(tmp_path)
+    assert lines.count("deadly0 begins") == 3, "one loss is free, then alone"
+    assert lines[-1] == "deadly0 begins", "when all the others had ended"
+    assert len(lines) == 3 + 2 * 6, "no healthy one was begun twice"
+
+
+def test_the_last_ones_are_told_with_phase_and_host(nodes: Any, tmp_path: Path) -> None:
+    import socket
+
+    with Crew(run_settings(nodes, tmp_path), stub_spec(tmp_path), StubWorker) as crew:
+        crew.submit(stub_jobs("long", 1)[0])
+        for _ in crew.results():
+            if (tmp_path / "log").exists():
+                break
+        (told,) = crew.at_work(5)
+        assert (told.name, told.phase, told.host) == ("long0", "sample", socket.gethostname())
+        crew.give_up_views()
+        assert (crew.waiting, crew.in_flight, list(crew.results())) == (0, 0, [])
+
+
+def test_each_worker_has_a_gpu_of_its_own(nodes: Any, tmp_path: Path) -> None:
+    node = nodes.add_node(**{**NODE, "num_cpus": 8, "num_gpus": 2})
+    run = run_settings(nodes, tmp_path, gpus_per_worker=1.0)
+    with Crew(run, stub_spec(tmp_path), StubWorker) as crew:
+        for job in stub_jobs("slow", 6):
+            crew.submit(job)
+        ends = worked_off(crew)
+        assert crew.workers == 2
+    assert {end.device for end in ends} == {"0", "1"}
+    nodes.remove_node(node)
+
+
+def test_a_machine_with_other_code_is_named_before_it_works(
+    nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.cluster.crew.code_digest", lambda: "0" * 16)
+    with Crew(run_settings(nodes, tmp_path), stub_spec(tmp_path), StubWorker) as crew:
+        crew.submit(stub_jobs("quick", 1)[0])
+        with pytest.raises(Failure, match=r"expected the code and packages of the machine that builds \(0{16}\), got"):
+            list(crew.results())
+    assert not (tmp_path / "log").exists()
+
+
+@pytest.mark.parametrize(
+    ("resources", "cpus", "gpus", "fit"),
+    [
+        ({"CPU": 8.0}, 1.0, 0.0, 8),
+        ({"CPU": 8.0}, 3.0, 0.0, 2),
+        ({"CPU": 0.3}, 0.1, 0.0, 3),
+        ({"CPU": 8.0}, 1.0, 1.0, 0),
+        ({"CPU": 8.0, "GPU": 2.0}, 1.0, 1.0, 2),
+        ({"CPU": 8.0, "GPU": 2.0}, 1.0, 0.3, 6),
+        ({"CPU": 3.0, "GPU": 2.0}, 1.0, 0.5, 3),
+        ({"CPU": 8.0, "GPU": 5.0}, 1.0, 2.0, 2),
+        ({"GPU": 4.0}, 1.0, 0.0, 0),
+    ],
+)
+def test_as_many_workers_fit_as_cpus_and_whole_gpus_allow(
+    tmp_path: Path, resources: dict[str, float], cpus: float, gpus: float, fit: int
+) -> None:
+    run = tiny(tmp_path, tmp_path, run={"cpus_per_worker": cpus, "gpus_per_worker": gpus}).run
+    assert slots(resources, run) == fit

@@ -1,0 +1,39 @@
+"""The queue of a crew: who comes when, and who is to blame."""
+
+from pipeline.errands import Errands
+from pipeline.pack import PackJob
+from tests.pipeline.stub import stub_jobs
+
+
+def test_five_losses_are_free_then_alone_then_none() -> None:
+    bad, good = stub_jobs("slow", 2)
+    errands = Errands(free_losses=5)
+    errands.add(bad, soon=False)
+    for _ in range(5):
+        errand = errands.take(others_at_work=True)
+        assert errand is not None
+        assert errands.lost(errand)
+    errand = errands.take(others_at_work=True)
+    assert errand is not None
+    assert errands.lost(errand)
+    assert len(errands) == 1
+    assert errands.take(others_at_work=True) is None, "alone means that nobody else is at work"
+    errands.add(good, soon=False)
+    healthy = errands.take(others_at_work=False)
+    assert healthy is not None
+    assert healthy.job is good, "alone comes after all the others"
+    last = errands.take(others_at_work=False)
+    assert last is not None
+    assert last.job is bad
+    assert not errands.lost(last)
+    assert not len(errands)
+
+
+def test_what_comes_soon_comes_first_and_what_is_not_kept_never() -> None:
+    first, second = stub_jobs("slow", 2)
+    errands = Errands(free_losses=0)
+    errands.add(first, soon=False)
+    errands.add(second, soon=False)
+    errands.add(pack := PackJob(3, ()), soon=True)
+    errands.keep(lambda job: job is not first)
+    assert [errand.job for errand in iter(lambda: errands.take(others_at_work=False), None)] == [pack, second]
