@@ -15,6 +15,7 @@ os.environ.update(
     HF_HUB_OFFLINE="1",
     RAY_USAGE_STATS_ENABLED="0",
     RAY_USAGE_STATS_REPORT_URL="http://127.0.0.1:9/",  # a Ray head says "disabled" once, even when it is
+    RAY_worker_niceness="0",  # at Ray's own 15 a busy machine has tests wait for minutes
 )
 
 # A shell that starts a job in the background has it ignore Ctrl-C, which is what some tests are about.

@@ -14,7 +14,7 @@ from pipeline.rows import Attempt
 from pipeline.settings import RunSettings
 from tests.pipeline.builds import tiny
 from tests.pipeline.clusters import NODE, cluster
-from tests.pipeline.stub import StubWorker, stub_jobs, stub_spec
+from tests.pipeline.stub_worker import StubWorker, stub_jobs, stub_spec
 
 
 @pytest.fixture(scope="module")

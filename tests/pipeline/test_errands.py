@@ -2,7 +2,7 @@
 
 from pipeline.errands import Errands
 from pipeline.pack import PackJob
-from tests.pipeline.stub import stub_jobs
+from tests.pipeline.stub_worker import stub_jobs
 
 
 def test_five_losses_are_free_then_alone_then_none() -> None:
