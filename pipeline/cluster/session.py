@@ -28,6 +28,8 @@ QUIET = {
     "RAY_SCHEDULER_EVENTS": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
+ALONE = {"RAY_AUTH_MODE": "token", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+"""A Ray of our own wants a token, and listens on this machine alone: so Ray does where it cannot have other nodes."""
 
 SILENT: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False, "namespace": "zero123"}
 
@@ -72,11 +74,9 @@ def _shut_down() -> None:
 
 
 def _prepare_environment(*, local: bool) -> None:
-    """Make sure that Ray, which reads these when it is imported, reports to nobody and, if ours, asks for a token."""
-    for name, value in QUIET.items():
+    """Make sure that Ray, which reads these when it is imported, reports to nobody and, if ours, keeps to itself."""
+    for name, value in {**QUIET, **(ALONE if local else {})}.items():
         os.environ.setdefault(name, value)
-    if local and "RAY_AUTH_MODE" not in os.environ:
-        os.environ["RAY_AUTH_MODE"] = "token"
 
 
 def _join(address: str) -> None:

@@ -28,6 +28,8 @@ def cluster(**head: Any) -> Iterator[Any]:
             patch.setenv(name, value)
         from ray.cluster_utils import Cluster
 
+        patch.setattr("ray._private.ray_constants.ENABLE_RAY_CLUSTER", False)  # 127.0.0.1 stays 127.0.0.1
+
         found = Cluster(
             initialize_head=True, head_node_args={**HEAD, "no_monitor": True, **head}, shutdown_at_exit=False
         )

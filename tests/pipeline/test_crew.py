@@ -18,9 +18,19 @@ from tests.pipeline.stub_worker import StubWorker, stub_jobs, stub_spec
 
 
 @pytest.fixture(scope="module")
-def nodes() -> Iterator[Any]:
+def ray_cluster() -> Iterator[Any]:
     with cluster() as found:
         yield found
+
+
+@pytest.fixture
+def nodes(ray_cluster: Any) -> Any:
+    """The cluster with one node beside its head."""
+    for node in sorted(ray_cluster.worker_nodes, key=lambda node: str(node.node_id))[1:]:
+        ray_cluster.remove_node(node, allow_graceful=False)
+    if not ray_cluster.worker_nodes:
+        ray_cluster.add_node(**NODE)
+    return ray_cluster
 
 
 def run_settings(nodes: Any, folder: Path, **run: Any) -> RunSettings:
@@ -44,7 +54,9 @@ def drain(nodes: Any, node_id: str) -> None:
 def worked_off(crew: Crew, then: Callable[[list[Attempt]], None] = lambda _: None) -> list[Attempt]:
     """What the jobs of a crew ended with; `then` looks at it each time that something or nothing came."""
     ends: list[Attempt] = []
+    deadline = time.monotonic() + 300
     for done in crew.results():
+        assert time.monotonic() < deadline, ends
         if done is not None:
             assert isinstance(done.answer, Attempt)
             ends.append(done.answer)
@@ -53,7 +65,7 @@ def worked_off(crew: Crew, then: Callable[[list[Attempt]], None] = lambda _: Non
 
 
 def test_it_grows_when_a_node_joins_and_loses_nothing_with_one(nodes: Any, tmp_path: Path) -> None:
-    first = nodes.add_node(**NODE)
+    (first,) = nodes.worker_nodes
     joined: list[Any] = []
 
     def disturb(ends: list[Attempt]) -> None:
@@ -87,7 +99,7 @@ def test_a_node_that_is_to_go_finishes_its_job_and_gets_no_other(nodes: Any, tmp
     assert seen
     assert {end.host for end in ends[-8:]} == {staying.node_id}, "a second or two after the notice at the latest"
     assert len(log(tmp_path)) == 60, "nothing was lost"
-    nodes.remove_node(going, allow_graceful=False)
+    nodes.remove_node(going)
 
 
 def test_a_job_that_takes_its_worker_along_is_tried_alone_and_then_lost(nodes: Any, tmp_path: Path) -> None:
@@ -121,7 +133,7 @@ def test_the_last_ones_are_told_with_phase_and_host(nodes: Any, tmp_path: Path) 
 
 
 def test_each_worker_has_a_gpu_of_its_own(nodes: Any, tmp_path: Path) -> None:
-    node = nodes.add_node(**{**NODE, "num_cpus": 8, "num_gpus": 2})
+    with_gpus = nodes.add_node(**{**NODE, "num_cpus": 8, "num_gpus": 2})
     run = run_settings(nodes, tmp_path, gpus_per_worker=1.0)
     with Crew(run, stub_spec(tmp_path), StubWorker) as crew:
         for job in stub_jobs("slow", 6):
@@ -129,7 +141,7 @@ def test_each_worker_has_a_gpu_of_its_own(nodes: Any, tmp_path: Path) -> None:
         ends = worked_off(crew)
         assert crew.workers == 2
     assert {end.device for end in ends} == {"0", "1"}
-    nodes.remove_node(node)
+    nodes.remove_node(with_gpus)
 
 
 def test_a_machine_with_other_code_is_named_before_it_works(

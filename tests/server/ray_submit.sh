@@ -30,7 +30,7 @@ printf '%s\n' 'Port 22' 'ListenAddress 127.0.0.1' "HostKey $work/layers/hostkey"
 mkdir "$HOME/zero123"
 ln -s "$(readlink -f "$root/.venv")" "$HOME/zero123/.venv"
 export PATH=$root/.venv/bin:$PATH RAY_USAGE_STATS_ENABLED=0 TERM=dumb TMPDIR=/tmp/ray
-unset RAY_ADDRESS RAY_AUTH_MODE RAY_AUTH_TOKEN RAY_AUTH_TOKEN_PATH PYTHONPATH
+unset RAY_ADDRESS RAY_AUTH_MODE RAY_AUTH_TOKEN RAY_AUTH_TOKEN_PATH RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER PYTHONPATH
 
 say() { printf '\n== %s ==\n' "$*"; }
 submit() { ray submit --no-config-cache pipeline.yaml pipeline/submit.py -- "$@"; }
