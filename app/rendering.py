@@ -81,12 +81,12 @@ def rendered(
 ) -> Iterator[Ended]:
     """Render each model into its folder, whole or not at all; what an earlier run left for the same is kept.
 
-    Raises UsageError for a folder that holds something else.
+    Raises UsageError for a folder that holds anything else.
     """
     for one in asked:
         _check_free(one.out)
     marks = [_mark(one, settings, seed, layout) for one in asked]
-    kept = [{**read_mark(one.out), "seconds": {}} == mark for one, mark in zip(asked, marks, strict=True)]
+    kept = [_is_done(one.out, mark) for one, mark in zip(asked, marks, strict=True)]
     shown = SILENT if all(kept) else progress
     total, done = len(asked) * settings.views, sum(kept) * settings.views
     with RenderChild(settings) as child, shown.task("render", total=total, unit="views", done=done) as task:
@@ -108,12 +108,27 @@ def _counting(task: Task, views: int, note: str) -> Callable[[str], None]:
 
 
 def _check_free(out: Path) -> None:
-    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / MARK).is_file()):
-        raise UsageError(f"{out}: expected an empty folder or one of `zero123 render`, got something else")
+    """Raises UsageError for a place where something lies that no earlier run left."""
+    if out.is_file():
+        raise UsageError(f"{out}: expected a folder for views, got a file")
+    found = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    if others := sorted(found - {MARK, *_files(read_mark(out))}):
+        raise UsageError(f"{out}: expected nothing but what `zero123 render` left there, got {others[0]}")
+
+
+def _is_done(out: Path, mark: dict[str, Any]) -> bool:
+    """Whether a folder holds, whole, what is to be made."""
+    kept = read_mark(out)
+    return {name: kept.get(name) for name in mark} == mark and all((out / name).is_file() for name in _files(kept))
+
+
+def _files(mark: dict[str, Any]) -> list[str]:
+    files = mark.get("files")
+    return [name for name in files if isinstance(name, str)] if isinstance(files, list) else []
 
 
 def read_mark(folder: Path) -> dict[str, Any]:
-    """What the folder's views were made of, and their `seconds` by phase; nothing for a folder that is not ours."""
+    """What a folder was made of, its `files` and their `seconds` by phase; nothing for a folder that is not ours."""
     try:
         mark = json.loads((folder / MARK).read_bytes())
     except (OSError, ValueError, RecursionError):
@@ -122,7 +137,7 @@ def read_mark(folder: Path) -> dict[str, Any]:
 
 
 def _mark(asked: Asked, settings: RenderSettings, seed: int, layout: str) -> dict[str, Any]:
-    """What the views depend on; equal marks, equal folders, but for the `seconds` that they took."""
+    """What the views depend on; equal marks, equal folders."""
     sha256 = model_sha256(asked.model)
     return {
         "model": asked.model.name,
@@ -130,7 +145,6 @@ def _mark(asked: Asked, settings: RenderSettings, seed: int, layout: str) -> dic
         "uid": asked.uid,
         "layout": layout,
         "views": digest_json([fingerprint(sha256, settings, settings.compat, seed), asked.uid, settings.device]),
-        "seconds": {},
     }
 
 
@@ -139,7 +153,8 @@ def _one(child: RenderChild, asked: Asked, settings: RenderSettings, seed: int, 
         result = render_object(child, asked.model, asked.uid, settings, seed, temporary)
         if result.outcome is Outcome.OK:
             relaid(temporary, mark["layout"])
-            text = json.dumps({**mark, "seconds": result.seconds}, indent=2, sort_keys=True)
+            made = {"files": sorted(path.name for path in temporary.iterdir()), "seconds": result.seconds}
+            text = json.dumps(mark | made, indent=2, sort_keys=True)
             write_atomically(temporary / MARK, f"{text}\n".encode())
             shutil.rmtree(asked.out, ignore_errors=True)
             temporary.rename(asked.out)

@@ -68,6 +68,30 @@ def test_what_cannot_be_meant_is_a_usage_error(settings: Callable[..., RenderSet
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("precious")
     asked = asked_models([EXAMPLES / "stool.glb"], tmp_path / "full")
-    with pytest.raises(UsageError, match="expected an empty folder or one of `zero123 render`"):
+    with pytest.raises(UsageError, match=r"expected nothing but what `zero123 render` left there, got thesis\.txt"):
         list(rendered(asked, settings(), 0, "views", SILENT))
     assert files(tmp_path / "full") == {"thesis.txt": b"precious"}
+
+
+def test_a_folder_of_views_is_made_whole_again_and_never_over_what_others_put_there(
+    settings: Callable[..., RenderSettings], tmp_path: Path
+) -> None:
+    asked = asked_models([EXAMPLES / "stool.glb"], tmp_path / "out")
+
+    def again(**changes: Any) -> bool:
+        (end,) = rendered(asked, settings(**changes), 0, "views", SILENT)
+        assert end.result.outcome is Outcome.OK
+        return end.done_before
+
+    again()
+    before = files(tmp_path / "out")
+    (tmp_path / "out" / "01.webp").unlink()
+    assert not again()
+    assert {name: data for name, data in files(tmp_path / "out").items() if name != "render.json"} == {
+        name: data for name, data in before.items() if name != "render.json"
+    }
+    assert again()
+    (tmp_path / "out" / "notes.txt").write_text("precious")
+    with pytest.raises(UsageError, match=r"got notes\.txt"):
+        again(samples=2)
+    assert (tmp_path / "out" / "notes.txt").read_text() == "precious"
