@@ -244,7 +244,7 @@ def test_copies_show_before_fetching_and_other_bytes_are_modified(
     asked = {"source": "objaverse-xl", "objaverse": {**chosen.model_dump(mode="json"), "uids": UIDS[:3]}}
     settings = tiny(tmp_path / "dataset", tmp_path, objects=asked)
     plan = build(settings, SILENT, dry_run=True).plan
-    assert plan.startswith("3 objects: 2 to render, 1 duplicates")
+    assert plan.startswith("3 objects: render 2, reuse 0, 1 duplicates")
     item = objects(chosen, "objaverse-xl")[1]
     places = settings.objects.fetch, settings.objects.objaverse, server.address
     worker = Worker(WorkerSpec("run", settings.storage.root, 0, settings.render, *places), Buckets(1000, 1.0))
