@@ -34,7 +34,7 @@ COMMANDS = {
     "demo": "the whole chain on eight small objects, with a report",
 }
 INTERRUPTED = 130
-TERMINATED = 143
+TERMINATED, HUNG_UP = 143, 129
 FOR_PEOPLE = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS),
     *(errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP),
@@ -46,11 +46,17 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM arrived: the same clean stop as Ctrl-C, with another exit code."""
 
 
+class HungUp(KeyboardInterrupt):
+    """The terminal is gone, as when `ray submit` is stopped: a clean stop that nobody reads of."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0 when it did its job, 1 when it failed, 2 for wrong usage, 130 and 143 when stopped."""
+    """Run one command; 0 when it did its job, 1 when it failed, 2 for wrong usage, 129, 130 and 143 when stopped."""
     parser = _parser()
     words = list(sys.argv[1:] if arguments is None else arguments)
     signal.signal(signal.SIGTERM, _terminate)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # `nohup` has it ignored
+        signal.signal(signal.SIGHUP, _hang_up)
     try:
         _load_command(parser, words)
         options = parser.parse_args(words)
@@ -58,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Failure as failure:
         return _fail(str(failure), failure.exit_code)
     except KeyboardInterrupt as stop:
-        code = TERMINATED if isinstance(stop, Terminated) else INTERRUPTED
+        code = {Terminated: TERMINATED, HungUp: HUNG_UP}.get(type(stop), INTERRUPTED)
         return _fail("stopped; what is done is kept, and the same command goes on from there", code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -103,6 +109,13 @@ def _version() -> str:
 
 def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
     raise Terminated
+
+
+def _hang_up(_number: int, _frame: FrameType | None) -> NoReturn:
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(nowhere, stream.fileno())
+    raise HungUp
 
 
 def _fail(sentence: str, code: int) -> int:

@@ -28,6 +28,10 @@ class Task(Protocol):
         """Count `amount` more units as done; `note` is shown beside the bar."""
         ...
 
+    def show(self, note: str) -> None:
+        """Show a note beside the bar, where there is one."""
+        ...
+
 
 class Progress(Protocol):
     """Where long work reports to."""
@@ -51,6 +55,9 @@ class _SilentTask:
         return None
 
     def advance(self, amount: float = 1, *, note: str = "") -> None:
+        return None
+
+    def show(self, note: str) -> None:
         return None
 
 
@@ -151,7 +158,11 @@ class _RichTask:
         rate = (self.done - self.done_before) / max(time.monotonic() - self.started, 1e-9)
         left = f"{clock(max(self.total - self.done, 0) / rate)} left" if rate > 0 else ""
         count = f"{self.done:,.0f}/{self.total:,.0f} {self.unit}, {rate:,.1f}/s"
-        self.bar.update(self.task, advance=amount, note=without_controls(note), count=count, left=left)
+        self.bar.update(self.task, advance=amount, count=count, left=left)
+        self.show(note)
+
+    def show(self, note: str) -> None:
+        self.bar.update(self.task, note=without_controls(note))
 
 
 def progress_on(stream: TextIO) -> Progress:

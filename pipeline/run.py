@@ -5,8 +5,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from base.errors import Failure
+from base.interrupts import held_back
 from base.outcomes import CHILD_DEATHS, Outcome
-from base.progress import Progress, Task
+from base.progress import Progress
 from base.storage import Storage
 from pipeline.card import refresh_card
 from pipeline.catalog import Catalog, VersionFacts
@@ -18,10 +19,13 @@ from pipeline.reports import write_report
 from pipeline.rows import Attempt
 from pipeline.settings import RunSettings
 from pipeline.staging import FOLDER
+from pipeline.telling import Telling
 from pipeline.worker import ViewJob, WorkerSpec
 from shards.version import Version
 
 RECORD_EVERY_S = 2.0
+PACK_FOR_S = 10.0
+"""How long a build that is stopped may go on packing: it ends within half a minute, whatever happens."""
 
 
 @dataclass
@@ -41,12 +45,14 @@ class Run:
     version: Version | None = None
     _unrecorded: list[Attempt] = field(default_factory=list)
     _recorded_at: float = field(default_factory=time.monotonic)
+    _published: int = 0
     _published_at: float = field(default_factory=time.monotonic)
 
     def work(self, spec: WorkerSpec) -> None:
         """Render and pack all there is. Raises Failure for what would fail every object, KeyboardInterrupt to stop.
 
-        Whatever stops it, finished views stay in staging and attempts are recorded.
+        Whatever stops it, finished views stay in staging and attempts are recorded; KeyboardInterrupt also has what can
+        be packed in a few seconds packed, and a version made of it.
         """
         plan = self.ledger.plan
         try:
@@ -54,14 +60,11 @@ class Run:
                 for uid in plan.render:
                     crew.submit(ViewJob(plan.wanted[uid].item))
                 self._seal(crew)
-                total = len(plan.render) * self.facts.views
-                with self.progress.task("render", total=total, unit="views") as task:
-                    for done in crew.results():
-                        self._tick(done, crew, task)
-        except KeyboardInterrupt:
-            kept = sum(end.outcome == Outcome.OK for end in self.ledger.ends.values())
-            self.progress.say(f"stopping: what was being rendered is given up, {kept} rendered objects are kept")
-            raise
+                try:
+                    self._work_off(crew, len(plan.render) * self.facts.views)
+                except KeyboardInterrupt:
+                    self._wind_up(crew)
+                    raise
         finally:
             self.catalog.record(self._unrecorded)
             self._unrecorded = []
@@ -73,7 +76,7 @@ class Run:
         if rows:
             self.version = self.catalog.commit(rows, self.facts)
             refresh_card(self.storage, self.version)
-        self._published_at = time.monotonic()
+        self._published, self._published_at = len(self.ledger.packed), time.monotonic()
         if final:
             self.storage.remove(FOLDER)
         else:
@@ -88,18 +91,49 @@ class Run:
         except Failure as failure:
             self.progress.say(f"the report was not written: {failure}")
 
-    def _tick(self, done: Done | None, crew: Crew, task: Task) -> None:
+    def _work_off(self, crew: Crew, views: int) -> None:
+        with self.progress.task("render", total=views, unit="views") as task:
+            telling = Telling(self.progress, task)
+            for done in crew.results():
+                with held_back():
+                    self._tick(done, crew, telling)
+
+    def _wind_up(self, crew: Crew) -> None:
+        """After a signal to stop: what is whole is packed as far as a few seconds allow, and becomes a version."""
+        kept = sum(end.outcome == Outcome.OK for end in self.ledger.ends.values())
+        self.progress.say(f"stopping: what was being rendered is given up, {kept} rendered objects are kept")
+        crew.give_up_views()
+        until = time.monotonic() + PACK_FOR_S
+        try:
+            for done in crew.results():
+                if done is not None:
+                    self._packed(done)
+                if time.monotonic() > until:
+                    break
+            with held_back():
+                if self._has_news:
+                    self.publish(final=False)
+        except Failure as failure:
+            self.progress.say(f"no version was made of what is packed: {failure}")
+
+    @property
+    def _has_news(self) -> bool:
+        """True when there are shards that a version can be made of before the end."""
+        return self.may_publish_early and len(self.ledger.packed) > self._published
+
+    def _tick(self, done: Done | None, crew: Crew, telling: Telling) -> None:
         self.lease.check()
         if done is not None:
             if isinstance(done.job, PackJob):
                 self._packed(done)
             else:
-                self._rendered(done, done.job, crew, task)
+                self._rendered(done, done.job, crew, telling)
+        telling.waits(crew)
         now = time.monotonic()
         if now - self._recorded_at >= RECORD_EVERY_S:
             self.catalog.record(self._unrecorded)
             self._unrecorded, self._recorded_at = [], now
-        if self.may_publish_early and now - self._published_at >= self.settings.version_every_s and self.ledger.packed:
+        if self._has_news and now - self._published_at >= self.settings.version_every_s:
             self.publish(final=False)
 
     def _packed(self, done: Done) -> None:
@@ -107,7 +141,7 @@ class Run:
             raise Failure("shards could not be packed: the workers' machines failed too often")
         self.ledger.packed[done.answer.number] = done.answer
 
-    def _rendered(self, done: Done, job: ViewJob, crew: Crew, task: Task) -> None:
+    def _rendered(self, done: Done, job: ViewJob, crew: Crew, telling: Telling) -> None:
         uid = job.item.uid
         attempt = done.answer if isinstance(done.answer, Attempt) else _lost(uid, self.name)
         self._unrecorded.append(attempt)
@@ -121,7 +155,7 @@ class Run:
         if attempt.outcome != Outcome.OK:
             self.progress.say(f"{uid}: {attempt.outcome}: {attempt.reason}")
         self.ledger.ends[uid] = attempt
-        task.advance(self.facts.views, note=job.item.title or uid)
+        telling.ended(attempt, job.item.title or uid, self.facts.views)
         self._seal(crew)
 
     def _seal(self, crew: Crew) -> None:

@@ -110,6 +110,12 @@ class Crew:
         """How many workers have come to life; the others wait for room on the cluster."""
         return sum(hand.at is not None for hand in self._hands)
 
+    @property
+    def needs(self) -> str:
+        """What a worker needs of a machine, in words."""
+        gpus = f" and {self.run.gpus_per_worker:g} GPU" if self.run.gpus_per_worker else ""
+        return f"{self.run.cpus_per_worker:g} CPU{gpus}"
+
     def submit(self, job: Job, *, soon: bool = False) -> None:
         """Queue a job; `soon` puts it before the others."""
         if isinstance(job, ViewJob) and "://" in job.item.location and self._buckets is None:
@@ -171,8 +177,8 @@ class Crew:
         self._looked_at, self._room = now, room(self.run)
         if self._is_ours and not self._room.slots:
             raise Failure(
-                f"expected a machine with the {self.run.cpus_per_worker:g} CPUs and {self.run.gpus_per_worker:g} GPUs "
-                "of run.cpus_per_worker and run.gpus_per_worker, got a smaller one"
+                f"expected a machine with {self.needs} for each worker (run.cpus_per_worker, run.gpus_per_worker), "
+                "got a smaller one"
             )
         self._meters.show(waiting=self.waiting, in_flight=self.in_flight, workers=self.workers, slots=self._room.slots)
 

@@ -111,19 +111,26 @@ def test_an_output_folder_that_is_a_file_is_a_usage_error(tmp_path: Path) -> Non
     assert "taken: expected a folder that can be written to" in told
 
 
-def test_sigterm_ends_in_a_sentence_and_its_own_code(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (signal.SIGTERM, "zero123: stopped; what is done is kept, and the same command goes on from there\n"),
+        (signal.SIGHUP, ""),
+    ],
+)
+def test_signals_end_in_a_sentence_if_anyone_reads_it_and_their_own_code(number: signal.Signals, said: str) -> None:
     program = (
         "import os, signal, sys, types\n"
         "import app.main as main\n"
-        "def stop(options): os.kill(os.getpid(), signal.SIGTERM); signal.pause()\n"
+        f"def stop(options): os.kill(os.getpid(), {number:d}); signal.pause()\n"
         "module = types.ModuleType('app.commands.build')\n"
         "module.configure = lambda parser: parser.set_defaults(run=stop)\n"
         "sys.modules['app.commands.build'] = module\n"
         "raise SystemExit(main.main(['build']))"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 128 + signal.SIGTERM
-    assert done.stderr == "zero123: stopped; what is done is kept, and the same command goes on from there\n"
+    assert done.returncode == 128 + number
+    assert done.stderr == said
 
 
 def test_the_version_is_told() -> None:

@@ -24,8 +24,10 @@ def test_a_bar_shows_name_count_and_note() -> None:
     progress = RichProgress(stream)
     with progress.task("train", total=10, unit="images") as task:
         task.advance(10, note="loss 0.1")
+        task.show("waiting for the \x1blast 2")
     assert "train" in stream.getvalue()
     assert "10/10 images" in stream.getvalue()
+    assert "waiting for the \N{REPLACEMENT CHARACTER}last 2" in stream.getvalue()
     progress.say("[bold]no markup")
     assert "[bold]no markup" in stream.getvalue()
 

@@ -6,8 +6,13 @@ from pathlib import Path
 
 from base.errors import Failure
 from base.progress import standard_progress
-from pipeline.build import build
+from pipeline.build import BuildSettings, build
 from tests.pipeline.builds import tiny
+
+
+def slow(root: Path, models: Path) -> BuildSettings:
+    """A build that takes its time, with a shard for each object."""
+    return tiny(root, models, run={"workers": 1}, render={"samples": 64}, shards={"objects_per_shard": 1})
 
 
 def stop(_number: int, _frame: object) -> None:
@@ -18,7 +23,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, stop)
     root, models = map(Path, sys.argv[1:])
     try:
-        build(tiny(root, models, run={"workers": 1}, render={"samples": 64}), standard_progress())
+        build(slow(root, models), standard_progress())
     except KeyboardInterrupt:
         return 130
     except Failure as failure:

@@ -1,6 +1,5 @@
 """A build that is stopped, politely or not: the same command finishes it, with nothing lost and nothing done twice."""
 
-import json
 import os
 import signal
 import subprocess
@@ -15,7 +14,10 @@ from base.progress import SILENT
 from base.storage import Storage
 from pipeline.build import build
 from pipeline.catalog import Catalog
-from tests.pipeline.builds import ROOT, files, models, tiny
+from shards.verify import verify
+from shards.version import read_version
+from tests.pipeline.builds import ROOT, files, models
+from tests.pipeline.one_build import slow
 
 NAMES = ("stool", "avocado", "burger", "dog")
 
@@ -55,7 +57,7 @@ def test_stopped_killed_and_continued_equals_undisturbed(tmp_path: Path) -> None
     folder, root, calm = models(tmp_path / "models", *NAMES), tmp_path / "stopped", tmp_path / "calm"
 
     first = start(root, folder)
-    wait_until(lambda: finished(root) >= 1, first)
+    wait_until(lambda: finished(root) >= 2, first)
     os.killpg(first.pid, signal.SIGINT)
     asked = time.monotonic()
     said = first.communicate(timeout=60)[1]
@@ -64,15 +66,15 @@ def test_stopped_killed_and_continued_equals_undisturbed(tmp_path: Path) -> None
     assert "Traceback" not in said
     assert time.monotonic() - asked < 30
     assert not (root / "lease.json").exists()
+    assert read_version(Storage(root), 1).samples("train") >= 1, "what was packed is a version"
     kept = finished(root)
-    assert kept >= 1
 
     second = start(root, folder)
     wait_until(lambda: finished(root) >= kept + 1, second)
     second.kill()
     second.communicate()
     assert (root / "lease.json").exists()
-    assert not (root / "versions").exists(), "nothing half done is ever seen"
+    verify(Storage(root), read_version(Storage(root)), SILENT)
     wait = time.monotonic() + 30
     while working(second.pid):
         assert time.monotonic() < wait, working(second.pid)
@@ -82,9 +84,10 @@ def test_stopped_killed_and_continued_equals_undisturbed(tmp_path: Path) -> None
     said = third.communicate(timeout=240)[1]
     assert third.returncode == 0, said
 
-    build(tiny(calm, folder, run={"workers": 2}, render={"samples": 64}), SILENT)
-    assert files(root, "shards", "versions") == files(calm, "shards", "versions")
+    build(slow(calm, folder), SILENT)
+    assert files(root, "shards") == files(calm, "shards")
+    assert read_version(Storage(root)).shards == read_version(Storage(calm)).shards
     tried = [attempt.uid for attempt in Catalog(Storage(root)).attempts() if attempt.outcome == "ok"]
     assert sorted(tried) == sorted(set(tried)), "no object was rendered twice"
     assert len(tried) == len(NAMES)
-    assert json.loads((root / "versions" / "1.json").read_text())["views"] == 2
+    verify(Storage(root), read_version(Storage(root)), SILENT)

@@ -1,0 +1,38 @@
+"""Signals to stop that wait for the end of what must not be cut in half."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """A block that the first signal to stop does not cut: it arrives at the end. A second one arrives at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals never arrive here
+        return
+    handlers = {int(number): signal.getsignal(number) for number in STOPS}
+    held: list[int] = []
+
+    def hold(number: int, frame: FrameType | None) -> None:
+        handler = handlers[number]
+        if held and callable(handler):
+            held.clear()
+            handler(number, frame)
+        held.append(number)
+
+    for number, handler in handlers.items():
+        if callable(handler):
+            signal.signal(number, hold)
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            if callable(handler):
+                signal.signal(number, handler)
+        if held:
+            signal.raise_signal(held[0])
