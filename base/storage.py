@@ -116,7 +116,11 @@ class Storage:
                 self.fs.pipe_file(target, data)
 
     def create(self, name: str, data: bytes) -> bool:
-        """Make `name` hold `data` unless it exists already; True when this call made it."""
+        """Make `name` hold `data` unless it exists already; True when this call made it.
+
+        Those who may create one name at once need different `data`: where the answer to a put was lost and the put
+        repeated, what is there tells whose it is.
+        """
         target = self.path(name)
         with self._reported("create", name):
             if self.is_local:
@@ -124,8 +128,14 @@ class Storage:
             try:
                 self.fs.pipe_file(target, data, mode="create")
             except FileExistsError:
-                return False
+                return self._holds(target, data)
             return True
+
+    def _holds(self, target: str, data: bytes) -> bool:
+        try:
+            return bool(self.fs.cat_file(target) == data)
+        except FileNotFoundError:
+            return False
 
     def put_file(self, name: str, source: Path) -> None:
         """Move or upload a finished local file to `name`; `source` may be gone afterwards."""

@@ -78,12 +78,20 @@ class Lease:
     ) -> None:
         self._done.set()
         self._heart.join()
-        current = self._read(NAME)
-        if current is not None and current.token == self.holder.token:
-            self.storage.remove(NAME)
+        try:
+            if self._held():
+                self.storage.remove(NAME)
+        except Failure:
+            if error is None:  # else that is what matters, and the lease runs out by itself
+                raise
 
     def check(self) -> None:
-        """Raise Failure when another builder took over, after which this one must write nothing more."""
+        """Raise Failure when another builder took over, after which this one must write nothing more.
+
+        Where the heart could not beat in time, as in a process that was stopped for a while, storage itself is asked.
+        """
+        if not self.lost and time.time() > self.holder.expires_at:
+            self.lost = not self._held()
         if self.lost:
             raise Failure(f"{self.storage.root}: another builder took over after this one was silent too long; stopped")
 
@@ -110,11 +118,14 @@ class Lease:
     def _read(self, name: str) -> Holder | None:
         return holder(self.storage, name)
 
+    def _held(self) -> bool:
+        current = self._read(NAME)
+        return current is not None and current.token == self.holder.token
+
     def _beat(self) -> None:
         while not self._done.wait(self.seconds / 4):
             try:
-                current = self._read(NAME)
-                if current is None or current.token != self.holder.token:
+                if not self._held():
                     self.lost = True
                     return
                 self.holder = replace(self.holder, expires_at=time.time() + self.seconds)
@@ -124,11 +135,13 @@ class Lease:
 
 
 def holder(storage: Storage, name: str = NAME) -> Holder | None:
-    """Who holds a dataset's lease, gone or not; None when nobody does."""
+    """Who holds a dataset's lease, gone or not; None when nobody does. Raises Failure when storage does not tell."""
     try:
         return Holder(**json.loads(storage.read(name))) if storage.exists(name) else None
     except Failure:
-        return None
+        if storage.exists(name):
+            raise
+        return None  # it was given back between the two questions
     except (ValueError, TypeError) as error:
         raise Failure(f"{storage.root}/{name}: expected a lease, got: {error}; remove it if no one builds") from None
 

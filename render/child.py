@@ -111,7 +111,8 @@ class RenderChild:
         limits = self.settings.child
         return self._rendered >= limits.recycle_after or process.rss_mb() > limits.recycle_above_mb
 
-    def _start(self) -> ChildProcess:
+    def _start(self, *, again: bool = True) -> ChildProcess:
+        """A process that is ready; one that was killed or had no memory as it began is followed by one more."""
         limits = self.settings.child
         process = ChildProcess([*self._command, self.settings.device], _environment(self.settings))
         try:
@@ -121,6 +122,8 @@ class RenderChild:
         except ChildDeath as death:
             last_line = (process.log_tail().strip().splitlines() or ["it printed nothing"])[-1]
             process.end()
+            if again and death.outcome is Outcome.OUT_OF_MEMORY:
+                return self._start(again=False)
             raise Failure(f"expected Blender to start, got: {death}: {last_line}") from None
         except BaseException:
             process.end()

@@ -101,6 +101,48 @@ def test_the_heart_beats_and_notices_a_successor(storage: Storage) -> None:
     assert json.loads(storage.read(NAME))["host"] == "another-host", "a lost lease is left to its new holder"
 
 
+class Troubled(Storage):
+    """Storage that may be out of reach for a while."""
+
+    away = False
+
+    def exists(self, name: str) -> bool:
+        if self.away:
+            raise Failure("out of reach")
+        return super().exists(name)
+
+
+def test_storage_out_of_reach_for_a_while_is_no_successor(tmp_path: Path) -> None:
+    storage = Troubled(tmp_path)
+    with Lease(storage, 0.4) as lease:
+        storage.away = True
+        wait_until(lambda: time.time() > lease.holder.expires_at)
+        with pytest.raises(Failure, match="out of reach"):
+            lease.check()
+        storage.away = False
+        lease.check()
+        wait_until(lambda: time.time() < lease.holder.expires_at)
+    assert not storage.exists(NAME)
+
+
+def test_one_who_was_stopped_for_a_while_asks_before_writing(storage: Storage) -> None:
+    with Lease(storage, 60.0) as lease:
+        lease.holder = replace(lease.holder, expires_at=0.0)
+        lease.check()
+        put(storage, replace(Holder.here(60.0), host="another-host"))
+        with pytest.raises(Failure, match="took over"):
+            lease.check()
+
+
+def test_a_failure_to_give_it_back_hides_no_other(tmp_path: Path) -> None:
+    storage, first = Troubled(tmp_path), Failure("the disk is full")
+    lease = Lease(storage, 60.0)
+    lease.__enter__()
+    storage.away = True
+    lease.__exit__(Failure, first, None)
+    assert storage.local_path(NAME).exists()
+
+
 def test_a_file_that_is_no_lease_is_named(storage: Storage) -> None:
     storage.write(NAME, b"{}")
     with pytest.raises(Failure, match=r"lease\.json: expected a lease"), Lease(storage, 60.0):

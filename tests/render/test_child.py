@@ -133,6 +133,32 @@ def test_a_child_that_cannot_start_is_our_failure_not_the_objects(settings, note
     assert not list((notes / "tmp").iterdir())
 
 
+KILLED_AT_FIRST = f"""
+import os, runpy, signal, sys
+from pathlib import Path
+starts = Path(sys.argv[1], "starts")
+with starts.open("a") as stream:
+    stream.write("x")
+if len(starts.read_text()) <= int(sys.argv.pop(2)):
+    os.kill(os.getpid(), signal.SIGKILL)
+runpy.run_path({MISBEHAVING!r}, run_name="__main__")
+"""
+
+
+def test_a_child_killed_as_it_begins_is_followed_by_one_more(settings, notes) -> None:
+    command = (sys.executable, "-c", KILLED_AT_FIRST, str(notes))
+    with RenderChild(settings(child=LIMITS), (*command, "1")) as render:
+        assert render.render(job("fine", notes / "out")).outcome is Outcome.OK
+    (notes / "starts").unlink()
+    with (
+        RenderChild(settings(child=LIMITS), (*command, "9")) as render,
+        pytest.raises(Failure, match="to start, got: the system killed"),
+    ):
+        render.render(job("fine", notes / "out"))
+    assert (notes / "starts").read_text() == "xx"
+    assert not list((notes / "tmp").iterdir())
+
+
 def test_a_file_that_is_gone_is_named(settings, notes) -> None:
     gone = dataclasses.replace(job("fine", notes / "out"), file="/nowhere/van.glb")
     with child(settings, notes) as render, pytest.raises(Failure, match=r"fine: could not handle /nowhere/van\.glb"):
