@@ -8,13 +8,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+Trouble = Callable[[BaseHTTPRequestHandler, bytes], None]
+"""What answers in place of a file's bytes."""
+
 
 @dataclass
 class Hub:
     """What the server holds: `files` by path; `trouble` answers in their place the first so many times."""
 
     files: dict[str, bytes] = field(default_factory=dict)
-    trouble: dict[str, list[Callable[[BaseHTTPRequestHandler, bytes], None]]] = field(default_factory=dict)
+    trouble: dict[str, list[Trouble]] = field(default_factory=dict)
     asked: Counter[str] = field(default_factory=Counter)
     tokens: dict[str, str | None] = field(default_factory=dict)
     address: str = ""
@@ -40,7 +43,7 @@ def send(request: BaseHTTPRequestHandler, status: int, body: bytes, **headers: s
     request.wfile.write(body)
 
 
-def status(code: int, **headers: str) -> Callable[[BaseHTTPRequestHandler, bytes], None]:
+def status(code: int, **headers: str) -> Trouble:
     return lambda request, _body: send(request, code, b"", **headers)
 
 

@@ -1,0 +1,128 @@
+"""Builds whose processes and nodes are killed, whose hub fails and whose objects are poison end as if undisturbed.
+
+Real builds by the command itself, on a real cluster of several nodes, from a server in the hub's layout, while a reader
+looks on. Most have a stub in Blender's place (`stub.py`), which a few do without.
+"""
+
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from base.seeds import stable_rng
+from tests.pipeline.builds import EXAMPLES
+from tests.pipeline.disturbed import (
+    TARGETS,
+    Calm,
+    Place,
+    address,
+    after,
+    ended,
+    facts,
+    model,
+    stock,
+    strike,
+    tries,
+    watched,
+)
+from tests.pipeline.hub import Hub, short, status
+from tests.pipeline.nodes import Nodes
+
+pytestmark = pytest.mark.chain
+
+FIRST = tuple(f"thing-{number}" for number in range(4))
+HEALTHY = (*FIRST[1:], *(f"thing-{number}" for number in range(4, 15)))
+POISON = {"segfault-0": ("crash", "SIGSEGV"), "memory-0": ("out_of_memory", "expected at most 400 MiB")}
+ALL = (*HEALTHY, *POISON, "gone")
+"""The first request makes version 1; the second drops one of its objects, adds others, and makes version 2."""
+REAL = ("stool", "avocado", "burger", "dog")
+
+
+@pytest.fixture(scope="module")
+def server(lasting_hub: Hub) -> Hub:
+    """A hub with all objects but one that it names."""
+    real = {uid: (EXAMPLES / f"{uid}.glb").read_bytes() for uid in REAL}
+    stock(lasting_hub, {**{uid: model(uid) for uid in {*FIRST, *ALL}}, **real})
+    del lasting_hub.files[address("gone")]
+    return lasting_hub
+
+
+@pytest.fixture(scope="module")
+def calm(server: Hub, nodes: Nodes, tmp_path_factory: pytest.TempPathFactory) -> Calm:
+    return Calm.made(Place.new(tmp_path_factory.mktemp("calm") / "second", server, nodes), FIRST, ALL)
+
+
+def test_everything_at_once(calm: Calm, server: Hub, nodes: Nodes, tmp_path: Path) -> None:
+    """A slice of all the tests below, in one rebuild: faults of the hub, poison, and a kill of each kind but `all`."""
+    rng = stable_rng(0, "everything at once")
+    place = calm.again(tmp_path / "disturbed")
+    server.trouble.update({address("thing-5"): [status(500)], address("thing-6"): [status(429, Retry_After="1")]})
+    server.trouble[address("thing-7")] = [short]
+    with watched(place.root) as saw:
+        first = place.start(ALL)
+        for target, staged in {"child": 1, "actor": 2, "driver": 4}.items():
+            after(first, place, staged, 0.0)
+            assert strike(target, first, nodes, rng), ended(first)
+        assert ended(first)[0] < 0
+        second = place.start(ALL)
+        after(second, place, 6, 0.0)
+        assert strike("node", second, nodes, rng), ended(second)
+        code, said = ended(second)
+    assert code == 0, said[-3000:]
+    calm.is_what(place)
+    assert saw["pinned"] > 1
+    assert saw["versions"] == 2
+    found = facts(place.storage)
+    for uid, (outcome, words) in POISON.items():
+        assert found[uid]["outcome"] == outcome
+        assert words in found[uid]["reason"]
+    assert found["gone"]["outcome"] == "missing"
+    assert {uid for uid, row in found.items() if row["outcome"] == "ok"} == set(HEALTHY)
+
+
+def killed(
+    target: str, calm: Calm, nodes: Nodes, tmp_path: Path, kills: int, figure: Callable[[str, object], None]
+) -> None:
+    """Kill one part of the second request's build at a random moment and let the same command finish it, many times."""
+    hits, number, again, saw = 0, 0, 0, Counter[str]()
+    while hits < kills:
+        rng = stable_rng(0, "killed", target, number)
+        place = calm.again(tmp_path / str(number))
+        with watched(place.root) as seen:
+            build = place.start(calm.requests[1])
+            new = len(set(calm.requests[1]) - set(calm.requests[0]))
+            after(build, place, int(rng.integers(new)), float(rng.uniform(0.0, 1.0)))
+            hits += strike(target, build, nodes, rng)
+            code, said = ended(build)
+            assert code == 0 or target in ("driver", "all"), said[-3000:]
+            if code != 0:
+                place.build(calm.requests[1])
+        calm.is_what(place)
+        saw.update(seen)
+        again += (tries(place.storage, "ok") - tries(calm.after_second.storage, "ok")).total()
+        shutil.rmtree(place.folder)
+        number += 1
+        assert number < 4 * kills + 4, "most builds end before they can be struck"
+    figure("kills, each followed by the bytes of an undisturbed run", hits)
+    figure("looks of the reader, none of which saw damage", saw["looks"])
+    figure("objects recorded as rendered once more, after as many builds", f"{again} after {number}")
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("target", TARGETS)
+def test_killed_at_random_moments(
+    target: str, calm: Calm, nodes: Nodes, tmp_path: Path, times: int, figure: Callable[[str, object], None]
+) -> None:
+    killed(target, calm, nodes, tmp_path, times, figure)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("target", TARGETS)
+def test_killed_with_blender_at_work(
+    target: str, server: Hub, nodes: Nodes, tmp_path: Path, times: int, figure: Callable[[str, object], None]
+) -> None:
+    limits = {"render": {"child": {"view_timeout_s": 60.0, "memory_mb": 3000}}}
+    place = Place.new(tmp_path / "second", server, nodes, limits, stub=False)
+    killed(target, Calm.made(place, REAL[:1], REAL), nodes, tmp_path, 1 + times // 20, figure)
