@@ -3,7 +3,7 @@
 import json
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # Before any test imports numpy, torch or Ray: they read these once.
@@ -24,7 +24,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 import hypothesis  # noqa: E402
 import pytest  # noqa: E402
 
-FIGURES = pytest.StashKey[dict[str, str]]()
+from base.storage import write_atomically  # noqa: E402
+
+FIGURES = pytest.StashKey[dict[str, dict[str, str]]]()
+PASSED = pytest.StashKey[dict[str, float]]()
 # Cheap rooms first, so that a slip shows within seconds; what starts Blender, Ray or the whole chain comes last.
 ORDER = (
     "base", "geometry", "shards", "report", "zero123", "train",
@@ -37,15 +40,33 @@ hypothesis.settings.load_profile("repeatable")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--times", type=int, default=1, metavar="N", help="repeat faults N times as often (make soak)")
-    parser.addoption("--figures", type=Path, metavar="FILE", help="write the figures that tests note, as JSON")
+    parser.addoption(
+        "--figures", type=Path, metavar="FILE", help="keep what passed and its figures, as JSON, and do not repeat it"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[FIGURES] = {}
+    file = config.getoption("--figures")
+    kept = json.loads(file.read_text()) if file and file.exists() else {}
+    config.stash[FIGURES], config.stash[PASSED] = kept.get("figures", {}), kept.get("passed", {})
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    passed = [item for item in items if item.nodeid in config.stash[PASSED]]
+    config.hook.pytest_deselected(items=passed)
+    items[:] = [item for item in items if item not in passed]
     items.sort(key=lambda item: (item.get_closest_marker("chain") is not None, _room(item)))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    report = yield
+    file = item.config.getoption("--figures")
+    if file and call.when == "call" and report.passed:
+        item.config.stash[PASSED][item.nodeid] = report.duration
+        kept = {"passed": item.config.stash[PASSED], "figures": item.config.stash[FIGURES]}
+        write_atomically(file, json.dumps(kept, indent=2).encode() + b"\n")
+    return report
 
 
 def _room(item: pytest.Item) -> int:
@@ -64,14 +85,12 @@ def figure(request: pytest.FixtureRequest) -> Callable[[str, object], None]:
     """Note a figure of this test: `figure("kills", 40)` stands in the table at the end of the run."""
 
     def note(name: str, value: object) -> None:
-        request.config.stash[FIGURES][f"{request.node.nodeid} {name}"] = str(value)
+        request.config.stash[FIGURES].setdefault(request.node.nodeid, {})[name] = str(value)
 
     return note
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    figures = config.stash[FIGURES]
-    for name, value in figures.items():
-        terminalreporter.write_line(f"{value:>12}  {name}")
-    if file := config.getoption("--figures"):
-        file.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    for test, figures in config.stash[FIGURES].items():
+        for name, value in figures.items():
+            terminalreporter.write_line(f"{value:>12}  {test} {name}")
