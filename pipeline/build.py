@@ -19,6 +19,7 @@ from base.settings import Section
 from base.storage import Storage, StorageSettings
 from pipeline.card import SETTINGS_FILE, refresh_card
 from pipeline.catalog import Catalog, VersionFacts
+from pipeline.extend import Place, fewer_views
 from pipeline.filters import refusal
 from pipeline.forecast import forecast, measured
 from pipeline.found_views import DEPENDS_ON
@@ -39,7 +40,7 @@ from pipeline.staging import clear_work, staged_attempts
 from pipeline.worker import WorkerSpec, view_fingerprint
 from render.settings import RenderSettings
 from shards.settings import ShardsSettings
-from shards.version import Version
+from shards.version import Version, read_version, version_numbers
 
 REASONS_TOLD = 5
 
@@ -108,7 +109,8 @@ def build(
     catalog = Catalog(storage)
     if dry_run:
         plan, ledger = _planned(settings, storage, catalog, requested, retry)
-        _tell(storage, _told(settings, catalog, ledger), progress)
+        newest = read_version(storage) if version_numbers(storage) else None
+        _tell(storage, _told(settings, catalog, ledger, _fewer(settings, ledger, newest)), progress)
         return _summary(plan, catalog.objects(), None, started)
     with Lease(storage, settings.run.lease_s) as lease:
         clear_work(storage)
@@ -191,8 +193,11 @@ def _run(
         and one.uid in ledger.plan.wanted
         and ledger.plan.wanted[one.uid].fingerprint == one.fingerprint
     )
-    run = Run(_name(), storage, catalog, lease, ledger, settings.run, facts, progress, deaths, same_kind, before)
-    told = _told(settings, catalog, ledger)
+    earlier = _fewer(settings, ledger, before)
+    run = Run(
+        _name(), storage, catalog, lease, ledger, settings.run, facts, progress, deaths, same_kind, before, earlier
+    )
+    told = _told(settings, catalog, ledger, earlier)
     _tell(storage, told, progress)
     if ledger.plan.idle:
         run.publish(final=True)
@@ -211,10 +216,26 @@ def _run(
     return run.version
 
 
-def _told(settings: BuildSettings, catalog: Catalog, ledger: Ledger) -> list[str]:
+def _fewer(settings: BuildSettings, ledger: Ledger, newest: Version | None) -> dict[str, Place]:
+    """The samples that only lack some views."""
+    source, seed = settings.objects.source, settings.run.seed
+    if source == "renders":
+        return {}
+    return fewer_views(
+        ledger.plan,
+        ledger.rows,
+        newest,
+        settings.render,
+        lambda sha256, render: view_fingerprint(source, sha256, render, seed),
+    )
+
+
+def _told(settings: BuildSettings, catalog: Catalog, ledger: Ledger, earlier: Mapping[str, Place]) -> list[str]:
     """The plan and what it will take, line by line."""
     found = measured(catalog, ledger.rules, settings.render.device) if ledger.plan.render else []
-    return forecast(ledger.plan, ledger.rows, found).lines(ledger.plan)
+    plan, *rest = forecast(ledger.plan, ledger.rows, found).lines(ledger.plan)
+    kept = f"of {len(earlier)} of the objects to render the earlier views are kept, and only more of them made"
+    return [plan, *([kept] if earlier else []), *rest]
 
 
 def _tell(storage: Storage, lines: list[str], progress: Progress) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from base.errors import Failure
@@ -12,6 +13,7 @@ from base.storage import Storage
 from pipeline.card import refresh_card
 from pipeline.catalog import Catalog, VersionFacts
 from pipeline.cluster import Crew, Done
+from pipeline.extend import Place
 from pipeline.lease import Lease
 from pipeline.ledger import Ledger
 from pipeline.pack import Packed, PackJob
@@ -30,7 +32,8 @@ PACK_FOR_S = 10.0
 
 @dataclass
 class Run:
-    """One build at work. `deaths` counts how often each object's child died under today's fingerprint."""
+    """One build at work. `deaths` counts how often each object's child died under today's fingerprint; `earlier` are
+    samples that have the first views of objects to be rendered."""
 
     name: str
     storage: Storage
@@ -43,6 +46,7 @@ class Run:
     deaths: Counter[str]
     may_publish_early: bool
     version: Version | None = None
+    earlier: Mapping[str, Place] = field(default_factory=dict)
     _unrecorded: list[Attempt] = field(default_factory=list)
     _recorded_at: float = field(default_factory=time.monotonic)
     _published: int = 0
@@ -58,7 +62,7 @@ class Run:
         try:
             with Crew(self.settings, spec) as crew:
                 for uid in plan.render:
-                    crew.submit(ViewJob(plan.wanted[uid].item))
+                    crew.submit(ViewJob(plan.wanted[uid].item, self.earlier.get(uid)))
                 self._seal(crew)
                 try:
                     self._work_off(crew, len(plan.render) * self.facts.views)

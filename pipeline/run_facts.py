@@ -11,7 +11,8 @@ from typing import Any
 from base.errors import Failure
 from base.storage import Storage
 from pipeline.catalog import ATTEMPTS, OBJECTS, Catalog, quoted
-from pipeline.rows import device_text
+from pipeline.extend import place_of
+from pipeline.rows import ObjectRow, device_text
 from report.build_facts import (
     BuildFacts,
     FailedObject,
@@ -24,7 +25,7 @@ from report.build_facts import (
 )
 from report.images import fitted
 from shards.read import read_sample
-from shards.version import SampleEntry, ShardEntry, version_numbers
+from shards.version import version_numbers
 
 PARTS, FEWEST_PARTS, ATTEMPTS_A_PART = 120, 8, 4
 SLOWEST, MACHINES, GROUPS, EXAMPLES = 12, 20, 12, 3
@@ -168,7 +169,6 @@ def _pictured(storage: Storage, catalog: Catalog, mine: str) -> tuple[tuple[Samp
 
 
 def _views(storage: Storage, row: dict[str, Any]) -> SampleViews:
-    shard = ShardEntry(row["shard_name"], row["split"], row["shard"], row["shard_bytes"], row["shard_sha256"], ())
-    sample = read_sample(storage, shard, SampleEntry(row["uid"], row["sample_offset"], row["sample_bytes"]))
+    sample = read_sample(storage, *place_of(ObjectRow(**row)))
     views: Sequence[int] = range(min(VIEWS, len(sample.extrinsics)))
     return SampleViews(row["uid"], row["title"], tuple(fitted(sample.image(view), VIEW_PX) for view in views))

@@ -15,6 +15,7 @@ from base.digest import sha256_file
 from base.errors import Failure
 from base.outcomes import Outcome
 from base.storage import Storage, reason
+from pipeline.extend import Place, earlier_views
 from pipeline.fetch import FetchError, check_glb, fetch
 from pipeline.found_views import found_fingerprint, found_views
 from pipeline.limiter import Gate
@@ -57,9 +58,10 @@ class WorkerSpec:
 
 @dataclass(frozen=True)
 class ViewJob:
-    """One object to be rendered."""
+    """One object to be rendered; `earlier` is its sample when that has the first of the views."""
 
     item: SourceObject
+    earlier: Place | None = None
 
     @property
     def name(self) -> str:
@@ -96,7 +98,7 @@ class Worker:
         """Render or pack. What the object did is part of the answer; raises Failure for what the machine did."""
         try:
             self._enter("pack" if isinstance(job, PackJob) else "fetch")
-            return pack(self.storage, job) if isinstance(job, PackJob) else self._views(job.item)
+            return pack(self.storage, job) if isinstance(job, PackJob) else self._views(job)
         except OSError as error:
             raise Failure(f"{error.filename or self.spec.root}: {reason(error)}") from error
         finally:
@@ -109,8 +111,8 @@ class Worker:
         """End the child."""
         self.child.close()
 
-    def _views(self, item: SourceObject) -> Attempt:
-        started, seconds = time.time(), dict[str, float]()
+    def _views(self, job: ViewJob) -> Attempt:
+        item, started, seconds = job.item, time.time(), dict[str, float]()
         identity: dict[str, Any] = {
             "attempt": secrets.token_hex(8),
             "run": self.spec.run,
@@ -137,7 +139,7 @@ class Worker:
             views = folder / "views"
             views.mkdir()
             self._enter("start")
-            result = self._result(item, path, views)
+            result = self._result(job, path, sha256, views)
             known = {
                 "sha256": sha256,
                 "fingerprint": self._fingerprint(item, sha256),
@@ -152,10 +154,12 @@ class Worker:
                 raise Failure(f"{folder.parent}: the disk is full; free some space and run the same command again")
             return attempt
 
-    def _result(self, item: SourceObject, path: Path, views: Path) -> RenderResult:
-        if item.source == "renders":
-            return found_views(path, item.uid, self.spec.render, views)
-        return render_object(self.child, path, item.uid, self.spec.render, self.spec.seed, views)
+    def _result(self, job: ViewJob, path: Path, sha256: str, views: Path) -> RenderResult:
+        uid, render = job.item.uid, self.spec.render
+        if job.item.source == "renders":
+            return found_views(path, uid, render, views)
+        earlier = earlier_views(self.storage, job.earlier, sha256, render, views.parent)
+        return render_object(self.child, path, uid, render, self.spec.seed, views, earlier)
 
     def _fingerprint(self, item: SourceObject, sha256: str) -> str:
         return view_fingerprint(item.source, sha256, self.spec.render, self.spec.seed) if sha256 else ""

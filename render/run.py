@@ -13,6 +13,7 @@ from base.storage import write_atomically
 from geometry.camera import camera_centre
 from geometry.sphere import spherical_from_cartesian
 from render.child import RenderChild
+from render.earlier import NONE, EarlierViews
 from render.formats import companions
 from render.job import COLOUR, RenderJob, RenderResult, ViewFacts, view_name
 from render.lights import lights
@@ -24,12 +25,19 @@ SCHEMA = 1
 
 
 def render_object(
-    child: RenderChild, source: Path, uid: str, settings: RenderSettings, seed: int, out_dir: Path
+    child: RenderChild,
+    source: Path,
+    uid: str,
+    settings: RenderSettings,
+    seed: int,
+    out_dir: Path,
+    earlier: EarlierViews = NONE,
 ) -> RenderResult:
     """Render one object; on ok, `out_dir` holds NN.webp, the passes asked for, extrinsics.npy (V, 3, 4) and views.json.
 
-    The outcome says how it ended; nothing about the object raises. Raises Failure when Blender cannot run here at all
-    or `out_dir` cannot be written.
+    `earlier` views of the same object and settings are kept and only those after them rendered, which makes the same
+    files as rendering all. The outcome says how it ended; nothing about the object raises. Raises Failure when Blender
+    cannot run here at all or `out_dir` cannot be written.
     """
     try:
         named = companions(source)
@@ -45,11 +53,17 @@ def render_object(
         lights=lights(settings.rig, uid, seed),
         out_dir=str(out_dir),
         companions=named,
+        first_view=len(earlier.views),
     )
-    result = judged(child.render(job), settings.max_bad_views)
-    if result.outcome is Outcome.OK:
-        write_atomically(out_dir / "extrinsics.npy", npy_bytes(extrinsics))
-        write_atomically(out_dir / "views.json", canonical_json(record(job, settings, result)).encode())
+    result = judged(earlier.joined(child.render(job)), settings.max_bad_views)
+    if result.outcome is not Outcome.OK:
+        return result
+    made = record(job, settings, result)
+    if not earlier.agree(made):
+        return render_object(child, source, uid, settings, seed, out_dir)
+    earlier.copy_to(job)
+    write_atomically(out_dir / "extrinsics.npy", npy_bytes(extrinsics))
+    write_atomically(out_dir / "views.json", canonical_json(made).encode())
     return result
 
 

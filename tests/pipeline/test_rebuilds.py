@@ -28,7 +28,7 @@ def shipped() -> RenderSettings:
 
 def rules(**changes: Any) -> Rules:
     settings = shipped().model_copy(update=changes)
-    return Rules(3, 0.0, lambda sha256: view_fingerprint(sha256, settings, 0))
+    return Rules(3, 0.0, lambda sha256: view_fingerprint("folder", sha256, settings, 0))
 
 
 @dataclass(frozen=True)
