@@ -3,6 +3,9 @@
 from pipeline.objects import UNKNOWN, SourceObject
 from pipeline.settings import Bounds, FilterSettings
 
+OWN = ("folder", "renders")
+"""Sources of one's own files, which need state no licence to be one's own."""
+
 
 def refusal(item: SourceObject, settings: FilterSettings) -> str:
     """The first rule that leaves `item` out, as a sentence; empty when it is taken."""
@@ -21,7 +24,8 @@ def refusal(item: SourceObject, settings: FilterSettings) -> str:
 
 
 def _licence(item: SourceObject, settings: FilterSettings) -> str:
-    if not item.licence and settings.unstated_licence:
+    own = item.source in OWN and settings.unstated_licence == "own"
+    if not item.licence and (own or settings.unstated_licence == "any"):
         return ""
     return _member("filter.licences", item.licence, settings.licences)
 

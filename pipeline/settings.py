@@ -56,11 +56,11 @@ class FilterSettings(Section):
     """Which of the objects are taken; what is empty, 0 or `any` asks for nothing.
 
     `text` wants one of its words in title or tags. An object whose source does not state what a rule asks for is left
-    out, but for licences when `unstated_licence` is true.
+    out. `unstated_licence` excepts licences: those of your `own` files, of `any` object, or `never`.
     """
 
     licences: tuple[str, ...]
-    unstated_licence: bool
+    unstated_licence: Literal["own", "any", "never"]
     categories: tuple[str, ...]
     text: tuple[str, ...]
     faces: Bounds

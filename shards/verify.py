@@ -5,30 +5,42 @@ import hashlib
 from base.errors import Failure
 from base.progress import Progress
 from base.storage import Storage
-from shards.read import read_shard
+from shards.read import read_sample
 from shards.version import ShardEntry, Version
 
 CHUNK_BYTES = 1 << 20
+MOST_TOLD = 100
 
 
 def verify(storage: Storage, version: Version, progress: Progress) -> None:
-    """Read every shard of a version in full. Raises Failure for the first damage: shard, key, reason."""
+    """Read every shard of a version in full. Raises Failure naming each damage: shard, key, reason."""
+    found = list[str]()
     with progress.task("verify", total=len(version.shards), unit="shards") as task:
         for shard in version.shards:
-            verify_shard(storage, shard, views=version.views, hw=version.hw)
+            found += damages(storage, shard, views=version.views, hw=version.hw)
             task.advance(1, note=shard.name)
+    if found:
+        more = [f"and {len(found) - MOST_TOLD} more"] if len(found) > MOST_TOLD else []
+        raise Failure("\n".join([*found[:MOST_TOLD], *more]))
 
 
-def verify_shard(storage: Storage, shard: ShardEntry, *, views: int, hw: tuple[int, int]) -> None:
-    """Check one shard: its samples first, for they name what is wrong, then its length and digest. Raises Failure."""
+def damages(storage: Storage, shard: ShardEntry, *, views: int, hw: tuple[int, int]) -> list[str]:
+    """What is wrong with one shard: with its samples first, then, where they do not tell, with its length or digest."""
     if not storage.exists(shard.name):
-        raise Failure(f"{shard.name}: expected a shard in {storage.root}, got none")
-    for sample in read_shard(storage, shard):
-        sample.check(views=views, hw=hw)
+        return [f"{shard.name}: expected a shard in {storage.root}, got none"]
+    found = list[str]()
+    for entry in shard.samples:
+        try:
+            read_sample(storage, shard, entry).check(views=views, hw=hw)
+        except Failure as failure:
+            found.append(str(failure))
+    if found:
+        return found
     if (size := storage.size(shard.name)) != shard.bytes:
-        raise Failure(f"{shard.name}: expected {shard.bytes} bytes, got {size}")
+        return [f"{shard.name}: expected {shard.bytes} bytes, got {size}"]
     if (sha256 := _sha256(storage, shard.name)) != shard.sha256:
-        raise Failure(f"{shard.name}: expected sha256 {shard.sha256}, got {sha256}")
+        return [f"{shard.name}: expected sha256 {shard.sha256}, got {sha256}"]
+    return []
 
 
 def _sha256(storage: Storage, name: str) -> str:

@@ -57,6 +57,8 @@ def run(options: argparse.Namespace) -> int:
 def _report(storage: Storage, options: argparse.Namespace) -> int:
     from pipeline.reports import report_page
 
+    if options.report.is_dir():
+        raise UsageError(f"--report: expected a file's path, got the folder {options.report}")
     page = report_page(storage, options.of_run)
     if not options.dry_run:
         write_atomically(options.report, page.encode())

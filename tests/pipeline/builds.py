@@ -31,7 +31,7 @@ def tiny(root: Path, models: Path, **sections: dict[str, Any]) -> BuildSettings:
     """The shipped settings, shrunk: 2 views of 32 × 32 pixels, shards of 2 objects."""
     shipped = yaml.safe_load((ROOT / "pipeline.yaml").read_text())["metadata"]["pipeline"]
     asked = {name: shipped[name] for name in ("storage", "objects", "run", "render", "shards")}
-    nothing = {"fetch": {"cache_mb": 0}, "objaverse": {"downloaded": ""}}
+    nothing = {"fetch": {"cache_mb": 0}, "objaverse": {"downloaded": ""}, "filter": {"unstated_licence": "any"}}
     here = {"storage": {"root": str(root)}, "objects": {"folder": str(models), **nothing}}
     layers = [Layer("pipeline.yaml", asked), Layer("tiny", TINY), Layer("here", here), Layer("test", sections)]
     return validated(BuildSettings, *layers)

@@ -39,7 +39,7 @@ TARGETS = ("driver", "actor", "child", "node", "all")
 SMALL: dict[str, Any] = {
     "objects": {
         "source": "objaverse",
-        "filter": {"licences": [], "unstated_licence": True},
+        "filter": {"licences": [], "unstated_licence": "any"},
         "objaverse": {"downloaded": ""},
         "fetch": {"timeout_s": 3.0, "deadline_s": 60.0, "tries": 4, "backoff_s": 0.05, "cache_mb": 10},
     },

@@ -130,6 +130,14 @@ def test_every_damage_is_named(dataset: BuildSettings) -> None:
     store.write(shard.name, bytes(data))
     with pytest.raises(Failure, match=f"{shard.name}: expected sha256"):
         verify(store, version, SILENT)
+    for entry in shard.samples:
+        data[entry.offset] ^= 1
+    store.write(shard.name, bytes(data))
+    with pytest.raises(Failure) as told:
+        verify(store, version, SILENT)
+    assert [entry.uid in line for entry, line in zip(shard.samples, str(told.value).splitlines(), strict=True)] == [
+        True
+    ] * len(shard.samples)
 
 
 def test_what_failed_is_tried_again_when_asked(tmp_path: Path) -> None:

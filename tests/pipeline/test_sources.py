@@ -1,6 +1,7 @@
 """Objects from tables of addresses, and the rules that leave objects out."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from tests.pipeline.hub import hub
 
 ANY: dict[str, Any] = {
     "licences": (),
-    "unstated_licence": True,
+    "unstated_licence": "any",
     "categories": (),
     "text": (),
     "faces": (0, 0),
@@ -45,7 +46,7 @@ UNTOLD = SourceObject("untold", "urls", "http://a/untold.glb")
     [
         ("licences", ("cc0-1.0", "by"), "", ""),
         ("licences", ("by",), "filter.licences: expected one of by, got CC0-1.0", ""),
-        ("unstated_licence", False, "", ""),
+        ("unstated_licence", "never", "", ""),
         ("categories", ("Chair",), "", "filter.categories: expected one of Chair, got none"),
         ("text", ("WOOD",), "", "filter.text: expected one of WOOD in title or tags, got neither"),
         ("text", ("red", "blue"), "", "filter.text: expected one of red, blue in title or tags, got neither"),
@@ -66,9 +67,14 @@ def test_each_rule_names_itself(rule: str, value: object, chair: str, untold: st
         assert bool(said) == bool(expected)
 
 
-def test_an_unstated_licence_is_left_out_when_asked() -> None:
-    strict = FilterSettings(**{**ANY, "licences": ("by",), "unstated_licence": False})
-    assert refusal(UNTOLD, strict) == "filter.licences: expected one of by, got none"
+@pytest.mark.parametrize(
+    ("unstated", "taken"), [("any", {"urls", "folder"}), ("own", {"folder"}), ("never", set[str]())]
+)
+def test_of_objects_that_state_no_licence_ones_own_are_taken_unless_asked(unstated: str, taken: set[str]) -> None:
+    settings = FilterSettings(**{**ANY, "licences": ("by",), "unstated_licence": unstated})
+    said = {source: refusal(replace(UNTOLD, source=source), settings) for source in ("urls", "folder")}
+    assert {source for source, sentence in said.items() if not sentence} == taken
+    assert {sentence for sentence in said.values() if sentence} <= {"filter.licences: expected one of by, got none"}
 
 
 def written(path: Path, rows: list[dict[str, str]]) -> Path:
