@@ -3,41 +3,67 @@
     ray submit pipeline.yaml pipeline/submit.py -- build
 
 `ray submit` brings this one file and nothing else, so it stands alone. The project and its settings are those that
-`ray up` or `ray rsync-up` brought last; `--settings $(sha256sum pipeline.yaml | cut -c1-16)` before the command makes
-sure that they are the ones of the machine that submits.
+`ray up` or `ray rsync-up` brought last. `--project DIGEST` before the command makes sure that they are the ones of the
+machine that submits, on which `python3 pipeline/submit.py --project` prints the digest. Jobs have the same door:
+
+    ray job submit --address http://127.0.0.1:8265 -- python -m pipeline.submit --project DIGEST build
 """
 
 import datetime
 import hashlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 FOLDER = "zero123"  # below the home folder; the file_mounts of pipeline.yaml lead there
-FLAG = "--settings"
+SETTINGS = "pipeline.yaml"
+FILES = (SETTINGS, "constraints.txt", "pyproject.toml")
+NOT_BROUGHT = ("bench", "tests")
+FLAG = "--project"
 SHORTEST = 8
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Check the settings and become `python -m app`; returns 2 with a sentence when they are not the wanted ones."""
+    """Check the project and become `python -m app`; returns 2 with a sentence when it is not the wanted one."""
+    if list(arguments) == [FLAG]:
+        sys.stdout.write(f"{project_digest(Path(__file__).resolve().parents[1])}\n")
+        return 0
     project = Path.home() / FOLDER
     wanted, command = _split(arguments)
-    settings = project / "pipeline.yaml"
+    settings = project / SETTINGS
     if not settings.is_file():
         return _refuse(f"expected {settings}, got no such file: `ray up pipeline.yaml` brings it")
-    digest = hashlib.sha256(settings.read_bytes()).hexdigest()
+    digest = project_digest(project)
     brought = datetime.datetime.fromtimestamp(settings.stat().st_ctime, datetime.UTC)
     if wanted is not None and (len(wanted) < SHORTEST or not digest.startswith(wanted)):
         return _refuse(
-            f"expected settings {wanted!r}, got {digest[:16]}, brought here {brought:%Y-%m-%d %H:%M} UTC: "
-            "`ray rsync-up pipeline.yaml` brings the present ones"
+            f"expected project {wanted!r}, got {digest}, settings brought here {brought:%Y-%m-%d %H:%M} UTC: "
+            "`ray rsync-up --all-nodes pipeline.yaml` brings the present one, "
+            "and `ray exec pipeline.yaml 'rm -r zero123/*/'` before it takes away what you removed"
         )
-    sys.stdout.write(f"settings {digest[:16]}, brought here {brought:%Y-%m-%d %H:%M} UTC\n")
+    sys.stdout.write(f"project {digest}, settings brought here {brought:%Y-%m-%d %H:%M} UTC\n")
     sys.stdout.flush()
     os.chdir(project)
     os.environ.setdefault("RAY_ADDRESS", "auto")
     return os.execv(sys.executable, [sys.executable, "-m", "app", *command])  # noqa: S606
+
+
+def project_digest(project: Path) -> str:
+    """16 digits of the code, settings and pinned packages of a checkout, or of what a cluster has of one."""
+    digest = hashlib.sha256()
+    for path in sorted(_files(project)):
+        digest.update(f"{path.relative_to(project).as_posix()}\0".encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
+def _files(project: Path) -> Iterator[Path]:
+    yield from (project / name for name in FILES if (project / name).is_file())
+    for init in project.glob("*/__init__.py"):
+        if init.parent.name not in NOT_BROUGHT:
+            found = (path for path in init.parent.rglob("*") if path.is_file())
+            yield from (path for path in found if "__pycache__" not in path.parts)
 
 
 def _split(arguments: Sequence[str]) -> tuple[str | None, Sequence[str]]:

@@ -24,6 +24,7 @@ def cluster(**head: Any) -> Iterator[Any]:
             "RAY_AUTH_MODE": os.environ.get("RAY_AUTH_MODE", "token"),
             "RAY_AUTH_TOKEN": os.environ.get("RAY_AUTH_TOKEN", secrets.token_hex(32)),
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+            "RAY_metrics_report_interval_ms": "500",
         }.items():
             patch.setenv(name, value)
         from ray.cluster_utils import Cluster

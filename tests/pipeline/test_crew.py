@@ -1,9 +1,11 @@
 """The crew on a real cluster of several nodes: it grows, loses nodes, leaves those that go, and blames no object."""
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -142,6 +144,46 @@ def test_each_worker_has_a_gpu_of_its_own(nodes: Any, tmp_path: Path) -> None:
         assert crew.workers == 2
     assert {end.device for end in ends} == {"0", "1"}
     nodes.remove_node(with_gpus)
+
+
+def test_prometheus_finds_outcomes_seconds_and_the_queue(nodes: Any, tmp_path: Path) -> None:
+    import ray
+
+    wanted = {
+        'ray_zero123_objects_total{outcome="ok"}': 3.0,
+        'ray_zero123_phase_seconds_count{phase="sample"}': 3.0,
+        "ray_zero123_waiting": 0.0,
+        "ray_zero123_in_flight": 1.0,
+        "ray_zero123_workers": 1.0,
+        "ray_zero123_slots": 1.0,
+    }
+    with Crew(run_settings(nodes, tmp_path), stub_spec(tmp_path), StubWorker) as crew:
+        for job in (*stub_jobs("quick", 3), *stub_jobs("long", 1)):
+            crew.submit(job)
+        deadline = time.monotonic() + 90
+        for _ in crew.results():
+            found = scraped([node["MetricsExportPort"] for node in ray.nodes() if node["Alive"]])
+            if found.items() >= wanted.items():
+                break
+            assert time.monotonic() < deadline, found
+        crew.give_up_views()
+
+
+def scraped(ports: list[int]) -> dict[str, float]:
+    """Our own meters at the nodes of this machine, by name and own labels."""
+    found = {}
+    for port in ports:
+        try:
+            with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+                text = answer.read().decode()
+        except OSError:
+            continue  # its agent is not up yet
+        for line in text.splitlines():
+            if line.startswith("ray_zero123_"):
+                name, _, labels = line.rpartition(" ")[0].partition("{")
+                own = ",".join(re.findall(r'(?:outcome|phase)="[^"]*"', labels))
+                found[f"{name}{{{own}}}" if own else name] = float(line.rpartition(" ")[2])
+    return found
 
 
 def test_a_machine_with_other_code_is_named_before_it_works(

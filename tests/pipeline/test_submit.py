@@ -1,6 +1,5 @@
 """The script of `ray submit`, as the head runs it: alone, from the home folder."""
 
-import hashlib
 import os
 import shutil
 import subprocess
@@ -33,30 +32,54 @@ def submit(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def digest(home: Path) -> str:
-    return hashlib.sha256((home / "zero123" / "pipeline.yaml").read_bytes()).hexdigest()
+def digest(checkout: Path) -> str:
+    """What the machine that submits has: its own copy of the script says it."""
+    line = [sys.executable, str(checkout / "pipeline" / "submit.py"), "--project"]
+    return subprocess.run(line, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def test_it_becomes_the_command_in_the_project_on_the_clusters_ray(home: Path) -> None:
+@pytest.fixture
+def checkout(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the project was brought from: with tests and caches, which are not brought."""
+    checkout = tmp_path_factory.mktemp("checkout")
+    shutil.copytree(home / "zero123", checkout, dirs_exist_ok=True)
+    for name in ("pipeline/__init__.py", "tests/__init__.py", "app/__pycache__/main.pyc"):
+        (checkout / name).parent.mkdir(exist_ok=True)
+        (checkout / name).touch()
+    shutil.copy(SCRIPT, checkout / "pipeline")
+    shutil.copytree(checkout / "pipeline", home / "zero123" / "pipeline")
+    return checkout
+
+
+def test_it_becomes_the_command_in_the_project_on_the_clusters_ray(home: Path, checkout: Path) -> None:
     done = submit(home, "build", "--set", "run.seed=3")
     assert done.returncode == 0, done.stderr
     assert f"ran ['build', '--set', 'run.seed=3'] {home / 'zero123'} auto" in done.stdout
-    assert done.stdout.startswith(f"settings {digest(home)[:16]}, brought here 2")
+    assert done.stdout.startswith(f"project {digest(checkout)}, settings brought here 2")
 
 
-def test_the_wanted_settings_are_let_through(home: Path) -> None:
-    done = submit(home, "--settings", digest(home)[:16], "build")
+def test_the_wanted_project_is_let_through(home: Path, checkout: Path) -> None:
+    done = submit(home, "--project", digest(checkout), "build")
     assert done.returncode == 0
     assert "ran ['build']" in done.stdout
 
 
 @pytest.mark.parametrize("wanted", ["0" * 16, "", "abc"])
-def test_other_settings_are_noticed_before_anything_runs(home: Path, wanted: str) -> None:
-    done = submit(home, "--settings", wanted, "build")
-    assert done.returncode == 2
-    assert done.stderr.startswith(f"submit: expected settings {wanted!r}, got {digest(home)[:16]}, brought here")
-    assert "ray rsync-up pipeline.yaml" in done.stderr
+def test_no_digest_of_this_project_is_noticed_before_anything_runs(home: Path, checkout: Path, wanted: str) -> None:
+    done = submit(home, "--project", wanted, "build")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith(f"submit: expected project {wanted!r}, got {digest(checkout)}, settings brought")
+    assert "ray rsync-up --all-nodes pipeline.yaml" in done.stderr
     assert "ran" not in done.stdout
+
+
+@pytest.mark.parametrize("changed", ["pipeline.yaml", "app/__main__.py", "pipeline/new.py", "constraints.txt"])
+def test_an_edit_since_is_noticed_in_settings_code_and_pinned_packages(
+    home: Path, checkout: Path, changed: str
+) -> None:
+    with (checkout / changed).open("a") as stream:
+        stream.write("# edited\n")
+    assert submit(home, "--project", digest(checkout), "build").returncode == 2
 
 
 def test_a_head_without_the_project_is_one_sentence(home: Path) -> None:

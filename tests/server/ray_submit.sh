@@ -34,7 +34,8 @@ unset RAY_ADDRESS RAY_AUTH_MODE RAY_AUTH_TOKEN RAY_AUTH_TOKEN_PATH RAY_ENABLE_WI
 
 say() { printf '\n== %s ==\n' "$*"; }
 submit() { ray submit --no-config-cache pipeline.yaml pipeline/submit.py -- "$@"; }
-digest() { sha256sum pipeline.yaml | cut -c1-16; }
+job() { RAY_AUTH_MODE=token ray job submit --address http://127.0.0.1:8265 -- "$@"; }
+digest() { python3 pipeline/submit.py --project; }
 
 cd "$work/checkout"
 say up
@@ -44,7 +45,7 @@ ray up -y --no-config-cache pipeline.yaml
 say build
 tiny=(--set objects.folder="$work/objects" --set storage.root="$work/dataset" --set render.hw=[32,32]
   --set render.samples=1 --set run.workers=1)
-submit --settings "$(digest)" build "${tiny[@]}"
+submit --project "$(digest)" build "${tiny[@]}"
 
 say again
 submit build "${tiny[@]}"
@@ -59,16 +60,24 @@ fi
 RAY_AUTH_MODE=token ray status --address 127.0.0.1:6379
 
 say stale
+refused() {
+  if "$@" --project "$(digest)" build --dry-run "${tiny[@]}"; then
+    echo "an old project was taken for the new one" && exit 1
+  fi
+}
 sed -i '0,/^      seed: 0 /s//      seed: 7 /' pipeline.yaml
-if submit --settings "$(digest)" build --dry-run "${tiny[@]}"; then
-  echo "old settings were taken for the new ones" && exit 1
-fi
-ray rsync-up pipeline.yaml
+refused submit
+sed -i '0,/^      seed: 7 /s//      seed: 0 /' pipeline.yaml
+echo "# edited" >> base/seeds.py
+refused submit
+refused job python -m pipeline.submit
+sed -i '0,/^      seed: 0 /s//      seed: 7 /' pipeline.yaml
+ray rsync-up --all-nodes pipeline.yaml
 say fresh
-submit --settings "$(digest)" build --dry-run "${tiny[@]}"
+submit --project "$(digest)" build --dry-run "${tiny[@]}"
 
 say job
-RAY_AUTH_MODE=token ray job submit --address http://127.0.0.1:8265 -- zero123 build --dry-run "${tiny[@]}"
+job python -m pipeline.submit --project "$(digest)" build --dry-run "${tiny[@]}"
 
 say down
 ray down -y pipeline.yaml
