@@ -1,10 +1,7 @@
 """A dataset in an object store: a real S3 server (moto) on loopback, through the interfaces that everyone uses."""
 
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 
@@ -21,59 +18,16 @@ from shards.read import read_sample
 from shards.stream import Pair, read
 from shards.version import read_version, version_name
 from tests.pipeline.builds import files, models, tiny
+from tests.server.s3 import BUCKET
 from tests.shards.datasets import make_version
 
 pytestmark = pytest.mark.server
 
-BUCKET = "factory"
-SERVER = """
-import sys
-from moto.server import ThreadedMotoServer
-server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-server.start()
-print(server.get_host_and_port()[1], flush=True)
-sys.stdin.read()
-server.stop()
-"""
-
-
-@contextmanager
-def served() -> Iterator[str]:
-    """The address of an S3 server in its own process: deltalake holds this one's interpreter lock while it asks."""
-    command = [sys.executable, "-c", SERVER]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
-        assert child.stdin is not None
-        assert child.stdout is not None
-        try:
-            yield f"http://127.0.0.1:{int(child.stdout.readline())}"
-        finally:
-            child.stdin.close()
-            try:
-                child.wait(10)
-            except subprocess.TimeoutExpired:
-                child.kill()
-
 
 @pytest.fixture(scope="module", autouse=True)
-def bucket() -> Iterator[str]:
-    """The URL of an empty bucket, which this process and its children reach as they would reach S3: by environment."""
-    import s3fs
-
-    with served() as address, pytest.MonkeyPatch.context() as patch:
-        for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
-            patch.setenv(name, address)
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            patch.setenv(name, "testing")
-        for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
-            patch.setenv(name, "us-east-1")
-        for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "HTTP_PROXY", "http_proxy"):
-            patch.delenv(name, raising=False)
-        patch.setenv("AWS_ALLOW_HTTP", "true")
-        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-        s3fs.S3FileSystem.clear_instance_cache()
-        s3fs.S3FileSystem().mkdir(BUCKET)
-        yield f"s3://{BUCKET}"
-        s3fs.S3FileSystem.clear_instance_cache()
+def bucket(s3: str) -> str:
+    """The URL of an empty bucket."""
+    return f"s3://{BUCKET}"
 
 
 @pytest.fixture(scope="module")
