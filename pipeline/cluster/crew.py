@@ -220,6 +220,7 @@ class Crew:
         except ray.exceptions.ActorDiedError as error:
             self._stillborn += errand is None
             if self._stillborn > self.run.infrastructure_losses:
+                room(self.run)  # says so when it is Ray itself that has ended here
                 raise Failure(f"workers die before their first job: {' '.join(str(error).split())[:300]}") from None
             self._hands.remove(hand)
             return self._lost(errand)

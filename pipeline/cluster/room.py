@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from base.errors import Failure
 from pipeline.settings import RunSettings
 
 ROUNDING = 1e-6
@@ -18,12 +19,18 @@ class Room:
 
 
 def room(run: RunSettings) -> Room:
-    """The room of the cluster that this process is joined to, just now."""
+    """The room of the cluster that this process is joined to, just now.
+
+    Raises Failure when the node that this process is joined by has ended: it would wait for ever.
+    """
     import ray
     from ray._private.state import state  # Ray says nowhere else which nodes are draining
 
     leaving = frozenset(state.get_draining_nodes())
-    staying = [node for node in ray.nodes() if node["Alive"] and node["NodeID"] not in leaving]
+    alive = {node["NodeID"]: node for node in ray.nodes() if node["Alive"]}
+    if ray.get_runtime_context().get_node_id() not in alive:
+        raise Failure("Ray has ended on this machine; start it again and run the same command again")
+    staying = [node for name, node in alive.items() if name not in leaving]
     return Room(sum(slots(node["Resources"], run) for node in staying), leaving)
 
 

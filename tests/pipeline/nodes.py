@@ -26,6 +26,7 @@ ALONE = {
 }
 """Ray reports to nobody, takes 127.0.0.1 in an address for that and not for what else this machine is called, and has
 its workers wait for nobody."""
+TRIES = 3
 QUICK = {
     "health_check_initial_delay_ms": 0,
     "health_check_period_ms": 500,
@@ -82,6 +83,19 @@ class Nodes:
         self.kill()
 
     def _start(self) -> None:
+        """Start the cluster; where a very busy machine kept Ray from starting in its time, once more."""
+        for _ in range(TRIES):
+            self._launch()
+            started = self._answer()
+            if started:
+                break
+            self.kill()
+        assert started, f"Ray did not start in {TRIES} tries"
+        self.address: str = started["address"]
+        self.head: int = started["head"]
+        self.raylets: list[int] = started["raylets"]
+
+    def _launch(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="z123-", dir="/tmp"))  # sockets need short paths
         (self._folder / "ray").mkdir()
         own = {**ALONE, "PYTHONPATH": str(ROOT), "RAY_TMPDIR": str(self._folder)}
@@ -94,16 +108,10 @@ class Nodes:
             stderr=subprocess.DEVNULL,
             text=True,
         )
-        started = self._answer()
-        self.address: str = started["address"]
-        self.head: int = started["head"]
-        self.raylets: list[int] = started["raylets"]
 
     def _answer(self) -> Any:
         assert self._server.stdout is not None
-        line = self._server.stdout.readline()
-        assert line, "the cluster did not start"
-        return json.loads(line)
+        return json.loads(self._server.stdout.readline() or "null")
 
     def workers(self) -> list[int]:
         """The actors that are alive, on any node."""
@@ -113,6 +121,12 @@ class Nodes:
     def kill_node(self, index: int) -> None:
         """End a node and all it runs at once, as when its machine is taken away."""
         self._end(self.raylets.pop(index))
+
+    def kill_every_node(self) -> None:
+        """End all nodes, that by which a build is joined too, but not the cluster's memory."""
+        for raylet in (self.head, *self.raylets):
+            self._end(raylet)
+        self.raylets.clear()
 
     def add_node(self) -> None:
         """Bring one more node."""

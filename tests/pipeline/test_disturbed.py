@@ -5,6 +5,7 @@ looks on. Most have a stub in Blender's place (`stub.py`), which a few do withou
 """
 
 import shutil
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -126,3 +127,21 @@ def test_killed_with_blender_at_work(
     limits = {"render": {"child": {"view_timeout_s": 60.0, "memory_mb": 3000}}}
     place = Place.new(tmp_path / "second", server, nodes, limits, stub=False)
     killed(target, Calm.made(place, REAL[:1], REAL), nodes, tmp_path, 1 + times // 20, figure)
+
+
+@pytest.mark.soak
+def test_a_build_whose_own_node_is_lost_says_so(
+    calm: Calm, nodes: Nodes, tmp_path: Path, figure: Callable[[str, object], None]
+) -> None:
+    place = calm.again(tmp_path / "lost")
+    build = place.start(ALL)
+    after(build, place, 2, 0.0)
+    nodes.kill_every_node()
+    killed_at = time.monotonic()
+    code, said = ended(build)
+    figure("seconds until it is said that the node is lost", f"{time.monotonic() - killed_at:.0f}")
+    nodes.kill()
+    nodes.start_again()
+    assert (code, "Ray has ended on this machine" in said) == (1, True), said[-3000:]
+    place.build(ALL)
+    calm.is_what(place)
