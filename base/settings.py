@@ -19,6 +19,9 @@ from base.errors import UsageError
 S = TypeVar("S", bound="Section")
 Keys: TypeAlias = tuple[str | int, ...]
 
+IN_YAML = {"an object": "a mapping", "a valid array": "a list"}
+"""What JSON has one word for and YAML another; `object` here is a thing with a shape."""
+
 
 class Section(BaseModel):
     """A part of the settings, owned by one folder. Frozen; an unknown key or a value of another type is an error."""
@@ -138,7 +141,7 @@ def _sentence(mistake: Any, layers: Sequence[Layer]) -> str:
     if kind == "missing":
         return f"{source}: {path}: expected a value, got none"
     expected = mistake["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-    return f"{source}: {path}: expected {expected}, got {_short(got)}"
+    return f"{source}: {path}: expected {IN_YAML.get(expected, expected)}, got {_short(got)}"
 
 
 def _short(value: Any) -> str:

@@ -88,8 +88,7 @@ def _join(address: str) -> None:
             socket.create_connection((host, int(port)), CONNECT_S).close()  # Ray itself would try for minutes
         ray.init(address=address, **SILENT)
     except (OSError, RuntimeError, ValueError, OverflowError) as error:
-        sentence = " ".join(str(error).split())[:300]
-        raise Failure(f"run.address: expected a Ray cluster at {address!r}, got: {sentence}") from None
+        raise Failure(f"run.address: expected a Ray cluster at {address!r}, got: {_sentence(error)}") from None
 
 
 def _start_local(run: RunSettings, folder: Path) -> None:
@@ -98,14 +97,22 @@ def _start_local(run: RunSettings, folder: Path) -> None:
     if os.environ.get("RAY_AUTH_MODE") == "token":
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     asked = math.ceil(run.workers * run.cpus_per_worker)
-    with _exported("PYTHONPATH", os.pathsep.join(_import_paths())):
-        ray.init(
-            num_cpus=max(1, os.cpu_count() or 1, asked),
-            include_dashboard=False,
-            object_store_memory=run.object_store_mb << 20,
-            _temp_dir=str(folder),
-            **SILENT,
-        )
+    try:
+        with _exported("PYTHONPATH", os.pathsep.join(_import_paths())):
+            ray.init(
+                num_cpus=max(1, os.cpu_count() or 1, asked),
+                include_dashboard=False,
+                object_store_memory=run.object_store_mb << 20,
+                _temp_dir=str(folder),
+                **SILENT,
+            )
+    except Exception as error:  # Ray's own has no narrower kind for a machine too busy to start it in 30 s
+        sentence = f"expected a Ray of our own to start, got: {_sentence(error)}; the same command tries again"
+        raise Failure(sentence) from error
+
+
+def _sentence(error: Exception) -> str:
+    return " ".join(str(error).split())[:300].rstrip(".")
 
 
 @contextmanager

@@ -46,6 +46,8 @@ def test_good_values_are_taken_and_frozen() -> None:
         ({"lens": {"focal_mm": "35"}}, "lens.focal_mm: expected a valid number, got '35'"),
         ({"lens": {"focal": 3}}, "lens.focal: expected no such key, got 3"),
         ({"kind": "ring"}, "kind: expected 'sphere' or 'cube', got 'ring'"),
+        ({"lens": 35}, "lens: expected a mapping, got 35"),
+        ({"hw": 8}, "hw: expected a list, got 8"),
         ({"hw": [8]}, "hw.1: expected a value, got none"),
         ({"lens": {"focal_mm": float("nan")}}, "lens.focal_mm: expected a setting, got nan"),
     ],
