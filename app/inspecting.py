@@ -26,9 +26,9 @@ from report.object_page import InspectedObject, object_page
 from report.object_sheet import object_sheet
 from shards.layouts import layout_of, read_views
 from shards.read import read_sample, read_shard
-from shards.sample import UID, Sample
+from shards.sample import Sample
 from shards.tar import BadTar, read_members
-from shards.version import Version, read_version
+from shards.version import UID, Version, read_version
 
 MAX_SHARD_BYTES = 4 << 30
 QUICK_HW = (192, 192)

@@ -1,21 +1,34 @@
 """Which object goes where: its shard number before anything is rendered, its split by its bytes."""
 
-from collections.abc import Iterable, Mapping
+import hashlib
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
 
 from base.digest import sha256_bytes
 from pipeline.objects import uid_order
+from pipeline.rows import UNASSIGNED
+
+Uids = NDArray[np.bytes_]
+Numbers = NDArray[np.int64]
 
 
-def assign(existing: Mapping[str, int], uids: Iterable[str], objects_per_shard: int) -> dict[str, int]:
-    """The shard number of each of `uids`: as in `existing`; new ones, by uid digest, are cut into new numbers.
+def uid_digests(uids: Uids) -> Uids:
+    """The key by which objects are ordered, as `uid_order` gives it, for many of them."""
+    return np.array([hashlib.sha256(uid).digest() for uid in uids], dtype="S32")
 
-    Numbers of objects that are no longer asked for stay taken, so a number never comes to mean other objects.
+
+def assign(numbers: Numbers, uids: Uids, first: int, objects_per_shard: int) -> Numbers:
+    """The shard number of each of `uids`: as in `numbers`; those UNASSIGNED, by uid digest, are cut into new ones.
+
+    `first` is the lowest number that no object ever had, so a number never comes to mean other objects.
     """
-    wanted = set(uids)
-    new = sorted(wanted - set(existing), key=uid_order)
-    first = max(existing.values(), default=-1) + 1
-    cut = {uid: first + index // objects_per_shard for index, uid in enumerate(new)}
-    return {uid: existing.get(uid, cut.get(uid, -1)) for uid in wanted}
+    new = np.flatnonzero(numbers == UNASSIGNED)
+    ordered = new[np.argsort(uid_digests(uids[new]))]
+    assigned = numbers.copy()
+    assigned[ordered] = first + np.arange(len(ordered)) // objects_per_shard
+    return assigned
 
 
 def split_of(sha256: str, val_fraction: float) -> str:

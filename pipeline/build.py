@@ -6,8 +6,7 @@ The same call again continues what was stopped, renders what is new or changed, 
 import json
 import secrets
 import time
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +18,8 @@ from base.settings import Section
 from base.storage import Storage, StorageSettings
 from pipeline.card import SETTINGS_FILE, refresh_card
 from pipeline.catalog import Catalog, VersionFacts
+from pipeline.cluster.actor import DoerFactory
+from pipeline.columns import Columns
 from pipeline.extend import Place, fewer_views
 from pipeline.filters import refusal
 from pipeline.forecast import forecast, measured
@@ -26,9 +27,10 @@ from pipeline.found_views import DEPENDS_ON
 from pipeline.lease import Lease
 from pipeline.ledger import Ledger, failures
 from pipeline.objects import SourceObject
-from pipeline.plan import Plan, Rules, counted, make_plan
+from pipeline.plan import Plan, Rules, State
+from pipeline.planning import make_plan
 from pipeline.reports import keep_plan
-from pipeline.rows import Attempt, ObjectRow
+from pipeline.rows import ObjectRow
 from pipeline.run import Run
 from pipeline.settings import ObjectsSettings, RunSettings
 from pipeline.sources.folder import folder_objects
@@ -37,7 +39,7 @@ from pipeline.sources.objaverse import objaverse_objects
 from pipeline.sources.renders import rendered_objects
 from pipeline.sources.urls import url_objects
 from pipeline.staging import clear_work, staged_attempts
-from pipeline.worker import WorkerSpec, view_fingerprint
+from pipeline.worker import Worker, WorkerSpec, view_fingerprints
 from render.settings import RenderSettings
 from shards.settings import ShardsSettings
 from shards.version import Version, read_version, version_numbers
@@ -93,39 +95,45 @@ class BuildSummary:
 
 
 def build(
-    settings: BuildSettings, progress: Progress, *, dry_run: bool = False, retry: frozenset[str] = frozenset()
+    settings: BuildSettings,
+    progress: Progress,
+    *,
+    dry_run: bool = False,
+    retry: frozenset[str] = frozenset(),
+    make: DoerFactory = Worker,
 ) -> BuildSummary:
     """Bring the dataset at `storage.root` up to date with the objects and settings; with `dry_run` only say how.
 
-    Objects that ended with an outcome of `retry` are tried as if for the first time. Raises UsageError for objects that
+    Objects that ended with an outcome of `retry` are tried as if for the first time. The work is done by what `make`
+    makes. Raises UsageError for objects that
     cannot be listed and for GPUs that no worker would be given; Failure when another builder is at work, when the
     machine fails, or when no object succeeded. KeyboardInterrupt leaves finished views for the next call.
     """
     started = time.monotonic()
     _check_gpus(settings)
     _check_passes(settings)
-    requested = requested_objects(settings.objects, progress)
+    requested = Columns.of(SourceObject, requested_objects(settings.objects, progress))
     storage = Storage(_absolute(settings.storage.root))
     catalog = Catalog(storage)
     if dry_run:
-        plan, ledger = _planned(settings, storage, catalog, requested, retry)
+        ledger = _planned(settings, storage, catalog, requested, retry)
         newest = read_version(storage) if version_numbers(storage) else None
         _tell(storage, _told(settings, catalog, ledger, _fewer(settings, ledger, newest)), progress)
-        return _summary(plan, catalog.objects(), None, started)
+        return _summary(ledger.plan, catalog.counts("outcome"), None, started)
     with Lease(storage, settings.run.lease_s) as lease:
         clear_work(storage)
         before = catalog.publish()
         _recover(catalog, storage)
-        plan, ledger = _planned(settings, storage, catalog, requested, retry)
-        if not (plan.idle and not ledger.changed_rows(final=True)):
+        ledger = _planned(settings, storage, catalog, requested, retry)
+        if not ledger.plan.idle or ledger.changed(final=True):
             _save_settings(storage, settings)
-            before = _run(settings, storage, catalog, lease, ledger, before, progress)
+            before = _run(settings, catalog, lease, ledger, before, progress, make)
         if before is not None:
             refresh_card(storage, before)
-    rows = catalog.objects()
-    if not any(row.ok for row in rows.values()):
-        raise Failure(_nothing(rows))
-    summary = _summary(plan, rows, before, started, ledger)
+    outcomes = catalog.counts("outcome")
+    if not outcomes.get(Outcome.OK):
+        raise Failure(_nothing(catalog.objects()))
+    summary = _summary(ledger.plan, outcomes, before, started, ledger)
     progress.say(summary.sentence())
     return summary
 
@@ -144,7 +152,7 @@ def _check_gpus(settings: BuildSettings) -> None:
         raise UsageError(f"run.gpus_per_worker: expected more than 0 with render.device {device}, got 0")
 
 
-def requested_objects(settings: ObjectsSettings, progress: Progress) -> list[SourceObject]:
+def requested_objects(settings: ObjectsSettings, progress: Progress) -> Iterable[SourceObject]:
     """The objects that the settings ask for. Raises UsageError for a source that cannot be listed."""
     if settings.source == "folder":
         return folder_objects(Path(settings.folder).expanduser(), progress)
@@ -159,44 +167,40 @@ def _planned(
     settings: BuildSettings,
     storage: Storage,
     catalog: Catalog,
-    requested: list[SourceObject],
+    requested: Columns[SourceObject],
     retry: frozenset[str],
-) -> tuple[Plan, Ledger]:
+) -> Ledger:
+    """The books as they are before the work."""
     rules = Rules(
         settings.shards.objects_per_shard,
         settings.shards.val_fraction,
-        lambda sha256: view_fingerprint(settings.objects.source, sha256, settings.render, settings.run.seed),
+        view_fingerprints(settings.objects.source, settings.render, settings.run.seed),
         retry,
         lambda item: refusal(item, settings.objects.filter),
     )
-    rows, attempts = catalog.objects(), [one for one in catalog.attempts() if one.outcome not in retry]
-    failed = failures(attempts, settings.run.child_deaths)
-    plan = make_plan(requested, rows, list(staged_attempts(storage).values()), failed, rules)
-    return plan, Ledger(plan, rules, rows)
+    troubled = [one for one in catalog.troubled() if one.outcome not in retry]
+    failed = failures(troubled, settings.run.child_deaths)
+    plan = make_plan(requested, catalog.rows(), list(staged_attempts(storage).values()), failed, rules)
+    ledger = Ledger(plan)
+    dead = (one for one in troubled if one.outcome in CHILD_DEATHS)
+    ledger.deaths.update(one.uid for one in dead if one.fingerprint == plan.fingerprint(one.uid))
+    return ledger
 
 
 def _run(
     settings: BuildSettings,
-    storage: Storage,
     catalog: Catalog,
     lease: Lease,
     ledger: Ledger,
     before: Version | None,
     progress: Progress,
+    make: DoerFactory,
 ) -> Version | None:
+    storage = catalog.storage
     facts = VersionFacts(settings.views_digest, settings.render.views, settings.render.hw)
     same_kind = before is None or not before.shards or (before.views, before.hw) == (facts.views, facts.hw)
-    deaths = Counter(
-        one.uid
-        for one in catalog.attempts()
-        if one.outcome in CHILD_DEATHS - ledger.rules.retry
-        and one.uid in ledger.plan.wanted
-        and ledger.plan.wanted[one.uid].fingerprint == one.fingerprint
-    )
     earlier = _fewer(settings, ledger, before)
-    run = Run(
-        _name(), storage, catalog, lease, ledger, settings.run, facts, progress, deaths, same_kind, before, earlier
-    )
+    run = Run(_name(), storage, catalog, lease, ledger, settings.run, facts, progress, same_kind, before, earlier)
     told = _told(settings, catalog, ledger, earlier)
     _tell(storage, told, progress)
     if ledger.plan.idle:
@@ -208,7 +212,8 @@ def _run(
         run.work(
             WorkerSpec(
                 run.name, storage.root, settings.run.seed, settings.render, objects.fetch, objects.objaverse, endpoint()
-            )
+            ),
+            make,
         )
         run.publish(final=True)
     finally:
@@ -216,24 +221,18 @@ def _run(
     return run.version
 
 
-def _fewer(settings: BuildSettings, ledger: Ledger, newest: Version | None) -> dict[str, Place]:
+def _fewer(settings: BuildSettings, ledger: Ledger, newest: Version | None) -> Mapping[str, Place]:
     """The samples that only lack some views."""
     source, seed = settings.objects.source, settings.run.seed
     if source == "renders":
         return {}
-    return fewer_views(
-        ledger.plan,
-        ledger.rows,
-        newest,
-        settings.render,
-        lambda sha256, render: view_fingerprint(source, sha256, render, seed),
-    )
+    return fewer_views(ledger.plan, newest, settings.render, lambda render: view_fingerprints(source, render, seed))
 
 
 def _told(settings: BuildSettings, catalog: Catalog, ledger: Ledger, earlier: Mapping[str, Place]) -> list[str]:
     """The plan and what it will take, line by line."""
-    found = measured(catalog, ledger.rules, settings.render.device) if ledger.plan.render else []
-    plan, *rest = forecast(ledger.plan, ledger.rows, found).lines(ledger.plan)
+    found = measured(catalog, ledger.rules, settings.render.device) if len(ledger.plan.order) else []
+    plan, *rest = forecast(ledger.plan, found).lines(ledger.plan)
     kept = f"of {len(earlier)} of the objects to render the earlier views are kept, and only more of them made"
     return [plan, *([kept] if earlier else []), *rest]
 
@@ -251,7 +250,7 @@ def _recover(catalog: Catalog, storage: Storage) -> None:
     """Record attempts whose views are staged but that a crash kept out of the catalogue."""
     staged = staged_attempts(storage)
     if staged:
-        known = {attempt.attempt for attempt in catalog.attempts()}
+        known = catalog.recorded([attempt.attempt for attempt in staged.values()])
         catalog.record([attempt for attempt in staged.values() if attempt.attempt not in known])
 
 
@@ -265,29 +264,24 @@ def _absolute(root: str) -> str:
     return root if "://" in root else str(Path(root).expanduser().absolute())
 
 
-def _nothing(rows: Mapping[str, ObjectRow]) -> str:
-    bad = [row for row in rows.values() if row.outcome not in (Outcome.OK, Outcome.REMOVED)]
+def _nothing(rows: Columns[ObjectRow]) -> str:
+    bad = [row for row in rows.records() if row.outcome not in (Outcome.OK, Outcome.REMOVED)]
     told = [f"  {row.uid}: {row.outcome}: {row.reason}" for row in bad[:REASONS_TOLD]]
     more = [f"  and {len(bad) - REASONS_TOLD} more"] if len(bad) > REASONS_TOLD else []
     return "\n".join([f"expected at least one object to succeed, got none of {len(bad)}:", *told, *more])
 
 
 def _summary(
-    plan: Plan, rows: Mapping[str, ObjectRow], version: Version | None, started: float, ledger: Ledger | None = None
+    plan: Plan, outcomes: Mapping[str, int], version: Version | None, started: float, ledger: Ledger | None = None
 ) -> BuildSummary:
-    ends: list[Attempt] = [ledger.ends[uid] for uid in plan.render if uid in ledger.ends] if ledger is not None else []
-    seconds = Counter[str]()
-    for end in ends:
-        seconds.update(end.seconds)
-    packed = ledger.packed.values() if ledger is not None else ()
     return BuildSummary(
         version=version.number if version is not None else 0,
-        rendered=sum(end.outcome == Outcome.OK for end in ends),
-        reused=len(plan.kept) + len(plan.staged),
-        outcomes=counted(rows),
-        shards_written=tuple(shard.name for one in packed for shard in one.shards),
+        rendered=ledger.rendered if ledger is not None else 0,
+        reused=plan.count(State.KEPT) + len(plan.staged),
+        outcomes=outcomes,
+        shards_written=tuple(ledger.written) if ledger is not None else (),
         wall_s=time.monotonic() - started,
         idle=plan.idle,
         plan=plan.sentence(),
-        seconds=dict(seconds),
+        seconds=dict(ledger.seconds) if ledger is not None else {},
     )

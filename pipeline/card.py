@@ -6,20 +6,20 @@ All three follow from a version and the catalogue's rows alone, and lie at the r
 import csv
 import io
 import json
-from collections import Counter
-from collections.abc import Iterable, Mapping
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
+import pyarrow
 import yaml
 
+from base.outcomes import Outcome
 from base.storage import Storage
 from base.text import without_controls
-from pipeline.catalog import Catalog
+from pipeline.catalog import OBJECTS, Catalog
 from pipeline.found_views import DEPENDS_ON
-from pipeline.objects import uid_order
-from pipeline.plan import counted
-from pipeline.rows import ObjectRow
 from report.contact_sheet import contact_sheet
 from report.escape import csv_cell, markdown
 from report.images import encoded, fitted, over
@@ -32,6 +32,8 @@ SETTINGS_FILE = "settings.json"
 PICTURED, PICTURED_PX = 24, 128
 COLUMNS = ("uid", "title", "author", "licence", "page", "source", "category", "split")
 NO_LICENCE = "not stated"
+OK = f"outcome = '{Outcome.OK}'"
+STANDING = f"select {', '.join(COLUMNS)} from rows where {OK} order by uid"  # noqa: S608
 OTHER_FILES = " `versions/` names the shards of each version; other files in `shards/` belong to earlier ones."
 
 
@@ -39,12 +41,16 @@ def refresh_card(storage: Storage, version: Version) -> None:
     """Write the card of the newest version unless it is there already. Raises Failure for what cannot be read."""
     if storage.exists(CARD) and storage.read(CARD).startswith(_opening(version).encode()):
         return
-    rows = Catalog(storage).objects(version.number)
-    standing = [rows[uid] for uid in sorted((uid for uid in rows if rows[uid].ok), key=uid_order)]
-    if standing:
+    catalog = Catalog(storage)
+    if version.shards:
         storage.write(PICTURE, card_picture(storage, version))
-    storage.write(ATTRIBUTION, attribution(standing).encode())
-    storage.write(CARD, card(version, rows, card_settings(storage)).encode())
+    with tempfile.TemporaryDirectory() as scratch:
+        table = Path(scratch) / ATTRIBUTION
+        with table.open("w", encoding="utf-8", newline="") as stream:
+            stream.writelines(attribution(catalog.parts(OBJECTS, STANDING)))
+        storage.put_file(ATTRIBUTION, table)
+    licences = catalog.counts("licence", OK)
+    storage.write(CARD, card(version, catalog.counts("outcome"), licences, card_settings(storage)).encode())
 
 
 def card_settings(storage: Storage) -> dict[str, Any]:
@@ -52,26 +58,26 @@ def card_settings(storage: Storage) -> dict[str, Any]:
     return dict(json.loads(storage.read(SETTINGS_FILE))) if storage.exists(SETTINGS_FILE) else {}
 
 
-def attribution(rows: Iterable[ObjectRow]) -> str:
-    """Whose each object is, as CSV that no spreadsheet takes for formulas."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows([csv_cell(getattr(row, column)) for column in COLUMNS] for row in rows)
-    return stream.getvalue()
+def attribution(standing: Iterable[pyarrow.Table]) -> Iterator[str]:
+    """Whose each object in a shard is, as parts of a CSV that no spreadsheet takes for formulas."""
+    yield _csv([COLUMNS])
+    for part in standing:
+        cells = ([csv_cell(value) for value in part[column].to_pylist()] for column in COLUMNS)
+        yield _csv(zip(*cells, strict=True))
 
 
 def card(
     version: Version,
-    rows: Mapping[str, ObjectRow],
+    outcomes: Mapping[str, int],
+    licences: Mapping[str, int],
     settings: Mapping[str, Any],
     files: Mapping[str, list[str]] | None = None,
 ) -> str:
-    """The card as Markdown, opening with the YAML that dataset hubs read.
+    """The card as Markdown, opening with the YAML that dataset hubs read; of the counts the most frequent come first.
 
-    `files` are the paths of each split's shards in a copy of the version; None stands for the dataset itself.
+    `outcomes` counts all objects, `licences` those that stand in a shard. `files` are the paths of each split's shards
+    in a copy of the version; None stands for the dataset itself.
     """
-    licences = Counter(row.licence or NO_LICENCE for row in rows.values() if row.ok)
     objects = ", ".join(f"{version.samples(split)} in `{split}`" for split in SPLITS)
     size = bytes_text(sum(shard.bytes for shard in version.shards))
     lines = [
@@ -91,13 +97,13 @@ def card(
         "",
         "## How the objects ended",
         "",
-        *_table(("outcome", "objects"), counted(rows)),
+        *_table(("outcome", "objects"), outcomes),
         "",
         "## Licences",
         "",
         f"Every object keeps its author's licence; [{ATTRIBUTION}]({ATTRIBUTION}) names author, page and licence.",
         "",
-        *_table(("licence", "objects"), dict(licences.most_common())),
+        *_table(("licence", "objects"), {name or NO_LICENCE: count for name, count in licences.items()}),
         "",
         "## Settings",
         "",
@@ -114,6 +120,12 @@ def _shown(settings: Mapping[str, Any]) -> dict[str, Any]:
     if "render" in shown and settings["objects"]["source"] == "renders":
         shown["render"] = {name: value for name, value in shown["render"].items() if name in DEPENDS_ON}
     return shown
+
+
+def _csv(lines: Iterable[Sequence[str]]) -> str:
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\n").writerows(lines)
+    return stream.getvalue()
 
 
 def _opening(version: Version) -> str:

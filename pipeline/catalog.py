@@ -5,21 +5,29 @@ alone, and is derived again when a crash came between the two.
 """
 
 import json
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
-from itertools import groupby
+from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import Any
 
+import numpy as np
+import pyarrow
+
 from base.errors import Failure
-from base.outcomes import CHILD_DEATHS
+from base.outcomes import Outcome
 from base.storage import Storage
+from pipeline.columns import Columns, plain, schema, table_of, texts
 from pipeline.rows import Attempt, ObjectRow
-from shards.version import SCHEMA, SampleEntry, ShardEntry, Version, version_name
+from shards.version import SCHEMA, Samples, ShardEntry, Version, version_name
 
 OBJECTS, ATTEMPTS = "catalog/objects", "catalog/attempts"
 METADATA_KEY = "zero123"
+ORDER = ("shard_name", "sample_offset")
+SHARD = ("shard_name", "split", "shard", "shard_bytes", "shard_sha256")
+PLACED = ["uid", "sample_offset", "sample_bytes", *SHARD]
+PLACES = pyarrow.schema([schema(ObjectRow).field(name) for name in PLACED])
+ROWS_AT_A_TIME = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -37,35 +45,50 @@ class Catalog:
     def __init__(self, storage: Storage) -> None:
         self.storage = storage
 
-    def objects(self, version: int | None = None) -> dict[str, ObjectRow]:
+    def objects(self, version: int | None = None) -> Columns[ObjectRow]:
         """The row of every object ever asked for, by uid, as of a version; today's when None."""
-        table = self._table(OBJECTS, version)
-        if table is None:
-            return {}
         with self._reported(OBJECTS):
-            return {row["uid"]: ObjectRow(**row) for row in _rows(table)}
+            return Columns.joined(ObjectRow, self.rows(version))
+
+    def rows(self, version: int | None = None) -> Iterator[pyarrow.Table]:
+        """The same, part by part, in no order."""
+        return self.parts(OBJECTS, "select * from rows", version)
+
+    def counts(self, column: str, where: str = "true") -> dict[str, int]:
+        """How many rows of `objects` say what in a column, the most frequent first."""
+        query = f"select {column} as said, count(*) as n from rows where {where} group by said order by n desc, said"  # noqa: S608
+        return {row["said"]: row["n"] for row in self.select(OBJECTS, query)}
+
+    def select(self, name: str, query: str) -> list[dict[str, Any]]:
+        """What a query finds in table `name`, which it calls `rows`; none of the table need fit into memory."""
+        return [row for part in self.parts(name, query) for row in part.to_pylist()]
+
+    def parts(self, name: str, query: str, version: int | None = None) -> Iterator[pyarrow.Table]:
+        """The same, part by part; nothing when there is no such table.
+
+        Through the table's own engine: pyarrow's readers leave threads that now and then abort the exit.
+        """
+        from deltalake import QueryBuilder
+
+        table = self._table(name, version)
+        if table is not None:
+            with self._reported(name):
+                for batch in QueryBuilder().register("rows", table).execute(query):
+                    part = pyarrow.table(batch)
+                    yield pyarrow.table(list(map(plain, part.columns)), part.column_names)
 
     def attempts(self, uids: Collection[str] | None = None) -> list[Attempt]:
         """Every attempt recorded, or those at some objects, oldest first."""
-        table = self._table(ATTEMPTS)
-        if table is None:
-            return []
-        with self._reported(ATTEMPTS):
-            rows = _rows(table, uids)
-        found = [Attempt(**{**row, "seconds": dict(row["seconds"])}) for row in rows]
-        return sorted(found, key=lambda attempt: (attempt.at, attempt.attempt))
+        return self._attempts("true" if uids is None else f"uid in ({quoted(uids)})")
 
-    def select(self, name: str, query: str) -> list[dict[str, Any]]:
-        """What a query says of table `name`, which it calls `rows`; none of the table need fit into memory."""
-        table = self._table(name)
-        if table is None:
-            return []
-        with self._reported(name):
-            return _answer(table, query)
+    def troubled(self) -> list[Attempt]:
+        """Every attempt at an object of which one did not end well, oldest first: what the next plan must know."""
+        return self._attempts(f"uid in (select uid from rows where outcome <> {quoted([Outcome.OK])})")  # noqa: S608
 
-    def child_deaths(self) -> Counter[tuple[str, str]]:
-        """How often the Blender child of (uid, fingerprint) died."""
-        return Counter((row.uid, row.fingerprint) for row in self.attempts() if row.outcome in CHILD_DEATHS)
+    def recorded(self, attempts: Collection[str]) -> set[str]:
+        """Which of these attempts, by their names, are recorded."""
+        query = f"select attempt from rows where attempt in ({quoted(attempts)})"  # noqa: S608
+        return {row["attempt"] for row in self.select(ATTEMPTS, query)}
 
     def record(self, attempts: Sequence[Attempt]) -> None:
         """Append attempts; milliseconds, while a run goes on."""
@@ -74,23 +97,40 @@ class Catalog:
         from deltalake import write_deltalake
 
         with self._reported(ATTEMPTS):
-            write_deltalake(self._uri(ATTEMPTS), _table_of(Attempt, attempts), mode="append")
+            write_deltalake(self._uri(ATTEMPTS), table_of(Attempt, attempts), mode="append")
 
-    def commit(self, rows: Sequence[ObjectRow], facts: VersionFacts) -> Version:
-        """Merge changed rows into `objects` and publish the version that this makes."""
+    def commit(self, changes: Iterable[pyarrow.Table], facts: VersionFacts) -> Version:
+        """Merge changed rows, in tables, into `objects` and publish the version that this makes.
+
+        A null leaves what a row says.
+        """
         from deltalake import CommitProperties, DeltaTable
 
+        said = CommitProperties(custom_metadata={METADATA_KEY: json.dumps(asdict(facts))})
         with self._reported(OBJECTS):
-            table = self._table(OBJECTS) or DeltaTable.create(self._uri(OBJECTS), _schema(ObjectRow))
-            merge = table.merge(
-                _table_of(ObjectRow, rows),
-                predicate="target.uid = source.uid",
-                source_alias="source",
-                target_alias="target",
-                commit_properties=CommitProperties(custom_metadata={METADATA_KEY: json.dumps(asdict(facts))}),
-            )
-            merge.when_matched_update_all().when_not_matched_insert_all().execute()
+            table = self._table(OBJECTS) or DeltaTable.create(self._uri(OBJECTS), schema(ObjectRow))
+            if table.version() == 0:
+                _append(table, changes, said)
+            else:
+                self._merge(table, list(changes), said)
         return self._published()
+
+    def _merge(self, table: Any, changes: list[pyarrow.Table], said: Any) -> None:
+        """Append rows when all are new, which writes them alone; else let the engine merge them in."""
+        known = np.sort(np.concatenate([texts(part["uid"]) for part in self.parts(OBJECTS, "select uid from rows")]))
+        if not any(np.isin(texts(part["uid"]), known).any() for part in changes):
+            _append(table, changes, said)
+            return
+        merge = table.merge(
+            pyarrow.concat_tables(changes),
+            predicate="target.uid = source.uid",
+            source_alias="source",
+            target_alias="target",
+            writer_properties=_properties(),
+            commit_properties=said,
+        )
+        new = {name: f"coalesce(source.{name}, target.{name})" for name in schema(ObjectRow).names}
+        merge.when_matched_update(new).when_not_matched_insert_all().execute()
 
     def restore(self, number: int) -> Version:
         """Make the rows of version `number` today's, and publish the version that this makes."""
@@ -149,7 +189,14 @@ class Catalog:
         with self._reported(OBJECTS):
             known = json.loads(self._commit_of(number)[METADATA_KEY])
             facts = VersionFacts(known["settings_digest"], known["views"], (known["hw"][0], known["hw"][1]))
-        return derived(self.objects(number).values(), number, facts)
+        standing = f"outcome = {quoted([Outcome.OK])} order by {', '.join(ORDER)}"
+        query = f"select {', '.join(PLACED)} from rows where {standing}"  # noqa: S608
+        return derived(self.parts(OBJECTS, query, number), number, facts)
+
+    def _attempts(self, where: str) -> list[Attempt]:
+        rows = self.select(ATTEMPTS, f"select * from rows where {where}")  # noqa: S608
+        found = [Attempt(**{**row, "seconds": dict(row["seconds"])}) for row in rows]
+        return sorted(found, key=lambda attempt: (attempt.at, attempt.attempt))
 
     def _table(self, name: str, version: int | None = None) -> Any:
         from deltalake import DeltaTable
@@ -172,57 +219,37 @@ class Catalog:
             raise Failure(f"{self.storage.root}/{name}: the catalogue could not be used: {sentence}") from error
 
 
-def _rows(table: Any, uids: Collection[str] | None = None) -> list[dict[str, Any]]:
-    """Rows of a table, through its own engine: pyarrow's readers leave threads that now and then abort the exit."""
-    where = "" if uids is None else f" where uid in ({quoted(uids)})"
-    return _answer(table, f"select * from rows{where}")  # noqa: S608 - quoted
+def derived(rows: Iterable[pyarrow.Table], number: int, facts: VersionFacts) -> Version:
+    """Version `number` of the dataset as the rows of its samples, in ORDER, describe it: a pure function."""
+    parts = [part.select(PLACED).cast(PLACES) for part in rows]
+    placed = pyarrow.concat_tables(parts or [PLACES.empty_table()]).combine_chunks()
+    uids, names = texts(placed["uid"]), texts(placed["shard_name"])
+    offsets, lengths = (placed[name].to_numpy() for name in ("sample_offset", "sample_bytes"))
+    starts = np.flatnonzero(np.append(True, names[1:] != names[:-1])) if len(names) else np.zeros(0, np.int64)
+    ends = np.append(starts, len(names))[1:]
+    shards = []
+    for start, end, first in zip(starts, ends, placed.take(starts).to_pylist(), strict=True):
+        samples = Samples(uids[start:end], offsets[start:end], lengths[start:end])
+        name, split, shard, size, sha256 = (first[column] for column in SHARD)
+        shards.append(ShardEntry(name, split, shard, size, sha256, samples))
+    return Version(SCHEMA, number, number - 1, facts.settings_digest, facts.views, facts.hw, tuple(shards))
 
 
-def _answer(table: Any, query: str) -> list[dict[str, Any]]:
-    import pyarrow
-    from deltalake import QueryBuilder
+def _append(table: Any, changes: Iterable[pyarrow.Table], said: Any) -> None:
+    from deltalake import write_deltalake
 
-    found = QueryBuilder().register("rows", table).execute(query).read_all()
-    rows: list[dict[str, Any]] = pyarrow.table(found).to_pylist()
-    return rows
+    batches = chain.from_iterable(part.to_batches() for part in changes)
+    stream = pyarrow.RecordBatchReader.from_batches(schema(ObjectRow), batches)
+    write_deltalake(table, stream, mode="append", writer_properties=_properties(), commit_properties=said)
+
+
+def _properties() -> Any:
+    """Small row groups: what is not written yet is held in memory."""
+    from deltalake import WriterProperties
+
+    return WriterProperties(max_row_group_size=ROWS_AT_A_TIME)
 
 
 def quoted(values: Iterable[str]) -> str:
     """Texts as a list of SQL literals; never an empty one, which SQL does not have."""
-    return ", ".join("'" + value.replace("'", "''") + "'" for value in list(values) or [""])
-
-
-def derived(rows: Iterable[ObjectRow], number: int, facts: VersionFacts) -> Version:
-    """Version `number` of the dataset as the catalogue's rows describe it: a pure function of its arguments."""
-    placed = sorted((row for row in rows if row.ok), key=lambda row: (row.shard_name, row.sample_offset))
-    shards = []
-    for name, group in groupby(placed, key=lambda row: row.shard_name):
-        members = list(group)
-        samples = tuple(SampleEntry(row.uid, row.sample_offset, row.sample_bytes) for row in members)
-        first = members[0]
-        shards.append(ShardEntry(name, first.split, first.shard, first.shard_bytes, first.shard_sha256, samples))
-    return Version(SCHEMA, number, number - 1, facts.settings_digest, facts.views, facts.hw, tuple(shards))
-
-
-def _schema(kind: type) -> Any:
-    import pyarrow
-
-    types = {
-        str: pyarrow.string(),
-        int: pyarrow.int64(),
-        float: pyarrow.float64(),
-        "seconds": pyarrow.map_(pyarrow.string(), pyarrow.float64()),
-    }
-    return pyarrow.schema(
-        [(item.name, types[item.name if item.name == "seconds" else item.type]) for item in fields(kind)]
-    )
-
-
-def _table_of(kind: type, rows: Sequence[Any]) -> Any:
-    import pyarrow
-
-    values = [asdict(row) for row in rows]
-    for value in values:
-        if "seconds" in value:
-            value["seconds"] = sorted(value["seconds"].items())
-    return pyarrow.Table.from_pylist(values, schema=_schema(kind))
+    return ", ".join("'" + value.replace("'", "''") + "'" for value in values) or "''"

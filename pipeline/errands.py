@@ -1,10 +1,10 @@
 """The queue of a crew, and what becomes of a job whose worker was lost: a few more tries, one alone, then none."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from pipeline.worker import Job
+from pipeline.worker import Job, ViewJob
 
 
 @dataclass
@@ -36,6 +36,17 @@ class Errands:
             return self._queue.popleft()
         return self._alone.popleft() if self._alone and not others_at_work else None
 
+    def take_some(self, most: int, *, others_at_work: bool) -> list[Errand]:
+        """The next ones for one worker, up to `most`: objects that were never lost; anything else comes by itself."""
+        taken = [errand] if (errand := self.take(others_at_work=others_at_work)) else []
+        while taken and len(taken) < most and self._queue and _goes_along(taken[0]) and _goes_along(self._queue[0]):
+            taken.append(self._queue.popleft())
+        return taken
+
+    def give_back(self, errands: Sequence[Errand]) -> None:
+        """Errands that nobody has begun are the next ones again."""
+        self._queue.extendleft(reversed(errands))
+
     def lost(self, errand: Errand) -> bool:
         """Count a loss and queue the job again; False when it was lost once more than may be."""
         errand.losses += 1
@@ -50,3 +61,7 @@ class Errands:
             kept = [errand for errand in waiting if wanted(errand.job)]
             waiting.clear()
             waiting.extend(kept)
+
+
+def _goes_along(errand: Errand) -> bool:
+    return isinstance(errand.job, ViewJob) and not errand.losses

@@ -157,14 +157,17 @@ def _about(storage: Storage, part: Version, layout: str, out: Path) -> None:
     """Whose the objects are, and what tells a reader that all of them are there."""
     uids = [entry.uid for shard in part.shards for entry in shard.samples]
     known = Catalog(storage).objects(part.number)
-    rows = {uid: known[uid] for uid in uids if uid in known}
-    write_atomically(out / ATTRIBUTION, attribution(rows.values()).encode())
+    places = known.places(sorted(uids))
+    places = places[places >= 0]
+    write_atomically(out / ATTRIBUTION, "".join(attribution([known.table.take(places)])).encode())
     if layout == "zero123":
         write_atomically(out / VALID, f"{json.dumps(uids, indent=0)}\n".encode())
     if layout == "hf":
         sizes = tuple(replace(shard, bytes=(out / _tar(shard)).stat().st_size) for shard in part.shards)
         write_atomically(out / PICTURE, card_picture(storage, part))
-        text = card(replace(part, shards=sizes), rows, card_settings(storage), files=_globs(part.shards))
+        outcomes, licences = (known.counts(column, places) for column in ("outcome", "licence"))
+        copy = replace(part, shards=sizes)
+        text = card(copy, outcomes, licences, card_settings(storage), files=_globs(part.shards))
         write_atomically(out / CARD, text.encode())
 
 

@@ -1,12 +1,16 @@
 """A larger number of views: what an object's sample has stays, byte for byte; only the views after it are made."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
+
 from base.errors import Failure
+from base.outcomes import Outcome
 from base.storage import Storage
+from pipeline.columns import Columns, Places, texts
 from pipeline.plan import Plan
-from pipeline.rows import ObjectRow
+from pipeline.rows import Finding
 from render.earlier import NONE, EarlierViews
 from render.settings import RenderSettings
 from shards.read import read_sample
@@ -17,25 +21,56 @@ Place = tuple[ShardEntry, SampleEntry]
 """Where a sample stands; the shard's entry is without its list of samples."""
 
 
-def place_of(row: ObjectRow) -> Place:
+def place_of(row: Finding) -> Place:
     """Where the sample of an object that ended well stands."""
     shard = ShardEntry(row.shard_name, row.split, row.shard, row.shard_bytes, row.shard_sha256, ())
     return shard, SampleEntry(row.uid, row.sample_offset, row.sample_bytes)
 
 
+class _Standing(Mapping[str, Place]):
+    """Where the samples stand that are at some places of the catalogue's rows."""
+
+    def __init__(self, rows: Columns[Finding], places: Places) -> None:
+        self._rows, self._places = rows, np.sort(places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __iter__(self) -> Iterator[str]:
+        return (row.uid for row in self._rows.records(self._places))
+
+    def __getitem__(self, uid: str) -> Place:
+        (place,) = self._rows.places([uid])
+        found = np.searchsorted(self._places, place)
+        if found == len(self._places) or self._places[found] != place:
+            raise KeyError(uid)
+        return place_of(self._rows.at([place])[0])
+
+
 def fewer_views(
-    plan: Plan, rows: Mapping[str, ObjectRow], version: Version | None, render: RenderSettings,
-    fingerprint: Callable[[str, RenderSettings], str],
-) -> dict[str, Place]:  # fmt: skip
+    plan: Plan,
+    version: Version | None,
+    render: RenderSettings,
+    fingerprints: Callable[[RenderSettings], Callable[[str], str]],
+) -> Mapping[str, Place]:
     """The samples of objects to be rendered that differ from what is asked for by having fewer views, by uid.
 
-    `fingerprint` is of an object's sha256 and view settings.
+    `fingerprints` gives, for view settings, the fingerprint of an object's sha256.
     """
     if version is None or version.views >= render.views:
         return {}
-    before = render.model_copy(update={"views": version.views})
-    standing = (rows[uid] for uid in plan.render if uid in rows and rows[uid].ok)
-    return {row.uid: place_of(row) for row in standing if row.fingerprint == fingerprint(row.sha256, before)}
+    before = fingerprints(render.model_copy(update={"views": version.views}))
+    places = plan.row[plan.order]
+    places = places[places >= 0]
+    outcome, sha256, fingerprint = (
+        texts(plan.rows.column(name))[places] for name in ("outcome", "sha256", "fingerprint")
+    )
+    standing = outcome == Outcome.OK.encode()
+    standing[standing] = [
+        before(digest.decode()).encode() == known
+        for digest, known in zip(sha256[standing], fingerprint[standing], strict=True)
+    ]
+    return _Standing(plan.rows, places[standing])
 
 
 def earlier_views(

@@ -3,13 +3,18 @@
 Nothing is made up: what no attempt of the catalogue has measured is unknown, and says so.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from base.outcomes import Outcome
 from pipeline.catalog import ATTEMPTS, Catalog
-from pipeline.plan import Plan, Rules
-from pipeline.rows import ObjectRow, device_text
+from pipeline.columns import texts
+from pipeline.plan import Plan, Rules, State
+from pipeline.rows import device_text
+from pipeline.standing import Mask
 from report.numbers import bytes_text, seconds_text
 
 NEWEST = 2000
@@ -55,14 +60,16 @@ class Forecast:
                 f"machine hours, a worker a machine: {hours} ({self.seconds_from})"]  # fmt: skip
 
 
-def forecast(plan: Plan, rows: Mapping[str, ObjectRow], measured: Sequence[Measured]) -> Forecast:
-    """What `plan` will take, given the catalogue's rows and what was measured."""
-    standing = [row for row in rows.values() if row.ok and row.shard in plan.rewrite]
-    size, bytes_from = _bytes(plan, rows)
-    seconds, seconds_from = _seconds(len(plan.render), measured)
+def forecast(plan: Plan, measured: Sequence[Measured]) -> Forecast:
+    """What `plan` will take, given what was measured."""
+    ok = texts(plan.rows.column("outcome")) == Outcome.OK.encode()
+    number = plan.rows.column("shard").to_numpy()
+    standing = np.flatnonzero(ok & np.isin(number, list(plan.rewrite)))
+    size, bytes_from = _bytes(plan, ok)
+    seconds, seconds_from = _seconds(len(plan.order), measured)
     return Forecast(
-        rewritten=tuple(sorted({row.shard_name for row in standing})),
-        added=len(plan.rewrite - {row.shard for row in standing}),
+        rewritten=tuple(sorted(plan.rows.counts("shard_name", standing))),
+        added=len(plan.rewrite - set(number[standing].tolist())),
         bytes=size,
         bytes_from=bytes_from,
         worker_s=seconds,
@@ -99,23 +106,18 @@ def _seconds(renders: int, measured: Sequence[Measured]) -> tuple[float | None, 
     return mean * renders, f"{seconds_text(mean)} a render, the mean of the newest {len(found)} {how}{where}"
 
 
-def _bytes(plan: Plan, rows: Mapping[str, ObjectRow]) -> tuple[int | None, str]:
-    stay = [uid for uid in plan.kept if plan.wanted[uid].number in plan.rewrite]
-    come = len(plan.render) + len(plan.staged)
-    kept = sum(rows[uid].sample_bytes for uid in stay)
+def _bytes(plan: Plan, ok: Mask) -> tuple[int | None, str]:
+    sizes, kept = plan.rows.column("sample_bytes").to_numpy(), plan.state == State.KEPT
+    stay = int(sizes[plan.row[kept & np.isin(plan.number, list(plan.rewrite))]].sum())
+    come = len(plan.order) + len(plan.staged)
     if not come:
-        return kept, "samples that are there"
-    like = _sizes(rows[uid] for uid in plan.kept)
-    found = like or _sizes(row for row in rows.values() if row.ok)
-    if not found:
+        return stay, "samples that are there"
+    found = sizes[plan.row[kept]] if kept.any() else sizes[ok]
+    if not len(found):
         return None, "no sample of this dataset was measured yet"
-    mean = sum(found) / len(found)
-    how = "" if like else ", which were made with other settings"
-    return round(kept + mean * come), f"{bytes_text(mean)} a sample, the mean of the {len(found)} there are{how}"
-
-
-def _sizes(rows: Iterable[ObjectRow]) -> list[int]:
-    return [row.sample_bytes for row in rows]
+    mean = float(found.mean())
+    how = "" if kept.any() else ", which were made with other settings"
+    return round(stay + mean * come), f"{bytes_text(mean)} a sample, the mean of the {len(found)} there are{how}"
 
 
 def hours_text(seconds: float) -> str:

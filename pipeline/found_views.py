@@ -1,6 +1,7 @@
 """Views that others rendered, checked and laid out as our own: the pixels and cameras as they are, nothing is drawn."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +25,10 @@ RIGID = 1e-3
 """How far a camera's rotation may be from one, in any entry of R Rᵀ."""
 
 
-def found_fingerprint(sha256: str, settings: RenderSettings) -> str:
-    """16 hexadecimal digits that change when the views, or what is asked of them, does."""
+def found_fingerprints(settings: RenderSettings) -> Callable[[str], str]:
+    """From views' digest to 16 hexadecimal digits that change when the views, or what is asked of them, does."""
     asked = settings.model_dump(mode="json", include=set(DEPENDS_ON))
-    return digest_json(["found views", SCHEMA, sha256, asked])
+    return lambda sha256: digest_json(["found views", SCHEMA, sha256, asked])
 
 
 def found_views(folder: Path, uid: str, settings: RenderSettings, out_dir: Path) -> RenderResult:

@@ -3,12 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import pyarrow
+
 from base.errors import Failure
+from base.outcomes import Outcome
 from base.storage import Storage
 from pipeline.card import refresh_card
 from pipeline.catalog import Catalog
+from pipeline.columns import Columns, texts
 from pipeline.lease import Lease
 from pipeline.rows import ObjectRow
+from pipeline.standing import Mask
 from shards.version import SPLITS, Version, read_version, version_name, version_numbers
 
 
@@ -73,33 +78,34 @@ def _facts(version: Version, at: float) -> VersionSummary:
 
 def difference(storage: Storage, old: int, new: int) -> Difference:
     """What changed between two versions. Raises Failure when one is not kept."""
-    catalog = Catalog(storage)
     shards = [{shard.name: shard.bytes for shard in read_version(storage, number).shards} for number in (old, new)]
-    before, after = (_standing(catalog.objects(number)) for number in (old, new))
-    both = sorted(before.keys() & after.keys())
-    rendered = tuple(uid for uid in both if before[uid].fingerprint != after[uid].fingerprint)
-    described = tuple(
-        uid
-        for uid in both
-        if uid not in set(rendered)
-        and (before[uid].facts_digest, before[uid].split) != (after[uid].facts_digest, after[uid].split)
+    before, after = (_standing(Catalog(storage).objects(number)) for number in (old, new))
+    place = before.places(after.uids)
+    rendered, facts, split = (
+        texts(after.column(name)) != texts(before.aligned(name, place, ""))
+        for name in ("fingerprint", "facts_digest", "split")
     )
     added = sorted(shards[1].keys() - shards[0].keys())
     return Difference(
         old=old,
         new=new,
-        added=tuple(sorted(after.keys() - before.keys())),
-        removed=tuple(sorted(before.keys() - after.keys())),
-        rendered=rendered,
-        described=described,
+        added=_named(after, place < 0),
+        removed=_named(before, after.places(before.uids) < 0),
+        rendered=_named(after, (place >= 0) & rendered),
+        described=_named(after, (place >= 0) & ~rendered & (facts | split)),
         shards_added=tuple(added),
         shards_removed=tuple(sorted(shards[0].keys() - shards[1].keys())),
         bytes_added=sum(shards[1][name] for name in added),
     )
 
 
-def _standing(rows: Mapping[str, ObjectRow]) -> dict[str, ObjectRow]:
-    return {uid: row for uid, row in rows.items() if row.ok}
+def _standing(rows: Columns[ObjectRow]) -> Columns[ObjectRow]:
+    standing = pyarrow.array(texts(rows.column("outcome")) == Outcome.OK.encode())
+    return Columns.joined(ObjectRow, [rows.table.filter(standing)])
+
+
+def _named(rows: Columns[ObjectRow], which: Mask) -> tuple[str, ...]:
+    return tuple(uid.decode() for uid in rows.uids[which])
 
 
 def restore(storage: Storage, number: int, lease_s: float) -> Version:

@@ -1,26 +1,24 @@
 """The books of one build: how each object ended so far, which shards were written, and the rows that follow."""
 
+import hashlib
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
+import pyarrow
+
 from base.outcomes import CHILD_DEATHS, Outcome
+from pipeline.columns import CHUNK, Places, compact, plain, schema, table_of
 from pipeline.objects import SourceObject, uid_order
 from pipeline.pack import Member, Packed, PackJob
-from pipeline.plan import AGAIN, Plan, Rules
-from pipeline.rows import Attempt, ObjectRow
+from pipeline.plan import AGAIN, Plan, State
+from pipeline.rows import FOUND, NOWHERE, STATED, UNASSIGNED, Attempt, Finding, ObjectRow
 from shards.version import SampleEntry, ShardEntry
 
-NOWHERE: dict[str, Any] = {
-    "split": "",
-    "shard_name": "",
-    "shard_sha256": "",
-    "shard_bytes": 0,
-    "sample_offset": 0,
-    "sample_bytes": 0,
-}
-"""What a row says of its place when the object stands in no shard."""
+ROW = schema(ObjectRow)
+PARTS = 64
+"""So many small tables become one: each costs some kilobytes beside its rows."""
 
 
 def failures(attempts: list[Attempt], child_deaths: int) -> dict[tuple[str, str], Attempt]:
@@ -37,142 +35,253 @@ def failures(attempts: list[Attempt], child_deaths: int) -> dict[tuple[str, str]
     }
 
 
-@dataclass
 class Ledger:
-    """What is known so far. `rows` are the catalogue's when the build began."""
+    """What is known so far. How an object ended is held as long as its shard is open, then what is new in its row.
 
-    plan: Plan
-    rules: Rules
-    rows: Mapping[str, ObjectRow]
-    ends: dict[str, Attempt] = field(default_factory=dict)
-    tries: Counter[str] = field(default_factory=Counter)
-    packed: dict[int, Packed] = field(default_factory=dict)
-    copies: dict[str, str] = field(default_factory=dict)
-    _first: dict[str, str] = field(default_factory=dict)
-    _sealed: set[int] = field(default_factory=set)
+    `tries` counts the attempts of this build at each object, `deaths` how often its child died under today's
+    fingerprint, `seconds` and `rendered` add up what was done; `packed` are the numbers whose shards are `written`.
+    """
 
-    def __post_init__(self) -> None:
-        self.ends.update(self.plan.staged)
-        self.ends.update({uid: attempt for uid, attempt in self.plan.ended.items() if attempt is not None})
-        self._first.update({self.plan.wanted[uid].sha256: uid for uid in self.plan.kept})
+    def __init__(self, plan: Plan) -> None:
+        self.plan, self.rules = plan, plan.rules
+        self.tries, self.deaths, self.seconds = Counter[str](), Counter[str](), Counter[str]()
+        self.rendered, self.written = 0, list[str]()
+        self._ends = {**plan.staged, **plan.failed}
+        self._copies: dict[str, str] = {}
+        self._firsts, self._members = _Firsts(plan), _Members(plan)
+        self._open = Counter(plan.number[plan.order].tolist())
+        self._numbers, self._sealed = sorted(plan.rewrite), 0
+        self.packed = set[int]()
+        self._new, self._parts = list[pyarrow.Table](), list[pyarrow.Table]()
+        self._announced = False
 
-    def seal(self) -> list[PackJob]:
-        """Close every shard number whose objects have all ended, in order, and say which are to be packed how.
+    def end(self, attempt: Attempt) -> None:
+        """Note how an object that was to be rendered has ended for good."""
+        self._ends[attempt.uid] = attempt
+        self._open[int(self.plan.number[self.plan.asked.places([attempt.uid])[0]])] -= 1
+        self.rendered += attempt.outcome == Outcome.OK
+        self.seconds.update(attempt.seconds)
 
+    def seal(self, most: int | None = None) -> list[PackJob]:
+        """Close the shard numbers whose objects have all ended, in order, and say what each holds.
+
+        No more than `most` that are not packed yet are closed at a time.
         In order, because which of two objects with the same bytes is the copy may only be known when the lower number
         has ended.
         """
-        jobs = []
-        waiting = {self.plan.wanted[uid].number for uid in self.plan.render if uid not in self.ends}
-        open_from = min(waiting, default=None)
-        for number in sorted(self.plan.rewrite - self._sealed):
-            if open_from is not None and number >= open_from:
+        jobs = list[PackJob]()
+        while self._sealed < len(self._numbers) and (most is None or self._sealed - len(self.packed) < most):
+            number = self._numbers[self._sealed]
+            if self._open[number]:
                 break
-            self._sealed.add(number)
-            jobs.append(PackJob(number, tuple(self._members(number))))
+            self._sealed += 1
+            jobs.append(PackJob(number, tuple(self._packable(number))))
         return jobs
+
+    def settle(self, packed: Packed) -> None:
+        """Note the shards that a number has become; all its objects have their rows by this."""
+        places = self._members.of(packed.number)
+        self.packed.add(packed.number)
+        self.written += [shard.name for shard in packed.shards]
+        where = {entry.uid: _place(shard, entry) for shard in packed.shards for entry in shard.samples}
+        self._parts += self._found(places, where)
+        if len(self._parts) >= PARTS:
+            whole = pyarrow.concat_tables(self._parts).unify_dictionaries()
+            self._new.append(whole.combine_chunks())
+            self._parts.clear()
+        for uid in self.plan.asked.uids[places]:
+            self._ends.pop(uid.decode(), None)
+            self.tries.pop(uid.decode(), None)
 
     @property
     def done(self) -> bool:
         """True when every object has ended and every shard is written."""
-        return all(uid in self.ends for uid in self.plan.render) and set(self.packed) == set(self.plan.rewrite)
+        return not +self._open and len(self.packed) == len(self._numbers)
 
-    def _members(self, number: int) -> list[Member]:
-        members = []
-        for uid in sorted(self.plan.members(number), key=uid_order):
-            if uid in self.plan.duplicate or not self._good(uid):
-                continue
-            sha256 = self._sha256(uid)
-            if self._first.setdefault(sha256, uid) != uid:
-                self.copies[uid] = self._first[sha256]
-                continue
-            members.append(self._member(uid, sha256))
-        return members
+    def changed(self, *, final: bool) -> bool:
+        """True when there are `changes`."""
+        return any(True for _ in self.changes(final=final))
 
-    def _good(self, uid: str) -> bool:
-        return uid in self.plan.kept or (uid in self.ends and self.ends[uid].outcome == Outcome.OK)
-
-    def _sha256(self, uid: str) -> str:
-        return self.ends[uid].sha256 if uid in self.ends else self.plan.wanted[uid].sha256
-
-    def _member(self, uid: str, sha256: str) -> Member:
-        facts, split = self.plan.wanted[uid].item.facts(sha256), self.rules.split(sha256)
-        if uid in self.ends:
-            return Member(uid, split, facts, self.ends[uid].fingerprint)
-        row = self.rows[uid]
-        shard = ShardEntry(row.shard_name, row.split, row.shard, row.shard_bytes, row.shard_sha256, ())
-        entry = SampleEntry(uid, row.sample_offset, row.sample_bytes)
-        return Member(uid, split, facts, row.fingerprint, shard, entry)
-
-    def changed_rows(self, *, final: bool) -> list[ObjectRow]:
-        """The rows that differ from the catalogue's, in order of uid.
+    def changes(self, *, final: bool) -> Iterator[pyarrow.Table]:
+        """The rows that differ from what the catalogue has by now, some thousands at a time.
 
         Before the end only objects of written shards have new rows, and new objects one that says `pending`.
         """
-        rows = [self._row(uid, final=final) for uid in self.plan.wanted]
+        yield from map(self._whole, (*self._new, *self._parts))
         if final:
-            rows += [
-                replace(self.rows[uid], outcome=Outcome.REMOVED.value, reason="", **NOWHERE)
-                for uid in self.plan.removed
-            ]
-            rows += [self._filtered_row(item, rule) for item, rule in self.plan.filtered.values()]
-        return sorted((row for row in rows if row != self.rows.get(row.uid)), key=lambda row: row.uid)
+            yield from map(self._whole, self._found(self._others(), {}))
+            yield from self._removed()
+        elif not self._announced:
+            yield from self._pending()
 
-    def _row(self, uid: str, *, final: bool) -> ObjectRow:
-        wanted, before = self.plan.wanted[uid], self.rows.get(uid)
-        settled = final or wanted.number in self.packed
-        if not settled:
-            return before or ObjectRow.of(wanted.item, shard=wanted.number)
-        known: dict[str, Any] = {"shard": wanted.number, "sha256": self._sha256(uid), "attempts": self._attempts(uid)}
-        original = self.plan.duplicate.get(uid) or self.copies.get(uid)
+    def committed(self) -> None:
+        """Forget what the catalogue has by now."""
+        self._new.clear()
+        self._parts.clear()
+        self._announced = True
+
+    def _packable(self, number: int) -> Iterator[Member]:
+        known = list(self._known(self._members.of(number)))
+        for place, item, before in sorted(known, key=lambda one: uid_order(one[1].uid)):
+            if self.plan.state[place] == State.DUPLICATE or not self._good(place, item.uid):
+                continue
+            sha256 = self._sha256(place, item.uid)
+            if (first := self._firsts.of(sha256, place)) != place:
+                self._copies[item.uid] = self.plan.asked.uids[first].decode()
+                continue
+            yield self._member(item, sha256, before)
+
+    def _member(self, item: SourceObject, sha256: str, before: Finding | None) -> Member:
+        facts, split = item.facts(sha256), self.rules.split(sha256)
+        end = self._ends.get(item.uid)
+        if end is not None or before is None:
+            return Member(item.uid, split, facts, end.fingerprint if end is not None else "")
+        shard = ShardEntry(before.shard_name, before.split, before.shard, before.shard_bytes, before.shard_sha256, ())
+        entry = SampleEntry(item.uid, before.sample_offset, before.sample_bytes)
+        return Member(item.uid, split, facts, before.fingerprint, shard, entry)
+
+    def _known(self, places: Places) -> Iterator[tuple[int, SourceObject, Finding | None]]:
+        """Each object at some places, with what the catalogue had of it when the build began."""
+        rows = self.plan.row[places]
+        before = dict(zip(rows[rows >= 0].tolist(), self.plan.rows.records(rows[rows >= 0]), strict=True))
+        for place, row, item in zip(places.tolist(), rows.tolist(), self.plan.asked.records(places), strict=True):
+            yield place, item, before.get(row)
+
+    def _good(self, place: int, uid: str) -> bool:
+        end = self._ends.get(uid)
+        return bool(self.plan.state[place] == State.KEPT) or (end is not None and end.outcome == Outcome.OK)
+
+    def _sha256(self, place: int, uid: str) -> str:
+        end = self._ends.get(uid)
+        return end.sha256 if end is not None else str(self.plan.sha256[place].decode())
+
+    def _found(self, places: Places, where: Mapping[str, dict[str, Any]]) -> Iterator[pyarrow.Table]:
+        """What is new of settled objects: `where` says where those stand that were packed just now."""
+        for start in range(0, len(places), CHUNK):
+            known = self._known(places[start : start + CHUNK])
+            found = [(place, self._finding(place, item, before, where), before) for place, item, before in known]
+            new = [(place, now) for place, now, before in found if now != before or self.plan.restated[place]]
+            if new:
+                table = table_of(Finding, [now for _, now in new])
+                yield compact(table.append_column("place", [[place for place, _ in new]]))
+
+    def _finding(
+        self, place: int, item: SourceObject, before: Finding | None, where: Mapping[str, dict[str, Any]]
+    ) -> Finding:
+        uid, end = item.uid, self._ends.get(item.uid)
+        if place in self.plan.rule:
+            return _filtered(item, before, self.plan.rule[place])
+        known: dict[str, Any] = {"shard": int(self.plan.number[place]), "sha256": self._sha256(place, uid)}
+        known["attempts"] = self._attempts(uid, before, end)
+        original = self.plan.duplicate.get(uid) or self._copies.get(uid)
         if original is not None:
             said = {"outcome": Outcome.DUPLICATE.value, "reason": f"the same bytes as {original}"}
-        elif self._good(uid):
-            said = {"outcome": Outcome.OK.value, "checks": (self.ends.get(uid) or self.rows[uid]).checks}
-            known |= {"fingerprint": self._fingerprint(uid), **self._place(uid)}
-            known["facts_digest"] = wanted.item.facts_digest(known["sha256"])
-        elif uid in self.ends:
-            end = self.ends[uid]
+        elif self._good(place, uid) and (last := end or before) is not None:
+            said = {"outcome": Outcome.OK.value, "checks": last.checks, "fingerprint": last.fingerprint}
+            known["facts_digest"] = item.facts_digest(known["sha256"])
+            known |= where[uid] if known["shard"] in self.packed else _where(before)
+        elif end is not None:
             said = {"outcome": end.outcome, "reason": end.reason, "phase": end.phase, "checks": end.checks}
             known["fingerprint"] = end.fingerprint
         else:
-            return ObjectRow.of(wanted.item, **_standing(self.rows[uid]), shard=wanted.number)
-        return ObjectRow.of(wanted.item, **known, **said)
+            said = _standing(before)
+        return Finding(uid=uid, **{**known, **said})
 
-    def _filtered_row(self, item: SourceObject, rule: str) -> ObjectRow:
-        before = self.rows.get(item.uid)
-        known: dict[str, Any] = {"shard": before.shard, "attempts": before.attempts} if before is not None else {}
-        sha256 = {"sha256": item.sha256 or (before.sha256 if before is not None else "")}
-        return ObjectRow.of(item, **known, **sha256, outcome=Outcome.FILTERED.value, reason=rule)
-
-    def _attempts(self, uid: str) -> int:
-        before, end = self.rows.get(uid), self.ends.get(uid)
+    def _attempts(self, uid: str, before: Finding | None, end: Attempt | None) -> int:
         recorded = before is not None and end is not None and before.fingerprint == end.fingerprint
-        found = uid in self.plan.staged or (uid in self.plan.ended and end is not None and not recorded)
+        found = uid in self.plan.staged or (uid in self.plan.failed and not recorded)
         return self.tries[uid] + found + (before.attempts if before is not None else 0)
 
-    def _fingerprint(self, uid: str) -> str:
-        return self.ends[uid].fingerprint if uid in self.ends else self.rows[uid].fingerprint
+    def _others(self) -> Places:
+        """The objects whose rows may be new without a shard being written."""
+        plan = self.plan
+        others = plan.restated | np.isin(plan.state, (State.ENDED, State.DUPLICATE, State.FILTERED))
+        return np.flatnonzero(others & ((plan.state == State.FILTERED) | ~np.isin(plan.number, list(self.packed))))
 
-    def _place(self, uid: str) -> dict[str, Any]:
-        packed = self.packed.get(self.plan.wanted[uid].number)
-        if packed is None:
-            row = self.rows[uid]
-            return {name: getattr(row, name) for name in NOWHERE}
-        for shard in packed.shards:
-            for entry in shard.samples:
-                if entry.uid == uid:
-                    return {
-                        "split": shard.split,
-                        "shard_name": shard.name,
-                        "shard_sha256": shard.sha256,
-                        "shard_bytes": shard.bytes,
-                        "sample_offset": entry.offset,
-                        "sample_bytes": entry.bytes,
-                    }
-        raise AssertionError(f"{uid} was packed into number {packed.number}")
+    def _removed(self) -> Iterator[pyarrow.Table]:
+        gone = {**NOWHERE, "outcome": Outcome.REMOVED.value, "reason": ""}
+        for start in range(0, len(self.plan.removed), CHUNK):
+            yield _filled(self.plan.rows.table.take(self.plan.removed[start : start + CHUNK]), gone)
+
+    def _pending(self) -> Iterator[pyarrow.Table]:
+        """A row for each new object whose shard is not written."""
+        plan, nothing = self.plan, Finding(uid="")
+        new = (plan.row < 0) & (plan.state != State.FILTERED) & ~np.isin(plan.number, list(self.packed))
+        places = np.flatnonzero(new)
+        same = {name: getattr(nothing, name) for name in FOUND if name not in ("uid", "sha256", "shard")}
+        for start in range(0, len(places), CHUNK):
+            part = places[start : start + CHUNK]
+            yield _filled(plan.asked.table.take(part).append_column("shard", [plan.number[part]]), same)
+
+    def _whole(self, new: pyarrow.Table) -> pyarrow.Table:
+        """Rows of what is new, with what their sources say."""
+        items = self.plan.asked.table.take(new["place"].combine_chunks())
+        return _filled(pyarrow.table({name: (items if name in STATED else new)[name] for name in ROW.names}), {})
 
 
-def _standing(row: ObjectRow) -> dict[str, Any]:
+class _Members:
+    """The places of the objects of each shard number."""
+
+    def __init__(self, plan: Plan) -> None:
+        places = np.flatnonzero((plan.state != State.FILTERED) & (plan.number != UNASSIGNED))
+        self._places = places[np.argsort(plan.number[places], kind="stable")]
+        self._numbers = plan.number[self._places]
+
+    def of(self, number: int) -> Places:
+        first, end = np.searchsorted(self._numbers, [number, number + 1])
+        return self._places[first:end]
+
+
+class _Firsts:
+    """Which object was the first with some bytes: one that stands in a shard, or the first one packed."""
+
+    def __init__(self, plan: Plan) -> None:
+        kept = np.flatnonzero(plan.state == State.KEPT)
+        self._kept = kept[np.argsort(plan.sha256[kept], kind="stable")]
+        self._sha256 = plan.sha256[self._kept]
+        self._met: dict[bytes, int] = {}
+
+    def of(self, sha256: str, place: int) -> int:
+        """The place of the first of these bytes, which is `place` when there was none."""
+        found = int(np.searchsorted(self._sha256, sha256.encode()))
+        if found < len(self._kept) and self._sha256[found] == sha256.encode():
+            return int(self._kept[found])
+        return self._met.setdefault(hashlib.sha256(sha256.encode()).digest()[:16], place)
+
+
+def _filled(table: pyarrow.Table, same: Mapping[str, Any]) -> pyarrow.Table:
+    """Whole rows: the columns of `table`, but `same` for every row where that says so; null what neither says."""
+    columns = {}
+    for field in ROW:
+        if field.name in same or field.name not in table.column_names:
+            value = pyarrow.scalar(same.get(field.name), field.type)
+            columns[field.name] = pyarrow.chunked_array([pyarrow.repeat(value, len(table))])
+        else:
+            columns[field.name] = plain(table[field.name])
+    return pyarrow.table(columns, schema=ROW)
+
+
+def _filtered(item: SourceObject, before: Finding | None, rule: str) -> Finding:
+    known: dict[str, Any] = {"shard": before.shard, "attempts": before.attempts} if before is not None else {}
+    sha256 = item.sha256 or (before.sha256 if before is not None else "")
+    return Finding(uid=item.uid, **known, sha256=sha256, outcome=Outcome.FILTERED.value, reason=rule)
+
+
+def _place(shard: ShardEntry, entry: SampleEntry) -> dict[str, Any]:
+    return {
+        "split": shard.split,
+        "shard_name": shard.name,
+        "shard_sha256": shard.sha256,
+        "shard_bytes": shard.bytes,
+        "sample_offset": entry.offset,
+        "sample_bytes": entry.bytes,
+    }
+
+
+def _where(before: Finding | None) -> dict[str, Any]:
+    return {name: getattr(before, name) for name in NOWHERE}
+
+
+def _standing(before: Finding | None) -> dict[str, Any]:
     kept = ("outcome", "reason", "phase", "checks", "attempts", "sha256", "fingerprint")
-    return {name: getattr(row, name) for name in kept}
+    return {name: getattr(before, name) for name in kept}

@@ -10,7 +10,7 @@ SLUG_LENGTH = 40
 UNKNOWN = -1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SourceObject:
     """One object that was asked for. `location` is a path or URL; a text that is not known is empty, a count UNKNOWN.
 

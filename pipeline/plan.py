@@ -1,13 +1,18 @@
-"""What a build has to do, from what is asked for, what the catalogue says and what waits in staging."""
+"""What a build has to do: a plan, and the rules that it follows. `planning` makes one."""
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
 
 from base.outcomes import Outcome
-from pipeline.assign import assign, duplicates, split_of
-from pipeline.objects import SourceObject, uid_order
-from pipeline.rows import UNASSIGNED, Attempt, ObjectRow
+from pipeline.assign import Numbers, split_of
+from pipeline.columns import Columns, Places
+from pipeline.objects import SourceObject
+from pipeline.rows import Attempt, Finding
+from pipeline.standing import Mask, Texts
 
 AGAIN = frozenset(
     {
@@ -21,108 +26,20 @@ FAILED = frozenset(Outcome) - {Outcome.OK, Outcome.PENDING, Outcome.DUPLICATE, O
 """Outcomes that a person may ask to have tried again."""
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """One object as this build wants it: its shard number, and its bytes and fingerprint as far as they are known."""
+class State(IntEnum):
+    """What a build does with an object that is asked for."""
 
-    item: SourceObject
-    number: int
-    sha256: str
-    fingerprint: str
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What to do with each object; every uid asked for is in exactly one of `kept` to `filtered`.
-
-    `kept` stand in their shard as wanted; `ended` ended badly before and would again
-    (with the attempt, when only that tells it); `staged` are rendered and wait;
-    `duplicate` names the object that has the same bytes; `filtered` tells the rule that leaves an object out, which
-    is not in `wanted`. `removed` were asked for once. `rewrite` are the shard
-    numbers that change.
-    """
-
-    wanted: Mapping[str, Wanted]
-    kept: tuple[str, ...]
-    ended: Mapping[str, Attempt | None]
-    staged: Mapping[str, Attempt]
-    render: tuple[str, ...]
-    duplicate: Mapping[str, str]
-    filtered: Mapping[str, tuple[SourceObject, str]]
-    removed: tuple[str, ...]
-    rewrite: frozenset[int]
-
-    @property
-    def idle(self) -> bool:
-        """True when nothing is to be rendered or written."""
-        return not (self.render or self.staged or self.rewrite)
-
-    def members(self, number: int) -> list[str]:
-        """The objects of one shard number that are asked for."""
-        return sorted(uid for uid, wanted in self.wanted.items() if wanted.number == number)
-
-    def sentence(self) -> str:
-        """The plan in one line."""
-        waiting = f" ({len(self.staged)} of them rendered and not packed yet)" if self.staged else ""
-        rest = {
-            "failed before": len(self.ended),
-            "duplicates": len(self.duplicate),
-            "filtered out": len(self.filtered),
-            "removed": len(self.removed),
-        }
-        told = "".join(f", {count} {what}" for what, count in rest.items() if count)
-        return (
-            f"{len(self.wanted) + len(self.filtered)} objects: render {len(self.render)}, "
-            f"reuse {len(self.kept) + len(self.staged)}{waiting}{told}; rewrite {len(self.rewrite)} shard numbers"
-        )
-
-
-def make_plan(
-    requested: Sequence[SourceObject],
-    rows: Mapping[str, ObjectRow],
-    staged: Sequence[Attempt],
-    failed: Mapping[tuple[str, str], Attempt],
-    rules: "Rules",
-) -> Plan:
-    """The plan for `requested`, given the catalogue's `rows`, the attempts whose views are `staged`, and those that
-    ended badly for good, by (uid, fingerprint)."""
-    asked = {item.uid: item for item in requested}
-    filtered = {uid: (item, rule) for uid, item in asked.items() if (rule := rules.refusal(item))}
-    items = {uid: item for uid, item in asked.items() if uid not in filtered}
-    waiting = {attempt.uid: attempt for attempt in staged if rules.fingerprint(attempt.sha256) == attempt.fingerprint}
-    sha256 = {uid: _sha256(item, rows.get(uid), waiting.get(uid)) for uid, item in items.items()}
-    existing = {uid: row.shard for uid, row in rows.items() if row.shard != UNASSIGNED}
-    copies = duplicates(sha256, existing)
-    numbers = assign(existing, set(items) - set(copies), rules.objects_per_shard)
-    wanted = {
-        uid: Wanted(
-            item,
-            numbers.get(uid, existing.get(uid, UNASSIGNED)),
-            sha256[uid],
-            rules.fingerprint(sha256[uid]) if sha256[uid] else "",
-        )
-        for uid, item in items.items()
-    }
-    sorting = _Sorting(wanted, rows, waiting, failed, rules)
-    states = {uid: "duplicate" if uid in copies else sorting.state(uid) for uid in wanted}
-    of = {
-        state: tuple(sorted((uid for uid in wanted if states[uid] == state), key=lambda uid: _order(wanted[uid])))
-        for state in ("kept", "ended", "staged", "render")
-    }
-    removed = tuple(uid for uid, row in sorted(rows.items()) if uid not in asked and row.outcome != Outcome.REMOVED)
-    changed = {*of["render"], *of["staged"], *(uid for uid in (*of["kept"], *of["ended"]) if sorting.moved(uid))}
-    gone = {uid for uid in (*removed, *copies, *filtered) if uid in rows and rows[uid].ok}
-    return Plan(
-        wanted=wanted,
-        kept=of["kept"],
-        ended={uid: failed.get((uid, wanted[uid].fingerprint)) for uid in of["ended"]},
-        staged={uid: waiting[uid] for uid in of["staged"]},
-        render=of["render"],
-        duplicate=copies,
-        filtered=filtered,
-        removed=removed,
-        rewrite=frozenset({wanted[uid].number for uid in changed} | {rows[uid].shard for uid in gone}),
-    )
+    KEPT = 0
+    """It stands in its shard as wanted."""
+    ENDED = 1
+    """It ended badly before and would again."""
+    STAGED = 2
+    """It is rendered and waits."""
+    RENDER = 3
+    DUPLICATE = 4
+    """Another object has the same bytes."""
+    FILTERED = 5
+    """A rule leaves it out."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +51,7 @@ class Rules:
     val_fraction: float
     views: Callable[[str], str]
     retry: frozenset[str] = frozenset()
-    refusal: Callable[[SourceObject], str] = field(default=lambda _: "")
+    refusal: Callable[[SourceObject], str] | None = None
 
     def fingerprint(self, sha256: str) -> str:
         """The fingerprint of an object of these bytes under today's view settings."""
@@ -146,48 +63,73 @@ class Rules:
 
 
 @dataclass(frozen=True)
-class _Sorting:
-    wanted: Mapping[str, Wanted]
-    rows: Mapping[str, ObjectRow]
-    waiting: Mapping[str, Attempt]
-    failed: Mapping[tuple[str, str], Attempt]
+class Plan:
+    """What to do with each object of `asked`, given the `rows` of the catalogue.
+
+    `state`, `number` (the shard's) and `sha256` (empty as long as it is unknown) say it by place in `asked`, as do
+    `row`, its place in `rows` (−1 for none), and `restated`, true when its source or number is not what its row says.
+    `order` is the places to be rendered, in that order. `failed` and `staged` are the attempts, by uid, that alone tell
+    how an object ended; `duplicate` names the object that has the same bytes, `rule` the one that leaves an object out.
+    `removed` are places in `rows` that were asked for once, `rewrite` the shard numbers that change.
+    """
+
     rules: Rules
+    asked: Columns[SourceObject]
+    rows: Columns[Finding]
+    state: NDArray[np.int8]
+    number: Numbers
+    sha256: Texts
+    row: Places
+    restated: Mask
+    order: Places
+    failed: Mapping[str, Attempt]
+    staged: Mapping[str, Attempt]
+    duplicate: Mapping[str, str]
+    rule: Mapping[int, str]
+    removed: Places
+    rewrite: frozenset[int]
 
-    def state(self, uid: str) -> str:
-        row, wanted = self.rows.get(uid), self.wanted[uid]
-        if row is not None and row.outcome not in AGAIN | self.rules.retry and self._same(row, wanted):
-            return "kept" if row.ok else "ended"
-        if uid in self.waiting:
-            return "staged"
-        return "ended" if (uid, wanted.fingerprint) in self.failed else "render"
+    @property
+    def idle(self) -> bool:
+        """True when nothing is to be rendered or written."""
+        return not (len(self.order) or self.staged or self.rewrite)
 
-    def moved(self, uid: str) -> bool:
-        """True when an object that stays as it is must be written anew: its facts or its split are others now."""
-        row, wanted = self.rows.get(uid), self.wanted[uid]
-        if row is None or not row.ok:
-            return False
-        facts = wanted.item.facts_digest(wanted.sha256)
-        return row.facts_digest != facts or row.split != self.rules.split(wanted.sha256)
+    def count(self, state: State) -> int:
+        """How many objects are in a state."""
+        return int(np.count_nonzero(self.state == state))
 
-    @staticmethod
-    def _same(row: ObjectRow, wanted: Wanted) -> bool:
-        return row.fingerprint == wanted.fingerprint and (bool(row.fingerprint) or row.location == wanted.item.location)
+    def fingerprint(self, uid: str) -> str:
+        """What the views of an object depend on, in digits; empty when it is not asked for or its bytes are unknown."""
+        place = self.asked.places([uid])[0]
+        sha256 = self.sha256[place].decode() if place >= 0 else ""
+        return self.rules.fingerprint(sha256) if sha256 else ""
 
+    def uids(self, state: State) -> tuple[str, ...]:
+        """The objects in a state, those to be rendered in that order, the others in order of uid."""
+        places = self.order if state == State.RENDER else np.flatnonzero(self.state == state)
+        return tuple(uid.decode() for uid in self.asked.uids[places])
 
-def _sha256(item: SourceObject, row: ObjectRow | None, waiting: Attempt | None) -> str:
-    """What is known of the object's bytes: from the source, else from an earlier build of the same location."""
-    if item.sha256:
-        return item.sha256
-    if row is not None and row.sha256 and row.location == item.location:
-        return row.sha256
-    return waiting.sha256 if waiting is not None else ""
+    @property
+    def render(self) -> tuple[str, ...]:
+        """The objects to be rendered, in that order."""
+        return self.uids(State.RENDER)
 
+    def to_render(self) -> Iterator[SourceObject]:
+        """The objects to be rendered, in that order, made when they are asked for."""
+        return self.asked.records(self.order)
 
-def _order(wanted: Wanted) -> tuple[int, tuple[str, str]]:
-    """Shard by shard, so that shards are sealed early."""
-    return wanted.number, uid_order(wanted.item.uid)
-
-
-def counted(rows: Mapping[str, ObjectRow]) -> dict[str, int]:
-    """How many objects ended how, the most frequent first."""
-    return dict(Counter(row.outcome for row in rows.values()).most_common())
+    def sentence(self) -> str:
+        """The plan in one line."""
+        waiting = f" ({len(self.staged)} of them rendered and not packed yet)" if self.staged else ""
+        rest = {
+            "failed before": self.count(State.ENDED),
+            "duplicates": self.count(State.DUPLICATE),
+            "filtered out": self.count(State.FILTERED),
+            "removed": len(self.removed),
+        }
+        told = "".join(f", {count} {what}" for what, count in rest.items() if count)
+        reused = f"reuse {self.count(State.KEPT) + len(self.staged)}{waiting}"
+        return (
+            f"{len(self.asked)} objects: render {len(self.order)}, {reused}{told}; "
+            f"rewrite {len(self.rewrite)} shard numbers"
+        )

@@ -6,32 +6,29 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from base.outcomes import Outcome
-from pipeline.objects import UNKNOWN, SourceObject
+from pipeline.objects import UNKNOWN
 
 UNASSIGNED = -1
+NOWHERE: dict[str, Any] = {
+    "split": "",
+    "shard_name": "",
+    "shard_sha256": "",
+    "shard_bytes": 0,
+    "sample_offset": 0,
+    "sample_bytes": 0,
+}
+"""What a row says of its place when the object stands in no shard."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class ObjectRow:
-    """One object ever asked for: what its source says of it, how it ended, and where its sample stands if it did well.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """What builds found out of an object: how it ended, and where its sample stands if it did well.
 
     `shard` is −1 without a number; the fields from `split` on are empty or 0 unless `outcome` is ok. `checks` says
     which check said yes of which views, also where that is no harm.
     """
 
     uid: str
-    source: str
-    location: str
-    licence: str = ""
-    author: str = ""
-    title: str = ""
-    page: str = ""
-    category: str = ""
-    tags: str = ""
-    faces: int = UNKNOWN
-    vertices: int = UNKNOWN
-    animations: int = UNKNOWN
-    likes: int = UNKNOWN
     outcome: str = Outcome.PENDING.value
     reason: str = ""
     phase: str = ""
@@ -48,18 +45,36 @@ class ObjectRow:
     sample_offset: int = 0
     sample_bytes: int = 0
 
-    @classmethod
-    def of(cls, item: SourceObject, **known: Any) -> "ObjectRow":
-        """A row for a source's object with whatever else is known."""
-        return cls(**{**asdict(item), **known})
-
     @property
     def ok(self) -> bool:
         """True when the object stands in a shard."""
         return self.outcome == Outcome.OK
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ObjectRow(Finding):
+    """One object ever asked for: what builds found out of it, and what its source says of it."""
+
+    source: str
+    location: str
+    licence: str = ""
+    author: str = ""
+    title: str = ""
+    page: str = ""
+    category: str = ""
+    tags: str = ""
+    faces: int = UNKNOWN
+    vertices: int = UNKNOWN
+    animations: int = UNKNOWN
+    likes: int = UNKNOWN
+
+
+FOUND = tuple(item.name for item in fields(Finding))
+STATED = tuple(item.name for item in fields(ObjectRow) if item.name not in FOUND)
+"""What a row has from its source, beside the uid."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Attempt:
     """One attempt at one object. `seconds` is by phase, `at` in Unix seconds, `peak_mb` 0 when nobody measured it."""
 

@@ -1,9 +1,9 @@
 """The working part of a build: jobs to the crew, answers into the books, versions while it lasts and at its end."""
 
 import time
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 from base.errors import Failure
 from base.interrupts import held_back
@@ -13,9 +13,11 @@ from base.storage import Storage
 from pipeline.card import refresh_card
 from pipeline.catalog import Catalog, VersionFacts
 from pipeline.cluster import Crew, Done
+from pipeline.cluster.actor import DoerFactory
 from pipeline.extend import Place
 from pipeline.lease import Lease
 from pipeline.ledger import Ledger
+from pipeline.objects import SourceObject
 from pipeline.pack import Packed, PackJob
 from pipeline.reports import write_report
 from pipeline.rows import Attempt
@@ -26,14 +28,15 @@ from pipeline.worker import ViewJob, WorkerSpec
 from shards.version import Version
 
 RECORD_EVERY_S = 2.0
+VIEWS_AHEAD, PACKS_AHEAD = 8192, 16
+"""How many objects and shards wait for the crew: several times what a large one has in hand."""
 PACK_FOR_S = 10.0
 """How long a build that is stopped may go on packing: it ends within half a minute, whatever happens."""
 
 
 @dataclass
 class Run:
-    """One build at work. `deaths` counts how often each object's child died under today's fingerprint; `earlier` are
-    samples that have the first views of objects to be rendered."""
+    """One build at work. `earlier` are samples that have the first views of objects to be rendered."""
 
     name: str
     storage: Storage
@@ -43,29 +46,29 @@ class Run:
     settings: RunSettings
     facts: VersionFacts
     progress: Progress
-    deaths: Counter[str]
     may_publish_early: bool
     version: Version | None = None
     earlier: Mapping[str, Place] = field(default_factory=dict)
+    _to_render: Iterator[SourceObject] = field(default_factory=lambda: iter(()))
     _unrecorded: list[Attempt] = field(default_factory=list)
     _recorded_at: float = field(default_factory=time.monotonic)
     _published: int = 0
     _published_at: float = field(default_factory=time.monotonic)
 
-    def work(self, spec: WorkerSpec) -> None:
-        """Render and pack all there is. Raises Failure for what would fail every object, KeyboardInterrupt to stop.
+    def work(self, spec: WorkerSpec, make: DoerFactory) -> None:
+        """Render and pack all there is, by what `make` makes.
+
+        Raises Failure for what would fail every object, KeyboardInterrupt to stop.
 
         Whatever stops it, finished views stay in staging and attempts are recorded; KeyboardInterrupt also has what can
         be packed in a few seconds packed, and a version made of it.
         """
         plan = self.ledger.plan
         try:
-            with Crew(self.settings, spec) as crew:
-                for uid in plan.render:
-                    crew.submit(ViewJob(plan.wanted[uid].item, self.earlier.get(uid)))
-                self._seal(crew)
+            with Crew(self.settings, spec, make) as crew:
+                self._to_render = plan.to_render()
                 try:
-                    self._work_off(crew, len(plan.render) * self.facts.views)
+                    self._work_off(crew, len(plan.order) * self.facts.views)
                 except KeyboardInterrupt:
                     self._wind_up(crew)
                     raise
@@ -76,9 +79,9 @@ class Run:
     def publish(self, *, final: bool) -> None:
         """Make a version of what is packed. Raises Failure when another builder took over meanwhile."""
         self.lease.check()
-        rows = self.ledger.changed_rows(final=final)
-        if rows:
-            self.version = self.catalog.commit(rows, self.facts)
+        if self.ledger.changed(final=final):
+            self.version = self.catalog.commit(self.ledger.changes(final=final), self.facts)
+            self.ledger.committed()
             refresh_card(self.storage, self.version)
         self._published, self._published_at = len(self.ledger.packed), time.monotonic()
         if final:
@@ -98,13 +101,15 @@ class Run:
     def _work_off(self, crew: Crew, views: int) -> None:
         with self.progress.task("render", total=views, unit="views") as task:
             telling = Telling(self.progress, task)
+            self._feed(crew)
             for done in crew.results():
                 with held_back():
                     self._tick(done, crew, telling)
+                    self._feed(crew)
 
     def _wind_up(self, crew: Crew) -> None:
         """After a signal to stop: what is whole is packed as far as a few seconds allow, and becomes a version."""
-        kept = sum(end.outcome == Outcome.OK for end in self.ledger.ends.values())
+        kept = self.ledger.rendered + len(self.ledger.plan.staged)
         self.progress.say(f"stopping: what was being rendered is given up, {kept} rendered objects are kept")
         crew.give_up_views()
         until = time.monotonic() + PACK_FOR_S
@@ -143,7 +148,7 @@ class Run:
     def _packed(self, done: Done) -> None:
         if not isinstance(done.answer, Packed):
             raise Failure("shards could not be packed: the workers' machines failed too often")
-        self.ledger.packed[done.answer.number] = done.answer
+        self.ledger.settle(done.answer)
 
     def _rendered(self, done: Done, job: ViewJob, crew: Crew, telling: Telling) -> None:
         uid = job.item.uid
@@ -151,20 +156,22 @@ class Run:
         self._unrecorded.append(attempt)
         self.ledger.tries[uid] += 1
         if attempt.outcome in CHILD_DEATHS:
-            self.deaths[uid] += 1
-            if self.deaths[uid] < self.settings.child_deaths:
+            self.ledger.deaths[uid] += 1
+            if self.ledger.deaths[uid] < self.settings.child_deaths:
                 self.progress.say(f"{uid}: {attempt.reason}; trying once more")
                 crew.submit(job)
                 return
         if attempt.outcome != Outcome.OK:
             self.progress.say(f"{uid}: {attempt.outcome}: {attempt.reason}")
-        self.ledger.ends[uid] = attempt
+        self.ledger.end(attempt)
         telling.ended(attempt, job.item.title or uid, self.facts.views)
-        self._seal(crew)
 
-    def _seal(self, crew: Crew) -> None:
-        for job in self.ledger.seal():
-            crew.submit(job, soon=True)
+    def _feed(self, crew: Crew) -> None:
+        """Keep some work waiting, and no more than that in memory."""
+        for pack in self.ledger.seal(PACKS_AHEAD):
+            crew.submit(pack, soon=True)
+        for item in islice(self._to_render, VIEWS_AHEAD - crew.waiting if crew.waiting < VIEWS_AHEAD // 2 else 0):
+            crew.submit(ViewJob(item, self.earlier.get(item.uid)))
 
 
 def _lost(uid: str, run: str) -> Attempt:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from base.storage import Storage
 from pipeline.catalog import Catalog
 from pipeline.lease import Holder, holder
-from pipeline.plan import counted
 from pipeline.rows import Attempt
 from pipeline.staging import staged_attempts
 from shards.version import read_version, version_numbers
@@ -48,7 +47,7 @@ def status(storage: Storage) -> Status:
         version=numbers[-1] if numbers else 0,
         shards=len(shards),
         bytes=sum(shard.bytes for shard in shards),
-        outcomes=counted(catalog.objects()),
+        outcomes=catalog.counts("outcome"),
         waiting=len(staged_attempts(storage)),
         live=_live(held, catalog.attempts(), time.time()) if held is not None and not held.gone else None,
     )

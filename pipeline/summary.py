@@ -31,7 +31,7 @@ def object_facts(storage: Storage) -> list[ObjectFacts]:
     """The facts of every object ever asked for, in order of title. Raises Failure for an unreadable catalogue."""
     catalog = Catalog(storage)
     last = {attempt.uid: attempt for attempt in catalog.attempts()}
-    facts = [_facts(row, last.get(row.uid)) for row in catalog.objects().values()]
+    facts = [_facts(row, last.get(row.uid)) for row in catalog.objects().records()]
     return sorted(facts, key=lambda one: (one.title, one.uid))
 
 

@@ -17,7 +17,7 @@ from base.outcomes import Outcome
 from base.storage import Storage, reason
 from pipeline.extend import Place, earlier_views
 from pipeline.fetch import FetchError, check_glb, fetch
-from pipeline.found_views import found_fingerprint, found_views
+from pipeline.found_views import found_fingerprints, found_views
 from pipeline.limiter import Gate
 from pipeline.model_cache import ModelCache
 from pipeline.objects import SourceObject
@@ -29,7 +29,7 @@ from pipeline.sources.hub import downloaded_file, token
 from pipeline.sources.renders import views_sha256
 from pipeline.staging import stage, work_folder
 from render.child import RenderChild
-from render.fingerprint import fingerprint
+from render.fingerprint import fingerprints
 from render.formats import CHECKS
 from render.job import RenderResult
 from render.run import render_object
@@ -75,11 +75,14 @@ LOCAL: dict[str, Callable[[Path], str]] = {"folder": model_sha256, "renders": vi
 """Sources on this machine's own disks, and how the digest of an object of each is taken."""
 
 
+def view_fingerprints(source: str, render: RenderSettings, seed: int) -> Callable[[str], str]:
+    """From bytes of this kind of source to 16 digits, which change when anything does that their views depend on."""
+    return found_fingerprints(render) if source == "renders" else fingerprints(render, render.compat, seed)
+
+
 def view_fingerprint(source: str, sha256: str, render: RenderSettings, seed: int) -> str:
-    """16 digits that change when anything does that the views of these bytes, from this kind of source, depend on."""
-    if source == "renders":
-        return found_fingerprint(sha256, render)
-    return fingerprint(sha256, render, render.compat, seed)
+    """The same, of one object's bytes."""
+    return view_fingerprints(source, render, seed)(sha256)
 
 
 class Worker:

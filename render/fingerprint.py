@@ -1,8 +1,9 @@
 """When an object must be rendered again: a digest of what its views depend on."""
 
+from collections.abc import Callable
 from typing import Any
 
-from base.digest import digest_json
+from base.digest import canonical_json, sha256_bytes
 from render.environments import environment_maps
 from render.settings import RenderSettings, RigSettings
 
@@ -17,8 +18,14 @@ def fingerprint(source_sha256: str, settings: RenderSettings, compat: str, seed:
 
     Of the lights only the chosen rig counts; its name, the device and the child's limits do not.
     """
+    return fingerprints(settings, compat, seed)(source_sha256)
+
+
+def fingerprints(settings: RenderSettings, compat: str, seed: int) -> Callable[[str], str]:
+    """`fingerprint` as a function of the source alone: what all sources share is put into words once."""
     seen = settings.model_dump(mode="json", exclude=NOT_SEEN)
-    return digest_json([SCHEMA, source_sha256, compat, seed, seen, _rig(settings.rig)])
+    shared = ",".join(canonical_json(part) for part in (compat, seed, seen, _rig(settings.rig)))
+    return lambda sha256: sha256_bytes(f"[{SCHEMA},{canonical_json(sha256)},{shared}]".encode())[:16]
 
 
 def _rig(rig: RigSettings) -> dict[str, Any]:

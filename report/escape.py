@@ -9,6 +9,7 @@ from markupsafe import escape as _escape
 from base.text import without_controls
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~&:@])")
+_HARMLESS = re.compile(r"[A-Za-z0-9][ -~]*")
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 
@@ -40,6 +41,8 @@ def csv_cell(text: object) -> str:
 
     Plain numbers, negative ones too, stay numbers. Quoting is the csv module's part.
     """
+    if _HARMLESS.fullmatch(str(text)):
+        return str(text)
     value = without_controls(str(text))
     if value.lstrip().startswith(_FORMULA_STARTS) or value.startswith(_FORMULA_STARTS):
         return value if _NUMBER.fullmatch(value) else f"'{value}"

@@ -6,7 +6,6 @@ V is the number of views, P = G(G − 1) the number of ordered pairs of the G go
 """
 
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,7 +26,6 @@ from shards.layers import decode_pass
 
 T = TypeVar("T")
 SCHEMA = 1
-UID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 PAIR_ARRAYS = ("source", "target", "R", "T", "pose")
 MAX_JSON_BYTES = 1 << 20
 

@@ -10,9 +10,9 @@ from typing import Any, BinaryIO
 from base.digest import sha256_file
 from base.errors import Failure
 from base.storage import TEMPORARY_PREFIX, Storage, reason
-from shards.sample import UID, signature, unplain
+from shards.sample import signature, unplain
 from shards.tar import TarSink
-from shards.version import SampleEntry, ShardEntry
+from shards.version import UID, SampleEntry, ShardEntry
 
 
 def shard_name(split: str, number: int, sha256: str) -> str:

@@ -1,6 +1,8 @@
 """The actors: workers that own a Blender child each, and the one that holds the buckets all of them draw from."""
 
 import socket
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,6 +13,8 @@ from pipeline.pack import Packed
 from pipeline.rows import Attempt
 from pipeline.worker import Job, WorkerSpec
 
+CALL_S = 0.25
+"""A call goes on for so long with jobs that take milliseconds each, or calls would cost more than they do."""
 ASIDE = "aside"
 """The concurrency group of questions that are answered while a job is at work."""
 
@@ -84,12 +88,20 @@ class RenderWorker:
 
         return Arrival(ray.get_runtime_context().get_node_id(), socket.gethostname(), code_digest())
 
-    def do(self, job: Job) -> Attempt | Packed | str:
-        """See `Worker.do`; a Failure comes back as its sentence."""
-        try:
-            return self.doer.do(job)
-        except Failure as failure:
-            return str(failure)
+    def do(self, jobs: Sequence[Job]) -> list[Attempt | Packed | str]:
+        """See `Worker.do`: the first job, and as many more as can be begun soon; without an answer is who was not.
+
+        A Failure comes back as its sentence, and is the last answer.
+        """
+        answers, until = list[Attempt | Packed | str](), time.monotonic() + CALL_S
+        for job in jobs:
+            if answers and time.monotonic() > until:
+                break
+            try:
+                answers.append(self.doer.do(job))
+            except Failure as failure:
+                return [*answers, str(failure)]
+        return answers
 
     def phase(self) -> str:
         """What its job is at just now; to be asked with `options(concurrency_group=ASIDE)`, beside the job."""

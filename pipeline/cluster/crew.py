@@ -2,18 +2,19 @@
 
 Each worker is an actor that owns one Blender child. What an object does to the child is data in an answer; what happens
 to an actor or its node is infrastructure, and gives the job back: a few times freely, then once alone, then as lost.
-A worker has one job at a time, so that what is in flight is bounded by the crew, and none on a node that is to go away.
+A worker has one job at a time, so that what is in flight is bounded by the crew, and none on a node that is to go away;
+of jobs that take milliseconds it has as many as fill a fraction of a second, and gives back what it has not begun then.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
 from base.errors import Failure
-from pipeline.cluster.actor import ASIDE, Arrival, DoerFactory, render_worker, shared_buckets
+from pipeline.cluster.actor import ASIDE, CALL_S, Arrival, DoerFactory, render_worker, shared_buckets
 from pipeline.cluster.metrics import Meters
 from pipeline.cluster.room import Room, room
 from pipeline.cluster.session import ray_for
@@ -28,6 +29,7 @@ from pipeline.worker import Job, ViewJob, Worker, WorkerSpec
 TICK_S = 1.0
 CLOSE_S = 5.0
 ANSWER_S = 1.0
+MOST_AT_ONCE = 256
 IDLE_S = 60.0
 """A worker without work for so long goes, and its node may: starting Blender anew is cheaper than a machine."""
 SPARE = 8
@@ -44,19 +46,19 @@ class Done:
 
 @dataclass
 class _Hand:
-    """One actor, and what it is doing: nothing, coming to life (`errand` None), or an errand.
+    """One actor, and what it is doing: nothing, coming to life (without errands), or some errands, one after another.
 
     `at` is where it came to life, None before; `since` when it began to do what it does.
     """
 
     actor: Any
     ref: Any = None
-    errand: Errand | None = None
+    errands: Sequence[Errand] = ()
     at: Arrival | None = None
     since: float = field(default_factory=time.monotonic)
 
-    def wait_for(self, ref: Any, errand: Errand | None) -> None:
-        self.ref, self.errand, self.since = ref, errand, time.monotonic()
+    def wait_for(self, ref: Any, errands: Sequence[Errand] = ()) -> None:
+        self.ref, self.errands, self.since = ref, errands, time.monotonic()
 
 
 @dataclass
@@ -71,6 +73,7 @@ class Crew:
     _room: Room = field(default_factory=lambda: Room(0, frozenset()))
     _looked_at: float = 0.0
     _stillborn: int = 0
+    _at_once: int = 1
     _buckets: Any = None
 
     def __post_init__(self) -> None:
@@ -103,7 +106,7 @@ class Crew:
     @property
     def in_flight(self) -> int:
         """How many jobs a worker is at."""
-        return sum(hand.errand is not None for hand in self._hands)
+        return sum(len(hand.errands) for hand in self._hands)
 
     @property
     def workers(self) -> int:
@@ -138,16 +141,14 @@ class Crew:
             if not finished:
                 yield None
             for ref in finished:
-                done = self._take(next(hand for hand in self._hands if hand.ref == ref))
-                if done is not None:
-                    yield done
+                yield from self._take(next(hand for hand in self._hands if hand.ref == ref))
 
     def give_up_views(self) -> None:
         """Forget every object, also those at work; what is to be packed stays."""
         import ray
 
         self._errands.keep(lambda job: isinstance(job, PackJob))
-        for hand in [hand for hand in self._hands if hand.errand and isinstance(hand.errand.job, ViewJob)]:
+        for hand in [hand for hand in self._hands if hand.errands and isinstance(hand.errands[0].job, ViewJob)]:
             ray.kill(hand.actor)
             self._hands.remove(hand)
 
@@ -156,7 +157,7 @@ class Crew:
         import ray
 
         now = time.monotonic()
-        busy = [(hand, hand.errand) for hand in self._hands if hand.errand is not None]
+        busy = [(hand, hand.errands[0]) for hand in self._hands if hand.errands]
         oldest = sorted(busy, key=lambda pair: pair[0].since)[:most]
         asked = [hand.actor.phase.options(concurrency_group=ASIDE).remote() for hand, _ in oldest]
         answered, _ = ray.wait(asked, num_returns=len(asked), timeout=ANSWER_S) if asked else ([], [])
@@ -194,7 +195,7 @@ class Crew:
         for _ in range(-surplus):
             self._hire()
         for hand in self._hands[::-1]:
-            unborn, idle = hand.at is None and hand.errand is None, hand.ref is None and now - hand.since > IDLE_S
+            unborn, idle = hand.at is None and not hand.errands, hand.ref is None and now - hand.since > IDLE_S
             if surplus > 0 and (unborn or idle):
                 self._dismiss(hand)
                 surplus -= 1
@@ -206,36 +207,48 @@ class Crew:
     def _hand_out(self) -> None:
         busy = self.in_flight
         for hand in self._hands:
-            if hand.ref is None and (errand := self._errands.take(others_at_work=busy > 0)):
-                hand.wait_for(hand.actor.do.remote(errand.job), errand)
-                busy += 1
+            if hand.ref is None and (errands := self._errands.take_some(self._share(), others_at_work=busy > 0)):
+                hand.wait_for(hand.actor.do.remote([errand.job for errand in errands]), errands)
+                busy += len(errands)
 
-    def _take(self, hand: _Hand) -> Done | None:
+    def _share(self) -> int:
+        """How many jobs a worker gets at once, so that there are some for all."""
+        return max(1, min(self._at_once, self.waiting // len(self._hands)))
+
+    def _take(self, hand: _Hand) -> Iterator[Done]:
         import ray
 
-        errand, ref = hand.errand, hand.ref
-        hand.wait_for(None, None)
+        errands, ref, took_s = hand.errands, hand.ref, time.monotonic() - hand.since
+        hand.wait_for(None)
         try:
-            answer = ray.get(ref)
+            answers = ray.get(ref)
         except ray.exceptions.ActorDiedError as error:
-            self._stillborn += errand is None
+            self._stillborn += not errands
             if self._stillborn > self.run.infrastructure_losses:
                 room(self.run)  # says so when it is Ray itself that has ended here
                 raise Failure(f"workers die before their first job: {' '.join(str(error).split())[:300]}") from None
             self._hands.remove(hand)
-            return self._lost(errand)
+            yield from self._lost(errands)
         except _losses():
             hand.at = None
-            hand.wait_for(hand.actor.ready.remote(), None)
-            return self._lost(errand)
-        if isinstance(answer, Arrival):
-            self._arrived(hand, answer)
-            return None
-        if isinstance(answer, str):
-            raise Failure(answer)
-        if isinstance(answer, Attempt):
-            self._meters.ended(answer.outcome, answer.seconds)
-        return Done(errand.job, answer) if errand is not None else None
+            hand.wait_for(hand.actor.ready.remote())
+            yield from self._lost(errands)
+        else:
+            if isinstance(answers, Arrival):
+                self._arrived(hand, answers)
+                return
+            if isinstance(errands[0].job, ViewJob):
+                self._at_once = max(1, min(MOST_AT_ONCE, int(CALL_S * len(errands) / max(took_s, 1e-9))))
+            yield from self._answered(errands, answers)
+
+    def _answered(self, errands: Sequence[Errand], answers: Sequence[Attempt | Packed | str]) -> Iterator[Done]:
+        self._errands.give_back(errands[len(answers) :])
+        for errand, answer in zip(errands, answers, strict=False):
+            if isinstance(answer, str):
+                raise Failure(answer)
+            if isinstance(answer, Attempt):
+                self._meters.ended(answer.outcome, answer.seconds)
+            yield Done(errand.job, answer)
 
     def _arrived(self, hand: _Hand, arrival: Arrival) -> None:
         hand.at, self._stillborn = arrival, 0
@@ -245,16 +258,16 @@ class Crew:
                 f"got others ({arrival.code}): `ray up` or `ray rsync-up --all-nodes` brings the present ones"
             )
 
-    def _lost(self, errand: Errand | None) -> Done | None:
-        if errand is None:
-            return None
-        self._meters.lost()
-        return None if self._errands.lost(errand) else Done(errand.job, None)
+    def _lost(self, errands: Sequence[Errand]) -> Iterator[Done]:
+        for errand in errands:
+            self._meters.lost()
+            if not self._errands.lost(errand):
+                yield Done(errand.job, None)
 
     def _hire(self) -> None:
         actor = render_worker(self.run.cpus_per_worker, self.run.gpus_per_worker)
         hand = _Hand(actor.remote(self.spec, self._buckets, self.make))
-        hand.wait_for(hand.actor.ready.remote(), None)
+        hand.wait_for(hand.actor.ready.remote())
         self._hands.append(hand)
 
     def _dismiss(self, hand: _Hand) -> None:

@@ -11,7 +11,7 @@ from pipeline.objects import UNKNOWN, SourceObject
 from pipeline.settings import FetchSettings, ObjaverseSettings
 from pipeline.sources.hub import OBJAVERSE, file_url
 from pipeline.sources.indexes import Indexes
-from shards.sample import UID
+from shards.version import UID
 
 
 def objaverse_objects(

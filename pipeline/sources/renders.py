@@ -13,7 +13,7 @@ from base.storage import reason
 from pipeline.objects import SourceObject, uid_of
 from pipeline.sources.table import facts_of, read_table
 from shards.layouts import TRANSFORMS, layout_of
-from shards.sample import UID
+from shards.version import UID
 
 VALID = "valid_paths.json"
 FACTS = {"OBJECTS.csv": "path", "ATTRIBUTION.csv": "uid"}

@@ -1,24 +1,29 @@
 """Tables that say what is known of objects: CSV or Parquet, one row an object, a column a fact."""
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import pyarrow
+from pyarrow import parquet
 
 from base.errors import UsageError
 from pipeline.objects import UNKNOWN
 
+ROWS_AT_A_TIME = 1 << 12
 COUNTS = ("faces", "vertices", "animations", "likes")
 
 
-def read_table(path: Path, key: str) -> list[dict[str, str]]:
-    """The rows of a CSV or `.parquet` file, every value as text, an absent one empty.
+def read_table(path: Path, key: str) -> Iterator[dict[str, str]]:
+    """The rows of a CSV or `.parquet` file as they are read, every value as text, an absent one empty.
 
     Raises UsageError for a file that cannot be read and for a row without a value in the column `key`.
     """
-    rows = _parquet_rows(path) if path.suffix.lower() == ".parquet" else _csv_rows(path)
-    if any(not row.get(key) for row in rows):
-        raise UsageError(f"{path}: expected a column `{key}` with a value in every row")
-    return rows
+    for row in _parquet_rows(path) if path.suffix.lower() == ".parquet" else _csv_rows(path):
+        if not row.get(key):
+            raise UsageError(f"{path}: expected a column `{key}` with a value in every row")
+        yield row
 
 
 def facts_of(row: dict[str, str]) -> dict[str, Any]:
@@ -33,24 +38,23 @@ def facts_of(row: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _csv_rows(path: Path) -> list[dict[str, str]]:
+def _csv_rows(path: Path) -> Iterator[dict[str, str]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            rows = list(csv.DictReader(stream, strict=True))
+            for row in csv.DictReader(stream, strict=True):
+                yield {key: value for key, value in row.items() if key and isinstance(value, str)}
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{path}: expected a CSV file in UTF-8, got: {error}") from None
-    return [{key: value for key, value in row.items() if key and isinstance(value, str)} for row in rows]
 
 
-def _parquet_rows(path: Path) -> list[dict[str, str]]:
-    import pyarrow
-    from pyarrow import parquet
-
+def _parquet_rows(path: Path) -> Iterator[dict[str, str]]:
     try:
-        rows = parquet.ParquetFile(path).read().to_pylist()
+        with parquet.ParquetFile(path) as table:
+            for batch in table.iter_batches(ROWS_AT_A_TIME, use_threads=False):
+                for row in batch.to_pylist():
+                    yield {key: str(value) for key, value in row.items() if value is not None}
     except (OSError, pyarrow.ArrowException) as error:
         raise UsageError(f"{path}: expected a Parquet file, got: {error}") from None
-    return [{key: str(value) for key, value in row.items() if value is not None} for row in rows]
 
 
 def _count(text: str) -> int:

@@ -1,10 +1,15 @@
 """Objects from a table of addresses."""
 
 import re
+from array import array
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
+import numpy as np
+
+from base.digest import sha256_bytes
 from base.errors import UsageError
 from pipeline.objects import SourceObject, uid_of
 from pipeline.sources.table import facts_of, read_table
@@ -13,20 +18,27 @@ from pipeline.transport import FetchError, checked_url
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-def url_objects(table: Path) -> list[SourceObject]:
+def url_objects(table: Path) -> Iterator[SourceObject]:
     """Every object of a CSV or Parquet table with a column `url` and, where known, `sha256`, `licence`, `title`, ….
 
-    Raises UsageError for a table that cannot be read, without rows, with an address twice, or with one that is not
-    http or https.
+    They come as they are read. Raises UsageError for a table that cannot be read, without rows, with an address twice,
+    or with one that is not http or https.
     """
-    rows = read_table(table, "url")
-    if not rows:
+    seen = array("Q")
+    for row in read_table(table, "url"):
+        item = _object(table, row)
+        seen.append(int(sha256_bytes(item.location.encode())[:16], 16))
+        yield item
+    if not seen:
         raise UsageError(f"objects.urls: expected rows in {table}, got none")
-    objects = [_object(table, row) for row in rows]
-    for url, times in Counter(item.location for item in objects).items():
+    if len(np.unique(np.frombuffer(seen, np.uint64))) < len(seen):
+        _check_once(table)
+
+
+def _check_once(table: Path) -> None:
+    for url, times in Counter(row["url"].strip() for row in read_table(table, "url")).items():
         if times > 1:
             raise UsageError(f"{table}: expected every address once, got {url} {times} times")
-    return objects
 
 
 def _object(table: Path, row: dict[str, str]) -> SourceObject:

@@ -13,9 +13,10 @@ from base.settings import Layer, validated
 from base.storage import Storage
 from pipeline.build import BuildSettings
 from pipeline.cluster import Done
+from pipeline.cluster.actor import DoerFactory
 from pipeline.limiter import Buckets
 from pipeline.settings import RunSettings
-from pipeline.worker import Job, Worker, WorkerSpec
+from pipeline.worker import Job, WorkerSpec
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples" / "objects"
@@ -55,8 +56,10 @@ def files(root: Path, *below: str) -> dict[str, bytes]:
 class Alone:
     """A crew of one, without Ray, in this very process; it takes the place of `pipeline.run.Crew`."""
 
-    def __init__(self, run: RunSettings, spec: WorkerSpec) -> None:
-        self.worker = Worker(spec, Buckets(spec.fetch.requests, spec.fetch.window_s))
+    in_flight, workers = 0, 1
+
+    def __init__(self, run: RunSettings, spec: WorkerSpec, make: DoerFactory) -> None:
+        self.worker = make(spec, Buckets(spec.fetch.requests, spec.fetch.window_s))
         self.jobs: deque[Job] = deque()
 
     def __enter__(self) -> Self:
@@ -67,6 +70,10 @@ class Alone:
 
     def submit(self, job: Job, *, soon: bool = False) -> None:
         (self.jobs.appendleft if soon else self.jobs.append)(job)
+
+    @property
+    def waiting(self) -> int:
+        return len(self.jobs)
 
     def results(self) -> Iterator[Done]:
         while self.jobs:

@@ -37,3 +37,17 @@ def test_what_comes_soon_comes_first_and_what_is_not_kept_never() -> None:
     errands.add(pack := PackJob(3, ()), soon=True)
     errands.keep(lambda job: job is not first)
     assert [errand.job for errand in iter(lambda: errands.take(others_at_work=False), None)] == [pack, second]
+
+
+def test_objects_go_together_but_not_what_was_lost_or_is_to_be_packed() -> None:
+    jobs, errands = stub_jobs("quick", 5), Errands(free_losses=5)
+    for job in (*jobs, PackJob(3, ())):
+        errands.add(job, soon=False)
+    first, second, third = errands.take_some(3, others_at_work=False)
+    errands.give_back([second, third])
+    assert [errand.job for errand in errands.take_some(2, others_at_work=True)] == jobs[1:3], "as if never taken"
+    assert errands.lost(first)
+    assert [errand.job for errand in errands.take_some(9, others_at_work=True)] == jobs[3:]
+    assert [errand.job for errand in errands.take_some(9, others_at_work=True)] == [PackJob(3, ())]
+    assert [errand.job for errand in errands.take_some(9, others_at_work=True)] == jobs[:1]
+    assert errands.take_some(9, others_at_work=False) == []

@@ -1,20 +1,23 @@
 """The plan and the books, without rendering: properties over random histories of requests."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from base.outcomes import Outcome
 from pipeline.assign import assign, duplicates, split_of
+from pipeline.columns import Columns, table_of
 from pipeline.ledger import Ledger, failures
 from pipeline.objects import SourceObject, uid_of
 from pipeline.pack import Packed, PackJob
-from pipeline.plan import Plan, Rules, make_plan
-from pipeline.rows import Attempt, ObjectRow
-from shards.sample import UID
-from shards.version import SampleEntry, ShardEntry
+from pipeline.plan import Plan, Rules, State
+from pipeline.planning import make_plan
+from pipeline.rows import UNASSIGNED, Attempt, ObjectRow
+from shards.version import UID, SampleEntry, ShardEntry
 
 UIDS = st.lists(st.text("abcdefgh", min_size=1, max_size=3), unique=True, max_size=12)
 RULES = Rules(3, 0.0, lambda sha256: f"fp-{sha256}")
@@ -37,22 +40,48 @@ def packed(job: PackJob) -> Packed:
     return Packed(job.number, (ShardEntry(name, "train", job.number, len(entries), name, entries),))
 
 
+def planned(
+    items: list[SourceObject],
+    rows: dict[str, ObjectRow] | None = None,
+    staged: Sequence[Attempt] = (),
+    failed: Mapping[tuple[str, str], Attempt] | None = None,
+    rules: Rules = RULES,
+) -> Plan:
+    known = [table_of(ObjectRow, list(rows.values()))] if rows else []
+    return make_plan(Columns.of(SourceObject, items), known, staged, failed or {}, rules)
+
+
+def merged(rows: dict[str, ObjectRow], ledger: Ledger, *, final: bool) -> dict[str, ObjectRow]:
+    """The rows as the catalogue has them after a commit."""
+    made = dict(rows)
+    for changed in (row for table in ledger.changes(final=final) for row in table.to_pylist()):
+        said = {name: value for name, value in changed.items() if value is not None}
+        uid = changed["uid"]
+        made[uid] = replace(rows[uid], **said) if uid in rows else ObjectRow(**said)
+    return made
+
+
 def rebuilt(
     rows: dict[str, ObjectRow], items: list[SourceObject], bad: frozenset[str] = frozenset(), rules: Rules = RULES
 ) -> tuple[Plan, dict[str, ObjectRow], list[PackJob]]:
     """A whole build on paper: plan, every render ends, every shard is packed, the rows are merged."""
-    plan = make_plan(items, rows, [], {}, rules)
-    ledger = Ledger(plan, rules, rows)
+    plan = planned(items, rows, rules=rules)
+    ledger = Ledger(plan)
     jobs = ledger.seal()
     for uid in plan.render:
         sha256 = next(one.sha256 for one in items if one.uid == uid)
-        ledger.ends[uid] = attempt(uid, sha256, Outcome.CORRUPT if uid in bad else Outcome.OK, rules)
+        ledger.end(attempt(uid, sha256, Outcome.CORRUPT if uid in bad else Outcome.OK, rules))
         jobs += ledger.seal()
     for job in jobs:
-        ledger.packed[job.number] = packed(job)
+        ledger.settle(packed(job))
     assert ledger.done
-    changed = {row.uid: row for row in ledger.changed_rows(final=True)}
-    return plan, {**rows, **changed}, jobs
+    return plan, merged(rows, ledger, final=True), jobs
+
+
+def assigned(existing: dict[str, int], uids: list[str], per_shard: int) -> dict[str, int]:
+    numbers = np.array([existing.get(uid, UNASSIGNED) for uid in uids], np.int64)
+    found = assign(numbers, np.array(uids, np.bytes_), max(existing.values(), default=-1) + 1, per_shard)
+    return dict(zip(uids, found.tolist(), strict=True))
 
 
 @given(st.lists(UIDS, min_size=1, max_size=4), st.integers(1, 5))
@@ -60,7 +89,7 @@ def test_objects_keep_their_number_and_numbers_their_size(requests: list[list[st
     existing: dict[str, int] = {}
     for uids in requests:
         before = dict(existing)
-        existing |= assign(existing, uids, per_shard)
+        existing |= assigned(existing, uids, per_shard)
         assert all(existing[uid] == number for uid, number in before.items())
     sizes = [list(existing.values()).count(number) for number in set(existing.values())]
     assert all(1 <= size <= per_shard for size in sizes)
@@ -70,7 +99,7 @@ def test_objects_keep_their_number_and_numbers_their_size(requests: list[list[st
 def test_assignment_does_not_depend_on_the_order_of_the_request(uids: list[str], random: object) -> None:
     shuffled = list(uids)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
-    assert assign({}, uids, 3) == assign({}, shuffled, 3)
+    assert assigned({}, uids, 3) == assigned({}, shuffled, 3)
 
 
 @given(UIDS)
@@ -92,7 +121,9 @@ def test_only_what_changed_is_rendered_and_rewritten(requests: list[list[str]]) 
         ok = {uid for uid, row in rows.items() if row.ok}
         plan, after, jobs = rebuilt(rows, [item(uid) for uid in uids])
         assert set(plan.render) == set(uids) - ok
-        assert set(plan.removed) == {uid for uid in set(rows) - set(uids) if rows[uid].outcome != Outcome.REMOVED}
+        assert {plan.rows.uids[place].decode() for place in plan.removed} == {
+            uid for uid in set(rows) - set(uids) if rows[uid].outcome != Outcome.REMOVED
+        }
         assert {uid for uid, row in after.items() if row.ok} == set(uids)
         touched = {after[uid].shard for uid in set(plan.render) | (ok - set(uids))}
         assert {job.number for job in jobs} == touched
@@ -140,20 +171,19 @@ def test_a_later_copy_is_a_duplicate_until_the_first_is_removed() -> None:
 
 def test_copies_that_show_only_when_fetched_are_found_in_order() -> None:
     unknown = [replace(item(uid), sha256="", source="objaverse") for uid in "abcd"]
-    plan = make_plan(unknown, {}, [], {}, RULES)
+    plan = planned(unknown)
     books = []
     for order in (plan.render, plan.render[::-1]):
-        ledger, jobs = Ledger(plan, RULES, {}), []
+        ledger, jobs = Ledger(plan), []
         for uid in order:
-            ledger.ends[uid] = attempt(uid, "one and the same")
+            ledger.end(attempt(uid, "one and the same"))
             jobs += ledger.seal()
         for job in jobs:
-            ledger.packed[job.number] = packed(job)
-        books.append(ledger.changed_rows(final=True))
+            ledger.settle(packed(job))
+        books.append(merged({}, ledger, final=True))
     assert books[0] == books[1]
-    assert [row.outcome for row in books[0]].count(Outcome.OK) == 1
-    rows = {row.uid: row for row in books[0]}
-    again = make_plan(unknown, rows, [], {}, RULES)
+    assert [row.outcome for row in books[0].values()].count(Outcome.OK) == 1
+    again = planned(unknown, books[0])
     assert (again.render, again.rewrite) == ((), frozenset())
 
 
@@ -161,24 +191,24 @@ def test_other_splits_move_samples_without_rendering() -> None:
     items = [item(uid) for uid in "abcdef"]
     _, rows, _ = rebuilt({}, items)
     half = replace(RULES, val_fraction=0.999)
-    plan = make_plan(items, rows, [], {}, half)
+    plan = planned(items, rows, rules=half)
     assert plan.render == ()
     assert plan.rewrite
 
 
 def test_an_early_version_speaks_of_finished_shards_only() -> None:
     items = [item(uid) for uid in "abcdef"]
-    plan = make_plan(items, {}, [], {}, RULES)
-    ledger = Ledger(plan, RULES, {})
+    plan = planned(items)
+    ledger = Ledger(plan)
     for uid in plan.render[:4]:
-        ledger.ends[uid] = attempt(uid, f"bytes of {uid}")
+        ledger.end(attempt(uid, f"bytes of {uid}"))
     (job,) = ledger.seal()
-    ledger.packed[job.number] = packed(job)
-    rows = {row.uid: row for row in ledger.changed_rows(final=False)}
+    ledger.settle(packed(job))
+    rows = merged({}, ledger, final=False)
     assert {uid for uid, row in rows.items() if row.ok} == set(plan.render[:3])
     assert {row.outcome for row in rows.values()} == {Outcome.OK, Outcome.PENDING}
-    assert {uid: row.shard for uid, row in rows.items()} == {uid: one.number for uid, one in plan.wanted.items()}
-    resumed = make_plan(items, rows, [attempt(plan.render[3], f"bytes of {plan.render[3]}")], {}, RULES)
+    assert {uid: row.shard for uid, row in rows.items()} == dict(zip(plan.asked, plan.number.tolist(), strict=True))
+    resumed = planned(items, rows, [attempt(plan.render[3], f"bytes of {plan.render[3]}")])
     assert resumed.render == plan.render[4:]
     assert set(resumed.staged) == {plan.render[3]}
 
@@ -187,16 +217,16 @@ def test_an_early_version_speaks_of_finished_shards_only() -> None:
 def test_a_child_must_die_twice_to_settle_it(deaths: int, settled: bool) -> None:
     attempts = [attempt("a", "x", Outcome.CRASH)] * deaths
     assert (("a", RULES.fingerprint("x")) in failures(attempts, 2)) == settled
-    plan = make_plan([item("a", "x")], {}, [], failures(attempts, 2), RULES)
+    plan = planned([item("a", "x")], failed=failures(attempts, 2))
     assert (plan.render == ()) == settled
 
 
 def test_what_failed_before_a_crash_is_not_tried_again() -> None:
     failed = failures([attempt("a", "bytes of a", Outcome.IMPORT_ERROR)], 2)
-    plan = make_plan([item("a"), item("b")], {}, [], failed, RULES)
+    plan = planned([item("a"), item("b")], failed=failed)
     assert plan.render == ("b",)
-    assert set(plan.ended) == {"a"}
-    assert make_plan([item("a", "other bytes")], {}, [], failed, RULES).render == ("a",)
+    assert plan.uids(State.ENDED) == ("a",)
+    assert planned([item("a", "other bytes")], failed=failed).render == ("a",)
 
 
 def test_splits_take_their_share() -> None:

@@ -11,12 +11,12 @@ from base.storage import Storage
 from pipeline.catalog import Catalog
 from pipeline.forecast import Forecast, forecast, measured
 from pipeline.objects import SourceObject
-from pipeline.plan import Plan, Rules, make_plan
+from pipeline.plan import Plan, Rules
 from pipeline.rows import Attempt, ObjectRow
-from pipeline.worker import view_fingerprint
+from pipeline.worker import view_fingerprints
 from render.settings import RenderSettings
 from tests.pipeline.builds import tiny
-from tests.pipeline.test_plan import item, rebuilt
+from tests.pipeline.test_plan import item, planned, rebuilt
 
 ITEMS = [item(uid) for uid in "abcdefgh"]
 
@@ -28,7 +28,7 @@ def shipped() -> RenderSettings:
 
 def rules(**changes: Any) -> Rules:
     settings = shipped().model_copy(update=changes)
-    return Rules(3, 0.0, lambda sha256: view_fingerprint("folder", sha256, settings, 0))
+    return Rules(3, 0.0, view_fingerprints("folder", settings, 0))
 
 
 @dataclass(frozen=True)
@@ -116,9 +116,7 @@ def told(
     catalog = Catalog(Storage(root))
     catalog.record(made)
     chosen = rules(**changes)
-    return forecast(
-        make_plan(items, rows, [], {}, chosen), rows, measured(catalog, chosen, changes.get("device", "CPU"))
-    )
+    return forecast(planned(items, rows, rules=chosen), measured(catalog, chosen, changes.get("device", "CPU")))
 
 
 def render(uid: str, seconds: float, **changes: Any) -> Attempt:
@@ -152,7 +150,7 @@ def test_hours_of_settings_never_measured_say_what_they_are_taken_from(tmp_path:
 def test_what_was_never_measured_is_unknown(tmp_path: Path) -> None:
     found = told({}, ITEMS, [], tmp_path)
     assert (found.bytes, found.worker_s) == (None, None)
-    lines = found.lines(make_plan(ITEMS, {}, [], {}, rules()))
+    lines = found.lines(planned(ITEMS, rules=rules()))
     assert lines[0] == "8 objects: render 8, reuse 0; rewrite 3 shard numbers"
     assert lines[-2:] == [
         "bytes to write: unknown (no sample of this dataset was measured yet)",

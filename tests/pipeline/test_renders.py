@@ -13,7 +13,7 @@ from base.errors import UsageError
 from base.outcomes import Outcome
 from base.progress import SILENT
 from pipeline.build import BuildSettings, build
-from pipeline.found_views import found_fingerprint
+from pipeline.found_views import found_fingerprints
 from pipeline.limiter import Buckets
 from pipeline.objects import SourceObject
 from pipeline.rows import Attempt
@@ -160,6 +160,6 @@ def test_only_settings_that_count_make_views_be_packed_anew(tmp_path: Path) -> N
     render = settings_of(tmp_path, tmp_path).render
     same = {"samples": 99, "radius": (1.0, 9.0), "light": "studio", "compat": "9.9", "alpha": "hard"}
     other: dict[str, Any] = {"hw": (32, 32), "views": 3, "max_bad_views": 2}
-    assert found_fingerprint("x", render.model_copy(update=same)) == found_fingerprint("x", render)
-    changed = [found_fingerprint("x", render.model_copy(update={name: value})) for name, value in other.items()]
-    assert len({found_fingerprint("x", render), found_fingerprint("y", render), *changed}) == 5
+    assert found_fingerprints(render.model_copy(update=same))("x") == found_fingerprints(render)("x")
+    changed = [found_fingerprints(render.model_copy(update={name: value}))("x") for name, value in other.items()]
+    assert len({found_fingerprints(render)("x"), found_fingerprints(render)("y"), *changed}) == 5

@@ -112,12 +112,12 @@ def test_a_table_of_addresses_says_what_it_knows(suffix: str, tmp_path: Path) ->
 )
 def test_a_table_with_a_mistake_is_a_usage_error(row: dict[str, str], sentence: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=sentence):
-        url_objects(written(tmp_path / "table.csv", [row]))
+        list(url_objects(written(tmp_path / "table.csv", [row])))
     (tmp_path / "bad.parquet").write_bytes(b"not one")
     with pytest.raises(UsageError, match="expected a Parquet file"):
-        url_objects(tmp_path / "bad.parquet")
+        list(url_objects(tmp_path / "bad.parquet"))
     with pytest.raises(UsageError, match="expected every address once"):
-        url_objects(written(tmp_path / "twice.csv", [{"url": "https://a.example/x.glb"}] * 2))
+        list(url_objects(written(tmp_path / "twice.csv", [{"url": "https://a.example/x.glb"}] * 2)))
 
 
 def rows_of(settings: BuildSettings) -> dict[str, ObjectRow]:

@@ -1,0 +1,87 @@
+"""A worker that fetches and renders nothing: all objects get the same tiny views at once, in real shards."""
+
+import hashlib
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from base.outcomes import Outcome
+from base.storage import Storage
+from geometry.camera import look_at_origin
+from pipeline.limiter import Gate
+from pipeline.pack import Member, Packed, PackJob
+from pipeline.rows import Attempt
+from pipeline.worker import Job, WorkerSpec, view_fingerprints
+from shards.image import encode_rgba
+from shards.read import read_sample
+from shards.sample import members_from_views, view_suffix, with_object_facts
+from shards.write import write_shard
+
+VIEWS, HW = 2, (16, 16)
+BAD = 0.05
+"""The share of objects that end corrupt, drawn by their address."""
+
+
+class StubWorker:
+    """Stands where a `Worker` does, between the real crew and the real books."""
+
+    def __init__(self, spec: WorkerSpec, gate: Gate) -> None:
+        self.spec, self.storage, self.phase = spec, Storage(spec.root), ""
+        self.fingerprint = view_fingerprints("urls", spec.render, spec.seed)
+
+    def do(self, job: Job) -> Attempt | Packed:
+        if isinstance(job, PackJob):
+            return self._packed(job)
+        sha256 = job.item.sha256 or hashlib.sha256(job.item.location.encode()).hexdigest()
+        bad = int(sha256[:8], 16) < BAD * 2**32
+        return Attempt(
+            attempt=f"{job.item.uid}-{time.time_ns()}",
+            run=self.spec.run,
+            uid=job.item.uid,
+            outcome=Outcome.CORRUPT if bad else Outcome.OK,
+            reason="expected a model, got this one of twenty" if bad else "",
+            phase="import" if bad else "",
+            sha256=sha256,
+            fingerprint=self.fingerprint(sha256),
+            seconds={"fetch": 0.5, "import": 0.25, "sample": 8.0},
+            peak_mb=500.0,
+            source_bytes=4_000_000,
+            device="kind CPU, name none",
+            host=socket.gethostname(),
+            at=time.time(),
+        )
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+    def _packed(self, job: PackJob) -> Packed:
+        by_split: dict[str, list[Member]] = {}
+        for member in sorted(job.members, key=lambda member: member.uid):
+            by_split.setdefault(member.split, []).append(member)
+        shards = (write_shard(self.storage, split, job.number, self._samples(of)) for split, of in by_split.items())
+        return Packed(job.number, tuple(shards))
+
+    def _samples(self, members: list[Member]) -> Iterator[tuple[str, Mapping[str, bytes]]]:
+        for member in members:
+            sample = template()
+            if member.kept_in is not None and member.entry is not None:
+                sample = read_sample(self.storage, member.kept_in, member.entry).members
+            yield member.uid, with_object_facts(sample, member.facts)
+
+
+@cache
+def template() -> Mapping[str, bytes]:
+    """The sample that every object gets."""
+    with TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        cameras = [look_at_origin(np.array([1.5, 0.5, view])) for view in range(VIEWS)]
+        np.save(folder / "extrinsics.npy", np.stack(cameras))
+        (folder / "views.json").write_text('{"light": "none"}')
+        for view in range(VIEWS):
+            (folder / view_suffix(view)).write_bytes(encode_rgba(np.full((*HW, 4), 200, np.uint8)))
+        return members_from_views(folder, {"uid": "template"})

@@ -1,0 +1,135 @@
+"""Makes the plan of a build, from what is asked for, what the catalogue says and what waits in staging.
+
+Everything is done to all objects at once, in arrays by place in `asked`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import pyarrow
+from numpy.typing import NDArray
+
+from base.outcomes import Outcome
+from pipeline.assign import Numbers, assign, duplicates, uid_digests
+from pipeline.columns import Columns, Places, texts
+from pipeline.objects import SourceObject
+from pipeline.plan import AGAIN, Plan, Rules, State
+from pipeline.rows import UNASSIGNED, Attempt
+from pipeline.standing import Mask, Standing, Texts
+
+States = NDArray[np.int8]
+
+
+def make_plan(
+    asked: Columns[SourceObject],
+    catalogue: Iterable[pyarrow.Table],
+    staged: Sequence[Attempt],
+    failed: Mapping[tuple[str, str], Attempt],
+    rules: Rules,
+) -> Plan:
+    """The plan for the objects `asked` for, given the rows of the catalogue in tables, the attempts whose views are
+    `staged`, and those that ended badly for good, by (uid, fingerprint)."""
+    standing, rule = Standing(asked, catalogue), _refused(asked, rules)
+    rows = standing.rows
+    waiting = {one.uid: one for one in staged if rules.fingerprint(one.sha256) == one.fingerprint and one.uid in asked}
+    sha256 = standing.bytes_known(waiting)
+    fingerprint = np.array([rules.fingerprint(one.decode()) if one else "" for one in sha256], np.bytes_)
+    ended = {uid: one for (uid, digest), one in failed.items() if _is(fingerprint, asked, uid, digest.encode())}
+
+    copies = _copies(standing, sha256, rule)
+    state = _states(standing, fingerprint, rules)
+    _mark(state, State.RENDER, asked.places(list(waiting)), State.STAGED)
+    _mark(state, State.RENDER, asked.places(list(ended)), State.ENDED)
+    state[asked.places(list(copies))] = State.DUPLICATE
+    state[list(rule)] = State.FILTERED
+    number = _numbers(standing, state, rules)
+    dropped = (asked.places(rows.uids) < 0) & (texts(rows.column("outcome")) != Outcome.REMOVED.encode())
+    return Plan(
+        rules=rules,
+        asked=asked,
+        rows=rows,
+        state=state,
+        number=number,
+        sha256=sha256,
+        row=standing.row,
+        restated=standing.restated | (number != standing.number),
+        order=_order(asked, number, np.flatnonzero(state == State.RENDER)),
+        failed={uid: one for uid, one in ended.items() if _is(state, asked, uid, State.ENDED)},
+        staged={uid: one for uid, one in waiting.items() if _is(state, asked, uid, State.STAGED)},
+        duplicate=copies,
+        rule=rule,
+        removed=np.flatnonzero(dropped),
+        rewrite=_rewritten(standing, state, number, _moved(standing, state, sha256, rules), dropped),
+    )
+
+
+def _refused(asked: Columns[SourceObject], rules: Rules) -> dict[int, str]:
+    if rules.refusal is None:
+        return {}
+    told: dict[str, str] = {}
+    found = ((place, rules.refusal(item)) for place, item in enumerate(asked.records()))
+    return {place: told.setdefault(rule, rule) for place, rule in found if rule}
+
+
+def _mark(state: States, before: State, places: Places, after: State) -> None:
+    state[places[state[places] == before]] = after
+
+
+def _is(values: NDArray, asked: Columns[SourceObject], uid: str, value: object) -> bool:
+    place = asked.places([uid])[0]
+    return bool(place >= 0 and values[place] == value)
+
+
+def _copies(standing: Standing, sha256: Texts, rule: Mapping[int, str]) -> dict[str, str]:
+    """See `duplicates`, which looks at the objects that share their bytes with another."""
+    known = np.flatnonzero(sha256 != b"")
+    known = known[~np.isin(known, list(rule))]
+    ordered = known[np.argsort(sha256[known], kind="stable")]
+    alike = sha256[ordered][1:] == sha256[ordered][:-1]
+    places = ordered[np.append(alike, False) | np.append(False, alike)] if len(ordered) else ordered
+    uids = [uid.decode() for uid in standing.asked.uids[places]]
+    numbers = dict(zip(uids, standing.number[places].tolist(), strict=True))
+    existing = {uid: number for uid, number in numbers.items() if number != UNASSIGNED}
+    return duplicates(dict(zip(uids, (one.decode() for one in sha256[places]), strict=True)), existing)
+
+
+def _numbers(standing: Standing, state: States, rules: Rules) -> Numbers:
+    first = int(standing.rows.column("shard").to_numpy().max(initial=UNASSIGNED)) + 1
+    number, wanted = standing.number.copy(), ~np.isin(state, (State.DUPLICATE, State.FILTERED))
+    number[wanted] = assign(number[wanted], standing.asked.uids[wanted], first, rules.objects_per_shard)
+    return number
+
+
+def _states(standing: Standing, fingerprint: Texts, rules: Rules) -> States:
+    """KEPT and ENDED as the catalogue says, RENDER for all others."""
+    open_again = [outcome.encode() for outcome in AGAIN | rules.retry]
+    same = (standing.fingerprint == fingerprint) & ((standing.fingerprint != b"") | standing.same_location)
+    settled = (standing.row >= 0) & ~np.isin(standing.outcome, open_again) & same
+    return np.where(settled, np.where(standing.ok, State.KEPT, State.ENDED), State.RENDER).astype(np.int8)
+
+
+def _moved(standing: Standing, state: States, sha256: Texts, rules: Rules) -> Mask:
+    """True for a kept object that must be written anew: its facts or its split are others now."""
+    moved = np.zeros(len(state), bool)
+    places = np.flatnonzero(state == State.KEPT)
+    for place, item in zip(places, standing.asked.records(places), strict=True):
+        known = sha256[place].decode()
+        facts, split = standing.facts_digest[place].decode(), standing.split[place].decode()
+        moved[place] = item.facts_digest(known) != facts or rules.split(known) != split
+    return moved
+
+
+def _rewritten(standing: Standing, state: States, number: Numbers, moved: Mask, dropped: Mask) -> frozenset[int]:
+    """The numbers that new, moved and leaving objects touch."""
+    changed = moved | np.isin(state, (State.RENDER, State.STAGED))
+    leaving = standing.ok & np.isin(state, (State.ENDED, State.DUPLICATE, State.FILTERED))
+    rows = standing.rows
+    gone = dropped & (texts(rows.column("outcome")) == Outcome.OK.encode())
+    parts = (number[changed], standing.number[leaving], rows.column("shard").to_numpy()[gone])
+    return frozenset(np.concatenate(parts).tolist())
+
+
+def _order(asked: Columns[SourceObject], number: Numbers, places: Places) -> Places:
+    """Shard by shard, so that shards are sealed early, and within one by uid digest."""
+    ordered: Places = places[np.lexsort((uid_digests(asked.uids[places]), number[places]))]
+    return ordered

@@ -1,0 +1,59 @@
+"""What the catalogue says of the objects that a build asks for, laid beside them: arrays by place in `asked`."""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import pyarrow
+from numpy.typing import NDArray
+from pyarrow import compute
+
+from base.outcomes import Outcome
+from pipeline.columns import Columns, plain, texts
+from pipeline.objects import SourceObject
+from pipeline.rows import FOUND, STATED, UNASSIGNED, Attempt, Finding
+
+Texts = NDArray[np.bytes_]
+Mask = NDArray[np.bool_]
+
+
+class Standing:
+    """`row` is an object's place in `rows`, −1 for a new one, of which all else is empty, false or UNASSIGNED.
+
+    `restated` is true where the source does not say of an object what its row says. What sources say is read and
+    compared part by part, and not kept: `asked` says it again.
+    """
+
+    def __init__(self, asked: Columns[SourceObject], catalogue: Iterable[pyarrow.Table]) -> None:
+        self.asked = asked
+        self.restated, self.same_location = np.ones(len(asked), bool), np.zeros(len(asked), bool)
+        self.rows = Columns.joined(Finding, map(self._compared, catalogue))
+        self.row = self.rows.places(asked.uids)
+        self.outcome, self.sha256, self.fingerprint, self.facts_digest, self.split = (
+            texts(self.rows.aligned(name, self.row, ""))
+            for name in ("outcome", "sha256", "fingerprint", "facts_digest", "split")
+        )
+        self.ok = self.outcome == Outcome.OK.encode()
+        self.number: NDArray[np.int64] = self.rows.aligned("shard", self.row, UNASSIGNED).to_numpy()
+
+    def bytes_known(self, waiting: Mapping[str, Attempt]) -> Texts:
+        """The sha256 of each object as far as it is known: from its source, else from an earlier build of the same
+        location, else from the attempt whose views wait."""
+        stated = texts(self.asked.column("sha256"))
+        found = np.where(self.same_location, self.sha256, b"")
+        attempted = np.zeros(len(self.asked), "S64")
+        attempted[self.asked.places(list(waiting))] = [one.sha256 for one in waiting.values()]
+        return np.where(stated != b"", stated, np.where(found != b"", found, attempted))
+
+    def _compared(self, part: pyarrow.Table) -> pyarrow.Table:
+        """The findings of some rows, when it is noted what their sources said."""
+        places = self.asked.places(texts(part["uid"]))
+        here = places >= 0
+        known, stated = part.filter(pyarrow.array(here)), self.asked.table.take(places[here])
+        same = {name: _equal(known[name], stated[name]) for name in STATED}
+        self.same_location[places[here]] = same["location"]
+        self.restated[places[here]] = ~np.logical_and.reduce(list(same.values()))
+        return part.select(FOUND)
+
+
+def _equal(known: pyarrow.ChunkedArray, stated: pyarrow.ChunkedArray) -> Mask:
+    return np.asarray(compute.equal(plain(known), plain(stated)), bool)

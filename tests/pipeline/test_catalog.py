@@ -1,0 +1,65 @@
+"""The catalogue on disk: merged rows, and the versions that follow from them, against the slow way."""
+
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+
+import pyarrow
+
+from base.storage import Storage
+from pipeline.catalog import Catalog, VersionFacts
+from pipeline.columns import table_of
+from pipeline.rows import Attempt, ObjectRow
+from shards.version import SampleEntry, read_version
+
+FACTS = VersionFacts("0" * 16, 2, (32, 32))
+
+
+def row(number: int, shard: int, **known: object) -> ObjectRow:
+    name = f"shards/train-{shard:06d}-{shard:012x}.tar"
+    placed = {"shard_name": name, "shard_sha256": f"{shard:064x}", "shard_bytes": 999, "split": "train", "shard": shard}
+    about = {"outcome": "ok", "sample_offset": 10 * (30 - number), "sample_bytes": 10, "title": f"title {number}"}
+    return ObjectRow(**{"uid": f"u{number}", "source": "urls", "location": "x", **placed, **about, **known})  # type: ignore[arg-type]
+
+
+def listed(rows: list[ObjectRow]) -> dict[str, list[SampleEntry]]:
+    """The samples of each shard, one by one."""
+    placed = sorted((one for one in rows if one.ok), key=lambda one: (one.shard_name, one.sample_offset))
+    groups = groupby(placed, key=lambda one: one.shard_name)
+    return {name: [SampleEntry(one.uid, one.sample_offset, one.sample_bytes) for one in of] for name, of in groups}
+
+
+def test_versions_follow_from_merged_rows(tmp_path: Path) -> None:
+    catalog = Catalog(Storage(tmp_path))
+    rows = [row(number, number % 3) for number in range(9)] + [row(9, 1, outcome="crash")]
+    for changed in ([], [replace(rows[4], outcome="removed")], [row(20, 7)]):
+        rows = [*{one.uid: one for one in (*rows, *changed)}.values()]
+        version = catalog.commit([table_of(ObjectRow, changed or rows)], FACTS)
+        assert {shard.name: list(shard.samples) for shard in version.shards} == listed(rows)
+        assert read_version(Storage(tmp_path)) == version
+        assert dict(catalog.objects()) == {one.uid: one for one in sorted(rows, key=lambda one: one.uid)}
+    assert catalog.counts("outcome") == {"ok": 9, "crash": 1, "removed": 1}
+    assert dict(catalog.objects(1))["u4"].ok, "an earlier version stays as it was"
+
+
+def test_a_null_leaves_what_a_row_says(tmp_path: Path) -> None:
+    catalog = Catalog(Storage(tmp_path))
+    catalog.commit([table_of(ObjectRow, [row(1, 0), row(2, 0)])], FACTS)
+    gone = table_of(ObjectRow, [row(1, 0, outcome="removed")])
+    untitled = gone.set_column(gone.column_names.index("title"), "title", pyarrow.nulls(1, pyarrow.string()))
+    assert catalog.commit([untitled.cast(gone.schema)], FACTS).samples("train") == 1
+    assert catalog.objects()["u1"] == row(1, 0, outcome="removed")
+
+
+def test_a_version_of_nothing_has_no_shards(tmp_path: Path) -> None:
+    version = Catalog(Storage(tmp_path)).commit([table_of(ObjectRow, [row(1, 0, outcome="crash")])], FACTS)
+    assert version.shards == ()
+
+
+def test_only_what_once_ended_badly_is_told_to_a_plan(tmp_path: Path) -> None:
+    catalog = Catalog(Storage(tmp_path))
+    assert (catalog.troubled(), catalog.recorded(["a"])) == ([], set())
+    ends = [("a", "x", "ok"), ("b", "y", "crash"), ("c", "y", "ok")]
+    catalog.record([Attempt(attempt=name, run="r", uid=uid, outcome=end) for name, uid, end in ends])
+    assert [one.attempt for one in catalog.troubled()] == ["b", "c"]
+    assert catalog.recorded(["a", "b", "it's not"]) == {"a", "b"}
