@@ -31,9 +31,7 @@ def cluster(**head: Any) -> Iterator[Any]:
 
         patch.setattr("ray._private.ray_constants.ENABLE_RAY_CLUSTER", False)  # 127.0.0.1 stays 127.0.0.1
 
-        found = Cluster(
-            initialize_head=True, head_node_args={**HEAD, "no_monitor": True, **head}, shutdown_at_exit=False
-        )
+        found = Cluster(initialize_head=True, head_node_args={**HEAD, "no_monitor": True, **head})
         try:
             yield found
         finally:

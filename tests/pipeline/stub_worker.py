@@ -44,9 +44,12 @@ class StubWorker:
             stream.write(f"{job.item.uid} {what}\n")
 
 
+def stub_job(kind: str, name: str) -> ViewJob:
+    return ViewJob(SourceObject(name, "folder", f"{name}.glb", title=kind))
+
+
 def stub_jobs(kind: str, count: int) -> list[ViewJob]:
-    names = (f"{kind}{number}" for number in range(count))
-    return [ViewJob(SourceObject(name, "folder", f"{name}.glb", title=kind)) for name in names]
+    return [stub_job(kind, f"{kind}{number}") for number in range(count)]
 
 
 def stub_spec(root: Path) -> WorkerSpec:
