@@ -31,7 +31,7 @@ ONLY_HOME = {
     "bpy": ("render/blender/",),
     "mathutils": ("render/blender/",),
     "OpenEXR": ("render/blender/",),
-    "ray": ("pipeline/cluster/",),
+    "ray": ("pipeline/cluster/", "train/ray_train.py"),
     "objaverse": ("pipeline/",),
     "deltalake": ("pipeline/",),
     "webdataset": ("shards/",),

@@ -17,7 +17,8 @@ from zero123.pipeline import Zero123Pipeline
 class Batch:
     """N pairs: `target` and `condition` latents (N, 4, h, w), `pose` (N, 4), `timesteps` (N,).
 
-    `images` (N, 3, H, W) are the inputs, None where the image encoder reads latents.
+    `images` (N, 3, H, W) are the inputs, None where the image encoder reads latents; `embedding` (N, K, E) is what a
+    frozen image encoder made of them, where that is known already.
     """
 
     target: Tensor
@@ -25,6 +26,7 @@ class Batch:
     pose: Tensor
     timesteps: Tensor
     images: Tensor | None
+    embedding: Tensor | None = None
 
 
 @torch.no_grad()
@@ -32,7 +34,7 @@ def batch_of(pipeline: Zero123Pipeline, pairs: Gathered, memo: LatentMemo, rando
     """The batch of pairs that lie on the device; `random_background` is the chance of a colour instead of white."""
     colours = backgrounds(pairs.draws, random_background) if random_background else None
     reads_images = not isinstance(pipeline.image_encoder, LatentEncoder)
-    if is_deterministic(pipeline.vae) and colours is None:
+    if is_deterministic(pipeline.vae) and colours is None and memo.limit_bytes:
         source = memo.latents([key for key, _ in pairs.keys], pairs.source)
         target = memo.latents([key for _, key in pairs.keys], pairs.target)
         images = composited(pairs.source) if reads_images else None

@@ -39,12 +39,16 @@ from zero123.settings import ModelSettings
 
 @dataclass(frozen=True)
 class TrainSummary:
-    """A finished run: `images` learnt from, `seconds` spent over all calls, the newest checkpoint, the log's rows."""
+    """A finished run: `images` learnt from, `seconds` spent over all calls, the newest checkpoint, the log's rows.
+
+    `first` is True in the rank that writes.
+    """
 
     images: int
     seconds: float
     checkpoint: Path
     log: tuple[Row, ...]
+    first: bool
 
     @property
     def loss_curve(self) -> tuple[tuple[int, float], ...]:
@@ -68,7 +72,9 @@ def train(
         if run.position.images < settings.images:
             with Interrupt() as interrupt:
                 run.learn(interrupt)
-        return TrainSummary(run.position.images, run.position.seconds, complete(out)[-1], tuple(run.log.rows))
+        return TrainSummary(
+            run.position.images, run.position.seconds, complete(out)[-1], tuple(run.log.rows), world.first
+        )
 
 
 class _Run:

@@ -41,7 +41,9 @@ def losses(pipeline: Zero123Pipeline, batch: Batch, draws: Draws, settings: Trai
 def dropped(pipeline: Zero123Pipeline, batch: Batch, dropout: Dropout, uniform: Tensor) -> Conditioning:
     """The batch's condition, parts of it zeroed as `dropout` and the draws `uniform` (N,) have it."""
     keeps_context, keeps_latents = (keep.to(batch.condition) for keep in dropout.kept(uniform))
-    embedding = pipeline.embedding(batch.images, batch.condition)
+    embedding = batch.embedding
+    if embedding is None:
+        embedding = pipeline.embedding(batch.images, batch.condition)
     if dropout.where == "embedding":
         embedding = embedding * keeps_context[:, None, None]
     context = pipeline.cc_projection(embedding, batch.pose)

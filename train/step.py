@@ -1,6 +1,6 @@
 """One step of the optimiser on one global batch, shared between the ranks."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from train.batch import batch_of
+from train.batch import Batch, batch_of
 from train.compute import autocast
 from train.gather import Gathered
 from train.loss import Objective, by_timestep
@@ -38,11 +38,28 @@ class Step:
     bad: tuple[str, ...] = ()
 
 
+Clock = Callable[[str], AbstractContextManager[None]]
+"""Is entered around each phase of a step: encode, forward, backward, optimiser."""
+
+
+def no_clock(_phase: str) -> AbstractContextManager[None]:
+    """Measures nothing."""
+    return nullcontext()
+
+
 class Stepper:
     """Takes steps: forward and backward over the parts of a batch, then the optimiser and the averages."""
 
-    def __init__(self, pipeline: Zero123Pipeline, learner: Learner, settings: TrainSettings, world: World) -> None:
+    def __init__(
+        self,
+        pipeline: Zero123Pipeline,
+        learner: Learner,
+        settings: TrainSettings,
+        world: World,
+        clock: Clock = no_clock,
+    ) -> None:
         self.pipeline, self.learner, self.settings, self.world = pipeline, learner, settings, world
+        self.clock = clock
         self.memo = LatentMemo(pipeline.vae, settings.latent_memo_mb << 20)
         for parameter in learner.parameters.values():
             parameter.requires_grad = True
@@ -56,11 +73,16 @@ class Stepper:
         some, each = self._gradients(parts)
         found = self._measured(some, each)
         self._set_rate(rate)
-        if not found.bad:
-            self.learner.optimiser.step()
-            self.learner.ema.update(steps)
-        self.learner.optimiser.zero_grad(set_to_none=True)
+        with self.clock("optimiser"):
+            if not found.bad:
+                self.learner.optimiser.step()
+                self.learner.ema.update(steps)
+            self.learner.optimiser.zero_grad(set_to_none=True)
         return found
+
+    def seen(self, part: Gathered) -> Batch:
+        """What the network sees of a part."""
+        return batch_of(self.pipeline, part, self.memo, self.settings.random_background)
 
     def _gradients(self, parts: Iterator[Gathered]) -> tuple[list[Gathered], Tensor]:
         """Add up this rank's share of the gradient; its parts and the loss of each of its pairs."""
@@ -70,11 +92,15 @@ class Stepper:
         while (seen := sum(map(len, some))) < share:
             part = next(parts)
             some.append(part)
-            with self._apart(last=seen + len(part) == share), autocast(self.world.device, settings.compute):
-                batch = batch_of(self.pipeline, part, self.memo, settings.random_background)
-                losses = self.objective(batch, part.draws)
-                # Ranks average their gradients; the loss is divided by this rank's share alone.
-                (losses.sum() / share).backward()
+            with self._apart(last=seen + len(part) == share):
+                with autocast(self.world.device, settings.compute):
+                    with self.clock("encode"):
+                        batch = self.seen(part)
+                    with self.clock("forward"):
+                        losses = self.objective(batch, part.draws)
+                with self.clock("backward"):
+                    # Ranks average their gradients; the loss is divided by this rank's share alone.
+                    (losses.sum() / share).backward()
             each.append(losses.detach())
         return some, torch.cat(each)
 

@@ -2,17 +2,23 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from app.commands.options import add_settings_flags, settings_of, writable_folder
+from app.settings import Settings
 from base.progress import clock, standard_progress
 from base.storage import Storage, write_atomically
+
+if TYPE_CHECKING:
+    from train.loop import TrainSummary
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
     parser.description = (
         "Train on the newest version of the dataset at storage.root, streaming from its shards. Checkpoints are "
-        "written on the way, on Ctrl-C and on SIGTERM; the same command goes on from the newest one."
+        "written on the way, on Ctrl-C and on SIGTERM; the same command goes on from the newest one. Several GPUs of a "
+        "machine: torchrun --nproc-per-node 8 -m app train …"
     )
     parser.add_argument(
         "--out",
@@ -20,6 +26,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=Path("runs/model"),
         metavar="DIR",
         help="where checkpoints and the log go (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--on",
+        choices=("here", "ray"),
+        default="here",
+        help="here: one process, or each that torchrun started; ray: the ranks of train.ray, on run.address or a Ray "
+        "of its own (default: %(default)s)",
     )
     add_settings_flags(parser, dry_run="print the resolved settings, and do nothing")
     parser.set_defaults(run=run)
@@ -31,10 +44,23 @@ def run(options: argparse.Namespace) -> int:
     if options.dry_run:
         print(settings.as_yaml())
         return 0
+    out = writable_folder(options.out)
+    summary = _trained(settings, out, on_ray=options.on == "ray")
+    if summary.first:
+        write_atomically(out / "settings.yaml", settings.as_yaml().encode())
+        print(f"{summary.images:,} images in {clock(summary.seconds)}: {summary.checkpoint}")
+    return 0
+
+
+def _trained(settings: Settings, out: Path, *, on_ray: bool) -> "TrainSummary":
     from train.loop import train
 
-    out = writable_folder(options.out)
-    summary = train(settings.model, settings.train, Storage(settings.storage.root), out, standard_progress())
-    write_atomically(out / "settings.yaml", settings.as_yaml().encode())
-    print(f"{summary.images:,} images in {clock(summary.seconds)}: {summary.checkpoint}")
-    return 0
+    task = (settings.model, settings.train, Storage(settings.storage.root), out, standard_progress())
+    if not on_ray:
+        return train(*task)
+    from pipeline.cluster import ray_for
+    from train.ray_train import train_on_ray
+
+    wanted = settings.train.ray
+    with ray_for(settings.run.model_copy(update={"workers": wanted.ranks, "cpus_per_worker": wanted.cpus_per_rank})):
+        return train_on_ray(*task)

@@ -1,0 +1,143 @@
+"""Everything that makes the `small` model, from objects to figures and weights; the same command goes on after a stop.
+
+python -m bench.small --objects DIR --test DIR [--out runs/small] [--preset small] [--set KEY=VALUE]
+                      [--bench-preset paper] [--bench-set KEY=VALUE]
+
+Renders --objects into a dataset and --test, which is never trained on, into another; caches latents where the command
+`zero123 cache` is there; trains; measures the model on held-out objects and on --test beside trivial answers; runs
+bench.train; writes weights in half precision. What it found stands in figures.md and figures.json. A CPU does it all
+at `tiny` size: --preset tiny --bench-preset tiny.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from app.main import COMMANDS
+from app.models import load_model
+from base.errors import Failure
+from evaluation.table import NAMES, markdown_table
+from train.log import read_log
+from train.page import NAME
+from zero123.pipeline import trained_parts
+
+LIMIT_BYTES = 48_000_000
+WEIGHTS = "weights"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where everything lies, and the settings that every command gets."""
+
+    objects: Path
+    test: Path
+    out: Path
+    settings: tuple[str, ...]
+    bench: tuple[str, ...]
+    held_out: float
+
+    def command(self, name: str, dataset: str, *words: str) -> list[str]:
+        """A `zero123` command on one of the datasets."""
+        root = f"storage.root={self.out / dataset}"
+        return [sys.executable, "-m", "app", name, *self.settings, *words, "--set", root]
+
+    def commands(self) -> list[list[str]]:
+        """What is run, in order; each goes on where it was stopped."""
+        model = str(self.out / "model")
+        held_out = ["--set", f"shards.val_fraction={self.held_out}"]
+        seen = [["build", "dataset", "--set", f"objects.folder={self.objects}", *held_out]]
+        seen += [["build", "test", "--set", f"objects.folder={self.test}", "--set", "shards.val_fraction=0.0"]]
+        seen += [["cache", "dataset"]] if "cache" in COMMANDS else []
+        seen += [["train", "dataset", "--out", model]]
+        for dataset, split in (("dataset", "val"), ("test", "train")):
+            where = ["--out", str(self.out / f"on-{dataset}"), "--json", str(self.out / f"on-{dataset}.json")]
+            seen += [["evaluate", dataset, "--model", model, *where, "--set", f"evaluate.split={split}"]]
+        steps = [sys.executable, "-m", "bench.train", *self.bench, "--json", str(self.out / "bench.json")]
+        return [*(self.command(*words) for words in seen), steps]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--objects", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--test", type=Path, required=True, metavar="DIR", help="objects that are never trained on")
+    parser.add_argument("--out", type=Path, default=Path("runs/small"), metavar="DIR")
+    parser.add_argument("--held-out", type=float, default=0.1, metavar="SHARE", help="of --objects")
+    parser.add_argument("--preset", default="small", metavar="NAME")
+    parser.add_argument("--bench-preset", default="paper", metavar="NAME")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--bench-set", action="append", default=[], metavar="KEY=VALUE")
+    options = parser.parse_args()
+    words = [f"--set={one}" for one in ("evaluate.minimum_margin_db=-99.0", *options.set)]
+    plan = Plan(
+        options.objects.resolve(), options.test.resolve(), options.out.resolve(),
+        ("--preset", options.preset, *words),
+        ("--preset", options.bench_preset, *(f"--set={one}" for one in options.bench_set)),
+        options.held_out,
+    )  # fmt: skip
+    try:
+        made(plan)
+    except Failure as failure:
+        sys.stderr.write(f"{failure}\n")
+        return failure.exit_code
+    return 0
+
+
+def made(plan: Plan) -> None:
+    """Run everything, and write what it found. Raises Failure at the first command that fails."""
+    for words in plan.commands():
+        print("$", " ".join(words[1:]), flush=True)
+        if subprocess.run(words, check=False).returncode:
+            raise Failure(f"{' '.join(words[1:])}: expected it to succeed; this command again goes on from there")
+    found = {
+        "weights": half_weights(plan.out / "model", plan.out / WEIGHTS),
+        "training": [vars(row) for row in read_log(plan.out / "model" / "log.jsonl")],
+        **{name: json.loads((plan.out / f"{name}.json").read_text()) for name in ("on-dataset", "on-test", "bench")},
+    }
+    (plan.out / "figures.json").write_text(json.dumps(found, indent=2) + "\n")
+    (plan.out / "figures.md").write_text(page(found))
+    print(page(found))
+    print(f"curves and held-out views: {plan.out / 'model' / NAME}")
+
+
+def half_weights(run: Path, folder: Path) -> dict[str, Any]:
+    """Write a run's newest model in half precision; its files' sizes. Raises Failure for one that is too large."""
+    model = load_model(run, "cpu")
+    for module in trained_parts(model).values():
+        module.half()
+    model.save_pretrained(folder)
+    load_model(folder, "cpu")
+    files = {str(path.relative_to(folder)): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
+    for name, size in files.items():
+        if size > LIMIT_BYTES:
+            raise Failure(f"{folder / name}: expected at most {LIMIT_BYTES:,} bytes, got {size:,}")
+    return {"bytes": sum(files.values()), "files": files}
+
+
+def page(found: dict[str, Any]) -> str:
+    """The figures as Markdown."""
+    last = found["training"][-1]
+    lines = [
+        f"{last['images']:,} images, loss {last['loss']:.4f}, {last['images_per_s']:,.1f} images/s, "
+        f"data wait {last['data_wait']:.1%}; weights {found['weights']['bytes'] / 1e6:.1f} MB.",
+        "",
+        views(found["on-dataset"], "held-out objects"),
+        "",
+        views(found["on-test"], "test objects"),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def views(result: dict[str, Any], name: str) -> str:
+    """PSNR and SSIM of the model and of trivial answers."""
+    answers: Sequence[str] = [answer for answer in NAMES if answer in result["psnr_db"]]
+    rows = [[NAMES[one], f"{result['psnr_db'][one]:.2f}", f"{result['ssim'][one]:.3f}"] for one in answers]
+    return markdown_table([f"{result['pairs']} views of {name}", "PSNR dB", "SSIM"], rows)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

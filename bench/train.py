@@ -1,0 +1,302 @@
+"""What a training step costs: ours beside a plain step on diffusers' modules, with random weights, in one run.
+
+python -m bench.train [--preset paper] [--set train.images_at_once=96] [--rounds N] [--json FILE]
+
+Sides take turns, and a side's figure is its best round. `cached` has latents and image embeddings given, `in the loop`
+makes them in every step; the plain step (bench/reference_step.py) always does, eagerly, in bfloat16 on a GPU, and in
+float32 (TF32 on a GPU, unless train.compute.precision is fp32). MFU is of the nominal dense bfloat16 peak, `of matmul`
+of what one large product reaches here. Arithmetic is counted alike for all: UNet forward and backward, and encoders
+where they are in the loop.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from app.settings import Settings, load_settings
+from base.versions import machine, versions
+from bench.reference_step import ReferenceStep
+from evaluation.table import markdown_table
+from shards.stream import Pair
+from train.batch import Batch
+from train.compute import autocast, computing, prepare
+from train.ema import Ema
+from train.flops import peak_flops, training_flops
+from train.gather import Gathered, chunks, gathered
+from train.optimiser import new_optimiser, trained_parameters
+from train.prefetch import prefetched
+from train.state import Learner
+from train.step import Stepper
+from train.world import World
+from zero123.build import build_pipeline
+from zero123.device import torch_device
+from zero123.image_encoder import LatentEncoder
+from zero123.pipeline import Zero123Pipeline
+
+PHASES = ("data", "encode", "forward", "backward", "optimiser")
+MATMUL, POOL = 8192, 32
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--preset", action="append", default=[], metavar="NAME")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--rounds", type=int, default=3, metavar="N")
+    parser.add_argument("--steps", type=int, default=4, metavar="N", help="in each round of each side")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    options = parser.parse_args()
+    settings = load_settings(None, options.preset or ["paper"], ["model.weights=null", *options.set])
+    result = measured(settings, options.rounds, options.steps)
+    print(table(result))
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=2) + "\n")
+    return 0
+
+
+@dataclass
+class Phases:
+    """Milliseconds by phase, each ended when the device has done its work; not `on`, a step flows as it does."""
+
+    device: torch.device
+    on: bool = False
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(PHASES, 0.0))
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        began = self._now()
+        yield
+        if self.on:
+            self.seconds[name] += self._now() - began
+
+    def _now(self) -> float:
+        if self.on and self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.monotonic()
+
+
+@dataclass
+class Side:
+    """One way to take a step: `take` takes one, `flops` is the arithmetic of an image."""
+
+    name: str
+    take: Callable[[], None]
+    flops: float
+    phases: Phases
+    rates: list[float] = field(default_factory=list)
+    peak_mb: float | None = None
+
+    def run(self, steps: int, batch: int) -> None:
+        """A round of steps."""
+        device = self.phases.device
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+        began = synchronised(device)
+        for _ in range(steps):
+            self.take()
+        self.rates.append(steps * batch / (synchronised(device) - began))
+        if device.type == "cuda":
+            self.peak_mb = max(self.peak_mb or 0.0, torch.cuda.max_memory_allocated(device) / 1e6)
+
+    def split(self, batch: int) -> dict[str, float]:
+        """Milliseconds of each phase of one more step, for the whole batch."""
+        self.phases.on = True
+        self.take()
+        self.phases.on = False
+        return {name: 1e3 * seconds for name, seconds in self.phases.seconds.items()}
+
+
+def measured(settings: Settings, rounds: int, steps: int) -> dict[str, Any]:
+    """Every side's figures; compiles and warms up first."""
+    train = settings.train
+    device = torch_device(train.device)
+    pipeline = build_pipeline(settings.model, train.seed).to(str(device))
+    batch = train.batch
+    with computing(train.compute, device, train.threads), closing(host_parts(pipeline, settings, device)) as parts:
+        sides = all_sides(pipeline, settings, parts, device)
+        for side in sides:
+            side.take()
+        matmul = matmul_flops(device)
+        for _ in range(rounds):
+            for side in sides:
+                side.run(steps, batch)
+        found = {side.name: figures(side, batch, matmul, peak_flops(device)) for side in sides}
+    base = sides[2].name
+    ratios = {f"{name} / {base}": one["images_per_s"] / found[base]["images_per_s"] for name, one in found.items()}
+    facts = {"machine": machine(), "versions": versions(), "settings": settings.model_dump(mode="json")}
+    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else "none"
+    return {"batch": batch, "gpu": gpu, "sides": found, "base": base, "ratio": ratios, "matmul_flops": matmul, **facts}
+
+
+def all_sides(
+    pipeline: Zero123Pipeline, settings: Settings, parts: Iterator[Gathered], device: torch.device
+) -> list[Side]:
+    """Ours with latents given and with encoders in the loop, and the plain step in two precisions."""
+    train, count = settings.train, -(-settings.train.batch // settings.train.images_at_once)
+    unet = training_flops(pipeline)
+    encoders = encoder_flops(pipeline, next(parts))
+    clocks = [Phases(device) for _ in range(4)]
+    reference = ReferenceStep(pipeline, train.optimiser.learning_rate, clocks[2])
+    prepare(pipeline, train.compute)
+    parameters = trained_parameters(pipeline)
+    learner = Learner(parameters, new_optimiser(parameters, train.optimiser), Ema(parameters, train.ema.decay))
+    world = World(0, 1, device, train.wait_minutes)
+
+    def ours(kind: type[Stepper], clock: Phases) -> Callable[[], None]:
+        stepper = kind(pipeline, learner, without_memo(train), world, clock)
+        return lambda: discard(stepper.take(timed(parts, clock), train.optimiser.learning_rate, 1))
+
+    def plain(precision: str, clock: Phases) -> Callable[[], None]:
+        def take() -> None:
+            reference.clock = clock
+            some = list(islice(timed(parts, clock), count))
+            compute = train.compute.model_copy(update={"precision": precision})
+            reference.take(some, autocast(device, compute))
+
+        return take
+
+    precisions = ("bf16", "fp32") if device.type == "cuda" else ("fp32",)  # CPUs seldom compute in bfloat16
+    return [
+        Side("ours, cached", ours(Cached, clocks[0]), unet, clocks[0]),
+        Side("ours, in the loop", ours(Stepper, clocks[1]), unet + encoders, clocks[1]),
+        *(
+            Side(f"plain, {precision}", plain(precision, clock), unet + encoders, clock)
+            for precision, clock in zip(precisions, clocks[2:], strict=False)
+        ),
+    ]
+
+
+class Cached(Stepper):
+    """Our step where every part's latents and embeddings are known before it."""
+
+    def seen(self, part: Gathered) -> Batch:
+        """The batch that was made of the first part of this length, with this part's chances."""
+        kept: dict[int, Batch] = self.__dict__.setdefault("known", {})
+        if len(part) not in kept:
+            kept[len(part)] = self._made(part)
+        return replace(kept[len(part)], timesteps=part.timesteps, pose=part.pose)
+
+    @torch.no_grad()
+    def _made(self, part: Gathered) -> Batch:
+        batch = super().seen(part)
+        if isinstance(self.pipeline.image_encoder, LatentEncoder):
+            return batch
+        return replace(batch, embedding=self.pipeline.embedding(batch.images, batch.condition), images=None)
+
+
+def host_parts(pipeline: Zero123Pipeline, settings: Settings, device: torch.device) -> Generator[Gathered, None, None]:
+    """Parts of batches as training gets them, from made-up pairs: gathered and copied ahead of the step."""
+    train = settings.train
+    parts = chunks(made_up_pairs(settings.model.hw), train.batch, train.images_at_once)
+    return prefetched((gathered(some, pipeline, train) for some in parts), device, train.compute.ahead)
+
+
+def made_up_pairs(hw: tuple[int, int]) -> Iterator[Pair]:
+    """Pairs of noise, without end."""
+    rng = np.random.default_rng(0)
+    views = rng.integers(0, 256, (POOL, *hw, 4), dtype=np.uint8)
+    number = 0
+    while True:
+        source, target = number % POOL, (number + 1) % POOL
+        pose = np.array([0.1, 0.0, 1.0, 0.0])
+        yield Pair(number, f"made-up-{number}", 0, 1, views[source], views[target], np.eye(3), np.zeros(3), pose, 1.0)
+        number += 1
+
+
+def timed(parts: Iterator[Gathered], clock: Phases) -> Iterator[Gathered]:
+    """The parts, their coming counted as the phase `data`."""
+    while True:
+        with clock("data"):
+            part = next(parts)
+        yield part
+
+
+def figures(side: Side, batch: int, matmul: float, peak: float | None) -> dict[str, Any]:
+    """A side's figures as plain values."""
+    rate = max(side.rates)
+    return {
+        "images_per_s": rate,
+        "ms_per_phase": side.split(batch),
+        "mfu": None if peak is None else rate * side.flops / peak,
+        "of_matmul": rate * side.flops / matmul,
+        "gflop_per_image": side.flops / 1e9,
+        "peak_mb": side.peak_mb,
+        "rounds": side.rates,
+    }
+
+
+def encoder_flops(pipeline: Zero123Pipeline, part: Gathered) -> float:
+    """The arithmetic of the frozen encoders for one pair."""
+    from train.batch import batch_of
+    from train.memo import LatentMemo
+
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        batch = batch_of(pipeline, part, LatentMemo(pipeline.vae, 0), 0.0)
+        if not isinstance(pipeline.image_encoder, LatentEncoder):
+            pipeline.embedding(batch.images, batch.condition)
+    return float(counter.get_total_flops()) / len(part)
+
+
+def matmul_flops(device: torch.device) -> float:
+    """Operations a second of a large product in bfloat16 on a GPU, in float32 on a CPU, best of 5."""
+    gpu = device.type == "cuda"
+    side = MATMUL if gpu else MATMUL // 8
+    a = torch.randn(side, side, device=device, dtype=torch.bfloat16 if gpu else torch.float32)
+    best = float("inf")
+    for _ in range(6):
+        began = synchronised(device)
+        for _ in range(4):
+            torch.mm(a, a)
+        best = min(best, synchronised(device) - began)
+    return 4 * 2.0 * side**3 / best
+
+
+def synchronised(device: torch.device) -> float:
+    """The time when the device has done all of its work."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.monotonic()
+
+
+def without_memo(train: Any) -> Any:
+    """Latents are made again in every step: what is remembered would not be in the loop."""
+    return train.model_copy(update={"latent_memo_mb": 0})
+
+
+def discard(_: object) -> None:
+    """A step's answer is of no use here."""
+
+
+def table(result: dict[str, Any]) -> str:
+    """The figures for people."""
+    head = [
+        "step",
+        "images/s",
+        f"× {result['base']}",
+        "MFU",
+        "of matmul",
+        "peak MB",
+        *(f"{name} ms" for name in PHASES),
+    ]
+    rows = []
+    for name, one in result["sides"].items():
+        use = "–" if one["mfu"] is None else f"{one['mfu']:.1%}"
+        peak = "–" if one["peak_mb"] is None else f"{one['peak_mb']:,.0f}"
+        ratio = result["ratio"][f"{name} / {result['base']}"]
+        phases = [f"{one['ms_per_phase'][phase]:,.1f}" for phase in PHASES]
+        row = [name, f"{one['images_per_s']:,.1f}", f"{ratio:.2f}", use, f"{one['of_matmul']:.1%}"]
+        rows.append([*row, peak, *phases])
+    return f"batch {result['batch']}, GPU: {result['gpu']}\n\n{markdown_table(head, rows)}"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,71 @@
+"""Ranks on Ray: they learn what one process learns, come back after one is killed, and say what is wrong."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.settings import load_settings
+from base.errors import UsageError
+from base.measure import _tree
+from base.progress import SILENT
+from base.storage import Storage
+from pipeline.cluster import ray_for
+from tests.train.runs import make_dataset, model_settings, train_settings
+from tests.train.test_ranks import close
+from train.log import read_log
+from train.loop import train
+from train.ray_train import train_on_ray
+
+pytestmark = pytest.mark.filterwarnings("ignore:`use_.*deprecated")  # Ray's own use of Ray
+
+RAY = {"ranks": 2, "cpus_per_rank": 1.0, "gpus_per_rank": 0.0, "failures": 1}
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Storage:
+    return make_dataset(tmp_path_factory.mktemp("ray") / "dataset", shards=2)
+
+
+@pytest.fixture(scope="module")
+def ray_here() -> Iterator[None]:
+    run = load_settings(None).run.model_copy(update={"workers": 2, "cpus_per_worker": 1.0})
+    with ray_for(run):
+        yield
+
+
+def kill_a_rank_of(out: Path, killed: list[int]) -> None:
+    """SIGKILL one of the processes that train into `out`, once its first checkpoint is there."""
+    while not list((out / "checkpoints").glob("[0-9]*")):
+        time.sleep(0.05)
+    titles = {pid: Path(f"/proc/{pid}/cmdline") for pid in _tree(os.getpid())}
+    killed += [pid for pid, title in titles.items() if title.is_file() and b"RayTrainWorker" in title.read_bytes()]
+    os.kill(killed[0], signal.SIGKILL)
+
+
+def test_two_ranks_on_ray_outlive_one_of_them(ray_here: None, storage: Storage, tmp_path: Path) -> None:
+    settings = train_settings(images=320, ray=RAY, checkpoint_every_images=16)
+    killed: list[int] = []
+    killer = threading.Thread(target=kill_a_rank_of, args=(tmp_path / "ray", killed), daemon=True)
+    killer.start()
+    done = train_on_ray(model_settings(), settings, storage, tmp_path / "ray", SILENT)
+    alone = train(model_settings(), train_settings(images=320), storage, tmp_path / "alone", SILENT)
+    assert done.images == 320
+    assert len(killed) == 2
+    close(done.checkpoint, alone.checkpoint)
+    assert [row.images for row in read_log(tmp_path / "ray" / "log.jsonl")] == list(range(16, 321, 16))
+
+
+def test_a_cluster_that_is_too_small_is_told_at_once(ray_here: None, storage: Storage, tmp_path: Path) -> None:
+    for ranks, sentence in (
+        (2, r"train.ray: expected a cluster of 128 CPUs for 2 ranks, got \d"),
+        (4, r"expected ranks × workers to divide the 2 streams of split 'train' \(2 shards\), got 4"),
+        (3, r"train.batch: expected a multiple of the 3 ranks, got 8"),
+    ):
+        settings = train_settings(ray={**RAY, "ranks": ranks, "cpus_per_rank": 64.0})
+        with pytest.raises(UsageError, match=sentence):
+            train_on_ray(model_settings(), settings, storage, tmp_path, SILENT)

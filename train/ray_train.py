@@ -1,0 +1,129 @@
+"""Ranks on Ray: Ray Train starts them, and starts them again where the last checkpoint left off when one is lost."""
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from base.errors import Failure, UsageError
+from base.progress import SILENT, Progress
+from base.storage import Storage
+from shards.version import read_version
+from shards.visits import Share
+from train.checks import check_dataset, check_ranks
+from train.log import read_log
+from train.loop import TrainSummary, train
+from train.settings import TrainSettings
+from train.source import training_pairs
+from zero123.settings import ModelSettings
+
+LOOK_EVERY_S = 1.0
+
+
+@dataclass(frozen=True)
+class Task:
+    """What every rank is asked to do, from the folder `here`, to which relative paths in it belong."""
+
+    model: ModelSettings
+    settings: TrainSettings
+    root: str
+    out: str
+    here: str
+
+
+def train_on_ray(
+    model: ModelSettings, settings: TrainSettings, storage: Storage, out: Path, progress: Progress
+) -> TrainSummary:
+    """`train` on the ranks of `settings.ray`, on the Ray that this process is joined to.
+
+    `out` must be a folder that every machine of the cluster sees. Ctrl-C ends the ranks; what they saved is kept.
+    Raises UsageError for a cluster that is too small as well.
+    """
+    _check(model, settings, storage)
+    from ray.train import FailureConfig, RunConfig
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    trainer = TorchTrainer(
+        rank,
+        train_loop_config={"task": Task(model, settings, storage.root, str(out), str(Path.cwd()))},
+        scaling_config=_scaling(settings),
+        torch_config=TorchConfig(timeout_s=round(settings.wait_minutes * 60)),
+        run_config=RunConfig(
+            name="ray", storage_path=str(out.resolve()), failure_config=FailureConfig(settings.ray.failures)
+        ),
+    )
+    with _followed(out, settings, progress):
+        try:
+            trainer.fit()
+        except Exception as error:  # noqa: BLE001 -- whatever ended a rank is one sentence here
+            raise _told(error) from None
+    return train(model, settings, storage, out, SILENT)
+
+
+def rank(given: dict[str, Task]) -> None:
+    """One rank, in a process that Ray Train started."""
+    task = given["task"]
+    if Path(task.here).is_dir():
+        os.chdir(task.here)
+    train(task.model, task.settings, Storage(task.root), Path(task.out), SILENT)
+
+
+def _check(model: ModelSettings, settings: TrainSettings, storage: Storage) -> None:
+    """What every rank would find out for itself, told once and at once."""
+    import ray
+
+    version, wanted = read_version(storage), settings.ray
+    check_dataset(version, model, settings)
+    check_ranks(settings, wanted.ranks)
+    training_pairs(version, storage, settings, Share(0, 0, wanted.ranks), SILENT.say)
+    there = ray.cluster_resources()
+    for name, each in (("CPU", wanted.cpus_per_rank), ("GPU", wanted.gpus_per_rank)):
+        if there.get(name, 0.0) < wanted.ranks * each:
+            raise UsageError(
+                f"train.ray: expected a cluster of {wanted.ranks * each:g} {name}s for {wanted.ranks} ranks, "
+                f"got {there.get(name, 0.0):g}"
+            )
+
+
+def _scaling(settings: TrainSettings) -> "ScalingConfig":  # type: ignore[name-defined]  # noqa: F821
+    from ray.train import ScalingConfig
+
+    wanted = settings.ray
+    resources = {"CPU": wanted.cpus_per_rank, **({"GPU": wanted.gpus_per_rank} if wanted.gpus_per_rank else {})}
+    return ScalingConfig(num_workers=wanted.ranks, use_gpu=wanted.gpus_per_rank > 0, resources_per_worker=resources)
+
+
+@contextmanager
+def _followed(out: Path, settings: TrainSettings, progress: Progress) -> Iterator[None]:
+    """Progress as the log in `out` tells it, for as long as the block lasts."""
+    ended = threading.Event()
+
+    def follow() -> None:
+        rows = read_log(out / "log.jsonl")
+        done = rows[-1].images if rows else 0
+        with progress.task("train", total=settings.images, unit="images", done=done) as task:
+            while not ended.wait(LOOK_EVERY_S):
+                rows = read_log(out / "log.jsonl")
+                if rows and rows[-1].images > done:
+                    task.advance(rows[-1].images - done, note=f"loss {rows[-1].loss:.3f}")
+                    done = rows[-1].images
+
+    follower = threading.Thread(target=follow, name="follow", daemon=True)
+    follower.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        follower.join()
+
+
+def _told(error: Exception) -> Failure:
+    """The rank's own sentence where it had one."""
+    causes = [getattr(cause, "_base_exc", cause) for cause in getattr(error, "worker_failures", {}).values()]
+    ours = [cause for cause in causes if isinstance(cause, Failure)]
+    if ours:
+        return ours[0]
+    last = str(causes[0] if causes else error).strip().splitlines() or [type(error).__name__]
+    return Failure(f"train: the ranks on Ray ended: {last[-1]}")
