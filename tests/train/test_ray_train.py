@@ -21,7 +21,10 @@ from train.log import read_log
 from train.loop import train
 from train.ray_train import train_on_ray
 
-pytestmark = pytest.mark.filterwarnings("ignore:`use_.*deprecated")  # Ray's own use of Ray
+pytestmark = [
+    pytest.mark.chain,
+    pytest.mark.filterwarnings("ignore:`use_.*deprecated"),  # Ray's own use of Ray
+]
 
 RAY = {"ranks": 2, "cpus_per_rank": 1.0, "gpus_per_rank": 0.0, "failures": 1}
 
