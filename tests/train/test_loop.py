@@ -210,6 +210,17 @@ def test_how_the_device_computes_changes_rounding_alone(storage: Storage, whole:
     assert {tensor.dtype for tensor in weights.values()} == {torch.float32}
 
 
+@pytest.mark.soak
+def test_compiled_it_learns_the_same_in_one_graph(storage: Storage, whole: TrainSummary, tmp_path: Path) -> None:
+    from torch._dynamo.utils import counters
+
+    settings = train_settings(compute={"compile": True}, validation={"every_images": 64})
+    compiled = train(model_settings(), settings, storage, tmp_path, SILENT)
+    for row, same in zip(compiled.log, whole.log, strict=True):
+        assert row.loss == pytest.approx(same.loss, rel=1e-3)
+    assert not counters["graph_break"]
+
+
 def test_the_legacy_average_leaves_the_projection_as_trained(storage: Storage, tmp_path: Path) -> None:
     done = train(model_settings(), train_settings(images=16, ema={"projection": False}), storage, tmp_path, SILENT)
     raw = load_file(done.checkpoint / "training_state" / "weights.safetensors")

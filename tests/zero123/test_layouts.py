@@ -147,6 +147,25 @@ def test_what_a_trainer_pickled_along_is_forgotten(model: Zero123Pipeline, tmp_p
     same(model, found)
 
 
+def test_a_trainers_states_are_not_read_into_memory(model: Zero123Pipeline, tmp_path: Path) -> None:
+    states = {"optimizer_states": {"exp_avg": torch.ones(64 << 18)}}  # 64 MiB, of which no view depends
+    torch.save({"state_dict": ldm_state(model), **states}, tmp_path / "trained.ckpt")
+    del states
+    before = anonymous_kb()
+    state = read_state(tmp_path / "trained.ckpt")
+    assert anonymous_kb() - before < 16 << 10
+    found = laid_out(model)
+    fill_parts(found, state, where="here", ema=True)
+    mapped = state["cc_projection.weight"].data_ptr()
+    assert found.cc_projection.projection.weight.data_ptr() == mapped, "a copy"
+
+
+def anonymous_kb() -> int:
+    """Memory of this process that no file is behind."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon:"))
+
+
 @pytest.mark.parametrize("zipped", [True, False])
 def test_what_would_run_is_refused(zipped: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
