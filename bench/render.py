@@ -38,7 +38,7 @@ MEASURES = {
         "samples=128", "adaptive_threshold=0.01", "denoise.quality=HIGH", "denoise.prefilter=ACCURATE",
         "light_tree=true", "object_rectangle=false",
     ],
-    "12 samples for each pixel": ["samples=12", "adaptive_threshold=0.0"],
+    "15 samples for each pixel": ["samples=15", "adaptive_threshold=0.0"],
     "guides cleaned by the fast filter": ["denoise.prefilter=FAST"],
     "the fast denoiser": ["denoise.quality=FAST"],
     "only the object's rectangle": ["object_rectangle=true"],
