@@ -57,10 +57,10 @@ class Storage:
 
     def path(self, name: str) -> str:
         """The full path of `name` for this file system."""
-        parts = PurePosixPath(name).parts
-        if not parts or name.startswith("/") or ".." in parts or "\\" in name or "\0" in name:
+        inside = PurePosixPath(name)
+        if not inside.parts or name.startswith("/") or ".." in inside.parts or "\\" in name or "\0" in name:
             raise UsageError(f"expected a relative name inside {self.root}, got {name!r}")
-        return f"{self._base}/{PurePosixPath(name)}"
+        return f"{self._base}/{inside}"
 
     def local_path(self, name: str) -> Path:
         """The path of `name` on this machine's disk. Raises UsageError when the storage is not local."""

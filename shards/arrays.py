@@ -4,6 +4,7 @@ import io
 import tokenize
 import zipfile
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,9 @@ def read_npy(data: bytes, shape: tuple[int | None, ...], dtype: DTypeLike) -> ND
         version = npy.read_magic(stream)
         if version != (1, 0):
             raise BadArray(f"expected a .npy file of version 1.0, got {version[0]}.{version[1]}")
-        got_shape, fortran_order, got_dtype = npy.read_array_header_1_0(stream)
+        length = int.from_bytes(data[8:10], "little")
+        got_shape, fortran_order, got_dtype = _header(data[8 : 10 + length])
+        body = data[10 + length :]
     except BadArray:  # says it already
         raise
     except UNREADABLE as error:
@@ -49,10 +52,16 @@ def read_npy(data: bytes, shape: tuple[int | None, ...], dtype: DTypeLike) -> ND
     if got_dtype != expected or not same_shape or fortran_order:
         wanted = "×".join("n" if want is None else str(want) for want in shape)
         raise BadArray(f"expected {expected} of shape {wanted}, got {got_dtype} of shape {got_shape}")
-    body = data[stream.tell() :]
     if len(body) != int(np.prod(got_shape, dtype=object)) * expected.itemsize:
         raise BadArray(f"expected the {got_shape} values that its header promises, got {len(body)} bytes")
     return np.frombuffer(body, expected).reshape(got_shape)
+
+
+@lru_cache(maxsize=64)
+def _header(data: bytes) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """(shape, fortran order, dtype) of a header without its magic: a dataset has few of them in very many samples."""
+    shape, fortran_order, dtype = npy.read_array_header_1_0(io.BytesIO(data))
+    return shape, fortran_order, dtype
 
 
 def npz_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:

@@ -2,12 +2,13 @@
 
 import io
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import BinaryIO
 
 MODE = 0o444
 BLOCK = tarfile.BLOCKSIZE
 END = bytes(BLOCK)
+CHECKSUM_AS_SPACES = 8 * ord(" ")
 PLAIN_FILES = (tarfile.REGTYPE, tarfile.AREGTYPE)
 
 
@@ -41,30 +42,32 @@ def read_members(data: bytes) -> dict[str, bytes]:
     Raises BadTar for data that is no tar, is cut short, or holds a name twice, a folder, a link or a path.
     """
     members: dict[str, bytes] = {}
-    for info, start in _headers(data):
-        if info.type not in PLAIN_FILES or "/" in info.name or not info.name or info.name in members:
-            raise BadTar(f"expected plain files with a name each, got member {info.name!r}")
-        if len(data) - start < info.size:
-            raise BadTar(f"{info.name}: expected {info.size} bytes, got {len(data) - start}")
-        members[info.name] = data[start : start + info.size]
+    offset = 0
+    while (header := data[offset : offset + BLOCK]) and header != END:
+        try:
+            name, size, kind = _header(header)
+        except ValueError as error:
+            raise BadTar(f"expected a tar, got at byte {offset}: {error}") from None
+        if kind not in PLAIN_FILES or "/" in name or not name or name in members:
+            raise BadTar(f"expected plain files with a name each, got member {name!r}")
+        offset += BLOCK
+        if not 0 <= size <= len(data) - offset:
+            raise BadTar(f"{name}: expected {size} bytes, got {len(data) - offset}")
+        members[name] = data[offset : offset + size]
+        offset += -(-size // BLOCK) * BLOCK
     if data and not members:
         raise BadTar("expected a tar, got no member")
     return members
 
 
-def _headers(data: bytes) -> Iterator[tuple[tarfile.TarInfo, int]]:
-    """Each member's header and where its bytes begin."""
-    offset = 0
-    while offset < len(data):
-        header = data[offset : offset + BLOCK]
-        if header == END:
-            return
-        try:
-            info = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
-        except (tarfile.HeaderError, ValueError) as error:
-            raise BadTar(f"expected a tar, got: {error} at byte {offset}") from None
-        if info.size < 0:
-            raise BadTar(f"{info.name!r}: expected a length of at least 0, got {info.size}")
-        offset += BLOCK
-        yield info, offset
-        offset += -(-info.size // BLOCK) * BLOCK
+def _header(block: bytes) -> tuple[str, int, bytes]:
+    """(name, size, type) of a member; tarfile's own reader takes ten times as long. Raises ValueError for no header."""
+    if len(block) != BLOCK or block[257:262] != b"ustar" or any(block[345:500]):
+        raise ValueError("no header of a plain file")
+    if _octal(block[148:156]) != sum(block[:148]) + sum(block[156:]) + CHECKSUM_AS_SPACES:
+        raise ValueError("a header with another checksum")
+    return block[:100].partition(b"\0")[0].decode(), _octal(block[124:136]), block[156:157]
+
+
+def _octal(field: bytes) -> int:
+    return int(field.strip(b"\0 ") or b"0", 8)
