@@ -25,6 +25,7 @@ COMMANDS = {
     "export": "a version of a dataset in another layout, for other tools",
     "verify": "check every file of a dataset",
     "vacuum": "remove what no kept version of a dataset needs",
+    "cache": "keep what a model's frozen encoders make of a dataset",
     "train": "train a model on a dataset",
     "sample": "new views of the object in a picture",
     "reconstruct": "a mesh of the object in a picture",

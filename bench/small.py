@@ -3,8 +3,8 @@
 python -m bench.small --objects DIR --test DIR [--out runs/small] [--preset small] [--set KEY=VALUE]
                       [--bench-preset paper] [--bench-set KEY=VALUE]
 
-Renders --objects into a dataset and --test, which is never trained on, into another; caches latents where the command
-`zero123 cache` is there; trains; measures the model on held-out objects and on --test beside trivial answers; runs
+Renders --objects into a dataset and --test, which is never trained on, into another; caches latents;
+trains on them; measures the model on held-out objects and on --test beside trivial answers; runs
 bench.train; writes weights in half precision. What it found stands in figures.md and figures.json. A CPU does it all
 at `tiny` size: --preset tiny --bench-preset tiny.
 """
@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.main import COMMANDS
 from app.models import load_model
 from base.errors import Failure
 from evaluation.table import NAMES, markdown_table
@@ -52,8 +51,8 @@ class Plan:
         held_out = ["--set", f"shards.val_fraction={self.held_out}"]
         seen = [["build", "dataset", "--set", f"objects.folder={self.objects}", *held_out]]
         seen += [["build", "test", "--set", f"objects.folder={self.test}", "--set", "shards.val_fraction=0.0"]]
-        seen += [["cache", "dataset"]] if "cache" in COMMANDS else []
-        seen += [["train", "dataset", "--out", model]]
+        seen += [["cache", "dataset"]]
+        seen += [["train", "dataset", "--out", model, "--set", "train.cached_latents=true"]]
         for dataset, split in (("dataset", "val"), ("test", "train")):
             where = ["--out", str(self.out / f"on-{dataset}"), "--json", str(self.out / f"on-{dataset}.json")]
             seen += [["evaluate", dataset, "--model", model, *where, "--set", f"evaluate.split={split}"]]

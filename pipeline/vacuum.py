@@ -9,6 +9,7 @@ from pipeline.catalog import Catalog
 from pipeline.history import versions
 from pipeline.lease import Lease
 from pipeline.staging import clear_work
+from shards.latents import unneeded_latents
 from shards.version import read_version, version_name
 
 TEMPORARY_AGE_S = 86_400.0
@@ -45,9 +46,11 @@ def _unneeded(storage: Storage, older_than_s: float) -> Vacuumed:
     known, now = versions(storage), time.time()
     old = tuple(facts.number for facts in known[:-1] if now - facts.at > older_than_s)
     kept = [facts.number for facts in known if facts.number not in old]
-    needed = {shard.name for number in kept for shard in read_version(storage, number).shards}
+    read = [read_version(storage, number) for number in kept]
+    needed = {shard.name for version in read for shard in version.shards}
     files = [
         *(version_name(number) for number in old),  # first: whoever asks for one afterwards is told so
+        *unneeded_latents(storage, read),
         *(name for name in storage.names("shards") if name not in needed),
         *Catalog(storage).unneeded_files(kept),
         *_left_by_crashes(storage, now),

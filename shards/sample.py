@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from base.digest import canonical_json
 from base.errors import Failure
@@ -134,7 +134,7 @@ class Sample:
     @cached_property
     def extrinsics(self) -> NDArray[np.float64]:
         """`cam_from_world` of every view, (V, 3, 4)."""
-        return self._array("extrinsics.npy", self._member("extrinsics.npy"), (None, 3, 4), np.float64)
+        return self.array("extrinsics.npy", (None, 3, 4), np.float64)
 
     @cached_property
     def pairs(self) -> Pairs:
@@ -201,6 +201,10 @@ class Sample:
                 raise self._failure(view_suffix(view), f"expected {hw[0]}×{hw[1]} pixels, got {got[0]}×{got[1]}")
             for name in self.passes:
                 self.layer(name, view)
+
+    def array(self, suffix: str, shape: tuple[int | None, ...], dtype: DTypeLike) -> NDArray[Any]:
+        """The array in a member, of exactly `shape` (None is any length) and `dtype`."""
+        return self._array(suffix, self._member(suffix), shape, dtype)
 
     def _said(self, read: Callable[[Mapping[str, Any]], T]) -> T:
         """What `read` finds in the facts of the rendering."""

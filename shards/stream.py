@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,10 @@ from shards.sample import Sample, view_suffix
 from shards.settings import StreamSettings
 from shards.transport import transport
 from shards.version import Version
-from shards.visits import Share, pairs
+from shards.visits import Share, Source, pairs
+
+S = TypeVar("S")
+P = TypeVar("P")
 
 
 @dataclass(frozen=True)
@@ -65,13 +69,45 @@ def read(  # noqa: PLR0913 -- each is a coordinate of one point in one stream
     does not have. A damaged sample is given to `on_damage` when it is reached; where that returns, a pair of another
     object of the same stream stands in, the same one on every rank and at every resumption.
     """
+    drawn = checked_views(version, views)
+    return streamed(
+        version,
+        storage,
+        lambda ranges: Images(ranges, version.views, version.hw, drawn),
+        split=split,
+        seed=seed,
+        position=position,
+        rank=rank,
+        world=world,
+        pairs_per_visit=pairs_per_visit,
+        settings=settings,
+        on_damage=on_damage,
+        say=say,
+    )
+
+
+def streamed(  # noqa: PLR0913
+    version: Version,
+    storage: Storage,
+    source_of: Callable[[Ranges], Source[S, P]],
+    *,
+    split: str,
+    seed: int,
+    position: int,
+    rank: int,
+    world: int,
+    pairs_per_visit: int,
+    settings: StreamSettings | None,
+    on_damage: Handler,
+    say: Callable[[str], None],
+) -> Iterator[P]:
+    """What `read` gives, whatever its pairs are: see there."""
     order = Order.of(version, split, seed, pairs_per_visit)
     share = Share(position, rank, world)
     share.check(order, split)
     stop = threading.Event()
     ranges, requests = transport(storage, settings, stop, say) if settings else (ranges_of(storage), 0)
-    source = Images(ranges, version.views, version.hw, checked_views(version, views))
-    return pairs(order, source, share, requests, stop, on_damage)
+    return pairs(order, source_of(ranges), share, requests, stop, on_damage)
 
 
 def checked_views(version: Version, views: tuple[int, ...] | None) -> tuple[int, ...]:
@@ -97,19 +133,11 @@ class Images:
 
     def views(self, sample: Sample) -> tuple[int, ...]:
         """Those of the drawn views that are good in this object; pairs have no others."""
-        if (count := len(sample.extrinsics)) != self.count:
-            raise Damaged(sample.shard, sample.uid, f".extrinsics.npy: expected {self.count} views, got {count}")
-        good = tuple(view for view in self.drawn if view in sample.good)
-        if len(good) < 2:
-            problem = f": expected at least two good views of {list(self.drawn)}, got {good}"
-            raise Damaged(sample.shard, sample.uid, problem)
-        return good
+        return good_among(sample, self.drawn, self.count)
 
     def pair(self, number: int, sample: Sample, source: int, target: int) -> Pair:
         """The pair of two views, which alone are decoded."""
-        stored = sample.pairs
-        if (row := stored.row(source, target)) is None:
-            raise Damaged(sample.shard, sample.uid, f".pairs.npz: expected pair {source} → {target} once")
+        stored, row = sample.pairs, pair_row(sample, source, target)
         return Pair(
             number=number,
             uid=sample.uid,
@@ -120,7 +148,7 @@ class Images:
             R=stored.R[row],
             T=stored.T[row],
             pose=stored.pose[row],
-            source_polar_rad=float(polar_angle(sample.extrinsics[source])),
+            source_polar_rad=source_polar_rad(sample, source),
         )
 
     def _image(self, sample: Sample, view: int) -> NDArray[np.uint8]:
@@ -130,3 +158,25 @@ class Images:
             problem = f".{view_suffix(view)}: expected {expected} pixels, got {got}"
             raise Damaged(sample.shard, sample.uid, problem)
         return image
+
+
+def good_among(sample: Sample, drawn: tuple[int, ...], count: int) -> tuple[int, ...]:
+    """Those of the `drawn` views that are good in an object. Raises Damaged unless it has `count` views, two good."""
+    if (got := len(sample.extrinsics)) != count:
+        raise Damaged(sample.shard, sample.uid, f".extrinsics.npy: expected {count} views, got {got}")
+    good = tuple(view for view in drawn if view in sample.good)
+    if len(good) < 2:
+        raise Damaged(sample.shard, sample.uid, f": expected at least two good views of {list(drawn)}, got {good}")
+    return good
+
+
+def pair_row(sample: Sample, source: int, target: int) -> int:
+    """Where a pair of views stands in the sample's pairs. Raises Damaged when it does not stand there once."""
+    if (row := sample.pairs.row(source, target)) is None:
+        raise Damaged(sample.shard, sample.uid, f".pairs.npz: expected pair {source} → {target} once")
+    return row
+
+
+def source_polar_rad(sample: Sample, source: int) -> float:
+    """The angle from +z of the input view's camera."""
+    return float(polar_angle(sample.extrinsics[source]))

@@ -96,17 +96,18 @@ class Version:
 
     def to_json(self) -> str:
         """The version as one line of JSON; equal versions give equal text."""
-        shards = ",".join(map(_shard_json, self.shards))
-        return _object_json(self, {"shards": f"[{shards}]"}) + "\n"
+        shards = ",".join(map(shard_json, self.shards))
+        return object_json(self, {"shards": f"[{shards}]"}) + "\n"
 
 
-def _shard_json(shard: ShardEntry) -> str:
+def shard_json(shard: ShardEntry) -> str:
+    """A shard as canonical JSON."""
     samples = ",".join(f'["{uid}",{offset},{length}]' for uid, offset, length in shard.samples)
-    return _object_json(shard, {"samples": f"[{samples}]"})
+    return object_json(shard, {"samples": f"[{samples}]"})
 
 
-def _object_json(value: Any, known: Mapping[str, str]) -> str:
-    """Canonical JSON of a dataclass, of which some fields are JSON already."""
+def object_json(value: Any, known: Mapping[str, str]) -> str:
+    """Canonical JSON of a dataclass, of which the fields in `known` are JSON already."""
     items = {item.name: known.get(item.name) or canonical_json(getattr(value, item.name)) for item in fields(value)}
     return "{" + ",".join(f'"{name}":{items[name]}' for name in sorted(items)) + "}"
 
@@ -152,31 +153,33 @@ def parse_version(data: bytes, *, where: str) -> Version:
 T = TypeVar("T")
 
 
-def _is(kind: type[T], value: Any, what: str) -> T:
+def is_a(kind: type[T], value: Any, what: str) -> T:
+    """`value`, which is of exactly this type. Raises TypeError naming `what` it is."""
     if type(value) is not kind:
         raise TypeError(f"{what}: expected {kind.__name__}, got {type(value).__name__}")
     return value
 
 
-def _fields(kind: type, value: Any) -> dict[str, Any]:
+def fields_of(kind: type, value: Any) -> dict[str, Any]:
     """The values of a dataclass's fields: no field more, none less, and those that are int or str of that type."""
-    got = _is(dict, value, kind.__name__)
+    got = is_a(dict, value, kind.__name__)
     if set(got) != {field.name for field in fields(kind)}:
         raise ValueError(f"{kind.__name__}: expected {', '.join(f.name for f in fields(kind))}, got {', '.join(got)}")
     plain = {field.name: field.type for field in fields(kind) if field.type in (int, str)}
-    return {key: _is(plain[key], item, key) if key in plain else item for key, item in got.items()}
+    return {key: is_a(plain[key], item, key) if key in plain else item for key, item in got.items()}
 
 
 def _version(value: Any) -> Version:
-    got = _fields(Version, value)
-    height, width = (_is(int, side, "hw") for side in _is(list, got["hw"], "hw"))
-    shards = tuple(_shard(item) for item in _is(list, got["shards"], "shards"))
+    got = fields_of(Version, value)
+    height, width = (is_a(int, side, "hw") for side in is_a(list, got["hw"], "hw"))
+    shards = tuple(parse_shard(item) for item in is_a(list, got["shards"], "shards"))
     return Version(**{**got, "hw": (height, width), "shards": shards})
 
 
-def _shard(value: Any) -> ShardEntry:
-    got = _fields(ShardEntry, value)
-    return ShardEntry(**{**got, "samples": _samples(_is(list, got["samples"], "samples"))})
+def parse_shard(value: Any) -> ShardEntry:
+    """The shard in a JSON value. Raises TypeError, ValueError or OverflowError for anything that is none."""
+    got = fields_of(ShardEntry, value)
+    return ShardEntry(**{**got, "samples": _samples(is_a(list, got["samples"], "samples"))})
 
 
 def _samples(items: list[Any]) -> Samples:
@@ -194,6 +197,11 @@ def _check_shard(shard: ShardEntry, where: str) -> None:
     match = SHARD_NAME.fullmatch(shard.name)
     if match is None or match[1] != shard.split or int(match[2]) != shard.number:
         raise Failure(f"{where}: expected shards/<split>-<number>-<digest>.tar, got {json.dumps(shard.name)}")
+    check_ranges(shard, where)
+
+
+def check_ranges(shard: ShardEntry, where: str) -> None:
+    """Raise Failure, opening with `where`, for a parsed shard without samples or with one that lies outside it."""
     samples, limit = shard.samples, min(shard.bytes, MAX_BYTES)
     if not isinstance(samples, Samples) or not samples:
         raise Failure(f"{where}: {shard.name}: expected at least one sample, got none")

@@ -15,25 +15,29 @@ from shards.tar import TarSink
 from shards.version import UID, SampleEntry, ShardEntry
 
 
-def shard_name(split: str, number: int, sha256: str) -> str:
+def shard_name(split: str, number: int, sha256: str, folder: str = "shards") -> str:
     """The name of a shard relative to the dataset's root."""
-    return f"shards/{split}-{number:06d}-{sha256[:12]}.tar"
+    return f"{folder}/{split}-{number:06d}-{sha256[:12]}.tar"
 
 
 def write_shard(
-    storage: Storage, split: str, number: int, samples: Iterable[tuple[str, Mapping[str, bytes]]]
+    storage: Storage,
+    split: str,
+    number: int,
+    samples: Iterable[tuple[str, Mapping[str, bytes]]],
+    folder: str = "shards",
 ) -> ShardEntry:
     """Write the shard of `samples`, (uid, members by suffix) in ascending order of uid, and describe it.
 
     The same samples give the same bytes and so the same name; a shard that is there already is left as it is.
     Raises Failure for samples out of order or with facts of another shape than the first's, and when writing fails.
     """
-    folder = storage.local_path("shards") if storage.is_local else Path(tempfile.gettempdir())
+    place = storage.local_path(folder) if storage.is_local else Path(tempfile.gettempdir())
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f"{TEMPORARY_PREFIX}{split}-{number:06d}-", dir=folder)
+        place.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f"{TEMPORARY_PREFIX}{split}-{number:06d}-", dir=place)
     except OSError as error:
-        raise Failure(f"could not write shard {split}-{number:06d} in {folder}: {reason(error)}") from error
+        raise Failure(f"could not write shard {split}-{number:06d} in {place}: {reason(error)}") from error
     path = Path(temporary)
     try:
         with os.fdopen(handle, "wb") as stream:
@@ -42,11 +46,11 @@ def write_shard(
             os.fsync(stream.fileno())
         path.chmod(0o644)
         size, sha256 = path.stat().st_size, sha256_file(path)
-        name = shard_name(split, number, sha256)
+        name = shard_name(split, number, sha256, folder)
         if not (storage.exists(name) and storage.size(name) == size):
             storage.put_file(name, path)
     except OSError as error:
-        raise Failure(f"could not write shard {split}-{number:06d} in {folder}: {reason(error)}") from error
+        raise Failure(f"could not write shard {split}-{number:06d} in {place}: {reason(error)}") from error
     finally:
         path.unlink(missing_ok=True)
     return ShardEntry(name, split, number, size, sha256, tuple(entries))

@@ -9,7 +9,15 @@ from train.draws import Draws
 from train.gather import Gathered
 from train.memo import LatentMemo
 from zero123.image_encoder import LatentEncoder
-from zero123.latents import composited, condition_from_target, condition_latent, is_deterministic, target_latent
+from zero123.latents import (
+    composited,
+    condition_from_moments,
+    condition_from_target,
+    condition_latent,
+    is_deterministic,
+    target_from_moments,
+    target_latent,
+)
 from zero123.pipeline import Zero123Pipeline
 
 
@@ -32,6 +40,8 @@ class Batch:
 @torch.no_grad()
 def batch_of(pipeline: Zero123Pipeline, pairs: Gathered, memo: LatentMemo, random_background: float) -> Batch:
     """The batch of pairs that lie on the device; `random_background` is the chance of a colour instead of white."""
+    if pairs.cached:
+        return _batch_of_latents(pairs)
     colours = backgrounds(pairs.draws, random_background) if random_background else None
     reads_images = not isinstance(pipeline.image_encoder, LatentEncoder)
     if is_deterministic(pipeline.vae) and colours is None and memo.limit_bytes:
@@ -44,6 +54,14 @@ def batch_of(pipeline: Zero123Pipeline, pairs: Gathered, memo: LatentMemo, rando
     target = target_latent(pipeline.vae, targets, pairs.draws.posterior).float()
     condition = condition_latent(pipeline.vae, images).float()
     return Batch(target, condition, pairs.pose, pairs.timesteps, images if reads_images else None)
+
+
+def _batch_of_latents(pairs: Gathered) -> Batch:
+    """The batch of pairs whose views are cached moments: what encoding them would give, but for float16's rounding."""
+    target = target_from_moments(pairs.target.float(), pairs.draws.posterior)
+    condition = condition_from_moments(pairs.source.float())
+    embedding = pairs.embedding.float() if pairs.embedding.shape[1] else None
+    return Batch(target, condition, pairs.pose, pairs.timesteps, None, embedding)
 
 
 def backgrounds(draws: Draws, chance: float) -> Tensor:

@@ -3,35 +3,48 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import islice
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from geometry.relative import with_input_polar
+from shards.latents import LatentPair
 from shards.stream import Pair
 from train.draws import Draws, draws_for, timesteps_from
 from train.settings import TrainSettings
 from zero123.pipeline import Zero123Pipeline
 
-TENSORS = ("source", "target", "pose", "timesteps")
+TENSORS = ("source", "target", "embedding", "pose", "timesteps")
+
+
+P = TypeVar("P")
+NO_EMBEDDING = np.zeros((0, 0), np.float16)
 
 
 @dataclass(frozen=True)
 class Gathered:
     """N pairs: `source` and `target` views uint8 RGBA (N, H, W, 4), `pose` (N, 4) as the model is told it.
 
-    `keys` name each view, (object, view number) of source and target; `numbers` are the pairs' global numbers;
-    `timesteps` (N,) and `draws` are what chance decided.
+    Of cached pairs the views are moments float16 (N, C, h, w); `embedding` (N, K, E) is what the image encoder says of
+    the source, K = 0 where that is not cached. `keys` name each view, (object, view number) of source and target;
+    `numbers` are the pairs' global numbers; `timesteps` (N,) and `draws` are what chance decided.
     """
 
     keys: tuple[tuple[tuple[str, int], tuple[str, int]], ...]
     numbers: tuple[int, ...]
     source: Tensor
     target: Tensor
+    embedding: Tensor
     pose: Tensor
     timesteps: Tensor
     draws: Draws
+
+    @property
+    def cached(self) -> bool:
+        """True when the views were encoded before training."""
+        return self.source.dtype != torch.uint8
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -58,31 +71,39 @@ class Gathered:
         ]
 
 
-def chunks(pairs: Iterator[Pair], count: int, at_once: int) -> Iterator[list[Pair]]:
+def chunks(pairs: Iterator[P], count: int, at_once: int) -> Iterator[list[P]]:
     """The pairs of one step after another, `count` each, at most `at_once` at a time."""
     while True:
         for start in range(0, count, at_once):
             yield list(islice(pairs, min(at_once, count - start)))
 
 
-def gathered(pairs: Sequence[Pair], pipeline: Zero123Pipeline, settings: TrainSettings) -> Gathered:
-    """The pairs as tensors, some of them mirrored as their draws have it."""
+def gathered(pairs: Sequence[Pair | LatentPair], pipeline: Zero123Pipeline, settings: TrainSettings) -> Gathered:
+    """The pairs as tensors; pictures are mirrored as their draws have it."""
     numbers = tuple(pair.number for pair in pairs)
     draws = draws_for(settings.seed, numbers, pipeline.latent_shape)
     flips = (draws.mirror < settings.mirror).tolist()
-    seen = [mirrored(pair) if flip else pair for pair, flip in zip(pairs, flips, strict=True)]
+    seen: list[Pair | LatentPair] = [
+        mirrored(pair) if flip and isinstance(pair, Pair) else pair for pair, flip in zip(pairs, flips, strict=True)
+    ]
+    views = "latents" if isinstance(seen[0], LatentPair) else "rgba"
     pose = np.stack([pair.pose for pair in seen])
     if pipeline.pose_slot4 == "input_polar":
         pose = with_input_polar(pose, [pair.source_polar_rad for pair in seen])
     return Gathered(
         keys=tuple(((pair.uid, pair.source), (pair.uid, pair.target)) for pair in seen),
         numbers=numbers,
-        source=torch.from_numpy(np.stack([pair.source_rgba for pair in seen])),
-        target=torch.from_numpy(np.stack([pair.target_rgba for pair in seen])),
+        source=_stacked([getattr(pair, f"source_{views}") for pair in seen]),
+        target=_stacked([getattr(pair, f"target_{views}") for pair in seen]),
+        embedding=_stacked([getattr(pair, "embedding", NO_EMBEDDING) for pair in seen]),
         pose=torch.from_numpy(pose).float(),
         timesteps=timesteps_from(draws.time, len(pipeline.schedule.alphas_cumprod), settings.timestep_power),
         draws=draws,
     )
+
+
+def _stacked(arrays: Sequence[np.ndarray]) -> Tensor:
+    return torch.from_numpy(np.stack(arrays))
 
 
 def mirrored(pair: Pair) -> Pair:

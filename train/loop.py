@@ -33,6 +33,7 @@ from train.upload import Uploader, fetch_newest
 from train.validation import Validation, grid
 from train.world import World, world_for
 from zero123.build import build_pipeline
+from zero123.encoders import FrozenEncoders
 from zero123.pipeline import Zero123Pipeline
 from zero123.settings import ModelSettings
 
@@ -102,9 +103,9 @@ class _Run:
             self.version = read_version(storage, self.position.version)
         check_dataset(self.version, model, settings)
         check_ranks(settings, world.size)
-        self.pairs = self._pairs(self.version)
         pipeline = Zero123Pipeline.from_pretrained(folder) if folder else build_pipeline(model, settings.seed)
         self.pipeline = pipeline.to(str(world.device))
+        self.pairs = self._pairs(self.version)
         self.flops, self.peak = training_flops(self.pipeline), peak_flops(world.device)
         prepare(self.pipeline, settings.compute)
         parameters = trained_parameters(self.pipeline)
@@ -166,7 +167,8 @@ class _Run:
     def _pairs(self, version: Version) -> Generator[Gathered, None, None]:
         settings, world = self.settings, self.world
         share = Share(self.position.images, world.rank, world.size)
-        pairs = training_pairs(version, self.storage, settings, share, self._say)
+        encoder = FrozenEncoders.in_model(self.pipeline).digest
+        pairs = training_pairs(version, self.storage, settings, share, encoder, self._say)
         parts = chunks(pairs, settings.batch // world.size, settings.images_at_once)
         return (gathered(some, self.pipeline, settings) for some in parts)
 

@@ -17,6 +17,7 @@ from train.log import read_log
 from train.loop import TrainSummary, train
 from train.settings import TrainSettings
 from train.source import training_pairs
+from zero123.build import build_encoders
 from zero123.settings import ModelSettings
 
 LOOK_EVERY_S = 1.0
@@ -77,7 +78,8 @@ def _check(model: ModelSettings, settings: TrainSettings, storage: Storage) -> N
     version, wanted = read_version(storage), settings.ray
     check_dataset(version, model, settings)
     check_ranks(settings, wanted.ranks)
-    training_pairs(version, storage, settings, Share(0, 0, wanted.ranks), SILENT.say)
+    share = Share(0, 0, wanted.ranks)
+    training_pairs(version, storage, settings, share, lambda: build_encoders(model, settings.seed).digest(), SILENT.say)
     there = ray.cluster_resources()
     for name, each in (("CPU", wanted.cpus_per_rank), ("GPU", wanted.gpus_per_rank)):
         if there.get(name, 0.0) < wanted.ranks * each:

@@ -113,9 +113,10 @@ class TrainSettings(Section):
     the chance that a pair is seen in a mirror: another object, from mirrored cameras; `random_background` that it is
     seen on a colour of its own instead of white. `timestep_power` p draws timesteps as 1 − u^p of the schedule: 1 is
     uniform, more favours noise. `min_snr_gamma` and `noise_offset`: see train.loss. `held_out_views` last views of
-    every object are never drawn. `stream` says how the pairs travel. `threads` is the number of CPU threads, 0 for all
-    there are. `keep_checkpoints` newest are kept, and the one that validated best; `upload` is a folder or URL to which
-    each is copied, null for none. A rank waits for the others for at most `wait_minutes`.
+    every object are never drawn. `stream` says how the pairs travel; with `cached_latents` they are what `zero123
+    cache` has made of the views. `threads` is the number of CPU threads, 0 for all there are. `keep_checkpoints` newest
+    are kept, and the one that validated best; `upload` is a folder or URL to which each is copied, null for none. A
+    rank waits for the others for at most `wait_minutes`.
     """
 
     seed: int
@@ -135,6 +136,7 @@ class TrainSettings(Section):
     held_out_views: Annotated[int, Field(ge=0)]
     pairs_per_visit: Positive
     stream: StreamSettings
+    cached_latents: bool
     latent_memo_mb: Annotated[int, Field(ge=0)]
     compute: ComputeSettings
     bad_steps: BadStepSettings
@@ -146,3 +148,9 @@ class TrainSettings(Section):
     upload: Annotated[str, Field(min_length=1)] | None
     wait_minutes: Above0
     ray: RaySettings
+
+    @model_validator(mode="after")
+    def _shows_what_was_cached(self) -> Self:
+        if self.cached_latents and (self.mirror or self.random_background):
+            raise ValueError("mirror and random_background 0 with cached_latents, which show each view in one way")
+        return self

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 from base.storage import Storage
 from shards.damage import PassedOver
+from shards.latents import LatentPair, read_latents, read_latents_index
 from shards.stream import Pair, read
 from shards.version import Version
 from shards.visits import Share
@@ -15,15 +17,23 @@ SPLIT = "train"
 
 
 def training_pairs(
-    version: Version, storage: Storage, settings: TrainSettings, share: Share, say: Callable[[str], None]
-) -> Iterator[Pair]:
+    version: Version,
+    storage: Storage,
+    settings: TrainSettings,
+    share: Share,
+    encoder: Callable[[], str],
+    say: Callable[[str], None],
+) -> Iterator[Pair | LatentPair]:
     """The pairs of one rank's share, without end. Samples that are passed over, and a store that is away, are told.
 
-    Raises UsageError at once for ranks × workers that do not divide the dataset's streams.
+    With `settings.cached_latents` their views are latents of the encoder whose digest `encoder` tells. Raises at once UsageError for ranks ×
+    workers that do not divide the dataset's streams, Failure for latents that are not there.
     """
+    kind: Any = partial(read, version)
+    if settings.cached_latents:
+        kind = partial(read_latents, version, read_latents_index(storage, version, encoder()))
     reader = partial(
-        read,
-        version,
+        kind,
         storage,
         split=SPLIT,
         seed=settings.seed,

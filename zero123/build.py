@@ -6,6 +6,7 @@ from transformers import CLIPVisionModelWithProjection
 
 from base.errors import UsageError
 from base.seeds import stable_seed
+from zero123.encoders import FrozenEncoders
 from zero123.image_encoder import ImageEncoder
 from zero123.latents import Autoencoder
 from zero123.modules import new_image_encoder, new_sd_vae, new_unet, unet_config, widen_conv_in
@@ -43,6 +44,18 @@ def build_pipeline(settings: ModelSettings, seed: int) -> Zero123Pipeline:
         context_tokens=settings.image_encoder.tokens,
         references={part: reference for part, reference in references.items() if reference},
     )
+
+
+def build_encoders(settings: ModelSettings, seed: int) -> FrozenEncoders:
+    """The frozen part of `build_pipeline` alone, the same weights."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(stable_seed(seed, "weights"))
+        vae = _autoencoder(settings)[0]
+        encoders = FrozenEncoders.of(vae, _image_encoder(settings)[0], settings.image_encoder.tokens, settings.hw)
+    for module in (encoders.vae, encoders.image_encoder):
+        if module is not None:
+            module.eval().requires_grad_(requires_grad=False)
+    return encoders
 
 
 def _unet(settings: ModelSettings) -> UNet2DConditionModel:

@@ -7,6 +7,7 @@ is divided by 0.18215, so that either autoencoder gives the network conditions o
 
 from typing import TypeAlias
 
+import torch
 from diffusers import AutoencoderKL, AutoencoderTiny
 from torch import Tensor
 
@@ -20,11 +21,28 @@ def target_latent(vae: Autoencoder, images: Tensor, noise: Tensor | None = None)
 
     `noise` of the latents' shape draws a sample of the VAE's posterior, None takes its mode; TAESD has no posterior.
     """
+    return target_from_moments(moments(vae, images), noise)
+
+
+def moments(vae: Autoencoder, images: Tensor) -> Tensor:
+    """What the autoencoder says of images: mean and standard deviation (N, 8, h, w), unscaled; TAESD (N, 4, h, w)."""
     if isinstance(vae, AutoencoderTiny):
         return vae.encode(images).latents  # type: ignore[no-any-return]
     posterior = vae.encode(images).latent_dist
-    latents = posterior.mode() if noise is None else posterior.mean + posterior.std * noise
-    return latents * SD_SCALE  # type: ignore[no-any-return]
+    return torch.cat([posterior.mean, posterior.std], dim=1)
+
+
+def target_from_moments(found: Tensor, noise: Tensor | None = None) -> Tensor:
+    """`target_latent` of images whose moments are known."""
+    if found.shape[1] == 4:
+        return found
+    mean, std = found.chunk(2, dim=1)
+    return (mean if noise is None else mean + std * noise) * SD_SCALE
+
+
+def condition_from_moments(found: Tensor) -> Tensor:
+    """`condition_latent` of images whose moments are known."""
+    return condition_from_target(target_from_moments(found))
 
 
 def condition_latent(vae: Autoencoder, images: Tensor) -> Tensor:

@@ -74,6 +74,7 @@ TRAIN: dict[str, Any] = {
         "cache_mb": 100,
         "damaged_samples": 0,
     },
+    "cached_latents": False,
     "latent_memo_mb": 16,
     "compute": {
         "precision": "fp32", "channels_last": False, "compile": False, "gradient_checkpointing": False, "ahead": 2,

@@ -1,0 +1,49 @@
+"""`zero123 cache`: what the frozen encoders make of a dataset, kept beside it."""
+
+import argparse
+
+from app.commands.options import add_settings_flags, settings_of
+from base.progress import standard_progress
+from base.storage import Storage
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    parser.description = (
+        "Encode every view of a version of the dataset at storage.root with the frozen part of `model`, and keep the "
+        "latents in shards beside the views', for train.cached_latents. What is there already is not made again; the "
+        "same command goes on after a stop, and several may work on one dataset."
+    )
+    parser.add_argument(
+        "--version", type=int, dest="number", metavar="VERSION", help="a version's number (default: the newest)"
+    )
+    parser.add_argument(
+        "--processes",
+        type=int,
+        default=1,
+        metavar="N",
+        help="that encode, each with its encoders (default: %(default)s)",
+    )
+    add_settings_flags(parser, dry_run="print the resolved settings, and do nothing")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Encode what is not encoded yet."""
+    settings = settings_of(options)
+    if options.dry_run:
+        print(settings.as_yaml())
+        return 0
+    from report.numbers import bytes_text
+    from shards.version import read_version
+    from train.cache import Job, cache_latents
+
+    storage = Storage(settings.storage.root)
+    version = read_version(storage, options.number)
+    job = Job(storage, version, settings.model, settings.train.seed, settings.train.device, settings.train.threads)
+    summary = cache_latents(job, options.processes, standard_progress())
+    print(
+        f"version {version.number}, encoder {summary.encoder}: {summary.shards} latent shards, "
+        f"{bytes_text(summary.bytes)}, of which {summary.made} made now"
+    )
+    return 0

@@ -1,0 +1,259 @@
+"""The second kind of shard: what frozen encoders make of each view, so that training need not make it again.
+
+A latent shard stands beside each shard of a version and holds the same objects in the same order, so that the plan of
+an epoch is the same on both. A sample has the image sample's `json`, `extrinsics.npy` and `pairs.npz`, and then
+`latents.npy` (V, C, h, w) float16 and, where the image encoder is frozen, `embedding.npy` (V, K, E) float16.
+`versions/<n>-latents-<encoder>.json` lists them; readers need that file and the version's.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from base.digest import canonical_json
+from base.errors import Failure
+from base.patience import silently
+from base.storage import Storage
+from shards.arrays import npy_bytes
+from shards.damage import Damaged, Handler, fatal
+from shards.plan import Visit
+from shards.read import Ranges, sample_members
+from shards.sample import Sample
+from shards.settings import StreamSettings
+from shards.stream import checked_views, good_among, pair_row, source_polar_rad, streamed
+from shards.version import ShardEntry, Version, check_ranges, fields_of, is_a, object_json, parse_shard, shard_json
+
+SCHEMA = 1
+KEPT = ("json", "extrinsics.npy", "pairs.npz")
+LATENTS, EMBEDDING = "latents.npy", "embedding.npy"
+DIGEST = re.compile(r"[0-9a-f]{16}")
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """What made the latents: `digest` of its weights and of how it was used, and the shapes that it gives a view.
+
+    `latents` is (C, h, w), `embedding` (K, E): K vectors of the image encoder, none where that is trained along.
+    """
+
+    digest: str
+    latents: tuple[int, int, int]
+    embedding: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Latents:
+    """The latent shards of one version for one encoder, in the order of the version's shards."""
+
+    schema: int
+    version: int
+    encoder: Encoder
+    shards: tuple[ShardEntry, ...]
+
+    def to_json(self) -> str:
+        """The index as one line of JSON."""
+        shards = ",".join(map(shard_json, self.shards))
+        known = {"encoder": canonical_json(asdict(self.encoder)), "shards": f"[{shards}]"}
+        return object_json(self, known) + "\n"
+
+    def instead_of(self, version: Version) -> Version:
+        """The version with its shards replaced by these. Raises Failure where they do not hold the same objects."""
+        if [_held(shard) for shard in self.shards] != [_held(shard) for shard in version.shards]:
+            raise Failure(
+                f"{latents_name(version.number, self.encoder.digest)}: expected the objects of version "
+                f"{version.number}, got others; run `zero123 cache` again"
+            )
+        return replace(version, shards=self.shards)
+
+
+def _held(shard: ShardEntry) -> tuple[str, int, list[str]]:
+    return shard.split, shard.number, [entry.uid for entry in shard.samples]
+
+
+def latents_name(version: int, digest: str) -> str:
+    """The file that lists a version's latent shards, relative to the dataset's root."""
+    return f"versions/{version}-latents-{digest}.json"
+
+
+def latents_folder(digest: str) -> str:
+    """Where the latent shards of an encoder lie, relative to the dataset's root."""
+    return f"latents/{digest}"
+
+
+def read_latents_index(storage: Storage, version: Version, digest: str) -> Latents:
+    """The latent shards of a version for an encoder. Raises Failure when there are none or the file is damaged."""
+    name = latents_name(version.number, digest)
+    if not storage.exists(name):
+        raise Failure(
+            f"{storage.root}: expected cached latents of encoder {digest} for version {version.number}, got none; "
+            "run `zero123 cache` with the same settings"
+        )
+    return parse_latents(storage.read(name), where=f"{storage.root}/{name}")
+
+
+def record_name(digest: str, shard: ShardEntry) -> str:
+    """The file that says which latent shard an image shard has; another version with that shard needs no other."""
+    return f"{latents_folder(digest)}/{PurePosixPath(shard.name).stem}.json"
+
+
+def read_record(storage: Storage, name: str) -> ShardEntry | None:
+    """The latent shard that a record tells of; None when there is no record. Raises Failure for a damaged one."""
+    if not storage.exists(name):
+        return None
+    try:
+        return parse_shard(json.loads(storage.read(name)))
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise Failure(f"{storage.root}/{name}: expected a latent shard's record, got: {error}; remove it") from None
+
+
+def unneeded_latents(storage: Storage, kept: Sequence[Version]) -> list[str]:
+    """The latent shards, records and lists that only versions other than `kept` need."""
+    numbers = {str(version.number) for version in kept}
+    lists = [name for name in storage.names("versions") if "-latents-" in name]
+    old = [name for name in lists if PurePosixPath(name).name.partition("-")[0] not in numbers]
+    stems = {PurePosixPath(shard.name).stem for version in kept for shard in version.shards}
+    records = [name for name in storage.names("latents") if name.endswith(".json")]
+    gone = [name for name in records if PurePosixPath(name).stem not in stems]
+    still, tars = (
+        {entry.name for name in some if (entry := read_record(storage, name)) is not None}
+        for some in (set(records) - set(gone), gone)
+    )
+    return [*old, *gone, *sorted(tars - still)]
+
+
+def parse_latents(data: bytes, *, where: str) -> Latents:
+    """The index in JSON bytes. Raises Failure, opening with `where`, for anything that is not one of ours."""
+    try:
+        got = fields_of(Latents, json.loads(data))
+        told = fields_of(Encoder, got["encoder"])
+        channels, height, width = _lengths(told["latents"])
+        vectors, numbers = _lengths(told["embedding"])
+        encoder = Encoder(is_a(str, told["digest"], "digest"), (channels, height, width), (vectors, numbers))
+        shards = tuple(parse_shard(item) for item in is_a(list, got["shards"], "shards"))
+        found = Latents(**{**got, "encoder": encoder, "shards": shards})
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise Failure(f"{where}: expected a list of latent shards, got a file with a mistake: {error}") from None
+    if found.schema != SCHEMA or not DIGEST.fullmatch(found.encoder.digest):
+        raise Failure(f"{where}: expected schema {SCHEMA} and an encoder's digest, got {found.schema}")
+    pattern = re.compile(rf"{latents_folder(found.encoder.digest)}/(train|val)-[0-9]{{6,}}-[0-9a-f]{{12}}\.tar")
+    for shard in found.shards:
+        if not pattern.fullmatch(shard.name):
+            raise Failure(f"{where}: expected latents/<encoder>/<split>-<number>-<digest>.tar, got {shard.name!r}")
+        check_ranges(shard, where)
+    return found
+
+
+def _lengths(value: Any) -> list[int]:
+    return [is_a(int, length, "shape") for length in is_a(list, value, "shape")]
+
+
+def latent_members(
+    sample: Sample, latents: NDArray[np.float32], embedding: NDArray[np.float32] | None
+) -> dict[str, bytes]:
+    """The members of the latent sample of an object. Raises Damaged for latents that float16 cannot hold."""
+    arrays = {LATENTS: latents} | ({} if embedding is None else {EMBEDDING: embedding})
+    halves = {suffix: array.astype(np.float16) for suffix, array in arrays.items()}
+    for suffix, array in halves.items():
+        if not np.isfinite(array).all():
+            raise Damaged(sample.shard, sample.uid, f": expected finite {suffix}, got infinite or no numbers")
+    kept = {suffix: sample.members[suffix] for suffix in KEPT}
+    return {**kept, **{suffix: npy_bytes(array) for suffix, array in halves.items()}}
+
+
+@dataclass(frozen=True)
+class LatentPair:
+    """A training pair whose views are latents (C, h, w) float16; otherwise as `shards.stream.Pair`.
+
+    `embedding` (K, E) holds the image encoder's vectors of the input view; K is 0 where that encoder is trained along.
+    """
+
+    number: int
+    uid: str
+    source: int
+    target: int
+    source_latents: NDArray[np.float16]
+    target_latents: NDArray[np.float16]
+    embedding: NDArray[np.float16]
+    R: NDArray[np.float64]
+    T: NDArray[np.float64]
+    pose: NDArray[np.float64]
+    source_polar_rad: float
+
+
+def read_latents(  # noqa: PLR0913 -- each is a coordinate of one point in one stream
+    version: Version,
+    latents: Latents,
+    storage: Storage,
+    *,
+    split: str,
+    seed: int,
+    position: int,
+    rank: int = 0,
+    world: int = 1,
+    pairs_per_visit: int,
+    views: tuple[int, ...] | None = None,
+    settings: StreamSettings | None = None,
+    on_damage: Handler = fatal,
+    say: Callable[[str], None] = silently,
+) -> Iterator[LatentPair]:
+    """The pairs that `shards.stream.read` gives for the same arguments, their views as cached latents."""
+    drawn = checked_views(version, views)
+    return streamed(
+        latents.instead_of(version),
+        storage,
+        lambda ranges: LatentViews(ranges, version.views, latents.encoder, drawn),
+        split=split,
+        seed=seed,
+        position=position,
+        rank=rank,
+        world=world,
+        pairs_per_visit=pairs_per_visit,
+        settings=settings,
+        on_damage=on_damage,
+        say=say,
+    )
+
+
+@dataclass(frozen=True)
+class LatentViews:
+    """Pairs of latents out of samples of `count` views, drawn among `drawn`."""
+
+    ranges: Ranges
+    count: int
+    encoder: Encoder
+    drawn: tuple[int, ...]
+
+    def fetch(self, visit: Visit) -> Sample:
+        """The sample of a visit; only that its members are its own is checked here."""
+        return Sample(visit.shard.name, visit.entry.uid, sample_members(self.ranges, visit.shard, visit.entry))
+
+    def views(self, sample: Sample) -> tuple[int, ...]:
+        """Those of the drawn views that are good in this object."""
+        return good_among(sample, self.drawn, self.count)
+
+    def pair(self, number: int, sample: Sample, source: int, target: int) -> LatentPair:
+        """The pair of two views."""
+        row = pair_row(sample, source, target)
+        latents = sample.array(LATENTS, (self.count, *self.encoder.latents), np.float16)
+        embedding: NDArray[Any] = np.zeros((self.count, *self.encoder.embedding), np.float16)
+        if embedding.size:
+            embedding = sample.array(EMBEDDING, embedding.shape, np.float16)
+        return LatentPair(
+            number=number,
+            uid=sample.uid,
+            source=source,
+            target=target,
+            source_latents=latents[source],
+            target_latents=latents[target],
+            embedding=embedding[source],
+            R=sample.pairs.R[row],
+            T=sample.pairs.T[row],
+            pose=sample.pairs.pose[row],
+            source_polar_rad=source_polar_rad(sample, source),
+        )

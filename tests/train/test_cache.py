@@ -1,0 +1,239 @@
+"""Cached latents: the same pairs, the same learning, made once, and never in place of others."""
+
+import json
+import shutil
+from dataclasses import replace
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers import AutoencoderKL
+from safetensors.torch import load_file
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+from base.errors import Failure, UsageError
+from base.progress import SILENT
+from base.storage import Storage
+from shards.damage import fatal
+from shards.latents import (
+    LatentPair,
+    latents_name,
+    parse_latents,
+    read_latents,
+    read_latents_index,
+    record_name,
+    unneeded_latents,
+)
+from shards.stream import Pair, read
+from shards.version import Version, read_version
+from shards.visits import Share
+from tests.shards.datasets import make_version
+from tests.train.runs import make_dataset, model_settings, train_settings
+from tests.zero123.networks import small_pipeline
+from train.batch import batch_of
+from train.cache import CacheSummary, Job, Work, cache_latents
+from train.gather import gathered
+from train.loader import pairs_of_rank
+from train.loop import train
+from train.memo import LatentMemo
+from zero123.encoders import FrozenEncoders
+from zero123.latents import condition_latent, moments, target_from_moments, target_latent
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Storage:
+    return make_dataset(tmp_path_factory.mktemp("dataset") / "dataset")
+
+
+def job(storage: Storage, **changes: Any) -> Job:
+    return Job(storage, read_version(storage), model_settings(), 0, "cpu", 1)
+
+
+@pytest.fixture(scope="module")
+def made(storage: Storage) -> CacheSummary:
+    return cache_latents(job(storage), 1, SILENT)
+
+
+def small_vae() -> AutoencoderKL:
+    torch.manual_seed(0)
+    blocks = {"down_block_types": ("DownEncoderBlock2D",) * 4, "up_block_types": ("UpDecoderBlock2D",) * 4}
+    vae = AutoencoderKL(block_out_channels=(8,) * 4, latent_channels=4, norm_num_groups=4, sample_size=32, **blocks)
+    return vae.eval().requires_grad_(requires_grad=False)
+
+
+def small_clip() -> CLIPVisionModelWithProjection:
+    torch.manual_seed(1)
+    shape = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = CLIPVisionConfig(**shape, image_size=224, patch_size=56, projection_dim=12)
+    return CLIPVisionModelWithProjection(config).eval().requires_grad_(requires_grad=False)
+
+
+def test_the_pairs_are_those_of_the_pictures(storage: Storage, made: CacheSummary) -> None:
+    version = read_version(storage)
+    latents = read_latents_index(storage, version, made.encoder)
+    assert latents.encoder.latents == (4, 4, 4)
+    request = {"split": "train", "seed": 5, "position": 7, "pairs_per_visit": 6, "views": tuple(range(10))}
+    vae = small_pipeline().vae
+    cached = read_latents(version, latents, storage, **request)
+    for ours, pictures in zip(islice(cached, 40), read(version, storage, **request), strict=False):
+        for name in ("number", "uid", "source", "target", "R", "T", "pose", "source_polar_rad"):
+            assert np.array_equal(getattr(ours, name), getattr(pictures, name)), name
+        images = FrozenEncoders(vae, None, "one", (32, 32)).encode(pictures.target_rgba[None])[0][0]
+        np.testing.assert_allclose(ours.target_latents, images, rtol=1e-3, atol=2e-3)
+
+
+def test_training_on_them_is_training_on_pictures(storage: Storage, made: CacheSummary, tmp_path: Path) -> None:
+    pictures = train_settings(images=32)
+    plain = train(model_settings(), pictures, storage, tmp_path / "pictures", SILENT)
+    cached = train(
+        model_settings(), pictures.model_copy(update={"cached_latents": True}), storage, tmp_path / "cached", SILENT
+    )
+    one, other = (np.array(run.loss_curve) for run in (plain, cached))
+    np.testing.assert_allclose(other, one, rtol=1e-3)
+    weights = [load_file(run.checkpoint / "training_state" / "weights.safetensors") for run in (plain, cached)]
+    for name in weights[0]:
+        torch.testing.assert_close(weights[1][name], weights[0][name], rtol=1e-2, atol=2e-3)
+
+
+@pytest.mark.parametrize("tokens", ["one", "patches"])
+def test_moments_and_a_frozen_image_encoder_give_the_same_batch(storage: Storage, tmp_path: Path, tokens: Any) -> None:
+    pipeline = replace(small_pipeline(), vae=small_vae(), image_encoder=small_clip(), context_tokens=tokens)
+    encoders = FrozenEncoders.in_model(pipeline)
+    version = read_version(storage)
+    request = {"split": "train", "seed": 5, "position": 0, "pairs_per_visit": 6}
+    pictures = list(islice(read(version, storage, **request), 6))
+    assert encoders.image_encoder is not None
+
+    def cached(pair: Pair) -> LatentPair:
+        (source, target), vectors = encoders.encode(np.stack([pair.source_rgba, pair.target_rgba]))
+        assert vectors is not None
+        kept = {name: value for name, value in vars(pair).items() if not name.endswith("_rgba")}
+        halves = {"source_latents": source, "target_latents": target, "embedding": vectors[0]}
+        return LatentPair(**kept, **{name: value.astype(np.float16) for name, value in halves.items()})
+
+    settings, memo = train_settings(), LatentMemo(pipeline.vae, 0)
+    of_pictures = batch_of(pipeline, gathered(pictures, pipeline, settings), memo, 0.0)
+    of_latents = batch_of(pipeline, gathered(list(map(cached, pictures)), pipeline, settings), memo, 0.0)
+    assert of_latents.images is None
+    embedding = pipeline.embedding(of_pictures.images, of_pictures.condition)
+    for got, expected in (
+        (of_latents.target, of_pictures.target),
+        (of_latents.condition, of_pictures.condition),
+        (of_latents.embedding, embedding),
+    ):
+        torch.testing.assert_close(got, expected, rtol=2e-3, atol=2e-3)
+
+
+def test_moments_say_all_that_the_autoencoder_says() -> None:
+    vae, images = small_vae(), torch.rand(2, 3, 32, 32) * 2 - 1
+    noise = torch.randn(2, 4, 4, 4)
+    found = vae.encode(images).latent_dist
+    expected = (found.mean + found.std * noise) * 0.18215
+    torch.testing.assert_close(target_latent(vae, images, noise), expected)
+    torch.testing.assert_close(target_from_moments(moments(vae, images), noise), expected)
+    torch.testing.assert_close(condition_latent(vae, images), found.mode())
+
+
+def test_only_what_is_new_is_made(tmp_path: Path) -> None:
+    storage = Storage(tmp_path / "dataset")
+    whole = replace(make_version(storage, tmp_path / "views", [2, 1, 1]), hw=(16, 16))
+    first = replace(whole, shards=whole.shards[:2])
+    settings = model_settings().model_copy(update={"hw": (16, 16)})
+    begun = Job(storage, first, settings, 0, "cpu", 1)
+    work = Work(begun)
+    work.make(first.shards[1])
+    summary = cache_latents(begun, 1, SILENT)
+    assert (summary.made, summary.shards) == (1, 2)
+    assert cache_latents(begun, 1, SILENT).made == 0
+    second = replace(whole, number=2, parent=1)
+    assert cache_latents(replace(begun, version=second), 1, SILENT).made == 1
+    assert [len(read_latents_index(storage, one, summary.encoder).shards) for one in (first, second)] == [2, 3]
+    storage.write("shards/lost", b"")
+    gone = unneeded_latents(storage, [replace(second, shards=whole.shards[1:])])
+    record = record_name(summary.encoder, first.shards[0])
+    assert gone[:2] == [latents_name(1, summary.encoder), record]
+    assert gone[2].startswith(f"latents/{summary.encoder}/train-000000-")
+    assert len(gone) == 3
+    storage.remove(gone[2])
+    assert cache_latents(begun, 1, SILENT).made == 1
+
+
+def test_several_processes_make_what_one_makes(tmp_path: Path) -> None:
+    storage = Storage(tmp_path / "dataset")
+    version = make_version(storage, tmp_path / "views", [1, 1])
+    settings = model_settings().model_copy(update={"hw": (16, 16)})
+    one = cache_latents(Job(storage, version, settings, 0, "cpu", 1), 2, SILENT)
+    assert one.made == 2
+    index = storage.read(latents_name(1, one.encoder))
+    shutil.rmtree(tmp_path / "dataset" / "latents")
+    assert cache_latents(Job(storage, version, settings, 0, "cpu", 1), 1, SILENT).made == 2
+    assert storage.read(latents_name(1, one.encoder)) == index
+
+
+def test_workers_hand_over_latents_as_they_hand_over_pictures(storage: Storage, made: CacheSummary) -> None:
+    version = read_version(storage)
+    latents = read_latents_index(storage, version, made.encoder)
+    reader = partial(read_latents, version, latents, storage, split="train", seed=3, pairs_per_visit=6)
+    alone, other = (list(islice(pairs_of_rank(reader, Share(2, 0, 1), n, fatal, print), 20)) for n in (0, 1))
+    for one, pair in zip(alone, other, strict=True):
+        assert isinstance(pair, LatentPair)
+        assert all(np.array_equal(value, getattr(pair, name)) for name, value in vars(one).items())
+
+
+def test_latents_that_are_not_there_or_not_these_are_one_sentence(storage: Storage, made: CacheSummary) -> None:
+    version = read_version(storage)
+    with pytest.raises(Failure, match=r"expected cached latents of encoder 0{16} for version 1, got none"):
+        read_latents_index(storage, version, "0" * 16)
+    other = replace(version, shards=(replace(version.shards[0], number=7),))
+    with pytest.raises(Failure, match="expected the objects of version 1, got others; run `zero123 cache` again"):
+        read_latents_index(storage, version, made.encoder).instead_of(other)
+    with pytest.raises(UsageError, match=r"model.hw: expected the dataset's view size \[32, 32\], got \[64, 64\]"):
+        cache_latents(replace(job(storage), model=model_settings(hw=[64, 64])), 1, SILENT)
+    with pytest.raises(UsageError, match="mirror and random_background 0 with cached_latents"):
+        train_settings(cached_latents=True, mirror=0.5)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("latents/", "../x/"), ('"latents":[4,', '"latents":["4",'), ('"schema":1', '"schema":2'), ("{", "[")],
+)
+def test_a_list_of_another_kind_is_refused(storage: Storage, made: CacheSummary, old: str, new: str) -> None:
+    text = storage.read(latents_name(1, made.encoder)).decode()
+    assert old in text
+    with pytest.raises(Failure, match=r"^here: "):
+        parse_latents(text.replace(old, new, 1).encode(), where="here")
+
+
+def test_a_damaged_sample_is_named_and_nothing_is_listed(tmp_path: Path) -> None:
+    storage = make_dataset(tmp_path / "dataset", objects=2)
+    version: Version = read_version(storage)
+    shard = version.shards[0]
+    storage.write(shard.name, storage.read(shard.name)[: shard.samples[1].offset + 1000])
+    with pytest.raises(Failure, match=rf"{shard.name}: object-1: expected \d+ bytes, got a shard that ends after 1000"):
+        cache_latents(job(storage), 1, SILENT)
+    assert storage.names("latents") == []
+    assert [name for name in storage.names("versions") if "latents" in name] == []
+
+
+def test_the_digest_is_of_weights_size_and_tokens() -> None:
+    vae = small_vae()
+    digests = {
+        FrozenEncoders(vae, None, "one", (32, 32)).digest(),
+        FrozenEncoders(vae, None, "one", (64, 64)).digest(),
+        FrozenEncoders(vae, small_clip(), "one", (32, 32)).digest(),
+        FrozenEncoders(vae, small_clip(), "patches", (32, 32)).digest(),
+    }
+    assert FrozenEncoders(vae.to(memory_format=torch.channels_last), None, "one", (32, 32)).digest() in digests
+    with torch.no_grad():
+        vae.encoder.conv_in.bias[0] += 1.0
+    digests.add(FrozenEncoders(vae, None, "one", (32, 32)).digest())
+    assert len(digests) == 5
+
+
+def test_the_record_of_a_shard_is_json(storage: Storage, made: CacheSummary) -> None:
+    name = record_name(made.encoder, read_version(storage).shards[0])
+    assert json.loads(storage.read(name))["name"].startswith(f"latents/{made.encoder}/train-000000-")
