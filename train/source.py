@@ -26,8 +26,8 @@ def training_pairs(
 ) -> Iterator[Pair | LatentPair]:
     """The pairs of one rank's share, without end. Samples that are passed over, and a store that is away, are told.
 
-    With `settings.cached_latents` their views are latents of the encoder whose digest `encoder` tells. Raises at once UsageError for ranks ×
-    workers that do not divide the dataset's streams, Failure for latents that are not there.
+    With `settings.cached_latents` their views are latents of the encoder whose digest `encoder` tells. Raises at once
+    UsageError for ranks × workers that do not divide the dataset's streams, Failure for latents that are not there.
     """
     kind: Any = partial(read, version)
     if settings.cached_latents:
