@@ -18,8 +18,9 @@ os.environ.update(
     RAY_worker_niceness="0",  # at Ray's own 15 a busy machine has tests wait for minutes
 )
 
-# A shell that starts a job in the background has it ignore Ctrl-C, which is what some tests are about.
+# A shell that starts a job in the background has it ignore Ctrl-C, and `nohup` a closed terminal; some tests are about both.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 import hypothesis  # noqa: E402
 import pytest  # noqa: E402
