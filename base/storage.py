@@ -81,13 +81,13 @@ class Storage:
     def read_range(self, name: str, offset: int, length: int) -> bytes:
         """`length` bytes of a file from `offset` on, or fewer where it ends before; one request, answered in time."""
         path = self.path(name)
-        limit_s = {"timeout": REQUEST_TIMEOUT_S} if self.fs.async_impl else {}
+        exactly: dict[str, Any] = {"timeout": REQUEST_TIMEOUT_S} if self.fs.async_impl else {"cache_type": "none"}
         with self._reported("read", name):
             if self.is_local:
                 with Path(path).open("rb", buffering=0) as stream:
                     return os.pread(stream.fileno(), length, offset)
             try:
-                data = cast(bytes, self.fs.cat_file(path, start=offset, end=offset + length, **limit_s))
+                data = cast(bytes, self.fs.cat_file(path, start=offset, end=offset + length, **exactly))
             except Exception as error:
                 if not _beyond_the_end(error):
                     raise

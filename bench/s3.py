@@ -28,7 +28,9 @@ def bucket() -> Iterator[str]:
     import s3fs
 
     before = dict(os.environ)
-    with subprocess.Popen([sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as child:
         assert child.stdin is not None
         assert child.stdout is not None
         address = f"http://127.0.0.1:{int(child.stdout.readline())}"

@@ -1,7 +1,8 @@
 """A dataset in an object store: a real S3 server (moto) on loopback, through the interfaces that everyone uses."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -14,12 +15,16 @@ from base.storage import Storage
 from pipeline.build import build
 from pipeline.catalog import Catalog
 from pipeline.cluster import ray_for
+from shards.damage import fatal
 from shards.read import read_sample
 from shards.stream import Pair, read
 from shards.version import read_version, version_name
+from shards.visits import Share
 from tests.pipeline.builds import files, models, tiny
-from tests.server.s3 import BUCKET
+from tests.server.s3 import BUCKET, trouble
 from tests.shards.datasets import make_version
+from tests.shards.test_transport import settings
+from train.loader import pairs_of_rank
 
 pytestmark = pytest.mark.server
 
@@ -114,6 +119,31 @@ def samples(storage: Storage) -> list[Mapping[str, bytes]]:
     """The members of every sample of the newest version, so that a difference can be named."""
     version = read_version(storage)
     return [read_sample(storage, shard, entry).members for shard in version.shards for entry in shard.samples]
+
+
+def shown(pairs: Iterable[Pair]) -> list[tuple[int, str, int, bytes]]:
+    return [(pair.number, pair.uid, pair.target, pair.target_rgba.tobytes()) for pair in pairs]
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_a_store_that_is_gone_in_mid_epoch_is_waited_for(
+    bucket: str, s3: str, local: Storage, workers: int, times: int
+) -> None:
+    remote = Storage(f"{bucket}/away-{workers}")
+    for name in [*local.names("shards"), *local.names("versions")]:
+        remote.write(name, local.read(name))
+    request = {"split": "train", "seed": 3, "pairs_per_visit": 6}
+    near = shown(islice(read(read_version(local), local, **request, position=5), 120))
+    reader = partial(read, read_version(remote), remote, **request, settings=settings(requests=1, patience_s=300.0))
+    far = pairs_of_rank(reader, Share(5, 0, 1), workers, fatal, print)
+    got = shown(islice(far, 1))
+    trouble(s3, share=1.0, kinds=["503", "cut"])
+    back = threading.Timer(2.0 if times == 1 else 60.0, trouble, (s3,), {"share": 0.0})
+    back.start()
+    got += shown(islice(far, 119))
+    back.join()
+    far.close()  # type: ignore[attr-defined]
+    assert got == near
 
 
 def test_a_build_in_a_bucket_makes_the_bytes_that_one_in_a_folder_makes(bucket: str, tmp_path: Path) -> None:
