@@ -211,6 +211,7 @@ def test_how_the_device_computes_changes_rounding_alone(storage: Storage, whole:
 
 
 @pytest.mark.soak
+@pytest.mark.filterwarnings("ignore")  # the compiler warns of its own doings
 def test_compiled_it_learns_the_same_in_one_graph(storage: Storage, whole: TrainSummary, tmp_path: Path) -> None:
     from torch._dynamo.utils import counters
 
