@@ -73,9 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.errno not in FOR_PEOPLE:
             raise
-        from base.storage import reason  # loads slowly, and Ctrl-C is a sentence only once this module is loaded
+        from base.storage import place, reason  # loads slowly, and Ctrl-C is a sentence only once this module is loaded
 
-        return _fail(f"{error.filename or 'a file'}: {reason(error)}", 1)
+        return _fail(f"{place(error) or 'a file'}: {reason(error)}", 1)
 
 
 def _parser() -> argparse.ArgumentParser:

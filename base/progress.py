@@ -90,7 +90,7 @@ class _PlainTask(_SilentTask):
         rate = (self.done - self.done_before) / max(now - self.started, 1e-9)
         left = f", {clock(max(self.total - self.done, 0) / rate)} left" if rate > 0 and self.done < self.total else ""
         return (
-            f"{self.name}: {self.done:,.0f}/{self.total:,.0f} {self.unit}, {rate:,.1f} {self.unit}/s"
+            f"{self.name}: {self.done:,.0f}/{self.total:,.0f} {self.unit}, {_rate(rate)} {self.unit}/s"
             f"{left}{f', {note}' if note else ''}"
         )
 
@@ -157,7 +157,7 @@ class _RichTask:
         self.done += amount
         rate = (self.done - self.done_before) / max(time.monotonic() - self.started, 1e-9)
         left = f"{clock(max(self.total - self.done, 0) / rate)} left" if rate > 0 else ""
-        count = f"{self.done:,.0f}/{self.total:,.0f} {self.unit}, {rate:,.1f}/s"
+        count = f"{self.done:,.0f}/{self.total:,.0f} {self.unit}, {_rate(rate)}/s"
         self.bar.update(self.task, advance=amount, count=count, left=left)
         self.show(note)
 
@@ -176,6 +176,10 @@ def clock(seconds: float) -> str:
     if whole < 60:
         return f"{whole} s"
     return f"{whole // 60}:{whole % 60:02d} min" if whole < 3600 else f"{whole // 3600}:{whole % 3600 // 60:02d} h"
+
+
+def _rate(per_s: float) -> str:
+    return f"{per_s:,.1f}" if per_s >= 1 else f"{per_s:.2g}"
 
 
 def _print(stream: TextIO, line: str) -> None:

@@ -8,6 +8,7 @@ import errno
 import os
 import secrets
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, BinaryIO, cast
 
@@ -216,6 +217,11 @@ def reason(error: OSError) -> str:
     return error.strerror or str(error) or type(error).__name__
 
 
+def place(error: OSError) -> str:
+    """The file that an I/O error is about, of a copy the one that was to be written; empty where that is not known."""
+    return str(error.filename2 or error.filename or "")
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a local file under a temporary name in its own folder, flush it to disk, then rename it into place."""
     temporary = _write_temporary(path, data)
@@ -262,8 +268,10 @@ def _write_temporary(path: Path, data: bytes) -> Path:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-    except OSError:
-        temporary.unlink(missing_ok=True)
+    except OSError as error:
+        with suppress(OSError):  # a file system that became read-only meanwhile
+            temporary.unlink()
+        error.filename = str(path)
         raise
     return temporary
 

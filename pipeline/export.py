@@ -18,7 +18,7 @@ from base.digest import digest_json
 from base.errors import Failure, UsageError
 from base.parallel import threaded
 from base.progress import Progress
-from base.storage import TEMPORARY_PREFIX, Storage, reason, write_atomically
+from base.storage import TEMPORARY_PREFIX, Storage, place, reason, write_atomically
 from pipeline.card import ATTRIBUTION, CARD, PICTURE, attribution, card, card_picture, card_settings
 from pipeline.catalog import Catalog
 from pipeline.export_layouts import write_nerf, write_tar, write_zero123
@@ -74,7 +74,7 @@ def export(storage: Storage, version: Version, choice: Choice, layout: str, out:
                 _folders(storage, part, layout, out, progress)
             _about(storage, part, layout, out)
     except OSError as error:
-        raise Failure(f"{error.filename or out}: {reason(error)}") from error
+        raise Failure(f"{place(error) or out}: {reason(error)}") from error
 
 
 def _mark(part: Version, layout: str) -> bytes:

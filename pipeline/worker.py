@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from base.digest import sha256_file
 from base.errors import Failure
 from base.outcomes import Outcome
-from base.storage import Storage, reason
+from base.storage import Storage, place, reason
 from pipeline.extend import Place, earlier_views
 from pipeline.fetch import FetchError, check_glb, fetch
 from pipeline.found_views import found_fingerprints, found_views
@@ -103,7 +103,7 @@ class Worker:
             self._enter("pack" if isinstance(job, PackJob) else "fetch")
             return pack(self.storage, job) if isinstance(job, PackJob) else self._views(job)
         except OSError as error:
-            raise Failure(f"{error.filename or self.spec.root}: {reason(error)}") from error
+            raise Failure(f"{place(error) or self.spec.root}: {reason(error)}") from error
         finally:
             self._enter("")
 

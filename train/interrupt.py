@@ -11,7 +11,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Interrupt:
     """While entered, `asked` tells whether to stop; leaving hands the signal to whoever would have got it.
 
-    A second signal is not held back. Outside the main thread, where Python gives no signals, it never asks.
+    A second signal is not held back, and one that is ignored, as Ctrl-C is in a shell's background jobs, stays ignored.
+    Outside the main thread, where Python gives no signals, it never asks.
     """
 
     def __init__(self) -> None:
@@ -25,7 +26,8 @@ class Interrupt:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._remember) for number in SIGNALS}
+            heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+            self._before = {number: signal.signal(number, self._remember) for number in heard}
         return self
 
     def __exit__(

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import time
 
 import pytest
 
@@ -30,6 +31,15 @@ def test_a_bar_shows_name_count_and_note() -> None:
     assert "waiting for the \N{REPLACEMENT CHARACTER}last 2" in stream.getvalue()
     progress.say("[bold]no markup")
     assert "[bold]no markup" in stream.getvalue()
+
+
+@pytest.mark.parametrize(("after_s", "rate"), [(0.0005, "2,000.0"), (0.4, "2.5"), (30.0, "0.033")])
+def test_a_slow_rate_is_told_too(after_s: float, rate: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    clocks = iter([100.0, 100.0 + after_s])
+    monkeypatch.setattr(time, "monotonic", lambda: next(clocks))
+    stream = io.StringIO()
+    PlainProgress(stream).task("render", total=1, unit="views").advance()
+    assert stream.getvalue() == f"render: 1/1 views, {rate} views/s\n"
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(0.4, "0 s"), (59, "59 s"), (200, "3:20 min"), (7500, "2:05 h")])

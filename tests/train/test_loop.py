@@ -25,6 +25,7 @@ from tests.train.runs import make_dataset, model_settings, train_settings
 from train import step
 from train.batch import Batch
 from train.gather import Gathered
+from train.interrupt import Interrupt
 from train.log import read_log
 from train.loop import TrainSummary, train
 from train.state import complete, read_position
@@ -138,6 +139,16 @@ def test_ctrl_c_saves_and_is_still_ctrl_c(storage: Storage, tmp_path: Path) -> N
         )
     assert [folder.name for folder in complete(tmp_path)] == ["0000000008"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_that_a_shell_ignores_for_a_background_job_stays_ignored() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with Interrupt() as interrupt:
+            signal.raise_signal(signal.SIGINT)
+        assert not interrupt.asked
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_crash_between_checkpoints_loses_only_what_came_after_the_last(
