@@ -1,6 +1,6 @@
 """How far a build scales: a million objects through the real plan, crew, books and versions, with nothing rendered.
 
-python -m bench.scale [--objects N] [--workers N] [--folder DIR] [--json FILE]
+python -m bench.scale [--objects N] [--workers N] [--folder DIR] [--json FILE] [--page]
 
 Fetching and rendering are stubs (bench/stub.py), shards are real and tiny. Each build runs in a process of its own,
 whose peak memory is the driver's. After the first build: once more with no change; with 1 % of the sources changed;
@@ -8,6 +8,7 @@ with 1 % more objects.
 """
 
 import argparse
+import io
 import json
 import resource
 import tempfile
@@ -26,7 +27,7 @@ from pyarrow import parquet
 import pipeline.build
 import pipeline.run
 from app.settings import Settings, load_settings
-from base.progress import standard_progress
+from base.progress import PlainProgress
 from base.storage import Storage
 from base.versions import machine, versions
 from bench.stub import HW, VIEWS, StubWorker
@@ -36,6 +37,7 @@ from pipeline.catalog import Catalog
 from pipeline.columns import Columns
 from shards.version import Version, read_version
 
+PAGE = Path(__file__).parents[1] / "docs" / "scale.md"
 Figures = dict[str, Any]
 CHANGED = 100
 """One of so many is changed, or added."""
@@ -55,6 +57,8 @@ def main() -> int:
         settings = load_settings(None, [], _overrides(folder, options.workers))
         rows = [_told(row) for row in _builds(folder, settings, options.objects)]
     print(f"\n{_table(rows)}")
+    if options.page:
+        PAGE.write_text(_page(rows, options), encoding="utf-8")
     if options.json:
         about = {"machine": machine(), "versions": versions(), "settings_digest": settings.digest()}
         options.json.write_text(json.dumps({"objects": options.objects, "rows": rows, **about}, indent=2) + "\n")
@@ -67,6 +71,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=2, metavar="N")
     parser.add_argument("--folder", type=Path, metavar="DIR", help="for 8 GB a million objects (default: temporary)")
     parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--page", action="store_true", help="write docs/scale.md")
     return parser.parse_args()
 
 
@@ -99,7 +104,7 @@ def measured(settings: Settings) -> Figures:
     seconds, made = dict.fromkeys(TIMED, 0.0), dict[str, Any]()
     started, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF)
     with _timed(seconds, made):
-        summary = build(BuildSettings(**needed), standard_progress(), make=StubWorker)
+        summary = build(BuildSettings(**needed), PlainProgress(io.StringIO()), make=StubWorker)
     wall_s, used = time.monotonic() - started, resource.getrusage(resource.RUSAGE_SELF)
     return {
         "wall_s": wall_s,
@@ -155,7 +160,7 @@ def _url(number: int) -> str:
 
 def _row(number: int) -> dict[str, str]:
     return {
-        "licence": ("CC-BY-4.0", "CC0-1.0", "CC-BY-SA-4.0")[number % 3],
+        "licence": ("CC-BY-4.0", "CC0-1.0")[number % 2],
         "author": f"author {number % 100_000}",
         "title": f"A model of something, number {number}",
         "page": f"https://models.example/3d-models/{number:032d}",
@@ -170,10 +175,9 @@ def _newest(settings: Settings) -> Version | None:
 
 
 def _difference(before: Version | None, after: Version | None) -> Figures:
-    """Which shard numbers of the version before are other shards now, or none."""
-    old = {shard.number: shard.name for shard in before.shards} if before is not None else {}
-    new = {shard.number: shard.name for shard in after.shards} if after is not None else {}
-    return {"replaced": sum(new.get(number) != name for number, name in old.items())}
+    """How many shards of the version before are not in the one after."""
+    old, new = ({shard.name for shard in version.shards} if version else set() for version in (before, after))
+    return {"replaced": len(old - new)}
 
 
 def _told(row: Figures) -> Figures:
@@ -199,6 +203,30 @@ def _table(rows: list[Figures]) -> str:
         for row in rows
     ]
     return markdown_table(header, cells)
+
+
+def _page(rows: list[Figures], options: argparse.Namespace) -> str:
+    about = machine()
+    command = f"python -m bench.scale --objects {options.objects} --workers {options.workers} --page"
+    return "\n".join(
+        [
+            "# Scale",
+            "",
+            f"Written by `{command}` on {about['cores']} cores of {about['processor']}. Fetching and rendering are "
+            "stubs; plan, crew, books, shards and versions are the real ones, and each build ran in its own process.",
+            "",
+            _table(rows),
+            "",
+            "`version s` is the seconds for making a version: rows merged, and `versions/<n>.json` written; `card s` "
+            "for README.md, its picture and ATTRIBUTION.csv. `driver MiB` is the most memory that the driver had. "
+            "`beside the plan` counts shards written that the plan did not list, `replaced` those of the version "
+            "before that are others now.",
+            "",
+            "`python -m bench.overhead` compares builds with bare rendering and two workers with one; `python -m "
+            "bench.cloud --cpu-s S --gpu KIND=S` says on paper what a dataset takes and costs on rented machines.",
+            "",
+        ]
+    )
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ alone, and is derived again when a crash came between the two.
 """
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import chain
@@ -23,11 +23,11 @@ from shards.version import SCHEMA, Samples, ShardEntry, Version, version_name
 
 OBJECTS, ATTEMPTS = "catalog/objects", "catalog/attempts"
 METADATA_KEY = "zero123"
-ORDER = ("shard_name", "sample_offset")
 SHARD = ("shard_name", "split", "shard", "shard_bytes", "shard_sha256")
-PLACED = ["uid", "sample_offset", "sample_bytes", *SHARD]
-PLACES = pyarrow.schema([schema(ObjectRow).field(name) for name in PLACED])
-ROWS_AT_A_TIME = 1 << 16
+PLACED = pyarrow.schema(
+    [schema(ObjectRow).field(name) for name in ("uid", "split", "shard", "sample_offset", "sample_bytes")]
+)
+ROWS_AT_A_TIME, ROWS_IN_A_GROUP = 1 << 16, 1 << 13
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,7 @@ class Catalog:
         table = self._table(name, version)
         if table is not None:
             with self._reported(name):
-                for batch in QueryBuilder().register("rows", table).execute(query):
-                    part = pyarrow.table(batch)
-                    yield pyarrow.table(list(map(plain, part.columns)), part.column_names)
+                yield from _copied(map(pyarrow.table, QueryBuilder().register("rows", table).execute(query)))
 
     def attempts(self, uids: Collection[str] | None = None) -> list[Attempt]:
         """Every attempt recorded, or those at some objects, oldest first."""
@@ -189,9 +187,10 @@ class Catalog:
         with self._reported(OBJECTS):
             known = json.loads(self._commit_of(number)[METADATA_KEY])
             facts = VersionFacts(known["settings_digest"], known["views"], (known["hw"][0], known["hw"][1]))
-        standing = f"outcome = {quoted([Outcome.OK])} order by {', '.join(ORDER)}"
-        query = f"select {', '.join(PLACED)} from rows where {standing}"  # noqa: S608
-        return derived(self.parts(OBJECTS, query, number), number, facts)
+        standing = f"from rows where outcome = {quoted([Outcome.OK])}"
+        shards = self.parts(OBJECTS, f"select distinct {', '.join(SHARD)} {standing}", number)
+        placed = self.parts(OBJECTS, f"select {', '.join(PLACED.names)} {standing}", number)
+        return derived([row for part in shards for row in part.to_pylist()], placed, number, facts)
 
     def _attempts(self, where: str) -> list[Attempt]:
         rows = self.select(ATTEMPTS, f"select * from rows where {where}")  # noqa: S608
@@ -219,20 +218,39 @@ class Catalog:
             raise Failure(f"{self.storage.root}/{name}: the catalogue could not be used: {sentence}") from error
 
 
-def derived(rows: Iterable[pyarrow.Table], number: int, facts: VersionFacts) -> Version:
-    """Version `number` of the dataset as the rows of its samples, in ORDER, describe it: a pure function."""
-    parts = [part.select(PLACED).cast(PLACES) for part in rows]
-    placed = pyarrow.concat_tables(parts or [PLACES.empty_table()]).combine_chunks()
-    uids, names = texts(placed["uid"]), texts(placed["shard_name"])
-    offsets, lengths = (placed[name].to_numpy() for name in ("sample_offset", "sample_bytes"))
-    starts = np.flatnonzero(np.append(True, names[1:] != names[:-1])) if len(names) else np.zeros(0, np.int64)
-    ends = np.append(starts, len(names))[1:]
-    shards = []
-    for start, end, first in zip(starts, ends, placed.take(starts).to_pylist(), strict=True):
+def derived(
+    shards: Iterable[Mapping[str, Any]], placed: Iterable[pyarrow.Table], number: int, facts: VersionFacts
+) -> Version:
+    """Version `number` of the dataset from its shards and from where each sample stands, both in any order."""
+    named = sorted(shards, key=lambda shard: str(shard["shard_name"]))
+    rank = {(shard["split"], shard["shard"]): index for index, shard in enumerate(named)}
+    parts = [PLACED.empty_table(), *(part.cast(PLACED) for part in placed)]
+    table = pyarrow.concat_tables(parts).combine_chunks()
+    del parts
+    keys = zip(table["split"].to_pylist(), table["shard"].to_pylist(), strict=True)
+    ranks = np.fromiter((rank[key] for key in keys), np.int64, len(table))
+    offsets = table["sample_offset"].to_numpy()
+    order = np.lexsort((offsets, ranks))
+    uids, offsets, lengths = texts(table["uid"])[order], offsets[order], table["sample_bytes"].to_numpy()[order]
+    ends = np.cumsum(np.bincount(ranks, minlength=len(named))).tolist()
+    entries = []
+    for shard, start, end in zip(named, [0, *ends], ends, strict=False):
         samples = Samples(uids[start:end], offsets[start:end], lengths[start:end])
-        name, split, shard, size, sha256 = (first[column] for column in SHARD)
-        shards.append(ShardEntry(name, split, shard, size, sha256, samples))
-    return Version(SCHEMA, number, number - 1, facts.settings_digest, facts.views, facts.hw, tuple(shards))
+        name, split, shard_number, size, sha256 = (shard[column] for column in SHARD)
+        entries.append(ShardEntry(name, split, shard_number, size, sha256, samples))
+    return Version(SCHEMA, number, number - 1, facts.settings_digest, facts.views, facts.hw, tuple(entries))
+
+
+def _copied(batches: Iterable[pyarrow.Table]) -> Iterator[pyarrow.Table]:
+    """The engine's small batches as larger tables of our own: a column of its would keep all of its batch in memory."""
+    waiting, rows = list[pyarrow.Table](), 0
+    for batch in chain(batches, [None]):
+        if batch is not None:
+            waiting.append(pyarrow.table(list(map(plain, batch.columns)), batch.column_names))
+            rows += len(batch)
+        if waiting and (batch is None or rows >= ROWS_AT_A_TIME):
+            yield pyarrow.concat_tables(waiting).combine_chunks()
+            waiting, rows = [], 0
 
 
 def _append(table: Any, changes: Iterable[pyarrow.Table], said: Any) -> None:
@@ -247,7 +265,7 @@ def _properties() -> Any:
     """Small row groups: what is not written yet is held in memory."""
     from deltalake import WriterProperties
 
-    return WriterProperties(max_row_group_size=ROWS_AT_A_TIME)
+    return WriterProperties(max_row_group_size=ROWS_IN_A_GROUP)
 
 
 def quoted(values: Iterable[str]) -> str:

@@ -18,7 +18,7 @@ os.environ.update(
     RAY_worker_niceness="0",  # at Ray's own 15 a busy machine has tests wait for minutes
 )
 
-# A shell that starts a job in the background has it ignore Ctrl-C, and `nohup` a closed terminal; some tests are about both.
+# A shell that starts a job in the background has it ignore Ctrl-C, and `nohup` a closed terminal: what tests are about.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 

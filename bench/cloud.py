@@ -1,0 +1,90 @@
+"""On paper: days and cost of a dataset on named cloud machines, from seconds that were measured elsewhere.
+
+python -m bench.cloud --cpu-s S [--gpu GPU=S …] [--objects N] [--views N] [--machines N] [--json FILE]
+
+--cpu-s is core-seconds a view with everything that a build does, as `bench.render` prints it (CPU-s per view); --gpu is
+seconds a view of one GPU of that kind, as many times as kinds were measured. A machine whose GPU was not measured is
+left out. Prices are inputs: list prices on demand, in USD an hour, of the day that stands beside them; look them up
+before you pay. What is not in them: storage, traffic, and machines that wait.
+"""
+
+import argparse
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from base.versions import machine, versions
+from evaluation.table import markdown_table
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine for rent: its physical `cores`, `gpus` of the kind `gpu`, and USD an hour on demand, as of `priced`."""
+
+    name: str
+    cores: int
+    gpu: str
+    gpus: int
+    usd_per_hour: float
+    priced: str
+
+
+MACHINES = (
+    Machine("AWS c7a.16xlarge", 64, "", 0, 3.28, "2024-11"),
+    Machine("AWS c7i.16xlarge", 32, "", 0, 2.86, "2024-11"),
+    Machine("AWS g6.xlarge", 2, "L4", 1, 0.80, "2024-11"),
+    Machine("AWS g5.xlarge", 2, "A10G", 1, 1.01, "2024-11"),
+    Machine("GCP a3-highgpu-8g", 104, "H100", 8, 88.25, "2024-11"),
+)
+"""Inputs, not results."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cpu-s", type=float, required=True, metavar="S")
+    parser.add_argument("--gpu", action="append", default=[], metavar="GPU=S")
+    parser.add_argument("--objects", type=int, default=800_000, metavar="N")
+    parser.add_argument("--views", type=int, default=12, metavar="N")
+    parser.add_argument("--machines", type=int, default=10, metavar="N", help="of each kind at a time")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    options = parser.parse_args()
+    gpu_s = {name: float(seconds) for name, _, seconds in (given.partition("=") for given in options.gpu)}
+    rows = [
+        {**asdict(rented), **estimate(rented, seconds, options.objects * options.views, options.machines)}
+        for rented in MACHINES
+        if (seconds := seconds_per_view(rented, options.cpu_s, gpu_s)) is not None
+    ]
+    header = ["machine", "GPUs", "USD/h", "of", "s per view", "views/h", f"days with {options.machines}", "USD"]
+    keys = ("name", "gpus", "usd_per_hour", "priced", "s_per_view", "views_per_hour", "days", "usd")
+    print(f"{options.objects:,} objects of {options.views} views; {options.cpu_s} core-seconds a view; GPUs: {gpu_s}\n")
+    print(markdown_table(header, [[_text(row[key]) for key in keys] for row in rows]))
+    if options.json:
+        about = {"inputs": {"cpu_s": options.cpu_s, "gpu_s": gpu_s}, "machine": machine(), "versions": versions()}
+        options.json.write_text(json.dumps({"rows": rows, **about}, indent=2) + "\n")
+    return 0
+
+
+def seconds_per_view(rented: Machine, cpu_s: float, gpu_s: dict[str, float]) -> float | None:
+    """Seconds of the whole machine for a view; None when its GPU was not measured."""
+    if not rented.gpus:
+        return cpu_s / rented.cores
+    return gpu_s[rented.gpu] / rented.gpus if rented.gpu in gpu_s else None
+
+
+def estimate(rented: Machine, s_per_view: float, views: int, machines: int) -> dict[str, float]:
+    """What so many views take on so many machines, and cost."""
+    hours = views * s_per_view / 3600
+    return {
+        "s_per_view": s_per_view,
+        "views_per_hour": 3600 / s_per_view,
+        "days": hours / 24 / machines,
+        "usd": hours * rented.usd_per_hour,
+    }
+
+
+def _text(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,103 @@
+"""What a build adds to rendering, and what a second worker brings: the same objects bare, with one worker, with two.
+
+python -m bench.overhead [--objects N] [--views N] [--set KEY=VALUE …] [--json FILE]
+
+Bare is one Blender in a loop, nothing fetched, staged, packed or recorded. A build's seconds run from the beginning of
+the first render to the end of the last; Ray's start and the build's end, which do not grow with the objects, stand
+beside them. Run it on a machine that does nothing else.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from app.settings import Settings, load_settings
+from base.progress import SILENT
+from base.storage import Storage
+from base.versions import machine, versions
+from evaluation.table import markdown_table
+from pipeline.build import BuildSettings, build
+from pipeline.catalog import Catalog
+from pipeline.sources.folder import folder_objects
+from render.child import RenderChild
+from render.run import render_object
+
+EXAMPLES = Path(__file__).parents[1] / "examples" / "objects"
+Figures = dict[str, Any]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--objects", type=int, default=16, metavar="N", help="copies of examples/objects, in turn")
+    parser.add_argument("--views", type=int, default=12, metavar="N")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        copies(folder / "models", options.objects)
+        shared = [f"objects.folder={folder / 'models'}", f"render.views={options.views}", "run.cpus_per_worker=1.0"]
+        rows = [bare(load_settings(None, [], [*shared, *options.set]), folder / "bare")]
+        for workers in (1, 2):
+            mine = [f"storage.root={folder / str(workers)}", f"run.workers={workers}"]
+            rows.append(built(load_settings(None, [], [*shared, *mine, *options.set]), workers))
+    print(
+        markdown_table(
+            ["", "seconds", "with start and end"], [[r["side"], f"{r['s']:.1f}", f"{r['all_s']:.1f}"] for r in rows]
+        )
+    )
+    overhead, gain = rows[1]["s"] / rows[0]["s"] - 1.0, rows[1]["s"] / rows[2]["s"]
+    print(f"\noverhead of a build over bare rendering: {overhead:.1%}; two workers: {gain:.2f} times one")
+    if options.json:
+        result = {"rows": rows, "overhead": overhead, "gain": gain, "machine": machine(), "versions": versions()}
+        options.json.write_text(json.dumps(result, indent=2) + "\n")
+    return 0
+
+
+def copies(folder: Path, count: int) -> None:
+    """So many models of the examples; a copy has a few bytes more, or it would count as a duplicate."""
+    folder.mkdir()
+    models = sorted(EXAMPLES.glob("*.glb"))
+    for number in range(count):
+        source = models[number % len(models)]
+        (folder / f"{source.stem}_{number}.glb").write_bytes(_marked(source.read_bytes(), number // len(models)))
+
+
+def _marked(glb: bytes, mark: int) -> bytes:
+    """A GLB whose JSON ends in `mark` times four spaces more: the same model, other bytes."""
+    length = int.from_bytes(glb[12:16], "little")
+    head, text, rest = glb[:8], glb[20 : 20 + length] + b"    " * mark, glb[20 + length :]
+    size = 20 + len(text) + len(rest)
+    return head + size.to_bytes(4, "little") + len(text).to_bytes(4, "little") + glb[16:20] + text + rest
+
+
+def bare(settings: Settings, folder: Path) -> Figures:
+    """The objects through one Blender, one after another."""
+    started = time.monotonic()
+    with RenderChild(settings.render) as child:
+        begun = 0.0
+        for item in folder_objects(Path(settings.objects.folder), SILENT):
+            views = folder / item.uid
+            views.mkdir(parents=True)
+            begun = begun or time.monotonic()
+            result = render_object(child, Path(item.location), item.uid, settings.render, settings.run.seed, views)
+            assert result.outcome == "ok", result.reason
+        ended = time.monotonic()
+    return {"side": "bare", "s": ended - begun, "all_s": time.monotonic() - started}
+
+
+def built(settings: Settings, workers: int) -> Figures:
+    """The same as a build."""
+    started = time.monotonic()
+    build(BuildSettings(**{name: getattr(settings, name) for name in BuildSettings.model_fields}), SILENT)
+    all_s = time.monotonic() - started
+    attempts = Catalog(Storage(settings.storage.root)).attempts()
+    ended = max(one.at + sum(one.seconds.values()) for one in attempts)
+    return {"side": f"a build, {workers} worker(s)", "s": ended - min(one.at for one in attempts), "all_s": all_s}
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
