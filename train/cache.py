@@ -1,7 +1,9 @@
 """Making a version's latent shards: by several processes, each a shard at a time, and only what is not there yet."""
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -165,7 +167,15 @@ _work: Work | None = None
 def _begin(job: Job) -> None:
     global _work  # noqa: PLW0603 -- how a pool's initialiser hands on what it made
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _work = Work(job)
+
+
+def _end_with_parent() -> None:
+    """A pool's process waits for work for ever when the one that gives it is killed."""
+    if (parent := multiprocessing.parent_process()) is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _make(shard: ShardEntry) -> ShardEntry:
