@@ -19,6 +19,8 @@ from tests.pipeline.builds import tiny
 from tests.pipeline.clusters import NODE, cluster
 from tests.pipeline.stub_worker import StubWorker, stub_job, stub_jobs, stub_spec
 
+pytestmark = pytest.mark.server
+
 
 @pytest.fixture(scope="module")
 def ray_cluster() -> Iterator[Any]:

@@ -31,7 +31,7 @@ from tests.pipeline.disturbed import (
 from tests.pipeline.hub import Hub, short, status
 from tests.pipeline.nodes import Nodes
 
-pytestmark = pytest.mark.chain
+pytestmark = pytest.mark.server
 
 FIRST = tuple(f"thing-{number}" for number in range(4))
 HEALTHY = (*FIRST[1:], *(f"thing-{number}" for number in range(4, 15)))

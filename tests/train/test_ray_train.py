@@ -22,7 +22,7 @@ from train.loop import train
 from train.ray_train import train_on_ray
 
 pytestmark = [
-    pytest.mark.chain,
+    pytest.mark.server,
     pytest.mark.filterwarnings("ignore:`use_.*deprecated"),  # Ray's own use of Ray
 ]
 
