@@ -14,6 +14,7 @@ from base.measure import StageCost
 from base.versions import machine, versions
 from pipeline.build import BuildSummary
 from report import demo_facts as facts
+from report.numbers import count_text
 from shards.sample import Sample
 from shards.version import Version
 from train.loop import TrainSummary
@@ -72,7 +73,7 @@ def _object(sample: Sample, held_out: tuple[int, ...]) -> facts.ObjectFacts:
         held_out=held_out,
         licence=about["licence"],
         author=about["author"],
-        source=about["source"],
+        source=about["page"] or about["source"],
     )
 
 
@@ -172,7 +173,7 @@ def _stages(chain: Finished) -> tuple[facts.StageFacts, ...]:
     steps = sum(stage.steps for stage in settings.reconstruct.stages)
     notes = {
         RENDER: f"{views} views with Blender Cycles on a local Ray, packed into {shards} shards",
-        TRAIN: f"{chain.training.images:,} images, batches of {settings.train.batch}",
+        TRAIN: f"{count_text(chain.training.images)} images, batches of {settings.train.batch}",
         SAMPLE: f"{chain.scores['pairs']} held-out views, {settings.evaluate.steps} steps each",
         MESH: f"{steps} steps of Score Jacobian Chaining",
     }

@@ -37,9 +37,13 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file. Raises UsageError when it is missing, unreadable, no YAML, or no mapping."""
     try:
         value = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: expected a readable YAML file, got: {error}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: the 45th of a month
+    except OSError as error:
+        raise UsageError(f"{path}: expected a readable YAML file, got: {error.strerror}") from None
+    except (
+        yaml.YAMLError,
+        ValueError,
+        RecursionError,
+    ) as error:  # ValueError: the 45th of a month, bytes that are no text
         raise UsageError(f"{path}: expected YAML, got: {' '.join(str(error).split())}") from None
     if not isinstance(value, dict):
         raise UsageError(f"{path}: expected a mapping at the top, got {type(value).__name__}")

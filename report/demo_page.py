@@ -90,7 +90,7 @@ def _training(page: Page, facts: DemoFacts, figures: Figures) -> None:
     blocks = [
         rendered("figure.html.j2", body=body, caption=caption, css_class="panel")
         for body, caption in (
-            (loss, f"The mean over {window} points, each point faint behind."),
+            (loss, demo_words.loss_caption(window)),
             (rate, "Adam’s step size."),
         )
     ]
@@ -198,7 +198,7 @@ def _cost(page: Page, facts: DemoFacts, figures: Figures) -> None:
             Bar(figures.value(seconds), figures.show(seconds, "seconds")),
             Bar(figures.value(peak), figures.show(peak, "bytes")),
         )
-        rows.append(BarRow(stage.name, bars, stage.note))
+        rows.append(BarRow(stage.name.replace("-", " "), bars, stage.note))
     section.add(bar_table(["Stage", "Time", "Peak memory"], rows, label="Seconds and peak memory of each stage"))
 
 

@@ -80,6 +80,13 @@ def training_lead(figures: Figures) -> Markup:
     )
 
 
+def loss_caption(window: int) -> str:
+    """What the loss's curve shows, each of whose points is the mean over `window` of the log."""
+    if window == 1:
+        return "Each point is the mean since the one before."
+    return f"The mean over {window} points, each point faint behind."
+
+
 def verdict(figures: Figures) -> Markup:
     """Whether the model beats the trivial answers, and by enough."""
     margin, goal = figures.value("novel_views.margin_db"), figures.value("novel_views.goal_db")

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from base.errors import UsageError
+from base.storage import reason
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 MAX_PIXELS = 64_000_000
@@ -29,7 +30,9 @@ def load_photo(path: Path, hw: tuple[int, int]) -> NDArray[np.uint8]:
                 return _fitted(_checked(path, picture), hw)
     except UnidentifiedImageError:
         raise UsageError(f"{path}: expected a PNG, JPEG or WebP picture, got something else") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except OSError as error:
+        raise UsageError(f"{path}: expected a readable picture, got: {reason(error)}") from None
+    except (SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UsageError(f"{path}: expected a readable picture, got: {error}") from None
 
 

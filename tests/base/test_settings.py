@@ -90,12 +90,17 @@ def test_merging_keeps_what_only_one_says_and_lets_the_upper_win(below: dict, ab
         assert result[key] == below[key]
 
 
-@pytest.mark.parametrize(("content", "got"), [(b"a: [", "YAML"), (b"- 1", "list"), (b"\xff\xfe\xfa", "readable")])
+@pytest.mark.parametrize(("content", "got"), [(b"a: [", "YAML"), (b"- 1", "list"), (b"\xff\xfe\xfa", "utf-8")])
 def test_a_file_that_is_no_mapping_is_one_sentence(tmp_path: Path, content: bytes, got: str) -> None:
     path = tmp_path / "settings.yaml"
     path.write_bytes(content)
     with pytest.raises(UsageError, match=rf"settings\.yaml: expected .*{got}"):
         read_yaml(path)
+
+
+def test_a_file_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"none\.yaml: expected a readable YAML file, got: No such file or directory$"):
+        read_yaml(tmp_path / "none.yaml")
 
 
 def test_the_digest_follows_the_values_alone() -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from report import demo_words
 from report.demo_page import demo_page
 from report.numbers import flattened
 from tests.report.facts import demo_facts, with_scores
@@ -97,6 +98,11 @@ def test_loss_that_rose_is_said_to_have_risen() -> None:
     risen = replace(facts, train=replace(facts.train, loss=facts.train.loss[::-1]))
     assert "did not fall" in Reading(demo_page(risen)).text
     assert "did not fall" not in Reading(demo_page(facts)).text
+
+
+def test_the_loss_curve_s_caption_fits_short_and_long_logs() -> None:
+    assert demo_words.loss_caption(1) == "Each point is the mean since the one before."
+    assert demo_words.loss_caption(7).startswith("The mean over 7 points")
 
 
 def test_a_run_that_reused_its_views_says_so() -> None:
