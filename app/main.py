@@ -53,12 +53,12 @@ class HungUp(KeyboardInterrupt):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 when it did its job, 1 when it failed, 2 for wrong usage, 129, 130 and 143 when stopped."""
-    parser = _parser()
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    signal.signal(signal.SIGTERM, _terminate)
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # `nohup` has it ignored
-        signal.signal(signal.SIGHUP, _hang_up)
     try:
+        signal.signal(signal.SIGTERM, _terminate)
+        if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # `nohup` has it ignored
+            signal.signal(signal.SIGHUP, _hang_up)
+        parser = _parser()
+        words = list(sys.argv[1:] if arguments is None else arguments)
         _load_command(parser, words)
         options = parser.parse_args(words)
         return int(options.run(options))

@@ -149,12 +149,16 @@ class Storage:
 
     def names(self, folder: str) -> list[str]:
         """The sorted names of all files below `folder`, relative to the root; temporary files are left out."""
+        return sorted(self.sizes(folder))
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """The length in bytes of each file below `folder`, by the names that `names` gives."""
         prefix = f"{self._base}/"
         self.fs.invalidate_cache()
         with self._reported("list", folder):
-            found = self.fs.find(self.path(folder)) if self.exists(folder) else []
-        names = (str(path).removeprefix(prefix) for path in found)
-        return sorted(name for name in names if not PurePosixPath(name).name.startswith(TEMPORARY_PREFIX))
+            found = self.fs.find(self.path(folder), detail=True) if self.exists(folder) else {}
+        sizes = {str(path).removeprefix(prefix): int(about["size"]) for path, about in found.items()}
+        return {name: size for name, size in sizes.items() if not _is_temporary(name)}
 
     def remove(self, name: str) -> None:
         """Delete a file or a folder with all it holds; nothing happens when it is not there."""
@@ -215,6 +219,10 @@ def reason(error: OSError) -> str:
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"{os.strerror(error.errno)}; choose a folder that you may write to"
     return error.strerror or str(error) or type(error).__name__
+
+
+def _is_temporary(name: str) -> bool:
+    return PurePosixPath(name).name.startswith(TEMPORARY_PREFIX)
 
 
 def place(error: OSError) -> str:

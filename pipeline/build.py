@@ -42,6 +42,7 @@ from pipeline.staging import clear_work, staged_attempts
 from pipeline.worker import Worker, WorkerSpec, view_fingerprints
 from render.settings import RenderSettings
 from shards.settings import ShardsSettings
+from shards.verify import cut_or_gone
 from shards.version import Version, read_version, version_numbers
 
 REASONS_TOLD = 5
@@ -116,15 +117,15 @@ def build(
     storage = Storage(_absolute(settings.storage.root))
     catalog = Catalog(storage)
     if dry_run:
-        ledger = _planned(settings, storage, catalog, requested, retry)
         newest = read_version(storage) if version_numbers(storage) else None
+        ledger = _planned(settings, catalog, requested, retry, _lost(storage, newest, progress))
         _tell(storage, _told(settings, catalog, ledger, _fewer(settings, ledger, newest)), progress)
         return _summary(ledger.plan, catalog.counts("outcome"), None, started)
     with Lease(storage, settings.run.lease_s) as lease:
         clear_work(storage)
         before = catalog.publish()
         _recover(catalog, storage)
-        ledger = _planned(settings, storage, catalog, requested, retry)
+        ledger = _planned(settings, catalog, requested, retry, _lost(storage, before, progress))
         if not ledger.plan.idle or ledger.changed(final=True):
             _save_settings(storage, settings)
             before = _run(settings, catalog, lease, ledger, before, progress, make)
@@ -163,12 +164,20 @@ def requested_objects(settings: ObjectsSettings, progress: Progress) -> Iterable
     return objaverse_objects(settings.objaverse, settings.fetch, progress, settings.source)
 
 
+def _lost(storage: Storage, newest: Version | None, progress: Progress) -> frozenset[str]:
+    """The shards that a disk lost or someone removed, each told: their objects are rendered again."""
+    found = cut_or_gone(storage, newest) if newest is not None else {}
+    for name, damage in found.items():
+        progress.say(f"{storage.root}/{name}: {damage}; its objects are rendered again")
+    return frozenset(found)
+
+
 def _planned(
     settings: BuildSettings,
-    storage: Storage,
     catalog: Catalog,
     requested: Columns[SourceObject],
     retry: frozenset[str],
+    lost: frozenset[str],
 ) -> Ledger:
     """The books as they are before the work."""
     rules = Rules(
@@ -177,10 +186,11 @@ def _planned(
         view_fingerprints(settings.objects.source, settings.render, settings.run.seed),
         retry,
         lambda item: refusal(item, settings.objects.filter),
+        lost,
     )
     troubled = [one for one in catalog.troubled() if one.outcome not in retry]
     failed = failures(troubled, settings.run.child_deaths)
-    plan = make_plan(requested, catalog.rows(), list(staged_attempts(storage).values()), failed, rules)
+    plan = make_plan(requested, catalog.rows(), list(staged_attempts(catalog.storage).values()), failed, rules)
     ledger = Ledger(plan)
     dead = (one for one in troubled if one.outcome in CHILD_DEATHS)
     ledger.deaths.update(one.uid for one in dead if one.fingerprint == plan.fingerprint(one.uid))

@@ -101,10 +101,10 @@ def _numbers(standing: Standing, state: States, rules: Rules) -> Numbers:
 
 
 def _states(standing: Standing, fingerprint: Texts, rules: Rules) -> States:
-    """KEPT and ENDED as the catalogue says, RENDER for all others."""
+    """KEPT and ENDED as the catalogue says, RENDER for all others, those in lost shards among them."""
     open_again = [outcome.encode() for outcome in AGAIN | rules.retry]
     same = (standing.fingerprint == fingerprint) & ((standing.fingerprint != b"") | standing.same_location)
-    settled = (standing.row >= 0) & ~np.isin(standing.outcome, open_again) & same
+    settled = (standing.row >= 0) & ~np.isin(standing.outcome, open_again) & same & ~standing.within(rules.lost)
     return np.where(settled, np.where(standing.ok, State.KEPT, State.ENDED), State.RENDER).astype(np.int8)
 
 

@@ -44,6 +44,13 @@ class Standing:
         attempted[self.asked.places(list(waiting))] = [one.sha256 for one in waiting.values()]
         return np.where(stated != b"", stated, np.where(found != b"", found, attempted))
 
+    def within(self, shards: frozenset[str]) -> Mask:
+        """True for each object that stands in one of the `shards` of these names."""
+        if not shards:
+            return np.zeros(len(self.asked), bool)
+        names = texts(self.rows.aligned("shard_name", self.row, ""))
+        return np.isin(names, [name.encode() for name in shards])
+
     def _compared(self, part: pyarrow.Table) -> pyarrow.Table:
         """The findings of some rows, when it is noted what their sources said."""
         places = self.asked.places(texts(part["uid"]))

@@ -10,6 +10,7 @@ from shards.version import ShardEntry, Version
 
 CHUNK_BYTES = 1 << 20
 MOST_TOLD = 100
+FOLDER = "shards"
 
 
 def verify(storage: Storage, version: Version, progress: Progress) -> None:
@@ -22,6 +23,19 @@ def verify(storage: Storage, version: Version, progress: Progress) -> None:
     if found:
         more = [f"and {len(found) - MOST_TOLD} more"] if len(found) > MOST_TOLD else []
         raise Failure("\n".join([*found[:MOST_TOLD], *more]))
+
+
+def cut_or_gone(storage: Storage, version: Version) -> dict[str, str]:
+    """The shards of a version that a look at names and lengths shows to be damaged: what was expected and got, by name.
+
+    Damage inside a shard of the right length shows to `verify` alone.
+    """
+    there = storage.sizes(FOLDER)
+    return {
+        shard.name: f"expected {shard.bytes} bytes, got {there.get(shard.name, 'none')}"
+        for shard in version.shards
+        if there.get(shard.name) != shard.bytes
+    }
 
 
 def damages(storage: Storage, shard: ShardEntry, *, views: int, hw: tuple[int, int]) -> list[str]:

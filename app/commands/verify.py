@@ -11,7 +11,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
     parser.description = (
         "Read every shard of a version of the dataset at storage.root in full: its length and digest, every sample's "
-        "members, and whether the version's file is what the catalogue says. Exit code 1 names each damage."
+        "members, and whether the version's file is what the catalogue says. Exit code 1 names each damage. Remove "
+        "a damaged shard, and the next `zero123 build` makes the same one again."
     )
     parser.add_argument(
         "--version", type=int, dest="number", metavar="VERSION", help="a version's number (default: the newest)"

@@ -87,6 +87,13 @@ def test_put_file_places_a_finished_file(storage: Storage, tmp_path: Path) -> No
     assert storage.read("shards/x.tar") == b"tar"
 
 
+def test_lengths_come_with_the_names(storage: Storage) -> None:
+    storage.write("a/b", b"12345")
+    storage.write("a/c/d", b"")
+    assert storage.sizes("a") == {"a/b": 5, "a/c/d": 0}
+    assert storage.sizes("nowhere") == {}
+
+
 def test_temporary_files_are_not_listed(tmp_path: Path) -> None:
     storage = Storage(tmp_path)
     storage.write("a/b", b"")

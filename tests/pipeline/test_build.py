@@ -27,6 +27,8 @@ from shards.version import read_version
 from tests.pipeline.builds import EXAMPLES, Told, files, models, storage, tiny
 from tests.pipeline.hub import hub
 
+AGAIN = "its objects are rendered again"
+
 
 @pytest.fixture(scope="module", autouse=True)
 def one_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
@@ -115,6 +117,25 @@ def reported(root: Path, *told: str) -> int:
 
 def files_of(before: dict[str, bytes], prefix: str) -> dict[str, bytes]:
     return {name: data for name, data in before.items() if name.startswith(prefix)}
+
+
+def test_a_shard_that_is_cut_or_gone_is_made_again_by_the_same_command(tmp_path: Path) -> None:
+    settings = tiny(tmp_path / "dataset", models(tmp_path / "models", "stool", "avocado", "burger"))
+    build(settings, SILENT)
+    whole = files(tmp_path / "dataset", "shards")
+    cut, kept = (tmp_path / "dataset" / name for name in sorted(whole))
+    cut.write_bytes(cut.read_bytes()[:1000])
+    planned = build(settings, told := Told(), dry_run=True)
+    assert (planned.plan, cut.stat().st_size) == ("3 objects: render 2, reuse 1; rewrite 1 shard numbers", 1000)
+    assert told.lines[0] == f"{cut}: expected {len(whole[f'shards/{cut.name}'])} bytes, got 1000; {AGAIN}"
+    assert build(settings, SILENT).rendered == 2
+    assert files(tmp_path / "dataset", "shards") == whole
+    kept.unlink()
+    assert build(settings, told := Told()).rendered == 1
+    assert told.lines[0].startswith(f"{kept}: expected ")
+    assert told.lines[0].endswith(f" bytes, got none; {AGAIN}")
+    assert files(tmp_path / "dataset", "shards") == whole
+    assert build(settings, SILENT).idle
 
 
 def test_a_version_file_lost_in_a_crash_is_derived_again(tmp_path: Path) -> None:

@@ -76,6 +76,23 @@ def test_new_objects_write_only_new_shards() -> None:
     assert found.after.items() >= found.before.items()
 
 
+def test_a_lost_shard_is_rendered_again_alone_and_is_the_same() -> None:
+    rows = first()
+    lost = shards(rows)[1]
+    plan, after, jobs = rebuilt(rows, ITEMS, rules=replace(rules(), lost=frozenset({lost})))
+    assert set(plan.render) == {uid for uid, row in rows.items() if row.shard == 1}
+    assert plan.rewrite == {job.number for job in jobs} == {1}
+    assert shards(after) == shards(rows)
+
+
+def test_a_lost_shard_loses_the_object_that_fails_this_time() -> None:
+    rows = first()
+    ended = min(uid for uid, row in rows.items() if row.shard == 1)
+    _, after, _ = rebuilt(rows, ITEMS, frozenset({ended}), replace(rules(), lost=frozenset({shards(rows)[1]})))
+    assert after[ended].outcome == "corrupt"
+    assert {uid: row.ok for uid, row in after.items()} == {uid: uid != ended for uid in rows}
+
+
 def test_a_changed_source_rewrites_its_shard_alone() -> None:
     rows = first()
     found = again(rows, [replace(one, sha256="new") if one.uid == "c" else one for one in ITEMS])
