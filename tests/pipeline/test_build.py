@@ -218,7 +218,7 @@ def test_a_damaged_shard_is_named_when_it_must_be_packed_anew(tmp_path: Path) ->
     settings = tiny(tmp_path / "dataset", folder)
     build(settings, SILENT)
     shard = read_version(storage(settings)).shards[0]
-    Storage(tmp_path / "dataset").write(shard.name, b"something else")
+    Storage(tmp_path / "dataset").write(shard.name, bytes(shard.bytes))
     (folder / "avocado.glb").unlink()
     with pytest.raises(Failure, match=shard.name):
         build(settings, SILENT)
