@@ -21,7 +21,7 @@ from pipeline.catalog import Catalog, VersionFacts
 from pipeline.cluster.actor import DoerFactory
 from pipeline.columns import Columns
 from pipeline.extend import Place, fewer_views
-from pipeline.filters import refusal
+from pipeline.filters import refusals
 from pipeline.forecast import forecast, measured
 from pipeline.found_views import DEPENDS_ON
 from pipeline.lease import Lease
@@ -185,7 +185,7 @@ def _planned(
         settings.shards.val_fraction,
         view_fingerprints(settings.objects.source, settings.render, settings.run.seed),
         retry,
-        lambda item: refusal(item, settings.objects.filter),
+        lambda items: refusals(items, settings.objects.filter),
         lost,
     )
     troubled = [one for one in catalog.troubled() if one.outcome not in retry]

@@ -5,7 +5,9 @@ alone, and is derived again when a crash came between the two.
 """
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+import secrets
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import chain
@@ -13,16 +15,18 @@ from typing import Any
 
 import numpy as np
 import pyarrow
+from numpy.typing import NDArray
+from pyarrow import compute
 
 from base.errors import Failure
 from base.outcomes import Outcome
 from base.storage import Storage
-from pipeline.columns import Columns, plain, schema, table_of, texts
+from pipeline.columns import Columns, places_in, plain, schema, table_of, texts
 from pipeline.rows import Attempt, ObjectRow
 from shards.version import SCHEMA, Samples, ShardEntry, Version, version_name
 
 OBJECTS, ATTEMPTS = "catalog/objects", "catalog/attempts"
-METADATA_KEY = "zero123"
+METADATA_KEY, TOKEN_KEY = "zero123", "zero123_commit"
 SHARD = ("shard_name", "split", "shard", "shard_bytes", "shard_sha256")
 PLACED = pyarrow.schema(
     [schema(ObjectRow).field(name) for name in ("uid", "split", "shard", "sample_offset", "sample_bytes")]
@@ -97,38 +101,45 @@ class Catalog:
         with self._reported(ATTEMPTS):
             write_deltalake(self._uri(ATTEMPTS), table_of(Attempt, attempts), mode="append")
 
-    def commit(self, changes: Iterable[pyarrow.Table], facts: VersionFacts) -> Version:
-        """Merge changed rows, in tables, into `objects` and publish the version that this makes.
+    def commit(self, changes: Callable[[], Iterable[pyarrow.Table]], facts: VersionFacts) -> Version:
+        """Put changed and new rows into `objects` and publish the version that this makes.
 
-        A null leaves what a row says.
+        `changes` gives them in tables, the same each time it is called, each row once; a null leaves what a row says.
         """
         from deltalake import CommitProperties, DeltaTable
+        from deltalake.exceptions import DeltaError
 
-        said = CommitProperties(custom_metadata={METADATA_KEY: json.dumps(asdict(facts))})
+        token = secrets.token_hex(8)
+        known = {METADATA_KEY: json.dumps(asdict(facts)), TOKEN_KEY: token}
         with self._reported(OBJECTS):
             table = self._table(OBJECTS) or DeltaTable.create(self._uri(OBJECTS), schema(ObjectRow))
-            if table.version() == 0:
-                _append(table, changes, said)
-            else:
-                self._merge(table, list(changes), said)
+            try:
+                self._write(table, changes, CommitProperties(custom_metadata=known))
+            except DeltaError:
+                if not self._stands(token):
+                    raise
         return self._published()
 
-    def _merge(self, table: Any, changes: list[pyarrow.Table], said: Any) -> None:
-        """Append rows when all are new, which writes them alone; else let the engine merge them in."""
-        known = np.sort(np.concatenate([texts(part["uid"]) for part in self.parts(OBJECTS, "select uid from rows")]))
-        if not any(np.isin(texts(part["uid"]), known).any() for part in changes):
-            _append(table, changes, said)
-            return
-        merge = table.merge(
-            pyarrow.concat_tables(changes),
-            predicate="target.uid = source.uid",
-            source_alias="source",
-            target_alias="target",
-            writer_properties=_properties(),
-            commit_properties=said,
-        )
-        new = {name: f"coalesce(source.{name}, target.{name})" for name in schema(ObjectRow).names}
-        merge.when_matched_update(new).when_not_matched_insert_all().execute()
+    def _write(self, table: Any, changes: Callable[[], Iterable[pyarrow.Table]], said: Any) -> None:
+        """Append when all rows are new, which writes them alone; else write all rows anew, a part at a time.
+
+        deltalake's own merge holds both sides in memory.
+        """
+        from deltalake import write_deltalake
+
+        changed = _uids(changes()) if table.version() else np.zeros(0, np.bytes_)
+        known = self.parts(OBJECTS, "select uid from rows")
+        renewed = any((places_in(changed, texts(part["uid"])) >= 0).any() for part in known)
+        rows = _replaced(self.rows(), changes, changed) if renewed else changes()
+        mode: Any = "overwrite" if renewed else "append"
+        batches = chain.from_iterable(part.to_batches() for part in _elsewhere(rows))
+        stream = pyarrow.RecordBatchReader.from_batches(schema(ObjectRow), batches)
+        write_deltalake(table, stream, mode=mode, writer_properties=_properties(), commit_properties=said)
+
+    def _stands(self, token: str) -> bool:
+        """True when the newest commit is the one of this token: it was made, and only the answer was lost."""
+        table = self._table(OBJECTS)
+        return table is not None and table.history(1)[0].get(TOKEN_KEY) == token
 
     def restore(self, number: int) -> Version:
         """Make the rows of version `number` today's, and publish the version that this makes."""
@@ -253,12 +264,45 @@ def _copied(batches: Iterable[pyarrow.Table]) -> Iterator[pyarrow.Table]:
             waiting, rows = [], 0
 
 
-def _append(table: Any, changes: Iterable[pyarrow.Table], said: Any) -> None:
-    from deltalake import write_deltalake
+def _uids(parts: Iterable[pyarrow.Table]) -> NDArray[np.bytes_]:
+    found = [texts(part["uid"]) for part in parts]
+    return np.sort(np.concatenate(found)) if found else np.zeros(0, np.bytes_)
 
-    batches = chain.from_iterable(part.to_batches() for part in changes)
-    stream = pyarrow.RecordBatchReader.from_batches(schema(ObjectRow), batches)
-    write_deltalake(table, stream, mode="append", writer_properties=_properties(), commit_properties=said)
+
+def _replaced(
+    rows: Iterable[pyarrow.Table], changes: Callable[[], Iterable[pyarrow.Table]], changed: NDArray[np.bytes_]
+) -> Iterator[pyarrow.Table]:
+    """All rows as they are to be: those that stay, then those of `changes`, with what their nulls leave."""
+    partial = [part for part in changes() if _has_nulls(part)]
+    completed = Columns.joined(ObjectRow, partial)
+    old = list[pyarrow.Table]()
+    for part in rows:
+        uids = texts(part["uid"])
+        yield part.filter(pyarrow.array(places_in(changed, uids) < 0))
+        if partial:
+            old.append(part.filter(pyarrow.array(completed.places(uids) >= 0)))
+    before = Columns.joined(ObjectRow, old)
+    for part in changes():
+        yield _completed(part, before) if _has_nulls(part) else part
+
+
+def _has_nulls(part: pyarrow.Table) -> bool:
+    return any(column.null_count for column in part.columns)
+
+
+def _completed(part: pyarrow.Table, before: Columns[ObjectRow]) -> pyarrow.Table:
+    """Rows with what they said before in the place of nulls."""
+    places = before.places(texts(part["uid"]))
+    columns = [compute.coalesce(part[name], before.aligned(name, places, None)) for name in part.column_names]
+    return pyarrow.table(columns, schema=part.schema)
+
+
+def _elsewhere(parts: Iterable[pyarrow.Table]) -> Iterator[pyarrow.Table]:
+    """The same, each made in another thread: the engine's own, which ask for them, may not call the engine."""
+    remaining = iter(parts)
+    with ThreadPoolExecutor(1, thread_name_prefix="rows") as thread:
+        while (part := thread.submit(next, remaining, None).result()) is not None:
+            yield part
 
 
 def _properties() -> Any:

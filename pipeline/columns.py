@@ -53,6 +53,14 @@ def texts(column: pyarrow.ChunkedArray) -> NDArray[np.bytes_]:
     return np.frombuffer(padded or b"", f"S{longest}", len(whole))
 
 
+def places_in(ordered: NDArray[np.bytes_], sought: NDArray[np.bytes_]) -> Places:
+    """Where each of the texts `sought` stands among `ordered` ones, −1 for one that does not."""
+    if not len(ordered) or not len(sought):
+        return np.full(len(sought), -1)
+    found = np.minimum(np.searchsorted(ordered, sought), len(ordered) - 1)
+    return np.where(ordered[found] == sought, found, -1)
+
+
 class Columns(Mapping[str, T], Generic[T]):
     """A mapping from uid to record, in order of uid; a record is made when it is asked for.
 
@@ -102,11 +110,7 @@ class Columns(Mapping[str, T], Generic[T]):
 
     def places(self, uids: Sequence[str] | NDArray[np.bytes_]) -> Places:
         """The place of each of `uids`, −1 for one that is not here."""
-        sought = np.asarray(uids, dtype=np.bytes_)
-        if not len(self) or not len(sought):
-            return np.full(len(sought), -1)
-        found = np.minimum(np.searchsorted(self.uids, sought), len(self) - 1)
-        return np.where(self.uids[found] == sought, found, -1)
+        return places_in(self.uids, np.asarray(uids, dtype=np.bytes_))
 
     def at(self, places: Sequence[int] | Places) -> list[T]:
         """The records at some places."""

@@ -1,10 +1,39 @@
 """Which of the objects that a source lists are taken, and the rule that leaves the others out."""
 
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow
+
+from pipeline.columns import Columns
 from pipeline.objects import UNKNOWN, SourceObject
 from pipeline.settings import Bounds, FilterSettings
 
 OWN = ("folder", "renders")
 """Sources of one's own files, which need state no licence to be one's own."""
+
+
+def refusals(items: Columns[SourceObject], settings: FilterSettings) -> dict[int, str]:
+    """The rule that leaves an object out, by its place, for each that is left out.
+
+    Objects that say the same wherever a rule looks are looked at once.
+    """
+    said = list(_looked_at(settings))
+    seen = pyarrow.table({name: items.column(name) for name in said} | {"place": np.arange(len(items))})
+    groups = seen.group_by(said, use_threads=False).aggregate([("place", "min"), ("place", "list")])
+    firsts = items.records(groups["place_min"].to_numpy())
+    found = ((index, refusal(item, settings)) for index, item in enumerate(firsts))
+    return {place: rule for index, rule in found if rule for place in groups["place_list"][index].as_py()}
+
+
+def _looked_at(settings: FilterSettings) -> Iterator[str]:
+    yield from ("source", "licence")
+    yield from ("category",) if settings.categories else ()
+    yield from ("title", "tags") if settings.text else ()
+    yield from ("faces",) if any(settings.faces) else ()
+    yield from ("vertices",) if any(settings.vertices) else ()
+    yield from ("animations",) if settings.animated != "any" else ()
+    yield from ("likes",) if settings.likes else ()
 
 
 def refusal(item: SourceObject, settings: FilterSettings) -> str:

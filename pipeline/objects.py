@@ -50,10 +50,10 @@ class SourceObject:
         return digest_json(self.facts(sha256))
 
 
-def uid_of(name: str, identity: str) -> str:
-    """A uid of a readable `name` and 8 digits of the digest of `identity`, a relative path or URL."""
+def uid_of(name: str, identity: str, digits: int = 8) -> str:
+    """A uid of a readable `name` and some digits of the digest of `identity`, a relative path or URL."""
     slug = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_")[:SLUG_LENGTH] or "object"
-    return f"{slug}_{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
+    return f"{slug}_{hashlib.sha256(identity.encode()).hexdigest()[:digits]}"
 
 
 def uid_order(uid: str) -> tuple[str, str]:

@@ -45,14 +45,14 @@ class State(IntEnum):
 @dataclass(frozen=True)
 class Rules:
     """What a plan depends on: how many objects a shard has, how splits fall, the fingerprint, which outcomes of
-    earlier builds do not count this time, the rule, if any, that leaves an object out, and the names of shards that
+    earlier builds do not count this time, the rules that leave objects out, by place, and the names of shards that
     the catalogue has and the storage has not."""
 
     objects_per_shard: int
     val_fraction: float
     views: Callable[[str], str]
     retry: frozenset[str] = frozenset()
-    refusal: Callable[[SourceObject], str] | None = None
+    refusals: Callable[[Columns[SourceObject]], Mapping[int, str]] | None = None
     lost: frozenset[str] = frozenset()
 
     def fingerprint(self, sha256: str) -> str:

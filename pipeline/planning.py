@@ -29,7 +29,7 @@ def make_plan(
 ) -> Plan:
     """The plan for the objects `asked` for, given the rows of the catalogue in tables, the attempts whose views are
     `staged`, and those that ended badly for good, by (uid, fingerprint)."""
-    standing, rule = Standing(asked, catalogue), _refused(asked, rules)
+    standing, rule = Standing(asked, catalogue), rules.refusals(asked) if rules.refusals is not None else {}
     rows = standing.rows
     waiting = {one.uid: one for one in staged if rules.fingerprint(one.sha256) == one.fingerprint and one.uid in asked}
     sha256 = standing.bytes_known(waiting)
@@ -61,14 +61,6 @@ def make_plan(
         removed=np.flatnonzero(dropped),
         rewrite=_rewritten(standing, state, number, _moved(standing, state, sha256, rules), dropped),
     )
-
-
-def _refused(asked: Columns[SourceObject], rules: Rules) -> dict[int, str]:
-    if rules.refusal is None:
-        return {}
-    told: dict[str, str] = {}
-    found = ((place, rules.refusal(item)) for place, item in enumerate(asked.records()))
-    return {place: told.setdefault(rule, rule) for place, rule in found if rule}
 
 
 def _mark(state: States, before: State, places: Places, after: State) -> None:
@@ -109,14 +101,25 @@ def _states(standing: Standing, fingerprint: Texts, rules: Rules) -> States:
 
 
 def _moved(standing: Standing, state: States, sha256: Texts, rules: Rules) -> Mask:
-    """True for a kept object that must be written anew: its facts or its split are others now."""
+    """True for a kept object that must be written anew: its facts or its split are others now.
+
+    Facts can only be others where the source or the bytes say otherwise than the row; one object is looked at in any
+    case, so that a build with another idea of what the facts are looks at all.
+    """
+    kept = np.flatnonzero(state == State.KEPT)
     moved = np.zeros(len(state), bool)
-    places = np.flatnonzero(state == State.KEPT)
-    for place, item in zip(places, standing.asked.records(places), strict=True):
-        known = sha256[place].decode()
-        facts, split = standing.facts_digest[place].decode(), standing.split[place].decode()
-        moved[place] = item.facts_digest(known) != facts or rules.split(known) != split
+    moved[kept] = [rules.split(one.decode()) for one in sha256[kept]] != standing.split[kept].astype(str)
+    doubtful = kept[standing.restated[kept] | (sha256[kept] != standing.sha256[kept])]
+    if _other_facts(standing, kept[:1], sha256).any():
+        doubtful = kept
+    moved[doubtful] |= _other_facts(standing, doubtful, sha256)
     return moved
+
+
+def _other_facts(standing: Standing, places: Places, sha256: Texts) -> Mask:
+    items = zip(standing.asked.records(places), sha256[places].tolist(), strict=True)
+    now = np.array([item.facts_digest(known.decode()) for item, known in items], np.bytes_)
+    return np.asarray(now != standing.facts_digest[places], bool)
 
 
 def _rewritten(standing: Standing, state: States, number: Numbers, moved: Mask, dropped: Mask) -> frozenset[int]:

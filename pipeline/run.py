@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 
 from base.errors import Failure
@@ -80,7 +81,7 @@ class Run:
         """Make a version of what is packed. Raises Failure when another builder took over meanwhile."""
         self.lease.check()
         if self.ledger.changed(final=final):
-            self.version = self.catalog.commit(self.ledger.changes(final=final), self.facts)
+            self.version = self.catalog.commit(partial(self.ledger.changes, final=final), self.facts)
             self.ledger.committed()
             refresh_card(self.storage, self.version)
         self._published, self._published_at = len(self.ledger.packed), time.monotonic()

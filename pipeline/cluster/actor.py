@@ -4,6 +4,7 @@ import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 from base.errors import Failure
@@ -11,6 +12,7 @@ from pipeline.code import code_digest
 from pipeline.limiter import Buckets, Gate
 from pipeline.pack import Packed
 from pipeline.rows import Attempt
+from pipeline.settings import FetchSettings
 from pipeline.worker import Job, WorkerSpec
 
 CALL_S = 0.25
@@ -50,37 +52,42 @@ class Arrival:
     code: str
 
 
-@dataclass(frozen=True)
 class _ClusterGate:
-    """The gate that all workers of a build pass: an actor that holds the buckets."""
+    """The gate that all workers of a cluster pass: the actor that `share_buckets` made, found at the first request."""
 
-    buckets: Any
+    def __init__(self, name: str) -> None:
+        self._name = name
 
     def take(self, key: str) -> float:
         """See `Gate`."""
         import ray
 
-        return float(ray.get(self.buckets.take.remote(key)))
+        return float(ray.get(self._buckets.take.remote(key)))
 
     def close(self, key: str, seconds: float) -> None:
         """See `Gate`."""
         import ray
 
-        ray.get(self.buckets.close.remote(key, seconds))
+        ray.get(self._buckets.close.remote(key, seconds))
 
     def closed_s(self, key: str) -> float:
         """See `Gate`."""
         import ray
 
-        return float(ray.get(self.buckets.closed_s.remote(key)))
+        return float(ray.get(self._buckets.closed_s.remote(key)))
+
+    @cached_property
+    def _buckets(self) -> Any:
+        import ray
+
+        return ray.get_actor(self._name)
 
 
 class RenderWorker:
     """The actor: answers with what happened, and with a sentence where the machine failed."""
 
-    def __init__(self, spec: WorkerSpec, buckets: Any, make: DoerFactory) -> None:
-        alone = Buckets(spec.fetch.requests, spec.fetch.window_s)
-        self.doer = make(spec, _ClusterGate(buckets) if buckets is not None else alone)
+    def __init__(self, spec: WorkerSpec, make: DoerFactory) -> None:
+        self.doer = make(spec, _ClusterGate(buckets_name(spec.fetch)))
 
     def ready(self) -> Arrival:
         """Where it is, once it is alive."""
@@ -120,9 +127,23 @@ def render_worker(cpus: float, gpus: float) -> Any:
     return ray.remote(num_cpus=cpus, num_gpus=gpus, **options)(RenderWorker)
 
 
-def shared_buckets(requests: int, window_s: float) -> Any:
-    """An actor that holds the buckets of a build, on any node."""
+def share_buckets(fetch: FetchSettings) -> None:
+    """Have an actor hold the buckets for all builds of the cluster that this process is joined to.
+
+    It stays when the build ends, or the next one would begin with full buckets; on this process's node, which an
+    autoscaler does not take away.
+    """
     import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     actor: Any = ray.remote(Buckets)
-    return actor.options(num_cpus=0, max_restarts=-1, max_task_retries=-1).remote(requests, window_s)
+    options: dict[str, Any] = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1, "lifetime": "detached"}
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+    actor.options(name=buckets_name(fetch), get_if_exists=True, scheduling_strategy=here, **options).remote(
+        fetch.requests, fetch.window_s
+    )
+
+
+def buckets_name(fetch: FetchSettings) -> str:
+    """The name of the actor with the buckets: builds of one limit and one code share it."""
+    return f"buckets of {fetch.requests} in {fetch.window_s:g} s, {code_digest()}"

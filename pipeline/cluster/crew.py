@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from base.errors import Failure
-from pipeline.cluster.actor import ASIDE, CALL_S, Arrival, DoerFactory, render_worker, shared_buckets
+from pipeline.cluster.actor import ASIDE, CALL_S, Arrival, DoerFactory, render_worker, share_buckets
 from pipeline.cluster.metrics import Meters
 from pipeline.cluster.room import Room, room
 from pipeline.cluster.session import ray_for
@@ -74,7 +74,7 @@ class Crew:
     _looked_at: float = 0.0
     _stillborn: int = 0
     _at_once: int = 1
-    _buckets: Any = None
+    _fetches: bool = False
 
     def __post_init__(self) -> None:
         self._errands = Errands(self.run.infrastructure_losses)
@@ -93,8 +93,8 @@ class Crew:
             closing = [hand.actor.close.remote() for hand in self._hands if hand.at is not None and error is None]
             if closing:
                 ray.wait(closing, num_returns=len(closing), timeout=CLOSE_S)
-            for actor in (*(hand.actor for hand in self._hands), *([self._buckets] if self._buckets else [])):
-                ray.kill(actor)
+            for hand in self._hands:
+                ray.kill(hand.actor)
         finally:
             self._ray.close()
 
@@ -121,8 +121,9 @@ class Crew:
 
     def submit(self, job: Job, *, soon: bool = False) -> None:
         """Queue a job; `soon` puts it before the others."""
-        if isinstance(job, ViewJob) and "://" in job.item.location and self._buckets is None:
-            self._buckets = shared_buckets(self.spec.fetch.requests, self.spec.fetch.window_s)
+        if isinstance(job, ViewJob) and "://" in job.item.location and not self._fetches:
+            share_buckets(self.spec.fetch)
+            self._fetches = True
         self._errands.add(job, soon=soon)
 
     def results(self) -> Iterator[Done | None]:
@@ -266,7 +267,7 @@ class Crew:
 
     def _hire(self) -> None:
         actor = render_worker(self.run.cpus_per_worker, self.run.gpus_per_worker)
-        hand = _Hand(actor.remote(self.spec, self._buckets, self.make))
+        hand = _Hand(actor.remote(self.spec, self.make))
         hand.wait_for(hand.actor.ready.remote())
         self._hands.append(hand)
 

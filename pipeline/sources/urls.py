@@ -4,7 +4,8 @@ import re
 from array import array
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from posixpath import basename, splitext
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
@@ -16,6 +17,8 @@ from pipeline.sources.table import facts_of, read_table
 from pipeline.transport import FetchError, checked_url
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
+DIGITS = 16
+"""Of a uid: a table may name a million addresses whose files are all called `model.glb`."""
 
 
 def url_objects(table: Path) -> Iterator[SourceObject]:
@@ -49,6 +52,6 @@ def _object(table: Path, row: dict[str, str]) -> SourceObject:
         raise UsageError(f"{table}: expected addresses of http or https, got {url[:80]!r}") from None
     if sha256 and not SHA256.fullmatch(sha256):
         raise UsageError(f"{table}: {url[:80]}: expected a sha256 of 64 hexadecimal digits, got {sha256[:80]!r}")
-    stem = PurePosixPath(unquote(urlsplit(url).path)).stem
+    stem = splitext(basename(unquote(urlsplit(url).path).rstrip("/")))[0]
     title = row.get("title") or stem.replace("_", " ")
-    return SourceObject(uid_of(stem, url), "urls", url, sha256, title=title, **facts_of(row))
+    return SourceObject(uid_of(stem, url, DIGITS), "urls", url, sha256, title=title, **facts_of(row))

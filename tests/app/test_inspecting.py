@@ -38,7 +38,7 @@ def dataset(tmp_path: Path) -> Path:
     bad = ObjectRow(uid="bad_00000002", source="folder", location="b.glb", outcome="corrupt", reason="no header")
     catalog = Catalog(storage)
     catalog.record([Attempt(attempt="0", run="r", uid=uid, outcome="ok", seconds={"sample": 4.5}, at=1.0)])
-    catalog.commit([table_of(ObjectRow, [dog, bad])], VersionFacts("0" * 16, VIEWS, HW))
+    catalog.commit(lambda: [table_of(ObjectRow, [dog, bad])], VersionFacts("0" * 16, VIEWS, HW))
     return tmp_path / "dataset"
 
 

@@ -34,7 +34,7 @@ def test_versions_follow_from_merged_rows(tmp_path: Path) -> None:
     rows = [row(number, number % 3) for number in range(9)] + [row(9, 1, outcome="crash")]
     for changed in ([], [replace(rows[4], outcome="removed")], [row(20, 7)]):
         rows = [*{one.uid: one for one in (*rows, *changed)}.values()]
-        version = catalog.commit([table_of(ObjectRow, changed or rows)], FACTS)
+        version = catalog.commit([table_of(ObjectRow, changed or rows)].copy, FACTS)
         assert {shard.name: list(shard.samples) for shard in version.shards} == listed(rows)
         assert read_version(Storage(tmp_path)) == version
         assert dict(catalog.objects()) == {one.uid: one for one in sorted(rows, key=lambda one: one.uid)}
@@ -44,15 +44,15 @@ def test_versions_follow_from_merged_rows(tmp_path: Path) -> None:
 
 def test_a_null_leaves_what_a_row_says(tmp_path: Path) -> None:
     catalog = Catalog(Storage(tmp_path))
-    catalog.commit([table_of(ObjectRow, [row(1, 0), row(2, 0)])], FACTS)
+    catalog.commit(lambda: [table_of(ObjectRow, [row(1, 0), row(2, 0)])], FACTS)
     gone = table_of(ObjectRow, [row(1, 0, outcome="removed")])
     untitled = gone.set_column(gone.column_names.index("title"), "title", pyarrow.nulls(1, pyarrow.string()))
-    assert catalog.commit([untitled.cast(gone.schema)], FACTS).samples("train") == 1
+    assert catalog.commit(lambda: [untitled.cast(gone.schema)], FACTS).samples("train") == 1
     assert catalog.objects()["u1"] == row(1, 0, outcome="removed")
 
 
 def test_a_version_of_nothing_has_no_shards(tmp_path: Path) -> None:
-    version = Catalog(Storage(tmp_path)).commit([table_of(ObjectRow, [row(1, 0, outcome="crash")])], FACTS)
+    version = Catalog(Storage(tmp_path)).commit(lambda: [table_of(ObjectRow, [row(1, 0, outcome="crash")])], FACTS)
     assert version.shards == ()
 
 

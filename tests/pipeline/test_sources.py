@@ -15,7 +15,8 @@ from base.progress import SILENT
 from pipeline.build import BuildSettings, build
 from pipeline.catalog import Catalog
 from pipeline.cluster import ray_for
-from pipeline.filters import refusal
+from pipeline.columns import Columns
+from pipeline.filters import refusal, refusals
 from pipeline.objects import SourceObject
 from pipeline.rows import ObjectRow
 from pipeline.settings import FilterSettings
@@ -65,6 +66,9 @@ def test_each_rule_names_itself(rule: str, value: object, chair: str, untold: st
         said = refusal(item, settings)
         assert said.startswith(expected), said
         assert bool(said) == bool(expected)
+    many = Columns.of(SourceObject, [replace(one, uid=f"{one.uid}{n}") for one in (CHAIR, UNTOLD) for n in range(3)])
+    alone = {place: refusal(item, settings) for place, item in enumerate(many.records())}
+    assert refusals(many, settings) == {place: said for place, said in alone.items() if said}
 
 
 @pytest.mark.parametrize(
