@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pyarrow
+
 from base.digest import digest_json
 from base.errors import Failure, UsageError
 from base.outcomes import CHILD_DEATHS, Outcome
@@ -111,6 +113,7 @@ def build(
     machine fails, or when no object succeeded. KeyboardInterrupt leaves finished views for the next call.
     """
     started = time.monotonic()
+    pyarrow.set_memory_pool(pyarrow.system_memory_pool())  # the default one keeps a fifth more than is in use
     _check_gpus(settings)
     _check_passes(settings)
     requested = Columns.of(SourceObject, requested_objects(settings.objects, progress))

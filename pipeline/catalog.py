@@ -5,6 +5,7 @@ alone, and is derived again when a crash came between the two.
 """
 
 import json
+import math
 import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -159,14 +160,24 @@ class Catalog:
             history = table.history() if table is not None else []
             return {entry["version"]: entry["timestamp"] / 1000 for entry in history}
 
-    def unneeded_files(self, kept: Sequence[int]) -> list[str]:
-        """The files of `objects`, relative to the dataset's root, that none of the `kept` versions reads."""
-        table = self._table(OBJECTS)
-        if table is None:
-            return []
-        with self._reported(OBJECTS):
-            stale = table.vacuum(0, dry_run=True, enforce_retention_duration=False, full=True, keep_versions=list(kept))
-        return sorted(f"{OBJECTS}/{name}" for name in stale)
+    def unneeded_files(self, kept: Sequence[int], older_than_s: float) -> list[str]:
+        """The catalogue's files, relative to the dataset's root, that none of the `kept` versions of `objects` reads,
+        nor `attempts` for so long."""
+        found = list[str]()
+        for name, rest in ((OBJECTS, {"keep_versions": list(kept)}), (ATTEMPTS, {})):
+            if (table := self._table(name)) is not None:
+                hours = 0 if rest else math.ceil(older_than_s / 3600.0)
+                with self._reported(name):
+                    stale = table.vacuum(hours, dry_run=True, enforce_retention_duration=False, full=True, **rest)
+                found += sorted(f"{name}/{file}" for file in stale)
+        return found
+
+    def compact(self) -> None:
+        """Make few files of the many that `record` leaves; for a builder alone."""
+        table = self._table(ATTEMPTS)
+        if table is not None:
+            with self._reported(ATTEMPTS):
+                table.optimize.compact()
 
     def _commit_of(self, number: int) -> dict[str, Any]:
         """What the commit of a version says; the newest is read at once, an older one with all since."""

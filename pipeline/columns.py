@@ -45,6 +45,10 @@ def texts(column: pyarrow.ChunkedArray) -> NDArray[np.bytes_]:
 
     Raises UnicodeEncodeError for other texts.
     """
+    return np.concatenate([_texts(column.slice(start, CHUNK)) for start in range(0, len(column) or 1, CHUNK)])
+
+
+def _texts(column: pyarrow.ChunkedArray) -> NDArray[np.bytes_]:
     whole = column.cast(pyarrow.string()).fill_null("").combine_chunks()
     longest = compute.max(compute.binary_length(whole)).as_py() or 1
     if not compute.all(compute.string_is_ascii(whole)).as_py():

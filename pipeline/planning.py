@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from base.outcomes import Outcome
 from pipeline.assign import Numbers, assign, duplicates, uid_digests
-from pipeline.columns import Columns, Places, texts
+from pipeline.columns import CHUNK, Columns, Places, texts
 from pipeline.objects import SourceObject
 from pipeline.plan import AGAIN, Plan, Rules, State
 from pipeline.rows import UNASSIGNED, Attempt
@@ -33,7 +33,7 @@ def make_plan(
     rows = standing.rows
     waiting = {one.uid: one for one in staged if rules.fingerprint(one.sha256) == one.fingerprint and one.uid in asked}
     sha256 = standing.bytes_known(waiting)
-    fingerprint = np.array([rules.fingerprint(one.decode()) if one else "" for one in sha256], np.bytes_)
+    fingerprint = _fingerprints(sha256, rules)
     ended = {uid: one for (uid, digest), one in failed.items() if _is(fingerprint, asked, uid, digest.encode())}
 
     copies = _copies(standing, sha256, rule)
@@ -60,6 +60,14 @@ def make_plan(
         rule=rule,
         removed=np.flatnonzero(dropped),
         rewrite=_rewritten(standing, state, number, _moved(standing, state, sha256, rules), dropped),
+    )
+
+
+def _fingerprints(sha256: Texts, rules: Rules) -> Texts:
+    """Some thousands at a time, or they would stand in memory as Python's texts too."""
+    parts = [sha256[start : start + CHUNK] for start in range(0, len(sha256) or 1, CHUNK)]
+    return np.concatenate(
+        [np.array([rules.fingerprint(one.decode()) if one else "" for one in part], np.bytes_) for part in parts]
     )
 
 

@@ -38,11 +38,13 @@ class Standing:
     def bytes_known(self, waiting: Mapping[str, Attempt]) -> Texts:
         """The sha256 of each object as far as it is known: from its source, else from an earlier build of the same
         location, else from the attempt whose views wait."""
-        stated = texts(self.asked.column("sha256"))
-        found = np.where(self.same_location, self.sha256, b"")
-        attempted = np.zeros(len(self.asked), "S64")
-        attempted[self.asked.places(list(waiting))] = [one.sha256 for one in waiting.values()]
-        return np.where(stated != b"", stated, np.where(found != b"", found, attempted))
+        known = texts(self.asked.column("sha256")).astype("S64")
+        earlier = (known == b"") & self.same_location
+        known[earlier] = self.sha256[earlier]
+        attempted = np.array([one.sha256 for one in waiting.values()], "S64")
+        places = self.asked.places(list(waiting))
+        known[places] = np.where(known[places] == b"", attempted, known[places])
+        return known
 
     def within(self, shards: frozenset[str]) -> Mask:
         """True for each object that stands in one of the `shards` of these names."""

@@ -28,7 +28,8 @@ class Vacuumed:
 def vacuum(storage: Storage, older_than_s: float, lease_s: float, *, dry_run: bool = False) -> Vacuumed:
     """Remove every version committed more than `older_than_s` seconds ago but the newest, and what only they need.
 
-    Views that wait in staging stay: the next build packs them. Raises Failure when someone builds.
+    Views that wait in staging stay: the next build packs them. The many small files of `attempts` become one, and go
+    the next time, once they are old enough. Raises Failure when someone builds.
     """
     if dry_run:
         return _unneeded(storage, older_than_s)
@@ -39,6 +40,7 @@ def vacuum(storage: Storage, older_than_s: float, lease_s: float, *, dry_run: bo
         for name in found.files:
             lease.check()
             storage.remove(name)
+        Catalog(storage).compact()
         return found
 
 
@@ -52,7 +54,7 @@ def _unneeded(storage: Storage, older_than_s: float) -> Vacuumed:
         *(version_name(number) for number in old),  # first: whoever asks for one afterwards is told so
         *unneeded_latents(storage, read),
         *(name for name in storage.names("shards") if name not in needed),
-        *Catalog(storage).unneeded_files(kept),
+        *Catalog(storage).unneeded_files(kept, older_than_s),
         *_left_by_crashes(storage, now),
     ]
     return Vacuumed(old, tuple(files), _bytes(storage, files))

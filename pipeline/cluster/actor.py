@@ -52,7 +52,7 @@ class Arrival:
     code: str
 
 
-class _ClusterGate:
+class ClusterGate:
     """The gate that all workers of a cluster pass: the actor that `share_buckets` made, found at the first request."""
 
     def __init__(self, name: str) -> None:
@@ -87,7 +87,7 @@ class RenderWorker:
     """The actor: answers with what happened, and with a sentence where the machine failed."""
 
     def __init__(self, spec: WorkerSpec, make: DoerFactory) -> None:
-        self.doer = make(spec, _ClusterGate(buckets_name(spec.fetch)))
+        self.doer = make(spec, ClusterGate(buckets_name(spec.fetch)))
 
     def ready(self) -> Arrival:
         """Where it is, once it is alive."""

@@ -3,8 +3,10 @@
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+from pipeline.cluster import Crew
 from pipeline.limiter import Gate
 from pipeline.objects import SourceObject
 from pipeline.pack import Packed, PackJob
@@ -55,3 +57,20 @@ def stub_jobs(kind: str, count: int) -> list[ViewJob]:
 def stub_spec(root: Path) -> WorkerSpec:
     settings = tiny(root, root)
     return WorkerSpec("run", str(root), 0, settings.render, settings.objects.fetch, settings.objects.objaverse, "")
+
+
+def worked_off(crew: Crew, enough: Callable[[list[Attempt]], bool] = lambda _: True) -> list[Attempt]:
+    """What the jobs of a crew ended with; `enough` looks at it each time that something or nothing came.
+
+    As long as it says no there is one more job for each that ended: how long a node takes to start is not ours to say.
+    """
+    ends: list[Attempt] = []
+    deadline = time.monotonic() + 300
+    for done in crew.results():
+        assert time.monotonic() < deadline, ends
+        if done is not None:
+            assert isinstance(done.answer, Attempt)
+            ends.append(done.answer)
+        if not enough(ends) and done is not None:
+            crew.submit(stub_job("slow", f"more{len(ends)}"))
+    return ends

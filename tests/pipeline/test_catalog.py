@@ -3,9 +3,13 @@
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
+import deltalake
 import pyarrow
+import pytest
 
+from base.errors import Failure
 from base.storage import Storage
 from pipeline.catalog import Catalog, VersionFacts
 from pipeline.columns import table_of
@@ -63,3 +67,38 @@ def test_only_what_once_ended_badly_is_told_to_a_plan(tmp_path: Path) -> None:
     catalog.record([Attempt(attempt=name, run="r", uid=uid, outcome=end) for name, uid, end in ends])
     assert [one.attempt for one in catalog.troubled()] == ["b", "c"]
     assert catalog.recorded(["a", "b", "it's not"]) == {"a", "b"}
+
+
+def test_many_small_files_of_attempts_become_one_and_nothing_is_lost(tmp_path: Path) -> None:
+    catalog = Catalog(Storage(tmp_path))
+    for number in range(5):
+        catalog.record([Attempt(attempt=f"a{number}", run="r", uid="u", outcome="ok", seconds={"sample": 1.0})])
+    before = catalog.attempts()
+    files = set((tmp_path / "catalog/attempts").glob("*.parquet"))
+    catalog.compact()
+    assert catalog.attempts() == before
+    assert catalog.unneeded_files([], older_than_s=3600.0) == [], "someone may be reading them"
+    assert {tmp_path / name for name in catalog.unneeded_files([], older_than_s=0.0)} == files
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_a_commit_whose_answer_is_lost_stands_and_one_that_was_not_made_is_told(
+    made: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog = Catalog(Storage(tmp_path))
+    catalog.commit([table_of(ObjectRow, [row(1, 0)])].copy, FACTS)
+    write = deltalake.write_deltalake
+
+    def interrupted(*given: Any, **named: Any) -> None:
+        if made:
+            write(*given, **named)
+        raise deltalake.exceptions.CommitFailedError("connection closed")
+
+    monkeypatch.setattr("deltalake.write_deltalake", interrupted)
+    tables = [table_of(ObjectRow, [row(1, 0, title="another")])]
+    if made:
+        assert catalog.commit(tables.copy, FACTS).number == 2
+        assert catalog.objects()["u1"].title == "another"
+    else:
+        with pytest.raises(Failure, match="catalogue could not be used: connection closed"):
+            catalog.commit(tables.copy, FACTS)

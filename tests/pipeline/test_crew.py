@@ -2,7 +2,8 @@
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -11,13 +12,15 @@ import pytest
 
 from base.errors import Failure
 from pipeline.cluster import Crew
+from pipeline.cluster.actor import ClusterGate, buckets_name
 from pipeline.cluster.crew import SPARE
+from pipeline.cluster.notice import drain
 from pipeline.cluster.room import slots
 from pipeline.rows import Attempt
 from pipeline.settings import RunSettings
 from tests.pipeline.builds import tiny
 from tests.pipeline.clusters import NODE, cluster
-from tests.pipeline.stub_worker import StubWorker, stub_job, stub_jobs, stub_spec
+from tests.pipeline.stub_worker import StubWorker, stub_job, stub_jobs, stub_spec, worked_off
 
 pytestmark = pytest.mark.server
 
@@ -54,33 +57,6 @@ def demand(nodes: Any) -> int:
     return sum(bundle.count for one in found for bundle in one.bundles_by_count if bundle.bundle.get("CPU") == 1.0)
 
 
-def drain(nodes: Any, node_id: str) -> None:
-    """What a notice of preemption comes to: Ray is told that the node will be gone in ten minutes."""
-    from ray._raylet import GcsClient
-    from ray.core.generated import autoscaler_pb2
-
-    reason = autoscaler_pb2.DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
-    deadline_ms = (time.time_ns() // 1_000_000) + 600_000
-    assert GcsClient(address=nodes.address).drain_node(node_id, reason, "spot machine taken back", deadline_ms)[0]
-
-
-def worked_off(crew: Crew, enough: Callable[[list[Attempt]], bool] = lambda _: True) -> list[Attempt]:
-    """What the jobs of a crew ended with; `enough` looks at it each time that something or nothing came.
-
-    As long as it says no there is one more job for each that ended: how long a node takes to start is not ours to say.
-    """
-    ends: list[Attempt] = []
-    deadline = time.monotonic() + 300
-    for done in crew.results():
-        assert time.monotonic() < deadline, ends
-        if done is not None:
-            assert isinstance(done.answer, Attempt)
-            ends.append(done.answer)
-        if not enough(ends) and done is not None:
-            crew.submit(stub_job("slow", f"more{len(ends)}"))
-    return ends
-
-
 def test_it_grows_when_a_node_joins_and_loses_nothing_with_one(nodes: Any, tmp_path: Path) -> None:
     (first,) = nodes.worker_nodes
     joined: list[Any] = []
@@ -107,7 +83,7 @@ def test_a_node_that_is_to_go_finishes_its_job_and_gets_no_other(nodes: Any, tmp
 
     def moved(ends: list[Attempt]) -> bool:
         if {end.host for end in ends} == {going.node_id, staying.node_id} and not noticed:
-            drain(nodes, going.node_id)
+            assert drain(nodes.address, 600, going.node_id) == 0
             noticed.append(len(ends))
         return bool(noticed) and len(ends) >= noticed[0] + 8 and {end.host for end in ends[-8:]} == {staying.node_id}
 
@@ -148,6 +124,22 @@ def test_the_last_ones_are_told_with_phase_and_host(nodes: Any, tmp_path: Path) 
         assert (told.name, told.phase, told.host) == ("long0", "sample", socket.gethostname())
         crew.give_up_views()
         assert (crew.waiting, crew.in_flight, list(crew.results())) == (0, 0, [])
+
+
+def test_what_a_hub_said_to_one_build_holds_for_the_next(nodes: Any, tmp_path: Path) -> None:
+    spec = stub_spec(tmp_path)
+    gate = ClusterGate(buckets_name(spec.fetch))
+    job = stub_job("quick", "fetched")
+    far = replace(job, item=replace(job.item, location="https://hub.example/fetched.glb"))
+    for said_s in (60.0, 0.0):
+        with Crew(run_settings(nodes, tmp_path), spec, StubWorker) as crew:
+            crew.submit(far)
+            assert [end.uid for end in worked_off(crew)] == ["fetched"]
+            gate.close("hub.example anyone", said_s)
+            assert 0.0 < gate.closed_s("hub.example anyone") <= 60.0
+            assert gate.take("hub.example anyone") > 0.0
+            assert gate.take("another.example anyone") == 0.0
+        gate = ClusterGate(buckets_name(spec.fetch))
 
 
 def test_each_worker_has_a_gpu_of_its_own(nodes: Any, tmp_path: Path) -> None:

@@ -247,3 +247,11 @@ def test_every_copy_names_one_original(sha256: dict[str, str]) -> None:
 @given(st.text(max_size=80), st.text(max_size=80))
 def test_any_name_makes_a_uid(name: str, identity: str) -> None:
     assert UID.fullmatch(uid_of(name, identity))
+
+
+def test_a_build_with_another_idea_of_facts_writes_all_shards_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    items = [item(uid) for uid in "abcdef"]
+    _, rows, _ = rebuilt({}, items)
+    assert planned(items, rows).idle
+    monkeypatch.setattr(SourceObject, "facts_digest", lambda self, sha256: f"other {self.uid}")
+    assert planned(items, rows).rewrite == {0, 1}
