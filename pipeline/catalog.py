@@ -6,6 +6,7 @@ alone, and is derived again when a crash came between the two.
 
 import json
 import math
+import re
 import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +33,8 @@ SHARD = ("shard_name", "split", "shard", "shard_bytes", "shard_sha256")
 PLACED = pyarrow.schema(
     [schema(ObjectRow).field(name) for name in ("uid", "split", "shard", "sample_offset", "sample_bytes")]
 )
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+"""Which deltalake's errors carry."""
 ROWS_AT_A_TIME, ROWS_IN_A_GROUP = 1 << 16, 1 << 13
 
 
@@ -236,7 +239,7 @@ class Catalog:
         try:
             yield
         except (DeltaError, OSError, KeyError, TypeError, ValueError) as error:
-            sentence = " ".join(str(error).split())[:300]
+            sentence = " ".join(COLOURS.sub("", str(error)).split())[:300]
             raise Failure(f"{self.storage.root}/{name}: the catalogue could not be used: {sentence}") from error
 
 

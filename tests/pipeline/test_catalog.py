@@ -92,7 +92,7 @@ def test_a_commit_whose_answer_is_lost_stands_and_one_that_was_not_made_is_told(
     def interrupted(*given: Any, **named: Any) -> None:
         if made:
             write(*given, **named)
-        raise deltalake.exceptions.CommitFailedError("connection closed")
+        raise deltalake.exceptions.CommitFailedError("\x1b[31mconnection\x1b[0m closed")
 
     monkeypatch.setattr("deltalake.write_deltalake", interrupted)
     tables = [table_of(ObjectRow, [row(1, 0, title="another")])]
