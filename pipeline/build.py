@@ -113,7 +113,7 @@ def build(
     machine fails, or when no object succeeded. KeyboardInterrupt leaves finished views for the next call.
     """
     started = time.monotonic()
-    pyarrow.set_memory_pool(pyarrow.system_memory_pool())  # the default one keeps a fifth more than is in use
+    pyarrow.set_memory_pool(pyarrow.system_memory_pool())  # the default one holds on to more of what is freed
     _check_gpus(settings)
     _check_passes(settings)
     requested = Columns.of(SourceObject, requested_objects(settings.objects, progress))

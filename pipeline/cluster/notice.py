@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 
 EVERY_S, ANSWER_S = 5.0, 2.0
@@ -29,17 +30,17 @@ class Cloud:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Wait for the notice and tell Ray; 2 for a cloud that is not known, 1 when Ray does not take it."""
+    """Wait for the notice and tell Ray until it takes it; returns 0 then, and 2 for a cloud that is not known."""
     if len(arguments) != 1 or arguments[0] not in CLOUDS:
         sys.stderr.write(f"notice: expected one of {', '.join(CLOUDS)}, got {' '.join(arguments) or 'nothing'}\n")
         return 2
     cloud, complained = CLOUDS[arguments[0]], False
     while True:
         try:
-            if cloud.noticed(cloud.metadata):
-                return drain("auto", cloud.left_s)
+            if cloud.noticed(cloud.metadata) and drain("auto", cloud.left_s) == 0:
+                return 0
             complained = False
-        except OSError as error:
+        except (OSError, HTTPException) as error:
             if not complained:
                 sys.stderr.write(f"notice: {cloud.metadata}: expected an answer, got: {error}; asking again\n")
             complained = True

@@ -81,8 +81,10 @@ def test_a_version_that_is_not_kept_is_named(dataset: BuildSettings) -> None:
 
 def test_vacuum_removes_what_no_kept_version_needs(dataset: BuildSettings, tmp_path: Path) -> None:
     store, root = storage(dataset), tmp_path / "dataset"
+    first = files(root)
     assert vacuum(store, LONG_S, 60.0).files == ()
     before = files(root)
+    assert first.items() <= before.items()
     left, fresh = root / "shards" / ".tmp-old", root / "shards" / ".tmp-new"
     for path in (left, fresh):
         path.write_bytes(b"half")
