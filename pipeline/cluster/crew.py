@@ -10,11 +10,21 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import count
 from types import TracebackType
 from typing import Any, Self
 
 from base.errors import Failure
-from pipeline.cluster.actor import ASIDE, CALL_S, Arrival, DoerFactory, render_worker, share_buckets
+from pipeline.cluster.actor import (
+    ASIDE,
+    CALL_S,
+    Arrival,
+    DoerFactory,
+    dismiss_strangers,
+    render_worker,
+    share_buckets,
+    worker_name,
+)
 from pipeline.cluster.metrics import Meters
 from pipeline.cluster.room import Room, room
 from pipeline.cluster.session import ray_for
@@ -75,12 +85,15 @@ class Crew:
     _stillborn: int = 0
     _at_once: int = 1
     _fetches: bool = False
+    _numbers: Iterator[int] = field(default_factory=count)
 
     def __post_init__(self) -> None:
         self._errands = Errands(self.run.infrastructure_losses)
 
     def __enter__(self) -> Self:
         self._is_ours = self._ray.enter_context(ray_for(self.run))
+        if not self._is_ours:
+            dismiss_strangers(self.spec)
         self._meters, self._code = Meters(), code_digest()
         return self
 
@@ -267,7 +280,8 @@ class Crew:
 
     def _hire(self) -> None:
         actor = render_worker(self.run.cpus_per_worker, self.run.gpus_per_worker)
-        hand = _Hand(actor.remote(self.spec, self.make))
+        named = actor.options(name=worker_name(self.spec, next(self._numbers)))
+        hand = _Hand(named.remote(self.spec, self.make))
         hand.wait_for(hand.actor.ready.remote())
         self._hands.append(hand)
 

@@ -5,6 +5,7 @@ looks on. Most have a stub in Blender's place (`stub.py`), which a few do withou
 """
 
 import shutil
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -81,6 +82,23 @@ def test_everything_at_once(calm: Calm, server: Hub, nodes: Nodes, tmp_path: Pat
         assert words in found[uid]["reason"]
     assert found["gone"]["outcome"] == "missing"
     assert {uid for uid, row in found.items() if row["outcome"] == "ok"} == set(HEALTHY)
+
+
+def test_a_silent_builder_keeps_nothing_from_the_one_that_follows(calm: Calm, nodes: Nodes, tmp_path: Path) -> None:
+    """All workers of the cluster are its own; it is woken when the other has ended, and stops."""
+    place = calm.again(tmp_path / "silent")
+    place.changes = {"run": {"lease_s": 2.0}}
+    with place.start(ALL) as silent:
+        after(silent, place, 2, 0.0)
+        silent.send_signal(signal.SIGSTOP)
+        time.sleep(3.0)
+        try:
+            place.build(ALL)
+        finally:
+            silent.send_signal(signal.SIGCONT)
+        code, said = ended(silent)
+    assert (code, "another builder took over" in said) == (1, True), said[-3000:]
+    calm.is_what(place)
 
 
 def killed(

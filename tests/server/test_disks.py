@@ -6,13 +6,14 @@ its own, which needs root.
 
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.pipeline.disturbed import Calm, Place, after, ended, model, stock, watched
+from tests.pipeline.disturbed import LIMIT_S, Calm, Place, after, ended, model, stock, watched
 from tests.pipeline.hub import Hub
 from tests.pipeline.nodes import Nodes
 
@@ -42,6 +43,13 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 def mount(*words: str) -> None:
     subprocess.run(["mount", *words], check=True)
+
+
+def turn_read_only(disk: Path) -> None:
+    """Have nothing more be written to a disk, from the first moment on at which no file of it is open for writing."""
+    deadline = time.monotonic() + LIMIT_S
+    while subprocess.run(["mount", "-o", "remount,ro", str(disk)], capture_output=True, check=False).returncode:
+        assert time.monotonic() < deadline, f"{disk}: always busy"
 
 
 def fill(disk: Path, left_kb: int) -> Path:
@@ -79,10 +87,10 @@ def test_a_full_disk_is_said_and_damages_nothing(calm: Calm, disk: Path, tmp_pat
 def test_a_disk_that_turns_read_only_is_said_and_damages_nothing(calm: Calm, disk: Path, tmp_path: Path) -> None:
     place = on(disk, calm, tmp_path / "place")
     with watched(place.root):
-        build = place.start(ALL)
-        after(build, place, 2, 0.0)
-        mount("-o", "remount,ro", str(disk))
-        code, said = ended(build)
+        with place.start(ALL) as build:
+            after(build, place, 2, 0.0)
+            turn_read_only(disk)
+            code, said = ended(build)
         mount("-o", "remount,rw", str(disk))
         assert (code, "choose a folder that you may write to" in said) == (1, True), said[-3000:]
         place.build(ALL)
