@@ -57,7 +57,7 @@ def make_dataset(root: Path, shards: int, objects: int) -> None:
         samples = ((f"{shard:03d}-{n:04d}", _members(shard, n, pictures)) for n in range(objects))
         entries.append(write_shard(storage, "train", shard, samples))
     version = Version(SCHEMA, 1, 0, "0" * 16, VIEWS, HW, tuple(entries))
-    storage.write(version_name(1), version.to_json().encode())
+    storage.write(version_name(1), version.to_json())
 
 
 def _members(shard: int, number: int, pictures: list[list[bytes]]) -> dict[str, bytes]:

@@ -16,7 +16,7 @@ Numbers = NDArray[np.int64]
 
 def uid_digests(uids: Uids) -> Uids:
     """The key by which objects are ordered, as `uid_order` gives it, for many of them."""
-    return np.array([hashlib.sha256(uid).digest() for uid in uids], dtype="S32")
+    return np.fromiter((hashlib.sha256(uid).digest() for uid in uids), "S32", len(uids))
 
 
 def assign(numbers: Numbers, uids: Uids, first: int, objects_per_shard: int) -> Numbers:

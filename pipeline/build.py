@@ -21,7 +21,7 @@ from base.storage import Storage, StorageSettings
 from pipeline.card import SETTINGS_FILE, refresh_card
 from pipeline.catalog import Catalog, VersionFacts
 from pipeline.cluster.actor import DoerFactory
-from pipeline.columns import Columns
+from pipeline.columns import Columns, release_memory
 from pipeline.extend import Place, fewer_views
 from pipeline.filters import refusals
 from pipeline.forecast import forecast, measured
@@ -129,7 +129,7 @@ def build(
         before = catalog.publish()
         _recover(catalog, storage)
         ledger = _planned(settings, catalog, requested, retry, _lost(storage, before, progress))
-        if not ledger.plan.idle or ledger.changed(final=True):
+        if not ledger.plan.idle or ledger.changes(final=True):
             _save_settings(storage, settings)
             before = _run(settings, catalog, lease, ledger, before, progress, make)
         if before is not None:
@@ -197,6 +197,7 @@ def _planned(
     ledger = Ledger(plan)
     dead = (one for one in troubled if one.outcome in CHILD_DEATHS)
     ledger.deaths.update(one.uid for one in dead if one.fingerprint == plan.fingerprint(one.uid))
+    release_memory()
     return ledger
 
 

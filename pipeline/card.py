@@ -12,20 +12,21 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow
 import yaml
 
 from base.outcomes import Outcome
 from base.storage import Storage
 from base.text import without_controls
-from pipeline.catalog import OBJECTS, Catalog
+from pipeline.catalog import OBJECTS, Catalog, quoted
 from pipeline.found_views import DEPENDS_ON
 from report.contact_sheet import contact_sheet
 from report.escape import csv_cell, markdown
 from report.images import encoded, fitted, over
 from report.numbers import bytes_text
 from shards.read import read_sample
-from shards.version import SPLITS, Version
+from shards.version import SPLITS, Samples, Version
 
 CARD, PICTURE, ATTRIBUTION = "README.md", "card.png", "ATTRIBUTION.csv"
 SETTINGS_FILE = "settings.json"
@@ -33,7 +34,8 @@ PICTURED, PICTURED_PX = 24, 128
 COLUMNS = ("uid", "title", "author", "licence", "page", "source", "category", "split")
 NO_LICENCE = "not stated"
 OK = f"outcome = '{Outcome.OK}'"
-STANDING = f"select {', '.join(COLUMNS)} from rows where {OK} order by uid"  # noqa: S608
+SORTED_AT_ONCE = 1 << 17
+"""So many rows are in memory together."""
 OTHER_FILES = " `versions/` names the shards of each version; other files in `shards/` belong to earlier ones."
 
 
@@ -47,10 +49,21 @@ def refresh_card(storage: Storage, version: Version) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         table = Path(scratch) / ATTRIBUTION
         with table.open("w", encoding="utf-8", newline="") as stream:
-            stream.writelines(attribution(catalog.parts(OBJECTS, STANDING)))
+            stream.writelines(attribution(_standing(catalog, version)))
         storage.put_file(ATTRIBUTION, table)
     licences = catalog.counts("licence", OK)
     storage.write(CARD, card(version, catalog.counts("outcome"), licences, card_settings(storage)).encode())
+
+
+def _standing(catalog: Catalog, version: Version) -> Iterator[pyarrow.Table]:
+    """The rows of a version's objects, in order of uid."""
+    every = [shard.samples.uids for shard in version.shards if isinstance(shard.samples, Samples)]
+    uids = np.sort(np.concatenate(every)) if every else np.zeros(0, np.bytes_)
+    for start in range(0, len(uids), SORTED_AT_ONCE):
+        part = uids[start : start + SORTED_AT_ONCE]
+        these = f"uid between {quoted([part[0].decode()])} and {quoted([part[-1].decode()])}"
+        query = f"select {', '.join(COLUMNS)} from rows where {OK} and {these} order by uid"  # noqa: S608
+        yield from catalog.parts(OBJECTS, query, version.number)
 
 
 def card_settings(storage: Storage) -> dict[str, Any]:

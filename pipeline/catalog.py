@@ -8,7 +8,7 @@ import json
 import math
 import re
 import secrets
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -23,19 +23,20 @@ from pyarrow import compute
 from base.errors import Failure
 from base.outcomes import Outcome
 from base.storage import Storage
-from pipeline.columns import Columns, places_in, plain, schema, table_of, texts
+from pipeline.changes import ROW, Changes
+from pipeline.columns import Columns, plain, release_memory, table_of, texts
 from pipeline.rows import Attempt, ObjectRow
 from shards.version import SCHEMA, Samples, ShardEntry, Version, version_name
 
 OBJECTS, ATTEMPTS = "catalog/objects", "catalog/attempts"
 METADATA_KEY, TOKEN_KEY = "zero123", "zero123_commit"
 SHARD = ("shard_name", "split", "shard", "shard_bytes", "shard_sha256")
-PLACED = pyarrow.schema(
-    [schema(ObjectRow).field(name) for name in ("uid", "split", "shard", "sample_offset", "sample_bytes")]
-)
+PLACED = ("uid", "shard_name", "sample_offset", "sample_bytes")
+TOLD = ("attempt", "run", "uid", "outcome", "reason", "phase", "sha256", "fingerprint", "checks", "at")
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 """Which deltalake's errors carry."""
-ROWS_AT_A_TIME, ROWS_IN_A_GROUP = 1 << 16, 1 << 13
+ROWS_AT_A_TIME, ROWS_IN_A_GROUP, FILE_BYTES = 1 << 14, 1 << 13, 16 << 20
+"""What is not written yet is held in memory: groups and files of the tables are small."""
 
 
 @dataclass(frozen=True)
@@ -85,11 +86,15 @@ class Catalog:
 
     def attempts(self, uids: Collection[str] | None = None) -> list[Attempt]:
         """Every attempt recorded, or those at some objects, oldest first."""
-        return self._attempts("true" if uids is None else f"uid in ({quoted(uids)})")
+        return self._attempts("*", "true" if uids is None else f"uid in ({quoted(uids)})")
 
     def troubled(self) -> list[Attempt]:
-        """Every attempt at an object of which one did not end well, oldest first: what the next plan must know."""
-        return self._attempts(f"uid in (select uid from rows where outcome <> {quoted([Outcome.OK])})")  # noqa: S608
+        """Every attempt at an object of which one did not end well, oldest first: what the next plan must know of it.
+
+        What else there is to an attempt, such as what Blender said, is left out.
+        """
+        bad = f"(select uid from rows where outcome <> {quoted([Outcome.OK])})"  # noqa: S608
+        return self._attempts(", ".join(TOLD), f"uid in {bad}")
 
     def recorded(self, attempts: Collection[str]) -> set[str]:
         """Which of these attempts, by their names, are recorded."""
@@ -105,40 +110,38 @@ class Catalog:
         with self._reported(ATTEMPTS):
             write_deltalake(self._uri(ATTEMPTS), table_of(Attempt, attempts), mode="append")
 
-    def commit(self, changes: Callable[[], Iterable[pyarrow.Table]], facts: VersionFacts) -> Version:
-        """Put changed and new rows into `objects` and publish the version that this makes.
-
-        `changes` gives them in tables, the same each time it is called, each row once; a null leaves what a row says.
-        """
+    def commit(self, changes: Changes, facts: VersionFacts) -> Version:
+        """Make `changes` in `objects` and publish the version that this makes."""
         from deltalake import CommitProperties, DeltaTable
         from deltalake.exceptions import DeltaError
 
         token = secrets.token_hex(8)
         known = {METADATA_KEY: json.dumps(asdict(facts)), TOKEN_KEY: token}
         with self._reported(OBJECTS):
-            table = self._table(OBJECTS) or DeltaTable.create(self._uri(OBJECTS), schema(ObjectRow))
+            table = self._table(OBJECTS) or DeltaTable.create(self._uri(OBJECTS), ROW)
             try:
                 self._write(table, changes, CommitProperties(custom_metadata=known))
             except DeltaError:
                 if not self._stands(token):
                     raise
+        release_memory()
         return self._published()
 
-    def _write(self, table: Any, changes: Callable[[], Iterable[pyarrow.Table]], said: Any) -> None:
+    def _write(self, table: Any, changes: Changes, said: Any) -> None:
         """Append when all rows are new, which writes them alone; else write all rows anew, a part at a time.
 
         deltalake's own merge holds both sides in memory.
         """
         from deltalake import write_deltalake
 
-        changed = _uids(changes()) if table.version() else np.zeros(0, np.bytes_)
         known = self.parts(OBJECTS, "select uid from rows")
-        renewed = any((places_in(changed, texts(part["uid"])) >= 0).any() for part in known)
-        rows = _replaced(self.rows(), changes, changed) if renewed else changes()
+        renewed = any(changes.touch(texts(part["uid"])) for part in known)
+        rows = changes.applied_to(self.rows()) if renewed else changes.tables
         mode: Any = "overwrite" if renewed else "append"
         batches = chain.from_iterable(part.to_batches() for part in _elsewhere(rows))
-        stream = pyarrow.RecordBatchReader.from_batches(schema(ObjectRow), batches)
-        write_deltalake(table, stream, mode=mode, writer_properties=_properties(), commit_properties=said)
+        stream = pyarrow.RecordBatchReader.from_batches(ROW, batches)
+        sizes: dict[str, Any] = {"writer_properties": _properties(), "target_file_size": FILE_BYTES}
+        write_deltalake(table, stream, mode=mode, commit_properties=said, **sizes)
 
     def _stands(self, token: str) -> bool:
         """True when the newest commit is the one of this token: it was made, and only the answer was lost."""
@@ -204,7 +207,8 @@ class Catalog:
         version = self.version(table.version())
         name = version_name(version.number)
         if not self.storage.exists(name):
-            self.storage.create(name, version.to_json().encode())
+            self.storage.create(name, version.to_json())
+        release_memory()
         return version
 
     def version(self, number: int) -> Version:
@@ -214,12 +218,12 @@ class Catalog:
             facts = VersionFacts(known["settings_digest"], known["views"], (known["hw"][0], known["hw"][1]))
         standing = f"from rows where outcome = {quoted([Outcome.OK])}"
         shards = self.parts(OBJECTS, f"select distinct {', '.join(SHARD)} {standing}", number)
-        placed = self.parts(OBJECTS, f"select {', '.join(PLACED.names)} {standing}", number)
+        placed = self.parts(OBJECTS, f"select {', '.join(PLACED)} {standing}", number)
         return derived([row for part in shards for row in part.to_pylist()], placed, number, facts)
 
-    def _attempts(self, where: str) -> list[Attempt]:
-        rows = self.select(ATTEMPTS, f"select * from rows where {where}")  # noqa: S608
-        found = [Attempt(**{**row, "seconds": dict(row["seconds"])}) for row in rows]
+    def _attempts(self, columns: str, where: str) -> list[Attempt]:
+        rows = self.select(ATTEMPTS, f"select {columns} from rows where {where}")  # noqa: S608
+        found = [Attempt(**{**row, "seconds": dict(row.get("seconds", ()))}) for row in rows]
         return sorted(found, key=lambda attempt: (attempt.at, attempt.attempt))
 
     def _table(self, name: str, version: int | None = None) -> Any:
@@ -248,15 +252,13 @@ def derived(
 ) -> Version:
     """Version `number` of the dataset from its shards and from where each sample stands, both in any order."""
     named = sorted(shards, key=lambda shard: str(shard["shard_name"]))
-    rank = {(shard["split"], shard["shard"]): index for index, shard in enumerate(named)}
-    parts = [PLACED.empty_table(), *(part.cast(PLACED) for part in placed)]
-    table = pyarrow.concat_tables(parts).combine_chunks()
-    del parts
-    keys = zip(table["split"].to_pylist(), table["shard"].to_pylist(), strict=True)
-    ranks = np.fromiter((rank[key] for key in keys), np.int64, len(table))
-    offsets = table["sample_offset"].to_numpy()
+    names = pyarrow.array([shard["shard_name"] for shard in named], pyarrow.string())
+    nothing = pyarrow.table({name: pyarrow.array([], ROW.field(name).type) for name in PLACED})
+    found = [_placed(part, names) for part in (nothing, *placed)]
+    uids, offsets, lengths, ranks = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    del found
     order = np.lexsort((offsets, ranks))
-    uids, offsets, lengths = texts(table["uid"])[order], offsets[order], table["sample_bytes"].to_numpy()[order]
+    uids, offsets, lengths = uids[order], offsets[order], lengths[order]
     ends = np.cumsum(np.bincount(ranks, minlength=len(named))).tolist()
     entries = []
     for shard, start, end in zip(named, [0, *ends], ends, strict=False):
@@ -264,6 +266,12 @@ def derived(
         name, split, shard_number, size, sha256 = (shard[column] for column in SHARD)
         entries.append(ShardEntry(name, split, shard_number, size, sha256, samples))
     return Version(SCHEMA, number, number - 1, facts.settings_digest, facts.views, facts.hw, tuple(entries))
+
+
+def _placed(part: pyarrow.Table, names: pyarrow.Array) -> tuple[NDArray[Any], ...]:
+    """Of some samples: uids, offsets, lengths, and the places of their shards among `names`."""
+    rank = compute.index_in(part["shard_name"], value_set=names)
+    return texts(part["uid"]), *(column.to_numpy() for column in (part["sample_offset"], part["sample_bytes"], rank))
 
 
 def _copied(batches: Iterable[pyarrow.Table]) -> Iterator[pyarrow.Table]:
@@ -278,39 +286,6 @@ def _copied(batches: Iterable[pyarrow.Table]) -> Iterator[pyarrow.Table]:
             waiting, rows = [], 0
 
 
-def _uids(parts: Iterable[pyarrow.Table]) -> NDArray[np.bytes_]:
-    found = [texts(part["uid"]) for part in parts]
-    return np.sort(np.concatenate(found)) if found else np.zeros(0, np.bytes_)
-
-
-def _replaced(
-    rows: Iterable[pyarrow.Table], changes: Callable[[], Iterable[pyarrow.Table]], changed: NDArray[np.bytes_]
-) -> Iterator[pyarrow.Table]:
-    """All rows as they are to be: those that stay, then those of `changes`, with what their nulls leave."""
-    partial = [part for part in changes() if _has_nulls(part)]
-    completed = Columns.joined(ObjectRow, partial)
-    old = list[pyarrow.Table]()
-    for part in rows:
-        uids = texts(part["uid"])
-        yield part.filter(pyarrow.array(places_in(changed, uids) < 0))
-        if partial:
-            old.append(part.filter(pyarrow.array(completed.places(uids) >= 0)))
-    before = Columns.joined(ObjectRow, old)
-    for part in changes():
-        yield _completed(part, before) if _has_nulls(part) else part
-
-
-def _has_nulls(part: pyarrow.Table) -> bool:
-    return any(column.null_count for column in part.columns)
-
-
-def _completed(part: pyarrow.Table, before: Columns[ObjectRow]) -> pyarrow.Table:
-    """Rows with what they said before in the place of nulls."""
-    places = before.places(texts(part["uid"]))
-    columns = [compute.coalesce(part[name], before.aligned(name, places, None)) for name in part.column_names]
-    return pyarrow.table(columns, schema=part.schema)
-
-
 def _elsewhere(parts: Iterable[pyarrow.Table]) -> Iterator[pyarrow.Table]:
     """The same, each made in another thread: the engine's own, which ask for them, may not call the engine."""
     remaining = iter(parts)
@@ -320,7 +295,6 @@ def _elsewhere(parts: Iterable[pyarrow.Table]) -> Iterator[pyarrow.Table]:
 
 
 def _properties() -> Any:
-    """Small row groups: what is not written yet is held in memory."""
     from deltalake import WriterProperties
 
     return WriterProperties(max_row_group_size=ROWS_IN_A_GROUP)

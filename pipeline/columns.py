@@ -12,7 +12,7 @@ from pyarrow import compute
 
 T = TypeVar("T")
 Places = NDArray[np.int64]
-CHUNK = 1 << 14
+CHUNK = 1 << 12
 """How many records stand as Python objects at a time."""
 REPEATED = frozenset(
     {
@@ -68,18 +68,21 @@ def places_in(ordered: NDArray[np.bytes_], sought: NDArray[np.bytes_]) -> Places
 class Columns(Mapping[str, T], Generic[T]):
     """A mapping from uid to record, in order of uid; a record is made when it is asked for.
 
-    `place` below is a record's number in that order. Of records with one uid the last counts.
+    `place` below is a record's number in that order. Of records with one uid the last counts. Memory holds what records
+    say but their uid in the order in which they came: to sort it would take as much again.
     """
 
     def __init__(self, kind: type[T], columns: dict[str, pyarrow.ChunkedArray]) -> None:
-        """Of `columns`, in any order of rows, nothing is left: no more than one stands twice in memory at a time."""
-        uids = texts(columns["uid"])
+        """Of `columns` nothing is left: no more than one stands twice in memory at a time."""
+        uids = texts(columns.pop("uid"))
         order = np.argsort(uids, kind="stable")
-        last = np.append(uids[order][1:] != uids[order][:-1], True) if len(uids) else np.zeros(0, bool)
-        self.kind, self.uids, order = kind, uids[order[last]], order[last]
-        ordered = {name: columns.pop(name).combine_chunks().take(order) for name in list(columns)}
-        self.table = pyarrow.table(ordered)
-        pyarrow.default_memory_pool().release_unused()
+        uids = uids[order]
+        if (again := uids[1:] == uids[:-1]).any():
+            last = np.append(~again, True)
+            uids, order = uids[last], order[last]
+        self.kind, self.uids, self._order = kind, uids, order
+        self._said = pyarrow.table({name: columns.pop(name).combine_chunks() for name in list(columns)})
+        release_memory()
 
     @classmethod
     def of(cls, kind: type[T], records: Iterable[T]) -> "Columns[T]":
@@ -116,9 +119,15 @@ class Columns(Mapping[str, T], Generic[T]):
         """The place of each of `uids`, −1 for one that is not here."""
         return places_in(self.uids, np.asarray(uids, dtype=np.bytes_))
 
+    def rows(self, places: Sequence[int] | Places) -> pyarrow.Table:
+        """The records at some places as a table."""
+        taken = self._said.take(pyarrow.array(self._order[places], pyarrow.int64()))
+        uids = pyarrow.array(self.uids[places], pyarrow.binary()).cast(pyarrow.string())
+        return taken.add_column(0, "uid", uids)
+
     def at(self, places: Sequence[int] | Places) -> list[T]:
         """The records at some places."""
-        taken = self.table.take(pyarrow.array(places, pyarrow.int64()))
+        taken = self.rows(places)
         names = taken.column_names
         rows = zip(*(column.to_pylist() for column in taken.columns), strict=True)
         return [self.kind(**dict(zip(names, row, strict=True))) for row in rows]
@@ -130,19 +139,27 @@ class Columns(Mapping[str, T], Generic[T]):
             yield from self.at(wanted[start : start + CHUNK])
 
     def column(self, name: str) -> pyarrow.ChunkedArray:
-        """A column as plain values, in order of uid."""
-        return plain(self.table[name])
+        """A column but the uid's as plain values, in order of uid."""
+        return plain(self._said[name].take(self._order))
 
     def counts(self, name: str, places: Places | None = None) -> dict[str, int]:
         """How often each text stands in a column, or in some places of it, the most frequent first."""
-        column = self.column(name) if places is None else self.column(name).take(places)
+        order = self._order if places is None else self._order[places]
+        column = plain(self._said[name].take(order))
         counted = ((row["values"], row["counts"]) for row in column.value_counts().to_pylist())
         return dict(sorted(counted, key=lambda item: (-item[1], item[0])))
 
     def aligned(self, name: str, places: Places, absent: Any) -> pyarrow.ChunkedArray:
         """A column as it stands at `places`; `absent` where the place is −1."""
-        taken = plain(self.table[name].take(pyarrow.array(places, mask=places < 0)))
+        absent_here = places < 0
+        order = self._order[places] if len(self) else places
+        taken = plain(self._said[name].take(pyarrow.array(order, mask=absent_here)))
         return taken if absent is None else taken.fill_null(absent)
+
+
+def release_memory() -> None:
+    """Give the system back what was freed; the C library would keep it for the next large table."""
+    pyarrow.default_memory_pool().release_unused()
 
 
 def compact(table: pyarrow.Table) -> pyarrow.Table:

@@ -159,7 +159,7 @@ def _about(storage: Storage, part: Version, layout: str, out: Path) -> None:
     known = Catalog(storage).objects(part.number)
     places = known.places(sorted(uids))
     places = places[places >= 0]
-    write_atomically(out / ATTRIBUTION, "".join(attribution([known.table.take(places)])).encode())
+    write_atomically(out / ATTRIBUTION, "".join(attribution([known.rows(places)])).encode())
     if layout == "zero123":
         write_atomically(out / VALID, f"{json.dumps(uids, indent=0)}\n".encode())
     if layout == "hf":

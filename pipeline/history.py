@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import pyarrow
+import numpy as np
 
 from base.errors import Failure
 from base.outcomes import Outcome
@@ -100,8 +100,8 @@ def difference(storage: Storage, old: int, new: int) -> Difference:
 
 
 def _standing(rows: Columns[ObjectRow]) -> Columns[ObjectRow]:
-    standing = pyarrow.array(texts(rows.column("outcome")) == Outcome.OK.encode())
-    return Columns.joined(ObjectRow, [rows.table.filter(standing)])
+    standing = np.flatnonzero(texts(rows.column("outcome")) == Outcome.OK.encode())
+    return Columns.joined(ObjectRow, [rows.rows(standing)])
 
 
 def _named(rows: Columns[ObjectRow], which: Mask) -> tuple[str, ...]:

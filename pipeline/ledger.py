@@ -3,20 +3,21 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import pyarrow
 
 from base.outcomes import CHILD_DEATHS, Outcome
-from pipeline.columns import CHUNK, Places, compact, plain, schema, table_of
+from pipeline.changes import ROW, Changes, whole
+from pipeline.columns import CHUNK, Places, compact, table_of
 from pipeline.objects import SourceObject, uid_order
 from pipeline.pack import Member, Packed, PackJob
 from pipeline.plan import AGAIN, Plan, State
-from pipeline.rows import FOUND, NOWHERE, STATED, UNASSIGNED, Attempt, Finding, ObjectRow
+from pipeline.rows import FOUND, NOWHERE, UNASSIGNED, Attempt, Finding
 from shards.version import SampleEntry, ShardEntry
 
-ROW = schema(ObjectRow)
 PARTS = 64
 """So many small tables become one: each costs some kilobytes beside its rows."""
 
@@ -98,21 +99,17 @@ class Ledger:
         """True when every object has ended and every shard is written."""
         return not +self._open and len(self.packed) == len(self._numbers)
 
-    def changed(self, *, final: bool) -> bool:
-        """True when there are `changes`."""
-        return any(True for _ in self.changes(final=final))
-
-    def changes(self, *, final: bool) -> Iterator[pyarrow.Table]:
-        """The rows that differ from what the catalogue has by now, some thousands at a time.
+    def changes(self, *, final: bool) -> Changes:
+        """The rows that differ from what the catalogue has by now.
 
         Before the end only objects of written shards have new rows, and new objects one that says `pending`.
         """
-        yield from map(self._whole, (*self._new, *self._parts))
-        if final:
-            yield from map(self._whole, self._found(self._others(), {}))
-            yield from self._removed()
-        elif not self._announced:
-            yield from self._pending()
+        asked, rows, nobody = self.plan.asked, self.plan.rows, np.zeros(0, np.int64)
+        found = [*self._new, *self._parts, *(self._found(self._others(), {}) if final else ())]
+        pending = nobody if final or self._announced else self._pending()
+        places = np.concatenate([pending, *(part["place"].to_numpy() for part in found)])
+        tables = chain(map(self._whole, found), self._announcements(pending))
+        return Changes(np.sort(asked.uids[places]), tables, rows.uids[self.plan.removed if final else nobody])
 
     def committed(self) -> None:
         """Forget what the catalogue has by now."""
@@ -162,7 +159,7 @@ class Ledger:
             found = [(place, self._finding(place, item, before, where), before) for place, item, before in known]
             new = [(place, now) for place, now, before in found if now != before or self.plan.restated[place]]
             if new:
-                table = table_of(Finding, [now for _, now in new])
+                table = table_of(Finding, [now for _, now in new]).drop_columns("uid")
                 yield compact(table.append_column("place", [[place for place, _ in new]]))
 
     def _finding(
@@ -198,25 +195,25 @@ class Ledger:
         others = plan.restated | np.isin(plan.state, (State.ENDED, State.DUPLICATE, State.FILTERED))
         return np.flatnonzero(others & ((plan.state == State.FILTERED) | ~np.isin(plan.number, list(self.packed))))
 
-    def _removed(self) -> Iterator[pyarrow.Table]:
-        gone = {**NOWHERE, "outcome": Outcome.REMOVED.value, "reason": ""}
-        for start in range(0, len(self.plan.removed), CHUNK):
-            yield _filled(self.plan.rows.table.take(self.plan.removed[start : start + CHUNK]), gone)
-
-    def _pending(self) -> Iterator[pyarrow.Table]:
-        """A row for each new object whose shard is not written."""
-        plan, nothing = self.plan, Finding(uid="")
+    def _pending(self) -> Places:
+        """The new objects whose shards are not written."""
+        plan = self.plan
         new = (plan.row < 0) & (plan.state != State.FILTERED) & ~np.isin(plan.number, list(self.packed))
-        places = np.flatnonzero(new)
+        return np.flatnonzero(new)
+
+    def _announcements(self, places: Places) -> Iterator[pyarrow.Table]:
+        nothing = Finding(uid="")
         same = {name: getattr(nothing, name) for name in FOUND if name not in ("uid", "sha256", "shard")}
         for start in range(0, len(places), CHUNK):
             part = places[start : start + CHUNK]
-            yield _filled(plan.asked.table.take(part).append_column("shard", [plan.number[part]]), same)
+            yield whole(self.plan.asked.rows(part).append_column("shard", [self.plan.number[part]]), same)
 
     def _whole(self, new: pyarrow.Table) -> pyarrow.Table:
         """Rows of what is new, with what their sources say."""
-        items = self.plan.asked.table.take(new["place"].combine_chunks())
-        return _filled(pyarrow.table({name: (items if name in STATED else new)[name] for name in ROW.names}), {})
+        items = self.plan.asked.rows(new["place"].to_numpy())
+        return whole(
+            pyarrow.table({name: (new if name in new.column_names else items)[name] for name in ROW.names}), {}
+        )
 
 
 class _Members:
@@ -247,18 +244,6 @@ class _Firsts:
         if found < len(self._kept) and self._sha256[found] == sha256.encode():
             return int(self._kept[found])
         return self._met.setdefault(hashlib.sha256(sha256.encode()).digest()[:16], place)
-
-
-def _filled(table: pyarrow.Table, same: Mapping[str, Any]) -> pyarrow.Table:
-    """Whole rows: the columns of `table`, but `same` for every row where that says so; null what neither says."""
-    columns = {}
-    for field in ROW:
-        if field.name in same or field.name not in table.column_names:
-            value = pyarrow.scalar(same.get(field.name), field.type)
-            columns[field.name] = pyarrow.chunked_array([pyarrow.repeat(value, len(table))])
-        else:
-            columns[field.name] = plain(table[field.name])
-    return pyarrow.table(columns, schema=ROW)
 
 
 def _filtered(item: SourceObject, before: Finding | None, rule: str) -> Finding:

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import islice
 
 from base.errors import Failure
@@ -80,8 +79,8 @@ class Run:
     def publish(self, *, final: bool) -> None:
         """Make a version of what is packed. Raises Failure when another builder took over meanwhile."""
         self.lease.check()
-        if self.ledger.changed(final=final):
-            self.version = self.catalog.commit(partial(self.ledger.changes, final=final), self.facts)
+        if changes := self.ledger.changes(final=final):
+            self.version = self.catalog.commit(changes, self.facts)
             self.ledger.committed()
             refresh_card(self.storage, self.version)
         self._published, self._published_at = len(self.ledger.packed), time.monotonic()

@@ -57,7 +57,7 @@ class Standing:
         """The findings of some rows, when it is noted what their sources said."""
         places = self.asked.places(texts(part["uid"]))
         here = places >= 0
-        known, stated = part.filter(pyarrow.array(here)), self.asked.table.take(places[here])
+        known, stated = part.filter(pyarrow.array(here)), self.asked.rows(places[here])
         same = {name: _equal(known[name], stated[name]) for name in STATED}
         self.same_location[places[here]] = same["location"]
         self.restated[places[here]] = ~np.logical_and.reduce(list(same.values()))

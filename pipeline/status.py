@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from base.storage import Storage
-from pipeline.catalog import Catalog
+from pipeline.catalog import ATTEMPTS, Catalog
 from pipeline.lease import Holder, holder
 from pipeline.rows import Attempt
 from pipeline.staging import staged_attempts
@@ -14,7 +14,10 @@ from shards.version import read_version, version_numbers
 
 @dataclass(frozen=True)
 class Live:
-    """The build that holds the lease: who, since when, what it has recorded so far, and its recent pace."""
+    """The build that holds the lease: who, since when, what it has recorded so far, and its recent pace.
+
+    Of the `last` attempt only what it was and how it ended is told.
+    """
 
     holder: Holder
     run: str
@@ -49,21 +52,21 @@ def status(storage: Storage) -> Status:
         bytes=sum(shard.bytes for shard in shards),
         outcomes=catalog.counts("outcome"),
         waiting=len(staged_attempts(storage)),
-        live=_live(held, catalog.attempts(), time.time()) if held is not None and not held.gone else None,
+        live=_live(held, catalog, time.time()) if held is not None and not held.gone else None,
     )
 
 
-def _live(held: Holder, attempts: list[Attempt], now: float) -> Live:
-    mine = [attempt for attempt in attempts if attempt.at >= held.since]
-    recent = [attempt for attempt in mine if now - attempt.at < RECENT_S]
+def _live(held: Holder, catalog: Catalog, now: float) -> Live:
+    mine, recent = f"from rows where at >= {held.since!r}", f"at > {now - RECENT_S!r}"
+    ended = catalog.select(ATTEMPTS, f"select outcome, count(*) as n {mine} group by outcome order by n desc, outcome")
+    lately = catalog.select(ATTEMPTS, f"select count(*) as n {mine} and {recent}")
+    newest = f"select attempt, run, uid, outcome, reason {mine} order by at desc, attempt desc limit 1"
+    last = [Attempt(**row) for row in catalog.select(ATTEMPTS, newest)]
     minutes = min(now - held.since, RECENT_S) / 60.0
-    outcomes: dict[str, int] = {}
-    for attempt in mine:
-        outcomes[attempt.outcome] = outcomes.get(attempt.outcome, 0) + 1
     return Live(
         holder=held,
-        run=mine[-1].run if mine else "",
-        outcomes=outcomes,
-        objects_per_minute=len(recent) / minutes if minutes > 0.0 else 0.0,
-        last=mine[-1] if mine else None,
+        run=last[0].run if last else "",
+        outcomes={row["outcome"]: row["n"] for row in ended},
+        objects_per_minute=lately[0]["n"] / minutes if lately and minutes > 0.0 else 0.0,
+        last=last[0] if last else None,
     )

@@ -94,10 +94,11 @@ class Version:
         """How many objects a split has."""
         return sum(len(shard.samples) for shard in self.split(split))
 
-    def to_json(self) -> str:
-        """The version as one line of JSON; equal versions give equal text."""
-        shards = ",".join(map(shard_json, self.shards))
-        return object_json(self, {"shards": f"[{shards}]"}) + "\n"
+    def to_json(self) -> bytes:
+        """The version as one line of JSON; equal versions give equal bytes."""
+        before, after = object_json(self, {"shards": "[\0]"}).encode().split(b"\0")
+        shards = ((b"," if place else b"") + shard_json(shard).encode() for place, shard in enumerate(self.shards))
+        return b"".join([before, *shards, after, b"\n"])
 
 
 def shard_json(shard: ShardEntry) -> str:

@@ -10,10 +10,10 @@ from base.errors import Failure, UsageError
 from base.progress import SILENT
 from base.storage import Storage
 from pipeline.catalog import Catalog, VersionFacts
-from pipeline.columns import table_of
 from pipeline.rows import Attempt, ObjectRow
 from shards.sample import members_from_views
 from shards.write import write_shard
+from tests.pipeline.builds import changes
 from tests.shards.datasets import HW, VIEWS, make_views
 
 ROOT = Path(__file__).parents[2]
@@ -38,7 +38,7 @@ def dataset(tmp_path: Path) -> Path:
     bad = ObjectRow(uid="bad_00000002", source="folder", location="b.glb", outcome="corrupt", reason="no header")
     catalog = Catalog(storage)
     catalog.record([Attempt(attempt="0", run="r", uid=uid, outcome="ok", seconds={"sample": 4.5}, at=1.0)])
-    catalog.commit(lambda: [table_of(ObjectRow, [dog, bad])], VersionFacts("0" * 16, VIEWS, HW))
+    catalog.commit(changes(dog, bad), VersionFacts("0" * 16, VIEWS, HW))
     return tmp_path / "dataset"
 
 

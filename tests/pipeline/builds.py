@@ -2,19 +2,23 @@
 
 import shutil
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import yaml
 
 from base.progress import Progress, Task, _SilentTask
 from base.settings import Layer, validated
 from base.storage import Storage
 from pipeline.build import BuildSettings
+from pipeline.changes import Changes
 from pipeline.cluster import Done
 from pipeline.cluster.actor import DoerFactory
+from pipeline.columns import table_of
 from pipeline.limiter import Buckets
+from pipeline.rows import ObjectRow
 from pipeline.settings import RunSettings
 from pipeline.worker import Job, WorkerSpec
 
@@ -51,6 +55,12 @@ def files(root: Path, *below: str) -> dict[str, bytes]:
     folders = [root / name for name in below] or [root]
     paths = (path for folder in folders for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in paths}
+
+
+def changes(*rows: ObjectRow, gone: Sequence[str] = ()) -> Changes:
+    """What puts these rows into a catalogue and says of others that they are gone."""
+    uids = np.sort(np.array([one.uid for one in rows], np.bytes_))
+    return Changes(uids, [table_of(ObjectRow, rows)], np.array(gone, np.bytes_))
 
 
 class Alone:

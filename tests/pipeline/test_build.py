@@ -19,7 +19,6 @@ from pipeline.cluster import Crew, ray_for
 from pipeline.lease import Lease
 from pipeline.sources.folder import model_sha256
 from pipeline.staging import FOLDER
-from pipeline.summary import object_facts
 from pipeline.worker import ViewJob, WorkerSpec
 from shards.read import read_shard
 from shards.verify import verify
@@ -102,10 +101,10 @@ def test_a_dataset_through_its_life(tmp_path: Path) -> None:
     sixth = build(tiny(root, folder, render={"samples": 2}), SILENT)
     assert sixth.rendered == 2
 
-    facts = {one.title: one for one in object_facts(storage(settings))}
-    assert facts["stool"].seconds["sample"] > 0
-    assert facts["stool"].peak_mb > 50
-    assert facts["broken"].reason
+    catalog = Catalog(storage(settings))
+    rows = {row.title: row for row in catalog.objects().values()}
+    last = catalog.attempts([rows["stool"].uid])[-1]
+    assert (last.seconds["sample"] > 0, last.peak_mb > 50, rows["broken"].reason != "") == (True, True, True)
 
 
 def reported(root: Path, *told: str) -> int:

@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import deltalake
-import pyarrow
 import pytest
 
 from base.errors import Failure
 from base.storage import Storage
 from pipeline.catalog import Catalog, VersionFacts
-from pipeline.columns import table_of
+from pipeline.changes import GONE
 from pipeline.rows import Attempt, ObjectRow
 from shards.version import SampleEntry, read_version
+from tests.pipeline.builds import changes
 
 FACTS = VersionFacts("0" * 16, 2, (32, 32))
 
@@ -38,7 +38,7 @@ def test_versions_follow_from_merged_rows(tmp_path: Path) -> None:
     rows = [row(number, number % 3) for number in range(9)] + [row(9, 1, outcome="crash")]
     for changed in ([], [replace(rows[4], outcome="removed")], [row(20, 7)]):
         rows = [*{one.uid: one for one in (*rows, *changed)}.values()]
-        version = catalog.commit([table_of(ObjectRow, changed or rows)].copy, FACTS)
+        version = catalog.commit(changes(*(changed or rows)), FACTS)
         assert {shard.name: list(shard.samples) for shard in version.shards} == listed(rows)
         assert read_version(Storage(tmp_path)) == version
         assert dict(catalog.objects()) == {one.uid: one for one in sorted(rows, key=lambda one: one.uid)}
@@ -46,17 +46,18 @@ def test_versions_follow_from_merged_rows(tmp_path: Path) -> None:
     assert dict(catalog.objects(1))["u4"].ok, "an earlier version stays as it was"
 
 
-def test_a_null_leaves_what_a_row_says(tmp_path: Path) -> None:
+def test_who_is_gone_keeps_what_its_source_said(tmp_path: Path) -> None:
     catalog = Catalog(Storage(tmp_path))
-    catalog.commit(lambda: [table_of(ObjectRow, [row(1, 0), row(2, 0)])], FACTS)
-    gone = table_of(ObjectRow, [row(1, 0, outcome="removed")])
-    untitled = gone.set_column(gone.column_names.index("title"), "title", pyarrow.nulls(1, pyarrow.string()))
-    assert catalog.commit(lambda: [untitled.cast(gone.schema)], FACTS).samples("train") == 1
-    assert catalog.objects()["u1"] == row(1, 0, outcome="removed")
+    catalog.commit(changes(row(1, 0, title="one"), row(2, 0), row(3, 0)), FACTS)
+    version = catalog.commit(changes(row(2, 0, title="two"), gone=["u1"]), FACTS)
+    assert version.samples("train") == 2
+    assert dict(catalog.objects()) == {
+        "u1": replace(row(1, 0, title="one"), **GONE), "u2": row(2, 0, title="two"), "u3": row(3, 0),
+    }  # fmt: skip
 
 
 def test_a_version_of_nothing_has_no_shards(tmp_path: Path) -> None:
-    version = Catalog(Storage(tmp_path)).commit(lambda: [table_of(ObjectRow, [row(1, 0, outcome="crash")])], FACTS)
+    version = Catalog(Storage(tmp_path)).commit(changes(row(1, 0, outcome="crash")), FACTS)
     assert version.shards == ()
 
 
@@ -86,7 +87,7 @@ def test_a_commit_whose_answer_is_lost_stands_and_one_that_was_not_made_is_told(
     made: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     catalog = Catalog(Storage(tmp_path))
-    catalog.commit([table_of(ObjectRow, [row(1, 0)])].copy, FACTS)
+    catalog.commit(changes(row(1, 0)), FACTS)
     write = deltalake.write_deltalake
 
     def interrupted(*given: Any, **named: Any) -> None:
@@ -95,10 +96,10 @@ def test_a_commit_whose_answer_is_lost_stands_and_one_that_was_not_made_is_told(
         raise deltalake.exceptions.CommitFailedError("\x1b[31mconnection\x1b[0m closed")
 
     monkeypatch.setattr("deltalake.write_deltalake", interrupted)
-    tables = [table_of(ObjectRow, [row(1, 0, title="another")])]
+    another = changes(row(1, 0, title="another"))
     if made:
-        assert catalog.commit(tables.copy, FACTS).number == 2
+        assert catalog.commit(another, FACTS).number == 2
         assert catalog.objects()["u1"].title == "another"
     else:
         with pytest.raises(Failure, match="catalogue could not be used: connection closed"):
-            catalog.commit(tables.copy, FACTS)
+            catalog.commit(another, FACTS)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from base.outcomes import Outcome
 from pipeline.assign import assign, duplicates, split_of
+from pipeline.changes import GONE
 from pipeline.columns import Columns, table_of
 from pipeline.ledger import Ledger, failures
 from pipeline.objects import SourceObject, uid_of
@@ -53,12 +54,11 @@ def planned(
 
 def merged(rows: dict[str, ObjectRow], ledger: Ledger, *, final: bool) -> dict[str, ObjectRow]:
     """The rows as the catalogue has them after a commit."""
-    made = dict(rows)
-    for changed in (row for table in ledger.changes(final=final) for row in table.to_pylist()):
-        said = {name: value for name, value in changed.items() if value is not None}
-        uid = changed["uid"]
-        made[uid] = replace(rows[uid], **said) if uid in rows else ObjectRow(**said)
-    return made
+    changes = ledger.changes(final=final)
+    new = [row for table in changes.tables for row in table.to_pylist()]
+    assert sorted(row["uid"] for row in new) == [uid.decode() for uid in changes.uids]
+    gone = {uid.decode(): replace(rows[uid.decode()], **GONE) for uid in changes.gone}
+    return {**rows, **{row["uid"]: ObjectRow(**row) for row in new}, **gone}
 
 
 def rebuilt(

@@ -41,7 +41,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Storage:
     folder = tmp_path_factory.mktemp("local")
     storage = Storage(folder / "dataset")
     version = make_version(storage, folder / "views", [1, 1])
-    storage.write(version_name(version.number), version.to_json().encode())
+    storage.write(version_name(version.number), version.to_json())
     return storage
 
 

@@ -172,7 +172,7 @@ def test_a_missing_shard_is_named(version: Version, storage: Storage) -> None:
     ],
 )
 def test_a_version_of_another_kind_is_refused(version: Version, storage: Storage, old: str, new: str) -> None:
-    text = version.to_json()
+    text = version.to_json().decode()
     assert old in text
     storage.write("versions/1.json", text.replace(old, new, 1).encode())
     with pytest.raises(Failure, match=r"versions/1\.json: .*expected"):
@@ -180,9 +180,9 @@ def test_a_version_of_another_kind_is_refused(version: Version, storage: Storage
 
 
 def test_versions_round_trip(version: Version, storage: Storage) -> None:
-    storage.write("versions/1.json", version.to_json().encode())
-    storage.write("versions/10.json", replace(version, number=10, parent=1).to_json().encode())
-    assert parse_version(version.to_json().encode(), where="here") == version
+    storage.write("versions/1.json", version.to_json())
+    storage.write("versions/10.json", replace(version, number=10, parent=1).to_json())
+    assert parse_version(version.to_json(), where="here") == version
     assert read_version(storage).number == 10
     assert read_version(storage, 1) == version
     with pytest.raises(Failure, match="got only: 1, 10"):

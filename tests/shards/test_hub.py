@@ -38,7 +38,7 @@ ROOT = Path(__file__).parents[2]
 def hub(dataset: tuple[Version, Storage]) -> Iterator[tuple[str, list[int]]]:
     """The hub's address, and the lengths of the ranges of shards that it was asked for."""
     version, storage = dataset
-    storage.write(version_name(1), version.to_json().encode())
+    storage.write(version_name(1), version.to_json())
     folder, asked = Path(storage.root), list[int]()
 
     def entry(path: Path) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def settings(**changes: Any) -> StreamSettings:
 @pytest.fixture
 def far(dataset: tuple[Version, Storage]) -> Iterator[Far]:
     version, storage = dataset
-    storage.write(version_name(1), version.to_json().encode())
+    storage.write(version_name(1), version.to_json())
     with served(Path(storage.root).parent) as server:
         yield server
 

@@ -112,7 +112,7 @@ def make_dataset(root: Path, objects: int = 4, shards: int = 1, val: int = 0) ->
             samples.append((uid, members_from_views(folder, {"uid": uid, "licence": "CC0-1.0"})))
         written.append(write_shard(storage, split, shard, samples))
     version = Version(SCHEMA, 1, 0, "0" * 16, VIEWS, HW, tuple(written))
-    storage.write("versions/1.json", version.to_json().encode())
+    storage.write("versions/1.json", version.to_json())
     return storage
 
 
