@@ -126,18 +126,20 @@ def build(
         return _summary(ledger.plan, catalog.counts("outcome"), None, started)
     with Lease(storage, settings.run.lease_s) as lease:
         clear_work(storage)
-        before = catalog.publish()
+        newest = catalog.publish()
         _recover(catalog, storage)
-        ledger = _planned(settings, catalog, requested, retry, _lost(storage, before, progress))
+        ledger = _planned(settings, catalog, requested, retry, _lost(storage, newest, progress))
         if not ledger.plan.idle or ledger.changes(final=True):
             _save_settings(storage, settings)
-            before = _run(settings, catalog, lease, ledger, before, progress, make)
-        if before is not None:
-            refresh_card(storage, before)
+            run = _prepared(settings, catalog, lease, ledger, newest, progress)
+            newest = None  # while others are made, the places of all its samples are not needed
+            newest = _worked(run, settings, make) or catalog.publish()
+        if newest is not None:
+            refresh_card(storage, newest)
     outcomes = catalog.counts("outcome")
     if not outcomes.get(Outcome.OK):
         raise Failure(_nothing(catalog.objects()))
-    summary = _summary(ledger.plan, outcomes, before, started, ledger)
+    summary = _summary(ledger.plan, outcomes, newest, started, ledger)
     progress.say(summary.sentence())
     return summary
 
@@ -201,27 +203,33 @@ def _planned(
     return ledger
 
 
-def _run(
+def _prepared(
     settings: BuildSettings,
     catalog: Catalog,
     lease: Lease,
     ledger: Ledger,
     before: Version | None,
     progress: Progress,
-    make: DoerFactory,
-) -> Version | None:
+) -> Run:
+    """The run that is to do what the books say, told and kept for its report."""
     storage = catalog.storage
     facts = VersionFacts(settings.views_digest, settings.render.views, settings.render.hw)
     same_kind = before is None or not before.shards or (before.views, before.hw) == (facts.views, facts.hw)
     earlier = _fewer(settings, ledger, before)
-    run = Run(_name(), storage, catalog, lease, ledger, settings.run, facts, progress, same_kind, before, earlier)
+    run = Run(_name(), storage, catalog, lease, ledger, settings.run, facts, progress, same_kind, earlier)
     told = _told(settings, catalog, ledger, earlier)
     _tell(storage, told, progress)
-    if ledger.plan.idle:
+    if not ledger.plan.idle:
+        keep_plan(storage, run.name, told, settings.model_dump(mode="json"))
+    return run
+
+
+def _worked(run: Run, settings: BuildSettings, make: DoerFactory) -> Version | None:
+    """The version that a run has made, if it had to make one."""
+    storage, objects = run.storage, settings.objects
+    if run.ledger.plan.idle:
         run.publish(final=True)
         return run.version
-    keep_plan(storage, run.name, told, settings.model_dump(mode="json"))
-    objects = settings.objects
     try:
         run.work(
             WorkerSpec(

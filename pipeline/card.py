@@ -12,7 +12,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow
 import yaml
 
@@ -26,7 +25,7 @@ from report.escape import csv_cell, markdown
 from report.images import encoded, fitted, over
 from report.numbers import bytes_text
 from shards.read import read_sample
-from shards.version import SPLITS, Samples, Version
+from shards.version import SPLITS, Version
 
 CARD, PICTURE, ATTRIBUTION = "README.md", "card.png", "ATTRIBUTION.csv"
 SETTINGS_FILE = "settings.json"
@@ -34,8 +33,8 @@ PICTURED, PICTURED_PX = 24, 128
 COLUMNS = ("uid", "title", "author", "licence", "page", "source", "category", "split")
 NO_LICENCE = "not stated"
 OK = f"outcome = '{Outcome.OK}'"
-SORTED_AT_ONCE = 1 << 17
-"""So many rows are in memory together."""
+SORTED_AT_ONCE, SAMPLED = 1 << 17, 1 << 6
+"""About so many rows are sorted in memory at a time, as one of so many uids of each shard tells."""
 OTHER_FILES = " `versions/` names the shards of each version; other files in `shards/` belong to earlier ones."
 
 
@@ -49,20 +48,20 @@ def refresh_card(storage: Storage, version: Version) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         table = Path(scratch) / ATTRIBUTION
         with table.open("w", encoding="utf-8", newline="") as stream:
-            stream.writelines(attribution(_standing(catalog, version)))
+            stream.writelines(attribution(standing(catalog, version)))
         storage.put_file(ATTRIBUTION, table)
     licences = catalog.counts("licence", OK)
     storage.write(CARD, card(version, catalog.counts("outcome"), licences, card_settings(storage)).encode())
 
 
-def _standing(catalog: Catalog, version: Version) -> Iterator[pyarrow.Table]:
+def standing(catalog: Catalog, version: Version) -> Iterator[pyarrow.Table]:
     """The rows of a version's objects, in order of uid."""
-    every = [shard.samples.uids for shard in version.shards if isinstance(shard.samples, Samples)]
-    uids = np.sort(np.concatenate(every)) if every else np.zeros(0, np.bytes_)
-    for start in range(0, len(uids), SORTED_AT_ONCE):
-        part = uids[start : start + SORTED_AT_ONCE]
-        these = f"uid between {quoted([part[0].decode()])} and {quoted([part[-1].decode()])}"
-        query = f"select {', '.join(COLUMNS)} from rows where {OK} and {these} order by uid"  # noqa: S608
+    some = sorted(entry.uid for shard in version.shards for entry in shard.samples[::SAMPLED])
+    bounds = some[:: SORTED_AT_ONCE // SAMPLED]
+    for index, first in enumerate(["", *bounds[1:]]):
+        before = [f"uid < {quoted([end])}" for end in bounds[index + 1 : index + 2]]
+        these = " and ".join([OK, f"uid >= {quoted([first])}", *before])
+        query = f"select {', '.join(COLUMNS)} from rows where {these} order by uid"  # noqa: S608
         yield from catalog.parts(OBJECTS, query, version.number)
 
 

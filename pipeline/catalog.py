@@ -255,10 +255,12 @@ def derived(
     names = pyarrow.array([shard["shard_name"] for shard in named], pyarrow.string())
     nothing = pyarrow.table({name: pyarrow.array([], ROW.field(name).type) for name in PLACED})
     found = [_placed(part, names) for part in (nothing, *placed)]
-    uids, offsets, lengths, ranks = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    columns = list(zip(*found, strict=True))
     del found
+    ranks, lengths, offsets, uids = (np.concatenate(columns.pop()) for _ in PLACED)
     order = np.lexsort((offsets, ranks))
     uids, offsets, lengths = uids[order], offsets[order], lengths[order]
+    release_memory()
     ends = np.cumsum(np.bincount(ranks, minlength=len(named))).tolist()
     entries = []
     for shard, start, end in zip(named, [0, *ends], ends, strict=False):

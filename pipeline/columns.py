@@ -13,7 +13,7 @@ from pyarrow import compute
 T = TypeVar("T")
 Places = NDArray[np.int64]
 CHUNK = 1 << 12
-"""How many records stand as Python objects at a time."""
+"""So many records stand as Python objects at a time."""
 REPEATED = frozenset(
     {
         *("source", "licence", "category", "outcome", "reason", "phase", "checks"),
@@ -81,8 +81,11 @@ class Columns(Mapping[str, T], Generic[T]):
             last = np.append(~again, True)
             uids, order = uids[last], order[last]
         self.kind, self.uids, self._order = kind, uids, order
-        self._said = pyarrow.table({name: columns.pop(name).combine_chunks() for name in list(columns)})
-        release_memory()
+        said = dict[str, pyarrow.ChunkedArray]()
+        for name in list(columns):
+            said[name] = columns.pop(name).combine_chunks()
+            release_memory()
+        self._said = pyarrow.table(said)
 
     @classmethod
     def of(cls, kind: type[T], records: Iterable[T]) -> "Columns[T]":

@@ -3,14 +3,15 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from itertools import chain
+from itertools import chain, compress
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
 import pyarrow
 
 from base.outcomes import CHILD_DEATHS, Outcome
-from pipeline.changes import ROW, Changes, whole
+from pipeline.changes import Changes, whole
 from pipeline.columns import CHUNK, Places, compact, table_of
 from pipeline.objects import SourceObject, uid_order
 from pipeline.pack import Member, Packed, PackJob
@@ -20,6 +21,8 @@ from shards.version import SampleEntry, ShardEntry
 
 PARTS = 64
 """So many small tables become one: each costs some kilobytes beside its rows."""
+REST = attrgetter(*(name for name in FOUND if name not in NOWHERE))
+"""What a finding says of all but the object's place."""
 
 
 def failures(attempts: list[Attempt], child_deaths: int) -> dict[tuple[str, str], Attempt]:
@@ -87,8 +90,9 @@ class Ledger:
         where = {entry.uid: _place(shard, entry) for shard in packed.shards for entry in shard.samples}
         self._parts += self._found(places, where)
         if len(self._parts) >= PARTS:
-            whole = pyarrow.concat_tables(self._parts).unify_dictionaries()
-            self._new.append(whole.combine_chunks())
+            for names in dict.fromkeys(tuple(part.column_names) for part in self._parts):
+                alike = pyarrow.concat_tables(part for part in self._parts if tuple(part.column_names) == names)
+                self._new.append(alike.unify_dictionaries().combine_chunks())
             self._parts.clear()
         for uid in self.plan.asked.uids[places]:
             self._ends.pop(uid.decode(), None)
@@ -153,14 +157,20 @@ class Ledger:
         return end.sha256 if end is not None else str(self.plan.sha256[place].decode())
 
     def _found(self, places: Places, where: Mapping[str, dict[str, Any]]) -> Iterator[pyarrow.Table]:
-        """What is new of settled objects: `where` says where those stand that were packed just now."""
+        """What is new of settled objects: `where` says where those stand that were packed just now.
+
+        Of those that only moved, their new places alone.
+        """
         for start in range(0, len(places), CHUNK):
             known = self._known(places[start : start + CHUNK])
             found = [(place, self._finding(place, item, before, where), before) for place, item, before in known]
-            new = [(place, now) for place, now, before in found if now != before or self.plan.restated[place]]
-            if new:
-                table = table_of(Finding, [now for _, now in new]).drop_columns("uid")
-                yield compact(table.append_column("place", [[place for place, _ in new]]))
+            new = [one for one in found if one[1] != one[2] or self.plan.restated[one[0]]]
+            moved = [before is not None and REST(now) == REST(before) for _, now, before in new]
+            for names, which in ((tuple(NOWHERE), moved), (FOUND[1:], [not one for one in moved])):
+                of = list(compress(new, which))
+                if of:
+                    table = table_of(Finding, [now for _, now, _ in of]).select(names)
+                    yield compact(table.append_column("place", [[place for place, _, _ in of]]))
 
     def _finding(
         self, place: int, item: SourceObject, before: Finding | None, where: Mapping[str, dict[str, Any]]
@@ -209,11 +219,12 @@ class Ledger:
             yield whole(self.plan.asked.rows(part).append_column("shard", [self.plan.number[part]]), same)
 
     def _whole(self, new: pyarrow.Table) -> pyarrow.Table:
-        """Rows of what is new, with what their sources say."""
-        items = self.plan.asked.rows(new["place"].to_numpy())
-        return whole(
-            pyarrow.table({name: (new if name in new.column_names else items)[name] for name in ROW.names}), {}
-        )
+        """Rows of what is new, with what their sources say, and with what else was known before."""
+        places = new["place"].to_numpy()
+        moved = "outcome" not in new.column_names
+        before = [self.plan.rows.rows(self.plan.row[places])] if moved else []
+        said = (self.plan.asked.rows(places), *before, new)
+        return whole(pyarrow.table({name: table[name] for table in said for name in table.column_names}), {})
 
 
 class _Members:

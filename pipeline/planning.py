@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from base.outcomes import Outcome
 from pipeline.assign import Numbers, assign, duplicates, uid_digests
-from pipeline.columns import CHUNK, Columns, Places, texts
+from pipeline.columns import CHUNK, Columns, Places, release_memory, texts
 from pipeline.objects import SourceObject
 from pipeline.plan import AGAIN, Plan, Rules, State
 from pipeline.rows import UNASSIGNED, Attempt
@@ -35,6 +35,8 @@ def make_plan(
     sha256 = standing.bytes_known(waiting)
     fingerprint = _fingerprints(sha256, rules)
     ended = {uid: one for (uid, digest), one in failed.items() if _is(fingerprint, asked, uid, digest.encode())}
+
+    release_memory()
 
     copies = _copies(standing, sha256, rule)
     state = _states(standing, fingerprint, rules)

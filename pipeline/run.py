@@ -14,6 +14,7 @@ from pipeline.card import refresh_card
 from pipeline.catalog import Catalog, VersionFacts
 from pipeline.cluster import Crew, Done
 from pipeline.cluster.actor import DoerFactory
+from pipeline.columns import release_memory
 from pipeline.extend import Place
 from pipeline.lease import Lease
 from pipeline.ledger import Ledger
@@ -36,7 +37,8 @@ PACK_FOR_S = 10.0
 
 @dataclass
 class Run:
-    """One build at work. `earlier` are samples that have the first views of objects to be rendered."""
+    """One build at work. `earlier` are samples that have the first views of objects to be rendered, `version` what was
+    made of its work so far."""
 
     name: str
     storage: Storage
@@ -47,8 +49,8 @@ class Run:
     facts: VersionFacts
     progress: Progress
     may_publish_early: bool
-    version: Version | None = None
     earlier: Mapping[str, Place] = field(default_factory=dict)
+    version: Version | None = None
     _to_render: Iterator[SourceObject] = field(default_factory=lambda: iter(()))
     _unrecorded: list[Attempt] = field(default_factory=list)
     _recorded_at: float = field(default_factory=time.monotonic)
@@ -82,6 +84,8 @@ class Run:
         if changes := self.ledger.changes(final=final):
             self.version = self.catalog.commit(changes, self.facts)
             self.ledger.committed()
+            del changes
+            release_memory()
             refresh_card(self.storage, self.version)
         self._published, self._published_at = len(self.ledger.packed), time.monotonic()
         if final:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pyarrow import compute
 
 from base.outcomes import Outcome
-from pipeline.columns import Columns, plain, texts
+from pipeline.columns import Columns, plain, release_memory, texts
 from pipeline.objects import SourceObject
 from pipeline.rows import FOUND, STATED, UNASSIGNED, Attempt, Finding
 
@@ -27,11 +27,14 @@ class Standing:
         self.asked = asked
         self.restated, self.same_location = np.ones(len(asked), bool), np.zeros(len(asked), bool)
         self.rows = Columns.joined(Finding, map(self._compared, catalogue))
+        if np.array_equal(self.rows.uids, asked.uids):
+            self.rows.uids = asked.uids  # tens of bytes an object, which need not be held twice
         self.row = self.rows.places(asked.uids)
         self.outcome, self.sha256, self.fingerprint, self.facts_digest, self.split = (
             texts(self.rows.aligned(name, self.row, ""))
             for name in ("outcome", "sha256", "fingerprint", "facts_digest", "split")
         )
+        release_memory()
         self.ok = self.outcome == Outcome.OK.encode()
         self.number: NDArray[np.int64] = self.rows.aligned("shard", self.row, UNASSIGNED).to_numpy()
 

@@ -2,12 +2,18 @@
 
 import csv
 import io
+from pathlib import Path
 
 import pyarrow
+import pytest
 import yaml
 
-from pipeline.card import COLUMNS, attribution, card
+from base.storage import Storage
+from pipeline.card import COLUMNS, attribution, card, standing
+from pipeline.catalog import Catalog, VersionFacts
+from pipeline.rows import ObjectRow
 from shards.version import SampleEntry, ShardEntry, Version
+from tests.pipeline.builds import changes
 
 SHARD = ShardEntry("shards/train-000000-0123456789ab.tar", "train", 0, 2048, "0" * 64, (SampleEntry("a", 0, 1024),))
 VERSION = Version(1, 3, 2, "abc", 12, (256, 256), (SHARD,))
@@ -32,11 +38,27 @@ def test_people_find_counts_licences_and_settings() -> None:
     assert "views: 12" in card(VERSION, {}, {}, packed)
 
 
+@pytest.mark.parametrize("count", [1, 7, 8, 9, 50])
+def test_rows_are_in_order_of_uid_however_few_are_sorted_at_a_time(
+    count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.card.SORTED_AT_ONCE", 4)
+    monkeypatch.setattr("pipeline.card.SAMPLED", 2)
+    placed = {"split": "train", "shard": 0, "shard_name": SHARD.name, "outcome": "ok", "sample_bytes": 1}
+    uids = [f"uid-{number * 37 % count}" for number in range(count)]
+    about = {"source": "urls", "location": "x"}
+    rows = [ObjectRow(uid=uid, **about, **placed, sample_offset=place) for place, uid in enumerate(uids)]  # type: ignore[arg-type]
+    catalog = Catalog(Storage(tmp_path))
+    version = catalog.commit(changes(*rows), VersionFacts("abc", 12, (256, 256)))
+    lines = csv.DictReader(io.StringIO("".join(attribution(standing(catalog, version)))))
+    assert [line["uid"] for line in lines] == sorted(uids)
+
+
 def test_text_from_outside_stays_text() -> None:
     nasty = {"uid": "a", "title": "=HYPERLINK(1)", "author": 'quote" and, comma\x1b[2J', "licence": "<script>|x"}
     assert "<script>" not in card(VERSION, {"ok": 1}, {nasty["licence"]: 1}, {})
-    standing = pyarrow.table({name: [nasty.get(name, "")] for name in COLUMNS})
-    (line,) = csv.DictReader(io.StringIO("".join(attribution([standing]))))
+    table = pyarrow.table({name: [nasty.get(name, "")] for name in COLUMNS})
+    (line,) = csv.DictReader(io.StringIO("".join(attribution([table]))))
     assert line["title"] == "'=HYPERLINK(1)"
     assert line["author"].startswith('quote" and, comma')
     assert "\x1b" not in line["author"]

@@ -1,6 +1,6 @@
 """The plan and the books, without rendering: properties over random histories of requests."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -22,6 +22,13 @@ from shards.version import UID, SampleEntry, ShardEntry
 
 UIDS = st.lists(st.text("abcdefgh", min_size=1, max_size=3), unique=True, max_size=12)
 RULES = Rules(3, 0.0, lambda sha256: f"fp-{sha256}")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _tables_become_one_soon() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.ledger.PARTS", 2)
+        yield
 
 
 def item(uid: str, sha256: str | None = None, **facts: str) -> SourceObject:
