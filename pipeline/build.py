@@ -10,8 +10,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pyarrow
-
 from base.digest import digest_json
 from base.errors import Failure, UsageError
 from base.outcomes import CHILD_DEATHS, Outcome
@@ -21,13 +19,14 @@ from base.storage import Storage, StorageSettings
 from pipeline.card import SETTINGS_FILE, refresh_card
 from pipeline.catalog import Catalog, VersionFacts
 from pipeline.cluster.actor import DoerFactory
-from pipeline.columns import Columns, release_memory
+from pipeline.columns import Columns
 from pipeline.extend import Place, fewer_views
 from pipeline.filters import refusals
 from pipeline.forecast import forecast, measured
 from pipeline.found_views import DEPENDS_ON
 from pipeline.lease import Lease
 from pipeline.ledger import Ledger, failures
+from pipeline.memory import be_frugal, release_memory
 from pipeline.objects import SourceObject
 from pipeline.plan import Plan, Rules, State
 from pipeline.planning import make_plan
@@ -113,7 +112,7 @@ def build(
     machine fails, or when no object succeeded. KeyboardInterrupt leaves finished views for the next call.
     """
     started = time.monotonic()
-    pyarrow.set_memory_pool(pyarrow.system_memory_pool())  # the default one holds on to more of what is freed
+    be_frugal()
     _check_gpus(settings)
     _check_passes(settings)
     requested = Columns.of(SourceObject, requested_objects(settings.objects, progress))

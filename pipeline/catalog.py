@@ -24,7 +24,8 @@ from base.errors import Failure
 from base.outcomes import Outcome
 from base.storage import Storage
 from pipeline.changes import ROW, Changes
-from pipeline.columns import Columns, plain, release_memory, table_of, texts
+from pipeline.columns import Columns, plain, table_of, texts
+from pipeline.memory import release_memory
 from pipeline.rows import Attempt, ObjectRow
 from shards.version import SCHEMA, Samples, ShardEntry, Version, version_name
 

@@ -10,6 +10,8 @@ import pyarrow
 from numpy.typing import NDArray
 from pyarrow import compute
 
+from pipeline.memory import release_memory
+
 T = TypeVar("T")
 Places = NDArray[np.int64]
 CHUNK = 1 << 12
@@ -158,11 +160,6 @@ class Columns(Mapping[str, T], Generic[T]):
         order = self._order[places] if len(self) else places
         taken = plain(self._said[name].take(pyarrow.array(order, mask=absent_here)))
         return taken if absent is None else taken.fill_null(absent)
-
-
-def release_memory() -> None:
-    """Give the system back what was freed; the C library would keep it for the next large table."""
-    pyarrow.default_memory_pool().release_unused()
 
 
 def compact(table: pyarrow.Table) -> pyarrow.Table:

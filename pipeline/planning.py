@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from base.outcomes import Outcome
 from pipeline.assign import Numbers, assign, duplicates, uid_digests
-from pipeline.columns import CHUNK, Columns, Places, release_memory, texts
+from pipeline.columns import CHUNK, Columns, Places, texts
+from pipeline.memory import release_memory
 from pipeline.objects import SourceObject
 from pipeline.plan import AGAIN, Plan, Rules, State
 from pipeline.rows import UNASSIGNED, Attempt

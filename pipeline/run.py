@@ -14,10 +14,10 @@ from pipeline.card import refresh_card
 from pipeline.catalog import Catalog, VersionFacts
 from pipeline.cluster import Crew, Done
 from pipeline.cluster.actor import DoerFactory
-from pipeline.columns import release_memory
 from pipeline.extend import Place
 from pipeline.lease import Lease
 from pipeline.ledger import Ledger
+from pipeline.memory import release_memory
 from pipeline.objects import SourceObject
 from pipeline.pack import Packed, PackJob
 from pipeline.reports import write_report

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from pyarrow import compute
 
 from base.outcomes import Outcome
-from pipeline.columns import Columns, plain, release_memory, texts
+from pipeline.columns import Columns, plain, texts
+from pipeline.memory import release_memory
 from pipeline.objects import SourceObject
 from pipeline.rows import FOUND, STATED, UNASSIGNED, Attempt, Finding
 

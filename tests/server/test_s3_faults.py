@@ -31,6 +31,9 @@ from tests.server.s3 import BUCKET, KINDS, trouble
 
 pytestmark = pytest.mark.server
 
+SLOW = 5
+"""Builds into a bucket take long: of a kind there are a fifth as many as of others."""
+
 UIDS = tuple(f"thing-{number}" for number in range(8))
 HASTY = {"FSSPEC_S3": '{"config_kwargs": {"read_timeout": 1, "connect_timeout": 1}}'}
 LATE_S = 1.5
@@ -171,7 +174,8 @@ def test_a_twentieth_of_all_calls_fails(
     s3: str, calm: Place, tmp_path: Path, times: int, figure: Callable[[str, object], None]
 ) -> None:
     ends, met, saw = Counter[str](), Counter[str](), Counter[str]()
-    for number in range(times):
+    builds = -(-times // SLOW)
+    for number in range(builds):
         place = in_bucket(f"troubled-{number}", calm, tmp_path / str(number))
         trouble(s3, share=0.05, kinds=list(KINDS), late_s=LATE_S, slow_s=0.0, limit=1 << 30, paths="", seed=number)
         with watched(place.root) as seen:
@@ -180,7 +184,7 @@ def test_a_twentieth_of_all_calls_fails(
         met.update(trouble(s3, share=0.0))
         Storage(place.root).remove("shards")
         shutil.rmtree(place.folder)
-    figure("builds in a bucket that ended as the undisturbed one", times)
+    figure("builds in a bucket that ended as the undisturbed one", builds)
     for kind in ("calls", *KINDS):
         figure(f"calls that met {kind}" if kind != "calls" else "calls to the server", met[kind])
     figure("builds that stopped with a sentence and were begun again", ends.total())
@@ -193,8 +197,8 @@ def test_killed_while_writing_into_a_bucket(
     target: str, s3: str, calm: Place, nodes: Nodes, tmp_path: Path, times: int, figure: Callable[[str, object], None]
 ) -> None:
     trouble(s3, share=0.0, slow_s=0.0)
-    hits, number, length_s = 0, 0, 10.0
-    while hits < times:
+    hits, number, length_s, kills = 0, 0, 10.0, -(-times // SLOW)
+    while hits < kills:
         rng = stable_rng(0, "killed in a bucket", target, number)
         place = in_bucket(f"killed-{target}-{number}", calm, tmp_path / str(number))
         started = time.monotonic()
@@ -210,7 +214,7 @@ def test_killed_while_writing_into_a_bucket(
             finished(place, calm, most=2)
         shutil.rmtree(place.folder)
         number += 1
-        assert number < 4 * times + 4, "most builds end before they can be struck"
+        assert number < 4 * kills + 4, "most builds end before they can be struck"
     figure("kills, each followed by the bytes of an undisturbed run", hits)
 
 
@@ -221,22 +225,24 @@ def test_a_builder_silent_past_its_lease_is_followed_and_stops(
     """Stopped by SIGSTOP at a random moment of a build with slow puts, and woken when another has taken its place."""
     trouble(s3, share=0.0, slow_s=0.2)
     woken = Counter[str]()
-    for number in range(times):
+    for number in range(-(-times // SLOW)):
         rng = stable_rng(0, "silent", number)
         place = replace(in_bucket(f"silent-{number}", calm, tmp_path / str(number)), changes={"run": {"lease_s": 5.0}})
-        first = place.start(UIDS)
-        while not place.storage.exists(NAME) and first.poll() is None:
-            time.sleep(0.05)
-        time.sleep(float(rng.uniform(0.0, 5.0)))
-        first.send_signal(signal.SIGSTOP)
-        while True:
-            code, said = ended(place.start(UIDS))
-            if code == 0 or "expected to build alone" not in said:
-                break
-            time.sleep(1.0)
-        assert code == 0, said[-3000:]
-        first.send_signal(signal.SIGCONT)
-        code, said = ended(first)
+        with place.start(UIDS) as first:
+            while not place.storage.exists(NAME) and first.poll() is None:
+                time.sleep(0.05)
+            time.sleep(float(rng.uniform(0.0, 5.0)))
+            first.send_signal(signal.SIGSTOP)
+            try:
+                while True:
+                    code, said = ended(place.start(UIDS))
+                    if code == 0 or "expected to build alone" not in said:
+                        break
+                    time.sleep(1.0)
+            finally:
+                first.send_signal(signal.SIGCONT)
+            assert code == 0, said[-3000:]
+            code, said = ended(first)
         assert code == 0 or "another builder took over" in said or "could not" in said, said[-3000:]
         woken["it had ended" if code == 0 else "it stopped with a sentence"] += 1
         finished(place, calm, most=2)
