@@ -12,8 +12,10 @@ from app.reconstructing import MESH_FILE, read_reconstructed
 from app.settings import Settings
 from base.measure import StageCost
 from base.versions import machine, versions
+from evaluation.table import novel_views_notes
 from pipeline.build import BuildSummary
 from report import demo_facts as facts
+from report.answers import MEASURES
 from report.numbers import count_text
 from shards.sample import Sample
 from shards.version import Version
@@ -108,15 +110,12 @@ def _train(chain: Finished) -> facts.TrainFacts:
 
 
 def _scores(settings: Settings, scores: dict[str, Any]) -> facts.ScoreFacts:
-    means = scores["psnr_db"]
     return facts.ScoreFacts(
         pairs=scores["pairs"],
         guidance_scale=settings.evaluate.guidance_scale,
         sampling_steps=settings.evaluate.steps,
-        model_db=means["model"],
-        input_db=means["input"],
-        white_db=means["white"],
-        mean_view_db=means["mean_view"],
+        means={measure: scores[measure] for measure in MEASURES if scores[measure]},
+        notes=tuple(novel_views_notes(scores)),
         goal_db=settings.evaluate.minimum_margin_db,
     )
 

@@ -1,6 +1,7 @@
-"""The evaluation's results as files: figures as JSON, some pairs as pictures."""
+"""The evaluation's results as files: figures as JSON, some pairs as pictures, a page."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +13,25 @@ from base.progress import Progress
 from base.storage import Storage, write_atomically
 from evaluation.novel_views import NovelViews, Triptych, evaluate_novel_views
 from evaluation.settings import EvaluateSettings
-from evaluation.table import novel_views_json
+from evaluation.table import novel_views_json, novel_views_notes
+from report.evaluation_page import EvaluationFacts, ShownPair, evaluation_page
 from report.images import encoded
 from shards.version import Version
 
-PARTS = ("input", "novel", "true")
+PARTS, NEAREST = ("input", "novel", "true"), "nearest"
+WORDS = {"input": "input", "novel": "model", "true": "truth", NEAREST: "nearest view"}
 
 
 def evaluate_into(
     folder: Path, pipeline: Any, version: Version, storage: Storage, settings: EvaluateSettings, progress: Progress
 ) -> NovelViews:
-    """Evaluate the model of `pipeline` and write `novel_views.json` and `pairs/*.png` into `folder`."""
+    """Evaluate the model of `pipeline` and write `novel_views.json` and `pairs/*.png` into `folder`.
+
+    A pair's `nearest` picture is the nearest training view, where there is one.
+    """
     result = evaluate_novel_views(pipeline, version, storage, settings, progress)
     for shown in result.triptychs:
-        for part, picture in zip(PARTS, shown.pictures, strict=True):
+        for part, picture in _parts(shown).items():
             write_atomically(_picture_path(folder, shown, part), encoded(Image.fromarray(picture), "png"))
     text = json.dumps(novel_views_json(result), indent=2)
     write_atomically(folder / "novel_views.json", f"{text}\n".encode())
@@ -41,6 +47,27 @@ def pair_pictures(folder: Path, pair: dict[str, Any]) -> tuple[NDArray[np.uint8]
     """The pictures of a pair that `evaluate_into` wrote: input, novel, true, each RGB (H, W, 3)."""
     shown = Triptych(pair["uid"], pair["source"], pair["target"], ())  # type: ignore[arg-type]
     return tuple(np.asarray(Image.open(_picture_path(folder, shown, part)).convert("RGB")) for part in PARTS)
+
+
+def page_of(result: NovelViews, dataset: str, split: str, about: Mapping[str, str]) -> str:
+    """The evaluation as one self-contained HTML text; `about` stands at its foot."""
+    values = {key: value for key, value in novel_views_json(result).items() if key != "rows"}
+    shown = [
+        ShownPair(
+            title=f"{one.uid}, from view {one.source} to view {one.target}",
+            pictures={WORDS[part]: picture for part, picture in _parts(one).items()},
+        )
+        for one in result.triptychs
+    ]
+    facts = EvaluationFacts(
+        dataset=dataset, split=split, scores=values, notes=novel_views_notes(values), shown=shown, about=about
+    )
+    return evaluation_page(facts)
+
+
+def _parts(shown: Triptych) -> dict[str, NDArray[np.uint8]]:
+    nearest = {} if shown.nearest is None else {NEAREST: shown.nearest}
+    return {**dict(zip(PARTS, shown.pictures, strict=True)), **nearest}
 
 
 def _picture_path(folder: Path, shown: Triptych, part: str) -> Path:

@@ -13,14 +13,13 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from app.models import load_model
 from base.errors import Failure
-from evaluation.table import NAMES, markdown_table
+from evaluation.table import measures_table, novel_views_notes
 from train.log import read_log
 from train.page import NAME
 from zero123.pipeline import trained_parts
@@ -53,9 +52,10 @@ class Plan:
         seen += [["build", "test", "--set", f"objects.folder={self.test}", "--set", "shards.val_fraction=0.0"]]
         seen += [["cache", "dataset"]]
         seen += [["train", "dataset", "--out", model, "--set", "train.cached_latents=true"]]
+        trained_on = ["--set", f"evaluate.training_root={self.out / 'dataset'}"]
         for dataset, split in (("dataset", "val"), ("test", "train")):
             where = ["--out", str(self.out / f"on-{dataset}"), "--json", str(self.out / f"on-{dataset}.json")]
-            seen += [["evaluate", dataset, "--model", model, *where, "--set", f"evaluate.split={split}"]]
+            seen += [["evaluate", dataset, "--model", model, *where, *trained_on, "--set", f"evaluate.split={split}"]]
         steps = [sys.executable, "-m", "bench.train", *self.bench, "--json", str(self.out / "bench.json")]
         return [*(self.command(*words) for words in seen), steps]
 
@@ -123,19 +123,16 @@ def page(found: dict[str, Any]) -> str:
     lines = [
         f"{last['images']:,} images, loss {last['loss']:.4f}, {last['images_per_s']:,.1f} images/s, "
         f"data wait {last['data_wait']:.1%}; weights {found['weights']['bytes'] / 1e6:.1f} MB.",
-        "",
-        views(found["on-dataset"], "held-out objects"),
-        "",
-        views(found["on-test"], "test objects"),
+        *views(found["on-dataset"], "held-out objects"),
+        *views(found["on-test"], "test objects"),
     ]
     return "\n".join(lines) + "\n"
 
 
-def views(result: dict[str, Any], name: str) -> str:
-    """PSNR and SSIM of the model and of trivial answers."""
-    answers: Sequence[str] = [answer for answer in NAMES if answer in result["psnr_db"]]
-    rows = [[NAMES[one], f"{result['psnr_db'][one]:.2f}", f"{result['ssim'][one]:.3f}"] for one in answers]
-    return markdown_table([f"{result['pairs']} views of {name}", "PSNR dB", "SSIM"], rows)
+def views(result: dict[str, Any], name: str) -> list[str]:
+    """Every measure of the model and of answers without one, and what it rests on."""
+    table = measures_table(result, f"{result['pairs']} views of {name}")
+    return ["", table, "", *novel_views_notes(result)]
 
 
 if __name__ == "__main__":

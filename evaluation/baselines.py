@@ -19,7 +19,7 @@ def white(hw: tuple[int, int]) -> Image:
     return np.full((*hw, 3), 255, np.uint8)
 
 
-def mean_view(training_views: Sequence[Image]) -> Image:
-    """The mean, on white, of all views that training may see; a harder answer, since it knows the object."""
-    mean = np.mean([on_white(view) for view in training_views], axis=0, dtype=np.float64)
+def mean_view(views: Sequence[Image]) -> Image:
+    """The mean, on white, of views of the object itself; a harder answer, since it knows the object."""
+    mean = np.mean([on_white(view) for view in views], axis=0, dtype=np.float64)
     return np.asarray(np.round(mean), np.uint8)

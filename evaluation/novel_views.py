@@ -1,7 +1,9 @@
 """Novel views from poses the model was not trained on, against the true renders and trivial answers."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import heapq
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,54 +11,81 @@ from numpy.typing import NDArray
 
 from base.errors import Failure
 from base.progress import Progress
-from base.seeds import stable_rng, stable_seed
+from base.seeds import stable_rng
 from base.storage import Storage
-from evaluation.baselines import mean_view, on_white, white
+from evaluation.answers import answers
+from evaluation.baselines import on_white
+from evaluation.haarpsi import haarpsi_distance
 from evaluation.metrics import psnr, ssim
+from evaluation.nearest import Entry, training_views
 from evaluation.settings import EvaluateSettings
-from geometry.relative import polar_angle, pose_vector
 from shards.read import read_sample
 from shards.sample import Sample
 from shards.version import Version
 
 Image = NDArray[np.uint8]
+Measure = Callable[[Image, Image], float]
 
-ANSWERS = ("model", "input", "white", "mean_view")
 TRIVIAL = ("input", "white")
+PIXELS: Mapping[str, Measure] = {"psnr": psnr, "ssim": ssim, "haarpsi_distance": haarpsi_distance}
+"""The measures that need no network, by the names of a row's fields."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One pair: the metrics of every answer in ANSWERS for view `target` of `uid`, asked for from view `source`."""
+    """One pair: each measure of every answer for view `target` of `uid`, asked for from view `source`.
+
+    The answers are `model`, `input`, `white`, `mean_view`, and `nearest_view` where there are training views; without a
+    network `feature_distance` is empty.
+    """
 
     uid: str
     source: int
     target: int
     psnr: dict[str, float]
     ssim: dict[str, float]
+    haarpsi_distance: dict[str, float]
+    feature_distance: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Triptych:
-    """One pair's pictures, RGB uint8 (H, W, 3): the input, the model's answer, the truth."""
+    """One pair's pictures, RGB uint8 (H, W, 3): the input, the model's answer, the truth; the nearest training view."""
 
     uid: str
     source: int
     target: int
     pictures: tuple[Image, Image, Image]
+    nearest: Image | None = None
+
+
+@dataclass(frozen=True)
+class Network:
+    """The image encoder whose feature space was used, by the SHA-256 of its weights (see `weights_digest`)."""
+
+    name: str
+    weights_sha256: str
+    parameters: int
+    side_px: int
 
 
 @dataclass(frozen=True)
 class NovelViews:
-    """Every pair's row, some pairs' pictures, and what was asked for."""
+    """Every pair's row, some pairs' pictures, and what was asked for.
+
+    `training_objects` is among how many the nearest view was looked for; `network` None means that none was used.
+    """
 
     rows: tuple[Row, ...]
     triptychs: tuple[Triptych, ...]
     minimum_margin_db: float
+    training_objects: int = 0
+    network: Network | None = None
 
-    def means(self, metric: str) -> dict[str, float]:
-        """The mean over all rows of "psnr" or "ssim", for each answer."""
-        return {answer: float(np.mean([getattr(row, metric)[answer] for row in self.rows])) for answer in ANSWERS}
+    def means(self, measure: str) -> dict[str, float]:
+        """The mean over all rows of a measure (a field of Row), for each answer that has it."""
+        values = [getattr(row, measure) for row in self.rows]
+        return {answer: float(np.mean([value[answer] for value in values])) for answer in values[0]}
 
     @property
     def margin_db(self) -> float:
@@ -75,34 +104,39 @@ def evaluate_novel_views(
 ) -> NovelViews:
     """Asks the model for the held-out views of each object; the same arguments give the same pairs and seeds.
 
-    Raises Failure when the split is empty, has too few views, or has images of another size than the model's.
+    Raises Failure when the split is empty, has too few views, or has images of another size than the model's, when
+    there is no dataset at `settings.training_root`, and for a folder `settings.features` without a CLIP.
     """
     _check(pipeline, version, settings)
-    count = min(settings.max_objects, version.samples(settings.split))
+    chosen = _entries(version, settings)
+    measures, network = _measures(pipeline, settings)
+    training = training_views(version, storage, settings, {entry.uid for _, entry in chosen}, progress)
     rows: list[Row] = []
     triptychs: list[Triptych] = []
-    total = count * settings.inputs_per_object * settings.held_out_views
+    total = len(chosen) * settings.inputs_per_object * settings.held_out_views
+    kept = set(np.linspace(0, total - 1, min(settings.triptychs, total)).round().astype(int).tolist())
     with progress.task("evaluate", total=total, unit="views") as task:
         for sample in objects(version, storage, settings):
             for source, targets in pairs(sample.uid, version.views, sample.good, settings):
-                answers = _answers(pipeline, sample, source, targets, settings)
-                for target, answer in zip(targets, answers, strict=True):
-                    row, triptych = _measured(sample, source, target, answer, settings)
-                    rows.append(row)
-                    triptychs.append(triptych)
+                views = answers(pipeline, training, sample, source, targets, settings)
+                for target, pictures in zip(targets, views, strict=True):
+                    true = on_white(sample.image(target))
+                    if len(rows) in kept:
+                        three = (pictures["input"], pictures["model"], true)
+                        triptychs.append(Triptych(sample.uid, source, target, three, pictures.get("nearest_view")))
+                    rows.append(Row(sample.uid, source, target, **_measured(pictures, true, measures)))
                 task.advance(len(targets), note=sample.uid)
     if not rows:
         raise Failure(
-            f"split {settings.split}: expected good views to draw and to ask for, got none in {count} objects"
+            f"split {settings.split}: expected good views to draw and to ask for, got none in {len(chosen)} objects"
         )
-    chosen = np.unique(np.linspace(0, len(rows) - 1, min(settings.triptychs, len(rows))).round().astype(int))
-    return NovelViews(tuple(rows), tuple(triptychs[k] for k in chosen), settings.minimum_margin_db)
+    searched = len(training.entries) if training else 0
+    return NovelViews(tuple(rows), tuple(triptychs), settings.minimum_margin_db, searched, network)
 
 
 def objects(version: Version, storage: Storage, settings: EvaluateSettings) -> Iterator[Sample]:
     """The objects that are looked at, in order of their uids."""
-    entries = [(entry.uid, shard, entry) for shard in version.split(settings.split) for entry in shard.samples]
-    for _, shard, entry in sorted(entries, key=lambda item: item[0])[: settings.max_objects]:
+    for shard, entry in _entries(version, settings):
         yield read_sample(storage, shard, entry)
 
 
@@ -118,43 +152,28 @@ def pairs(uid: str, views: int, good: Sequence[int], settings: EvaluateSettings)
     return [(source, targets) for source in drawn if targets]
 
 
-def _answers(
-    pipeline: Any, sample: Sample, source: int, targets: tuple[int, ...], settings: EvaluateSettings
-) -> NDArray[np.uint8]:
-    cameras = sample.extrinsics
-    poses = pose_vector(np.broadcast_to(cameras[source], (len(targets), 3, 4)), cameras[list(targets)])
-    seeds = [stable_seed(settings.seed, "evaluate-noise", sample.uid, source, target) for target in targets]
-    return np.asarray(
-        pipeline(
-            sample.image(source),
-            pipeline.told(poses, float(polar_angle(cameras[source]))),
-            guidance_scale=settings.guidance_scale,
-            steps=settings.steps,
-            eta=settings.eta,
-            seeds=seeds,
-        )
-    )
+def _entries(version: Version, settings: EvaluateSettings) -> list[Entry]:
+    entries = ((shard, entry) for shard in version.split(settings.split) for entry in shard.samples)
+    return heapq.nsmallest(settings.max_objects, entries, key=lambda one: one[1].uid)
 
 
-def _measured(
-    sample: Sample, source: int, target: int, answer: Image, settings: EvaluateSettings
-) -> tuple[Row, Triptych]:
-    true, shown = on_white(sample.image(target)), on_white(sample.image(source))
-    known = len(sample.extrinsics) - settings.held_out_views
-    answers = {
-        "model": answer,
-        "input": shown,
-        "white": white((true.shape[0], true.shape[1])),
-        "mean_view": mean_view([sample.image(view) for view in sample.good if view < known]),
+def _measures(pipeline: Any, settings: EvaluateSettings) -> tuple[Mapping[str, Measure], Network | None]:
+    """The measures by the names of a row's fields, and the network that one of them needs."""
+    if not settings.features:
+        return PIXELS, None
+    from evaluation.features import ClipFeatures
+    from zero123.clip import ClipImages
+
+    encoder = ClipImages.from_folder(Path(settings.features).expanduser(), pipeline.device)
+    network = Network("CLIP image encoder", encoder.digest, encoder.parameters, encoder.side_px)
+    return {**PIXELS, "feature_distance": ClipFeatures(encoder).distance}, network
+
+
+def _measured(pictures: Mapping[str, Image], true: Image, measures: Mapping[str, Measure]) -> dict[str, Any]:
+    return {
+        name: {answer: measure(picture, true) for answer, picture in pictures.items()}
+        for name, measure in measures.items()
     }
-    row = Row(
-        sample.uid,
-        source,
-        target,
-        psnr={name: psnr(image, true) for name, image in answers.items()},
-        ssim={name: ssim(image, true) for name, image in answers.items()},
-    )
-    return row, Triptych(sample.uid, source, target, (shown, answer, true))
 
 
 def _check(pipeline: Any, version: Version, settings: EvaluateSettings) -> None:

@@ -1,16 +1,21 @@
 """Results as text for people and as plain values for JSON."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from evaluation.novel_views import ANSWERS, NovelViews
+from evaluation.novel_views import NovelViews
+from report.answers import ANSWERS, MEASURES
 
-NAMES = {
-    "model": "the model",
-    "input": "the input as it is",
-    "white": "a white image",
-    "mean_view": "mean of the training views",
+DIGITS = {"db_bare": 2, "ratio": 3}
+FIELDS = {
+    "psnr_db": "psnr",
+    "ssim": "ssim",
+    "haarpsi_distance": "haarpsi_distance",
+    "feature_distance": "feature_distance",
 }
+"""Measure → the field of a row that has it."""
+SHOWN_DIGITS = 16
 
 
 def markdown_table(header: list[str], rows: list[list[str]]) -> str:
@@ -27,24 +32,53 @@ def markdown_table(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join([line(header), line(rule), *map(line, rows)])
 
 
+def measures_table(values: Mapping[str, Any], title: str) -> str:
+    """The mean of each measure for each answer as Markdown, from what `novel_views_json` gave; `title` heads it."""
+    measures = {key: measure for key, measure in MEASURES.items() if values.get(key)}
+    rows = [
+        [answer.name, *(f"{values[key][name]:.{DIGITS[measure.kind]}f}" for key, measure in measures.items())]
+        for name, answer in ANSWERS.items()
+        if name in values["psnr_db"]
+    ]
+    return markdown_table([title, *(measure.name for measure in measures.values())], rows)
+
+
 def novel_views_table(result: NovelViews) -> str:
-    """Mean PSNR and SSIM of each answer, and the margin, as Markdown."""
-    means, likeness = result.means("psnr"), result.means("ssim")
-    rows = [[NAMES[answer], f"{means[answer]:.2f}", f"{likeness[answer]:.3f}"] for answer in ANSWERS]
-    table = markdown_table([f"{len(result.rows)} held-out views", "PSNR dB", "SSIM"], rows)
+    """Every mean, what they rest on, and the margin, as Markdown."""
+    values = novel_views_json(result)
+    table = measures_table(values, f"{len(result.rows)} held-out views")
     verdict = "enough" if result.passed else "too little"
     return (
-        f"{table}\n\nmodel − better of input and white: {result.margin_db:+.2f} dB "
+        f"{table}\n\n{' '.join(novel_views_notes(values))}\n\n"
+        f"model − better of input and white: {result.margin_db:+.2f} dB "
         f"({result.minimum_margin_db:+.2f} asked for: {verdict})"
     )
 
 
+def novel_views_notes(values: Mapping[str, Any]) -> list[str]:
+    """What the figures of `novel_views_json` rest on, in sentences."""
+    searched, network = values["training_objects"], values["network"]
+    told = ["Of PSNR and SSIM more is closer, of a distance less; HaarPSI is that of arXiv 1607.06140."]
+    told += [
+        f"The nearest training view is of one of {searched:,} training objects."
+        if searched
+        else "There is no nearest training view: there were no training objects to look among."
+    ]
+    if network:
+        told += [
+            f"CLIP distance is 1 − the cosine of embeddings by a {network['name']} of {network['parameters']:,} "
+            f"parameters at {network['side_px']} pixels, weights sha256 {network['weights_sha256'][:SHOWN_DIGITS]}."
+        ]
+    return told
+
+
 def novel_views_json(result: NovelViews) -> dict[str, Any]:
-    """Everything but the pictures, as plain values."""
+    """Everything but the pictures, as plain values; a measure that was not taken is empty."""
     return {
         "pairs": len(result.rows),
-        "psnr_db": result.means("psnr"),
-        "ssim": result.means("ssim"),
+        **{measure: result.means(field) for measure, field in FIELDS.items()},
+        "training_objects": result.training_objects,
+        "network": asdict(result.network) if result.network else None,
         "margin_db": result.margin_db,
         "minimum_margin_db": result.minimum_margin_db,
         "passed": result.passed,

@@ -96,21 +96,24 @@ class CameraMove:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreFacts:
-    """Mean PSNR in dB over `pairs` held-out pairs of the model and of three answers that need none."""
+    """Means over `pairs` held-out pairs, measure → answer → value, by the names of `report.answers`.
+
+    PSNR of the model, of the input as it is, of white and of the mean view is always there. `notes` are sentences that
+    say what else the figures rest on.
+    """
 
     pairs: int
     guidance_scale: float
     sampling_steps: int
-    model_db: float
-    input_db: float
-    white_db: float
-    mean_view_db: float
+    means: Mapping[str, Mapping[str, float]]
+    notes: tuple[str, ...]
     goal_db: float
 
     @property
     def margin_db(self) -> float:
         """How much closer the model is than the better of the two trivial answers (input returned, white image)."""
-        return self.model_db - max(self.input_db, self.white_db)
+        means = self.means["psnr_db"]
+        return means["model"] - max(means["input"], means["white"])
 
     @property
     def passed(self) -> bool:
@@ -261,11 +264,9 @@ class DemoFacts:
             "pairs": scores.pairs,
             "guidance_scale": scores.guidance_scale,
             "sampling_steps": scores.sampling_steps,
-            "psnr_db": {
-                "model": finite(scores.model_db),
-                "input": finite(scores.input_db),
-                "white": finite(scores.white_db),
-                "mean_view": finite(scores.mean_view_db),
+            **{
+                measure: {answer: finite(value) for answer, value in values.items()}
+                for measure, values in scores.means.items()
             },
             "margin_db": finite(scores.margin_db),
             "goal_db": scores.goal_db,

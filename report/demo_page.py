@@ -5,6 +5,7 @@ from markupsafe import Markup
 from geometry.camera import camera_centre
 from geometry.sphere import spherical_from_cartesian
 from report import demo_pictures, demo_words, mesh_view
+from report.answers import answers_table
 from report.bars import Bar, BarRow, bar_table
 from report.curves import Series, line_chart
 from report.demo_facts import DemoFacts
@@ -106,28 +107,15 @@ def _new_views(page: Page, facts: DemoFacts, figures: Figures) -> None:
     section = page.section("New views", lead)
     pairs = [demo_pictures.triptych(index, pair, facts, figures) for index, pair in enumerate(facts.pairs)]
     section.columns(*pairs, css_class="pairs")
-    names = {
-        "model": ("The model", "one photo and a camera move"),
-        "input": ("Photo returned as it is", "trivial"),
-        "white": ("A white image", "trivial"),
-        "mean_view": ("Mean of the training views", "has seen the object from all around"),
-    }
-    rows = [
-        BarRow(
-            name,
-            (Bar(figures.value(f"novel_views.psnr_db.{key}"), figures.show(f"novel_views.psnr_db.{key}", "db")),),
-            note,
-            strong=key == "model",
-        )
-        for key, (name, note) in names.items()
-    ]
-    section.add(bar_table(["Answer", "Mean PSNR"], rows, label="Mean PSNR of the model and of three plain answers"))
+    means = facts.scores.means
+    section.add(answers_table(figures, means["psnr_db"], means, prefix="novel_views."))
     section.text(
         fill(
-            "Means over {} held-out pairs, guidance scale {:g}, {} sampling steps.",
+            "Means over {} held-out pairs, guidance scale {:g}, {} sampling steps. {}",
             figures.show("novel_views.pairs", "count"),
             facts.scores.guidance_scale,
             figures.show("novel_views.sampling_steps", "count"),
+            " ".join(facts.scores.notes),
         )
     )
 

@@ -46,7 +46,7 @@ def load_module(cls: type[M], folder: Path) -> M:
     """
     config = read_json(folder / "config.json")
     weights = weights_file(folder)
-    module = _laid_out(cls, config, folder)
+    module = laid_out(cls, config, folder)
     _check_shapes(module, weights)
     fill(module, read_tensors(weights), where=str(weights))
     return module
@@ -83,7 +83,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise Failure(f"{path}: expected safetensors, got: {error}") from None
 
 
-def _laid_out(cls: type[M], config: dict[str, Any], folder: Path) -> M:
+def laid_out(cls: type[M], config: dict[str, Any], folder: Path) -> M:
+    """The network that the configuration of `folder` describes, without memory. Raises Failure where it is none."""
     named = config.get("_class_name", (config.get("architectures") or [cls.__name__])[0])
     if named != cls.__name__:
         raise Failure(f"{folder / 'config.json'}: expected a {cls.__name__}, got {named}")

@@ -12,8 +12,9 @@ from base.storage import Storage, write_atomically
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
     parser.description = (
-        "Ask the model for held-out views of the dataset at storage.root and compare them with the true renders: PSNR "
-        "and SSIM beside trivial answers. Exit code 1 when the model is not evaluate.minimum_margin_db ahead."
+        "Ask the model for held-out views of the dataset at storage.root and compare them with the true renders: PSNR, "
+        "SSIM, HaarPSI and, with evaluate.features, CLIP distance, beside answers that need no model. Exit code 1 when "
+        "the model is not evaluate.minimum_margin_db ahead of the input and of white."
     )
     add_model_flag(parser)
     parser.add_argument("--out", type=Path, default=Path("runs/evaluation"), metavar="DIR", help="default: %(default)s")
@@ -29,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
     if options.dry_run:
         print(settings.as_yaml())
         return 0
-    from app.evaluating import evaluate_into
+    from app.evaluating import evaluate_into, page_of
     from app.models import load_model
     from base.versions import machine, versions
     from evaluation.table import novel_views_json, novel_views_table
@@ -41,8 +42,12 @@ def run(options: argparse.Namespace) -> int:
     out = writable_folder(options.out)
     result = evaluate_into(out, pipeline, version, storage, settings.evaluate, standard_progress())
     write_atomically(out / "settings.yaml", settings.as_yaml().encode())
-    print(novel_views_table(result))
+    used = versions()
+    about = {"dataset version": str(version.number), "settings digest": settings.digest(), **used}
+    page = page_of(result, storage.root, settings.evaluate.split, about)
+    write_atomically(out / "report.html", page.encode())
+    print(f"{novel_views_table(result)}\n\nreport: {out / 'report.html'}")
     if options.json:
-        facts = {"machine": machine(), "versions": versions(), "settings": settings.model_dump(mode="json")}
+        facts = {"machine": machine(), "versions": used, "settings": settings.model_dump(mode="json")}
         write_atomically(options.json, (json.dumps({**novel_views_json(result), **facts}, indent=2) + "\n").encode())
     return 0 if result.passed else 1

@@ -138,7 +138,9 @@ def test_each_stage_runs_alone_on_the_files_of_the_one_before(demo: Demo, tmp_pa
     assert np.asarray(Image.open(tmp_path / "001.png")).shape == (64, 64, 3)
     evaluated = demo.stage("evaluate", "--model", model, "--out", str(tmp_path / "evaluation"))
     assert evaluated.returncode == 0, evaluated.stderr[-2000:]
-    assert "the input as it is" in evaluated.stdout
+    for told in ("the input as it is", "1 − HaarPSI", "There is no nearest training view"):
+        assert told in evaluated.stdout
+    assert "There is no nearest training view" in (tmp_path / "evaluation" / "report.html").read_text()
     inspected = demo.stage("inspect", "--out", str(tmp_path / "inspect"))
     assert inspected.returncode == 0, inspected.stderr[-2000:]
     assert "2 of 2 objects" in inspected.stdout

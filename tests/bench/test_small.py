@@ -19,6 +19,8 @@ def test_the_commands_go_from_objects_to_figures_in_order() -> None:
     assert names == ["build", "build", "cache", "train", "evaluate", "evaluate", "bench.train"]
     trained = [word for words in plan.commands() for word in words if "train" in words[3:4] and "root" in word]
     assert trained == ["storage.root=/out/dataset"], "nothing is learnt from the test objects"
+    for words in (words for words in plan.commands() if "evaluate" in words[3:4]):
+        assert "evaluate.training_root=/out/dataset" in words, "training views are those of what was trained on"
 
 
 def test_weights_in_half_precision_give_nearly_the_same_view(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,9 +46,12 @@ def test_weights_in_half_precision_give_nearly_the_same_view(tmp_path: Path, mon
 
 def test_the_page_tells_the_figures() -> None:
     means = {"model": 20.0, "input": 12.5, "white": 10.0}
-    seen = {"pairs": 8, "psnr_db": means, "ssim": dict.fromkeys(means, 0.5)}
+    measures = {"psnr_db": means, "ssim": dict.fromkeys(means, 0.5), "haarpsi_distance": dict.fromkeys(means, 0.125)}
+    seen = {"pairs": 8, **measures, "feature_distance": {}, "training_objects": 1234, "network": None}
     row = {"images": 64_000, "loss": 0.25, "images_per_s": 1000.0, "data_wait": 0.01}
     text = page({"training": [row], "weights": {"bytes": 46_000_000}, "on-dataset": seen, "on-test": seen})
     assert "64,000 images, loss 0.2500, 1,000.0 images/s, data wait 1.0%; weights 46.0 MB." in text
     assert "| 8 views of test objects" in text
     assert text.count("20.00") == 2
+    assert text.count("0.125") == 6
+    assert text.count("of one of 1,234 training objects") == 2

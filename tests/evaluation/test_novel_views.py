@@ -7,47 +7,42 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
+from app.evaluating import page_of
 from base.errors import Failure
 from base.progress import SILENT
 from base.storage import Storage
 from evaluation.baselines import on_white
-from evaluation.metrics import PSNR_CAP_DB
+from evaluation.metrics import PSNR_CAP_DB, psnr
 from evaluation.novel_views import NovelViews, evaluate_novel_views, objects, pairs
 from evaluation.settings import EvaluateSettings
 from evaluation.table import novel_views_json, novel_views_table
-from shards.version import Version
+from shards.read import read_sample
+from shards.version import Version, version_name
+from tests.evaluation.clips import write_image_half
+from tests.evaluation.settings import SETTINGS
 from tests.shards.datasets import HW, VIEWS, make_version
+from zero123.clip import ClipImages
 
-SETTINGS = EvaluateSettings.model_validate(
-    {
-        "split": "train",
-        "max_objects": 3,
-        "held_out_views": 2,
-        "inputs_per_object": 2,
-        "seed": 7,
-        "guidance_scale": 2.0,
-        "steps": 3,
-        "eta": 0.0,
-        "triptychs": 4,
-        "minimum_margin_db": 1.0,
-        "minimum_silhouette_iou": 0.8,
-    }
-)
+ALWAYS = ("model", "input", "white", "mean_view")
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> tuple[Version, Storage]:
     folder = tmp_path_factory.mktemp("dataset")
     storage = Storage(folder / "dataset")
-    return make_version(storage, folder / "views", [2, 2]), storage
+    version = make_version(storage, folder / "views", [2, 2])
+    storage.write(version_name(1), version.to_json().encode())
+    return version, storage
 
 
 class Painter:
     """Answers every question by the same rule: the input over white, darkened by `darker`."""
 
     hw = HW
+    device = torch.device("cpu")
 
     def __init__(self, darker: int) -> None:
         self.darker = darker
@@ -118,14 +113,70 @@ def test_the_true_picture_is_the_last_of_a_triptych(dataset: tuple[Version, Stor
         np.testing.assert_array_equal(shown, on_white(sample.image(triptych.source)))
 
 
-def test_table_and_json_say_the_same(dataset: tuple[Version, Storage]) -> None:
+def test_the_nearest_training_view_is_an_answer_and_never_of_the_object_itself(
+    dataset: tuple[Version, Storage],
+) -> None:
+    version, storage = dataset
+    settings = SETTINGS.model_copy(update={"training_root": storage.root, "max_objects": 2, "triptychs": 8})
+    result = evaluated(Painter(0), dataset, settings)
+    assert result.training_objects == 2
+    assert all(set(row.psnr) == {*ALWAYS, "nearest_view"} for row in result.rows)
+    others = [read_sample(storage, shard, entry) for shard in version.shards[1:] for entry in shard.samples]
+    shown = [on_white(sample.image(view)).tolist() for sample in others for view in range(VIEWS)]
+    assert len(result.triptychs) == len(result.rows)
+    for row, triptych in zip(result.rows, result.triptychs, strict=True):
+        assert triptych.nearest is not None
+        assert triptych.nearest.tolist() in shown
+        assert row.psnr["nearest_view"] == psnr(triptych.nearest, triptych.pictures[2])
+    assert evaluated(Painter(0), dataset, settings).rows == result.rows
+
+
+def test_without_training_objects_the_others_are_answers_alone(dataset: tuple[Version, Storage]) -> None:
     result = evaluated(Painter(0), dataset)
+    assert result.training_objects == 0
+    assert all(tuple(row.psnr) == tuple(row.haarpsi_distance) == ALWAYS for row in result.rows)
+    assert all(triptych.nearest is None for triptych in result.triptychs)
+    assert "There is no nearest training view: there were no training objects" in novel_views_table(result)
+
+
+def test_a_network_is_asked_where_one_is_given(dataset: tuple[Version, Storage], tmp_path: Path) -> None:
+    write_image_half(tmp_path)
+    without = evaluated(Painter(0), dataset)
+    result = evaluated(Painter(0), dataset, SETTINGS.model_copy(update={"features": str(tmp_path)}))
+    assert [dataclasses.replace(row, feature_distance={}) for row in result.rows] == list(without.rows)
+    for row in result.rows:
+        assert row.feature_distance["model"] == row.feature_distance["input"]
+        assert 0.0 <= min(row.feature_distance.values()) <= max(row.feature_distance.values()) <= 2.0
+    assert result.network is not None
+    digest = result.network.weights_sha256
+    assert digest == ClipImages.from_folder(tmp_path, Painter.device).digest
+    assert f"weights sha256 {digest[:16]}" in novel_views_table(result)
+    assert novel_views_json(result)["network"]["weights_sha256"] == digest
+    for lacking in (novel_views_json(without)["network"], novel_views_json(without)["feature_distance"]):
+        assert not lacking
+    assert "CLIP" not in novel_views_table(without)
+
+
+def test_table_json_and_page_say_the_same(dataset: tuple[Version, Storage], tmp_path: Path) -> None:
+    write_image_half(tmp_path)
+    _, storage = dataset
+    settings = SETTINGS.model_copy(update={"training_root": storage.root, "features": str(tmp_path)})
+    result = evaluated(Painter(9), dataset, settings)
     values = json.loads(json.dumps(novel_views_json(result), allow_nan=False))
     assert values["pairs"] == len(values["rows"]) == 12
-    table = novel_views_table(result)
-    assert f"{values['psnr_db']['model']:.2f}" in table
+    table, page = novel_views_table(result), page_of(result, "<dataset>", "train", {"version": "1"})
+    lines = table.splitlines()
+    assert len({len(line) for line in lines[:7]}) == 1
     assert f"{values['margin_db']:+.2f} dB" in table
-    assert len({len(line) for line in table.splitlines()[:6]}) == 1
+    for key, digits in (("psnr_db", 2), ("ssim", 3), ("haarpsi_distance", 3), ("feature_distance", 3)):
+        assert set(values[key]) == {*ALWAYS, "nearest_view"}
+        column = [line.split("|")[2:-1] for line in lines[2:7]]
+        for answer, value in values[key].items():
+            assert any(f"{value:.{digits}f}" in map(str.strip, cells) for cells in column), (key, answer)
+            assert f'data-key="{key}.{answer}" value="{value!r}"' in page
+    assert "&lt;dataset&gt;" in page
+    assert values["network"]["weights_sha256"][:16] in page
+    assert page.count("data:image/webp") == len(result.triptychs) == 4
 
 
 @pytest.mark.parametrize(

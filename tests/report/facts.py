@@ -80,8 +80,12 @@ def demo_facts() -> DemoFacts:
         loss=1.0 / steps, learning_rate=np.full(80, 1e-3),
     )  # fmt: skip
     scores = ScoreFacts(
-        pairs=32, guidance_scale=2.0, sampling_steps=12, model_db=18.5, input_db=16.25, white_db=17.0,
-        mean_view_db=19.75, goal_db=1.0,
+        pairs=32, guidance_scale=2.0, sampling_steps=12, goal_db=1.0, notes=(HOSTILE,),
+        means={
+            "psnr_db": {"model": 18.5, "input": 16.25, "white": 17.0, "mean_view": 19.75},
+            "ssim": {"model": 0.875, "input": 0.75, "white": 0.625, "mean_view": 0.8125},
+            "haarpsi_distance": {"model": 0.25, "input": 0.5, "white": 0.75, "mean_view": 0.375},
+        },
     )  # fmt: skip
     return DemoFacts(
         objects=(thing("one", HOSTILE), thing("two", "Two")),
@@ -103,5 +107,6 @@ def demo_facts() -> DemoFacts:
     )  # fmt: skip
 
 
-def with_scores(facts: DemoFacts, **changes: float) -> DemoFacts:
-    return replace(facts, scores=replace(facts.scores, **changes))
+def with_psnr(facts: DemoFacts, **changes: float) -> DemoFacts:
+    means = dict(facts.scores.means)
+    return replace(facts, scores=replace(facts.scores, means={**means, "psnr_db": {**means["psnr_db"], **changes}}))

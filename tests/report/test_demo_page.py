@@ -9,7 +9,7 @@ import pytest
 from report import demo_words
 from report.demo_page import demo_page
 from report.numbers import flattened
-from tests.report.facts import demo_facts, with_scores
+from tests.report.facts import demo_facts, with_psnr
 from tests.report.reading import Reading
 
 
@@ -33,6 +33,14 @@ def test_headline_numbers_are_in_the_page(page: str) -> None:
         assert key in shown
     assert demo_facts().numbers()["novel_views"]["margin_db"] == 1.5
     assert demo_facts().numbers()["total"] == {"seconds": 73.75, "peak_bytes": 2_500_000_000}
+
+
+def test_every_measure_of_every_answer_is_in_the_page(page: str) -> None:
+    shown = Reading(page).data
+    for measure, values in demo_facts().scores.means.items():
+        assert {f"novel_views.{measure}.{answer}" for answer in values} <= set(shown)
+    assert "1 − HaarPSI" in Reading(page).text
+    assert "CLIP distance" not in Reading(page).text
 
 
 def test_page_needs_nothing_from_outside(page: str) -> None:
@@ -88,7 +96,7 @@ def test_every_picture_has_a_text(page: str) -> None:
     ],
 )
 def test_words_follow_the_numbers(model: float, said: str, not_said: str) -> None:
-    text = Reading(demo_page(with_scores(demo_facts(), model_db=model))).text
+    text = Reading(demo_page(with_psnr(demo_facts(), model=model))).text
     assert said in text
     assert not_said not in text
 

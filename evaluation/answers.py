@@ -1,0 +1,56 @@
+"""What is compared with the truth: the model's answer, and those that need no model."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from base.seeds import stable_seed
+from evaluation.baselines import mean_view, on_white, white
+from evaluation.nearest import TrainingViews
+from evaluation.settings import EvaluateSettings
+from geometry.relative import polar_angle, pose_vector
+from shards.sample import Sample
+
+Image = NDArray[np.uint8]
+
+
+def answers(
+    pipeline: Any,
+    training: TrainingViews | None,
+    sample: Sample,
+    source: int,
+    targets: tuple[int, ...],
+    settings: EvaluateSettings,
+) -> list[dict[str, Image]]:
+    """For each target every answer, RGB (H, W, 3), to "how does the object look from there, given view `source`".
+
+    They are `model`; `input`, that view as it is; `white`; `mean_view`, the mean of the object's good views that are
+    not held out; and where there is `training`, `nearest_view`.
+    """
+    seen, cameras = sample.image(source), sample.extrinsics
+    own = [sample.image(view) for view in sample.good if view < len(cameras) - settings.held_out_views]
+    same = {"input": on_white(seen), "white": white((seen.shape[0], seen.shape[1])), "mean_view": mean_view(own)}
+    found = [{"model": picture, **same} for picture in _sampled(pipeline, sample, source, targets, settings)]
+    if training:
+        nearest = training.answers(seen, cameras[source], cameras[list(targets)])
+        found = [{**one, "nearest_view": view} for one, view in zip(found, nearest, strict=True)]
+    return found
+
+
+def _sampled(
+    pipeline: Any, sample: Sample, source: int, targets: tuple[int, ...], settings: EvaluateSettings
+) -> NDArray[np.uint8]:
+    cameras = sample.extrinsics
+    poses = pose_vector(np.broadcast_to(cameras[source], (len(targets), 3, 4)), cameras[list(targets)])
+    seeds = [stable_seed(settings.seed, "evaluate-noise", sample.uid, source, target) for target in targets]
+    return np.asarray(
+        pipeline(
+            sample.image(source),
+            pipeline.told(poses, float(polar_angle(cameras[source]))),
+            guidance_scale=settings.guidance_scale,
+            steps=settings.steps,
+            eta=settings.eta,
+            seeds=seeds,
+        )
+    )

@@ -1,0 +1,151 @@
+"""The nearest training view is the nearest: brute force over everything, cameras by another way, and who is asked."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from base.errors import Failure
+from base.progress import SILENT
+from base.storage import Storage
+from evaluation.baselines import on_white
+from evaluation.nearest import TrainingViews, drawn, indexed, seen_from, small_picture, training_views
+from evaluation.settings import EvaluateSettings
+from geometry.camera import camera_centre, look_at_origin
+from geometry.relative import relative_motion
+from shards.read import read_sample
+from shards.sample import Sample
+from shards.version import Version, version_name
+from tests.evaluation.settings import SETTINGS
+from tests.shards.datasets import HW, VIEWS, make_version
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> tuple[Version, Storage]:
+    folder = tmp_path_factory.mktemp("dataset")
+    storage = Storage(folder / "dataset")
+    version = make_version(storage, folder / "views", [3, 4])
+    storage.write(version_name(1), version.to_json().encode())
+    return version, storage
+
+
+@pytest.fixture(scope="module")
+def samples(dataset: tuple[Version, Storage]) -> list[Sample]:
+    version, storage = dataset
+    return [read_sample(storage, shard, entry) for shard in version.shards for entry in shard.samples]
+
+
+@pytest.fixture(scope="module")
+def training(dataset: tuple[Version, Storage]) -> TrainingViews:
+    version, storage = dataset
+    found = indexed(storage, drawn(version, changed(training_objects=100), set()), SILENT)
+    assert found is not None
+    return found
+
+
+def changed(**values: object) -> EvaluateSettings:
+    return SETTINGS.model_copy(update=values)
+
+
+def query(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (*HW, 4), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_view_most_like_is_that_of_brute_force(training: TrainingViews, samples: list[Sample], seed: int) -> None:
+    wanted = on_white(query(seed)).astype(float)
+    apart = {
+        (sample.uid, view): float(((on_white(sample.image(view)) - wanted) ** 2).sum())
+        for sample in samples
+        for view in range(VIEWS)
+    }
+    sample, view = training.most_like(query(seed))
+    assert apart[sample.uid, view] == min(apart.values())
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_answer_is_the_view_whose_camera_is_nearest_after_the_same_move(training: TrainingViews, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    source, *targets = (look_at_origin(centre) for centre in rng.normal(size=(6, 3)))
+    sample, view = training.most_like(query(seed))
+    cameras, centres = sample.extrinsics, camera_centre(sample.extrinsics)
+    answers = training.answers(query(seed), source, np.stack(targets))
+    for target, answer in zip(targets, answers, strict=True):
+        rotation, translation = relative_motion(source, target)
+        moved_rotation = rotation @ cameras[view][:, :3]
+        moved = np.concatenate([moved_rotation, (rotation @ cameras[view][:, 3] + translation)[:, None]], axis=1)
+        apart = np.linalg.norm(centres - camera_centre(moved), axis=1)
+        np.testing.assert_array_equal(answer, on_white(sample.image(int(apart.argmin()))))
+
+
+def test_a_training_object_finds_its_own_views(training: TrainingViews, samples: list[Sample]) -> None:
+    for sample in samples:
+        for source in (0, 7):
+            answers = training.answers(sample.image(source), sample.extrinsics[source], sample.extrinsics)
+            for target, answer in enumerate(answers):
+                np.testing.assert_array_equal(answer, on_white(sample.image(target)))
+
+
+def test_cameras_are_seen_in_the_axes_of_another() -> None:
+    camera = look_at_origin([0.0, -2.0, 0.0])
+    np.testing.assert_allclose(seen_from(camera, camera[None]), [[0, 0, 0]], atol=1e-12)
+    np.testing.assert_allclose(seen_from(camera, look_at_origin([3.0, 0.0, 0.0])[None]), [[3, 0, -2]], atol=1e-12)
+
+
+def test_small_pictures_are_means_on_white() -> None:
+    rgba = np.random.default_rng(0).integers(0, 256, (32, 48, 4), dtype=np.uint8)
+    means = on_white(rgba).reshape(16, 2, 16, 3, 3).mean(axis=(1, 3)).reshape(-1)
+    assert np.abs(small_picture(rgba) - means).max() <= 1.0
+
+
+def test_who_is_drawn_depends_on_seed_and_uids_alone(dataset: tuple[Version, Storage]) -> None:
+    version, _ = dataset
+
+    def uids(settings: EvaluateSettings, version: Version = version, evaluated: set[str] = frozenset()) -> list[str]:
+        return [entry.uid for _, entry in drawn(version, settings, evaluated)]
+
+    few, many = uids(changed(training_objects=3)), uids(changed(training_objects=100))
+    assert len(few) == 3
+    assert few == many[:3]
+    assert sorted(many) == sorted(entry.uid for shard in version.shards for entry in shard.samples)
+    assert many != sorted(many)
+    turned = Version(1, 1, 0, "", VIEWS, HW, version.shards[::-1])
+    assert uids(changed(training_objects=3), turned) == few
+    assert uids(changed(training_objects=100, seed=8)) != many
+    assert uids(changed(training_objects=3), evaluated={few[0]}) == many[1:4]
+
+
+def test_the_same_question_has_the_same_answer(dataset: tuple[Version, Storage], training: TrainingViews) -> None:
+    version, storage = dataset
+    again = indexed(storage, drawn(version, changed(training_objects=100), set()), SILENT)
+    assert again is not None
+    np.testing.assert_array_equal(again.small, training.small)
+    np.testing.assert_array_equal(again.owners, training.owners)
+
+
+def test_where_there_is_nothing_to_look_among_there_is_no_answer(dataset: tuple[Version, Storage]) -> None:
+    version, storage = dataset
+    everyone = {entry.uid for shard in version.shards for entry in shard.samples}
+    empty = Version(1, 1, 0, "", VIEWS, HW, ())
+    assert training_views(version, storage, changed(split="train"), set(), SILENT) is None
+    assert training_views(empty, storage, changed(split="val"), set(), SILENT) is None
+    assert training_views(version, storage, changed(split="val", training_objects=0), set(), SILENT) is None
+    assert training_views(version, storage, changed(split="val"), everyone, SILENT) is None
+    found = training_views(version, storage, changed(split="val", training_objects=2), set(), SILENT)
+    assert found is not None
+    assert len(found.entries) == 2
+    assert len(found.small) == 2 * VIEWS
+
+
+def test_training_views_come_from_the_dataset_that_is_named(dataset: tuple[Version, Storage], tmp_path: Path) -> None:
+    version, storage = dataset
+    settings = changed(split="train", training_root=storage.root)
+    elsewhere = Storage(tmp_path / "test")
+    found = training_views(version, elsewhere, settings, set(), SILENT)
+    assert found is not None
+    assert found.storage.root == storage.root
+    other = Version(1, 1, 0, "", VIEWS, (64, 64), version.shards)
+    with pytest.raises(Failure, match=r"evaluate.training_root: expected views of \(64, 64\) pixels, got \(16, 16\)"):
+        training_views(other, elsewhere, settings, set(), SILENT)
+    with pytest.raises(Failure, match="expected a dataset with at least one version"):
+        training_views(version, elsewhere, changed(training_root=str(tmp_path / "none")), set(), SILENT)

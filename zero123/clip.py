@@ -1,0 +1,58 @@
+"""A frozen CLIP image encoder that a person points at: a picture as one vector."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn.functional import interpolate, normalize
+from transformers import CLIPVisionModelWithProjection
+
+from zero123.encoders import weights_digest
+from zero123.image_encoder import CLIP_MEAN, CLIP_STD
+from zero123.tensors import fill, laid_out, read_json, read_tensors, weights_file
+
+IMAGE_HALF = ("vision_model.", "visual_projection.")
+COUNTED = "position_ids"
+"""What older files hold, and is no weight."""
+
+
+class ClipImages:
+    """CLIP's image half on one device: `digest` is that of its weights (see `weights_digest`), `side_px` its input."""
+
+    def __init__(self, model: CLIPVisionModelWithProjection, device: torch.device) -> None:
+        self.digest = weights_digest(model)
+        self.parameters = sum(parameter.numel() for parameter in model.parameters())
+        self.side_px = int(model.config.image_size)
+        self._model = model.float().eval().requires_grad_(requires_grad=False).to(device)
+
+    @classmethod
+    def from_folder(cls, folder: Path, device: torch.device) -> "ClipImages":
+        """The encoder in a folder of transformers' layout, of a whole CLIP or of its image half alone, in safetensors.
+
+        Raises Failure naming the file for weights in any other form, for what is no CLIP, and for tensors that are
+        missing, unknown or of another shape. Nothing is fetched.
+        """
+        config, weights = read_json(folder / "config.json"), weights_file(folder)
+        whole = config.get("vision_config")
+        if isinstance(whole, dict):
+            config = {**whole, "projection_dim": config.get("projection_dim", 512)}
+        model = laid_out(CLIPVisionModelWithProjection, config, folder)
+        tensors = {name: tensor for name, tensor in read_tensors(weights).items() if not name.endswith(COUNTED)}
+        if whole:
+            tensors = {name: tensor for name, tensor in tensors.items() if name.startswith(IMAGE_HALF)}
+        fill(model, tensors, where=str(weights))
+        return cls(model, device)
+
+    @torch.no_grad()
+    def vector(self, image: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """The embedding (E,) of a uint8 RGB picture (H, W, 3), of length 1.
+
+        The picture is scaled to the encoder's square as CLIP's own were: bicubic, antialiased.
+        """
+        device = self._model.device
+        pixels = torch.tensor(image, device=device).movedim(-1, 0)[None].float() / 255.0
+        square = interpolate(pixels, (self.side_px, self.side_px), mode="bicubic", antialias=True).clamp(0.0, 1.0)
+        mean, std = (torch.tensor(one, device=device)[:, None, None] for one in (CLIP_MEAN, CLIP_STD))
+        found = self._model(pixel_values=(square - mean) / std).image_embeds[0]
+        return np.asarray(normalize(found.double(), dim=0).cpu().numpy())
