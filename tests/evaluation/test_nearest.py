@@ -25,7 +25,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> tuple[Version, Storage]
     folder = tmp_path_factory.mktemp("dataset")
     storage = Storage(folder / "dataset")
     version = make_version(storage, folder / "views", [3, 4])
-    storage.write(version_name(1), version.to_json().encode())
+    storage.write(version_name(1), version.to_json())
     return version, storage
 
 
