@@ -1,6 +1,6 @@
 """On paper: days and cost of a dataset on named cloud machines, from seconds that were measured elsewhere.
 
-python -m bench.cloud --cpu-s S [--gpu GPU=S …] [--objects N] [--views N] [--machines N] [--json FILE]
+python -m bench.cloud --cpu-s S [--gpu GPU=S …] [--objects N] [--views N] [--machines N] [--json FILE] [--page]
 
 --cpu-s is core-seconds a view with everything that a build does, as `bench.render` prints it (CPU-s per view); --gpu is
 seconds a view of one GPU of that kind, as many times as kinds were measured. A machine whose GPU was not measured is
@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from base.versions import machine, versions
+from bench.sections import write_section
 from evaluation.table import markdown_table
 
 
@@ -29,6 +30,11 @@ class Machine:
     priced: str
 
 
+PAGE = Path(__file__).parents[1] / "docs" / "scale.md"
+NOTES = """
+Core-seconds are those of `bench.render` in rendering.md. Prices are inputs, on demand, in USD, of the month beside
+them. Storage, traffic and machines that wait are not in it.
+"""
 MACHINES = (
     Machine("AWS c7a.16xlarge", 64, "", 0, 3.28, "2024-11"),
     Machine("AWS c7i.16xlarge", 32, "", 0, 2.86, "2024-11"),
@@ -47,6 +53,7 @@ def main() -> int:
     parser.add_argument("--views", type=int, default=12, metavar="N")
     parser.add_argument("--machines", type=int, default=10, metavar="N", help="of each kind at a time")
     parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--page", action="store_true", help="write a section of docs/scale.md")
     options = parser.parse_args()
     gpu_s = {name: float(seconds) for name, _, seconds in (given.partition("=") for given in options.gpu)}
     rows = [
@@ -56,8 +63,14 @@ def main() -> int:
     ]
     header = ["machine", "GPUs", "USD/h", "of", "s per view", "views/h", f"days with {options.machines}", "USD"]
     keys = ("name", "gpus", "usd_per_hour", "priced", "s_per_view", "views_per_hour", "days", "usd")
-    print(f"{options.objects:,} objects of {options.views} views; {options.cpu_s} core-seconds a view; GPUs: {gpu_s}\n")
-    print(markdown_table(header, [[_text(row[key]) for key in keys] for row in rows]))
+    gpus = ", ".join(f"{seconds} s of one {name}" for name, seconds in gpu_s.items()) or "no GPU was measured"
+    told = f"{options.objects:,} objects of {options.views} views; a view takes {options.cpu_s} core-seconds; {gpus}."
+    table = markdown_table(header, [[_text(row[key]) for key in keys] for row in rows])
+    print(f"{told}\n\n{table}")
+    if options.page:
+        words = [f"--gpu {name}={seconds}" for name, seconds in gpu_s.items()]
+        command = " ".join([f"python -m bench.cloud --cpu-s {options.cpu_s}", *words, "--page"])
+        write_section(PAGE, "On paper", command, [told, "", table, NOTES.rstrip()])
     if options.json:
         about = {"inputs": {"cpu_s": options.cpu_s, "gpu_s": gpu_s}, "machine": machine(), "versions": versions()}
         options.json.write_text(json.dumps({"rows": rows, **about}, indent=2) + "\n")

@@ -1,6 +1,6 @@
 """What a build adds to rendering, and what a second worker brings: the same objects bare, with one worker, with two.
 
-python -m bench.overhead [--objects N] [--views N] [--set KEY=VALUE …] [--json FILE]
+python -m bench.overhead [--objects N] [--views N] [--set KEY=VALUE …] [--json FILE] [--page]
 
 Bare is one Blender in a loop, nothing fetched, staged, packed or recorded. A build's seconds run from the beginning of
 the first render to the end of the last; Ray's start and the build's end, which do not grow with the objects, stand
@@ -18,6 +18,7 @@ from app.settings import Settings, load_settings
 from base.progress import SILENT
 from base.storage import Storage
 from base.versions import machine, versions
+from bench.sections import write_section
 from evaluation.table import markdown_table
 from pipeline.build import BuildSettings, build
 from pipeline.catalog import Catalog
@@ -26,6 +27,7 @@ from render.child import RenderChild
 from render.run import render_object
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "objects"
+PAGE = Path(__file__).parents[1] / "docs" / "scale.md"
 Figures = dict[str, Any]
 
 
@@ -35,6 +37,7 @@ def main() -> int:
     parser.add_argument("--views", type=int, default=12, metavar="N")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--page", action="store_true", help="write a section of docs/scale.md")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -44,13 +47,14 @@ def main() -> int:
         for workers in (1, 2):
             mine = [f"storage.root={folder / str(workers)}", f"run.workers={workers}"]
             rows.append(built(load_settings(None, [], [*shared, *mine, *options.set]), workers))
-    print(
-        markdown_table(
-            ["", "seconds", "with start and end"], [[r["side"], f"{r['s']:.1f}", f"{r['all_s']:.1f}"] for r in rows]
-        )
-    )
+    cells = [[row["side"], f"{row['s']:.1f}", f"{row['all_s']:.1f}"] for row in rows]
+    table = markdown_table(["", "seconds", "with start and end"], cells)
     overhead, gain = rows[1]["s"] / rows[0]["s"] - 1.0, rows[1]["s"] / rows[2]["s"]
-    print(f"\noverhead of a build over bare rendering: {overhead:.1%}; two workers: {gain:.2f} times one")
+    told = f"Overhead of a build over bare rendering: {overhead:.1%}; two workers are {gain:.2f} times one."
+    print(f"{table}\n\n{told}")
+    if options.page:
+        command = f"python -m bench.overhead --objects {options.objects} --views {options.views} --page"
+        write_section(PAGE, "Real renders", command, [table, "", told])
     if options.json:
         result = {"rows": rows, "overhead": overhead, "gain": gain, "machine": machine(), "versions": versions()}
         options.json.write_text(json.dumps(result, indent=2) + "\n")

@@ -30,6 +30,7 @@ from app.settings import Settings, load_settings
 from base.progress import PlainProgress
 from base.storage import Storage
 from base.versions import machine, versions
+from bench.sections import write_section
 from bench.stub import HW, VIEWS, StubWorker
 from evaluation.table import markdown_table
 from pipeline.build import BuildSettings, build
@@ -58,7 +59,8 @@ def main() -> int:
         rows = [_told(row) for row in _builds(folder, settings, options.objects)]
     print(f"\n{_table(rows)}")
     if options.page:
-        PAGE.write_text(_page(rows, options), encoding="utf-8")
+        command = f"python -m bench.scale --objects {options.objects} --workers {options.workers} --page"
+        write_section(PAGE, "Many objects", command, [_table(rows), NOTES.rstrip()])
     if options.json:
         about = {"machine": machine(), "versions": versions(), "settings_digest": settings.digest()}
         options.json.write_text(json.dumps({"objects": options.objects, "rows": rows, **about}, indent=2) + "\n")
@@ -205,28 +207,14 @@ def _table(rows: list[Figures]) -> str:
     return markdown_table(header, cells)
 
 
-def _page(rows: list[Figures], options: argparse.Namespace) -> str:
-    about = machine()
-    command = f"python -m bench.scale --objects {options.objects} --workers {options.workers} --page"
-    return "\n".join(
-        [
-            "# Scale",
-            "",
-            f"Written by `{command}` on {about['cores']} cores of {about['processor']}. Fetching and rendering are "
-            "stubs; plan, crew, books, shards and versions are the real ones, and each build ran in its own process.",
-            "",
-            _table(rows),
-            "",
-            "`version s` is the seconds for making a version: rows merged, and `versions/<n>.json` written; `card s` "
-            "for README.md, its picture and ATTRIBUTION.csv. `driver MiB` is the most memory that the driver had. "
-            "`beside the plan` counts shards written that the plan did not list, `replaced` those of the version "
-            "before that are others now.",
-            "",
-            "`python -m bench.overhead` compares builds with bare rendering and two workers with one; `python -m "
-            "bench.cloud --cpu-s S --gpu KIND=S` says on paper what a dataset takes and costs on rented machines.",
-            "",
-        ]
-    )
+NOTES = """
+Fetching and rendering are stubs; plan, crew, books, shards and versions are the real ones, and each build ran in its
+own process.
+
+`driver MiB` is the most memory that the driver had; `version s` the seconds for making a version: rows written, and
+`versions/<n>.json`; `card s` those for README.md, its picture and ATTRIBUTION.csv. `beside the plan` counts shards
+written that the plan did not list, `replaced` those of the version before that are others now.
+"""
 
 
 if __name__ == "__main__":

@@ -1,0 +1,19 @@
+"""Pages of docs/ that several benchmarks write, each a section of its own."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from base.versions import machine
+
+
+def write_section(page: Path, title: str, command: str, lines: Sequence[str]) -> None:
+    """Put a section into a page, in the place of the one with that title or at the end; it opens with its command."""
+    about = machine()
+    opening = f"`{command}`, on {about['cores']} cores of {about['processor']}:"
+    section = "\n".join([f"## {title}", "", opening, "", *lines, ""])
+    before = page.read_text(encoding="utf-8") if page.exists() else f"# {page.stem.capitalize()}\n"
+    found = re.search(rf"^## {re.escape(title)}\n.*?(?=^## |\Z)", before, re.MULTILINE | re.DOTALL)
+    start, end = found.span() if found else (len(before), len(before))
+    parts = (before[:start].rstrip() + "\n", section, before[end:].lstrip())
+    page.write_text("\n".join(part for part in parts if part.strip()).rstrip() + "\n", encoding="utf-8")
