@@ -30,7 +30,13 @@ SOURCES = (
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--times", type=int, default=50, metavar="N", help="faults of each kind (default: %(default)s)")
+    parser.add_argument(
+        "--times",
+        type=int,
+        default=50,
+        metavar="N",
+        help="faults of a kind, of slow ones a fifth (default: %(default)s)",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--fresh", action="store_true", help="repeat also what passed before")
     options = parser.parse_args()
@@ -42,11 +48,12 @@ def main() -> int:
     code = subprocess.run(line, cwd=ROOT, check=False).returncode
     kept = json.loads(found.read_text()) if found.exists() else {"passed": {}, "figures": {}}
     seconds, passed = round(sum(kept["passed"].values())), code in (0, NOTHING_LEFT) and bool(kept["passed"])
-    print(f"{seconds} s for {options.times} faults of each kind: {'passed' if passed else 'FAILED'}")
+    print(f"{seconds} s for {options.times} faults of a kind: {'passed' if passed else 'FAILED'}")
     result = {
         "times": options.times,
         "seconds": seconds,
         "passed": passed,
+        "sources": sources_digest(),
         "figures": kept["figures"],
         "machine": machine(),
         "versions": versions(),
@@ -73,8 +80,9 @@ def page(result: Mapping[str, Any]) -> str:
     lines = [
         "# Reliability",
         "",
-        f"Written by `make soak`: {result['times']} faults of each kind, {result['seconds']} s on {about['cores']} "
-        f"cores of {about['processor']}. {'Every test passed' if result['passed'] else 'NOT EVERY TEST PASSED'}.",
+        f"Written by `python -m bench.soak --times {result['times']}`: {result['times']} faults of a kind, of slow ones a "
+        f"fifth; {result['seconds']} s on {about['cores']} cores of {about['processor']}, for the sources of digest "
+        f"`{result['sources']}`. {'Every test passed' if result['passed'] else 'NOT EVERY TEST PASSED'}.",
     ]
     for name, tests in groupby(sorted(result["figures"].items()), key=lambda pair: pair[0].partition("::")[0]):
         lines += ["", f"## {name}", "", _said(ROOT / name), "", "| test | figure | |", "|---|---|---|"]
