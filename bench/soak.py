@@ -80,8 +80,8 @@ def page(result: Mapping[str, Any]) -> str:
     lines = [
         "# Reliability",
         "",
-        f"Written by `python -m bench.soak --times {result['times']}`: {result['times']} faults of a kind, of slow ones a "
-        f"fifth; {result['seconds']} s on {about['cores']} cores of {about['processor']}, for the sources of digest "
+        f"Written by `python -m bench.soak --times {result['times']}`: so many faults of a kind, of slow ones a fifth; "
+        f"{result['seconds']} s on {about['cores']} cores of {about['processor']}, for the sources of digest "
         f"`{result['sources']}`. {'Every test passed' if result['passed'] else 'NOT EVERY TEST PASSED'}.",
     ]
     for name, tests in groupby(sorted(result["figures"].items()), key=lambda pair: pair[0].partition("::")[0]):
