@@ -70,8 +70,9 @@ class Plan:
 
     `state`, `number` (the shard's) and `sha256` (empty as long as it is unknown) say it by place in `asked`, as do
     `row`, its place in `rows` (−1 for none), and `restated`, true when its source or number is not what its row says.
-    `order` is the places to be rendered, in that order. `failed` and `staged` are the attempts, by uid, that alone tell
-    how an object ended; `duplicate` names the object that has the same bytes, `rule` the one that leaves an object out.
+    `order` is the places to be rendered, in that order. `failed` and `staged` are the attempts, by uid, that tell how
+    an object ended where its row does not; `duplicate` names the object that has the same bytes, `rule` the one that
+    leaves an object out.
     `removed` are places in `rows` that were asked for once, `rewrite` the shard numbers that change.
     """
 

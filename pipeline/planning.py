@@ -36,7 +36,6 @@ def make_plan(
     sha256 = standing.bytes_known(waiting)
     fingerprint = _fingerprints(sha256, rules)
     ended = {uid: one for (uid, digest), one in failed.items() if _is(fingerprint, asked, uid, digest.encode())}
-
     release_memory()
 
     copies = _copies(standing, sha256, rule)
@@ -57,7 +56,9 @@ def make_plan(
         row=standing.row,
         restated=standing.restated | (number != standing.number),
         order=_order(asked, number, np.flatnonzero(state == State.RENDER)),
-        failed={uid: one for uid, one in ended.items() if _is(state, asked, uid, State.ENDED)},
+        failed={
+            uid: one for uid, one in ended.items() if _is(state, asked, uid, State.ENDED) and not standing.tells(one)
+        },
         staged={uid: one for uid, one in waiting.items() if _is(state, asked, uid, State.STAGED)},
         duplicate=copies,
         rule=rule,

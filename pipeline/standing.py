@@ -50,6 +50,12 @@ class Standing:
         known[places] = np.where(known[places] == b"", attempted, known[places])
         return known
 
+    def tells(self, attempt: Attempt) -> bool:
+        """True when the row of an object that is asked for says how this attempt ended."""
+        place = self.asked.places([attempt.uid])[0]
+        said = (self.outcome[place].decode(), self.fingerprint[place].decode())
+        return bool(said == (attempt.outcome, attempt.fingerprint))
+
     def within(self, shards: frozenset[str]) -> Mask:
         """True for each object that stands in one of the `shards` of these names."""
         if not shards:
