@@ -33,10 +33,15 @@ class Unavailable(Failure):
     """A store that did not answer as it should; the same request may be answered later."""
 
 
+class Missing(Failure):
+    """A file that is not there."""
+
+
 class Storage:
     """A tree of files under one root, local or remote; may be carried into other processes, by fork too.
 
-    Every method raises UsageError for a name that leaves the root and Failure for a read or write that did not succeed.
+    `is_local` tells of a folder, `is_web` of a web server, which need not list what it has. Every method raises
+    UsageError for a name that leaves the root and Failure for a read or write that did not succeed.
     """
 
     def __init__(self, root: str | Path) -> None:
@@ -46,7 +51,8 @@ class Storage:
         except (ValueError, ImportError) as error:
             raise UsageError(f"storage.root: expected a folder or a URL, got {self.root!r}: {error}") from None
         self._pid = os.getpid()
-        self.is_local = "file" in ([self._fs.protocol] if isinstance(self._fs.protocol, str) else self._fs.protocol)
+        protocols = [self._fs.protocol] if isinstance(self._fs.protocol, str) else self._fs.protocol
+        self.is_local, self.is_web = "file" in protocols, "https" in protocols
         self._base = str(Path(base).resolve()) if self.is_local else base
 
     @property
@@ -149,16 +155,19 @@ class Storage:
 
     def names(self, folder: str) -> list[str]:
         """The sorted names of all files below `folder`, relative to the root; temporary files are left out."""
-        return sorted(self.sizes(folder))
+        return sorted(self._found(folder))
 
     def sizes(self, folder: str) -> dict[str, int]:
-        """The length in bytes of each file below `folder`, by the names that `names` gives."""
+        """The length in bytes of each file below `folder`, by the names that `names` gives; no web server tells it."""
+        return {name: int(about["size"]) for name, about in self._found(folder).items()}
+
+    def _found(self, folder: str) -> dict[str, Any]:
         prefix = f"{self._base}/"
         self.fs.invalidate_cache()
         with self._reported("list", folder):
             found = self.fs.find(self.path(folder), detail=True) if self.exists(folder) else {}
-        sizes = {str(path).removeprefix(prefix): int(about["size"]) for path, about in found.items()}
-        return {name: size for name, size in sizes.items() if not _is_temporary(name)}
+        named = {str(path).removeprefix(prefix): about for path, about in found.items()}
+        return {name: about for name, about in named.items() if not _is_temporary(name)}
 
     def remove(self, name: str) -> None:
         """Delete a file or a folder with all it holds; nothing happens when it is not there."""
@@ -182,6 +191,8 @@ class _Reported:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, Failure) or not isinstance(error, Exception):
             return
+        if isinstance(error, FileNotFoundError):
+            raise Missing(f"{self.sentence}: {_words(error)}") from error
         if self.remote and not _final(error):
             raise Unavailable(f"{self.sentence}: {_words(error)}") from error
         if self.remote or isinstance(error, OSError):
@@ -194,7 +205,7 @@ def _words(error: Exception) -> str:
 
 def _final(error: Exception) -> bool:
     """True for an answer that asking again will not change."""
-    if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError | NotADirectoryError):
+    if isinstance(error, PermissionError | IsADirectoryError | NotADirectoryError):
         return True
     status = _http_status(error)
     return 400 <= status < 500 and status not in (408, 429)

@@ -12,9 +12,9 @@ from base.errors import Failure
 from base.progress import SILENT, Progress
 from base.storage import Storage
 from base.versions import versions
-from shards.version import Version, read_version
+from shards.version import Version
 from shards.visits import Share
-from train.checks import check_dataset, check_ranks, check_same, fixed_settings
+from train.checks import check_dataset, check_ranks, check_same, fixed_settings, version_of
 from train.compute import computing, prepare
 from train.ema import Ema
 from train.flops import peak_flops, training_flops
@@ -60,7 +60,7 @@ class TrainSummary:
 def train(
     model: ModelSettings, settings: TrainSettings, storage: Storage, out: Path, progress: Progress
 ) -> TrainSummary:
-    """Train on the newest version of the dataset in `storage` until `settings.images`, with checkpoints below `out`.
+    """Train on a version of the dataset in `storage` until `settings.images`, with checkpoints below `out`.
 
     Called in each process that torchrun or Ray Train started, it is one rank of the run. Ctrl-C and SIGTERM save and
     then do what they always do. Raises UsageError for settings that do not fit the dataset or the run in `out`, Failure
@@ -95,12 +95,12 @@ class _Run:
         folder = self._newest()
         fixed = fixed_settings(model, settings)
         if folder is None:
-            self.version = read_version(storage)
+            self.version = version_of(storage, settings, None, out)
             self.position = Position(0, 0, 0.0, self.version.number, fixed)
         else:
             self.position = read_position(folder)
             check_same(self.position.settings, fixed, out)
-            self.version = read_version(storage, self.position.version)
+            self.version = version_of(storage, settings, self.position.version, out)
         check_dataset(self.version, model, settings)
         check_ranks(settings, world.size)
         pipeline = Zero123Pipeline.from_pretrained(folder) if folder else build_pipeline(model, settings.seed)

@@ -23,6 +23,7 @@ from tests.shards.datasets import HW, VIEWS, make_version
 SETTINGS = EvaluateSettings.model_validate(
     {
         "split": "train",
+        "version": 0,
         "max_objects": 3,
         "held_out_views": 2,
         "inputs_per_object": 2,
