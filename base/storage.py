@@ -5,6 +5,7 @@ file, fsync and rename; on an object store one put.
 """
 
 import errno
+import logging
 import os
 import secrets
 from collections.abc import Iterator
@@ -21,10 +22,14 @@ from base.settings import Section
 TEMPORARY_PREFIX = ".tmp-"
 REQUEST_TIMEOUT_S = 60.0
 """How long a store may take over one range of bytes."""
+EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
+"""The extra of this project that brings what a scheme needs."""
+REFUSED = ("Forbidden: ", "Bad Request: ")
+"""How gcsfs begins its words for answers 403 and 400, whose number it does not keep."""
 
 
 class StorageSettings(Section):
-    """Where a dataset lives: a local folder or an fsspec URL such as `s3://bucket/prefix`."""
+    """Where a dataset lives: a local folder or an fsspec URL such as `s3://bucket/prefix` or `gs://bucket/prefix`."""
 
     root: Annotated[str, Field(min_length=1)]
 
@@ -46,10 +51,7 @@ class Storage:
 
     def __init__(self, root: str | Path) -> None:
         self.root = str(root).rstrip("/") or "/"
-        try:
-            self._fs, base = fsspec.core.url_to_fs(self.root)
-        except (ValueError, ImportError) as error:
-            raise UsageError(f"storage.root: expected a folder or a URL, got {self.root!r}: {error}") from None
+        self._fs, base = _file_system(self.root)
         self._pid = os.getpid()
         protocols = [self._fs.protocol] if isinstance(self._fs.protocol, str) else self._fs.protocol
         self.is_local, self.is_web = "file" in protocols, "https" in protocols
@@ -59,7 +61,7 @@ class Storage:
     def fs(self) -> Any:
         """The file system; a process that was forked off opens its own, for connections cannot be shared."""
         if self._pid != os.getpid():
-            self._fs, self._pid = fsspec.core.url_to_fs(self.root)[0], os.getpid()
+            self._fs, self._pid = _file_system(self.root)[0], os.getpid()
         return self._fs
 
     def path(self, name: str) -> str:
@@ -179,6 +181,23 @@ class Storage:
         return _Reported(f"could not {verb} {self.root}/{name}", remote=not self.is_local)
 
 
+def _file_system(root: str) -> tuple[Any, str]:
+    """The file system of a folder or URL, and the path in it. Raises UsageError for one that cannot be meant."""
+    scheme = root.partition("://")[0]
+    if EXTRAS.get(scheme) == "gcs":
+        # Else gcsfs asks by gRPC what kind each bucket is, and warns before every read when it has no credentials.
+        os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+        logging.getLogger("gcsfs").setLevel(logging.CRITICAL)  # it logs a traceback of what it raises
+    try:
+        file_system, base = fsspec.core.url_to_fs(root)
+    except ImportError as error:
+        mended = f"pip install -c constraints.txt -e '.[{EXTRAS[scheme]}]'" if scheme in EXTRAS else str(error)
+        raise UsageError(f"storage.root: expected the package that {scheme}:// needs, got none: {mended}") from None
+    except ValueError as error:
+        raise UsageError(f"storage.root: expected a folder or a URL, got {root!r}: {error}") from None
+    return file_system, str(base)
+
+
 class _Reported:
     """Turns an I/O error, or any error of a remote store's client, into a Failure with the file and the reason."""
 
@@ -205,7 +224,7 @@ def _words(error: Exception) -> str:
 
 def _final(error: Exception) -> bool:
     """True for an answer that asking again will not change."""
-    if isinstance(error, PermissionError | IsADirectoryError | NotADirectoryError):
+    if isinstance(error, PermissionError | IsADirectoryError | NotADirectoryError) or str(error).startswith(REFUSED):
         return True
     status = _http_status(error)
     return 400 <= status < 500 and status not in (408, 429)
