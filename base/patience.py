@@ -10,7 +10,6 @@ from base.storage import Unavailable
 
 T = TypeVar("T")
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.25, 15.0
-SLICE_S = 0.25
 SAY_EVERY_S = 5.0
 
 
@@ -19,7 +18,7 @@ def silently(_line: str) -> None:
 
 
 class Patience:
-    """Goes on asking for `seconds`; `say` is told of the waiting, and whoever sets `stop` ends it.
+    """Goes on asking for `seconds`; `say` is told of the waiting, and whoever sets `stop` ends it at once.
 
     May be shared by threads.
     """
@@ -39,7 +38,8 @@ class Patience:
                 if left_s <= 0 or self.stop.is_set():
                     raise
                 self._tell(f"{away}; asking again for up to {left_s:.0f} s")
-                self._rest(min(left_s, wait_s * (1.0 + secrets.randbelow(1000) / 1000)), away)
+                if self.stop.wait(min(left_s, wait_s * (1.0 + secrets.randbelow(1000) / 1000))):
+                    raise
                 wait_s = min(2.0 * wait_s, LONGEST_WAIT_S)
 
     def _tell(self, line: str) -> None:
@@ -47,10 +47,3 @@ class Patience:
         if now - self._said >= SAY_EVERY_S:
             self._said = now
             self.say(line)
-
-    def _rest(self, seconds: float, away: Unavailable) -> None:
-        """Wait, but never longer than the program lives: a thread of a pool would hold up its end."""
-        until = time.monotonic() + seconds
-        while (left_s := until - time.monotonic()) > 0:
-            if self.stop.wait(min(left_s, SLICE_S)) or not threading.main_thread().is_alive():
-                raise away

@@ -5,6 +5,7 @@ file, fsync and rename; on an object store one put.
 """
 
 import errno
+import logging
 import os
 import secrets
 from collections.abc import Iterator
@@ -21,10 +22,14 @@ from base.settings import Section
 TEMPORARY_PREFIX = ".tmp-"
 REQUEST_TIMEOUT_S = 60.0
 """How long a store may take over one range of bytes."""
+EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
+"""The extra of this project that brings what a scheme needs."""
+REFUSED = ("Forbidden: ", "Bad Request: ")
+"""How gcsfs begins its words for answers 403 and 400, whose number it does not keep."""
 
 
 class StorageSettings(Section):
-    """Where a dataset lives: a local folder or an fsspec URL such as `s3://bucket/prefix`."""
+    """Where a dataset lives: a local folder or an fsspec URL such as `s3://bucket/prefix` or `gs://bucket/prefix`."""
 
     root: Annotated[str, Field(min_length=1)]
 
@@ -33,27 +38,30 @@ class Unavailable(Failure):
     """A store that did not answer as it should; the same request may be answered later."""
 
 
+class Missing(Failure):
+    """A file that is not there."""
+
+
 class Storage:
     """A tree of files under one root, local or remote; may be carried into other processes, by fork too.
 
-    Every method raises UsageError for a name that leaves the root and Failure for a read or write that did not succeed.
+    `is_local` tells of a folder, `is_web` of a web server, which need not list what it has. Every method raises
+    UsageError for a name that leaves the root and Failure for a read or write that did not succeed.
     """
 
     def __init__(self, root: str | Path) -> None:
         self.root = str(root).rstrip("/") or "/"
-        try:
-            self._fs, base = fsspec.core.url_to_fs(self.root)
-        except (ValueError, ImportError) as error:
-            raise UsageError(f"storage.root: expected a folder or a URL, got {self.root!r}: {error}") from None
+        self._fs, base = _file_system(self.root)
         self._pid = os.getpid()
-        self.is_local = "file" in ([self._fs.protocol] if isinstance(self._fs.protocol, str) else self._fs.protocol)
+        protocols = [self._fs.protocol] if isinstance(self._fs.protocol, str) else self._fs.protocol
+        self.is_local, self.is_web = "file" in protocols, "https" in protocols
         self._base = str(Path(base).resolve()) if self.is_local else base
 
     @property
     def fs(self) -> Any:
         """The file system; a process that was forked off opens its own, for connections cannot be shared."""
         if self._pid != os.getpid():
-            self._fs, self._pid = fsspec.core.url_to_fs(self.root)[0], os.getpid()
+            self._fs, self._pid = _file_system(self.root)[0], os.getpid()
         return self._fs
 
     def path(self, name: str) -> str:
@@ -149,16 +157,19 @@ class Storage:
 
     def names(self, folder: str) -> list[str]:
         """The sorted names of all files below `folder`, relative to the root; temporary files are left out."""
-        return sorted(self.sizes(folder))
+        return sorted(self._found(folder))
 
     def sizes(self, folder: str) -> dict[str, int]:
-        """The length in bytes of each file below `folder`, by the names that `names` gives."""
+        """The length in bytes of each file below `folder`, by the names that `names` gives; no web server tells it."""
+        return {name: int(about["size"]) for name, about in self._found(folder).items()}
+
+    def _found(self, folder: str) -> dict[str, Any]:
         prefix = f"{self._base}/"
         self.fs.invalidate_cache()
         with self._reported("list", folder):
             found = self.fs.find(self.path(folder), detail=True) if self.exists(folder) else {}
-        sizes = {str(path).removeprefix(prefix): int(about["size"]) for path, about in found.items()}
-        return {name: size for name, size in sizes.items() if not _is_temporary(name)}
+        named = {str(path).removeprefix(prefix): about for path, about in found.items()}
+        return {name: about for name, about in named.items() if not _is_temporary(name)}
 
     def remove(self, name: str) -> None:
         """Delete a file or a folder with all it holds; nothing happens when it is not there."""
@@ -168,6 +179,23 @@ class Storage:
 
     def _reported(self, verb: str, name: str) -> "_Reported":
         return _Reported(f"could not {verb} {self.root}/{name}", remote=not self.is_local)
+
+
+def _file_system(root: str) -> tuple[Any, str]:
+    """The file system of a folder or URL, and the path in it. Raises UsageError for one that cannot be meant."""
+    scheme = root.partition("://")[0]
+    if EXTRAS.get(scheme) == "gcs":
+        # Else gcsfs asks by gRPC what kind each bucket is, and warns before every read when it has no credentials.
+        os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+        logging.getLogger("gcsfs").setLevel(logging.CRITICAL)  # it logs a traceback of what it raises
+    try:
+        file_system, base = fsspec.core.url_to_fs(root)
+    except ImportError as error:
+        mended = f"pip install -c constraints.txt -e '.[{EXTRAS[scheme]}]'" if scheme in EXTRAS else str(error)
+        raise UsageError(f"storage.root: expected the package that {scheme}:// needs, got none: {mended}") from None
+    except ValueError as error:
+        raise UsageError(f"storage.root: expected a folder or a URL, got {root!r}: {error}") from None
+    return file_system, str(base)
 
 
 class _Reported:
@@ -182,6 +210,8 @@ class _Reported:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, Failure) or not isinstance(error, Exception):
             return
+        if isinstance(error, FileNotFoundError):
+            raise Missing(f"{self.sentence}: {_words(error)}") from error
         if self.remote and not _final(error):
             raise Unavailable(f"{self.sentence}: {_words(error)}") from error
         if self.remote or isinstance(error, OSError):
@@ -194,7 +224,7 @@ def _words(error: Exception) -> str:
 
 def _final(error: Exception) -> bool:
     """True for an answer that asking again will not change."""
-    if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError | NotADirectoryError):
+    if isinstance(error, PermissionError | IsADirectoryError | NotADirectoryError) or str(error).startswith(REFUSED):
         return True
     status = _http_status(error)
     return 400 <= status < 500 and status not in (408, 429)

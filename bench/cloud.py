@@ -68,9 +68,7 @@ def main() -> int:
     table = markdown_table(header, [[_text(row[key]) for key in keys] for row in rows])
     print(f"{told}\n\n{table}")
     if options.page:
-        words = [f"--gpu {name}={seconds}" for name, seconds in gpu_s.items()]
-        command = " ".join([f"python -m bench.cloud --cpu-s {options.cpu_s}", *words, "--page"])
-        write_section(PAGE, "On paper", command, [told, "", table, NOTES.rstrip()])
+        write_section(PAGE, "On paper", [told, "", table, NOTES.rstrip()])
     if options.json:
         about = {"inputs": {"cpu_s": options.cpu_s, "gpu_s": gpu_s}, "machine": machine(), "versions": versions()}
         options.json.write_text(json.dumps({"rows": rows, **about}, indent=2) + "\n")

@@ -1,15 +1,21 @@
 """Pages of docs/ that several benchmarks write, each a section of its own."""
 
 import re
+import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from base.versions import machine
 
 
-def write_section(page: Path, title: str, command: str, lines: Sequence[str]) -> None:
-    """Put a section into a page, in the place of the one with that title or at the end; it opens with its command."""
+def write_section(page: Path, title: str, lines: Sequence[str]) -> None:
+    """Put a section into a page, in the place of the one with that title or at the end.
+
+    It opens with the command that this process was started by, as `python -m NAME …`.
+    """
     about = machine()
+    command = shlex.join(["python", "-m", f"bench.{Path(sys.argv[0]).stem}", *sys.argv[1:]])
     opening = f"`{command}`, on {about['cores']} cores of {about['processor']}:"
     section = "\n".join([f"## {title}", "", opening, "", *lines, ""])
     before = page.read_text(encoding="utf-8") if page.exists() else f"# {page.stem.capitalize()}\n"

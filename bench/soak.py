@@ -40,7 +40,8 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--fresh", action="store_true", help="repeat also what passed before")
     options = parser.parse_args()
-    found = KEPT / f"{options.times}-{sources_digest()}.json"
+    sources = sources_digest()
+    found = KEPT / f"{options.times}-{sources}.json"
     found.parent.mkdir(parents=True, exist_ok=True)
     if options.fresh:
         found.unlink(missing_ok=True)
@@ -53,7 +54,7 @@ def main() -> int:
         "times": options.times,
         "seconds": seconds,
         "passed": passed,
-        "sources": sources_digest(),
+        "sources": sources,
         "figures": kept["figures"],
         "machine": machine(),
         "versions": versions(),

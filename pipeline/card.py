@@ -34,7 +34,7 @@ COLUMNS = ("uid", "title", "author", "licence", "page", "source", "category", "s
 NO_LICENCE = "not stated"
 OK = f"outcome = '{Outcome.OK}'"
 SORTED_AT_ONCE, SAMPLED = 1 << 17, 1 << 6
-"""About so many rows are sorted in memory at a time, as one of so many uids of each shard tells."""
+"""About so many rows are sorted in memory at a time, as one of so many uids tells."""
 OTHER_FILES = " `versions/` names the shards of each version; other files in `shards/` belong to earlier ones."
 
 
@@ -56,11 +56,14 @@ def refresh_card(storage: Storage, version: Version) -> None:
 
 def standing(catalog: Catalog, version: Version) -> Iterator[pyarrow.Table]:
     """The rows of a version's objects, in order of uid."""
-    some = sorted(entry.uid for shard in version.shards for entry in shard.samples[::SAMPLED])
-    bounds = some[:: SORTED_AT_ONCE // SAMPLED]
+    some, before = list[str](), 0
+    for shard in version.shards:
+        some += [entry.uid for entry in shard.samples[-before % SAMPLED :: SAMPLED]]
+        before += len(shard.samples)
+    bounds = sorted(some)[:: SORTED_AT_ONCE // SAMPLED]
     for index, first in enumerate(["", *bounds[1:]]):
-        before = [f"uid < {quoted([end])}" for end in bounds[index + 1 : index + 2]]
-        these = " and ".join([OK, f"uid >= {quoted([first])}", *before])
+        below = [f"uid < {quoted([end])}" for end in bounds[index + 1 : index + 2]]
+        these = " and ".join([OK, f"uid >= {quoted([first])}", *below])
         query = f"select {', '.join(COLUMNS)} from rows where {these} order by uid"  # noqa: S608
         yield from catalog.parts(OBJECTS, query, version.number)
 

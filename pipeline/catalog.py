@@ -37,7 +37,7 @@ TOLD = ("attempt", "run", "uid", "outcome", "reason", "phase", "sha256", "finger
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 """Which deltalake's errors carry."""
 ROWS_AT_A_TIME, ROWS_IN_A_GROUP, FILE_BYTES = 1 << 14, 1 << 13, 16 << 20
-"""What is not written yet is held in memory: groups and files of the tables are small."""
+"""What is read at a time, and what of a table of objects is held until it is written: groups and files are small."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ class Catalog:
 
         known = self.parts(OBJECTS, "select uid from rows")
         renewed = any(changes.touch(texts(part["uid"])) for part in known)
-        rows = changes.applied_to(self.rows()) if renewed else changes.tables
+        rows = changes.applied_to(self.rows()) if renewed else changes.tables()
         mode: Any = "overwrite" if renewed else "append"
         batches = chain.from_iterable(part.to_batches() for part in _elsewhere(rows))
         stream = pyarrow.RecordBatchReader.from_batches(ROW, batches)
@@ -258,7 +258,7 @@ def derived(
     found = [_placed(part, names) for part in (nothing, *placed)]
     columns = list(zip(*found, strict=True))
     del found
-    ranks, lengths, offsets, uids = (np.concatenate(columns.pop()) for _ in PLACED)
+    ranks, lengths, offsets, uids = (np.concatenate(columns.pop()) for _ in range(4))
     order = np.lexsort((offsets, ranks))
     uids, offsets, lengths = uids[order], offsets[order], lengths[order]
     release_memory()

@@ -1,6 +1,6 @@
 """What a version changes in the catalogue's table of objects."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,13 +20,13 @@ GONE = {**NOWHERE, "outcome": Outcome.REMOVED.value, "reason": ""}
 
 @dataclass(frozen=True)
 class Changes:
-    """`tables` are whole rows, some thousands each, that are new or stand for those with their uid; they are read once.
+    """`tables` makes whole rows, part by part, that are new or stand for those with their uid.
 
     `uids` are theirs, `gone` those of objects that were removed; both are sorted and name no object twice.
     """
 
     uids: NDArray[np.bytes_]
-    tables: Iterable[pyarrow.Table]
+    tables: Callable[[], Iterable[pyarrow.Table]]
     gone: NDArray[np.bytes_]
 
     def __len__(self) -> int:
@@ -45,7 +45,7 @@ class Changes:
             if gone.any():
                 yield whole(part.filter(pyarrow.array(gone)), GONE)
             release_memory()
-        yield from self.tables
+        yield from self.tables()
 
 
 def whole(table: pyarrow.Table, same: Mapping[str, Any]) -> pyarrow.Table:

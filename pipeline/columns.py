@@ -70,8 +70,8 @@ def places_in(ordered: NDArray[np.bytes_], sought: NDArray[np.bytes_]) -> Places
 class Columns(Mapping[str, T], Generic[T]):
     """A mapping from uid to record, in order of uid; a record is made when it is asked for.
 
-    `place` below is a record's number in that order. Of records with one uid the last counts. Memory holds what records
-    say but their uid in the order in which they came: to sort it would take as much again.
+    `place` below is a record's number in that order. Of records with one uid the last counts. Beside the uids, columns
+    stay in the order in which they came: to sort them would take their memory once more.
     """
 
     def __init__(self, kind: type[T], columns: dict[str, pyarrow.ChunkedArray]) -> None:
@@ -142,6 +142,11 @@ class Columns(Mapping[str, T], Generic[T]):
         wanted = np.arange(len(self)) if places is None else places
         for start in range(0, len(wanted), CHUNK):
             yield from self.at(wanted[start : start + CHUNK])
+
+    def share_uids(self, others: "Columns[Any]") -> None:
+        """Hold the uids of other records once for both, where they are the same: tens of bytes a record."""
+        if np.array_equal(self.uids, others.uids):
+            self.uids = others.uids
 
     def column(self, name: str) -> pyarrow.ChunkedArray:
         """A column but the uid's as plain values, in order of uid."""

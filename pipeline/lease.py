@@ -58,12 +58,15 @@ def process_start(pid: int) -> str:
 
 
 class Lease:
-    """A context manager that holds the lease of a dataset. Raises Failure naming the holder when another has it."""
+    """A context manager that holds the lease of a dataset. Raises Failure naming the holder when another has it.
+
+    `followed` are the tokens of the holders, silent or gone, in whose place this one is.
+    """
 
     def __init__(self, storage: Storage, seconds: float) -> None:
         self.storage, self.seconds = storage, seconds
         self.holder = Holder.here(seconds)
-        self.lost = False
+        self.lost, self.followed = False, list[str]()
         self._done = threading.Event()
         self._heart = threading.Thread(target=self._beat, name="lease", daemon=True)
 
@@ -100,6 +103,7 @@ class Lease:
         while current is not None:
             if not current.gone:
                 raise Failure(_busy(self.storage.root, current))
+            self.followed.append(current.token)
             claim = f"lease.{current.token}.json"
             if self.storage.create(claim, self.holder.to_json()):
                 break

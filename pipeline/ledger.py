@@ -21,8 +21,9 @@ from shards.version import SampleEntry, ShardEntry
 
 PARTS = 64
 """So many small tables become one: each costs some kilobytes beside its rows."""
-REST = attrgetter(*(name for name in FOUND if name not in NOWHERE))
-"""What a finding says of all but the object's place."""
+NEW, MOVED = tuple(name for name in FOUND if name != "uid"), tuple(NOWHERE)
+"""What is kept of a new finding, and of one that differs from the row by the place of its object alone."""
+REST = attrgetter(*(name for name in FOUND if name not in MOVED))
 
 
 def failures(attempts: list[Attempt], child_deaths: int) -> dict[tuple[str, str], Attempt]:
@@ -112,8 +113,11 @@ class Ledger:
         found = [*self._new, *self._parts, *(self._found(self._others(), {}) if final else ())]
         pending = nobody if final or self._announced else self._pending()
         places = np.concatenate([pending, *(part["place"].to_numpy() for part in found)])
-        tables = chain(map(self._whole, found), self._announcements(pending))
-        return Changes(np.sort(asked.uids[places]), tables, rows.uids[self.plan.removed if final else nobody])
+        return Changes(
+            np.sort(asked.uids[places]),
+            lambda: chain(map(self._whole, found), self._announcements(pending)),
+            rows.uids[self.plan.removed if final else nobody],
+        )
 
     def committed(self) -> None:
         """Forget what the catalogue has by now."""
@@ -166,7 +170,7 @@ class Ledger:
             found = [(place, self._finding(place, item, before, where), before) for place, item, before in known]
             new = [one for one in found if one[1] != one[2] or self.plan.restated[one[0]]]
             moved = [before is not None and REST(now) == REST(before) for _, now, before in new]
-            for names, which in ((tuple(NOWHERE), moved), (FOUND[1:], [not one for one in moved])):
+            for names, which in ((MOVED, moved), (NEW, [not one for one in moved])):
                 of = list(compress(new, which))
                 if of:
                     table = table_of(Finding, [now for _, now, _ in of]).select(names)
@@ -221,7 +225,7 @@ class Ledger:
     def _whole(self, new: pyarrow.Table) -> pyarrow.Table:
         """Rows of what is new, with what their sources say, and with what else was known before."""
         places = new["place"].to_numpy()
-        moved = "outcome" not in new.column_names
+        moved = new.column_names == [*MOVED, "place"]
         before = [self.plan.rows.rows(self.plan.row[places])] if moved else []
         said = (self.plan.asked.rows(places), *before, new)
         return whole(pyarrow.table({name: table[name] for table in said for name in table.column_names}), {})

@@ -1,4 +1,7 @@
-"""Memory that is given back: a driver of a million objects makes and drops large tables one after another."""
+"""Memory that is given back: a driver of a million objects makes and drops large tables one after another.
+
+Whoever has dropped one and is about to make the next releases what it took.
+"""
 
 import ctypes
 

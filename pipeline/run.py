@@ -67,7 +67,8 @@ class Run:
         """
         plan = self.ledger.plan
         try:
-            with Crew(self.settings, spec, make) as crew:
+            with Crew(self.settings, spec, make, self.lease.holder.token) as crew:
+                crew.follow(self.lease.followed)
                 self._to_render = plan.to_render()
                 try:
                     self._work_off(crew, len(plan.order) * self.facts.views)

@@ -28,8 +28,7 @@ class Standing:
         self.asked = asked
         self.restated, self.same_location = np.ones(len(asked), bool), np.zeros(len(asked), bool)
         self.rows = Columns.joined(Finding, map(self._compared, catalogue))
-        if np.array_equal(self.rows.uids, asked.uids):
-            self.rows.uids = asked.uids  # tens of bytes an object, which need not be held twice
+        self.rows.share_uids(asked)
         self.row = self.rows.places(asked.uids)
         self.outcome, self.sha256, self.fingerprint, self.facts_digest, self.split = (
             texts(self.rows.aligned(name, self.row, ""))

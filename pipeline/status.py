@@ -3,27 +3,32 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from base.storage import Storage
 from pipeline.catalog import ATTEMPTS, Catalog
 from pipeline.lease import Holder, holder
-from pipeline.rows import Attempt
 from pipeline.staging import staged_attempts
 from shards.version import read_version, version_numbers
 
 
+class Ended(NamedTuple):
+    """How an attempt at an object ended."""
+
+    uid: str
+    outcome: str
+    reason: str
+
+
 @dataclass(frozen=True)
 class Live:
-    """The build that holds the lease: who, since when, what it has recorded so far, and its recent pace.
-
-    Of the `last` attempt only what it was and how it ended is told.
-    """
+    """The build that holds the lease: who, since when, what it has recorded so far, its pace, its last object."""
 
     holder: Holder
     run: str
     outcomes: Mapping[str, int] = field(default_factory=dict)
     objects_per_minute: float = 0.0
-    last: Attempt | None = None
+    last: Ended | None = None
 
 
 @dataclass(frozen=True)
@@ -60,13 +65,13 @@ def _live(held: Holder, catalog: Catalog, now: float) -> Live:
     mine, recent = f"from rows where at >= {held.since!r}", f"at > {now - RECENT_S!r}"
     ended = catalog.select(ATTEMPTS, f"select outcome, count(*) as n {mine} group by outcome order by n desc, outcome")
     lately = catalog.select(ATTEMPTS, f"select count(*) as n {mine} and {recent}")
-    newest = f"select attempt, run, uid, outcome, reason {mine} order by at desc, attempt desc limit 1"
-    last = [Attempt(**row) for row in catalog.select(ATTEMPTS, newest)]
+    newest = f"select run, uid, outcome, reason {mine} order by at desc, attempt desc limit 1"
+    last = catalog.select(ATTEMPTS, newest)
     minutes = min(now - held.since, RECENT_S) / 60.0
     return Live(
         holder=held,
-        run=last[0].run if last else "",
+        run=last[0]["run"] if last else "",
         outcomes={row["outcome"]: row["n"] for row in ended},
         objects_per_minute=lately[0]["n"] / minutes if lately and minutes > 0.0 else 0.0,
-        last=last[0] if last else None,
+        last=Ended(last[0]["uid"], last[0]["outcome"], last[0]["reason"]) if last else None,
     )

@@ -8,25 +8,23 @@ an epoch is the same on both. A sample has the image sample's `json`, `extrinsic
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from base.digest import canonical_json
 from base.errors import Failure
-from base.patience import silently
 from base.storage import Storage
 from shards.arrays import npy_bytes
-from shards.damage import Damaged, Handler, fatal
+from shards.damage import Damaged
 from shards.plan import Visit
 from shards.read import Ranges, sample_members
 from shards.sample import Sample
-from shards.settings import StreamSettings
-from shards.stream import checked_views, good_among, pair_row, source_polar_rad, streamed
+from shards.stream import Reading, good_among, pair_row, source_polar_rad, streamed
 from shards.version import ShardEntry, Version, check_ranges, fields_of, is_a, object_json, parse_shard, shard_json
 
 SCHEMA = 1
@@ -186,37 +184,15 @@ class LatentPair:
     source_polar_rad: float
 
 
-def read_latents(  # noqa: PLR0913 -- each is a coordinate of one point in one stream
-    version: Version,
-    latents: Latents,
-    storage: Storage,
-    *,
-    split: str,
-    seed: int,
-    position: int,
-    rank: int = 0,
-    world: int = 1,
-    pairs_per_visit: int,
-    views: tuple[int, ...] | None = None,
-    settings: StreamSettings | None = None,
-    on_damage: Handler = fatal,
-    say: Callable[[str], None] = silently,
+def read_latents(
+    version: Version, latents: Latents, storage: Storage, **reading: Unpack[Reading]
 ) -> Iterator[LatentPair]:
     """The pairs that `shards.stream.read` gives for the same arguments, their views as cached latents."""
-    drawn = checked_views(version, views)
     return streamed(
         latents.instead_of(version),
         storage,
-        lambda ranges: LatentViews(ranges, version.views, latents.encoder, drawn),
-        split=split,
-        seed=seed,
-        position=position,
-        rank=rank,
-        world=world,
-        pairs_per_visit=pairs_per_visit,
-        settings=settings,
-        on_damage=on_damage,
-        say=say,
+        lambda ranges, drawn: LatentViews(ranges, version.views, latents.encoder, drawn),
+        **reading,
     )
 
 

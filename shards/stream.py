@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Required, TypedDict, TypeVar, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,9 +46,42 @@ class Pair:
     source_polar_rad: float
 
 
-def read(  # noqa: PLR0913 -- each is a coordinate of one point in one stream
+class Reading(TypedDict, total=False):
+    """One point in one stream, and how to read on from there: what `read` and `shards.latents.read_latents` take.
+
+    The pairs of `split` in the order of `seed` from number `position` on, `pairs_per_visit` of an object at a time;
+    of them those of `rank` among `world`. `views` limits which views may be drawn. `settings` say how bytes travel,
+    without them each sample is asked for once, when it is needed; `say` is told of a store that is away, and `stop`,
+    once it is set, ends the waiting for one. A damaged sample is given to `on_damage` when it is reached; where that
+    returns, a pair of another object of the same stream stands in, the same one on every rank and at every resumption.
+    """
+
+    split: Required[str]
+    seed: Required[int]
+    position: Required[int]
+    rank: int
+    world: int
+    pairs_per_visit: Required[int]
+    views: tuple[int, ...] | None
+    settings: StreamSettings | None
+    on_damage: Handler
+    say: Callable[[str], None]
+    stop: threading.Event | None
+
+
+def read(version: Version, storage: Storage, **reading: Unpack[Reading]) -> Iterator[Pair]:
+    """The pairs of the global order from number `position` on, without end; this rank's share is every `world`-th.
+
+    All arguments are checked before the first pair is asked for: UsageError for a world that does not divide the
+    streams, a rank outside it, or views that the dataset does not have.
+    """
+    return streamed(version, storage, lambda ranges, drawn: Images(ranges, version.views, version.hw, drawn), **reading)
+
+
+def streamed(  # noqa: PLR0913 -- each is a coordinate of one point in one stream
     version: Version,
     storage: Storage,
+    source_of: Callable[[Ranges, tuple[int, ...]], Source[S, P]],
     *,
     split: str,
     seed: int,
@@ -60,54 +93,16 @@ def read(  # noqa: PLR0913 -- each is a coordinate of one point in one stream
     settings: StreamSettings | None = None,
     on_damage: Handler = fatal,
     say: Callable[[str], None] = silently,
-) -> Iterator[Pair]:
-    """The pairs of the global order from number `position` on, without end; this rank's share is every `world`-th.
-
-    `views` limits which views may be drawn. `settings` say how bytes travel, without them each sample is asked for
-    once, when it is needed; `say` is told of a store that is away. All arguments are checked before the first pair is
-    asked for: UsageError for a world that does not divide the streams, a rank outside it, or views that the dataset
-    does not have. A damaged sample is given to `on_damage` when it is reached; where that returns, a pair of another
-    object of the same stream stands in, the same one on every rank and at every resumption.
-    """
-    drawn = checked_views(version, views)
-    return streamed(
-        version,
-        storage,
-        lambda ranges: Images(ranges, version.views, version.hw, drawn),
-        split=split,
-        seed=seed,
-        position=position,
-        rank=rank,
-        world=world,
-        pairs_per_visit=pairs_per_visit,
-        settings=settings,
-        on_damage=on_damage,
-        say=say,
-    )
-
-
-def streamed(  # noqa: PLR0913
-    version: Version,
-    storage: Storage,
-    source_of: Callable[[Ranges], Source[S, P]],
-    *,
-    split: str,
-    seed: int,
-    position: int,
-    rank: int,
-    world: int,
-    pairs_per_visit: int,
-    settings: StreamSettings | None,
-    on_damage: Handler,
-    say: Callable[[str], None],
+    stop: threading.Event | None = None,
 ) -> Iterator[P]:
-    """What `read` gives, whatever its pairs are: see there."""
+    """What `read` gives, whatever `source_of` makes of ranges and the views to draw: see `Reading`."""
+    drawn = checked_views(version, views)
     order = Order.of(version, split, seed, pairs_per_visit)
     share = Share(position, rank, world)
     share.check(order, split)
-    stop = threading.Event()
+    stop = stop or threading.Event()
     ranges, requests = transport(storage, settings, stop, say) if settings else (ranges_of(storage), 0)
-    return pairs(order, source_of(ranges), share, requests, stop, on_damage)
+    return pairs(order, source_of(ranges, drawn), share, requests, stop, on_damage)
 
 
 def checked_views(version: Version, views: tuple[int, ...] | None) -> tuple[int, ...]:

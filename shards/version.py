@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base.digest import canonical_json
-from base.errors import Failure
-from base.storage import Storage
+from base.errors import Failure, UsageError
+from base.storage import Missing, Storage
 
 SCHEMA = 1
 SPLITS = ("train", "val")
@@ -125,17 +125,31 @@ def version_numbers(storage: Storage) -> list[int]:
 
 
 def read_version(storage: Storage, number: int | None = None) -> Version:
-    """Version `number` of a dataset, the newest when None. Raises Failure when there is none or it is damaged."""
+    """Version `number` of a dataset, the newest when None. Raises Failure when there is none or it is damaged.
+
+    Raises UsageError for the newest on a web server that lists no folders.
+    """
     if number is None:
-        numbers = version_numbers(storage)
-        if not numbers:
-            raise Failure(f"{storage.root}: expected a dataset with at least one version, got none; build it first")
-        number = numbers[-1]
+        number = _newest(storage)
     name = version_name(number)
-    if not storage.exists(name):
+    try:
+        data = storage.read(name)
+    except Missing:
         known = ", ".join(map(str, version_numbers(storage))) or "none"
-        raise Failure(f"{storage.root}: expected a version {number}, got only: {known}")
-    return parse_version(storage.read(name), where=f"{storage.root}/{name}")
+        raise Failure(f"{storage.root}: expected a version {number}, got only: {known}") from None
+    return parse_version(data, where=f"{storage.root}/{name}")
+
+
+def _newest(storage: Storage) -> int:
+    numbers = version_numbers(storage)
+    if not numbers and storage.is_web:
+        raise UsageError(
+            f"{storage.root}: expected a server that lists its folders, or the number of a version, got neither; "
+            "set train.version or evaluate.version, or give --version"
+        )
+    if not numbers:
+        raise Failure(f"{storage.root}: expected a dataset with at least one version, got none; build it first")
+    return numbers[-1]
 
 
 def parse_version(data: bytes, *, where: str) -> Version:

@@ -6,10 +6,11 @@ Each stage is a function from iterator to iterator; none depends on what is in a
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, TypeVar
+from queue import SimpleQueue
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from base.errors import Failure, UsageError
 from shards.damage import Damaged, Handler
@@ -102,7 +103,8 @@ def pairs(
 ) -> Iterator[P]:
     """The pairs of a share without end; up to `requests` samples are fetched at once, 0 fetches each when needed.
 
-    `stop` is set when the caller closes the iterator, so that nothing goes on asking a store that is away.
+    `stop` is set when the caller closes the iterator, so that nothing goes on asking a store that is away; whoever sets
+    it before ends the waiting for one.
     """
     ahead = order.pairs_per_visit * MAX_STREAMS // share.world if requests else 0
     with _submitting(requests, stop) as submit:
@@ -130,6 +132,7 @@ def _pair(order: Order, source: Source[S, P], number: int, draw: Draw, sample: S
 
 
 Submit = Callable[[Callable[[Visit], S], Visit], Future]
+Errand = tuple[Future, Callable[[Visit], Any], Visit]
 
 
 @contextmanager
@@ -137,12 +140,31 @@ def _submitting(requests: int, stop: threading.Event) -> Iterator[Submit]:
     if not requests:
         yield _at_once
         return
-    pool = ThreadPoolExecutor(requests, thread_name_prefix="fetch")
+    errands: SimpleQueue[Errand | None] = SimpleQueue()
+
+    def submit(fetch: Callable[[Visit], S], visit: Visit) -> Future:
+        future: Future = Future()
+        errands.put((future, fetch, visit))
+        return future
+
+    for number in range(requests):
+        # A pool's threads would hold up the end of a program while a client asks a store that is away.
+        threading.Thread(target=_fetch, args=(errands, stop), name=f"fetch-{number}", daemon=True).start()
     try:
-        yield pool.submit
+        yield submit
     finally:
         stop.set()
-        pool.shutdown(wait=False, cancel_futures=True)
+        for _ in range(requests):
+            errands.put(None)
+
+
+def _fetch(errands: "SimpleQueue[Errand | None]", stop: threading.Event) -> None:
+    while (errand := errands.get()) is not None and not stop.is_set():
+        future, fetch, visit = errand
+        try:
+            future.set_result(fetch(visit))
+        except BaseException as error:  # noqa: BLE001 -- it is raised where the sample is used
+            future.set_exception(error)
 
 
 def _at_once(fetch: Callable[[Visit], S], visit: Visit) -> Future:

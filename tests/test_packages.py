@@ -58,7 +58,9 @@ IMPORT_NAMES = {requirement.name: import_names(requirement.name) for requirement
 
 
 @pytest.mark.parametrize(
-    ("python", "extras"), [("3.11", ALL_EXTRAS), ("3.12", {"s3", "dev"})], ids=["everything-3.11", "training-3.12"]
+    ("python", "extras"),
+    [("3.11", ALL_EXTRAS), ("3.12", {"s3", "gcs", "dev"})],
+    ids=["everything-3.11", "training-3.12"],
 )
 def test_every_declared_package_is_pinned_to_a_version_that_it_may_have(python: str, extras: set[str]) -> None:
     pinned = pins(python)
@@ -95,7 +97,7 @@ def test_the_pinned_version_is_installed(requirement: Requirement) -> None:
 def test_every_package_can_be_imported_beside_the_others() -> None:
     """In one child, because they have to get along; Blender in its own, because its modules stay away from the rest."""
     names = [name for package, names in IMPORT_NAMES.items() if package != "bpy" for name in names]
-    assert {"torch", "diffusers", "ray", "deltalake", "PIL", "yaml", "skimage", "s3fs"} <= set(names)
+    assert {"torch", "diffusers", "ray", "deltalake", "PIL", "yaml", "skimage", "s3fs", "gcsfs"} <= set(names)
     for modules in (names, ["bpy", "mathutils", "numpy"]):
         program = f"import importlib\nfor name in {modules!r}: importlib.import_module(name)"
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

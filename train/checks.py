@@ -4,22 +4,36 @@ from pathlib import Path
 from typing import Any
 
 from base.errors import UsageError
-from shards.version import Version
+from base.storage import Storage
+from shards.version import Version, read_version
 from train.settings import TrainSettings
 from zero123.settings import ModelSettings
 
 FREE_TO_CHANGE: dict[str, Any] = {
-    **dict.fromkeys(("device", "threads", "images", "images_at_once", "latent_memo_mb", "stream"), True),
+    **dict.fromkeys(("version", "device", "threads", "images", "images_at_once", "latent_memo_mb", "stream"), True),
     **dict.fromkeys(("validation", "log", "log_every_images", "wait_minutes", "ray"), True),
     **dict.fromkeys(("checkpoint_every_images", "keep_checkpoints", "upload"), True),
     "compute": {"channels_last", "compile", "gradient_checkpointing", "ahead"},
 }
-"""Settings that a run may change when it is taken up again: none of them changes what an image teaches."""
+"""Settings that a run may change when it is taken up again: none of them changes what an image teaches.
+
+`version` has a check of its own: a run that began with the newest may name it later.
+"""
 
 
 def fixed_settings(model: ModelSettings, settings: TrainSettings) -> dict[str, Any]:
     """The settings that a run keeps from its first image to its last."""
     return {"model": model.model_dump(mode="json"), "train": settings.model_dump(mode="json", exclude=FREE_TO_CHANGE)}
+
+
+def version_of(storage: Storage, settings: TrainSettings, began: int | None, out: Path) -> Version:
+    """The dataset's version that a run reads: the one with which it `began`, or else the one that is set.
+
+    Raises UsageError for a run in `out` that is to go on with another.
+    """
+    if began is not None and settings.version not in (0, began):
+        check_same(began, settings.version, out, "train.version")
+    return read_version(storage, began or settings.version or None)
 
 
 def check_dataset(version: Version, model: ModelSettings, settings: TrainSettings) -> None:

@@ -8,6 +8,10 @@ from typing import Any, Self
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
+class NoData(Exception):
+    """What a step needs did not come before somebody asked to stop; the step was not taken."""
+
+
 class Interrupt:
     """While entered, `asked` tells whether to stop; leaving hands the signal to whoever would have got it.
 

@@ -3,12 +3,14 @@
 Each worker reads its own streams in blocks; the rank takes one pair from each worker in turn.
 """
 
+import multiprocessing
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from itertools import islice
+from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
@@ -23,7 +25,7 @@ from shards.visits import Share
 P = TypeVar("P")
 
 Reader: TypeAlias = Callable[..., Iterator[P]]
-"""`shards.stream.read` but for `position`, `rank`, `world`, `on_damage` and `say`, which it gets as keywords."""
+"""`shards.stream.read` but for `position`, `rank`, `world`, `on_damage`, `say` and `stop`, which come as keywords."""
 
 BLOCK = 8
 """Pairs that travel together from a worker, their arrays in shared memory, of which containers have little."""
@@ -31,6 +33,7 @@ WAITING_BLOCKS = 2
 """How many blocks each worker is ahead."""
 LOST = (RuntimeError, OSError, EOFError)
 """What a DataLoader raises when a worker is gone, or was killed while it handed something over."""
+LOOK_EVERY_S = 0.25
 
 
 @dataclass
@@ -52,17 +55,24 @@ class Block(Generic[P]):
 
 
 def pairs_of_rank(
-    reader: Reader[P], share: Share, workers: int, on_damage: Handler, say: Callable[[str], None]
+    reader: Reader[P],
+    share: Share,
+    workers: int,
+    on_damage: Handler,
+    say: Callable[[str], None],
+    stop: threading.Event | None = None,
 ) -> Iterator[P]:
     """The pairs of `share`, read by `workers` processes, or by this one when that is 0.
 
     Raises at once what the reader raises at once, and later what it raises later; what workers tell is told here.
+    Whoever sets `stop` ends them, and so does closing the iterator, even while they wait for a store.
     """
+    stop = stop or threading.Event()
     if not workers:
-        return reader(**vars(share), on_damage=on_damage, say=say)
+        return reader(**vars(share), on_damage=on_damage, say=say, stop=stop)
     shares = shares_of_workers(share, workers)
     reader(**vars(shares[0]))
-    return _in_turn(reader, share, shares, on_damage, say)
+    return _in_turn(reader, share, shares, on_damage, say, stop)
 
 
 def shares_of_workers(share: Share, workers: int) -> list[Share]:
@@ -72,20 +82,29 @@ def shares_of_workers(share: Share, workers: int) -> list[Share]:
 
 
 def _in_turn(
-    reader: Reader[P], share: Share, shares: list[Share], on_damage: Handler, say: Callable[[str], None]
+    reader: Reader[P],
+    share: Share,
+    shares: list[Share],
+    on_damage: Handler,
+    say: Callable[[str], None],
+    stop: threading.Event,
 ) -> Iterator[P]:
     numbers = share.numbers()
-    for blocks in _rounds(reader, shares, say):
-        for block in blocks:
-            for damage in block.damages:
-                on_damage(damage)
-            for line in block.said:
-                say(line)
-        for pair in _interleaved(blocks):
-            next(numbers)
-            yield pair
-    alone = Share(next(numbers), share.rank, share.world)
-    yield from reader(**vars(alone), on_damage=on_damage, say=say)
+    try:
+        for blocks in _rounds(reader, shares, say, stop):
+            for block in blocks:
+                for damage in block.damages:
+                    on_damage(damage)
+                for line in block.said:
+                    say(line)
+            for pair in _interleaved(blocks):
+                next(numbers)
+                yield pair
+        if not stop.is_set():
+            alone = Share(next(numbers), share.rank, share.world)
+            yield from reader(**vars(alone), on_damage=on_damage, say=say, stop=stop)
+    finally:
+        stop.set()
 
 
 def _interleaved(blocks: Sequence[Block[P]]) -> Iterator[P]:
@@ -99,8 +118,10 @@ def _interleaved(blocks: Sequence[Block[P]]) -> Iterator[P]:
             yield pair
 
 
-def _rounds(reader: Reader[P], shares: list[Share], say: Callable[[str], None]) -> Iterator[list[Block[P]]]:
-    """One block of each worker, again and again, until one of them is lost."""
+def _rounds(
+    reader: Reader[P], shares: list[Share], say: Callable[[str], None], stop: threading.Event
+) -> Iterator[list[Block[P]]]:
+    """One block of each worker, again and again, until one of them is lost or `stop` is set."""
     loader = DataLoader(
         _Blocks(reader, shares),
         batch_size=None,
@@ -109,13 +130,25 @@ def _rounds(reader: Reader[P], shares: list[Share], say: Callable[[str], None]) 
         worker_init_fn=_own_signals,
         generator=torch.Generator(),  # without one it would draw from the global state
     )
+    before = set(multiprocessing.active_children())
     with _childrens_signal_as_it_is():
         blocks = iter(loader)
+    workers = set(multiprocessing.active_children()) - before
+    threading.Thread(target=_end, args=(workers, stop), name="end of workers", daemon=True).start()
     try:
         while True:
             yield list(islice(blocks, len(shares)))
     except LOST as error:
-        say(f"a process that decodes was lost ({' '.join(str(error).split()) or 'killed'}); going on without")
+        if not stop.is_set():
+            say(f"a process that decodes was lost ({' '.join(str(error).split()) or 'killed'}); going on without")
+
+
+def _end(workers: Collection[BaseProcess], stop: threading.Event) -> None:
+    """End workers once nobody wants their pairs: one that waits for a store does not notice by itself."""
+    while not stop.wait(LOOK_EVERY_S) and any(worker.is_alive() for worker in workers):
+        pass
+    for worker in workers:
+        worker.terminate()
 
 
 class _Blocks(IterableDataset[Block[P]]):

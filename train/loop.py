@@ -1,5 +1,6 @@
 """The loop: pairs in, a view-conditioned denoiser out. The same call again goes on where the last one ended."""
 
+import threading
 import time
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing
@@ -12,14 +13,14 @@ from base.errors import Failure
 from base.progress import SILENT, Progress
 from base.storage import Storage
 from base.versions import versions
-from shards.version import Version, read_version
+from shards.version import Version
 from shards.visits import Share
-from train.checks import check_dataset, check_ranks, check_same, fixed_settings
+from train.checks import check_dataset, check_ranks, check_same, fixed_settings, version_of
 from train.compute import computing, prepare
 from train.ema import Ema
 from train.flops import peak_flops, training_flops
 from train.gather import Gathered, chunks, gathered
-from train.interrupt import Interrupt
+from train.interrupt import Interrupt, NoData
 from train.log import Log, Row, Since
 from train.optimiser import PROJECTION, learning_rate, new_optimiser, trained_parameters
 from train.page import write_page
@@ -60,7 +61,7 @@ class TrainSummary:
 def train(
     model: ModelSettings, settings: TrainSettings, storage: Storage, out: Path, progress: Progress
 ) -> TrainSummary:
-    """Train on the newest version of the dataset in `storage` until `settings.images`, with checkpoints below `out`.
+    """Train on a version of the dataset in `storage` until `settings.images`, with checkpoints below `out`.
 
     Called in each process that torchrun or Ray Train started, it is one rank of the run. Ctrl-C and SIGTERM save and
     then do what they always do. Raises UsageError for settings that do not fit the dataset or the run in `out`, Failure
@@ -95,16 +96,17 @@ class _Run:
         folder = self._newest()
         fixed = fixed_settings(model, settings)
         if folder is None:
-            self.version = read_version(storage)
+            self.version = version_of(storage, settings, None, out)
             self.position = Position(0, 0, 0.0, self.version.number, fixed)
         else:
             self.position = read_position(folder)
             check_same(self.position.settings, fixed, out)
-            self.version = read_version(storage, self.position.version)
+            self.version = version_of(storage, settings, self.position.version, out)
         check_dataset(self.version, model, settings)
         check_ranks(settings, world.size)
         pipeline = Zero123Pipeline.from_pretrained(folder) if folder else build_pipeline(model, settings.seed)
         self.pipeline = pipeline.to(str(world.device))
+        self.stop = threading.Event()
         self.pairs = self._pairs(self.version)
         self.flops, self.peak = training_flops(self.pipeline), peak_flops(world.device)
         prepare(self.pipeline, settings.compute)
@@ -126,8 +128,8 @@ class _Run:
         since, rate = Since(), 0.0
         with ExitStack() as stack:
             self._open(stack)
-            parts = stack.enter_context(closing(prefetched(self.pairs, world.device, settings.compute.ahead)))
-            waits = _Waits(parts)
+            ahead = prefetched(self.pairs, world.device, settings.compute.ahead, self.stop, lambda: interrupt.asked)
+            waits = _Waits(stack.enter_context(closing(ahead)), world)
             shown = self.progress if world.first else SILENT
             task = stack.enter_context(
                 shown.task("train", total=settings.images, unit="images", done=self.position.images)
@@ -138,8 +140,11 @@ class _Run:
                     break
                 began, waits.seconds = time.monotonic(), 0.0
                 rate = learning_rate(settings.optimiser, self.position.images, settings.images)
-                with world.together(f"train: {self.position.images:,} images"):
-                    step = stepper.take(waits, rate, self.position.steps + 1)
+                try:
+                    with world.together(f"train: {self.position.images:,} images"):
+                        step = stepper.take(waits, rate, self.position.steps + 1)
+                except NoData:
+                    break
                 before, seconds = self.position.images, time.monotonic() - began
                 self.position = self.position.after(settings.batch, seconds, taken=not step.bad)
                 self._judge(step)
@@ -168,7 +173,7 @@ class _Run:
         settings, world = self.settings, self.world
         share = Share(self.position.images, world.rank, world.size)
         encoder = FrozenEncoders.in_model(self.pipeline).digest
-        pairs = training_pairs(version, self.storage, settings, share, encoder, self._say)
+        pairs = training_pairs(version, self.storage, settings, share, encoder, self._say, self.stop)
         parts = chunks(pairs, settings.batch // world.size, settings.images_at_once)
         return (gathered(some, self.pipeline, settings) for some in parts)
 
@@ -251,18 +256,23 @@ class _Run:
 
 
 class _Waits:
-    """An iterator that counts the seconds for which it was waited for."""
+    """An iterator that counts the seconds for which it was waited for; on all ranks it goes on, or on none.
 
-    def __init__(self, parts: Iterator[Gathered]) -> None:
-        self.parts, self.seconds = parts, 0.0
+    Raises NoData in every rank when the parts of one have ended, which they do when that rank is asked to stop.
+    """
+
+    def __init__(self, parts: Iterator[Gathered], world: World) -> None:
+        self.parts, self.world, self.seconds = parts, world, 0.0
 
     def __iter__(self) -> "_Waits":
         return self
 
     def __next__(self) -> Gathered:
         began = time.monotonic()
-        part = next(self.parts)
+        part = next(self.parts, None)
         self.seconds += time.monotonic() - began
+        if self.world.any(part is None) or part is None:
+            raise NoData
         return part
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from base.errors import Failure, UsageError
 from base.progress import SILENT, Progress
 from base.storage import Storage
-from shards.version import read_version
 from shards.visits import Share
-from train.checks import check_dataset, check_ranks
+from train.checks import check_dataset, check_ranks, version_of
 from train.log import read_log
 from train.loop import TrainSummary, train
 from train.settings import TrainSettings
 from train.source import training_pairs
+from train.state import complete, read_position
 from zero123.build import build_encoders
 from zero123.settings import ModelSettings
 
@@ -42,7 +42,7 @@ def train_on_ray(
     `out` must be a folder that every machine of the cluster sees. Ctrl-C ends the ranks; what they saved is kept.
     Raises UsageError for a cluster that is too small as well.
     """
-    _check(model, settings, storage)
+    _check(model, settings, storage, out)
     from ray.train import FailureConfig, RunConfig
     from ray.train.torch import TorchConfig, TorchTrainer
 
@@ -71,11 +71,12 @@ def rank(given: dict[str, Task]) -> None:
     train(task.model, task.settings, Storage(task.root), Path(task.out), SILENT)
 
 
-def _check(model: ModelSettings, settings: TrainSettings, storage: Storage) -> None:
+def _check(model: ModelSettings, settings: TrainSettings, storage: Storage, out: Path) -> None:
     """What every rank would find out for itself, told once and at once."""
     import ray
 
-    version, wanted = read_version(storage), settings.ray
+    finished, wanted = complete(out), settings.ray
+    version = version_of(storage, settings, read_position(finished[-1]).version if finished else None, out)
     check_dataset(version, model, settings)
     check_ranks(settings, wanted.ranks)
     share = Share(0, 0, wanted.ranks)

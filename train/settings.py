@@ -107,7 +107,7 @@ class RaySettings(Section):
 
 
 class TrainSettings(Section):
-    """How the model learns.
+    """How the model learns, from `version` of the dataset, 0 for the one that is newest when a run begins.
 
     `batch` images make one step on all ranks together, `images_at_once` of them at a time fit on a device. `mirror` is
     the chance that a pair is seen in a mirror: another object, from mirrored cameras; `random_background` that it is
@@ -119,6 +119,7 @@ class TrainSettings(Section):
     rank waits for the others for at most `wait_minutes`.
     """
 
+    version: Annotated[int, Field(ge=0)]
     seed: int
     device: str
     threads: Annotated[int, Field(ge=0, le=1024)]

@@ -1,5 +1,6 @@
 """Where training's pairs come from: a version's split `train`, decoded by as many processes as the settings say."""
 
+import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -23,8 +24,9 @@ def training_pairs(
     share: Share,
     encoder: Callable[[], str],
     say: Callable[[str], None],
+    stop: threading.Event | None = None,
 ) -> Iterator[Pair | LatentPair]:
-    """The pairs of one rank's share, without end. Samples that are passed over, and a store that is away, are told.
+    """The pairs of one rank's share, until `stop` is set. Samples passed over, and a store that is away, are told.
 
     With `settings.cached_latents` their views are latents of the encoder whose digest `encoder` tells. Raises at once
     UsageError for ranks × workers that do not divide the dataset's streams, Failure for latents that are not there.
@@ -42,4 +44,4 @@ def training_pairs(
         settings=settings.stream,
     )
     passed_over = PassedOver(settings.stream.damaged_samples, say)
-    return pairs_of_rank(reader, share, settings.stream.workers, passed_over, say)
+    return pairs_of_rank(reader, share, settings.stream.workers, passed_over, say, stop)

@@ -15,7 +15,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "same command goes on after a stop, and several may work on one dataset."
     )
     parser.add_argument(
-        "--version", type=int, dest="number", metavar="VERSION", help="a version's number (default: the newest)"
+        "--version", type=int, dest="number", metavar="VERSION", help="a version's number (default: train.version)"
     )
     parser.add_argument(
         "--processes",
@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     from train.cache import Job, cache_latents
 
     storage = Storage(settings.storage.root)
-    version = read_version(storage, options.number)
+    version = read_version(storage, options.number or settings.train.version or None)
     job = Job(storage, version, settings.model, settings.train.seed, settings.train.device, settings.train.threads)
     summary = cache_latents(job, options.processes, standard_progress())
     print(

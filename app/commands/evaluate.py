@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
     from shards.version import read_version
 
     storage = Storage(settings.storage.root)
-    version = read_version(storage)
+    version = read_version(storage, settings.evaluate.version or None)
     pipeline = load_model(options.model, options.device)
     out = writable_folder(options.out)
     result = evaluate_into(out, pipeline, version, storage, settings.evaluate, standard_progress())

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
     parser.description = (
-        "Train on the newest version of the dataset at storage.root, streaming from its shards. Checkpoints are "
+        "Train on a version of the dataset at storage.root, train.version, streaming from its shards. Checkpoints are "
         "written on the way, on Ctrl-C and on SIGTERM; the same command goes on from the newest one. Several GPUs of a "
         "machine: torchrun --nproc-per-node 8 -m app train …"
     )

@@ -2,13 +2,12 @@
 
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
-from base.digest import sha256_bytes
 from base.errors import Failure
 from pipeline.code import code_digest
 from pipeline.limiter import Buckets, Gate
@@ -129,25 +128,21 @@ def render_worker(cpus: float, gpus: float) -> Any:
     return ray.remote(num_cpus=cpus, num_gpus=gpus, **options)(RenderWorker)
 
 
-def worker_name(spec: WorkerSpec, number: int) -> str:
-    """What the cluster calls a worker: by the dataset, the build, and its number in that."""
-    return f"{_dataset(spec)} {spec.run} {number}"
+def worker_name(builder: str, number: int) -> str:
+    """What the cluster calls a worker, by the token of its builder's lease and its number there."""
+    return f"worker of {builder}, {number}"
 
 
-def dismiss_strangers(spec: WorkerSpec) -> None:
-    """End the workers of other builds of this dataset: theirs were silent past the lease, and hold what ours need."""
+def dismiss_workers_of(builders: Collection[str]) -> None:
+    """End what is left of the workers of these builders, on the cluster that this process is joined to."""
     import ray
     from ray.util import list_named_actors
 
-    for known in list_named_actors(all_namespaces=True):
+    for known in list_named_actors(all_namespaces=True) if builders else ():
         name, namespace = known["name"], known["namespace"]
-        if name.startswith(f"{_dataset(spec)} ") and not name.startswith(f"{_dataset(spec)} {spec.run} "):
+        if name.startswith(tuple(worker_name(builder, 0)[:-1] for builder in builders)):
             with suppress(ValueError):  # it has ended meanwhile
                 ray.kill(ray.get_actor(name, namespace))
-
-
-def _dataset(spec: WorkerSpec) -> str:
-    return f"worker for {sha256_bytes(spec.root.encode())[:16]}"
 
 
 def share_buckets(fetch: FetchSettings) -> None:

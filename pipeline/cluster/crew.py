@@ -6,8 +6,9 @@ A worker has one job at a time, so that what is in flight is bounded by the crew
 of jobs that take milliseconds it has as many as fill a fraction of a second, and gives back what it has not begun then.
 """
 
+import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import count
@@ -20,7 +21,7 @@ from pipeline.cluster.actor import (
     CALL_S,
     Arrival,
     DoerFactory,
-    dismiss_strangers,
+    dismiss_workers_of,
     render_worker,
     share_buckets,
     worker_name,
@@ -73,11 +74,15 @@ class _Hand:
 
 @dataclass
 class Crew:
-    """A context manager: a Ray, local or joined, and its workers. Jobs go in by `submit`, ends come by `results`."""
+    """A context manager: a Ray, local or joined, and its workers. Jobs go in by `submit`, ends come by `results`.
+
+    `builder` is the token of who it works for.
+    """
 
     run: RunSettings
     spec: WorkerSpec
     make: DoerFactory = Worker
+    builder: str = field(default_factory=lambda: secrets.token_hex(8))
     _hands: list[_Hand] = field(default_factory=list)
     _ray: ExitStack = field(default_factory=ExitStack)
     _room: Room = field(default_factory=lambda: Room(0, frozenset()))
@@ -92,8 +97,6 @@ class Crew:
 
     def __enter__(self) -> Self:
         self._is_ours = self._ray.enter_context(ray_for(self.run))
-        if not self._is_ours:
-            dismiss_strangers(self.spec)
         self._meters, self._code = Meters(), code_digest()
         return self
 
@@ -140,7 +143,7 @@ class Crew:
         self._errands.add(job, soon=soon)
 
     def results(self) -> Iterator[Done | None]:
-        """Every job's end as it comes, until none is left; None about once a second meanwhile.
+        """Every job's end as it comes, until none is left; None about once a second meanwhile, and for every loss.
 
         Raises Failure when a worker's machine fails in a way that would fail every object.
         """
@@ -155,7 +158,12 @@ class Crew:
             if not finished:
                 yield None
             for ref in finished:
-                yield from self._take(next(hand for hand in self._hands if hand.ref == ref))
+                ends = list(self._take(next(hand for hand in self._hands if hand.ref == ref)))
+                yield from ends or (None,)
+
+    def follow(self, builders: Collection[str]) -> None:
+        """Take the place of builders that fell silent: their workers end, which hold what ours need."""
+        dismiss_workers_of(builders)
 
     def give_up_views(self) -> None:
         """Forget every object, also those at work; what is to be packed stays."""
@@ -280,7 +288,7 @@ class Crew:
 
     def _hire(self) -> None:
         actor = render_worker(self.run.cpus_per_worker, self.run.gpus_per_worker)
-        named = actor.options(name=worker_name(self.spec, next(self._numbers)))
+        named = actor.options(name=worker_name(self.builder, next(self._numbers)))
         hand = _Hand(named.remote(self.spec, self.make))
         hand.wait_for(hand.actor.ready.remote())
         self._hands.append(hand)

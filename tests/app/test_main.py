@@ -78,6 +78,17 @@ def test_a_dataset_that_is_not_there_is_a_failure(tmp_path: Path, photo: Path) -
     assert "expected a dataset" in told
 
 
+@pytest.mark.parametrize(
+    ("words", "setting"),
+    [(["train"], "train.version"), (["cache"], "train.version"), (["evaluate", "--model", "x"], "evaluate.version")],
+)
+def test_the_version_that_is_set_is_the_one_that_is_read(words: list[str], setting: str, tmp_path: Path) -> None:
+    (tmp_path / "versions").mkdir()
+    (tmp_path / "versions" / "1.json").touch()
+    asked = ["--preset", "tiny", "--set", f"storage.root={tmp_path}", "--set", f"{setting}=9"]
+    assert "expected a version 9, got only: 1" in sentence(zero123(*words, *asked, cwd=tmp_path), 1)
+
+
 def test_a_model_that_is_none_is_a_failure(tmp_path: Path, photo: Path) -> None:
     told = sentence(zero123("sample", str(photo), "--model", str(tmp_path), "--orbit", "2", cwd=tmp_path), 1)
     assert "expected a model or a training run" in told

@@ -2,6 +2,8 @@
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 from uuid import uuid4
 
@@ -9,6 +11,8 @@ import pytest
 
 from base.errors import Failure, UsageError
 from base.storage import Storage, place, temporary_files, write_atomically
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -55,6 +59,15 @@ def test_a_name_that_leaves_the_root_is_refused(storage: Storage, name: str) -> 
 def test_a_missing_file_is_a_failure_that_names_it(storage: Storage) -> None:
     with pytest.raises(Failure, match="nowhere"):
         storage.read("nowhere")
+
+
+@pytest.mark.parametrize(("url", "package", "extra"), [("gs://b/x", "gcsfs", "gcs"), ("s3://b/x", "s3fs", "s3")])
+def test_a_missing_package_is_told_with_the_extra_that_brings_it(url: str, package: str, extra: str) -> None:
+    program = f"import sys; sys.modules[{package!r}] = None; from base.storage import Storage; Storage({url!r})"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    told = f"storage.root: expected the package that {url[:2]}:// needs, got none: pip install"
+    assert told in done.stderr, done.stderr
+    assert f"'.[{extra}]'" in done.stderr
 
 
 def test_a_full_disk_leaves_the_old_file_and_no_temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,19 +2,22 @@
 
 from pathlib import Path
 
+import pytest
+
 from bench.sections import write_section
 
 
-def test_a_section_takes_its_own_place(tmp_path: Path) -> None:
+def test_a_section_takes_its_own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = tmp_path / "scale.md"
-    write_section(page, "One", "python -m one", ["| old |"])
-    write_section(page, "Two", "python -m two", ["second"])
-    write_section(page, "Three", "python -m three", ["third"])
+    monkeypatch.setattr("sys.argv", ["/somewhere/bench/scale.py", "--set", "a=b c"])
+    write_section(page, "One", ["| old |"])
+    write_section(page, "Two", ["second"])
+    write_section(page, "Three", ["third"])
     untouched = page.read_text().partition("## Two")[2]
-    write_section(page, "One", "python -m one --more", ["| new |", "", "more"])
+    write_section(page, "One", ["| new |", "", "more"])
     text = page.read_text()
-    assert text.startswith("# Scale\n\n## One\n\n`python -m one --more`, on ")
+    assert text.startswith("# Scale\n\n## One\n\n`python -m bench.scale --set 'a=b c'`, on ")
     assert "old" not in text
     assert text.partition("## Two")[2] == untouched
-    write_section(page, "Three", "python -m three", ["third"])
+    write_section(page, "Three", ["third"])
     assert page.read_text() == text

@@ -4,6 +4,7 @@ from evaluation.settings import EvaluateSettings
 
 SETTINGS = EvaluateSettings.model_validate(
     {
+        "version": 0,
         "split": "train",
         "max_objects": 3,
         "held_out_views": 2,

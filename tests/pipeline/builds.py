@@ -2,7 +2,7 @@
 
 import shutil
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -60,7 +60,7 @@ def files(root: Path, *below: str) -> dict[str, bytes]:
 def changes(*rows: ObjectRow, gone: Sequence[str] = ()) -> Changes:
     """What puts these rows into a catalogue and says of others that they are gone."""
     uids = np.sort(np.array([one.uid for one in rows], np.bytes_))
-    return Changes(uids, [table_of(ObjectRow, rows)], np.array(gone, np.bytes_))
+    return Changes(uids, lambda: [table_of(ObjectRow, rows)], np.array(gone, np.bytes_))
 
 
 class Alone:
@@ -68,7 +68,7 @@ class Alone:
 
     in_flight, workers = 0, 1
 
-    def __init__(self, run: RunSettings, spec: WorkerSpec, make: DoerFactory) -> None:
+    def __init__(self, run: RunSettings, spec: WorkerSpec, make: DoerFactory, builder: str) -> None:
         self.worker = make(spec, Buckets(spec.fetch.requests, spec.fetch.window_s))
         self.jobs: deque[Job] = deque()
 
@@ -77,6 +77,9 @@ class Alone:
 
     def __exit__(self, *error: object) -> None:
         self.worker.close()
+
+    def follow(self, builders: Collection[str]) -> None:
+        assert not builders
 
     def submit(self, job: Job, *, soon: bool = False) -> None:
         (self.jobs.appendleft if soon else self.jobs.append)(job)

@@ -56,6 +56,14 @@ def test_who_is_gone_keeps_what_its_source_said(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_two_shards_of_one_number_stay_two(tmp_path: Path) -> None:
+    """As when an early version has a number written anew, while an object that leaves it stands in the old shard."""
+    rows = [row(1, 0), row(2, 0), row(3, 0, shard_name=f"shards/train-000000-{'f' * 12}.tar", shard_sha256="f" * 64)]
+    version = Catalog(Storage(tmp_path)).commit(changes(*rows), FACTS)
+    assert {shard.name: list(shard.samples) for shard in version.shards} == listed(rows)
+    assert read_version(Storage(tmp_path)) == version
+
+
 def test_a_version_of_nothing_has_no_shards(tmp_path: Path) -> None:
     version = Catalog(Storage(tmp_path)).commit(changes(row(1, 0, outcome="crash")), FACTS)
     assert version.shards == ()

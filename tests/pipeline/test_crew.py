@@ -12,10 +12,11 @@ import pytest
 
 from base.errors import Failure
 from pipeline.cluster import Crew
-from pipeline.cluster.actor import ClusterGate, buckets_name
+from pipeline.cluster.actor import ClusterGate, buckets_name, dismiss_workers_of, render_worker, worker_name
 from pipeline.cluster.crew import SPARE
 from pipeline.cluster.notice import drain
 from pipeline.cluster.room import slots
+from pipeline.cluster.session import ray_for
 from pipeline.rows import Attempt
 from pipeline.settings import RunSettings
 from tests.pipeline.builds import tiny
@@ -75,6 +76,26 @@ def test_it_grows_when_a_node_joins_and_loses_nothing_with_one(nodes: Any, tmp_p
     begun = [line.split()[0] for line in log(tmp_path) if "begins" in line]
     assert sorted(end.uid for end in ends) == sorted(set(begun)), "each that was begun ended once"
     assert len(begun) <= len(ends) + 1, "only what the lost node was at was begun again"
+
+
+def test_workers_end_whose_builder_is_followed_and_no_others(nodes: Any, tmp_path: Path) -> None:
+    import ray
+
+    with ray_for(run_settings(nodes, tmp_path)):
+        of = {
+            builder: render_worker(0.1, 0).options(name=worker_name(builder, 0)).remote(stub_spec(tmp_path), StubWorker)
+            for builder in ("silent", "silent-2", "another")
+        }
+        for worker in of.values():
+            ray.get(worker.ready.remote())
+        dismiss_workers_of([])
+        dismiss_workers_of(["silent", "unheard of"])
+        deadline = time.monotonic() + 60
+        with pytest.raises(ray.exceptions.ActorDiedError):
+            while time.monotonic() < deadline:
+                ray.get(of["silent"].ready.remote())
+        for builder in ("silent-2", "another"):
+            assert ray.get(of[builder].ready.remote())
 
 
 def test_a_node_that_is_to_go_finishes_its_job_and_gets_no_other(nodes: Any, tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ ALL = (*HEALTHY, *POISON, "gone")
 REAL = ("stool", "avocado", "burger", "dog")
 BORNE = {"driver": 4, "actor": 3, "child": 1, "node": 2, "all": 4}
 """How many kills of a kind one dataset has to bear: of a child one, since an object that two die of is poison."""
-START_S = 6.0
+START_S = 3.5
 """A build that goes on where another was killed has begun to work by then."""
 
 

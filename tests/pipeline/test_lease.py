@@ -84,8 +84,8 @@ def test_a_claim_whose_maker_died_is_followed_too(storage: Storage) -> None:
     claimant = replace(Holder.here(60.0), host="a-third-host", expires_at=0.0)
     put(storage, old)
     put(storage, claimant, f"lease.{old.token}.json")
-    with Lease(storage, 60.0):
-        pass
+    with Lease(storage, 60.0) as lease:
+        assert lease.followed == [old.token, claimant.token]
     assert list(Path(storage.root).iterdir()) == []
 
 

@@ -62,7 +62,7 @@ def planned(
 def merged(rows: dict[str, ObjectRow], ledger: Ledger, *, final: bool) -> dict[str, ObjectRow]:
     """The rows as the catalogue has them after a commit."""
     changes = ledger.changes(final=final)
-    new = [row for table in changes.tables for row in table.to_pylist()]
+    new = [row for table in changes.tables() for row in table.to_pylist()]
     assert sorted(row["uid"] for row in new) == [uid.decode() for uid in changes.uids]
     gone = {uid.decode(): replace(rows[uid.decode()], **GONE) for uid in changes.gone}
     return {**rows, **{row["uid"]: ObjectRow(**row) for row in new}, **gone}

@@ -26,6 +26,8 @@ TROUBLE = "/-/trouble"
 KINDS = ("503", "500", "late", "cut", "answer lost")
 """What a call may meet: two refusals; an answer after `late_s`, when nobody may wait any more; the connection cut
 before anything was done; or cut after it was done, before the answer."""
+LONGEST_AWAY_S = 60.0
+"""How long a store is away in mid-epoch at the full count of `make soak`."""
 REFUSALS = {"503": ("503 Slow Down", "SlowDown"), "500": ("500 Internal Server Error", "InternalError")}
 
 StartResponse = Callable[..., Any]

@@ -1,7 +1,8 @@
 """A dataset in an object store: a real S3 server (moto) on loopback, through the interfaces that everyone uses."""
 
 import threading
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -21,7 +22,7 @@ from shards.stream import Pair, read
 from shards.version import read_version, version_name
 from shards.visits import Share
 from tests.pipeline.builds import files, models, tiny
-from tests.server.s3 import BUCKET, trouble
+from tests.server.s3 import BUCKET, LONGEST_AWAY_S, trouble
 from tests.shards.datasets import make_version
 from tests.shards.test_transport import settings
 from train.loader import pairs_of_rank
@@ -125,11 +126,8 @@ def shown(pairs: Iterable[Pair]) -> list[tuple[int, str, int, bytes]]:
     return [(pair.number, pair.uid, pair.target, pair.target_rgba.tobytes()) for pair in pairs]
 
 
-@pytest.mark.parametrize("workers", [0, 1, 2])
-def test_a_store_that_is_gone_in_mid_epoch_is_waited_for(
-    bucket: str, s3: str, local: Storage, workers: int, times: int
-) -> None:
-    remote = Storage(f"{bucket}/away-{workers}")
+def waited_for(away_s: float, remote: Storage, s3: str, local: Storage, workers: int) -> None:
+    """AssertionError unless a stream whose store is away for so long in mid-epoch gives what the folder's gives."""
     for name in [*local.names("shards"), *local.names("versions")]:
         remote.write(name, local.read(name))
     request = {"split": "train", "seed": 3, "pairs_per_visit": 6}
@@ -138,12 +136,29 @@ def test_a_store_that_is_gone_in_mid_epoch_is_waited_for(
     far = pairs_of_rank(reader, Share(5, 0, 1), workers, fatal, print)
     got = shown(islice(far, 1))
     trouble(s3, share=1.0, kinds=["503", "cut"])
-    back = threading.Timer(2.0 if times == 1 else 60.0, trouble, (s3,), {"share": 0.0})
+    began = time.monotonic()
+    back = threading.Timer(away_s, trouble, (s3,), {"share": 0.0})
     back.start()
     got += shown(islice(far, 119))
+    assert time.monotonic() - began >= away_s, "what was read before must not be enough"
     back.join()
     far.close()  # type: ignore[attr-defined]
     assert got == near
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_a_store_that_is_gone_in_mid_epoch_is_waited_for(bucket: str, s3: str, local: Storage, workers: int) -> None:
+    waited_for(2.0, Storage(f"{bucket}/away-{workers}"), s3, local, workers)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_store_that_is_gone_for_long_is_waited_for(
+    bucket: str, s3: str, local: Storage, workers: int, times: int, figure: Callable[[str, object], None]
+) -> None:
+    away_s = min(LONGEST_AWAY_S, 1.2 * times)
+    waited_for(away_s, Storage(f"{bucket}/long-away-{workers}"), s3, local, workers)
+    figure("seconds for which S3 was away in mid-epoch", f"{away_s:.0f}")
 
 
 def test_a_build_in_a_bucket_makes_the_bytes_that_one_in_a_folder_makes(bucket: str, tmp_path: Path) -> None:

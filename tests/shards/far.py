@@ -2,6 +2,7 @@
 
 import re
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,20 +12,32 @@ from pathlib import Path
 
 @dataclass
 class Far:
-    """The server: `away` is a status to answer everything with, or "gone" to hang up; 0 for none."""
+    """The server: `away` is a status to answer everything with, "gone" to hang up, "silent" to say nothing; 0 for none.
+
+    `ranges` and `lists` say whether it knows ranges and lists folders. `refused` counts what was asked while away.
+    """
 
     folder: Path
     address: str = ""
     away: int | str = 0
     ranges: bool = True
+    lists: bool = False
+    refused: int = 0
     asked: list[tuple[str, str]] = field(default_factory=list)
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         span = request.headers.get("Range", "")
         self.asked.append((request.path, span))
         path = self.folder / request.path.lstrip("/")
-        if self.away == "gone":
+        self.refused += bool(self.away)
+        if self.away in ("gone", "silent"):
+            while self.away == "silent":
+                time.sleep(0.05)
             request.close_connection = True
+            return
+        if not self.away and self.lists and path.is_dir():
+            links = "".join(f'<a href="{one.name}{"/" * one.is_dir()}">' for one in path.iterdir())
+            self._send(request, 200, links.encode())
             return
         if self.away or not path.is_file():
             self._send(request, int(self.away or 404), b"")
@@ -73,6 +86,7 @@ def served(folder: Path) -> Iterator[Far]:
     try:
         yield far
     finally:
+        far.away = 0
         server.shutdown()
         server.server_close()
         thread.join()

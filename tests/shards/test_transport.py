@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from base.errors import Failure
+from base.errors import Failure, UsageError
 from base.patience import Patience
 from base.settings import Layer, validated
 from base.storage import Storage, Unavailable
 from shards.settings import StreamSettings
 from shards.stream import Pair, read
-from shards.version import Version, parse_version, version_name
+from shards.version import Version, parse_version, read_version, version_name
 from tests.shards.far import Far, served
 
 REMOTE: dict[str, Any] = {
@@ -56,6 +56,20 @@ def test_a_url_and_the_versions_file_are_all_that_a_reader_needs(dataset: tuple[
     entries = [entry for shard in version.shards for entry in shard.samples]
     spans = {f"bytes={entry.offset}-{entry.offset + entry.bytes - 1}" for entry in entries}
     assert {span for _, span in far.shard_requests()} == spans
+
+
+def test_a_web_server_may_list_its_versions_or_have_one_named(dataset: tuple[Version, Storage], far: Far) -> None:
+    storage = Storage(f"{far.address}/dataset")
+    assert read_version(storage, 1) == dataset[0]
+    with pytest.raises(UsageError, match=r"http://.*/dataset: expected .* got neither; set train.version or evaluate"):
+        read_version(storage)
+    far.lists = True
+    assert read_version(storage) == dataset[0]
+    with pytest.raises(Failure, match="expected a version 2, got only: 1"):
+        read_version(storage, 2)
+    far.away = 503
+    with pytest.raises(Unavailable, match=r"versions/1.json: 503"):
+        read_version(storage, 1)
 
 
 def test_each_visit_is_one_request(dataset: tuple[Version, Storage], far: Far) -> None:

@@ -42,6 +42,7 @@ MODEL: dict[str, Any] = {
     "latent_origin": "zero",
 }
 TRAIN: dict[str, Any] = {
+    "version": 0,
     "seed": 0,
     "device": "cpu",
     "threads": 1,

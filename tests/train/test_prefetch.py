@@ -53,3 +53,16 @@ def test_an_error_comes_where_its_item_would_have() -> None:
     with pytest.raises(ValueError, match="a damaged shard"):
         next(stream)
     assert not alive()
+
+
+def test_the_items_end_where_one_is_waited_for_once_somebody_asks_to_stop() -> None:
+    store = threading.Event()
+
+    def waits() -> Generator[Any, None, None]:
+        yield Part(0)
+        store.wait()
+        yield Part(1)
+
+    assert [part.number for part in prefetched(waits(), CPU, 2, store, lambda: True)] == [0]  # type: ignore[attr-defined]
+    assert store.is_set(), "what ends the waiting of the source"
+    assert not alive()
