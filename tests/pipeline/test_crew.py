@@ -78,6 +78,14 @@ def test_it_grows_when_a_node_joins_and_loses_nothing_with_one(nodes: Any, tmp_p
     assert len(begun) <= len(ends) + 1, "only what the lost node was at was begun again"
 
 
+def answer_for(seconds: float, worker: Any) -> None:
+    import ray
+
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        ray.get(worker.ready.remote())
+
+
 def test_workers_end_whose_builder_is_followed_and_no_others(nodes: Any, tmp_path: Path) -> None:
     import ray
 
@@ -90,10 +98,8 @@ def test_workers_end_whose_builder_is_followed_and_no_others(nodes: Any, tmp_pat
             ray.get(worker.ready.remote())
         dismiss_workers_of([])
         dismiss_workers_of(["silent", "unheard of"])
-        deadline = time.monotonic() + 60
         with pytest.raises(ray.exceptions.ActorDiedError):
-            while time.monotonic() < deadline:
-                ray.get(of["silent"].ready.remote())
+            answer_for(60.0, of["silent"])
         for builder in ("silent-2", "another"):
             assert ray.get(of[builder].ready.remote())
 
