@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from base.outcomes import Outcome
 from pipeline.columns import places_in, plain, schema, texts
-from pipeline.memory import release_memory
 from pipeline.rows import NOWHERE, ObjectRow
 
 ROW = schema(ObjectRow)
@@ -44,7 +43,6 @@ class Changes:
             yield part.filter(pyarrow.array((places_in(self.uids, uids) < 0) & ~gone))
             if gone.any():
                 yield whole(part.filter(pyarrow.array(gone)), GONE)
-            release_memory()
         yield from self.tables()
 
 

@@ -248,17 +248,18 @@ class _Firsts:
     """Which object was the first with some bytes: one that stands in a shard, or the first one packed."""
 
     def __init__(self, plan: Plan) -> None:
-        kept = np.flatnonzero(plan.state == State.KEPT)
-        self._kept = kept[np.argsort(plan.sha256[kept], kind="stable")]
-        self._sha256 = plan.sha256[self._kept]
+        self._plan, self._order = plan, np.argsort(plan.sha256, kind="stable")
         self._met: dict[bytes, int] = {}
 
     def of(self, sha256: str, place: int) -> int:
         """The place of the first of these bytes, which is `place` when there was none."""
-        found = int(np.searchsorted(self._sha256, sha256.encode()))
-        if found < len(self._kept) and self._sha256[found] == sha256.encode():
-            return int(self._kept[found])
-        return self._met.setdefault(hashlib.sha256(sha256.encode()).digest()[:16], place)
+        sought, known = sha256.encode(), self._plan.sha256
+        for other in self._order[np.searchsorted(known, sought, sorter=self._order) :]:
+            if known[other] != sought:
+                break
+            if self._plan.state[other] == State.KEPT:
+                return int(other)
+        return self._met.setdefault(hashlib.sha256(sought).digest()[:16], place)
 
 
 def _filtered(item: SourceObject, before: Finding | None, rule: str) -> Finding:
