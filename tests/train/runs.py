@@ -66,7 +66,7 @@ TRAIN: dict[str, Any] = {
     "min_snr_gamma": None,
     "noise_offset": 0.0,
     "held_out_views": 2,
-    "pairs_per_visit": 6,
+    "pairs_per_visit": 5,
     "stream": {
         "workers": 0,
         "requests": 4,

@@ -309,15 +309,18 @@ def test_a_full_disk_leaves_the_older_checkpoint_and_says_so(storage: Storage, t
 
 
 @pytest.mark.parametrize(
-    ("changes", "sentence"),
+    ("model", "changes", "sentence"),
     [
-        ({"hw": [64, 64]}, r"model.hw: expected the dataset's view size \[32, 32\], got \[64, 64\]"),
-        ({}, r"train.held_out_views: expected at least 2 of the dataset's 12 views to be left, got 11 held out"),
+        ({"hw": [64, 64]}, {}, r"model.hw: expected the dataset's view size \[32, 32\], got \[64, 64\]"),
+        ({}, {"held_out_views": 11}, r"train.held_out_views: expected at least 2 of the dataset's 12 views .*, got 11"),
+        ({}, {"pairs_per_visit": 6}, r"train.pairs_per_visit: expected at most 5, .* of the 10 views .*, got 6"),
     ],
 )
-def test_settings_that_do_not_fit_the_dataset(storage: Storage, tmp_path: Path, changes: dict, sentence: str) -> None:
+def test_settings_that_do_not_fit_the_dataset(
+    storage: Storage, tmp_path: Path, model: dict, changes: dict, sentence: str
+) -> None:
     with pytest.raises(UsageError, match=sentence):
-        train(model_settings(**changes), train_settings(held_out_views=11), storage, tmp_path, SILENT)
+        train(model_settings(**model), train_settings(**changes), storage, tmp_path, SILENT)
 
 
 def test_a_run_is_not_taken_up_with_other_settings(storage: Storage, whole: TrainSummary) -> None:
