@@ -86,8 +86,9 @@ def save_state(out: Path, pipeline: Zero123Pipeline, learner: Learner, position:
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     finished = complete(out)
-    for old in finished[:-keep]:
-        if old != best(finished):
+    kept = {best(finished), *finished[-keep:]}
+    for old in finished:
+        if old not in kept:
             shutil.rmtree(old)
     return folder
 

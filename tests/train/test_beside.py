@@ -68,8 +68,11 @@ def test_the_newest_and_the_best_checkpoint_are_kept(watched: tuple[Path, TrainS
     assert read_position(done.checkpoint).score == pytest.approx(scores[64])
 
 
-def test_an_older_best_outlives_newer_ones(storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    worth = iter([9.0, 5.0, 7.0, 6.0])
+@pytest.mark.parametrize(("scores", "kept"), [((9, 5, 7, 6), (16, 64)), ((7, 5, 9, 6), (48, 64))])
+def test_an_older_best_outlives_newer_ones_until_a_better_comes(
+    storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scores: tuple[int, ...], kept: tuple[int, ...]
+) -> None:
+    worth = iter(scores)
     monkeypatch.setattr(Scored, "psnr_db", property(lambda _: current[0]))
     current = [0.0]
     from train.validation import Validation
@@ -77,7 +80,7 @@ def test_an_older_best_outlives_newer_ones(storage: Storage, tmp_path: Path, mon
     real = Validation.keep
     monkeypatch.setattr(Validation, "keep", lambda *words: (current.__setitem__(0, next(worth)), real(*words))[1])
     train(model_settings(), train_settings(**WATCHED | {"log": {}}), storage, tmp_path, SILENT)
-    assert [folder.name for folder in complete(tmp_path)] == ["0000000016", "0000000064"]
+    assert tuple(int(folder.name) for folder in complete(tmp_path)) == kept
 
 
 def test_the_page_and_tensorboard_tell_what_the_log_tells(watched: tuple[Path, TrainSummary]) -> None:
