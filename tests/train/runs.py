@@ -1,6 +1,8 @@
 """A small model, its training settings, and a dataset of coloured squares, all of 32 pixels."""
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,9 @@ from base.storage import Storage
 from geometry.camera import look_at_origin
 from geometry.sphere import stratified_block
 from shards.image import encode_rgba
+from shards.read import read_shard
 from shards.sample import members_from_views, view_suffix
-from shards.version import SCHEMA, Version
+from shards.version import SCHEMA, Version, read_version
 from shards.write import write_shard
 from train.settings import TrainSettings
 from zero123.settings import ModelSettings
@@ -117,13 +120,40 @@ def make_dataset(root: Path, objects: int = 4, shards: int = 1, val: int = 0) ->
     return storage
 
 
+def spoilt(storage: Storage, root: Path, split: str, change: Callable[[dict[str, bytes]], None]) -> Storage:
+    """A copy of a dataset, the first sample of `split` changed, the index as if it had always been so."""
+    version, there = read_version(storage), Storage(root)
+    written = []
+    for shard in version.shards:
+        samples = [(sample.uid, dict(sample.members)) for sample in read_shard(storage, shard)]
+        if shard.split == split:
+            change(samples[0][1])
+        written.append(write_shard(there, shard.split, shard.number, samples))
+    there.write("versions/1.json", replace(version, shards=tuple(written)).to_json())
+    return there
+
+
+def cut_view(members: dict[str, bytes]) -> None:
+    members["11.webp"] = members["11.webp"][:-20]
+
+
+def small_view(members: dict[str, bytes]) -> None:
+    members["11.webp"] = encode_rgba(np.zeros((16, 16, 4), np.uint8))
+
+
+def one_good_view(members: dict[str, bytes]) -> None:
+    facts = json.loads(members["json"])
+    facts["render"]["views"] = [{"bad": view > 0} for view in range(VIEWS)]
+    members["json"] = json.dumps(facts).encode()
+
+
 def _views(folder: Path, uid: str) -> Path:
     rng = stable_rng(0, "views", uid)
     centres = stratified_block(rng) * rng.uniform(1.5, 2.2, (VIEWS, 1))
     colour = rng.integers(0, 256, 3)
     folder.mkdir(parents=True)
     np.save(folder / "extrinsics.npy", np.stack([look_at_origin(centre) for centre in centres]))
-    (folder / "views.json").write_text(json.dumps({"light": "sun"}))
+    (folder / "views.json").write_text(json.dumps({"light": "sun", "views": [{"bad": False}] * VIEWS}))
     for view, centre in enumerate(centres):
         rgba = np.zeros((*HW, 4), np.uint8)
         top, left = (int(8 + 4 * value) for value in centre[:2] / np.linalg.norm(centre))
