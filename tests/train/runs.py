@@ -1,8 +1,6 @@
 """A small model, its training settings, and a dataset of coloured squares, all of 32 pixels."""
 
 import json
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +12,8 @@ from base.storage import Storage
 from geometry.camera import look_at_origin
 from geometry.sphere import stratified_block
 from shards.image import encode_rgba
-from shards.read import read_shard
 from shards.sample import members_from_views, view_suffix
-from shards.version import SCHEMA, Version, read_version
+from shards.version import SCHEMA, Version
 from shards.write import write_shard
 from train.settings import TrainSettings
 from zero123.settings import ModelSettings
@@ -118,19 +115,6 @@ def make_dataset(root: Path, objects: int = 4, shards: int = 1, val: int = 0) ->
     version = Version(SCHEMA, 1, 0, "0" * 16, VIEWS, HW, tuple(written))
     storage.write("versions/1.json", version.to_json())
     return storage
-
-
-def spoilt(storage: Storage, root: Path, split: str, change: Callable[[dict[str, bytes]], None]) -> Storage:
-    """A copy of a dataset, the first sample of `split` changed, the index as if it had always been so."""
-    version, there = read_version(storage), Storage(root)
-    written = []
-    for shard in version.shards:
-        samples = [(sample.uid, dict(sample.members)) for sample in read_shard(storage, shard)]
-        if shard.split == split:
-            change(samples[0][1])
-        written.append(write_shard(there, shard.split, shard.number, samples))
-    there.write("versions/1.json", replace(version, shards=tuple(written)).to_json())
-    return there
 
 
 def cut_view(members: dict[str, bytes]) -> None:

@@ -20,7 +20,8 @@ from evaluation.metrics import psnr, ssim
 from shards.damage import Damaged
 from shards.read import ranges_of
 from shards.version import read_version
-from tests.train.runs import cut_view, make_dataset, model_settings, one_good_view, small_view, spoilt, train_settings
+from tests.shards.datasets import spoilt
+from tests.train.runs import cut_view, make_dataset, model_settings, one_good_view, small_view, train_settings
 from tests.train.test_loop import Said
 from train.loop import TrainSummary, train
 from train.page import NAME
