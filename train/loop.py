@@ -145,7 +145,7 @@ class _Run:
                 began, waits.seconds = time.monotonic(), 0.0
                 rate = learning_rate(settings.optimiser, self.position.images, settings.images)
                 try:
-                    with world.together(f"train: {self.position.images:,} images"):
+                    with world.together():
                         step = stepper.take(waits, rate, self.position.steps + 1)
                 except NoData:
                     break
