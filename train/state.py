@@ -4,7 +4,6 @@ The model's folder holds the averaged weights, which sampling uses and which are
 raw weights, the optimiser, and how far the run is. A checkpoint gets its name when it is complete, and not before.
 """
 
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -12,15 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from base.digest import canonical_json
 from base.errors import Failure
-from base.storage import TEMPORARY_PREFIX, reason
 from train.ema import Ema
 from zero123.pipeline import Zero123Pipeline
+from zero123.saving import saved_whole
 from zero123.tensors import check_names, read_json, read_tensors
 
 FOLDER = "checkpoints"
@@ -76,15 +74,8 @@ def save_state(out: Path, pipeline: Zero123Pipeline, learner: Learner, position:
     """
     folder = out / FOLDER / f"{position.images:010d}"
     if not folder.exists():
-        temporary = folder.with_name(f"{TEMPORARY_PREFIX}{folder.name}")
-        try:
-            shutil.rmtree(temporary, ignore_errors=True)
+        with saved_whole(folder, "checkpoint") as temporary:
             _write(temporary, pipeline, learner, position)
-            temporary.rename(folder)
-        except (OSError, SafetensorError) as error:
-            raise Failure(f"{folder}: could not write the checkpoint: {_reason(error)}") from None
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
     finished = complete(out)
     kept = {best(finished), *finished[-keep:]}
     for old in finished:
@@ -150,24 +141,7 @@ def _write(folder: Path, pipeline: Zero123Pipeline, learner: Learner, position: 
     }
     save_file(_contiguous(moments), folder / STATE / "optimiser.safetensors")
     (folder / STATE / MARKER).write_text(canonical_json(asdict(position)) + "\n")
-    for path in (*folder.rglob("*"), folder):
-        _flush(path)
 
 
 def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _reason(error: OSError | SafetensorError) -> str:
-    if isinstance(error, OSError):
-        return reason(error)
-    full = "os error 28" in str(error)
-    return "the disk is full; free some space and run the same command again" if full else str(error)
