@@ -16,15 +16,17 @@ from torch import Tensor, nn
 
 from base.digest import canonical_json
 from base.errors import Failure
+from base.typed import typed_json
 from train.ema import Ema
 from zero123.pipeline import Zero123Pipeline
 from zero123.saving import saved_whole
-from zero123.tensors import check_names, read_json, read_tensors
+from zero123.tensors import read_json, read_shaped, shapes_of
 
 FOLDER = "checkpoints"
 STATE = "training_state"
 MARKER = "state.json"
-MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+COUNT = "step"
+MOMENTS = (COUNT, "exp_avg", "exp_avg_sq")
 
 
 @dataclass(frozen=True)
@@ -101,19 +103,23 @@ def read_position(folder: Path) -> Position:
     """How far the run was when it wrote this checkpoint. Raises Failure for one that this version did not write."""
     path = folder / STATE / MARKER
     try:
-        return Position(**read_json(path))
-    except TypeError:
+        return typed_json(Position, canonical_json(asdict(Position(**read_json(path)))))
+    except (TypeError, ValueError):
         raise Failure(f"{path}: expected a training state of this program, got another one") from None
 
 
 def load_learner(folder: Path, learner: Learner) -> None:
-    """Take up the raw weights and the optimiser's moments; the pipeline holds the averages already."""
-    raw = read_tensors(folder / STATE / "weights.safetensors")
-    moments = read_tensors(folder / STATE / "optimiser.safetensors")
+    """Take up the raw weights and the optimiser's moments; the pipeline holds the averages already.
+
+    Raises Failure naming the file and tensor for one that is missing, unknown or of another shape.
+    """
+    shapes = shapes_of(learner.parameters)
     stepped = list(learner.parameters) if read_position(folder).steps else []
-    expected = [f"{name}.{moment}" for name in stepped for moment in MOMENTS]
-    check_names(learner.parameters, raw, where=str(folder / STATE / "weights.safetensors"))
-    check_names(expected, moments, where=str(folder / STATE / "optimiser.safetensors"))
+    raw = read_shaped(folder / STATE / "weights.safetensors", shapes)
+    moments = read_shaped(
+        folder / STATE / "optimiser.safetensors",
+        {f"{name}.{moment}": () if moment == COUNT else shapes[name] for name in stepped for moment in MOMENTS},
+    )
     for name, parameter in learner.parameters.items():
         with torch.no_grad():
             parameter.copy_(raw[name])
@@ -126,7 +132,7 @@ def load_learner(folder: Path, learner: Learner) -> None:
 
 def _placed(tensor: Tensor, moment: str, parameter: nn.Parameter) -> Tensor:
     """AdamW counts its steps on the CPU."""
-    return tensor.clone() if moment == "step" else tensor.to(parameter.device, copy=True)
+    return tensor.clone() if moment == COUNT else tensor.to(parameter.device, copy=True)
 
 
 def _write(folder: Path, pipeline: Zero123Pipeline, learner: Learner, position: Position) -> None:

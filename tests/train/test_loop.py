@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from base.errors import Failure, UsageError
 from base.progress import SILENT, Task
@@ -306,6 +307,37 @@ def test_a_full_disk_leaves_the_older_checkpoint_and_says_so(storage: Storage, t
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["0000000032"]
     assert before == {path: path.read_bytes() for path in complete(tmp_path)[0].rglob("*") if path.is_file()}
     assert train(model_settings(), train_settings(), storage, tmp_path, SILENT).images == 64
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"images": "x"}, {"images": 32.5}, {"seconds": None}, {"settings": []}, {"score": "high"}, {"strangers": 1}],
+)
+def test_a_training_state_of_other_types_is_told(whole: TrainSummary, tmp_path: Path, change: dict[str, Any]) -> None:
+    path = tmp_path / "training_state" / "state.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(json.loads((whole.checkpoint / "training_state" / "state.json").read_text()) | change))
+    with pytest.raises(Failure, match=r"training_state/state.json: expected a training state of this program"):
+        read_position(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "shape", "sentence"),
+    [
+        ("weights", "unet.conv_in.bias", [1], r"unet.conv_in.bias: expected shape \[8\], got \[1\]"),
+        ("optimiser", "unet.conv_in.bias.exp_avg", [1], r"conv_in.bias.exp_avg: expected shape \[8\], got \[1\]"),
+        ("optimiser", "unet.conv_in.bias.step", [8], r"conv_in.bias.step: expected shape \[\], got \[8\]"),
+    ],
+)
+def test_a_training_state_of_other_shapes_is_told(
+    storage: Storage, whole: TrainSummary, tmp_path: Path, file: str, name: str, shape: list[int], sentence: str
+) -> None:
+    folder = tmp_path / "checkpoints" / whole.checkpoint.name
+    shutil.copytree(whole.checkpoint, folder)
+    path = folder / "training_state" / f"{file}.safetensors"
+    save_file(load_file(path) | {name: torch.ones(shape)}, path)
+    with pytest.raises(Failure, match=rf"training_state/{file}.safetensors: .*{sentence}"):
+        train(model_settings(), train_settings(images=72), storage, tmp_path, SILENT)
 
 
 @pytest.mark.parametrize(
