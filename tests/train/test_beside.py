@@ -216,7 +216,11 @@ def test_wandb_is_told_the_same_and_missed_in_a_sentence(tmp_path: Path, monkeyp
     tracker.numbers(8, {"train/loss": 0.5})
     tracker.picture(8, "validation", np.zeros((2, 3, 3), np.uint8))
     tracker.close()
-    assert told[0]["project"] == "views"
+    assert (told[0]["project"], told[0]["resume"]) == ("views", "allow")
     assert told[1:] == [
         {"train/loss": 0.5, "images": 8}, {"validation": (2, 3, 3), "images": 8}, {"finished": True},
     ]  # fmt: skip
+    for folder in (tmp_path, tmp_path / "another"):
+        trackers_for(settings, folder, {"a": 1})
+    first, again, another = (words["id"] for words in told if "id" in words)
+    assert first == again != another
