@@ -23,13 +23,16 @@ T = TypeVar("T")
 
 LOST = re.compile(r"closed by peer|timed out|timeout|reset by peer|broken pipe|NCCL", re.IGNORECASE)
 RANKS = re.compile(r"Ranks? ([\d, ]+)")
+AFTER_LOSS = timedelta(seconds=10)
+"""How long those that are left wait for one another, who have noticed at about the same time."""
 
 
 @dataclass
 class World:
     """Rank `rank` of `size` on `device`; `control` is the group that they talk in, over the CPU; None alone.
 
-    `where` they last met is what is said of a rank that is lost on the way to the next meeting.
+    `where` they last met is what is said of a rank that is lost on the way to the next meeting. `after_loss` is another
+    such group, for one in which something has failed is of no more use.
     """
 
     rank: int
@@ -37,6 +40,7 @@ class World:
     device: torch.device
     wait_minutes: float
     control: Any = None
+    after_loss: Any = None
     where: str = "train"
 
     @property
@@ -61,8 +65,7 @@ class World:
     def _whom(self, error: RuntimeError) -> str:
         if not self.first:
             return "rank 0, which says on whom it waited"
-        named = RANKS.search(str(error).partition("failed to pass")[0].rpartition("]")[2])
-        return f"rank {named[1].strip(' ,')}" if named else f"a rank that is gone: {_sentence(error)}"
+        return _named(error) or f"a rank that is gone: {_sentence(error)}"
 
     def any(self, flag: bool) -> bool:
         """Whether any rank says yes; all ranks ask at the same place. Raises Failure for a rank that is lost."""
@@ -98,8 +101,17 @@ class World:
             if self.size == 1 or isinstance(error, torch.OutOfMemoryError) or not LOST.search(str(error)):
                 raise
             raise Failure(
-                f"{self.where}: rank {self.rank} lost another rank while they worked together: {_sentence(error)}"
+                f"{self.where}: rank {self.rank} lost {self._lost()} while they worked together: {_sentence(error)}"
             ) from None
+
+    def _lost(self) -> str:
+        """Whom this rank has lost: those that are left meet once more, and the first sees who hangs."""
+        try:
+            dist.monitored_barrier(self.after_loss, AFTER_LOSS, wait_all_ranks=True)
+        except RuntimeError as error:
+            if self.first and (named := _named(error)):
+                return named
+        return "another rank"
 
 
 @contextmanager
@@ -123,14 +135,14 @@ def world_for(device: str, wait_minutes: float) -> Iterator[World]:
             if not dist.is_initialized():
                 dist.init_process_group(backend, timeout=limit)
                 stack.callback(dist.destroy_process_group)
-            control = dist.new_group(backend="gloo", timeout=limit)
+            control, after_loss = (dist.new_group(backend="gloo", timeout=limit) for _ in range(2))
         except (RuntimeError, ValueError) as error:
             where = ":".join(os.environ.get(name, "") for name in MEETING)
             raise Failure(
                 f"train: expected all {size} ranks to start within {wait_minutes:g} minutes and to meet at {where}; "
                 f"rank {rank} got: {_sentence(error)}"
             ) from None
-        yield World(rank, size, place, wait_minutes, control)
+        yield World(rank, size, place, wait_minutes, control, after_loss)
 
 
 ALONE = {"WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0"}
@@ -150,6 +162,12 @@ def _told() -> tuple[int, int, int]:
     if rank >= size:
         raise UsageError(f"RANK: expected less than WORLD_SIZE, {size}, got {rank}")
     return size, rank, local
+
+
+def _named(error: RuntimeError) -> str | None:
+    """The ranks that the first one waited for in vain, where a monitored barrier's error names them."""
+    named = RANKS.search(str(error).partition("failed to pass")[0].rpartition("]")[2])
+    return f"rank {named[1].strip(' ,')}" if named else None
 
 
 def _sentence(error: Exception) -> str:

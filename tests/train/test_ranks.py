@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from train.state import complete
 from train.world import World, world_for
 
 ROOT = Path(__file__).parents[2]
+THREE = {"WORLD_SIZE": "3"}
 JOINS = """
 import sys
 from train.world import world_for
@@ -148,6 +150,32 @@ def test_a_rank_that_is_lost_is_told_whatever_was_asked_of_it(
         other.communicate()
         with pytest.raises(Failure, match=r"here: rank 0 lost another rank while they worked together: .*closed by"):
             talk(world)
+
+
+def test_a_rank_that_hangs_while_they_work_together_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("train.world.AFTER_LOSS", timedelta(seconds=5))
+    where, told = port(), r"there: rank 0 lost rank 2 while they worked together: .*[Tt]imed out"
+    for name, value in (environment(0, where) | THREE).items():
+        monkeypatch.setenv(name, value)
+    waits = JOINS.replace("5.0", "0.05")
+    programs = (waits.replace("sys.stdin.read()", "world.gathered(1)"), waits)
+    others = [
+        subprocess.Popen(
+            [sys.executable, "-c", program], env=environment(rank, where) | THREE, cwd=ROOT, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )
+        for rank, program in enumerate(programs, start=1)
+    ]  # fmt: skip
+    try:
+        with world_for("cpu", 0.05) as world:
+            world.where = "there"
+            with pytest.raises(Failure, match=told):
+                world.gathered(0)
+        assert "train: rank 1 lost another rank while" in others[0].communicate()[1]
+    finally:
+        for other in others:
+            other.kill()
+            other.communicate()
 
 
 def test_ranks_that_do_not_all_start_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
