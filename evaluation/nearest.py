@@ -89,7 +89,7 @@ def training_views(
     elif settings.split == SPLIT:
         return None
     entries = drawn(version, settings, evaluated)
-    return indexed(storage, entries, progress) if entries else None
+    return indexed(storage, entries, version.hw, progress) if entries else None
 
 
 def drawn(version: Version, settings: EvaluateSettings, evaluated: Set[str]) -> list[Entry]:
@@ -101,13 +101,15 @@ def drawn(version: Version, settings: EvaluateSettings, evaluated: Set[str]) -> 
     )
 
 
-def indexed(storage: Storage, entries: Sequence[Entry], progress: Progress) -> TrainingViews | None:
-    """The good views of these objects, small; None where there are none."""
+def indexed(
+    storage: Storage, entries: Sequence[Entry], hw: tuple[int, int], progress: Progress
+) -> TrainingViews | None:
+    """The good views of these objects, of `hw` pixels and then small; None where there are none."""
     small: list[Image] = []
     owners: list[tuple[int, int]] = []
     with progress.task("training views", total=len(entries), unit="objects") as task:
         for number, sample in enumerate(read_sample(storage, *entry) for entry in entries):
-            small += [small_picture(sample.image(view)) for view in sample.good]
+            small += [small_picture(sample.image(view, hw)) for view in sample.good]
             owners += [(number, view) for view in sample.good]
             task.advance(note=sample.uid)
     return TrainingViews(storage, tuple(entries), np.stack(small), np.array(owners, np.int64)) if small else None

@@ -105,7 +105,8 @@ def evaluate_novel_views(
     """Asks the model for the held-out views of each object; the same arguments give the same pairs and seeds.
 
     Raises Failure when the split is empty, has too few views, or has images of another size than the model's, when
-    there is no dataset at `settings.training_root`, and for a folder `settings.features` without a CLIP.
+    there is no dataset at `settings.training_root`, for a damaged object, and for a folder `settings.features` without
+    a CLIP.
     """
     _check(pipeline, version, settings)
     chosen = _entries(version, settings)
@@ -135,9 +136,11 @@ def evaluate_novel_views(
 
 
 def objects(version: Version, storage: Storage, settings: EvaluateSettings) -> Iterator[Sample]:
-    """The objects that are looked at, in order of their uids."""
+    """The objects that are looked at, in order of their uids. Raises Damaged for one that cannot be compared."""
     for shard, entry in _entries(version, settings):
-        yield read_sample(storage, shard, entry)
+        sample = read_sample(storage, shard, entry)
+        sample.check_good(views=version.views, hw=version.hw)
+        yield sample
 
 
 def pairs(uid: str, views: int, good: Sequence[int], settings: EvaluateSettings) -> list[tuple[int, tuple[int, ...]]]:

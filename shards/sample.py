@@ -173,13 +173,27 @@ class Sample:
         except (BadArray, BadImage) as error:
             raise self._failure(suffix, str(error)) from None
 
-    def image(self, view: int) -> NDArray[np.uint8]:
-        """One view as uint8 RGBA, (H, W, 4)."""
+    def image(self, view: int, hw: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+        """One view as uint8 RGBA, (H, W, 4), of `hw` pixels where these are given."""
         suffix = view_suffix(view)
         try:
-            return decode_rgba(self._member(suffix))
+            image = decode_rgba(self._member(suffix))
         except BadImage as error:
             raise self._failure(suffix, str(error)) from None
+        if hw and (got := image.shape[:2]) != tuple(hw):
+            raise self._failure(suffix, f"expected {hw[0]}×{hw[1]} pixels, got {got[0]}×{got[1]}")
+        return image
+
+    def check_count(self, views: int) -> None:
+        """Raise Damaged unless there are cameras of `views` views."""
+        if (got := len(self.extrinsics)) != views:
+            raise self._failure("extrinsics.npy", f"expected {views} views, got {got}")
+
+    def check_good(self, *, views: int, hw: tuple[int, int]) -> None:
+        """Decode each good view; raises Damaged for one that is not of `hw` pixels, and for another number of views."""
+        self.check_count(views)
+        for view in self.good:
+            self.image(view, hw)
 
     def check(self, *, views: int, hw: tuple[int, int]) -> None:
         """Read everything once; raises Damaged for the first part that is missing, foreign or inconsistent."""
@@ -188,8 +202,7 @@ class Sample:
         expected = {"json", "extrinsics.npy", "pairs.npz", *view_members(views, self.passes)}
         for suffix in sorted(expected ^ set(self.members)):
             raise self._failure(suffix, "expected this member" if suffix in expected else "expected no such member")
-        if len(self.extrinsics) != views:
-            raise self._failure("extrinsics.npy", f"expected {views} views, got {len(self.extrinsics)}")
+        self.check_count(views)
         derived = Pairs.of(self.extrinsics, self.good)
         for name in PAIR_ARRAYS:
             if not np.allclose(getattr(self.pairs, name), getattr(derived, name), atol=1e-9):
@@ -197,8 +210,7 @@ class Sample:
         for problem in unplain(self.facts):
             raise self._failure("json", problem)
         for view in range(views):
-            if (got := self.image(view).shape[:2]) != hw:
-                raise self._failure(view_suffix(view), f"expected {hw[0]}×{hw[1]} pixels, got {got[0]}×{got[1]}")
+            self.image(view, hw)
             for name in self.passes:
                 self.layer(name, view)
 

@@ -15,7 +15,7 @@ from geometry.relative import polar_angle
 from shards.damage import Damaged, Handler, fatal
 from shards.plan import Order, Visit
 from shards.read import Ranges, ranges_of, sample_members
-from shards.sample import Sample, view_suffix
+from shards.sample import Sample
 from shards.settings import StreamSettings
 from shards.transport import transport
 from shards.version import Version
@@ -138,27 +138,18 @@ class Images:
             uid=sample.uid,
             source=source,
             target=target,
-            source_rgba=self._image(sample, source),
-            target_rgba=self._image(sample, target),
+            source_rgba=sample.image(source, self.hw),
+            target_rgba=sample.image(target, self.hw),
             R=stored.R[row],
             T=stored.T[row],
             pose=stored.pose[row],
             source_polar_rad=source_polar_rad(sample, source),
         )
 
-    def _image(self, sample: Sample, view: int) -> NDArray[np.uint8]:
-        image = sample.image(view)
-        if image.shape[:2] != tuple(self.hw):
-            got, expected = (f"{height}×{width}" for height, width in (image.shape[:2], self.hw))
-            problem = f".{view_suffix(view)}: expected {expected} pixels, got {got}"
-            raise Damaged(sample.shard, sample.uid, problem)
-        return image
-
 
 def good_among(sample: Sample, drawn: tuple[int, ...], count: int) -> tuple[int, ...]:
     """Those of the `drawn` views that are good in an object. Raises Damaged unless it has `count` views, two good."""
-    if (got := len(sample.extrinsics)) != count:
-        raise Damaged(sample.shard, sample.uid, f".extrinsics.npy: expected {count} views, got {got}")
+    sample.check_count(count)
     good = tuple(view for view in drawn if view in sample.good)
     if len(good) < 2:
         raise Damaged(sample.shard, sample.uid, f": expected at least two good views of {list(drawn)}, got {good}")

@@ -37,13 +37,19 @@ def version_of(storage: Storage, settings: TrainSettings, began: int | None, out
 
 
 def check_dataset(version: Version, model: ModelSettings, settings: TrainSettings) -> None:
-    """Raise UsageError unless the dataset has the model's view size and enough views to hold some out."""
+    """Raise UsageError unless the dataset has the model's view size, and enough views to hold some out and to pair."""
     if tuple(version.hw) != tuple(model.hw):
         raise UsageError(f"model.hw: expected the dataset's view size {list(version.hw)}, got {list(model.hw)}")
-    if version.views - settings.held_out_views < 2:
+    left = version.views - settings.held_out_views
+    if left < 2:
         raise UsageError(
             f"train.held_out_views: expected at least 2 of the dataset's {version.views} views to be left, "
             f"got {settings.held_out_views} held out"
+        )
+    if settings.pairs_per_visit > left // 2:
+        raise UsageError(
+            f"train.pairs_per_visit: expected at most {left // 2}, the disjoint pairs of the {left} views that are "
+            f"drawn, got {settings.pairs_per_visit}"
         )
 
 

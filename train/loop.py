@@ -13,6 +13,9 @@ from base.errors import Failure
 from base.progress import SILENT, Progress
 from base.storage import Storage
 from base.versions import versions
+from shards.damage import PassedOver
+from shards.sample import Sample
+from shards.transport import transport
 from shards.version import Version
 from shards.visits import Share
 from train.checks import check_dataset, check_ranks, check_same, fixed_settings, version_of
@@ -31,7 +34,7 @@ from train.state import Learner, Position, complete, load_learner, read_position
 from train.step import Step, Stepper
 from train.trackers import numbers_of, numbers_of_score, trackers_for
 from train.upload import Uploader, fetch_newest
-from train.validation import Validation, grid
+from train.validation import Validation, grid, held_out
 from train.world import World, world_for
 from zero123.build import build_pipeline
 from zero123.encoders import FrozenEncoders
@@ -107,6 +110,7 @@ class _Run:
         pipeline = Zero123Pipeline.from_pretrained(folder) if folder else build_pipeline(model, settings.seed)
         self.pipeline = pipeline.to(str(world.device))
         self.stop = threading.Event()
+        self.passed_over = PassedOver(settings.stream.damaged_samples, self._say)
         self.pairs = self._pairs(self.version)
         self.flops, self.peak = training_flops(self.pipeline), peak_flops(world.device)
         prepare(self.pipeline, settings.compute)
@@ -119,7 +123,7 @@ class _Run:
             load_learner(folder, self.learner)
         self.log = Log(out / "log.jsonl" if world.first else None, self.position.images)
         written = out if world.first else None
-        self.validation = Validation(self.version, storage, settings.validation, written, self.position.images)
+        self.validation = Validation(self._held_out(), settings.validation, written, self.position.images)
 
     def learn(self, interrupt: Interrupt) -> None:
         """Step until the last image or until asked to stop; the state is saved in either case."""
@@ -141,7 +145,7 @@ class _Run:
                 began, waits.seconds = time.monotonic(), 0.0
                 rate = learning_rate(settings.optimiser, self.position.images, settings.images)
                 try:
-                    with world.together(f"train: {self.position.images:,} images"):
+                    with world.together():
                         step = stepper.take(waits, rate, self.position.steps + 1)
                 except NoData:
                     break
@@ -173,9 +177,17 @@ class _Run:
         settings, world = self.settings, self.world
         share = Share(self.position.images, world.rank, world.size)
         encoder = FrozenEncoders.in_model(self.pipeline).digest
-        pairs = training_pairs(version, self.storage, settings, share, encoder, self._say, self.stop)
+        pairs = training_pairs(version, self.storage, settings, share, encoder, self.passed_over, self.stop)
         parts = chunks(pairs, settings.batch // world.size, settings.images_at_once)
         return (gathered(some, self.pipeline, settings) for some in parts)
+
+    def _held_out(self) -> list[Sample]:
+        """The objects to validate on, looked at before the first step as training looks at its own."""
+        stream, validation = self.settings.stream, self.settings.validation
+        if not validation.every_images:
+            return []
+        ranges, _ = transport(self.storage, stream, self.stop, self._say)
+        return held_out(self.version, ranges, validation.objects, self.passed_over)
 
     def _say(self, line: str) -> None:
         self.progress.say(line if self.world.first else f"rank {self.world.rank}: {line}")
@@ -227,13 +239,18 @@ class _Run:
         return Since()
 
     def _keep(self, before: int) -> None:
-        """Validate and save where a multiple of either's images was passed, and at the last image."""
+        """Validate and save where a multiple of either's images was passed, and at the last image.
+
+        The checkpoint has the validation's score; a validation that fails is no reason to lose it.
+        """
         settings, now = self.settings, self.position.images
         every, last = settings.validation.every_images, now >= settings.images
-        if every and (last or _crossed(before, now, every)):
-            self._validate()
-        if last or _crossed(before, now, settings.checkpoint_every_images):
-            self._save()
+        try:
+            if every and (last or _crossed(before, now, every)):
+                self._validate()
+        finally:
+            if last or _crossed(before, now, settings.checkpoint_every_images):
+                self._save()
 
     def _validate(self) -> None:
         world, settings = self.world, self.settings

@@ -10,6 +10,7 @@ from pathlib import Path
 from base.errors import Failure, UsageError
 from base.progress import SILENT, Progress
 from base.storage import Storage
+from shards.damage import PassedOver
 from shards.visits import Share
 from train.checks import check_dataset, check_ranks, version_of
 from train.log import read_log
@@ -79,8 +80,8 @@ def _check(model: ModelSettings, settings: TrainSettings, storage: Storage, out:
     version = version_of(storage, settings, read_position(finished[-1]).version if finished else None, out)
     check_dataset(version, model, settings)
     check_ranks(settings, wanted.ranks)
-    share = Share(0, 0, wanted.ranks)
-    training_pairs(version, storage, settings, share, lambda: build_encoders(model, settings.seed).digest(), SILENT.say)
+    share, encoder = Share(0, 0, wanted.ranks), lambda: build_encoders(model, settings.seed).digest()
+    training_pairs(version, storage, settings, share, encoder, PassedOver(0, SILENT.say))
     there = ray.cluster_resources()
     for name, each in (("CPU", wanted.cpus_per_rank), ("GPU", wanted.gpus_per_rank)):
         if there.get(name, 0.0) < wanted.ranks * each:

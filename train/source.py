@@ -23,7 +23,7 @@ def training_pairs(
     settings: TrainSettings,
     share: Share,
     encoder: Callable[[], str],
-    say: Callable[[str], None],
+    passed_over: PassedOver,
     stop: threading.Event | None = None,
 ) -> Iterator[Pair | LatentPair]:
     """The pairs of one rank's share, until `stop` is set. Samples passed over, and a store that is away, are told.
@@ -43,5 +43,4 @@ def training_pairs(
         views=tuple(range(version.views - settings.held_out_views)),
         settings=settings.stream,
     )
-    passed_over = PassedOver(settings.stream.damaged_samples, say)
-    return pairs_of_rank(reader, share, settings.stream.workers, passed_over, say, stop)
+    return pairs_of_rank(reader, share, settings.stream.workers, passed_over, passed_over.say, stop)

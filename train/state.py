@@ -4,7 +4,6 @@ The model's folder holds the averaged weights, which sampling uses and which are
 raw weights, the optimiser, and how far the run is. A checkpoint gets its name when it is complete, and not before.
 """
 
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -12,21 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from base.digest import canonical_json
 from base.errors import Failure
-from base.storage import TEMPORARY_PREFIX, reason
+from base.typed import typed_json
 from train.ema import Ema
 from zero123.pipeline import Zero123Pipeline
-from zero123.tensors import check_names, read_json, read_tensors
+from zero123.saving import saved_whole
+from zero123.tensors import read_json, read_shaped, shapes_of
 
 FOLDER = "checkpoints"
 STATE = "training_state"
 MARKER = "state.json"
-MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+COUNT = "step"
+MOMENTS = (COUNT, "exp_avg", "exp_avg_sq")
 
 
 @dataclass(frozen=True)
@@ -76,18 +76,12 @@ def save_state(out: Path, pipeline: Zero123Pipeline, learner: Learner, position:
     """
     folder = out / FOLDER / f"{position.images:010d}"
     if not folder.exists():
-        temporary = folder.with_name(f"{TEMPORARY_PREFIX}{folder.name}")
-        try:
-            shutil.rmtree(temporary, ignore_errors=True)
+        with saved_whole(folder, "checkpoint") as temporary:
             _write(temporary, pipeline, learner, position)
-            temporary.rename(folder)
-        except (OSError, SafetensorError) as error:
-            raise Failure(f"{folder}: could not write the checkpoint: {_reason(error)}") from None
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
     finished = complete(out)
-    for old in finished[:-keep]:
-        if old != best(finished):
+    kept = {best(finished), *finished[-keep:]}
+    for old in finished:
+        if old not in kept:
             shutil.rmtree(old)
     return folder
 
@@ -109,19 +103,23 @@ def read_position(folder: Path) -> Position:
     """How far the run was when it wrote this checkpoint. Raises Failure for one that this version did not write."""
     path = folder / STATE / MARKER
     try:
-        return Position(**read_json(path))
-    except TypeError:
+        return typed_json(Position, canonical_json(asdict(Position(**read_json(path)))))
+    except (TypeError, ValueError):
         raise Failure(f"{path}: expected a training state of this program, got another one") from None
 
 
 def load_learner(folder: Path, learner: Learner) -> None:
-    """Take up the raw weights and the optimiser's moments; the pipeline holds the averages already."""
-    raw = read_tensors(folder / STATE / "weights.safetensors")
-    moments = read_tensors(folder / STATE / "optimiser.safetensors")
+    """Take up the raw weights and the optimiser's moments; the pipeline holds the averages already.
+
+    Raises Failure naming the file and tensor for one that is missing, unknown or of another shape.
+    """
+    shapes = shapes_of(learner.parameters)
     stepped = list(learner.parameters) if read_position(folder).steps else []
-    expected = [f"{name}.{moment}" for name in stepped for moment in MOMENTS]
-    check_names(learner.parameters, raw, where=str(folder / STATE / "weights.safetensors"))
-    check_names(expected, moments, where=str(folder / STATE / "optimiser.safetensors"))
+    raw = read_shaped(folder / STATE / "weights.safetensors", shapes)
+    moments = read_shaped(
+        folder / STATE / "optimiser.safetensors",
+        {f"{name}.{moment}": () if moment == COUNT else shapes[name] for name in stepped for moment in MOMENTS},
+    )
     for name, parameter in learner.parameters.items():
         with torch.no_grad():
             parameter.copy_(raw[name])
@@ -134,7 +132,7 @@ def load_learner(folder: Path, learner: Learner) -> None:
 
 def _placed(tensor: Tensor, moment: str, parameter: nn.Parameter) -> Tensor:
     """AdamW counts its steps on the CPU."""
-    return tensor.clone() if moment == "step" else tensor.to(parameter.device, copy=True)
+    return tensor.clone() if moment == COUNT else tensor.to(parameter.device, copy=True)
 
 
 def _write(folder: Path, pipeline: Zero123Pipeline, learner: Learner, position: Position) -> None:
@@ -149,24 +147,7 @@ def _write(folder: Path, pipeline: Zero123Pipeline, learner: Learner, position: 
     }
     save_file(_contiguous(moments), folder / STATE / "optimiser.safetensors")
     (folder / STATE / MARKER).write_text(canonical_json(asdict(position)) + "\n")
-    for path in (*folder.rglob("*"), folder):
-        _flush(path)
 
 
 def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _reason(error: OSError | SafetensorError) -> str:
-    if isinstance(error, OSError):
-        return reason(error)
-    full = "os error 28" in str(error)
-    return "the disk is full; free some space and run the same command again" if full else str(error)

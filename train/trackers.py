@@ -1,6 +1,7 @@
 """What other people's tools show of a run: TensorBoard's files, and a run of Weights & Biases."""
 
 import importlib
+import secrets
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -8,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base.errors import UsageError
+from base.storage import write_atomically
 from train.log import Row
 from train.settings import LogSettings
 from train.validation import Score
 
-TENSORBOARD = "tensorboard"
+TENSORBOARD, WANDB_ID = "tensorboard", "wandb-id"
 
 
 class Tracker(Protocol):
@@ -86,7 +88,9 @@ class WandB:
             self.wandb: Any = importlib.import_module("wandb")  # on demand, so not among the project's own packages
         except ImportError:
             raise UsageError("train.log.wandb: expected the package wandb (pip install wandb), got none") from None
-        self.run = self.wandb.init(project=project, name=out.name, dir=str(out), config=told, resume="allow")
+        self.run = self.wandb.init(
+            project=project, name=out.name, id=_run_id(out), dir=str(out), config=told, resume="allow"
+        )
 
     def numbers(self, images: int, values: dict[str, float]) -> None:
         """See `Tracker`."""
@@ -99,3 +103,11 @@ class WandB:
     def close(self) -> None:
         """See `Tracker`."""
         self.run.finish()
+
+
+def _run_id(out: Path) -> str:
+    """What W&B knows the run in `out` by, made up the first time."""
+    path = out / WANDB_ID
+    if not path.is_file():
+        write_atomically(path, secrets.token_hex(8).encode())
+    return path.read_text(encoding="ascii")

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from base.errors import Failure
 from base.seeds import stable_seed
-from base.storage import Storage, write_atomically
+from base.storage import write_atomically
 from geometry.relative import polar_angle, pose_vector
 from report.contact_sheet import contact_sheet
 from report.images import encoded, over
-from shards.read import read_sample
+from shards.damage import Damaged, Handler
+from shards.read import Ranges, sample_members
 from shards.sample import Sample
+from shards.stream import good_among
 from shards.version import Version
 from train.settings import ValidationSettings
 from zero123.pipeline import Zero123Pipeline
@@ -63,13 +66,10 @@ class Score:
 
 
 class Validation:
-    """The fixed views of one run and what was found so far; `out` None keeps the files to another rank."""
+    """The fixed views of one run, of `samples`, and what was found so far; `out` None leaves the files to another."""
 
-    def __init__(
-        self, version: Version, storage: Storage, settings: ValidationSettings, out: Path | None, images: int
-    ) -> None:
-        self.settings, self.out = settings, out
-        self.samples = list(held_out(version, storage, settings.objects)) if settings.every_images else []
+    def __init__(self, samples: Sequence[Sample], settings: ValidationSettings, out: Path | None, images: int) -> None:
+        self.samples, self.settings, self.out = samples, settings, out
         self.scores = [score for score in read_scores(out) if score.images <= images] if out else []
 
     def scored(self, pipeline: Zero123Pipeline, seed: int, rank: int = 0, world: int = 1) -> list[Scored]:
@@ -88,12 +88,30 @@ class Validation:
         return score
 
 
-def held_out(version: Version, storage: Storage, count: int) -> Iterator[Sample]:
-    """The first objects by uid of split `val`, or of `train` where nothing is held out."""
+def held_out(version: Version, ranges: Ranges, count: int, on_damage: Handler) -> list[Sample]:
+    """The first sound objects by uid of split `val`, or of `train` where nothing is held out; all is decoded once.
+
+    A damaged one is given to `on_damage`; where that returns, the next takes its place. Raises Failure where none is
+    sound.
+    """
     split = "val" if version.samples("val") else "train"
-    entries = [(entry.uid, shard, entry) for shard in version.split(split) for entry in shard.samples]
-    for _, shard, entry in sorted(entries, key=lambda item: item[0])[:count]:
-        yield read_sample(storage, shard, entry)
+    found = list(islice(_sound(version, split, ranges, on_damage), count))
+    if not found:
+        raise Failure(f"train.validation: expected a sound object in split {split!r}, got none")
+    return found
+
+
+def _sound(version: Version, split: str, ranges: Ranges, on_damage: Handler) -> Iterator[Sample]:
+    entries = [(shard, entry) for shard in version.split(split) for entry in shard.samples]
+    for shard, entry in sorted(entries, key=lambda one: one[1].uid):
+        try:
+            sample = Sample(shard.name, entry.uid, sample_members(ranges, shard, entry))
+            good_among(sample, tuple(range(version.views)), version.views)
+            sample.check_good(views=version.views, hw=version.hw)
+        except Damaged as damage:
+            on_damage(damage)
+        else:
+            yield sample
 
 
 def read_scores(out: Path) -> list[Score]:

@@ -5,6 +5,7 @@ a hostile configuration cannot ask for more memory than the file is long.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -57,7 +58,7 @@ def fill(module: nn.Module, tensors: dict[str, Tensor], *, where: str) -> None:
 
     Raises Failure, opening with `where`, for a tensor that is missing, unknown or of another shape.
     """
-    check_shapes(module, {name: tuple(tensor.shape) for name, tensor in tensors.items()}, where=where)
+    check_shapes(shapes_of(module.state_dict()), shapes_of(tensors), where=where)
     module.load_state_dict({name: aligned(tensor) for name, tensor in tensors.items()}, strict=True, assign=True)
     for name, buffer in module.named_buffers():
         if buffer.is_meta:
@@ -83,6 +84,13 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise Failure(f"{path}: expected safetensors, got: {error}") from None
 
 
+def read_shaped(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, which are those of `shapes` by name. Raises Failure naming file and tensor."""
+    tensors = read_tensors(path)
+    check_shapes(shapes, shapes_of(tensors), where=str(path))
+    return tensors
+
+
 def laid_out(cls: type[M], config: dict[str, Any], folder: Path) -> M:
     """The network that the configuration of `folder` describes, without memory. Raises Failure where it is none."""
     named = config.get("_class_name", (config.get("architectures") or [cls.__name__])[0])
@@ -103,7 +111,7 @@ def _check_shapes(module: nn.Module, weights: Path) -> None:
             got = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 -- no mapping
     except (OSError, SafetensorError) as error:
         raise Failure(f"{weights}: expected safetensors, got: {error}") from None
-    check_shapes(module, got, where=str(weights))
+    check_shapes(shapes_of(module.state_dict()), got, where=str(weights))
 
 
 def aligned(tensor: Tensor) -> Tensor:
@@ -115,9 +123,13 @@ def aligned(tensor: Tensor) -> Tensor:
     return tensor.clone() if tensor.data_ptr() % ALIGNMENT_BYTES else tensor
 
 
-def check_shapes(module: nn.Module, got: dict[str, tuple[int, ...]], *, where: str) -> None:
-    """Raise Failure unless `got` names a module's tensors, no more and no fewer, in their shapes."""
-    expected = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """The shapes of tensors by name."""
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+
+
+def check_shapes(expected: Mapping[str, tuple[int, ...]], got: Mapping[str, tuple[int, ...]], *, where: str) -> None:
+    """Raise Failure unless `got` names the expected tensors, no more and no fewer, in their shapes."""
     check_names(expected, got, where=where)
     for name, shape in expected.items():
         if got[name] != shape:

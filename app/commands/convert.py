@@ -46,6 +46,7 @@ def run(options: argparse.Namespace) -> int:
     """Convert."""
     from zero123.layouts.folders import SPELLINGS, save_folder
     from zero123.layouts.ldm import save_ldm
+    from zero123.saving import saved_whole
 
     if options.out.exists():
         raise UsageError(f"--out: expected a path where nothing is yet, got {options.out}")
@@ -58,12 +59,13 @@ def run(options: argparse.Namespace) -> int:
         print(f"{options.source}: {told}")
         return 0
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    if options.layout == "ldm":
-        save_ldm(model, options.out)
-    elif options.layout == "zero123":
-        model.save_pretrained(options.out)
-    else:
-        save_folder(model, options.out, SPELLINGS[options.layout])
+    with saved_whole(options.out, "model") as temporary:
+        if options.layout == "ldm":
+            save_ldm(model, temporary)
+        elif options.layout == "zero123":
+            model.save_pretrained(temporary)
+        else:
+            save_folder(model, temporary, SPELLINGS[options.layout])
     print(f"{options.out}: {told}")
     return 0
 

@@ -178,6 +178,20 @@ def test_weights_go_from_layout_to_layout(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["copy", "model"]
 
 
+def test_a_model_that_cannot_be_written_whole_does_not_stand_in_the_way(tmp_path: Path) -> None:
+    from tests.zero123.networks import small_pipeline
+
+    small_pipeline().save_pretrained(tmp_path / "model")
+    convert = ["convert", str(tmp_path / "model"), "--out", str(tmp_path / "copy")]
+    program = (
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))\n"
+        f"from app.main import main; raise SystemExit(main({convert!r}))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "copy: could not write the model: File too large" in sentence(done, 1)
+    assert zero123(*convert).returncode == 0
+
+
 def sentence_of(done: subprocess.CompletedProcess[str]) -> str:
     assert done.returncode in (1, 2)
     assert "Traceback" not in done.stderr

@@ -19,11 +19,12 @@ from evaluation.metrics import PSNR_CAP_DB, psnr
 from evaluation.novel_views import NovelViews, evaluate_novel_views, objects, pairs
 from evaluation.settings import EvaluateSettings
 from evaluation.table import novel_views_json, novel_views_table
+from shards.image import encode_rgba
 from shards.read import read_sample
-from shards.version import Version, version_name
+from shards.version import Version, read_version, version_name
 from tests.evaluation.clips import write_image_half
 from tests.evaluation.settings import SETTINGS
-from tests.shards.datasets import HW, VIEWS, make_version
+from tests.shards.datasets import HW, VIEWS, make_version, spoilt
 from zero123.clip import ClipImages
 
 ALWAYS = ("model", "input", "white", "mean_view")
@@ -196,3 +197,16 @@ def test_a_model_of_another_size_says_so(dataset: tuple[Version, Storage], tmp_p
     painter.hw = (64, 64)
     with pytest.raises(Failure, match="expected views of the model's size"):
         evaluated(painter, dataset)
+
+
+def test_a_view_of_another_size_is_named(dataset: tuple[Version, Storage], tmp_path: Path) -> None:
+    def shrink(members: dict[str, bytes]) -> None:
+        members["11.webp"] = encode_rgba(np.zeros((8, 8, 4), np.uint8))
+
+    there = spoilt(dataset[1], tmp_path / "dataset", "train", shrink)
+    named = r"shards/train-.*: object-0-000\.11\.webp: expected 16×16 pixels, got 8×8"
+    with pytest.raises(Failure, match=named):
+        evaluated(Painter(0), (read_version(there), there))
+    other = SETTINGS.model_copy(update={"training_root": there.root, "max_objects": 1})
+    with pytest.raises(Failure, match=named.replace("object-0-000", "object-1-000")):
+        evaluated(Painter(0), dataset, other)

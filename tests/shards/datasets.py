@@ -1,6 +1,8 @@
 """Small datasets of generated views, written by the real writer."""
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +12,9 @@ from base.storage import Storage
 from geometry.camera import look_at_origin
 from geometry.sphere import stratified_block
 from shards.image import encode_rgba
+from shards.read import read_shard
 from shards.sample import members_from_views, view_suffix
-from shards.version import SCHEMA, Version
+from shards.version import SCHEMA, Version, read_version
 from shards.write import write_shard
 
 VIEWS, HW = 12, (16, 16)
@@ -43,3 +46,16 @@ def make_version(storage: Storage, scratch: Path, counts: list[int], split: str 
         ]
         shards.append(write_shard(storage, split, number, samples))
     return Version(SCHEMA, 1, 0, "0" * 16, VIEWS, HW, tuple(shards))
+
+
+def spoilt(storage: Storage, root: Path, split: str, change: Callable[[dict[str, bytes]], None]) -> Storage:
+    """A copy of a dataset, the first sample of `split` changed, the index as if it had always been so."""
+    version, there = read_version(storage), Storage(root)
+    written = []
+    for shard in version.shards:
+        samples = [(sample.uid, dict(sample.members)) for sample in read_shard(storage, shard)]
+        if shard.split == split:
+            change(samples[0][1])
+        written.append(write_shard(there, shard.split, shard.number, samples))
+    there.write("versions/1.json", replace(version, shards=tuple(written)).to_json())
+    return there

@@ -3,12 +3,14 @@
 from collections import Counter
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.settings import load_settings, preset_names
 from base.errors import Failure, UsageError
 from base.storage import Storage
 from shards.plan import Order, draw_pair, interleaved, stream_count
@@ -16,6 +18,7 @@ from shards.stream import Pair, read
 from shards.version import SampleEntry, ShardEntry, Version
 from tests.shards.datasets import VIEWS
 
+SHIPPED = Path(__file__).parents[2] / "pipeline.yaml"
 COUNTS = st.lists(st.integers(1, 9), min_size=1, max_size=20)
 
 
@@ -71,11 +74,21 @@ def test_a_stream_continues_anywhere(counts: list[int], position: int, pairs_per
 
 
 @given(st.integers(2, 12), st.integers(0, 5))
-def test_pairs_of_a_visit_are_disjoint(count: int, epoch: int) -> None:
+def test_pairs_of_a_visit_are_disjoint_as_long_as_there_are_views(count: int, epoch: int) -> None:
     visit = next(paper_order([1]).draws(0, epoch * 6)).visit
-    views = tuple(range(count))
-    drawn = [draw_pair(0, visit, pair, views) for pair in range(count // 2)]
-    assert len({view for pair in drawn for view in pair}) == 2 * (count // 2)
+    for turn in range(3):
+        pairs = range(turn * (count // 2), (turn + 1) * (count // 2))
+        drawn = [draw_pair(0, visit, pair, tuple(range(count))) for pair in pairs]
+        assert len({view for pair in drawn for view in pair}) == 2 * (count // 2)
+
+
+@pytest.mark.parametrize("preset", preset_names())
+def test_every_presets_pairs_of_a_visit_are_disjoint(preset: str) -> None:
+    chosen = load_settings(SHIPPED, [preset])
+    views, count = chosen.render.views - chosen.train.held_out_views, chosen.train.pairs_per_visit
+    visit = next(paper_order([1], pairs_per_visit=count).draws(0, 0)).visit
+    drawn = [draw_pair(0, visit, pair, tuple(range(views))) for pair in range(count)]
+    assert len({view for pair in drawn for view in pair}) == 2 * count
 
 
 def numbers(pairs: list[Pair]) -> list[tuple[int, str, int, int]]:

@@ -66,7 +66,7 @@ TRAIN: dict[str, Any] = {
     "min_snr_gamma": None,
     "noise_offset": 0.0,
     "held_out_views": 2,
-    "pairs_per_visit": 6,
+    "pairs_per_visit": 5,
     "stream": {
         "workers": 0,
         "requests": 4,
@@ -117,13 +117,27 @@ def make_dataset(root: Path, objects: int = 4, shards: int = 1, val: int = 0) ->
     return storage
 
 
+def cut_view(members: dict[str, bytes]) -> None:
+    members["11.webp"] = members["11.webp"][:-20]
+
+
+def small_view(members: dict[str, bytes]) -> None:
+    members["11.webp"] = encode_rgba(np.zeros((16, 16, 4), np.uint8))
+
+
+def one_good_view(members: dict[str, bytes]) -> None:
+    facts = json.loads(members["json"])
+    facts["render"]["views"] = [{"bad": view > 0} for view in range(VIEWS)]
+    members["json"] = json.dumps(facts).encode()
+
+
 def _views(folder: Path, uid: str) -> Path:
     rng = stable_rng(0, "views", uid)
     centres = stratified_block(rng) * rng.uniform(1.5, 2.2, (VIEWS, 1))
     colour = rng.integers(0, 256, 3)
     folder.mkdir(parents=True)
     np.save(folder / "extrinsics.npy", np.stack([look_at_origin(centre) for centre in centres]))
-    (folder / "views.json").write_text(json.dumps({"light": "sun"}))
+    (folder / "views.json").write_text(json.dumps({"light": "sun", "views": [{"bad": False}] * VIEWS}))
     for view, centre in enumerate(centres):
         rgba = np.zeros((*HW, 4), np.uint8)
         top, left = (int(8 + 4 * value) for value in centre[:2] / np.linalg.norm(centre))

@@ -1,26 +1,35 @@
 """What a run does beside its steps: validation, the best checkpoint, uploads, trackers, its page."""
 
+import re
 import shutil
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from base.errors import Failure, UsageError
 from base.progress import SILENT
 from base.storage import Storage
 from evaluation.metrics import psnr, ssim
-from tests.train.runs import make_dataset, model_settings, train_settings
+from shards.damage import Damaged
+from shards.read import ranges_of
+from shards.version import read_version
+from tests.shards.datasets import spoilt
+from tests.train.runs import cut_view, make_dataset, model_settings, one_good_view, small_view, train_settings
+from tests.train.test_loop import Said
 from train.loop import TrainSummary, train
 from train.page import NAME
 from train.settings import LogSettings
 from train.state import best, complete, read_position
 from train.trackers import TENSORBOARD, trackers_for
 from train.upload import Uploader, fetch_newest, remote_checkpoints
-from train.validation import Scored, grid_path, read_scores
+from train.validation import Score, Scored, Validation, grid_path, held_out, read_scores
 
 WATCHED: dict[str, Any] = {
     "validation": {"every_images": 16}, "log": {"tensorboard": True}, "checkpoint_every_images": 16,
@@ -49,6 +58,62 @@ def test_the_same_views_are_sampled_each_time_and_scored(watched: tuple[Path, Tr
     assert all(grid_path(out, score.images).is_file() for score in scores)
 
 
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (cut_view, r"\.11\.webp: expected a whole WebP"),
+        (small_view, r"\.11\.webp: expected 32×32 pixels, got 16×16"),
+        (one_good_view, ": expected at least two good views"),
+    ],
+)
+def test_a_damaged_object_is_passed_over_and_the_next_by_uid_is_sampled(
+    storage: Storage,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[dict[str, bytes]], None],
+    problem: str,
+) -> None:
+    seen: set[str] = set()
+    real = Validation.keep
+
+    def spied(validation: Validation, images: int, scored: list[Scored]) -> Score:
+        seen.update(one.uid for one in scored)
+        return real(validation, images, scored)
+
+    monkeypatch.setattr(Validation, "keep", spied)
+    there, out = spoilt(storage, tmp_path / "dataset", "val", change), tmp_path / "out"
+    asked: dict[str, Any] = {"images": 8, "validation": {"every_images": 8, "objects": 1}}
+    with pytest.raises(Failure, match=rf"shards/val-.*: val-0-0{problem}"):
+        train(model_settings(), train_settings(**asked), there, out, SILENT)
+    assert not complete(out)
+    said = Said()
+    train(model_settings(), train_settings(**asked, stream={"damaged_samples": 1}), there, out, said)
+    (line,) = said.lines
+    assert re.match(rf"passed over, 1 of at most 1: shards/val-.*: val-0-0{problem}", line)
+    assert seen == {"val-0-1"}
+
+
+def test_a_split_without_a_sound_object_is_told(storage: Storage, tmp_path: Path) -> None:
+    there = Storage(storage.root)
+    version = replace(read_version(there), hw=(16, 16))
+    damages: list[Damaged] = []
+    with pytest.raises(Failure, match=r"train.validation: expected a sound object in split 'val', got none"):
+        held_out(version, ranges_of(there), 1, damages.append)
+    assert [damage.uid for damage in damages] == ["val-0-0", "val-0-1"]
+
+
+def test_validation_that_fails_loses_no_checkpoint(
+    storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> list[Scored]:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(Validation, "scored", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        train(model_settings(), train_settings(**WATCHED | {"log": {}}), storage, tmp_path, SILENT)
+    assert [folder.name for folder in complete(tmp_path)] == ["0000000016"]
+
+
 def test_the_scores_are_those_of_the_evaluation() -> None:
     rng = np.random.default_rng(0)
     true, sampled = rng.integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)
@@ -68,16 +133,17 @@ def test_the_newest_and_the_best_checkpoint_are_kept(watched: tuple[Path, TrainS
     assert read_position(done.checkpoint).score == pytest.approx(scores[64])
 
 
-def test_an_older_best_outlives_newer_ones(storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    worth = iter([9.0, 5.0, 7.0, 6.0])
+@pytest.mark.parametrize(("scores", "kept"), [((9, 5, 7, 6), (16, 64)), ((7, 5, 9, 6), (48, 64))])
+def test_an_older_best_outlives_newer_ones_until_a_better_comes(
+    storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scores: tuple[int, ...], kept: tuple[int, ...]
+) -> None:
+    worth = iter(scores)
     monkeypatch.setattr(Scored, "psnr_db", property(lambda _: current[0]))
     current = [0.0]
-    from train.validation import Validation
-
     real = Validation.keep
     monkeypatch.setattr(Validation, "keep", lambda *words: (current.__setitem__(0, next(worth)), real(*words))[1])
     train(model_settings(), train_settings(**WATCHED | {"log": {}}), storage, tmp_path, SILENT)
-    assert [folder.name for folder in complete(tmp_path)] == ["0000000016", "0000000064"]
+    assert tuple(int(folder.name) for folder in complete(tmp_path)) == kept
 
 
 def test_the_page_and_tensorboard_tell_what_the_log_tells(watched: tuple[Path, TrainSummary]) -> None:
@@ -150,7 +216,11 @@ def test_wandb_is_told_the_same_and_missed_in_a_sentence(tmp_path: Path, monkeyp
     tracker.numbers(8, {"train/loss": 0.5})
     tracker.picture(8, "validation", np.zeros((2, 3, 3), np.uint8))
     tracker.close()
-    assert told[0]["project"] == "views"
+    assert (told[0]["project"], told[0]["resume"]) == ("views", "allow")
     assert told[1:] == [
         {"train/loss": 0.5, "images": 8}, {"validation": (2, 3, 3), "images": 8}, {"finished": True},
     ]  # fmt: skip
+    for folder in (tmp_path, tmp_path / "another"):
+        trackers_for(settings, folder, {"a": 1})
+    first, again, another = (words["id"] for words in told if "id" in words)
+    assert first == again != another

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from base.progress import SILENT
 from base.storage import Storage
 from tests.shards.far import Far, served
 from tests.train.runs import make_dataset, model_settings, train_settings
-from tests.train.test_loop import same_state
+from tests.train.test_loop import Said, same_state
 from tests.train.test_ranks import close, environment, port
 from train.log import read_log
 from train.loop import TrainSummary, train
@@ -62,6 +63,21 @@ def test_a_web_server_without_listings_needs_the_version_and_nothing_else(
     assert again.images == 40, "a run knows its version"
     with pytest.raises(UsageError, match=r"train.version: expected 1, with which the run in .* began, got 2"):
         train(model_settings(), settings.model_copy(update={"images": 48, "version": 2}), there, tmp_path, SILENT)
+
+
+def test_held_out_objects_are_waited_for_too(far: Far, tmp_path: Path) -> None:
+    validation = {"every_images": 8, "objects": 1}
+    settings = train_settings(images=8, pairs_per_visit=1, version=1, validation=validation)
+    real, said = far.answer, Said()
+
+    def away_at_first(request: BaseHTTPRequestHandler) -> None:
+        far.away = 503 if "/shards/" in request.path and not far.refused else 0
+        real(request)
+
+    far.answer = away_at_first  # type: ignore[method-assign]
+    done = train(model_settings(), settings, Storage(f"{far.address}/dataset"), tmp_path, said)
+    assert (done.images, far.refused, len(said.lines)) == (8, 1, 1)
+    assert "503" in said.lines[0]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from base.errors import Failure, UsageError
 from base.progress import SILENT, Task
@@ -309,15 +310,49 @@ def test_a_full_disk_leaves_the_older_checkpoint_and_says_so(storage: Storage, t
 
 
 @pytest.mark.parametrize(
-    ("changes", "sentence"),
+    "change",
+    [{"images": "x"}, {"images": 32.5}, {"seconds": None}, {"settings": []}, {"score": "high"}, {"strangers": 1}],
+)
+def test_a_training_state_of_other_types_is_told(whole: TrainSummary, tmp_path: Path, change: dict[str, Any]) -> None:
+    path = tmp_path / "training_state" / "state.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(json.loads((whole.checkpoint / "training_state" / "state.json").read_text()) | change))
+    with pytest.raises(Failure, match=r"training_state/state.json: expected a training state of this program"):
+        read_position(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "shape", "sentence"),
     [
-        ({"hw": [64, 64]}, r"model.hw: expected the dataset's view size \[32, 32\], got \[64, 64\]"),
-        ({}, r"train.held_out_views: expected at least 2 of the dataset's 12 views to be left, got 11 held out"),
+        ("weights", "unet.conv_in.bias", [1], r"unet.conv_in.bias: expected shape \[8\], got \[1\]"),
+        ("optimiser", "unet.conv_in.bias.exp_avg", [1], r"conv_in.bias.exp_avg: expected shape \[8\], got \[1\]"),
+        ("optimiser", "unet.conv_in.bias.step", [8], r"conv_in.bias.step: expected shape \[\], got \[8\]"),
     ],
 )
-def test_settings_that_do_not_fit_the_dataset(storage: Storage, tmp_path: Path, changes: dict, sentence: str) -> None:
+def test_a_training_state_of_other_shapes_is_told(
+    storage: Storage, whole: TrainSummary, tmp_path: Path, file: str, name: str, shape: list[int], sentence: str
+) -> None:
+    folder = tmp_path / "checkpoints" / whole.checkpoint.name
+    shutil.copytree(whole.checkpoint, folder)
+    path = folder / "training_state" / f"{file}.safetensors"
+    save_file(load_file(path) | {name: torch.ones(shape)}, path)
+    with pytest.raises(Failure, match=rf"training_state/{file}.safetensors: .*{sentence}"):
+        train(model_settings(), train_settings(images=72), storage, tmp_path, SILENT)
+
+
+@pytest.mark.parametrize(
+    ("model", "changes", "sentence"),
+    [
+        ({"hw": [64, 64]}, {}, r"model.hw: expected the dataset's view size \[32, 32\], got \[64, 64\]"),
+        ({}, {"held_out_views": 11}, r"train.held_out_views: expected at least 2 of the dataset's 12 views .*, got 11"),
+        ({}, {"pairs_per_visit": 6}, r"train.pairs_per_visit: expected at most 5, .* of the 10 views .*, got 6"),
+    ],
+)
+def test_settings_that_do_not_fit_the_dataset(
+    storage: Storage, tmp_path: Path, model: dict, changes: dict, sentence: str
+) -> None:
     with pytest.raises(UsageError, match=sentence):
-        train(model_settings(**changes), train_settings(held_out_views=11), storage, tmp_path, SILENT)
+        train(model_settings(**model), train_settings(**changes), storage, tmp_path, SILENT)
 
 
 def test_a_run_is_not_taken_up_with_other_settings(storage: Storage, whole: TrainSummary) -> None:

@@ -7,7 +7,9 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from train.state import complete
 from train.world import World, world_for
 
 ROOT = Path(__file__).parents[2]
+THREE = {"WORLD_SIZE": "3"}
 JOINS = """
 import sys
 from train.world import world_for
@@ -122,6 +125,87 @@ def test_a_rank_that_does_not_come_is_named(monkeypatch: pytest.MonkeyPatch) -> 
         other.communicate()
 
 
+@pytest.mark.parametrize(
+    "talk",
+    [lambda world: world.any(flag=True), lambda world: world.gathered(1), lambda world: world.total(torch.ones(2))],
+)
+def test_a_rank_that_is_lost_is_told_whatever_was_asked_of_it(
+    monkeypatch: pytest.MonkeyPatch, talk: Callable[[World], object]
+) -> None:
+    where = port()
+    for name, value in environment(0, where).items():
+        monkeypatch.setenv(name, value)
+    other = subprocess.Popen(
+        [sys.executable, "-c", JOINS],
+        env=environment(1, where),
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with world_for("cpu", 1.0) as world:
+        world.where = "here"
+        assert other.stdout
+        other.stdout.readline()
+        other.kill()
+        other.communicate()
+        with pytest.raises(Failure, match=r"here: rank 0 lost another rank while they worked together: .*closed by"):
+            talk(world)
+
+
+def test_a_rank_that_hangs_while_they_work_together_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("train.world.AFTER_LOSS", timedelta(seconds=5))
+    where, told = port(), r"there: rank 0 lost rank 2 while they worked together: .*[Tt]imed out"
+    for name, value in (environment(0, where) | THREE).items():
+        monkeypatch.setenv(name, value)
+    waits = JOINS.replace("5.0", "0.05")
+    programs = (waits.replace("sys.stdin.read()", "world.gathered(1)"), waits)
+    others = [
+        subprocess.Popen(
+            [sys.executable, "-c", program], env=environment(rank, where) | THREE, cwd=ROOT, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )
+        for rank, program in enumerate(programs, start=1)
+    ]  # fmt: skip
+    try:
+        with world_for("cpu", 0.05) as world:
+            world.where = "there"
+            with pytest.raises(Failure, match=told):
+                world.gathered(0)
+        assert "train: rank 1 lost another rank while" in others[0].communicate()[1]
+    finally:
+        for other in others:
+            other.kill()
+            other.communicate()
+
+
+def test_ranks_that_do_not_all_start_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    where = port()
+    for rank, problem in ((0, "1/2 clients joined"), (1, "timed out")):
+        for name, value in environment(rank, where).items():
+            monkeypatch.setenv(name, value)
+        met = rf"train: expected all 2 ranks to start within 0.03 minutes and to meet at 127.0.0.1:{where}"
+        with pytest.raises(Failure, match=rf"{met}; rank {rank} got: .*{problem}"):
+            world_for("cpu", 0.03).__enter__()
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"WORLD_SIZE": "two"}, "WORLD_SIZE: expected a number, as torchrun sets it, got 'two'"),
+        ({"RANK": None}, "RANK: expected one beside WORLD_SIZE 2, as torchrun sets it, got none"),
+        ({"MASTER_ADDR": None}, "MASTER_ADDR: expected one beside WORLD_SIZE 2, .*, got none"),
+        ({"RANK": "2"}, "RANK: expected less than WORLD_SIZE, 2, got 2"),
+    ],
+)
+def test_an_environment_that_describes_no_world(
+    monkeypatch: pytest.MonkeyPatch, changes: dict[str, str | None], sentence: str
+) -> None:
+    for name, value in (environment(0, 1) | changes).items():
+        monkeypatch.delenv(name, raising=False) if value is None else monkeypatch.setenv(name, value)
+    with pytest.raises(UsageError, match=sentence):
+        world_for("cpu", 1.0).__enter__()
+
+
 def test_a_world_of_one_waits_for_nobody() -> None:
     world = World(0, 1, torch.device("cpu"), 0.001)
     world.meet("here")
@@ -141,7 +225,8 @@ def test_ranks_that_do_not_fit_the_batch_or_the_shards(
         UsageError, match=r"expected ranks × workers to divide the 2 streams of split 'train' \(2 shards\)"
     ):
         train(model_settings(), train_settings(), storage, tmp_path, SILENT)
-    monkeypatch.setenv("WORLD_SIZE", "2")
+    for name, value in environment(0, 1).items():
+        monkeypatch.setenv(name, value)
     with pytest.raises(UsageError, match=r"train.device: expected auto, cpu or cuda for several ranks, got 'cuda:1'"):
         world_for("cuda:1", 1.0).__enter__()
 

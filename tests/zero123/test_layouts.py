@@ -48,9 +48,13 @@ def parts(unet: dict[str, Any]) -> Parts:
 
 @pytest.fixture(params=UNETS)
 def model(request: pytest.FixtureRequest) -> Zero123Pipeline:
+    return paper_model(UNETS[request.param])
+
+
+def paper_model(unet: dict[str, Any]) -> Zero123Pipeline:
     """A model of the paper's architecture with small random weights."""
     torch.manual_seed(0)
-    made = parts(UNETS[request.param])
+    made = parts(unet)
     for module in made:
         for tensor in module.parameters():
             torch.nn.init.normal_(tensor)

@@ -108,9 +108,15 @@ def fill_parts(parts: Parts, state: Tensors, *, where: str, ema: bool) -> None:
 def save_ldm(pipeline: Zero123Pipeline, path: Path) -> None:
     """Write a model as the original's `.ckpt`, tensors only, the UNet both as trained and as averaged.
 
-    Raises UsageError for a model whose parts the original has no names for.
+    Raises UsageError for a model whose parts the original has no names for, OSError when it cannot be written.
     """
-    torch.save({"state_dict": ldm_state(pipeline), "global_step": 0}, path)
+    state = ldm_state(pipeline)
+    with path.open("wb") as stream:
+        try:
+            torch.save({"state_dict": state, "global_step": 0}, stream)
+        except RuntimeError as error:
+            # When the disk refuses, torch's writer says that it is not where it thought.
+            raise error.__context__ if isinstance(error.__context__, OSError) else error from None
 
 
 def ldm_state(pipeline: Zero123Pipeline) -> Tensors:
