@@ -12,10 +12,13 @@ from base.versions import machine
 def write_section(page: Path, title: str, lines: Sequence[str]) -> None:
     """Put a section into a page, in the place of the one with that title or at the end.
 
-    It opens with the command that this process was started by, as `python -m NAME …`.
+    It opens with the command that this process was started by, as `python -m NAME …`, less `--json FILE`.
     """
-    about = machine()
-    command = shlex.join(["python", "-m", f"bench.{Path(sys.argv[0]).stem}", *sys.argv[1:]])
+    about, words = machine(), sys.argv[1:]
+    if "--json" in words:
+        place = words.index("--json")
+        words = words[:place] + words[place + 2 :]
+    command = shlex.join(["python", "-m", f"bench.{Path(sys.argv[0]).stem}", *words])
     opening = f"`{command}`, on {about['cores']} cores of {about['processor']}:"
     section = "\n".join([f"## {title}", "", opening, "", *lines, ""])
     before = page.read_text(encoding="utf-8") if page.exists() else f"# {page.stem.capitalize()}\n"

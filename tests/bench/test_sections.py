@@ -9,7 +9,7 @@ from bench.sections import write_section
 
 def test_a_section_takes_its_own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = tmp_path / "scale.md"
-    monkeypatch.setattr("sys.argv", ["/somewhere/bench/scale.py", "--set", "a=b c"])
+    monkeypatch.setattr("sys.argv", ["/somewhere/bench/scale.py", "--json", "/home/me/a.json", "--set", "a=b c"])
     write_section(page, "One", ["| old |"])
     write_section(page, "Two", ["second"])
     write_section(page, "Three", ["third"])
