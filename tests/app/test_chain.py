@@ -23,6 +23,7 @@ OBJECTS = ("stool", "avocado")
 SMALL = {
     "render.hw": [64, 64],
     "render.views": 6,
+    "train.pairs_per_visit": 2,
     "render.samples": 2,
     "run.workers": 2,
     "model.hw": [64, 64],
