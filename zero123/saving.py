@@ -10,7 +10,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from base.errors import Failure
-from base.storage import TEMPORARY_PREFIX, reason
+from base.storage import TEMPORARY_PREFIX, reason, to_disk
 
 
 @contextmanager
@@ -24,7 +24,7 @@ def saved_whole(path: Path, what: str) -> Iterator[Path]:
         _remove(temporary)
         yield temporary
         for written in (*temporary.rglob("*"), temporary):
-            _flush(written)
+            to_disk(written)
         temporary.rename(path)
     except (OSError, SafetensorError) as error:
         raise Failure(f"{path}: could not write the {what}: {_reason(error)}") from None
@@ -37,14 +37,6 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _reason(error: OSError | SafetensorError) -> str:

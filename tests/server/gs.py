@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -15,6 +14,7 @@ from gcp_storage_emulator.server import RequestHandler
 from gcp_storage_emulator.storage import Storage as Held
 
 from tests.pipeline.hub import send
+from tests.serving import serving
 
 BUCKET = "factory"
 
@@ -68,17 +68,8 @@ def served() -> Iterator[Store]:
             elif not kind:
                 super().do_GET()
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, held))
-    server.daemon_threads = True
-    store.address = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    with serving(partial(Handler, held)) as store.address:
         yield store
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def variables(address: str, nowhere: Path) -> Mapping[str, str]:

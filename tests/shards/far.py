@@ -1,13 +1,14 @@
 """A folder behind a real HTTP server on loopback, which answers ranges, counts them, and can be away for a while."""
 
 import re
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+
+from tests.serving import serving
 
 
 @dataclass
@@ -78,15 +79,8 @@ def served(folder: Path) -> Iterator[Far]:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             return
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    far.address = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield far
-    finally:
-        far.away = 0
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(Handler) as far.address:
+        try:
+            yield far
+        finally:
+            far.away = 0
