@@ -24,7 +24,7 @@ from base.errors import Failure
 from base.outcomes import Outcome
 from base.storage import Storage
 from pipeline.changes import ROW, Changes
-from pipeline.columns import Columns, plain, table_of, texts
+from pipeline.columns import REPEATED, Columns, plain, table_of, texts
 from pipeline.memory import release_memory
 from pipeline.rows import Attempt, ObjectRow
 from shards.version import SCHEMA, Samples, ShardEntry, Version, version_name
@@ -36,6 +36,8 @@ PLACED = ("uid", "shard_name", "sample_offset", "sample_bytes")
 TOLD = ("attempt", "run", "uid", "outcome", "reason", "phase", "sha256", "fingerprint", "checks", "at")
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 """Which deltalake's errors carry."""
+SOUGHT = ("uid", "outcome", "shard")
+"""The columns of which each part of a file says its least and its greatest, so that who seeks one can pass over it."""
 ROWS_AT_A_TIME, ROWS_IN_A_GROUP, FILE_BYTES = 1 << 14, 1 << 13, 16 << 20
 """What is read at a time, and what of a table of objects is held until it is written: groups and files are small."""
 
@@ -111,8 +113,11 @@ class Catalog:
         with self._reported(ATTEMPTS):
             write_deltalake(self._uri(ATTEMPTS), table_of(Attempt, attempts), mode="append")
 
-    def commit(self, changes: Changes, facts: VersionFacts) -> Version:
-        """Make `changes` in `objects` and publish the version that this makes."""
+    def commit(self, changes: Changes, facts: VersionFacts) -> None:
+        """Make `changes` in `objects`. The version that this makes is published by `newest`, or by the next command.
+
+        They are two, so that whoever holds the changes can let go of them before a version is derived.
+        """
         from deltalake import CommitProperties, DeltaTable
         from deltalake.exceptions import DeltaError
 
@@ -125,8 +130,6 @@ class Catalog:
             except DeltaError:
                 if not self._stands(token):
                     raise
-        release_memory()
-        return self._published()
 
     def _write(self, table: Any, changes: Changes, said: Any) -> None:
         """Append when all rows are new, which writes them alone; else write all rows anew, a part at a time.
@@ -158,7 +161,7 @@ class Catalog:
             self._table(OBJECTS).restore(
                 number, commit_properties=CommitProperties(custom_metadata={METADATA_KEY: known})
             )
-        return self._published()
+        return self.newest()
 
     def committed_at(self) -> dict[int, float]:
         """When each version was committed, in Unix seconds."""
@@ -194,12 +197,6 @@ class Catalog:
                 return dict(entry)
         raise KeyError(f"no commit of version {number}")
 
-    def _published(self) -> Version:
-        version = self.publish()
-        if version is None:
-            raise Failure(f"{self.storage.root}/{OBJECTS}: expected the version just committed, got none")
-        return version
-
     def publish(self) -> Version | None:
         """The newest version, its file written if a crash kept it from being; None before the first commit."""
         table = self._table(OBJECTS)
@@ -210,6 +207,13 @@ class Catalog:
         if not self.storage.exists(name):
             self.storage.create(name, version.to_json())
         release_memory()
+        return version
+
+    def newest(self) -> Version:
+        """The version that was committed last, its file written. Raises Failure when there is none."""
+        version = self.publish()
+        if version is None:
+            raise Failure(f"{self.storage.root}/{OBJECTS}: expected the version just committed, got none")
         return version
 
     def version(self, number: int) -> Version:
@@ -298,9 +302,17 @@ def _elsewhere(parts: Iterable[pyarrow.Table]) -> Iterator[pyarrow.Table]:
 
 
 def _properties() -> Any:
-    from deltalake import WriterProperties
+    """How the files of `objects` are written: small, and without what costs more than it brings.
 
-    return WriterProperties(max_row_group_size=ROWS_IN_A_GROUP)
+    A dictionary of texts that are all different is made in vain, and so is the least and the greatest of most columns.
+    """
+    from deltalake import ColumnProperties, WriterProperties
+
+    columns = {
+        name: ColumnProperties(name in REPEATED, statistics_enabled="CHUNK" if name in SOUGHT else "NONE")
+        for name in ROW.names
+    }
+    return WriterProperties(max_row_group_size=ROWS_IN_A_GROUP, compression="ZSTD", column_properties=columns)
 
 
 def quoted(values: Iterable[str]) -> str:

@@ -83,10 +83,11 @@ class Run:
         """Make a version of what is packed. Raises Failure when another builder took over meanwhile."""
         self.lease.check()
         if changes := self.ledger.changes(final=final):
-            self.version = self.catalog.commit(changes, self.facts)
+            self.catalog.commit(changes, self.facts)
             self.ledger.committed()
             del changes
             release_memory()
+            self.version = self.catalog.newest()
             refresh_card(self.storage, self.version)
         self._published, self._published_at = len(self.ledger.packed), time.monotonic()
         if final:

@@ -39,6 +39,7 @@ def dataset(tmp_path: Path) -> Path:
     catalog = Catalog(storage)
     catalog.record([Attempt(attempt="0", run="r", uid=uid, outcome="ok", seconds={"sample": 4.5}, at=1.0)])
     catalog.commit(changes(dog, bad), VersionFacts("0" * 16, VIEWS, HW))
+    catalog.publish()
     return tmp_path / "dataset"
 
 
