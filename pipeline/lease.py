@@ -23,7 +23,11 @@ NAME = "lease.json"
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a lease: a process by host, pid and start, known by `token`, until `expires_at` (Unix seconds)."""
+    """Who holds a lease: a process by host, pid and start, known by `token`, until `expires_at` (Unix seconds).
+
+    `followed` are the tokens of the holders, silent or gone, in whose place it is, and of those in whose place they
+    were: none of them has given the lease back.
+    """
 
     token: str
     host: str
@@ -31,6 +35,7 @@ class Holder:
     process_start: str
     since: float
     expires_at: float
+    followed: tuple[str, ...] = ()
 
     @classmethod
     def here(cls, seconds: float) -> "Holder":
@@ -58,15 +63,12 @@ def process_start(pid: int) -> str:
 
 
 class Lease:
-    """A context manager that holds the lease of a dataset. Raises Failure naming the holder when another has it.
-
-    `followed` are the tokens of the holders, silent or gone, in whose place this one is.
-    """
+    """A context manager that holds the lease of a dataset. Raises Failure naming the holder when another has it."""
 
     def __init__(self, storage: Storage, seconds: float) -> None:
         self.storage, self.seconds = storage, seconds
         self.holder = Holder.here(seconds)
-        self.lost, self.followed = False, list[str]()
+        self.lost = False
         self._done = threading.Event()
         self._heart = threading.Thread(target=self._beat, name="lease", daemon=True)
 
@@ -103,7 +105,8 @@ class Lease:
         while current is not None:
             if not current.gone:
                 raise Failure(_busy(self.storage.root, current))
-            self.followed.append(current.token)
+            followed = dict.fromkeys((*self.holder.followed, *current.followed, current.token))
+            self.holder = replace(self.holder, followed=tuple(followed))
             claim = f"lease.{current.token}.json"
             if self.storage.create(claim, self.holder.to_json()):
                 break

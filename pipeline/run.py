@@ -68,7 +68,7 @@ class Run:
         plan = self.ledger.plan
         try:
             with Crew(self.settings, spec, make, self.lease.holder.token) as crew:
-                crew.follow(self.lease.followed)
+                crew.follow(self.lease.holder.followed)
                 self._to_render = plan.to_render()
                 try:
                     self._work_off(crew, len(plan.order) * self.facts.views)

@@ -85,8 +85,20 @@ def test_a_claim_whose_maker_died_is_followed_too(storage: Storage) -> None:
     put(storage, old)
     put(storage, claimant, f"lease.{old.token}.json")
     with Lease(storage, 60.0) as lease:
-        assert lease.followed == [old.token, claimant.token]
+        assert lease.holder.followed == (old.token, claimant.token)
     assert list(Path(storage.root).iterdir()) == []
+
+
+def test_whoever_follows_one_that_had_followed_knows_of_both(storage: Storage) -> None:
+    first = replace(Holder.here(60.0), host="another-host", expires_at=0.0)
+    put(storage, first)
+    second = Lease(storage, 60.0)
+    second.__enter__()
+    second._done.set()  # it is silent from here on
+    second._heart.join()
+    put(storage, replace(second.holder, expires_at=0.0))
+    with Lease(storage, 60.0) as third:
+        assert third.holder.followed == (first.token, second.holder.token)
 
 
 def test_the_heart_beats_and_notices_a_successor(storage: Storage) -> None:
