@@ -3,9 +3,10 @@
 python -m bench.cloud --cpu-s S [--gpu GPU=S …] [--objects N] [--views N] [--machines N] [--json FILE] [--page]
 
 --cpu-s is core-seconds a view with everything that a build does, as `bench.render` prints it (CPU-s per view); --gpu is
-seconds a view of one GPU of that kind, as many times as kinds were measured. A machine whose GPU was not measured is
-left out. Prices are inputs: list prices on demand, in USD an hour, of the day that stands beside them; look them up
-before you pay. What is not in them: storage, traffic, and machines that wait.
+seconds a view of one GPU of that kind, as many times as kinds were measured. Of a machine whose GPU was not measured it
+is told how fast that would have to be to cost no more than the cheapest of the others. Prices are inputs: list prices
+on demand, in USD an hour, of the month that stands beside them; look them up before you pay. What is not in them:
+storage, traffic, and machines that wait.
 """
 
 import argparse
@@ -66,9 +67,17 @@ def main() -> int:
     gpus = ", ".join(f"{seconds} s of one {name}" for name, seconds in gpu_s.items()) or "no GPU was measured"
     told = f"{options.objects:,} objects of {options.views} views; a view takes {options.cpu_s} core-seconds; {gpus}."
     table = markdown_table(header, [[_text(row[key]) for key in keys] for row in rows])
-    print(f"{told}\n\n{table}")
+    cheapest = min(rows, key=lambda row: row["usd"])
+    missing = [
+        f"- {rented.name}, USD {rented.usd_per_hour} an hour in {rented.priced}: "
+        f"{break_even_s(rented, cheapest['usd'] / options.objects / options.views):.3g} s a view of one {rented.gpu}"
+        for rented in MACHINES
+        if rented.gpus and rented.gpu not in gpu_s
+    ]
+    text = [told, "", table, *([f"\nNot measured; as cheap as {cheapest['name']} at\n", *missing] if missing else [])]
+    print("\n".join(text))
     if options.page:
-        write_section(PAGE, "On paper", [told, "", table, NOTES.rstrip()])
+        write_section(PAGE, "On paper", [*text, NOTES.rstrip()])
     if options.json:
         about = {"inputs": {"cpu_s": options.cpu_s, "gpu_s": gpu_s}, "machine": machine(), "versions": versions()}
         options.json.write_text(json.dumps({"rows": rows, **about}, indent=2) + "\n")
@@ -91,6 +100,11 @@ def estimate(rented: Machine, s_per_view: float, views: int, machines: int) -> d
         "days": hours / 24 / machines,
         "usd": hours * rented.usd_per_hour,
     }
+
+
+def break_even_s(rented: Machine, usd_per_view: float) -> float:
+    """The seconds of one GPU for a view with which a machine costs so much a view."""
+    return usd_per_view * 3600 / rented.usd_per_hour * rented.gpus
 
 
 def _text(value: float | str) -> str:
