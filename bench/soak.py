@@ -45,8 +45,7 @@ def main() -> int:
     found.parent.mkdir(parents=True, exist_ok=True)
     if options.fresh:
         found.unlink(missing_ok=True)
-    line = [sys.executable, "-m", "pytest", "-m", "soak", "--times", str(options.times), "--figures", str(found)]
-    code = subprocess.run(line, cwd=ROOT, check=False).returncode
+    code = subprocess.run(command(options.times, found), cwd=ROOT, check=False).returncode
     kept = json.loads(found.read_text()) if found.exists() else {"passed": {}, "figures": {}}
     seconds, passed = round(sum(kept["passed"].values())), code in (0, NOTHING_LEFT) and bool(kept["passed"])
     print(f"{seconds} s for {options.times} faults of a kind: {'passed' if passed else 'FAILED'}")
@@ -67,6 +66,14 @@ def main() -> int:
 
 NOTHING_LEFT = 5
 """pytest's exit code when all tests passed before."""
+
+
+def command(times: int, found: Path) -> list[str]:
+    """The command that runs the tests, or those of them that are not among what is `found` already.
+
+    Options are one word each: a file that is there, in a word of its own, is one of tests to pytest.
+    """
+    return [sys.executable, "-m", "pytest", "-m", "soak", f"--times={times}", f"--figures={found}"]
 
 
 def sources_digest() -> str:

@@ -75,7 +75,7 @@ def test_stopped_anywhere_it_ends_the_same(
             way = WAYS[int(rng.integers(len(WAYS)))]
             code, said = stop_at(demo, float(rng.uniform(0.5, length_s)), way)
             assert "Traceback" not in said, said[-3000:]
-            assert code in (0, 130, 143, -signal.SIGKILL), said[-3000:]
+            assert code in (0, 128 + way, -way), said[-3000:]  # the latter in the last moment of Python, too
             stops[way.name if code else "none"] += 1
             if code == 0:
                 break
