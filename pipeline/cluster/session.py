@@ -6,7 +6,6 @@ import math
 import os
 import secrets
 import shutil
-import signal
 import socket
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from base.errors import Failure
+from base.interrupts import held_back
 from pipeline.settings import RunSettings
 
 CONNECT_S = 10.0
@@ -54,23 +54,36 @@ def ray_for(run: RunSettings) -> Iterator[bool]:
         yield False
         return
     with ExitStack() as stack:
-        handler = signal.getsignal(signal.SIGTERM)
         folder = None if address else stack.enter_context(_ray_folder())
         stack.callback(_shut_down)
         if folder is None:
             _join(address)
         else:
             _start_local(run, folder)
-        _restore(handler)
         yield folder is not None
+
+
+@contextmanager
+def _uncut() -> Iterator[None]:
+    """Hold back signals to stop: a Ray that half stands can end this process by a segmentation fault.
+
+    While it starts, Ray is kept from taking SIGTERM for itself. (It starts in this thread: with it its processes end.)
+    """
+    from ray._private import utils
+
+    take, utils.set_sigterm_handler = utils.set_sigterm_handler, lambda _handler: None
+    try:
+        with held_back():
+            yield
+    finally:
+        utils.set_sigterm_handler = take
 
 
 def _shut_down() -> None:
     import ray
 
-    handler = signal.getsignal(signal.SIGTERM)
-    ray.shutdown()
-    _restore(handler)
+    with _uncut():
+        ray.shutdown()
 
 
 def _prepare_environment(*, local: bool) -> None:
@@ -86,7 +99,8 @@ def _join(address: str) -> None:
     try:
         if host and port.isdecimal() and "/" not in host:
             socket.create_connection((host, int(port)), CONNECT_S).close()  # Ray itself would try for minutes
-        ray.init(address=address, **SILENT)
+        with _uncut():
+            ray.init(address=address, **SILENT)
     except (OSError, RuntimeError, ValueError, OverflowError) as error:
         raise Failure(f"run.address: expected a Ray cluster at {address!r}, got: {_sentence(error)}") from None
 
@@ -98,7 +112,7 @@ def _start_local(run: RunSettings, folder: Path) -> None:
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     asked = math.ceil(run.workers * run.cpus_per_worker)
     try:
-        with _exported("PYTHONPATH", os.pathsep.join(_import_paths())):
+        with _uncut(), _exported("PYTHONPATH", os.pathsep.join(_import_paths())):
             ray.init(
                 num_cpus=max(1, os.cpu_count() or 1, asked),
                 include_dashboard=False,
@@ -159,11 +173,3 @@ def _import_paths() -> list[str]:
     ours = str(Path(__file__).resolve().parents[2])
     given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     return list(dict.fromkeys(path for path in (ours, *given) if path and path in (ours, *sys.path)))
-
-
-def _restore(handler: Any) -> None:
-    """Ray takes SIGTERM for itself; give it back to whoever had it."""
-    try:
-        signal.signal(signal.SIGTERM, handler)
-    except (ValueError, TypeError):
-        return  # not the main thread, or a handler that was not set from Python

@@ -70,7 +70,7 @@ class Demo:
 
 
 def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT)}
+    return {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONFAULTHANDLER": "1"}
 
 
 def ran(command: list[str]) -> subprocess.CompletedProcess[str]:

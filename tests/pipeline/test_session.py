@@ -1,5 +1,9 @@
 """A Ray that does not start, or is not there, is one sentence, and leaves nothing behind."""
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,6 +11,32 @@ import pytest
 from base.errors import Failure
 from pipeline.cluster import ray_for
 from tests.pipeline.builds import tiny
+
+ROOT = Path(__file__).parents[2]
+STOPPED_AS_RAY_STARTS = """
+import os, signal, sys
+from pipeline.cluster import ray_for
+from tests.pipeline.builds import tiny
+
+def stop(number, frame):
+    raise KeyboardInterrupt
+
+def begun(*given, **named):
+    os.kill(os.getpid(), int(sys.argv[2]))
+    return start(*given, **named)
+
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, stop)
+os.environ["RAY_AUTH_MODE"] = "token"
+from ray._private import services
+start, services.start_gcs_server = services.start_gcs_server, begun
+try:
+    with ray_for(tiny(sys.argv[1], sys.argv[1]).run):
+        print("never here")
+except KeyboardInterrupt:
+    import ray
+    print("stopped", ray.is_initialized())
+"""
 
 
 def test_a_machine_too_busy_to_start_ray_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -29,3 +59,12 @@ def test_a_cluster_that_is_not_there_is_told(tmp_path: Path) -> None:
     run = tiny(tmp_path, tmp_path).run.model_copy(update={"address": "127.0.0.1:1"})
     with pytest.raises(Failure, match=r"run.address: expected a Ray cluster at '127.0.0.1:1', got: .*refused"):
         ray_for(run).__enter__()
+
+
+@pytest.mark.chain
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_ray_starts_is_ours_and_cuts_nothing(number: int, tmp_path: Path) -> None:
+    words = [sys.executable, "-c", STOPPED_AS_RAY_STARTS, str(tmp_path), str(int(number))]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout) == (0, "stopped False\n"), done.stderr[-3000:]
