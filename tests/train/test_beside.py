@@ -201,6 +201,11 @@ def test_an_upload_that_fails_is_told_at_the_end(watched: tuple[Path, TrainSumma
         uploader.close()
 
 
+def test_an_upload_to_no_known_place_is_blamed_on_its_setting(storage: Storage, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"^train.upload: expected a folder or a URL, got 's3x://bucket/run'"):
+        train(model_settings(), train_settings(upload="s3x://bucket/run"), storage, tmp_path, SILENT)
+
+
 def test_wandb_is_told_the_same_and_missed_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = LogSettings(tensorboard=False, wandb="views")
     monkeypatch.setitem(sys.modules, "wandb", None)
