@@ -194,7 +194,10 @@ class _Run:
 
     def _open(self, stack: ExitStack) -> None:
         """What is written to beside checkpoints: by the first rank alone."""
-        self.trackers = trackers_for(self.settings.log, self.out, self.position.settings) if self.world.first else []
+        self.trackers = []
+        if self.world.first:
+            position = self.position
+            self.trackers = trackers_for(self.settings.log, self.out, position.settings, position.images)
         for tracker in self.trackers:
             stack.callback(tracker.close)
         self.uploader = None

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import struct
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 from base.errors import Failure, UsageError
 from base.progress import SILENT
@@ -22,7 +24,7 @@ from shards.read import ranges_of
 from shards.version import read_version
 from tests.shards.datasets import spoilt
 from tests.train.runs import cut_view, make_dataset, model_settings, one_good_view, small_view, train_settings
-from tests.train.test_loop import Said
+from tests.train.test_loop import Nudge, Said
 from train.loop import TrainSummary, train
 from train.page import NAME
 from train.settings import LogSettings
@@ -167,6 +169,36 @@ def test_the_page_and_tensorboard_tell_what_the_log_tells(watched: tuple[Path, T
     assert min(known) <= row.loss <= max(known)
 
 
+def shown_by_tensorboard(folder: Path, name: str) -> list[int]:
+    """The steps of a value, as TensorBoard reads them: where a session starts, what has its step or a later one goes.
+
+    A record is its length (8 bytes), 4 bytes, an event and 4 bytes.
+    """
+    steps: list[int] = []
+    for path in sorted(folder.iterdir()):
+        data = path.read_bytes()
+        while data:
+            (length,) = struct.unpack_from("<Q", data)
+            event, data = Event.FromString(data[12 : 12 + length]), data[16 + length :]
+            if event.session_log.status == SessionLog.START:
+                steps = [step for step in steps if step < event.step]
+            steps += [event.step for value in event.summary.value if value.tag == name]
+    return steps
+
+
+def test_tensorboard_forgets_with_the_log_what_came_after_the_last_checkpoint(storage: Storage, tmp_path: Path) -> None:
+    def crash() -> None:
+        raise RuntimeError("power cut")
+
+    settings = train_settings(log={"tensorboard": True})
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(model_settings(), settings, storage, tmp_path, Nudge(56, crash))
+    assert shown_by_tensorboard(tmp_path / TENSORBOARD, "train/loss") == [16, 32, 48]
+    train(model_settings(), settings, storage, tmp_path, SILENT)
+    assert len(list((tmp_path / TENSORBOARD).iterdir())) == 2
+    assert shown_by_tensorboard(tmp_path / TENSORBOARD, "train/loss") == [16, 32, 48, 64]
+
+
 def test_the_store_holds_what_the_disk_holds_and_a_lost_disk_is_made_good(
     storage: Storage, watched: tuple[Path, TrainSummary], tmp_path: Path
 ) -> None:
@@ -212,12 +244,12 @@ def test_wandb_is_told_the_same_and_missed_in_a_sentence(tmp_path: Path, monkeyp
     with pytest.raises(
         UsageError, match=r"train.log.wandb: expected the package wandb \(pip install wandb\), got none"
     ):
-        trackers_for(settings, tmp_path, {})
+        trackers_for(settings, tmp_path, {}, 0)
     told: list[dict] = []
     run = SimpleNamespace(log=told.append, finish=lambda: told.append({"finished": True}))
     fake = SimpleNamespace(init=lambda **words: (told.append(words), run)[1], Image=lambda pixels: pixels.shape)
     monkeypatch.setitem(sys.modules, "wandb", fake)
-    (tracker,) = trackers_for(settings, tmp_path, {"a": 1})
+    (tracker,) = trackers_for(settings, tmp_path, {"a": 1}, 0)
     tracker.numbers(8, {"train/loss": 0.5})
     tracker.picture(8, "validation", np.zeros((2, 3, 3), np.uint8))
     tracker.close()
@@ -226,6 +258,6 @@ def test_wandb_is_told_the_same_and_missed_in_a_sentence(tmp_path: Path, monkeyp
         {"train/loss": 0.5, "images": 8}, {"validation": (2, 3, 3), "images": 8}, {"finished": True},
     ]  # fmt: skip
     for folder in (tmp_path, tmp_path / "another"):
-        trackers_for(settings, folder, {"a": 1})
+        trackers_for(settings, folder, {"a": 1}, 0)
     first, again, another = (words["id"] for words in told if "id" in words)
     assert first == again != another
