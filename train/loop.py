@@ -57,8 +57,8 @@ class TrainSummary:
 
     @property
     def loss_curve(self) -> tuple[tuple[int, float], ...]:
-        """(images, mean loss since the point before)."""
-        return tuple((row.images, row.loss) for row in self.log)
+        """(images, mean loss since the point before), but where every step was bad."""
+        return tuple((row.images, row.loss) for row in self.log if row.loss is not None)
 
 
 def train(
@@ -146,11 +146,12 @@ class _Run:
                 rate = learning_rate(settings.optimiser, self.position.images, settings.images)
                 try:
                     with world.together():
-                        step = stepper.take(waits, rate, self.position.steps + 1)
+                        largest = self.position.largest_norm(settings.bad_steps.times_usual)
+                        step = stepper.take(waits, rate, self.position.steps + 1, largest)
                 except NoData:
                     break
                 before, seconds = self.position.images, time.monotonic() - began
-                self.position = self.position.after(settings.batch, seconds, taken=not step.bad)
+                self.position = self.position.after(settings.batch, seconds, None if step.bad else step.norm)
                 self._judge(step)
                 since.add(step, waits.seconds, seconds, settings.batch)
                 if _crossed(before, self.position.images, settings.log_every_images):
@@ -209,10 +210,11 @@ class _Run:
         """Count a bad step, and stop when there were too many in a row."""
         if not step.bad:
             return
-        limit = self.settings.bad_steps.in_a_row
+        limit, usual = self.settings.bad_steps.in_a_row, self.position.usual_norm
         sentence = (
             f"train: expected a loss and a gradient to learn from, got loss {step.loss:.3g} and gradient "
-            f"{step.norm:.3g} before {self.position.images:,} images, from {', '.join(step.bad)}"
+            f"{step.norm:.3g}{f' where {usual:.3g} is usual' if usual else ''} before {self.position.images:,} images, "
+            f"from {', '.join(step.bad)}"
         )
         if self.position.in_a_row >= limit:
             raise Failure(f"{sentence}; {self.position.in_a_row} steps in a row were skipped")
@@ -221,8 +223,8 @@ class _Run:
 
     def _note(self, since: Since, rate: float) -> Since:
         """Write a row of the log for what has happened since the last one."""
-        if not since.losses:
-            return Since()
+        if not since.images:
+            return since
         loss, norm = since.means
         row = Row(
             images=self.position.images,
