@@ -156,7 +156,7 @@ class _Run:
                 since.add(step, waits.seconds, seconds, settings.batch)
                 if _crossed(before, self.position.images, settings.log_every_images):
                     since = self._note(since, rate)
-                self._keep(before)
+                self._keep(before, interrupt)
                 task.advance(settings.batch, note=f"loss {step.loss:.3f}")
             self._note(since, rate)
             self._save()
@@ -243,24 +243,26 @@ class _Run:
             tracker.numbers(row.images, numbers_of(row))
         return Since()
 
-    def _keep(self, before: int) -> None:
+    def _keep(self, before: int, interrupt: Interrupt) -> None:
         """Validate and save where a multiple of either's images was passed, and at the last image.
 
-        The checkpoint has the validation's score; a validation that fails is no reason to lose it.
+        The checkpoint has the validation's score; a validation that fails, or is left, is no reason to lose it.
         """
         settings, now = self.settings, self.position.images
         every, last = settings.validation.every_images, now >= settings.images
         try:
             if every and (last or _crossed(before, now, every)):
-                self._validate()
+                self._validate(interrupt)
         finally:
             if last or _crossed(before, now, settings.checkpoint_every_images):
                 self._save()
 
-    def _validate(self) -> None:
+    def _validate(self, interrupt: Interrupt) -> None:
         world, settings = self.world, self.settings
         with self.learner.ema.in_place():
-            mine = self.validation.scored(self.pipeline, settings.seed, world.rank, world.size)
+            mine = self.validation.scored(self.pipeline, settings.seed, world, lambda: interrupt.asked)
+        if mine is None:
+            return
         scored = [one for some in world.gathered(mine) for one in some]
         score = self.validation.keep(self.position.images, sorted(scored, key=lambda one: (one.uid, one.target)))
         self.position = replace(self.position, score=score.psnr_db)

@@ -2,9 +2,10 @@
 
 import re
 import shutil
+import signal
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,10 +22,12 @@ from base.storage import Storage
 from evaluation.metrics import psnr, ssim
 from shards.damage import Damaged
 from shards.read import ranges_of
+from shards.sample import Sample
 from shards.version import read_version
 from tests.shards.datasets import spoilt
 from tests.train.runs import cut_view, make_dataset, model_settings, one_good_view, small_view, train_settings
-from tests.train.test_loop import Nudge, Said
+from tests.train.test_loop import Nudge, Said, Stopped, own_sigterm, same_state
+from train import validation
 from train.loop import TrainSummary, train
 from train.page import NAME
 from train.settings import LogSettings
@@ -32,6 +35,7 @@ from train.state import best, complete, read_position
 from train.trackers import TENSORBOARD, trackers_for
 from train.upload import Uploader, fetch_newest, remote_checkpoints
 from train.validation import Score, Scored, Validation, grid_path, held_out, read_scores
+from zero123.pipeline import Zero123Pipeline
 
 WATCHED: dict[str, Any] = {
     "validation": {"every_images": 16}, "log": {"tensorboard": True}, "checkpoint_every_images": 16,
@@ -78,9 +82,9 @@ def test_a_damaged_object_is_passed_over_and_the_next_by_uid_is_sampled(
     seen: set[str] = set()
     real = Validation.keep
 
-    def spied(validation: Validation, images: int, scored: list[Scored]) -> Score:
+    def spied(kept: Validation, images: int, scored: list[Scored]) -> Score:
         seen.update(one.uid for one in scored)
-        return real(validation, images, scored)
+        return real(kept, images, scored)
 
     monkeypatch.setattr(Validation, "keep", spied)
     there, out = spoilt(storage, tmp_path / "dataset", "val", change), tmp_path / "out"
@@ -114,6 +118,31 @@ def test_validation_that_fails_loses_no_checkpoint(
     with pytest.raises(torch.OutOfMemoryError):
         train(model_settings(), train_settings(**WATCHED | {"log": {}}), storage, tmp_path, SILENT)
     assert [folder.name for folder in complete(tmp_path)] == ["0000000016"]
+
+
+def test_validation_is_left_when_training_is_asked_to_stop(
+    storage: Storage, watched: tuple[Path, TrainSummary], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The state is saved without a score, and goes on to what a run without a stop learns."""
+    real, seen = validation._scored, []
+
+    def terminated(pipeline: Zero123Pipeline, sample: Sample, *rest: Any) -> Iterator[Scored]:
+        seen.append(sample.uid)
+        signal.raise_signal(signal.SIGTERM)
+        return real(pipeline, sample, *rest)
+
+    settings = train_settings(**WATCHED | {"log": {}})
+    with monkeypatch.context() as patched:
+        patched.setattr(validation, "_scored", terminated)
+        with own_sigterm(), pytest.raises(Stopped):
+            train(model_settings(), settings, storage, tmp_path, SILENT)
+    assert seen == ["val-0-0"]
+    (checkpoint,) = complete(tmp_path)
+    assert (read_position(checkpoint).images, read_position(checkpoint).score) == (16, None)
+    assert (read_scores(tmp_path), grid_path(tmp_path, 16).exists()) == ([], False)
+    _, whole = watched
+    same_state(whole.checkpoint, train(model_settings(), settings, storage, tmp_path, SILENT).checkpoint)
+    assert [score.images for score in read_scores(tmp_path)] == [32, 48, 64]
 
 
 def test_the_scores_are_those_of_the_evaluation() -> None:
