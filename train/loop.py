@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from base.errors import Failure
+from base.patience import Patience
 from base.progress import SILENT, Progress
 from base.storage import Storage
 from base.versions import versions
@@ -96,20 +97,21 @@ class _Run:
     ) -> None:
         self.settings, self.storage, self.out = settings, storage, out
         self.world, self.progress = world, progress
+        self.stop = threading.Event()
+        patience = Patience(settings.stream.patience_s, self._say, self.stop)
         folder = self._newest()
         fixed = fixed_settings(model, settings)
         if folder is None:
-            self.version = version_of(storage, settings, None, out)
+            self.version = version_of(storage, settings, None, out, patience)
             self.position = Position(0, 0, 0.0, self.version.number, fixed)
         else:
             self.position = read_position(folder)
             check_same(self.position.settings, fixed, out)
-            self.version = version_of(storage, settings, self.position.version, out)
+            self.version = version_of(storage, settings, self.position.version, out, patience)
         check_dataset(self.version, model, settings)
         check_ranks(settings, world.size)
         pipeline = Zero123Pipeline.from_pretrained(folder) if folder else build_pipeline(model, settings.seed)
         self.pipeline = pipeline.to(str(world.device))
-        self.stop = threading.Event()
         self.passed_over = PassedOver(settings.stream.damaged_samples, self._say)
         self.pairs = self._pairs(self.version)
         self.flops, self.peak = training_flops(self.pipeline), peak_flops(world.device)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from base.errors import Failure, UsageError
+from base.patience import Patience
 from base.progress import SILENT, Progress
 from base.storage import Storage
 from shards.damage import PassedOver
@@ -43,7 +44,7 @@ def train_on_ray(
     `out` must be a folder that every machine of the cluster sees. Ctrl-C ends the ranks; what they saved is kept.
     Raises UsageError for a cluster that is too small as well.
     """
-    _check(model, settings, storage, out)
+    _check(model, settings, storage, out, progress)
     from ray.train import FailureConfig, RunConfig
     from ray.train.torch import TorchConfig, TorchTrainer
 
@@ -72,16 +73,18 @@ def rank(given: dict[str, Task]) -> None:
     train(task.model, task.settings, Storage(task.root), Path(task.out), SILENT)
 
 
-def _check(model: ModelSettings, settings: TrainSettings, storage: Storage, out: Path) -> None:
+def _check(model: ModelSettings, settings: TrainSettings, storage: Storage, out: Path, progress: Progress) -> None:
     """What every rank would find out for itself, told once and at once."""
     import ray
 
     finished, wanted = complete(out), settings.ray
-    version = version_of(storage, settings, read_position(finished[-1]).version if finished else None, out)
+    began = read_position(finished[-1]).version if finished else None
+    patience = Patience(settings.stream.patience_s, progress.say, threading.Event())
+    version = version_of(storage, settings, began, out, patience)
     check_dataset(version, model, settings)
     check_ranks(settings, wanted.ranks)
     share, encoder = Share(0, 0, wanted.ranks), lambda: build_encoders(model, settings.seed).digest()
-    training_pairs(version, storage, settings, share, encoder, PassedOver(0, SILENT.say))
+    training_pairs(version, storage, settings, share, encoder, PassedOver(0, progress.say))
     there = ray.cluster_resources()
     for name, each in (("CPU", wanted.cpus_per_rank), ("GPU", wanted.gpus_per_rank)):
         if there.get(name, 0.0) < wanted.ranks * each:
