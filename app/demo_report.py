@@ -96,6 +96,7 @@ def _render(chain: Finished) -> facts.RenderFacts:
 
 def _train(chain: Finished) -> facts.TrainFacts:
     training, settings = chain.training, chain.settings
+    rows = [row for row in training.log if row.loss is not None]
     parts = trained_parts(load_model(chain.out / "model", "cpu")).values()
     return facts.TrainFacts(
         hw=settings.model.hw,
@@ -103,9 +104,9 @@ def _train(chain: Finished) -> facts.TrainFacts:
         images=training.images,
         seconds=training.seconds,
         batch=settings.train.batch,
-        images_seen=np.array([row.images for row in training.log], np.float64),
-        loss=np.array([row.loss for row in training.log]),
-        learning_rate=np.array([row.learning_rate for row in training.log]),
+        images_seen=np.array([row.images for row in rows], np.float64),
+        loss=np.array([row.loss for row in rows]),
+        learning_rate=np.array([row.learning_rate for row in rows]),
     )
 
 

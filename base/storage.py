@@ -46,12 +46,13 @@ class Storage:
     """A tree of files under one root, local or remote; may be carried into other processes, by fork too.
 
     `is_local` tells of a folder, `is_web` of a web server, which need not list what it has. Every method raises
-    UsageError for a name that leaves the root and Failure for a read or write that did not succeed.
+    UsageError for a name that leaves the root and Failure for a read or write that did not succeed. `setting` is where
+    the root stands: a root that cannot be meant is a UsageError that names it.
     """
 
-    def __init__(self, root: str | Path) -> None:
-        self.root = str(root).rstrip("/") or "/"
-        self._fs, base = _file_system(self.root)
+    def __init__(self, root: str | Path, setting: str = "storage.root") -> None:
+        self.root, self.setting = str(root).rstrip("/") or "/", setting
+        self._fs, base = _file_system(self.root, setting)
         self._pid = os.getpid()
         protocols = [self._fs.protocol] if isinstance(self._fs.protocol, str) else self._fs.protocol
         self.is_local, self.is_web = "file" in protocols, "https" in protocols
@@ -61,7 +62,7 @@ class Storage:
     def fs(self) -> Any:
         """The file system; a process that was forked off opens its own, for connections cannot be shared."""
         if self._pid != os.getpid():
-            self._fs, self._pid = _file_system(self.root)[0], os.getpid()
+            self._fs, self._pid = _file_system(self.root, self.setting)[0], os.getpid()
         return self._fs
 
     def path(self, name: str) -> str:
@@ -181,7 +182,7 @@ class Storage:
         return _Reported(f"could not {verb} {self.root}/{name}", remote=not self.is_local)
 
 
-def _file_system(root: str) -> tuple[Any, str]:
+def _file_system(root: str, setting: str) -> tuple[Any, str]:
     """The file system of a folder or URL, and the path in it. Raises UsageError for one that cannot be meant."""
     scheme = root.partition("://")[0]
     if EXTRAS.get(scheme) == "gcs":
@@ -192,9 +193,9 @@ def _file_system(root: str) -> tuple[Any, str]:
         file_system, base = fsspec.core.url_to_fs(root)
     except ImportError as error:
         mended = f"pip install -c constraints.txt -e '.[{EXTRAS[scheme]}]'" if scheme in EXTRAS else str(error)
-        raise UsageError(f"storage.root: expected the package that {scheme}:// needs, got none: {mended}") from None
+        raise UsageError(f"{setting}: expected the package that {scheme}:// needs, got none: {mended}") from None
     except ValueError as error:
-        raise UsageError(f"storage.root: expected a folder or a URL, got {root!r}: {error}") from None
+        raise UsageError(f"{setting}: expected a folder or a URL, got {root!r}: {error}") from None
     return file_system, str(base)
 
 

@@ -120,8 +120,9 @@ def half_weights(run: Path, folder: Path) -> dict[str, Any]:
 def page(found: dict[str, Any]) -> str:
     """The figures as Markdown."""
     last = found["training"][-1]
+    loss = "—" if last["loss"] is None else f"{last['loss']:.4f}"
     lines = [
-        f"{last['images']:,} images, loss {last['loss']:.4f}, {last['images_per_s']:,.1f} images/s, "
+        f"{last['images']:,} images, loss {loss}, {last['images_per_s']:,.1f} images/s, "
         f"data wait {last['data_wait']:.1%}; weights {found['weights']['bytes'] / 1e6:.1f} MB.",
         *views(found["on-dataset"], "held-out objects"),
         *views(found["on-test"], "test objects"),

@@ -82,7 +82,7 @@ def training_views(
     evaluated. Raises Failure for a dataset without a version or with views of another size.
     """
     if settings.training_root:
-        storage = Storage(settings.training_root)
+        storage = Storage(settings.training_root, "evaluate.training_root")
         hw, version = version.hw, read_version(storage)
         if version.hw != hw:
             raise Failure(f"evaluate.training_root: expected views of {hw} pixels, got {version.hw}")

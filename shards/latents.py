@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from base.digest import canonical_json
 from base.errors import Failure
-from base.storage import Storage
+from base.storage import Missing, Storage
 from shards.arrays import npy_bytes
 from shards.damage import Damaged
 from shards.plan import Visit
@@ -87,12 +87,14 @@ def latents_folder(digest: str) -> str:
 def read_latents_index(storage: Storage, version: Version, digest: str) -> Latents:
     """The latent shards of a version for an encoder. Raises Failure when there are none or the file is damaged."""
     name = latents_name(version.number, digest)
-    if not storage.exists(name):
+    try:
+        data = storage.read(name)
+    except Missing:
         raise Failure(
             f"{storage.root}: expected cached latents of encoder {digest} for version {version.number}, got none; "
             "run `zero123 cache` with the same settings"
-        )
-    return parse_latents(storage.read(name), where=f"{storage.root}/{name}")
+        ) from None
+    return parse_latents(data, where=f"{storage.root}/{name}")
 
 
 def record_name(digest: str, shard: ShardEntry) -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from base.errors import UsageError
+from base.patience import Patience
 from base.storage import Storage
 from shards.version import Version, read_version
 from train.settings import TrainSettings
@@ -26,14 +27,14 @@ def fixed_settings(model: ModelSettings, settings: TrainSettings) -> dict[str, A
     return {"model": model.model_dump(mode="json"), "train": settings.model_dump(mode="json", exclude=FREE_TO_CHANGE)}
 
 
-def version_of(storage: Storage, settings: TrainSettings, began: int | None, out: Path) -> Version:
+def version_of(storage: Storage, settings: TrainSettings, began: int | None, out: Path, patience: Patience) -> Version:
     """The dataset's version that a run reads: the one with which it `began`, or else the one that is set.
 
     Raises UsageError for a run in `out` that is to go on with another.
     """
     if began is not None and settings.version not in (0, began):
         check_same(began, settings.version, out, "train.version")
-    return read_version(storage, began or settings.version or None)
+    return patience.ask(lambda: read_version(storage, began or settings.version or None))
 
 
 def check_dataset(version: Version, model: ModelSettings, settings: TrainSettings) -> None:

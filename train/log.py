@@ -8,20 +8,23 @@ from base.errors import Failure
 from base.storage import reason, write_atomically
 from train.step import BUCKETS, Step
 
+LOG = "log.jsonl"
+
 
 @dataclass(frozen=True)
 class Row:
     """After `images` images: means since the row before, and the rates of the last step.
 
-    `loss_by_timestep` is over equal parts of the schedule, clean to noisy, None where no pair fell; `mfu` is the share
-    of the device's peak that went into the model, None where the peak is not known; `data_wait` is the share of the
-    time that was spent waiting for data; `skipped` counts the bad steps of the whole run.
+    `loss` and `gradient_norm` are None where every step was bad. `loss_by_timestep` is over equal parts of the
+    schedule, clean to noisy, None where no pair fell; `mfu` is the share of the device's peak that went into the model,
+    None where the peak is not known; `data_wait` is the share of the time that was spent waiting for data; `skipped`
+    counts the bad steps of the whole run.
     """
 
     images: int
-    loss: float
+    loss: float | None
     loss_by_timestep: tuple[float | None, ...]
-    gradient_norm: float
+    gradient_norm: float | None
     learning_rate: float
     projection_rate: float
     images_per_s: float
@@ -94,9 +97,10 @@ class Since:
             self.counts = [before + more for before, more in zip(self.counts, step.counts, strict=True)]
 
     @property
-    def means(self) -> tuple[float, float]:
-        """The mean loss and gradient norm."""
-        return sum(self.losses) / len(self.losses), sum(self.norms) / len(self.norms)
+    def means(self) -> tuple[float | None, float | None]:
+        """The mean loss and gradient norm; None without a good step."""
+        count = len(self.losses)
+        return (sum(self.losses) / count, sum(self.norms) / count) if count else (None, None)
 
     @property
     def images_per_s(self) -> float:

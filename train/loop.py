@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from base.errors import Failure
+from base.patience import Patience
 from base.progress import SILENT, Progress
 from base.storage import Storage
 from base.versions import versions
@@ -24,7 +25,7 @@ from train.ema import Ema
 from train.flops import peak_flops, training_flops
 from train.gather import Gathered, chunks, gathered
 from train.interrupt import Interrupt, NoData
-from train.log import Log, Row, Since
+from train.log import LOG, Log, Row, Since, read_log
 from train.optimiser import PROJECTION, learning_rate, new_optimiser, trained_parameters
 from train.page import write_page
 from train.prefetch import prefetched
@@ -57,8 +58,8 @@ class TrainSummary:
 
     @property
     def loss_curve(self) -> tuple[tuple[int, float], ...]:
-        """(images, mean loss since the point before)."""
-        return tuple((row.images, row.loss) for row in self.log)
+        """(images, mean loss since the point before), but where every step was bad."""
+        return tuple((row.images, row.loss) for row in self.log if row.loss is not None)
 
 
 def train(
@@ -70,16 +71,35 @@ def train(
     then do what they always do. Raises UsageError for settings that do not fit the dataset or the run in `out`, Failure
     for a damaged dataset, losses that are no numbers, a disk that is full, or a rank that does not come.
     """
+    return summary(out, first=take_part(model, settings, storage, out, progress, Interrupt()))
+
+
+def take_part(
+    model: ModelSettings,
+    settings: TrainSettings,
+    storage: Storage,
+    out: Path,
+    progress: Progress,
+    interrupt: Interrupt,
+) -> bool:
+    """One rank's part of `train`, to the last image or until `interrupt` asks; True in the rank that writes."""
     with ExitStack() as stack:
         world = stack.enter_context(world_for(settings.device, settings.wait_minutes))
         stack.enter_context(computing(settings.compute, world.device, settings.threads))
         run = _Run(model, settings, storage, out, world, progress)
         if run.position.images < settings.images:
-            with Interrupt() as interrupt:
+            with interrupt:
                 run.learn(interrupt)
-        return TrainSummary(
-            run.position.images, run.position.seconds, complete(out)[-1], tuple(run.log.rows), world.first
-        )
+        return world.first
+
+
+def summary(out: Path, *, first: bool) -> TrainSummary:
+    """What the files of a run tell of it; Failure where it has no checkpoint."""
+    finished = complete(out)
+    if not finished:
+        raise Failure(f"{out}: expected a checkpoint of a run, got none")
+    position = read_position(finished[-1])
+    return TrainSummary(position.images, position.seconds, finished[-1], tuple(read_log(out / LOG)), first)
 
 
 class _Run:
@@ -96,20 +116,21 @@ class _Run:
     ) -> None:
         self.settings, self.storage, self.out = settings, storage, out
         self.world, self.progress = world, progress
+        self.stop = threading.Event()
+        patience = Patience(settings.stream.patience_s, self._say, self.stop)
         folder = self._newest()
         fixed = fixed_settings(model, settings)
         if folder is None:
-            self.version = version_of(storage, settings, None, out)
+            self.version = version_of(storage, settings, None, out, patience)
             self.position = Position(0, 0, 0.0, self.version.number, fixed)
         else:
             self.position = read_position(folder)
             check_same(self.position.settings, fixed, out)
-            self.version = version_of(storage, settings, self.position.version, out)
+            self.version = version_of(storage, settings, self.position.version, out, patience)
         check_dataset(self.version, model, settings)
         check_ranks(settings, world.size)
         pipeline = Zero123Pipeline.from_pretrained(folder) if folder else build_pipeline(model, settings.seed)
         self.pipeline = pipeline.to(str(world.device))
-        self.stop = threading.Event()
         self.passed_over = PassedOver(settings.stream.damaged_samples, self._say)
         self.pairs = self._pairs(self.version)
         self.flops, self.peak = training_flops(self.pipeline), peak_flops(world.device)
@@ -121,7 +142,7 @@ class _Run:
         )
         if folder is not None:
             load_learner(folder, self.learner)
-        self.log = Log(out / "log.jsonl" if world.first else None, self.position.images)
+        self.log = Log(out / LOG if world.first else None, self.position.images)
         written = out if world.first else None
         self.validation = Validation(self._held_out(), settings.validation, written, self.position.images)
 
@@ -146,16 +167,17 @@ class _Run:
                 rate = learning_rate(settings.optimiser, self.position.images, settings.images)
                 try:
                     with world.together():
-                        step = stepper.take(waits, rate, self.position.steps + 1)
+                        largest = self.position.largest_norm(settings.bad_steps.times_usual)
+                        step = stepper.take(waits, rate, self.position.steps + 1, largest)
                 except NoData:
                     break
                 before, seconds = self.position.images, time.monotonic() - began
-                self.position = self.position.after(settings.batch, seconds, taken=not step.bad)
+                self.position = self.position.after(settings.batch, seconds, None if step.bad else step.norm)
                 self._judge(step)
                 since.add(step, waits.seconds, seconds, settings.batch)
                 if _crossed(before, self.position.images, settings.log_every_images):
                     since = self._note(since, rate)
-                self._keep(before)
+                self._keep(before, interrupt)
                 task.advance(settings.batch, note=f"loss {step.loss:.3f}")
             self._note(since, rate)
             self._save()
@@ -194,7 +216,10 @@ class _Run:
 
     def _open(self, stack: ExitStack) -> None:
         """What is written to beside checkpoints: by the first rank alone."""
-        self.trackers = trackers_for(self.settings.log, self.out, self.position.settings) if self.world.first else []
+        self.trackers = []
+        if self.world.first:
+            position = self.position
+            self.trackers = trackers_for(self.settings.log, self.out, position.settings, position.images)
         for tracker in self.trackers:
             stack.callback(tracker.close)
         self.uploader = None
@@ -206,10 +231,11 @@ class _Run:
         """Count a bad step, and stop when there were too many in a row."""
         if not step.bad:
             return
-        limit = self.settings.bad_steps.in_a_row
+        limit, usual = self.settings.bad_steps.in_a_row, self.position.usual_norm
         sentence = (
             f"train: expected a loss and a gradient to learn from, got loss {step.loss:.3g} and gradient "
-            f"{step.norm:.3g} before {self.position.images:,} images, from {', '.join(step.bad)}"
+            f"{step.norm:.3g}{f' where {usual:.3g} is usual' if usual else ''} before {self.position.images:,} images, "
+            f"from {', '.join(step.bad)}"
         )
         if self.position.in_a_row >= limit:
             raise Failure(f"{sentence}; {self.position.in_a_row} steps in a row were skipped")
@@ -218,8 +244,8 @@ class _Run:
 
     def _note(self, since: Since, rate: float) -> Since:
         """Write a row of the log for what has happened since the last one."""
-        if not since.losses:
-            return Since()
+        if not since.images:
+            return since
         loss, norm = since.means
         row = Row(
             images=self.position.images,
@@ -238,24 +264,26 @@ class _Run:
             tracker.numbers(row.images, numbers_of(row))
         return Since()
 
-    def _keep(self, before: int) -> None:
+    def _keep(self, before: int, interrupt: Interrupt) -> None:
         """Validate and save where a multiple of either's images was passed, and at the last image.
 
-        The checkpoint has the validation's score; a validation that fails is no reason to lose it.
+        The checkpoint has the validation's score; a validation that fails, or is left, is no reason to lose it.
         """
         settings, now = self.settings, self.position.images
         every, last = settings.validation.every_images, now >= settings.images
         try:
             if every and (last or _crossed(before, now, every)):
-                self._validate()
+                self._validate(interrupt)
         finally:
             if last or _crossed(before, now, settings.checkpoint_every_images):
                 self._save()
 
-    def _validate(self) -> None:
+    def _validate(self, interrupt: Interrupt) -> None:
         world, settings = self.world, self.settings
         with self.learner.ema.in_place():
-            mine = self.validation.scored(self.pipeline, settings.seed, world.rank, world.size)
+            mine = self.validation.scored(self.pipeline, settings.seed, world, lambda: interrupt.asked)
+        if mine is None:
+            return
         scored = [one for some in world.gathered(mine) for one in some]
         score = self.validation.keep(self.position.images, sorted(scored, key=lambda one: (one.uid, one.target)))
         self.position = replace(self.position, score=score.psnr_db)

@@ -37,7 +37,7 @@ def _headline(rows: Sequence[Row], scores: Sequence[Score]) -> list[Metric]:
         use = "" if last.mfu is None else f"{last.mfu:.1%} of the device’s peak"
         shown = [
             Metric(count_text(last.images), "images learnt from"),
-            Metric(f"{last.loss:.4f}", "loss at the end"),
+            Metric("—" if last.loss is None else f"{last.loss:.4f}", "loss at the end"),
             Metric(f"{last.images_per_s:,.1f}", "images a second", use),
             Metric(f"{last.data_wait:.1%}", "of the time spent waiting for data"),
             Metric(str(last.skipped), "steps skipped"),
@@ -51,7 +51,7 @@ def _headline(rows: Sequence[Row], scores: Sequence[Score]) -> list[Metric]:
 def _curves(page: Page, rows: Sequence[Row]) -> None:
     section = page.section("The loss", "Means since the point before; by part of the schedule, clean to noisy.")
     images = [row.images for row in rows]
-    loss = Series("loss", images, [row.loss for row in rows], smooth=max(1, len(rows) // 40))
+    loss = Series("loss", images, [_known(row.loss) for row in rows], smooth=max(1, len(rows) // 40))
     parts = len(rows[-1].loss_by_timestep) if rows else 0
     split = [
         Series(f"part {part + 1} of {parts}", images, [_known(row.loss_by_timestep[part]) for row in rows])
@@ -71,7 +71,7 @@ def _speed(page: Page, rows: Sequence[Row]) -> None:
         ("gradient_norm", "Norm of the gradient"),
         ("learning_rate", "Learning rate"),
     ):
-        chart = line_chart([Series(name, images, [getattr(row, name) for row in rows])], label=label, x_label=X)
+        chart = line_chart([Series(name, images, [_known(getattr(row, name)) for row in rows])], label=label, x_label=X)
         section.figure(chart, label, css_class="panel")
 
 

@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from base.errors import Failure, UsageError
+from base.patience import Patience
 from base.progress import SILENT, Progress
 from base.storage import Storage
 from shards.damage import PassedOver
 from shards.visits import Share
 from train.checks import check_dataset, check_ranks, version_of
-from train.log import read_log
-from train.loop import TrainSummary, train
+from train.driven import asked_in, driven
+from train.interrupt import Interrupt
+from train.log import LOG, Row, read_log
+from train.loop import TrainSummary, summary, take_part
 from train.settings import TrainSettings
 from train.source import training_pairs
 from train.state import complete, read_position
@@ -40,10 +43,10 @@ def train_on_ray(
 ) -> TrainSummary:
     """`train` on the ranks of `settings.ray`, on the Ray that this process is joined to.
 
-    `out` must be a folder that every machine of the cluster sees. Ctrl-C ends the ranks; what they saved is kept.
-    Raises UsageError for a cluster that is too small as well.
+    `out` must be a folder that every machine of the cluster sees. Ctrl-C and SIGTERM have the ranks save, as far as
+    they do so in time, and then do what they always do. Raises UsageError for a cluster that is too small as well.
     """
-    _check(model, settings, storage, out)
+    _check(model, settings, storage, out, progress)
     from ray.train import FailureConfig, RunConfig
     from ray.train.torch import TorchConfig, TorchTrainer
 
@@ -58,10 +61,10 @@ def train_on_ray(
     )
     with _followed(out, settings, progress):
         try:
-            trainer.fit()
+            driven(trainer.fit, out)
         except Exception as error:  # noqa: BLE001 -- whatever ended a rank is one sentence here
             raise _told(error) from None
-    return train(model, settings, storage, out, SILENT)
+    return summary(out, first=True)
 
 
 def rank(given: dict[str, Task]) -> None:
@@ -69,19 +72,23 @@ def rank(given: dict[str, Task]) -> None:
     task = given["task"]
     if Path(task.here).is_dir():
         os.chdir(task.here)
-    train(task.model, task.settings, Storage(task.root), Path(task.out), SILENT)
+    out = Path(task.out)
+    stopped = Interrupt(lambda: asked_in(out))
+    take_part(task.model, task.settings, Storage(task.root), out, SILENT, stopped)
 
 
-def _check(model: ModelSettings, settings: TrainSettings, storage: Storage, out: Path) -> None:
+def _check(model: ModelSettings, settings: TrainSettings, storage: Storage, out: Path, progress: Progress) -> None:
     """What every rank would find out for itself, told once and at once."""
     import ray
 
     finished, wanted = complete(out), settings.ray
-    version = version_of(storage, settings, read_position(finished[-1]).version if finished else None, out)
+    began = read_position(finished[-1]).version if finished else None
+    patience = Patience(settings.stream.patience_s, progress.say, threading.Event())
+    version = version_of(storage, settings, began, out, patience)
     check_dataset(version, model, settings)
     check_ranks(settings, wanted.ranks)
     share, encoder = Share(0, 0, wanted.ranks), lambda: build_encoders(model, settings.seed).digest()
-    training_pairs(version, storage, settings, share, encoder, PassedOver(0, SILENT.say))
+    training_pairs(version, storage, settings, share, encoder, PassedOver(0, progress.say))
     there = ray.cluster_resources()
     for name, each in (("CPU", wanted.cpus_per_rank), ("GPU", wanted.gpus_per_rank)):
         if there.get(name, 0.0) < wanted.ranks * each:
@@ -105,13 +112,13 @@ def _followed(out: Path, settings: TrainSettings, progress: Progress) -> Iterato
     ended = threading.Event()
 
     def follow() -> None:
-        rows = read_log(out / "log.jsonl")
+        rows = read_log(out / LOG)
         done = rows[-1].images if rows else 0
         with progress.task("train", total=settings.images, unit="images", done=done) as task:
             while not ended.wait(LOOK_EVERY_S):
-                rows = read_log(out / "log.jsonl")
+                rows = read_log(out / LOG)
                 if rows and rows[-1].images > done:
-                    task.advance(rows[-1].images - done, note=f"loss {rows[-1].loss:.3f}")
+                    task.advance(rows[-1].images - done, note=_note(rows[-1]))
                     done = rows[-1].images
 
     follower = threading.Thread(target=follow, name="follow", daemon=True)
@@ -121,6 +128,10 @@ def _followed(out: Path, settings: TrainSettings, progress: Progress) -> Iterato
     finally:
         ended.set()
         follower.join()
+
+
+def _note(row: Row) -> str:
+    return "every step skipped" if row.loss is None else f"loss {row.loss:.3f}"
 
 
 def _told(error: Exception) -> Failure:

@@ -67,12 +67,13 @@ class ComputeSettings(Section):
 
 
 class BadStepSettings(Section):
-    """A step whose loss or gradient is no number, or whose gradient's norm is above `norm` (null: none is too large).
+    """A step whose loss or gradient is no number, or whose gradient explodes: it is skipped and counted.
 
-    It is skipped and counted; `in_a_row` of them stop the run.
+    A gradient explodes when its norm is above `times_usual` times what is usual (null: none does): the average over the
+    steps that were taken, which forgets all but about the last hundred. `in_a_row` bad steps stop the run.
     """
 
-    norm: Above0 | None
+    times_usual: Annotated[float, Field(gt=1.0)] | None
     in_a_row: Positive
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
+from base.patience import Patience
 from base.storage import Storage
 from shards.damage import PassedOver
 from shards.latents import LatentPair, read_latents, read_latents_index
@@ -33,7 +34,10 @@ def training_pairs(
     """
     kind: Any = partial(read, version)
     if settings.cached_latents:
-        kind = partial(read_latents, version, read_latents_index(storage, version, encoder()))
+        digest = encoder()
+        patience = Patience(settings.stream.patience_s, passed_over.say, stop or threading.Event())
+        latents = patience.ask(lambda: read_latents_index(storage, version, digest))
+        kind = partial(read_latents, version, latents)
     reader = partial(
         kind,
         storage,

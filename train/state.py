@@ -4,6 +4,7 @@ The model's folder holds the averaged weights, which sampling uses and which are
 raw weights, the optimiser, and how far the run is. A checkpoint gets its name when it is complete, and not before.
 """
 
+import math
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from base.digest import canonical_json
 from base.errors import Failure
 from base.typed import typed_json
-from train.ema import Ema
+from train.ema import Ema, ema_decay
 from zero123.pipeline import Zero123Pipeline
 from zero123.saving import saved_whole
 from zero123.tensors import read_json, read_shaped, shapes_of
@@ -25,6 +26,7 @@ from zero123.tensors import read_json, read_shaped, shapes_of
 FOLDER = "checkpoints"
 STATE = "training_state"
 MARKER = "state.json"
+USUAL_DECAY = 0.99
 COUNT = "step"
 MOMENTS = (COUNT, "exp_avg", "exp_avg_sq")
 
@@ -34,8 +36,9 @@ class Position:
     """How far a run is: `images` learnt from (the next pair's global number), `steps` made, `seconds` spent.
 
     `version` is the dataset's, which a run keeps to its end; `settings` are those that it may not change on the way.
-    `skipped` counts bad steps, `in_a_row` those since the last good one. `score` is the PSNR of the validation at this
-    very position, None where there was none.
+    `skipped` counts bad steps, `in_a_row` those since the last good one. `usual_norm` is the average norm of the
+    gradients of good ones, by the formula of the weights' average; None before the first. `score` is the PSNR of the
+    validation at this very position, None where there was none.
     """
 
     images: int
@@ -45,10 +48,12 @@ class Position:
     settings: dict[str, Any]
     skipped: int = 0
     in_a_row: int = 0
+    usual_norm: float | None = None
     score: float | None = None
 
-    def after(self, images: int, seconds: float, *, taken: bool) -> "Position":
-        """The position after a step of so many images, which was taken or else skipped."""
+    def after(self, images: int, seconds: float, norm: float | None) -> "Position":
+        """The position after a step of so many images with a gradient of that norm; None for one that was skipped."""
+        taken = norm is not None
         return replace(
             self,
             images=self.images + images,
@@ -56,8 +61,18 @@ class Position:
             seconds=self.seconds + seconds,
             skipped=self.skipped + (not taken),
             in_a_row=0 if taken else self.in_a_row + 1,
+            usual_norm=self.usual_norm if norm is None else self._usual_with(norm),
             score=None,
         )
+
+    def largest_norm(self, times_usual: float | None) -> float:
+        """The norm above which the next step's gradient explodes; infinite where nothing is known of what is usual."""
+        return times_usual * self.usual_norm if times_usual and self.usual_norm else math.inf
+
+    def _usual_with(self, norm: float) -> float:
+        if self.usual_norm is None:
+            return norm
+        return self.usual_norm + (1.0 - ema_decay(USUAL_DECAY, self.steps)) * (norm - self.usual_norm)
 
 
 @dataclass(frozen=True)

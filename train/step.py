@@ -1,5 +1,6 @@
 """One step of the optimiser on one global batch, shared between the ranks."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -68,10 +69,13 @@ class Stepper:
             place = [world.device] if world.device.type == "cuda" else None
             self.objective = DistributedDataParallel(self.objective, place, gradient_as_bucket_view=True)
 
-    def take(self, parts: Iterator[Gathered], rate: float, steps: int) -> Step:
-        """Step number `steps` (from 1) at learning rate `rate`, on as many parts as this rank's share has."""
+    def take(self, parts: Iterator[Gathered], rate: float, steps: int, largest_norm: float = math.inf) -> Step:
+        """Step number `steps` (from 1) at learning rate `rate`, on as many parts as this rank's share has.
+
+        It is bad where its loss or gradient is no number, or the gradient's norm is above `largest_norm`.
+        """
         some, each = self._gradients(parts)
-        found = self._measured(some, each)
+        found = self._measured(some, each, largest_norm)
         self._set_rate(rate)
         with self.clock("optimiser"):
             if not found.bad:
@@ -109,7 +113,7 @@ class Stepper:
         alone = self.world.size == 1 or last
         return nullcontext() if alone else self.objective.no_sync()  # type: ignore[no-any-return]
 
-    def _measured(self, some: Sequence[Gathered], each: Tensor) -> Step:
+    def _measured(self, some: Sequence[Gathered], each: Tensor, largest_norm: float) -> Step:
         settings, parameters = self.settings, list(self.learner.parameters.values())
         timesteps = torch.cat([part.timesteps for part in some])
         sums, counts = by_timestep(each, timesteps, len(self.pipeline.schedule.alphas_cumprod), BUCKETS)
@@ -118,8 +122,7 @@ class Stepper:
         told = self.world.total(torch.cat([sums, counts]))
         *values, size = torch.cat([told, norm[None]]).tolist()
         loss = sum(values[:BUCKETS]) / settings.batch
-        finite = torch.isfinite(torch.tensor([loss, size])).all()
-        good = bool(finite) and (settings.bad_steps.norm is None or size <= settings.bad_steps.norm)
+        good = math.isfinite(loss) and math.isfinite(size) and size <= largest_norm
         bad = () if good else self._named(some, each)
         return Step(loss, size, tuple(values[:BUCKETS]), tuple(values[BUCKETS:]), bad)
 

@@ -30,9 +30,12 @@ class Tracker(Protocol):
         """Write what is not written yet."""
 
 
-def trackers_for(settings: LogSettings, out: Path, told: dict[str, Any]) -> list[Tracker]:
-    """The trackers that the settings ask for; `told` are the run's settings. UsageError where W&B is not installed."""
-    found: list[Tracker] = [TensorBoard(out)] if settings.tensorboard else []
+def trackers_for(settings: LogSettings, out: Path, told: dict[str, Any], images: int) -> list[Tracker]:
+    """The trackers that the settings ask for, of a run that goes on after `images`; `told` are its settings.
+
+    Raises UsageError where W&B is not installed.
+    """
+    found: list[Tracker] = [TensorBoard(out, images)] if settings.tensorboard else []
     return found + ([WandB(settings.wandb, out, told)] if settings.wandb else [])
 
 
@@ -59,12 +62,14 @@ def numbers_of_score(score: Score) -> dict[str, float]:
 
 
 class TensorBoard:
-    """Event files below `out`, for `tensorboard --logdir`."""
+    """Event files below `out`, for `tensorboard --logdir`, which shows none of what was told before after `images`."""
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, images: int) -> None:
         from tensorboardX import SummaryWriter
 
-        self.writer = SummaryWriter(str(out / TENSORBOARD))
+        # Files are named after the second and sorted by name: the suffix keeps apart those of one second.
+        suffix = f".{images:010d}"
+        self.writer = SummaryWriter(str(out / TENSORBOARD), purge_step=images + 1, filename_suffix=suffix)
 
     def numbers(self, images: int, values: dict[str, float]) -> None:
         """See `Tracker`."""

@@ -10,6 +10,7 @@ from base.errors import Failure
 from base.storage import TEMPORARY_PREFIX, Storage
 from train.state import FOLDER, MARKER, complete
 
+SETTING = "train.upload"
 WAITING = "uploads"
 
 
@@ -22,7 +23,7 @@ class Uploader:
     """
 
     def __init__(self, target: str, out: Path) -> None:
-        self.storage, self.out = Storage(target), out
+        self.storage, self.out = Storage(target, SETTING), out
         self.failure: Failure | None = None
         self._added: set[str] = set()
         self._kept: frozenset[str] = frozenset()
@@ -77,7 +78,7 @@ def remote_checkpoints(storage: Storage) -> list[str]:
 
 def fetch_newest(target: str, out: Path) -> None:
     """Fetch the newest checkpoint of a store into `out`, unless `out` has one as new. Raises Failure."""
-    storage = Storage(target)
+    storage = Storage(target, SETTING)
     here, there = complete(out), remote_checkpoints(storage)
     if not there or (here and here[-1].name >= there[-1]):
         return

@@ -1,7 +1,7 @@
 """Sampled views against true ones while training goes on: the same objects, poses and seeds every time."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -23,6 +23,7 @@ from shards.sample import Sample
 from shards.stream import good_among
 from shards.version import Version
 from train.settings import ValidationSettings
+from train.world import World
 from zero123.pipeline import Zero123Pipeline
 
 Image = NDArray[np.uint8]
@@ -72,9 +73,17 @@ class Validation:
         self.samples, self.settings, self.out = samples, settings, out
         self.scores = [score for score in read_scores(out) if score.images <= images] if out else []
 
-    def scored(self, pipeline: Zero123Pipeline, seed: int, rank: int = 0, world: int = 1) -> list[Scored]:
-        """Sample this rank's share of the objects."""
-        return [one for sample in self.samples[rank::world] for one in _scored(pipeline, sample, self.settings, seed)]
+    def scored(
+        self, pipeline: Zero123Pipeline, seed: int, world: World, asked: Callable[[], bool]
+    ) -> list[Scored] | None:
+        """Sample this rank's share of the objects; None in every rank once one of them is `asked` to stop."""
+        scored: list[Scored] = []
+        for first in range(0, len(self.samples), world.size):
+            if world.any(asked()):
+                return None
+            for sample in self.samples[first : first + world.size][world.rank :][:1]:
+                scored += _scored(pipeline, sample, self.settings, seed)
+        return scored
 
     def keep(self, images: int, scored: Sequence[Scored]) -> Score:
         """Write the grid of pictures and the means of all ranks' views."""

@@ -80,7 +80,7 @@ TRAIN: dict[str, Any] = {
     "compute": {
         "precision": "fp32", "channels_last": False, "compile": False, "gradient_checkpointing": False, "ahead": 2,
     },
-    "bad_steps": {"norm": None, "in_a_row": 3},
+    "bad_steps": {"times_usual": 100.0, "in_a_row": 3},
     "validation": {"every_images": 0, "objects": 2, "views": 2, "guidance_scale": 1.5, "steps": 2, "eta": 0.0},
     "log": {"tensorboard": False, "wandb": None},
     "log_every_images": 16,

@@ -2,8 +2,10 @@
 
 import re
 import shutil
+import signal
+import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 from base.errors import Failure, UsageError
 from base.progress import SILENT
@@ -19,10 +22,12 @@ from base.storage import Storage
 from evaluation.metrics import psnr, ssim
 from shards.damage import Damaged
 from shards.read import ranges_of
+from shards.sample import Sample
 from shards.version import read_version
 from tests.shards.datasets import spoilt
 from tests.train.runs import cut_view, make_dataset, model_settings, one_good_view, small_view, train_settings
-from tests.train.test_loop import Said
+from tests.train.test_loop import Nudge, Said, Stopped, own_sigterm, same_state
+from train import validation
 from train.loop import TrainSummary, train
 from train.page import NAME
 from train.settings import LogSettings
@@ -30,6 +35,7 @@ from train.state import best, complete, read_position
 from train.trackers import TENSORBOARD, trackers_for
 from train.upload import Uploader, fetch_newest, remote_checkpoints
 from train.validation import Score, Scored, Validation, grid_path, held_out, read_scores
+from zero123.pipeline import Zero123Pipeline
 
 WATCHED: dict[str, Any] = {
     "validation": {"every_images": 16}, "log": {"tensorboard": True}, "checkpoint_every_images": 16,
@@ -76,9 +82,9 @@ def test_a_damaged_object_is_passed_over_and_the_next_by_uid_is_sampled(
     seen: set[str] = set()
     real = Validation.keep
 
-    def spied(validation: Validation, images: int, scored: list[Scored]) -> Score:
+    def spied(kept: Validation, images: int, scored: list[Scored]) -> Score:
         seen.update(one.uid for one in scored)
-        return real(validation, images, scored)
+        return real(kept, images, scored)
 
     monkeypatch.setattr(Validation, "keep", spied)
     there, out = spoilt(storage, tmp_path / "dataset", "val", change), tmp_path / "out"
@@ -112,6 +118,31 @@ def test_validation_that_fails_loses_no_checkpoint(
     with pytest.raises(torch.OutOfMemoryError):
         train(model_settings(), train_settings(**WATCHED | {"log": {}}), storage, tmp_path, SILENT)
     assert [folder.name for folder in complete(tmp_path)] == ["0000000016"]
+
+
+def test_validation_is_left_when_training_is_asked_to_stop(
+    storage: Storage, watched: tuple[Path, TrainSummary], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The state is saved without a score, and goes on to what a run without a stop learns."""
+    real, seen = validation._scored, []
+
+    def terminated(pipeline: Zero123Pipeline, sample: Sample, *rest: Any) -> Iterator[Scored]:
+        seen.append(sample.uid)
+        signal.raise_signal(signal.SIGTERM)
+        return real(pipeline, sample, *rest)
+
+    settings = train_settings(**WATCHED | {"log": {}})
+    with monkeypatch.context() as patched:
+        patched.setattr(validation, "_scored", terminated)
+        with own_sigterm(), pytest.raises(Stopped):
+            train(model_settings(), settings, storage, tmp_path, SILENT)
+    assert seen == ["val-0-0"]
+    (checkpoint,) = complete(tmp_path)
+    assert (read_position(checkpoint).images, read_position(checkpoint).score) == (16, None)
+    assert (read_scores(tmp_path), grid_path(tmp_path, 16).exists()) == ([], False)
+    _, whole = watched
+    same_state(whole.checkpoint, train(model_settings(), settings, storage, tmp_path, SILENT).checkpoint)
+    assert [score.images for score in read_scores(tmp_path)] == [32, 48, 64]
 
 
 def test_the_scores_are_those_of_the_evaluation() -> None:
@@ -167,6 +198,36 @@ def test_the_page_and_tensorboard_tell_what_the_log_tells(watched: tuple[Path, T
     assert min(known) <= row.loss <= max(known)
 
 
+def shown_by_tensorboard(folder: Path, name: str) -> list[int]:
+    """The steps of a value, as TensorBoard reads them: where a session starts, what has its step or a later one goes.
+
+    A record is its length (8 bytes), 4 bytes, an event and 4 bytes.
+    """
+    steps: list[int] = []
+    for path in sorted(folder.iterdir()):
+        data = path.read_bytes()
+        while data:
+            (length,) = struct.unpack_from("<Q", data)
+            event, data = Event.FromString(data[12 : 12 + length]), data[16 + length :]
+            if event.session_log.status == SessionLog.START:
+                steps = [step for step in steps if step < event.step]
+            steps += [event.step for value in event.summary.value if value.tag == name]
+    return steps
+
+
+def test_tensorboard_forgets_with_the_log_what_came_after_the_last_checkpoint(storage: Storage, tmp_path: Path) -> None:
+    def crash() -> None:
+        raise RuntimeError("power cut")
+
+    settings = train_settings(log={"tensorboard": True})
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(model_settings(), settings, storage, tmp_path, Nudge(56, crash))
+    assert shown_by_tensorboard(tmp_path / TENSORBOARD, "train/loss") == [16, 32, 48]
+    train(model_settings(), settings, storage, tmp_path, SILENT)
+    assert len(list((tmp_path / TENSORBOARD).iterdir())) == 2
+    assert shown_by_tensorboard(tmp_path / TENSORBOARD, "train/loss") == [16, 32, 48, 64]
+
+
 def test_the_store_holds_what_the_disk_holds_and_a_lost_disk_is_made_good(
     storage: Storage, watched: tuple[Path, TrainSummary], tmp_path: Path
 ) -> None:
@@ -201,18 +262,23 @@ def test_an_upload_that_fails_is_told_at_the_end(watched: tuple[Path, TrainSumma
         uploader.close()
 
 
+def test_an_upload_to_no_known_place_is_blamed_on_its_setting(storage: Storage, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"^train.upload: expected a folder or a URL, got 's3x://bucket/run'"):
+        train(model_settings(), train_settings(upload="s3x://bucket/run"), storage, tmp_path, SILENT)
+
+
 def test_wandb_is_told_the_same_and_missed_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = LogSettings(tensorboard=False, wandb="views")
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(
         UsageError, match=r"train.log.wandb: expected the package wandb \(pip install wandb\), got none"
     ):
-        trackers_for(settings, tmp_path, {})
+        trackers_for(settings, tmp_path, {}, 0)
     told: list[dict] = []
     run = SimpleNamespace(log=told.append, finish=lambda: told.append({"finished": True}))
     fake = SimpleNamespace(init=lambda **words: (told.append(words), run)[1], Image=lambda pixels: pixels.shape)
     monkeypatch.setitem(sys.modules, "wandb", fake)
-    (tracker,) = trackers_for(settings, tmp_path, {"a": 1})
+    (tracker,) = trackers_for(settings, tmp_path, {"a": 1}, 0)
     tracker.numbers(8, {"train/loss": 0.5})
     tracker.picture(8, "validation", np.zeros((2, 3, 3), np.uint8))
     tracker.close()
@@ -221,6 +287,6 @@ def test_wandb_is_told_the_same_and_missed_in_a_sentence(tmp_path: Path, monkeyp
         {"train/loss": 0.5, "images": 8}, {"validation": (2, 3, 3), "images": 8}, {"finished": True},
     ]  # fmt: skip
     for folder in (tmp_path, tmp_path / "another"):
-        trackers_for(settings, folder, {"a": 1})
+        trackers_for(settings, folder, {"a": 1}, 0)
     first, again, another = (words["id"] for words in told if "id" in words)
     assert first == again != another

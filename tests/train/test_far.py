@@ -10,16 +10,19 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from base.errors import UsageError
 from base.progress import SILENT
 from base.storage import Storage
+from shards.version import read_version
 from tests.shards.far import Far, served
 from tests.train.runs import make_dataset, model_settings, train_settings
 from tests.train.test_loop import Said, same_state
 from tests.train.test_ranks import close, environment, port
+from train.cache import Job, cache_latents
 from train.log import read_log
 from train.loop import TrainSummary, train
 from train.state import complete
@@ -65,13 +68,23 @@ def test_a_web_server_without_listings_needs_the_version_and_nothing_else(
         train(model_settings(), settings.model_copy(update={"images": 48, "version": 2}), there, tmp_path, SILENT)
 
 
-def test_held_out_objects_are_waited_for_too(far: Far, tmp_path: Path) -> None:
-    validation = {"every_images": 8, "objects": 1}
-    settings = train_settings(images=8, pairs_per_visit=1, version=1, validation=validation)
+@pytest.mark.parametrize(
+    ("part", "changes"),
+    [
+        ("/shards/", {"validation": {"every_images": 8, "objects": 1}}),
+        ("/versions/1.json", {}),
+        ("-latents-", {"cached_latents": True}),
+    ],
+)
+def test_what_is_read_before_the_first_step_is_waited_for_too(
+    storage: Storage, far: Far, tmp_path: Path, part: str, changes: dict[str, Any]
+) -> None:
+    cache_latents(Job(storage, read_version(storage), model_settings(), 0, "cpu", 1), 1, SILENT)
+    settings = train_settings(images=8, pairs_per_visit=1, version=1, **changes)
     real, said = far.answer, Said()
 
     def away_at_first(request: BaseHTTPRequestHandler) -> None:
-        far.away = 503 if "/shards/" in request.path and not far.refused else 0
+        far.away = 503 if part in request.path and not far.refused else 0
         real(request)
 
     far.answer = away_at_first  # type: ignore[method-assign]

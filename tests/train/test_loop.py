@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -10,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -29,8 +31,8 @@ from train.gather import Gathered
 from train.interrupt import Interrupt
 from train.log import read_log
 from train.loop import TrainSummary, train
+from train.page import NAME
 from train.state import complete, read_position
-from zero123.build import build_pipeline
 from zero123.pipeline import Zero123Pipeline
 
 ROOT = Path(__file__).parents[2]
@@ -242,18 +244,78 @@ def test_the_legacy_average_leaves_the_projection_as_trained(storage: Storage, t
     assert not torch.equal(pipeline.unet.conv_in.weight, raw["unet.conv_in.weight"])
 
 
-def test_an_exploding_step_is_skipped_and_counted(storage: Storage, tmp_path: Path) -> None:
-    said, settings = Said(), train_settings(bad_steps={"norm": 1e-9, "in_a_row": 9}, images=32)
-    done = train(model_settings(), settings, storage, tmp_path, said)
-    position = read_position(done.checkpoint)
-    assert (position.images, position.steps, position.skipped, position.in_a_row) == (32, 0, 4, 4)
-    assert len(said.lines) == 4
-    assert done.log == ()
-    fresh = dict(build_pipeline(model_settings(), 0).unet.named_parameters())
-    raw = load_file(done.checkpoint / "training_state" / "weights.safetensors")
-    assert all(torch.equal(raw[f"unet.{name}"], value) for name, value in fresh.items() if f"unet.{name}" in raw)
-    with pytest.raises(Failure, match="9 steps in a row were skipped"):
-        train(model_settings(), settings.model_copy(update={"images": 128}), storage, tmp_path, said)
+def explode(monkeypatch: pytest.MonkeyPatch, numbers: range) -> None:
+    """Have the targets of some pairs be ten thousand times too large from now on."""
+    real = step.batch_of
+
+    def exploding(pipeline: Zero123Pipeline, pairs: Gathered, *rest: Any) -> Batch:
+        batch = real(pipeline, pairs, *rest)
+        return replace(batch, target=batch.target * 1e4) if pairs.numbers[0] in numbers else batch
+
+    monkeypatch.setattr(step, "batch_of", exploding)
+
+
+def test_an_exploding_step_is_skipped_and_counted(
+    storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that goes on with one knows from its checkpoint what is usual."""
+    explode(monkeypatch, range(32, 40))
+    said = Said()
+    whole, first, second = (
+        train(model_settings(), train_settings(images=images), storage, tmp_path / out, said).checkpoint
+        for images, out in ((64, "whole"), (32, "parts"), (64, "parts"))
+    )
+    same_state(whole, second)
+    position = read_position(second)
+    assert (position.images, position.steps, position.skipped, position.in_a_row) == (64, 7, 1, 0)
+    usual = read_position(first).usual_norm
+    assert usual
+    assert len(said.lines) == 2
+    for line in said.lines:
+        told = re.search(r"gradient (\S+) where (\S+) is usual before 40 images, .*; step skipped, 1 so far", line)
+        assert told
+        assert float(told[1]) > 100 * usual
+        assert float(told[2]) == pytest.approx(usual, rel=1e-2)
+
+
+def test_steps_that_explode_in_a_row_teach_nothing_and_stop_the_run(
+    storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where all is skipped the log has a row without a loss."""
+    before = train(model_settings(), train_settings(images=16), storage, tmp_path, SILENT).checkpoint
+    explode(monkeypatch, range(16, 128))
+    settings = train_settings(images=32, log={"tensorboard": True})
+    done = train(model_settings(), settings, storage, tmp_path, Said())
+    a, b = (load_file(one / "training_state" / "weights.safetensors") for one in (before, done.checkpoint))
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert [(row.images, row.loss is None, row.gradient_norm is None, row.skipped) for row in done.log] == [
+        (16, False, False, 0), (32, True, True, 2),
+    ]  # fmt: skip
+    assert done.log[1].images_per_s > 0
+    assert [images for images, _ in done.loss_curve] == [16]
+    page = (tmp_path / NAME).read_text()
+    assert "—" in page
+    assert "loss at the end" in page
+    with pytest.raises(Failure, match="3 steps in a row were skipped"):
+        train(model_settings(), train_settings(), storage, tmp_path, Said())
+
+
+def test_no_step_of_a_healthy_run_comes_near_to_exploding(
+    storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shares: list[float] = []
+    real = step.Stepper.take
+
+    def spied(*words: Any) -> step.Step:
+        found = real(*words)
+        shares.append(found.norm / words[-1])
+        return found
+
+    monkeypatch.setattr(step.Stepper, "take", spied)
+    optimiser = {"clip_norm": None, "warmup_images": 0}
+    train(model_settings(), train_settings(images=256, optimiser=optimiser), storage, tmp_path, SILENT)
+    assert len(shares) == 32
+    assert max(shares) < 0.1
 
 
 def test_the_checkpoint_is_a_pipeline_with_the_averaged_weights(whole: TrainSummary) -> None:

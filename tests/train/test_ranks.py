@@ -25,6 +25,7 @@ from train.checks import check_ranks
 from train.log import read_log
 from train.loop import train
 from train.state import complete
+from train.validation import read_scores
 from train.world import World, world_for
 
 ROOT = Path(__file__).parents[2]
@@ -64,25 +65,31 @@ def close(one: Path, other: Path) -> None:
         torch.testing.assert_close(a[name], b[name], rtol=1e-3, atol=1e-4)
 
 
-def test_two_ranks_learn_what_one_learns_and_stop_together(storage: Storage, tmp_path: Path) -> None:
-    """SIGTERM reaches one of two ranks; both stop after the same image, and one rank alone goes on from there."""
-    two, one, where = tmp_path / "two", tmp_path / "one", port()
-    words = [sys.executable, *command(storage, two, images=100_000, log_every_images=8)]
+def stop_one_of_two(storage: Storage, out: Path, rows: int, **changes: Any) -> None:
+    """SIGTERM reaches the second of two ranks once the log has so many rows; both end, the first as if it were done."""
+    words, where = [sys.executable, *command(storage, out, **changes)], port()
     ranks = [
         subprocess.Popen(words, env=environment(rank, where), cwd=ROOT, stdout=subprocess.PIPE, text=True)
         for rank in range(2)
     ]
     try:
-        while len(read_log(two / "log.jsonl")) < 2 and all(rank.poll() is None for rank in ranks):
+        while len(read_log(out / "log.jsonl")) < rows and all(rank.poll() is None for rank in ranks):
             time.sleep(0.05)
         ranks[1].terminate()
         told = [rank.communicate(timeout=120)[0] for rank in ranks]
     finally:
         for rank in ranks:
             rank.kill()
+    assert [rank.returncode for rank in ranks] == [0, -signal.SIGTERM]
+    assert told[0] == f"{int(complete(out)[-1].name)} images\n"
+
+
+def test_two_ranks_learn_what_one_learns_and_stop_together(storage: Storage, tmp_path: Path) -> None:
+    """SIGTERM reaches one of two ranks; both stop after the same image, and one rank alone goes on from there."""
+    two, one = tmp_path / "two", tmp_path / "one"
+    stop_one_of_two(storage, two, rows=2, images=100_000, log_every_images=8)
     (checkpoint,) = complete(two)[-1:]
     images = int(checkpoint.name)
-    assert ([rank.returncode for rank in ranks], told[0]) == ([0, -signal.SIGTERM], f"{images} images\n")
     alone = train(model_settings(), train_settings(images=images, log_every_images=8), storage, one, SILENT)
     close(checkpoint, alone.checkpoint)
     rows = read_log(two / "log.jsonl")
@@ -91,6 +98,14 @@ def test_two_ranks_learn_what_one_learns_and_stop_together(storage: Storage, tmp
         assert row.loss == pytest.approx(same.loss, rel=1e-4)
     more = train_settings(images=images + 16, log_every_images=8)
     close(*(train(model_settings(), more, storage, out, SILENT).checkpoint for out in (two, one)))
+
+
+def test_two_ranks_leave_a_validation_together(storage: Storage, tmp_path: Path) -> None:
+    """They have an odd number of objects between them; the row of the first step is written before they begin."""
+    validation = {"every_images": 8, "objects": 7, "steps": 200}
+    stop_one_of_two(storage, tmp_path, rows=1, images=100_000, log_every_images=8, validation=validation)
+    assert [folder.name for folder in complete(tmp_path)] == ["0000000008"]
+    assert read_scores(tmp_path) == []
 
 
 def test_torchrun_starts_the_ranks(storage: Storage, tmp_path: Path) -> None:
