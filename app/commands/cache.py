@@ -3,6 +3,7 @@
 import argparse
 
 from app.commands.options import add_settings_flags, settings_of
+from base.errors import UsageError
 from base.progress import standard_progress
 from base.storage import Storage
 
@@ -31,6 +32,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Encode what is not encoded yet."""
     settings = settings_of(options)
+    if options.processes < 1:
+        raise UsageError(f"--processes: expected at least 1, got {options.processes}")
     if options.dry_run:
         print(settings.as_yaml())
         return 0
