@@ -120,11 +120,30 @@ def test_more_damage_than_allowed_ends_the_work(sound: tuple[Version, Storage], 
         list(islice(stream((version, storage), PassedOver(1, str)), 72))
 
 
-def test_a_stream_without_one_sound_sample_ends(sound: tuple[Version, Storage], tmp_path: Path) -> None:
+def test_other_streams_stand_in_for_one_without_a_sound_sample(
+    sound: tuple[Version, Storage], tmp_path: Path
+) -> None:
+    version, storage = spoilt(sound, tmp_path, lambda _: None)
+    lost = version.shards[0]
+    storage.write(lost.name, b"")
+    passed = PassedOver(3, str)
+    whole = list(islice(stream((version, storage), passed), 72))
+    assert sorted(key[1] for key in passed.samples) == [entry.uid for entry in lost.samples]
+    assert [pair.number for pair in whole] == list(range(72))
+    of_lost = {entry.uid for entry in lost.samples}
+    for pair, undamaged in zip(whole, islice(stream(sound), 72), strict=True):
+        assert (shown(pair) != shown(undamaged)) == (undamaged.uid in of_lost)
+    assert len(set(map(shown, whole[:36]))) == 36, "what stands in must not be what is shown anyway"
+    for rank in range(2):
+        alone = stream((version, storage), passed, rank=rank, world=2, position=9)
+        assert list(map(shown, islice(alone, 30))) == [shown(pair) for pair in whole[9 + (rank - 9) % 2 :: 2]][:30]
+
+
+def test_a_split_without_one_sound_sample_ends(sound: tuple[Version, Storage], tmp_path: Path) -> None:
     version, storage = spoilt(sound, tmp_path, drop("json"))
     for shard in version.shards:
         storage.write(shard.name, b"")
-    with pytest.raises(Failure, match="expected one sound sample in stream 0, got none"):
+    with pytest.raises(Failure, match="expected one sound sample in split 'train', got none"):
         next(stream((version, storage), PassedOver(100, str)))
 
 
