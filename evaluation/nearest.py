@@ -102,9 +102,7 @@ def drawn(version: Version, settings: EvaluateSettings, evaluated: Set[str]) -> 
     )
 
 
-def indexed(
-    storage: Storage, version: Version, entries: Sequence[Entry], progress: Progress
-) -> TrainingViews | None:
+def indexed(storage: Storage, version: Version, entries: Sequence[Entry], progress: Progress) -> TrainingViews | None:
     """The good views of these objects of a version, made small; None where there are none."""
     small: list[Image] = []
     owners: list[tuple[int, int]] = []

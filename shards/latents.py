@@ -44,6 +44,11 @@ class Encoder:
     latents: tuple[int, int, int]
     embedding: tuple[int, int]
 
+    def arrays(self, views: int) -> dict[str, tuple[int, ...]]:
+        """The members that hold what was made of `views` views, and their shapes."""
+        vectors = {EMBEDDING: (views, *self.embedding)} if self.embedding[0] else {}
+        return {LATENTS: (views, *self.latents), **vectors}
+
 
 @dataclass(frozen=True)
 class Latents:
@@ -82,6 +87,12 @@ def latents_name(version: int, digest: str) -> str:
 def latents_folder(digest: str) -> str:
     """Where the latent shards of an encoder lie, relative to the dataset's root."""
     return f"latents/{digest}"
+
+
+def all_latents(storage: Storage, version: Version) -> list[Latents]:
+    """What is listed for a version, of every encoder. Raises Failure for a list that is damaged."""
+    names = [name for name in storage.names("versions") if name.startswith(f"versions/{version.number}-latents-")]
+    return [parse_latents(storage.read(name), where=f"{storage.root}/{name}") for name in names]
 
 
 def read_latents_index(storage: Storage, version: Version, digest: str) -> Latents:
@@ -147,6 +158,21 @@ def parse_latents(data: bytes, *, where: str) -> Latents:
     return found
 
 
+def check_latents(sample: Sample, encoder: Encoder, views: int) -> None:
+    """Read everything once; raises Damaged for the first part that is missing, foreign or not what it should be."""
+    arrays = encoder.arrays(views)
+    sample.check_members({*KEPT, *arrays})
+    sample.check_count(views)
+    _ = sample.pairs
+    for suffix, shape in arrays.items():
+        if not np.isfinite(sample.array(suffix, shape, np.float16)).all():
+            raise _no_numbers(sample, suffix)
+
+
+def _no_numbers(sample: Sample, suffix: str) -> Damaged:
+    return Damaged(sample.shard, sample.uid, f".{suffix}: expected finite numbers, got infinite or none")
+
+
 def _lengths(value: Any) -> list[int]:
     return [is_a(int, length, "shape") for length in is_a(list, value, "shape")]
 
@@ -159,7 +185,7 @@ def latent_members(
     halves = {suffix: array.astype(np.float16) for suffix, array in arrays.items()}
     for suffix, array in halves.items():
         if not np.isfinite(array).all():
-            raise Damaged(sample.shard, sample.uid, f": expected finite {suffix}, got infinite or no numbers")
+            raise _no_numbers(sample, suffix)
     kept = {suffix: sample.members[suffix] for suffix in KEPT}
     return {**kept, **{suffix: npy_bytes(array) for suffix, array in halves.items()}}
 

@@ -1,4 +1,4 @@
-"""Making a version's latent shards: by several processes, each a shard at a time, and only what is not there yet."""
+"""Making a version's latent shards: by several processes, each a shard at a time, and only what is not there whole."""
 
 import multiprocessing
 import os
@@ -9,6 +9,7 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ from shards.latents import (
     read_record,
     record_name,
 )
-from shards.read import read_shard
+from shards.read import is_whole, read_shard
 from shards.sample import view_suffix
 from shards.version import ShardEntry, Version, shard_json
 from shards.write import write_shard
@@ -62,25 +63,29 @@ class Job:
 def cache_latents(job: Job, processes: int, progress: Progress) -> CacheSummary:
     """Encode every view of a version that is not encoded yet, and list all of them for the version.
 
-    The same call goes on where one was stopped, and several may work on one dataset. Raises UsageError for a model of
+    What is there is read, and made again where it is not what was made. The same call goes on where one was stopped,
+    and several may work on one dataset. Raises UsageError for a model of
     another view size, Failure for a damaged sample or a process that was killed.
     """
     if tuple(job.version.hw) != tuple(job.model.hw):
         raise UsageError(f"model.hw: expected the dataset's view size {list(job.version.hw)}, got {list(job.model.hw)}")
     work = Work(job)
-    found = {shard.name: entry for shard in job.version.shards if (entry := work.finished(shard)) is not None}
-    missing = [shard for shard in job.version.shards if shard.name not in found]
-    done, total = (sum(len(shard.samples) for shard in some) for some in (job.version.shards, missing))
-    with progress.task("cache", total=done, unit="objects", done=done - total) as task:
-        for shard, entry in _made(work, missing, processes):
-            found[shard.name] = entry
+    had: dict[str, Had] = {}
+    with progress.task("cache", total=sum(len(shard.samples) for shard in job.version.shards), unit="objects") as task:
+        for shard, had[shard.name] in _had(work, processes):
             task.advance(len(shard.samples), note=shard.name)
-    index = Latents(SCHEMA, job.version.number, work.encoder, tuple(found[shard.name] for shard in job.version.shards))
-    name = latents_name(job.version.number, work.encoder.digest)
-    job.storage.write(name, index.to_json().encode())
-    return CacheSummary(
-        work.encoder.digest, len(missing), len(index.shards), sum(shard.bytes for shard in index.shards)
-    )
+    shards = tuple(had[shard.name].shard for shard in job.version.shards)
+    index = Latents(SCHEMA, job.version.number, work.encoder, shards)
+    job.storage.write(latents_name(job.version.number, work.digest), index.to_json().encode())
+    made = sum(one.made for one in had.values())
+    return CacheSummary(work.digest, made, len(shards), sum(shard.bytes for shard in shards))
+
+
+class Had(NamedTuple):
+    """A latent shard that is there whole, and whether it was made now."""
+
+    shard: ShardEntry
+    made: bool
 
 
 class Work:
@@ -102,13 +107,15 @@ class Work:
         _, channels, height, width = moments.shape
         self.encoder = Encoder(self.digest, (channels, height, width), (count, length))
 
-    def finished(self, shard: ShardEntry) -> ShardEntry | None:
-        """The latent shard of a shard, when it is there whole."""
-        storage = self.job.storage
-        entry = read_record(storage, record_name(self.digest, shard))
-        if entry is None:
-            return None
-        return entry if storage.exists(entry.name) and storage.size(entry.name) == entry.bytes else None
+    def have(self, shard: ShardEntry) -> Had:
+        """The latent shard of a shard: the one that is there, when that is whole, or one that is made. Raises Damaged.
+
+        To read all of it costs little beside encoding, and nothing else shows damage inside.
+        """
+        entry = read_record(self.job.storage, record_name(self.digest, shard))
+        if entry is not None and is_whole(self.job.storage, entry):
+            return Had(entry, made=False)
+        return Had(self.make(shard), made=True)
 
     def make(self, shard: ShardEntry) -> ShardEntry:
         """Encode a shard, write it, and then its record, which says that it is whole. Raises Damaged."""
@@ -131,12 +138,14 @@ class Work:
             yield latent_members(sample, *self.encoders.encode(np.stack(views)))
 
 
-def _made(work: Work, missing: list[ShardEntry], processes: int) -> Iterator[tuple[ShardEntry, ShardEntry]]:
-    if min(processes, len(missing)) <= 1:
-        yield from ((shard, work.make(shard)) for shard in missing)
+def _had(work: Work, processes: int) -> Iterator[tuple[ShardEntry, Had]]:
+    """Each of the version's shards with its latent shard, as they become ready."""
+    shards = work.job.version.shards
+    if min(processes, len(shards)) <= 1:
+        yield from ((shard, work.have(shard)) for shard in shards)
         return
-    with _pool(work.job, min(processes, len(missing))) as pool:
-        waiting: dict[Future[ShardEntry], ShardEntry] = {pool.submit(_make, shard): shard for shard in missing}
+    with _pool(work.job, min(processes, len(shards))) as pool:
+        waiting: dict[Future[Had], ShardEntry] = {pool.submit(_have, shard): shard for shard in shards}
         try:
             for future in as_completed(waiting):
                 yield waiting[future], future.result()
@@ -178,7 +187,7 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _make(shard: ShardEntry) -> ShardEntry:
+def _have(shard: ShardEntry) -> Had:
     if _work is None:
         raise RuntimeError("expected a process that has begun")
-    return _work.make(shard)
+    return _work.have(shard)

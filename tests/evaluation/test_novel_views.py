@@ -138,7 +138,9 @@ def test_figures_tell_of_which_versions_they_are(dataset: tuple[Version, Storage
         Storage(tmp_path).write(name, storage.read(name))
     Storage(tmp_path).write(version_name(3), dataclasses.replace(version, number=3).to_json())
     settings = SETTINGS.model_copy(update={"training_root": str(tmp_path), "max_objects": 1})
-    told = novel_views_json(evaluate_novel_views(Painter(0), dataclasses.replace(version, number=7), storage, settings, SILENT))
+    told = novel_views_json(
+        evaluate_novel_views(Painter(0), dataclasses.replace(version, number=7), storage, settings, SILENT)
+    )
     assert (told["dataset_version"], told["training_version"]) == (7, 3)
     alone = novel_views_json(evaluated(Painter(0), dataset))
     assert (alone["dataset_version"], alone["training_version"]) == (1, None)

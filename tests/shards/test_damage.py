@@ -120,9 +120,7 @@ def test_more_damage_than_allowed_ends_the_work(sound: tuple[Version, Storage], 
         list(islice(stream((version, storage), PassedOver(1, str)), 72))
 
 
-def test_other_streams_stand_in_for_one_without_a_sound_sample(
-    sound: tuple[Version, Storage], tmp_path: Path
-) -> None:
+def test_other_streams_stand_in_for_one_without_a_sound_sample(sound: tuple[Version, Storage], tmp_path: Path) -> None:
     version, storage = spoilt(sound, tmp_path, lambda _: None)
     lost = version.shards[0]
     storage.write(lost.name, b"")

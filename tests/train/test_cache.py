@@ -1,6 +1,7 @@
 """Cached latents: the same pairs, the same learning, made once, and never in place of others."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from functools import partial
@@ -21,6 +22,7 @@ from base.storage import Storage
 from shards.damage import fatal
 from shards.latents import (
     LatentPair,
+    all_latents,
     latents_name,
     parse_latents,
     read_latents,
@@ -29,6 +31,7 @@ from shards.latents import (
     unneeded_latents,
 )
 from shards.stream import Pair, read
+from shards.verify import verify
 from shards.version import Version, read_version
 from shards.visits import Share
 from tests.shards.datasets import make_version
@@ -160,6 +163,47 @@ def test_only_what_is_new_is_made(tmp_path: Path) -> None:
     assert len(gone) == 3
     storage.remove(gone[2])
     assert cache_latents(begun, 1, SILENT).made == 1
+
+
+def test_damaged_latents_are_named_and_made_again(tmp_path: Path) -> None:
+    storage = Storage(tmp_path / "dataset")
+    version = make_version(storage, tmp_path / "views", [1, 1, 1])
+    begun = Job(storage, version, model_settings().model_copy(update={"hw": (16, 16)}), 0, "cpu", 1)
+    digest = cache_latents(begun, 1, SILENT).encoder
+    [latents] = all_latents(storage, version)
+    assert latents == read_latents_index(storage, version, digest)
+    verify(storage, version, SILENT)
+    names = [shard.name for shard in latents.shards]
+    sound = [storage.read(name) for name in names]
+    storage.write(names[0], changed_inside(sound[0], b"object-0-000.latents.npy", -1))
+    storage.write(names[1], changed_inside(sound[1], b"object-1-000.latents.npy", 20))
+    storage.remove(names[2])
+    with pytest.raises(Failure) as told:
+        verify(storage, version, SILENT)
+    for line, sentence in zip(
+        str(told.value).splitlines(),
+        (
+            rf"{names[0]}: expected sha256 {latents.shards[0].sha256}, got \w{{64}}",
+            rf"{names[1]}: object-1-000\.latents\.npy: expected .*",
+            rf"{names[2]}: expected a shard in {storage.root}, got none",
+        ),
+        strict=True,
+    ):
+        assert re.fullmatch(sentence, line)
+    assert cache_latents(begun, 1, SILENT).made == 3
+    assert [storage.read(name) for name in names] == sound
+    other = replace(latents, encoder=replace(latents.encoder, latents=(4, 2, 3)))
+    storage.write(latents_name(1, digest), other.to_json().encode())
+    with pytest.raises(Failure, match=r"object-0-000\.latents\.npy: expected float16 of shape 12×4×2×3, got"):
+        verify(storage, version, SILENT)
+
+
+def changed_inside(tar: bytes, member: bytes, place: int) -> bytes:
+    """The tar with one bit of a member changed, at a place among its bytes; the last if that is -1."""
+    data, header = bytearray(tar), tar.index(member)
+    length = int(tar[header + 124 : header + 135], 8)
+    data[header + 512 + place % length] ^= 1
+    return bytes(data)
 
 
 def test_several_processes_make_what_one_makes(tmp_path: Path) -> None:
