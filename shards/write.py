@@ -65,7 +65,8 @@ def _write_samples(
     for uid, members in samples:
         if not UID.fullmatch(uid) or (entries and uid <= entries[-1].uid):
             raise Failure(f"{shard}: {uid}: expected uids of letters, digits, _ and - in ascending order")
-        shape = _checked_shape(shard, uid, json.loads(members["json"]), shape)
+        if "json" in members:  # latents of a sample that could not be read have none
+            shape = _checked_shape(shard, uid, json.loads(members["json"]), shape)
         offset, length = sink.add({f"{uid}.{suffix}": data for suffix, data in members.items()})
         entries.append(SampleEntry(uid, offset, length))
     sink.close()

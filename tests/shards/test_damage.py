@@ -2,7 +2,6 @@
 
 import pickle
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -14,9 +13,8 @@ from base.storage import Storage
 from shards.arrays import npy_bytes
 from shards.damage import Damaged, PassedOver
 from shards.stream import Pair, read
-from shards.tar import TarSink, read_members
 from shards.version import Version
-from tests.shards.datasets import make_version
+from tests.shards.datasets import damaged, make_version
 
 BAD = "object-0-001"
 
@@ -29,34 +27,19 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> tuple[Version, Storage]:
 
 
 def spoilt(
-    sound: tuple[Version, Storage], folder: Path, change: Callable[[dict[str, bytes]], None]
+    sound: tuple[Version, Storage], folder: Path, change: Callable[[dict[str, bytes]], object]
 ) -> tuple[Version, Storage]:
     """The dataset with one sample's members changed, the index as if it had always been so."""
-    version, storage = sound
     there = Storage(folder / "dataset")
-    shards = []
-    for shard in version.shards:
-        data = storage.read(shard.name)
-        with (folder / "shard.tar").open("wb") as stream:
-            sink, entries = TarSink(stream), []
-            for entry in shard.samples:
-                members = read_members(data[entry.offset : entry.offset + entry.bytes])
-                if entry.uid == BAD:
-                    change(members)
-                offset, length = sink.add(members)
-                entries.append(entry._replace(offset=offset, bytes=length))
-            sink.close()
-        there.put_file(shard.name, folder / "shard.tar")
-        shards.append(replace(shard, bytes=there.size(shard.name), samples=tuple(entries)))
-    return replace(version, shards=tuple(shards)), there
+    return damaged(*sound, there, BAD, change), there
 
 
-def drop(suffix: str) -> Callable[[dict[str, bytes]], None]:
-    return lambda members: members.pop(f"{BAD}.{suffix}") and None
+def drop(suffix: str) -> Callable[[dict[str, bytes]], object]:
+    return lambda members: members.pop(suffix)
 
 
 def put(suffix: str, data: bytes) -> Callable[[dict[str, bytes]], None]:
-    return lambda members: members.update({f"{BAD}.{suffix}": data})
+    return lambda members: members.update({suffix: data})
 
 
 DAMAGES = {
