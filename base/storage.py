@@ -5,6 +5,7 @@ file, fsync and rename; on an object store one put.
 """
 
 import errno
+import hashlib
 import logging
 import os
 import secrets
@@ -115,6 +116,11 @@ class Storage:
         """A file's length in bytes."""
         with self._reported("measure", name):
             return int(self.fs.size(self.path(name)))
+
+    def sha256(self, name: str) -> str:
+        """Hexadecimal SHA-256 of a file's bytes, read in parts."""
+        with self._reported("read", name), self.fs.open(self.path(name), "rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
 
     def write(self, name: str, data: bytes) -> None:
         """Make `name` hold `data`, replacing what it held; a reader sees the old bytes or the new, never a part."""

@@ -34,13 +34,14 @@ AT_ONCE = 4096
 
 @dataclass(frozen=True)
 class TrainingViews:
-    """N good views of some training objects.
+    """N good views of some training objects, of version `version` of the dataset in `storage`.
 
     `small` (N, 768) are the pictures as `small_picture` has them; `owners` (N, 2) for each the number of its object in
     `entries` and its own number there. The pictures themselves stay in `storage`.
     """
 
     storage: Storage
+    version: int
     entries: tuple[Entry, ...]
     small: NDArray[np.uint8]
     owners: NDArray[np.int64]
@@ -89,7 +90,7 @@ def training_views(
     elif settings.split == SPLIT:
         return None
     entries = drawn(version, settings, evaluated)
-    return indexed(storage, entries, version.hw, progress) if entries else None
+    return indexed(storage, version, entries, progress) if entries else None
 
 
 def drawn(version: Version, settings: EvaluateSettings, evaluated: Set[str]) -> list[Entry]:
@@ -101,15 +102,15 @@ def drawn(version: Version, settings: EvaluateSettings, evaluated: Set[str]) -> 
     )
 
 
-def indexed(
-    storage: Storage, entries: Sequence[Entry], hw: tuple[int, int], progress: Progress
-) -> TrainingViews | None:
-    """The good views of these objects, of `hw` pixels and then small; None where there are none."""
+def indexed(storage: Storage, version: Version, entries: Sequence[Entry], progress: Progress) -> TrainingViews | None:
+    """The good views of these objects of a version, made small; None where there are none."""
     small: list[Image] = []
     owners: list[tuple[int, int]] = []
     with progress.task("training views", total=len(entries), unit="objects") as task:
         for number, sample in enumerate(read_sample(storage, *entry) for entry in entries):
-            small += [small_picture(sample.image(view, hw)) for view in sample.good]
+            small += [small_picture(sample.image(view, version.hw)) for view in sample.good]
             owners += [(number, view) for view in sample.good]
             task.advance(note=sample.uid)
-    return TrainingViews(storage, tuple(entries), np.stack(small), np.array(owners, np.int64)) if small else None
+    if not small:
+        return None
+    return TrainingViews(storage, version.number, tuple(entries), np.stack(small), np.array(owners, np.int64))

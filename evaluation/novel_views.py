@@ -73,13 +73,16 @@ class Network:
 class NovelViews:
     """Every pair's row, some pairs' pictures, and what was asked for.
 
-    `training_objects` is among how many the nearest view was looked for; `network` None means that none was used.
+    `version` is the number of the dataset's version. `training_objects` is among how many the nearest view was looked
+    for, in version `training_version` of the training objects' dataset; None, as `network`, means that none was used.
     """
 
     rows: tuple[Row, ...]
     triptychs: tuple[Triptych, ...]
     minimum_margin_db: float
+    version: int
     training_objects: int = 0
+    training_version: int | None = None
     network: Network | None = None
 
     def means(self, measure: str) -> dict[str, float]:
@@ -131,8 +134,15 @@ def evaluate_novel_views(
         raise Failure(
             f"split {settings.split}: expected good views to draw and to ask for, got none in {len(chosen)} objects"
         )
-    searched = len(training.entries) if training else 0
-    return NovelViews(tuple(rows), tuple(triptychs), settings.minimum_margin_db, searched, network)
+    return NovelViews(
+        tuple(rows),
+        tuple(triptychs),
+        settings.minimum_margin_db,
+        version.number,
+        training_objects=len(training.entries) if training else 0,
+        training_version=training.version if training else None,
+        network=network,
+    )
 
 
 def objects(version: Version, storage: Storage, settings: EvaluateSettings) -> Iterator[Sample]:

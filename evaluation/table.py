@@ -75,9 +75,11 @@ def novel_views_notes(values: Mapping[str, Any]) -> list[str]:
 def novel_views_json(result: NovelViews) -> dict[str, Any]:
     """Everything but the pictures, as plain values; a measure that was not taken is empty."""
     return {
+        "dataset_version": result.version,
         "pairs": len(result.rows),
         **{measure: result.means(field) for measure, field in FIELDS.items()},
         "training_objects": result.training_objects,
+        "training_version": result.training_version,
         "network": asdict(result.network) if result.network else None,
         "margin_db": result.margin_db,
         "minimum_margin_db": result.minimum_margin_db,

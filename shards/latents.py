@@ -3,12 +3,14 @@
 A latent shard stands beside each shard of a version and holds the same objects in the same order, so that the plan of
 an epoch is the same on both. A sample has the image sample's `json`, `extrinsics.npy` and `pairs.npz`, and then
 `latents.npy` (V, C, h, w) float16 and, where the image encoder is frozen, `embedding.npy` (V, K, E) float16.
+What could not be encoded, for the image sample is damaged, is told in `damage.json`: of a view, whose numbers are then
+NaN, or of a whole sample, which then has no other member. A reader meets the damage as one of pictures does.
 `versions/<n>-latents-<encoder>.json` lists them; readers need that file and the version's.
 """
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any, Unpack
@@ -23,13 +25,15 @@ from shards.arrays import npy_bytes
 from shards.damage import Damaged
 from shards.plan import Visit
 from shards.read import Ranges, sample_members
-from shards.sample import Sample
+from shards.sample import Sample, view_suffix
 from shards.stream import Reading, good_among, pair_row, source_polar_rad, streamed
 from shards.version import ShardEntry, Version, check_ranges, fields_of, is_a, object_json, parse_shard, shard_json
 
 SCHEMA = 1
 KEPT = ("json", "extrinsics.npy", "pairs.npz")
-LATENTS, EMBEDDING = "latents.npy", "embedding.npy"
+LATENTS, EMBEDDING, DAMAGE = "latents.npy", "embedding.npy", "damage.json"
+WHOLE = "sample"
+"""Where `damage.json` tells of a whole sample; of a view it tells under the name of the view's picture."""
 DIGEST = re.compile(r"[0-9a-f]{16}")
 
 
@@ -43,6 +47,11 @@ class Encoder:
     digest: str
     latents: tuple[int, int, int]
     embedding: tuple[int, int]
+
+    def arrays(self, views: int) -> dict[str, tuple[int, ...]]:
+        """The members that hold what was made of `views` views, and their shapes."""
+        vectors = {EMBEDDING: (views, *self.embedding)} if self.embedding[0] else {}
+        return {LATENTS: (views, *self.latents), **vectors}
 
 
 @dataclass(frozen=True)
@@ -84,6 +93,12 @@ def latents_folder(digest: str) -> str:
     return f"latents/{digest}"
 
 
+def all_latents(storage: Storage, version: Version) -> list[Latents]:
+    """What is listed for a version, of every encoder. Raises Failure for a list that is damaged."""
+    names = [name for name in storage.names("versions") if name.startswith(f"versions/{version.number}-latents-")]
+    return [parse_latents(storage.read(name), where=f"{storage.root}/{name}") for name in names]
+
+
 def read_latents_index(storage: Storage, version: Version, digest: str) -> Latents:
     """The latent shards of a version for an encoder. Raises Failure when there are none or the file is damaged."""
     name = latents_name(version.number, digest)
@@ -113,18 +128,18 @@ def read_record(storage: Storage, name: str) -> ShardEntry | None:
 
 
 def unneeded_latents(storage: Storage, kept: Sequence[Version]) -> list[str]:
-    """The latent shards, records and lists that only versions other than `kept` need."""
+    """The latent shards, records and lists that no version among `kept` needs."""
     numbers = {str(version.number) for version in kept}
     lists = [name for name in storage.names("versions") if "-latents-" in name]
     old = [name for name in lists if PurePosixPath(name).name.partition("-")[0] not in numbers]
     stems = {PurePosixPath(shard.name).stem for version in kept for shard in version.shards}
+    # Tars first: the record of one that is being made comes after it.
+    tars = {name for name in storage.names("latents") if name.endswith(".tar")}
     records = [name for name in storage.names("latents") if name.endswith(".json")]
     gone = [name for name in records if PurePosixPath(name).stem not in stems]
-    still, tars = (
-        {entry.name for name in some if (entry := read_record(storage, name)) is not None}
-        for some in (set(records) - set(gone), gone)
-    )
-    return [*old, *gone, *sorted(tars - still)]
+    entries = [entry for name in records if name not in gone and (entry := read_record(storage, name)) is not None]
+    listed = [shard for version in kept for latents in all_latents(storage, version) for shard in latents.shards]
+    return [*old, *gone, *sorted(tars - {shard.name for shard in (*entries, *listed)})]
 
 
 def parse_latents(data: bytes, *, where: str) -> Latents:
@@ -149,21 +164,73 @@ def parse_latents(data: bytes, *, where: str) -> Latents:
     return found
 
 
+def check_latents(sample: Sample, encoder: Encoder, views: int) -> None:
+    """Read everything once; raises Damaged for the first part that is missing, foreign or not what it should be."""
+    for damage in damages_of(sample).values():
+        problem = f".{DAMAGE}: expected latents of a sound sample, got those of {damage}"
+        raise Damaged(sample.shard, sample.uid, problem)
+    arrays = encoder.arrays(views)
+    sample.check_members({*KEPT, *arrays})
+    sample.check_count(views)
+    _ = sample.pairs
+    for suffix, shape in arrays.items():
+        if not np.isfinite(sample.array(suffix, shape, np.float16)).all():
+            raise _no_numbers(sample, suffix)
+
+
+def _no_numbers(sample: Sample, suffix: str) -> Damaged:
+    return Damaged(sample.shard, sample.uid, f".{suffix}: expected finite numbers, got infinite or none")
+
+
 def _lengths(value: Any) -> list[int]:
     return [is_a(int, length, "shape") for length in is_a(list, value, "shape")]
 
 
+def damage_members(damages: Mapping[str, Damaged]) -> dict[str, bytes]:
+    """The member that tells of the damages of one image sample, by the part that each makes unreadable."""
+    told = {part: [damage.shard, damage.problem] for part, damage in damages.items()}
+    return {DAMAGE: canonical_json(told).encode()} if told else {}
+
+
+def damages_of(sample: Sample) -> dict[str, Damaged]:
+    """What `damage_members` has told of a latent sample. Raises Damaged for anything else in its place."""
+    if DAMAGE not in sample.members:
+        return {}
+    try:
+        told = is_a(dict, json.loads(sample.members[DAMAGE]), DAMAGE)
+        named = {part: [is_a(str, word, part) for word in is_a(list, words, part)] for part, words in told.items()}
+        return {part: Damaged(shard, sample.uid, problem) for part, (shard, problem) in named.items()}
+    except (TypeError, ValueError, RecursionError) as error:
+        raise Damaged(sample.shard, sample.uid, f".{DAMAGE}: expected the damages of a sample, got: {error}") from None
+
+
+def check_encoded(sample: Sample, *parts: str) -> None:
+    """Raise Damaged as the image sample did where one of these parts could not be encoded."""
+    damages = damages_of(sample)
+    for part in parts:
+        if part in damages:
+            raise damages[part]
+
+
 def latent_members(
-    sample: Sample, latents: NDArray[np.float32], embedding: NDArray[np.float32] | None
+    sample: Sample,
+    latents: NDArray[np.float32],
+    embedding: NDArray[np.float32] | None,
+    damages: Mapping[int, Damaged],
 ) -> dict[str, bytes]:
-    """The members of the latent sample of an object. Raises Damaged for latents that float16 cannot hold."""
+    """The members of the latent sample of an object; what is given for views that have `damages` is left out.
+
+    Raises Damaged for latents that float16 cannot hold.
+    """
     arrays = {LATENTS: latents} | ({} if embedding is None else {EMBEDDING: embedding})
     halves = {suffix: array.astype(np.float16) for suffix, array in arrays.items()}
     for suffix, array in halves.items():
         if not np.isfinite(array).all():
-            raise Damaged(sample.shard, sample.uid, f": expected finite {suffix}, got infinite or no numbers")
+            raise _no_numbers(sample, suffix)
+        array[list(damages)] = np.nan
     kept = {suffix: sample.members[suffix] for suffix in KEPT}
-    return {**kept, **{suffix: npy_bytes(array) for suffix, array in halves.items()}}
+    told = damage_members({view_suffix(view): damage for view, damage in damages.items()})
+    return {**kept, **{suffix: npy_bytes(array) for suffix, array in halves.items()}, **told}
 
 
 @dataclass(frozen=True)
@@ -208,8 +275,10 @@ class LatentViews:
     drawn: tuple[int, ...]
 
     def fetch(self, visit: Visit) -> Sample:
-        """The sample of a visit; only that its members are its own is checked here."""
-        return Sample(visit.shard.name, visit.entry.uid, sample_members(self.ranges, visit.shard, visit.entry))
+        """The sample of a visit; only that its members are its own, and made of a sample, is checked here."""
+        sample = Sample(visit.shard.name, visit.entry.uid, sample_members(self.ranges, visit.shard, visit.entry))
+        check_encoded(sample, WHOLE)
+        return sample
 
     def views(self, sample: Sample) -> tuple[int, ...]:
         """Those of the drawn views that are good in this object."""
@@ -218,6 +287,7 @@ class LatentViews:
     def pair(self, number: int, sample: Sample, source: int, target: int) -> LatentPair:
         """The pair of two views."""
         row = pair_row(sample, source, target)
+        check_encoded(sample, view_suffix(source), view_suffix(target))
         latents = sample.array(LATENTS, (self.count, *self.encoder.latents), np.float16)
         embedding: NDArray[Any] = np.zeros((self.count, *self.encoder.embedding), np.float16)
         if embedding.size:

@@ -91,12 +91,15 @@ class Order:
     def stand_ins(self, draw: Draw) -> Iterator[Draw]:
         """What is drawn in place of a draw that cannot be: further pairs of the visits that follow, then none.
 
-        A visit gives its own pairs first, so what stands in for another is not what it shows anyway.
+        Those of its own stream come first, then those of the streams after it, from the same place on. A visit gives
+        its own pairs first, so what stands in for another is not what it shows anyway.
         """
-        visits = self.visits(draw.visit.epoch, draw.visit.stream)
-        for turn in range(1, len(visits)):
-            visit = visits[(draw.visit.place + turn) % len(visits)]
-            yield Draw(visit, draw.pair + turn * self.pairs_per_visit, draw.last)
+        epoch, stream, place = draw.visit[:3]
+        following = (self.visits(epoch, (stream + further) % self.streams) for further in range(self.streams))
+        turned = (visits[(place + further) % len(visits)] for visits in following for further in range(len(visits)))
+        for turn, visit in enumerate(turned):
+            if turn:
+                yield Draw(visit, draw.pair + turn * self.pairs_per_visit, draw.last)
 
     def draws(self, stream: int, position: int) -> Iterator[Draw]:
         """The draws of a stream from its own pair number `position` on, without end."""

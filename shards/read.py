@@ -43,6 +43,12 @@ def sample_members(ranges: Ranges, shard: ShardEntry, entry: SampleEntry) -> dic
     return {name.removeprefix(prefix): data for name, data in members.items()}
 
 
+def is_whole(storage: Storage, shard: ShardEntry) -> bool:
+    """True when a shard is there and of the length and digest that it should have; it is read in full."""
+    there = storage.exists(shard.name) and storage.size(shard.name) == shard.bytes
+    return there and storage.sha256(shard.name) == shard.sha256
+
+
 def read_shard(storage: Storage, shard: ShardEntry) -> Iterator[Sample]:
     """Every sample of a shard, in file order."""
     for entry in shard.samples:

@@ -6,7 +6,7 @@ V is the number of views, P = G(G − 1) the number of ordered pairs of the G go
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -184,6 +184,11 @@ class Sample:
             raise self._failure(suffix, f"expected {hw[0]}×{hw[1]} pixels, got {got[0]}×{got[1]}")
         return image
 
+    def check_members(self, expected: Set[str]) -> None:
+        """Raise Damaged for a member that is missing, or that is not `expected`."""
+        for suffix in sorted(expected ^ set(self.members)):
+            raise self._failure(suffix, "expected this member" if suffix in expected else "expected no such member")
+
     def check_count(self, views: int) -> None:
         """Raise Damaged unless there are cameras of `views` views."""
         if (got := len(self.extrinsics)) != views:
@@ -199,9 +204,7 @@ class Sample:
         """Read everything once; raises Damaged for the first part that is missing, foreign or inconsistent."""
         if not set(self.passes) <= set(PASS_FILES):
             raise self._failure("json", f"expected passes of {', '.join(PASS_FILES)}, got {', '.join(self.passes)}")
-        expected = {"json", "extrinsics.npy", "pairs.npz", *view_members(views, self.passes)}
-        for suffix in sorted(expected ^ set(self.members)):
-            raise self._failure(suffix, "expected this member" if suffix in expected else "expected no such member")
+        self.check_members({"json", "extrinsics.npy", "pairs.npz", *view_members(views, self.passes)})
         self.check_count(views)
         derived = Pairs.of(self.extrinsics, self.good)
         for name in PAIR_ARRAYS:

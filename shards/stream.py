@@ -53,7 +53,7 @@ class Reading(TypedDict, total=False):
     of them those of `rank` among `world`. `views` limits which views may be drawn. `settings` say how bytes travel,
     without them each sample is asked for once, when it is needed; `say` is told of a store that is away, and `stop`,
     once it is set, ends the waiting for one. A damaged sample is given to `on_damage` when it is reached; where that
-    returns, a pair of another object of the same stream stands in, the same one on every rank and at every resumption.
+    returns, a pair of another object stands in, the same one on every rank and at every resumption.
     """
 
     split: Required[str]

@@ -1,24 +1,34 @@
-"""Is a dataset what its version says? Every shard's digest, every sample's members."""
+"""Is a dataset what its version says? Every shard's digest, every sample's members, of pictures and of latents."""
 
-import hashlib
+from collections.abc import Callable
+from functools import partial
 
 from base.errors import Failure
 from base.progress import Progress
 from base.storage import Storage
+from shards.latents import all_latents, check_latents
 from shards.read import read_sample
+from shards.sample import Sample
 from shards.version import ShardEntry, Version
 
-CHUNK_BYTES = 1 << 20
 MOST_TOLD = 100
 FOLDER = "shards"
 
+Check = Callable[[Sample], None]
+"""Raises Damaged for a sample that is not what it should be."""
+
 
 def verify(storage: Storage, version: Version, progress: Progress) -> None:
-    """Read every shard of a version in full. Raises Failure naming each damage: shard, key, reason."""
+    """Read every shard of a version in full, its cached latents too. Raises Failure naming each: shard, key, reason."""
     found = list[str]()
-    with progress.task("verify", total=len(version.shards), unit="shards") as task:
-        for shard in version.shards:
-            found += damages(storage, shard, views=version.views, hw=version.hw)
+    pictures = partial(Sample.check, views=version.views, hw=version.hw)
+    todo: list[tuple[ShardEntry, Check]] = [(shard, pictures) for shard in version.shards]
+    for latents in all_latents(storage, version):
+        vectors = partial(check_latents, encoder=latents.encoder, views=version.views)
+        todo += [(shard, vectors) for shard in latents.instead_of(version).shards]
+    with progress.task("verify", total=len(todo), unit="shards") as task:
+        for shard, check in todo:
+            found += damages(storage, shard, check)
             task.advance(1, note=shard.name)
     if found:
         more = [f"and {len(found) - MOST_TOLD} more"] if len(found) > MOST_TOLD else []
@@ -38,28 +48,20 @@ def cut_or_gone(storage: Storage, version: Version) -> dict[str, str]:
     }
 
 
-def damages(storage: Storage, shard: ShardEntry, *, views: int, hw: tuple[int, int]) -> list[str]:
+def damages(storage: Storage, shard: ShardEntry, check: Check) -> list[str]:
     """What is wrong with one shard: with its samples first, then, where they do not tell, with its length or digest."""
     if not storage.exists(shard.name):
         return [f"{shard.name}: expected a shard in {storage.root}, got none"]
     found = list[str]()
     for entry in shard.samples:
         try:
-            read_sample(storage, shard, entry).check(views=views, hw=hw)
+            check(read_sample(storage, shard, entry))
         except Failure as failure:
             found.append(str(failure))
     if found:
         return found
     if (size := storage.size(shard.name)) != shard.bytes:
         return [f"{shard.name}: expected {shard.bytes} bytes, got {size}"]
-    if (sha256 := _sha256(storage, shard.name)) != shard.sha256:
+    if (sha256 := storage.sha256(shard.name)) != shard.sha256:
         return [f"{shard.name}: expected sha256 {shard.sha256}, got {sha256}"]
     return []
-
-
-def _sha256(storage: Storage, name: str) -> str:
-    digest = hashlib.sha256()
-    with storage.open(name) as stream:
-        while chunk := stream.read(CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()

@@ -123,7 +123,7 @@ def _sound_pair(order: Order, source: Source[S, P], number: int, draw: Draw, sam
             return _pair(order, source, number, other, source.fetch(other.visit))
         except Damaged as damage:
             on_damage(damage)
-    raise Failure(f"{draw.visit.shard.name}: expected one sound sample in stream {draw.visit.stream}, got none")
+    raise Failure(f"{draw.visit.shard.name}: expected one sound sample in split {draw.visit.shard.split!r}, got none")
 
 
 def _pair(order: Order, source: Source[S, P], number: int, draw: Draw, sample: S) -> P:

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 from base.digest import sha256_file
 from base.errors import Failure
 from base.storage import TEMPORARY_PREFIX, Storage, reason
+from shards.read import is_whole
 from shards.sample import signature, unplain
 from shards.tar import TarSink
 from shards.version import UID, SampleEntry, ShardEntry
@@ -29,7 +30,7 @@ def write_shard(
 ) -> ShardEntry:
     """Write the shard of `samples`, (uid, members by suffix) in ascending order of uid, and describe it.
 
-    The same samples give the same bytes and so the same name; a shard that is there already is left as it is.
+    The same samples give the same bytes and so the same name; a shard that is there already, whole, is left as it is.
     Raises Failure for samples out of order or with facts of another shape than the first's, and when writing fails.
     """
     place = storage.local_path(folder) if storage.is_local else Path(tempfile.gettempdir())
@@ -45,15 +46,16 @@ def write_shard(
             stream.flush()
             os.fsync(stream.fileno())
         path.chmod(0o644)
-        size, sha256 = path.stat().st_size, sha256_file(path)
+        sha256 = sha256_file(path)
         name = shard_name(split, number, sha256, folder)
-        if not (storage.exists(name) and storage.size(name) == size):
+        shard = ShardEntry(name, split, number, path.stat().st_size, sha256, tuple(entries))
+        if not is_whole(storage, shard):
             storage.put_file(name, path)
     except OSError as error:
         raise Failure(f"could not write shard {split}-{number:06d} in {place}: {reason(error)}") from error
     finally:
         path.unlink(missing_ok=True)
-    return ShardEntry(name, split, number, size, sha256, tuple(entries))
+    return shard
 
 
 def _write_samples(
@@ -63,7 +65,8 @@ def _write_samples(
     for uid, members in samples:
         if not UID.fullmatch(uid) or (entries and uid <= entries[-1].uid):
             raise Failure(f"{shard}: {uid}: expected uids of letters, digits, _ and - in ascending order")
-        shape = _checked_shape(shard, uid, json.loads(members["json"]), shape)
+        if "json" in members:  # latents of a sample that could not be read have none
+            shape = _checked_shape(shard, uid, json.loads(members["json"]), shape)
         offset, length = sink.add({f"{uid}.{suffix}": data for suffix, data in members.items()})
         entries.append(SampleEntry(uid, offset, length))
     sink.close()

@@ -1,14 +1,15 @@
-"""Making a version's latent shards: by several processes, each a shard at a time, and only what is not there yet."""
+"""Making a version's latent shards: by several processes, each a shard at a time, and only what is not there whole."""
 
 import multiprocessing
 import os
 import signal
 import threading
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,20 +17,21 @@ import torch
 from base.errors import Failure, UsageError
 from base.progress import Progress
 from base.storage import Storage
-from shards.damage import Damaged
+from shards.damage import Damaged, Handler, PassedOver
 from shards.latents import (
     SCHEMA,
+    WHOLE,
     Encoder,
     Latents,
+    damage_members,
     latent_members,
     latents_folder,
     latents_name,
     read_record,
     record_name,
 )
-from shards.read import read_shard
-from shards.sample import view_suffix
-from shards.version import ShardEntry, Version, shard_json
+from shards.read import is_whole, read_sample
+from shards.version import SampleEntry, ShardEntry, Version, shard_json
 from shards.write import write_shard
 from zero123.build import build_encoders
 from zero123.device import torch_device
@@ -39,12 +41,13 @@ from zero123.settings import ModelSettings
 
 @dataclass(frozen=True)
 class CacheSummary:
-    """The encoder's digest, how many shards were made now and how many there are, and the bytes of all."""
+    """The encoder's digest, how many shards were made now and how many there are, their bytes, samples passed over."""
 
     encoder: str
     made: int
     shards: int
     bytes: int
+    damaged_samples: int
 
 
 @dataclass(frozen=True)
@@ -59,28 +62,35 @@ class Job:
     threads: int
 
 
-def cache_latents(job: Job, processes: int, progress: Progress) -> CacheSummary:
+def cache_latents(job: Job, processes: int, progress: Progress, damaged_samples: int = 0) -> CacheSummary:
     """Encode every view of a version that is not encoded yet, and list all of them for the version.
 
-    The same call goes on where one was stopped, and several may work on one dataset. Raises UsageError for a model of
-    another view size, Failure for a damaged sample or a process that was killed.
+    What is there is read, and made again where it is not what was made. The same call goes on where one was stopped,
+    and several may work on one dataset. Up to `damaged_samples` are told and passed over; each call tries them again.
+    Raises UsageError for a model of another view size, Failure for one damaged sample more or a process that is killed.
     """
     if tuple(job.version.hw) != tuple(job.model.hw):
         raise UsageError(f"model.hw: expected the dataset's view size {list(job.version.hw)}, got {list(job.model.hw)}")
     work = Work(job)
-    found = {shard.name: entry for shard in job.version.shards if (entry := work.finished(shard)) is not None}
-    missing = [shard for shard in job.version.shards if shard.name not in found]
-    done, total = (sum(len(shard.samples) for shard in some) for some in (job.version.shards, missing))
-    with progress.task("cache", total=done, unit="objects", done=done - total) as task:
-        for shard, entry in _made(work, missing, processes):
-            found[shard.name] = entry
+    passed_over = PassedOver(damaged_samples, progress.say)
+    had: dict[str, Had] = {}
+    with progress.task("cache", total=sum(len(shard.samples) for shard in job.version.shards), unit="objects") as task:
+        for shard, one in _had(work, processes, passed_over):
+            had[shard.name] = one
             task.advance(len(shard.samples), note=shard.name)
-    index = Latents(SCHEMA, job.version.number, work.encoder, tuple(found[shard.name] for shard in job.version.shards))
-    name = latents_name(job.version.number, work.encoder.digest)
-    job.storage.write(name, index.to_json().encode())
-    return CacheSummary(
-        work.encoder.digest, len(missing), len(index.shards), sum(shard.bytes for shard in index.shards)
-    )
+    shards = tuple(had[shard.name].shard for shard in job.version.shards)
+    index = Latents(SCHEMA, job.version.number, work.encoder, shards)
+    job.storage.write(latents_name(job.version.number, work.digest), index.to_json().encode())
+    made = sum(one.made for one in had.values())
+    size = sum(shard.bytes for shard in shards)
+    return CacheSummary(work.digest, made, len(shards), size, len(passed_over.samples))
+
+
+class Had(NamedTuple):
+    """A latent shard that is there whole, and whether it was made now."""
+
+    shard: ShardEntry
+    made: bool
 
 
 class Work:
@@ -102,44 +112,63 @@ class Work:
         _, channels, height, width = moments.shape
         self.encoder = Encoder(self.digest, (channels, height, width), (count, length))
 
-    def finished(self, shard: ShardEntry) -> ShardEntry | None:
-        """The latent shard of a shard, when it is there whole."""
-        storage = self.job.storage
-        entry = read_record(storage, record_name(self.digest, shard))
-        if entry is None:
-            return None
-        return entry if storage.exists(entry.name) and storage.size(entry.name) == entry.bytes else None
+    def have(self, shard: ShardEntry, on_damage: Handler) -> Had:
+        """The latent shard of a shard: the one that is there, when that is whole, or one that is made.
 
-    def make(self, shard: ShardEntry) -> ShardEntry:
-        """Encode a shard, write it, and then its record, which says that it is whole. Raises Damaged."""
-        samples = ((entry.uid, members) for entry, members in zip(shard.samples, self._samples(shard), strict=True))
-        folder = latents_folder(self.digest)
-        entry = write_shard(self.job.storage, shard.split, shard.number, samples, folder)
-        self.job.storage.write(record_name(self.digest, shard), (shard_json(entry) + "\n").encode())
-        return entry
+        To read all of it costs little beside encoding, and nothing else shows damage inside.
+        """
+        entry = read_record(self.job.storage, record_name(self.digest, shard))
+        if entry is not None and is_whole(self.job.storage, entry):
+            return Had(entry, made=False)
+        return Had(self.make(shard, on_damage), made=True)
 
-    def _samples(self, shard: ShardEntry) -> Iterator[dict[str, bytes]]:
-        for sample in read_shard(self.job.storage, shard):
-            if (count := len(sample.extrinsics)) != self.job.version.views:
-                raise Damaged(shard.name, sample.uid, f": expected {self.job.version.views} views, got {count}")
-            views = [sample.image(view) for view in range(count)]
-            for view, image in enumerate(views):
-                if image.shape[:2] != tuple(self.job.version.hw):
-                    raise Damaged(
-                        shard.name, sample.uid, f".{view_suffix(view)}: expected {self.job.version.hw} pixels"
-                    )
-            yield latent_members(sample, *self.encoders.encode(np.stack(views)))
+    def make(self, shard: ShardEntry, on_damage: Handler) -> ShardEntry:
+        """Encode a shard, write it, and then, unless a sample is damaged, the record that says that it is whole."""
+        damages = list[Damaged]()
+
+        def noted(damage: Damaged) -> None:
+            on_damage(damage)
+            damages.append(damage)
+
+        samples = ((entry.uid, self._members(shard, entry, noted)) for entry in shard.samples)
+        latents = write_shard(self.job.storage, shard.split, shard.number, samples, latents_folder(self.digest))
+        if not damages:
+            self.job.storage.write(record_name(self.digest, shard), (shard_json(latents) + "\n").encode())
+        return latents
+
+    def _members(self, shard: ShardEntry, entry: SampleEntry, on_damage: Handler) -> dict[str, bytes]:
+        version = self.job.version
+        try:
+            sample = read_sample(self.job.storage, shard, entry)
+            sample.check_count(version.views)
+            _ = sample.good, sample.pairs
+        except Damaged as damage:
+            on_damage(damage)
+            return damage_members({WHOLE: damage})
+        views, damages = np.zeros((version.views, *version.hw, 4), np.uint8), dict[int, Damaged]()
+        for view in range(version.views):
+            try:
+                views[view] = sample.image(view, version.hw)
+            except Damaged as damage:
+                on_damage(damage)
+                damages[view] = damage
+        return latent_members(sample, *self.encoders.encode(views), damages)
 
 
-def _made(work: Work, missing: list[ShardEntry], processes: int) -> Iterator[tuple[ShardEntry, ShardEntry]]:
-    if min(processes, len(missing)) <= 1:
-        yield from ((shard, work.make(shard)) for shard in missing)
+def _had(work: Work, processes: int, on_damage: Handler) -> Iterator[tuple[ShardEntry, Had]]:
+    """Each of the version's shards with its latent shard, as they become ready."""
+    shards = work.job.version.shards
+    if min(processes, len(shards)) <= 1:
+        yield from ((shard, work.have(shard, on_damage)) for shard in shards)
         return
-    with _pool(work.job, min(processes, len(missing))) as pool:
-        waiting: dict[Future[ShardEntry], ShardEntry] = {pool.submit(_make, shard): shard for shard in missing}
+    with _pool(work.job, min(processes, len(shards))) as pool:
+        waiting = {pool.submit(_have, shard): shard for shard in shards}
         try:
             for future in as_completed(waiting):
-                yield waiting[future], future.result()
+                had, damages = future.result()
+                for damage in damages:
+                    on_damage(damage)
+                yield waiting[future], had
         except BrokenProcessPool:
             raise Failure("cache: a process that encodes was killed; the same command goes on from there") from None
 
@@ -178,7 +207,9 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _make(shard: ShardEntry) -> ShardEntry:
+def _have(shard: ShardEntry) -> tuple[Had, list[Damaged]]:
+    """A latent shard and what was damaged, which the parent judges: it alone knows of all processes."""
     if _work is None:
         raise RuntimeError("expected a process that has begun")
-    return _work.make(shard)
+    damages = list[Damaged]()
+    return _work.have(shard, damages.append), damages

@@ -12,6 +12,7 @@ from zero123.taesd import load_taesd, taesd_digest
 M = TypeVar("M", bound=nn.Module)
 
 Reference = dict[str, str]
+CONFIG = "config.json"
 HUB_PATTERNS = ("*.json", "*.safetensors", "*.bin")
 
 
@@ -47,6 +48,8 @@ def base_part(cls: type[M], source: str, revision: str | None, part: str) -> M:
     if part not in ("unet", "vae", "image_encoder"):
         raise Failure(f"{source}: expected a part of a model, got {part!r}")
     folder = base_folder(source, revision, part)
+    if not (folder / part / CONFIG).is_file():  # diffusers would take the path for a hub id, and ask for it there
+        raise Failure(f"{folder}: expected a {cls.__name__} in {part}/, got no {part}/{CONFIG}")
     try:
         module, info = cast("Any", cls).from_pretrained(
             folder / part, output_loading_info=True, local_files_only=True, **_loading(cls)

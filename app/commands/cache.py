@@ -3,6 +3,7 @@
 import argparse
 
 from app.commands.options import add_settings_flags, settings_of
+from base.errors import UsageError
 from base.progress import standard_progress
 from base.storage import Storage
 
@@ -11,8 +12,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
     parser.description = (
         "Encode every view of a version of the dataset at storage.root with the frozen part of `model`, and keep the "
-        "latents in shards beside the views', for train.cached_latents. What is there already is not made again; the "
-        "same command goes on after a stop, and several may work on one dataset."
+        "latents in shards beside the views', for train.cached_latents. What is there already, and whole, is not made "
+        "again; the same command goes on after a stop, and several may work on one dataset. Up to "
+        "train.stream.damaged_samples are named and passed over, as training does."
     )
     parser.add_argument(
         "--version", type=int, dest="number", metavar="VERSION", help="a version's number (default: train.version)"
@@ -31,6 +33,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Encode what is not encoded yet."""
     settings = settings_of(options)
+    if options.processes < 1:
+        raise UsageError(f"--processes: expected at least 1, got {options.processes}")
     if options.dry_run:
         print(settings.as_yaml())
         return 0
@@ -41,9 +45,10 @@ def run(options: argparse.Namespace) -> int:
     storage = Storage(settings.storage.root)
     version = read_version(storage, options.number or settings.train.version or None)
     job = Job(storage, version, settings.model, settings.train.seed, settings.train.device, settings.train.threads)
-    summary = cache_latents(job, options.processes, standard_progress())
+    summary = cache_latents(job, options.processes, standard_progress(), settings.train.stream.damaged_samples)
     print(
         f"version {version.number}, encoder {summary.encoder}: {summary.shards} latent shards, "
         f"{bytes_text(summary.bytes)}, of which {summary.made} made now"
+        + (f"; {summary.damaged_samples} damaged samples passed over" if summary.damaged_samples else "")
     )
     return 0

@@ -10,9 +10,10 @@ from base.storage import Storage
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
     parser.description = (
-        "Read every shard of a version of the dataset at storage.root in full: its length and digest, every sample's "
-        "members, and whether the version's file is what the catalogue says. Exit code 1 names each damage. Remove "
-        "a damaged shard, and the next `zero123 build` makes the same one again."
+        "Read every shard of a version of the dataset at storage.root in full, and every shard of its cached latents: "
+        "length and digest, every sample's members, and whether the version's file is what the catalogue says. Exit "
+        "code 1 names each damage. Remove a damaged shard, and the next `zero123 build` makes the same one again; "
+        "latents need no removing, for `zero123 cache` does as much."
     )
     parser.add_argument(
         "--version", type=int, dest="number", metavar="VERSION", help="a version's number (default: the newest)"
@@ -25,6 +26,7 @@ def run(options: argparse.Namespace) -> int:
     """Verify one version."""
     from pipeline.history import check_against_catalogue
     from report.numbers import bytes_text
+    from shards.latents import all_latents
     from shards.verify import verify
     from shards.version import read_version
 
@@ -33,6 +35,8 @@ def run(options: argparse.Namespace) -> int:
     size = bytes_text(sum(shard.bytes for shard in version.shards))
     objects = sum(len(shard.samples) for shard in version.shards)
     told = f"version {version.number}: {objects} objects in {len(version.shards)} shards, {size}"
+    if cached := [shard.bytes for latents in all_latents(storage, version) for shard in latents.shards]:
+        told += f"; {len(cached)} latent shards, {bytes_text(sum(cached))}"
     if options.dry_run:
         print(told)
         return 0

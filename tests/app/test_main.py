@@ -89,6 +89,11 @@ def test_the_version_that_is_set_is_the_one_that_is_read(words: list[str], setti
     assert "expected a version 9, got only: 1" in sentence(zero123(*words, *asked, cwd=tmp_path), 1)
 
 
+def test_fewer_than_one_process_is_a_usage_error(tmp_path: Path) -> None:
+    told = sentence(zero123("cache", "--processes", "-3", "--set", f"storage.root={tmp_path}", cwd=tmp_path), 2)
+    assert "--processes: expected at least 1, got -3" in told
+
+
 def test_a_model_that_is_none_is_a_failure(tmp_path: Path, photo: Path) -> None:
     told = sentence(zero123("sample", str(photo), "--model", str(tmp_path), "--orbit", "2", cwd=tmp_path), 1)
     assert "expected a model or a training run" in told

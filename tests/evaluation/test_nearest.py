@@ -38,7 +38,7 @@ def samples(dataset: tuple[Version, Storage]) -> list[Sample]:
 @pytest.fixture(scope="module")
 def training(dataset: tuple[Version, Storage]) -> TrainingViews:
     version, storage = dataset
-    found = indexed(storage, drawn(version, changed(training_objects=100), set()), HW, SILENT)
+    found = indexed(storage, version, drawn(version, changed(training_objects=100), set()), SILENT)
     assert found is not None
     return found
 
@@ -117,7 +117,7 @@ def test_who_is_drawn_depends_on_seed_and_uids_alone(dataset: tuple[Version, Sto
 
 def test_the_same_question_has_the_same_answer(dataset: tuple[Version, Storage], training: TrainingViews) -> None:
     version, storage = dataset
-    again = indexed(storage, drawn(version, changed(training_objects=100), set()), HW, SILENT)
+    again = indexed(storage, version, drawn(version, changed(training_objects=100), set()), SILENT)
     assert again is not None
     np.testing.assert_array_equal(again.small, training.small)
     np.testing.assert_array_equal(again.owners, training.owners)

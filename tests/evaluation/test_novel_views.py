@@ -132,6 +132,20 @@ def test_the_nearest_training_view_is_an_answer_and_never_of_the_object_itself(
     assert evaluated(Painter(0), dataset, settings).rows == result.rows
 
 
+def test_figures_tell_of_which_versions_they_are(dataset: tuple[Version, Storage], tmp_path: Path) -> None:
+    version, storage = dataset
+    for name in storage.names("shards"):
+        Storage(tmp_path).write(name, storage.read(name))
+    Storage(tmp_path).write(version_name(3), dataclasses.replace(version, number=3).to_json())
+    settings = SETTINGS.model_copy(update={"training_root": str(tmp_path), "max_objects": 1})
+    told = novel_views_json(
+        evaluate_novel_views(Painter(0), dataclasses.replace(version, number=7), storage, settings, SILENT)
+    )
+    assert (told["dataset_version"], told["training_version"]) == (7, 3)
+    alone = novel_views_json(evaluated(Painter(0), dataset))
+    assert (alone["dataset_version"], alone["training_version"]) == (1, None)
+
+
 def test_without_training_objects_the_others_are_answers_alone(dataset: tuple[Version, Storage]) -> None:
     result = evaluated(Painter(0), dataset)
     assert result.training_objects == 0

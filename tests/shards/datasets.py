@@ -1,5 +1,6 @@
 """Small datasets of generated views, written by the real writer."""
 
+import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,7 +15,8 @@ from geometry.sphere import stratified_block
 from shards.image import encode_rgba
 from shards.read import read_shard
 from shards.sample import members_from_views, view_suffix
-from shards.version import SCHEMA, Version, read_version
+from shards.tar import TarSink
+from shards.version import SCHEMA, SampleEntry, Version, read_version
 from shards.write import write_shard
 
 VIEWS, HW = 12, (16, 16)
@@ -46,6 +48,26 @@ def make_version(storage: Storage, scratch: Path, counts: list[int], split: str 
         ]
         shards.append(write_shard(storage, split, number, samples))
     return Version(SCHEMA, 1, 0, "0" * 16, VIEWS, HW, tuple(shards))
+
+
+def damaged(
+    version: Version, storage: Storage, there: Storage, uid: str, change: Callable[[dict[str, bytes]], object]
+) -> Version:
+    """A version copied under the shards' old names, the members of one sample changed by suffix, the index fitting."""
+    shards = []
+    for shard in version.shards:
+        stream, entries = io.BytesIO(), []
+        sink = TarSink(stream)
+        for sample in read_shard(storage, shard):
+            members = dict(sample.members)
+            if sample.uid == uid:
+                change(members)
+            placed = sink.add({f"{sample.uid}.{suffix}": data for suffix, data in members.items()})
+            entries.append(SampleEntry(sample.uid, *placed))
+        sink.close()
+        there.write(shard.name, stream.getvalue())
+        shards.append(replace(shard, bytes=len(stream.getvalue()), samples=tuple(entries)))
+    return replace(version, shards=tuple(shards))
 
 
 def spoilt(storage: Storage, root: Path, split: str, change: Callable[[dict[str, bytes]], None]) -> Storage:

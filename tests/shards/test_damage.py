@@ -2,7 +2,6 @@
 
 import pickle
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -14,9 +13,8 @@ from base.storage import Storage
 from shards.arrays import npy_bytes
 from shards.damage import Damaged, PassedOver
 from shards.stream import Pair, read
-from shards.tar import TarSink, read_members
 from shards.version import Version
-from tests.shards.datasets import make_version
+from tests.shards.datasets import damaged, make_version
 
 BAD = "object-0-001"
 
@@ -29,34 +27,19 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> tuple[Version, Storage]:
 
 
 def spoilt(
-    sound: tuple[Version, Storage], folder: Path, change: Callable[[dict[str, bytes]], None]
+    sound: tuple[Version, Storage], folder: Path, change: Callable[[dict[str, bytes]], object]
 ) -> tuple[Version, Storage]:
     """The dataset with one sample's members changed, the index as if it had always been so."""
-    version, storage = sound
     there = Storage(folder / "dataset")
-    shards = []
-    for shard in version.shards:
-        data = storage.read(shard.name)
-        with (folder / "shard.tar").open("wb") as stream:
-            sink, entries = TarSink(stream), []
-            for entry in shard.samples:
-                members = read_members(data[entry.offset : entry.offset + entry.bytes])
-                if entry.uid == BAD:
-                    change(members)
-                offset, length = sink.add(members)
-                entries.append(entry._replace(offset=offset, bytes=length))
-            sink.close()
-        there.put_file(shard.name, folder / "shard.tar")
-        shards.append(replace(shard, bytes=there.size(shard.name), samples=tuple(entries)))
-    return replace(version, shards=tuple(shards)), there
+    return damaged(*sound, there, BAD, change), there
 
 
-def drop(suffix: str) -> Callable[[dict[str, bytes]], None]:
-    return lambda members: members.pop(f"{BAD}.{suffix}") and None
+def drop(suffix: str) -> Callable[[dict[str, bytes]], object]:
+    return lambda members: members.pop(suffix)
 
 
 def put(suffix: str, data: bytes) -> Callable[[dict[str, bytes]], None]:
-    return lambda members: members.update({f"{BAD}.{suffix}": data})
+    return lambda members: members.update({suffix: data})
 
 
 DAMAGES = {
@@ -120,11 +103,28 @@ def test_more_damage_than_allowed_ends_the_work(sound: tuple[Version, Storage], 
         list(islice(stream((version, storage), PassedOver(1, str)), 72))
 
 
-def test_a_stream_without_one_sound_sample_ends(sound: tuple[Version, Storage], tmp_path: Path) -> None:
+def test_other_streams_stand_in_for_one_without_a_sound_sample(sound: tuple[Version, Storage], tmp_path: Path) -> None:
+    version, storage = spoilt(sound, tmp_path, lambda _: None)
+    lost = version.shards[0]
+    storage.write(lost.name, b"")
+    passed = PassedOver(3, str)
+    whole = list(islice(stream((version, storage), passed), 72))
+    assert sorted(key[1] for key in passed.samples) == [entry.uid for entry in lost.samples]
+    assert [pair.number for pair in whole] == list(range(72))
+    of_lost = {entry.uid for entry in lost.samples}
+    for pair, undamaged in zip(whole, islice(stream(sound), 72), strict=True):
+        assert (shown(pair) != shown(undamaged)) == (undamaged.uid in of_lost)
+    assert len(set(map(shown, whole[:36]))) == 36, "what stands in must not be what is shown anyway"
+    for rank in range(2):
+        alone = stream((version, storage), passed, rank=rank, world=2, position=9)
+        assert list(map(shown, islice(alone, 30))) == [shown(pair) for pair in whole[9 + (rank - 9) % 2 :: 2]][:30]
+
+
+def test_a_split_without_one_sound_sample_ends(sound: tuple[Version, Storage], tmp_path: Path) -> None:
     version, storage = spoilt(sound, tmp_path, drop("json"))
     for shard in version.shards:
         storage.write(shard.name, b"")
-    with pytest.raises(Failure, match="expected one sound sample in stream 0, got none"):
+    with pytest.raises(Failure, match="expected one sound sample in split 'train', got none"):
         next(stream((version, storage), PassedOver(100, str)))
 
 

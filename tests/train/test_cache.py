@@ -1,7 +1,9 @@
 """Cached latents: the same pairs, the same learning, made once, and never in place of others."""
 
 import json
+import re
 import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -18,9 +20,11 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 from base.errors import Failure, UsageError
 from base.progress import SILENT
 from base.storage import Storage
-from shards.damage import fatal
+from shards.damage import Damaged, PassedOver, fatal
 from shards.latents import (
     LatentPair,
+    all_latents,
+    damages_of,
     latents_name,
     parse_latents,
     read_latents,
@@ -28,11 +32,15 @@ from shards.latents import (
     record_name,
     unneeded_latents,
 )
+from shards.sample import Sample
 from shards.stream import Pair, read
+from shards.verify import verify
 from shards.version import Version, read_version
 from shards.visits import Share
-from tests.shards.datasets import make_version
-from tests.train.runs import make_dataset, model_settings, train_settings
+from tests.shards.datasets import damaged, make_version
+from tests.shards.test_damage import drop, put
+from tests.train.runs import cut_view, make_dataset, model_settings, small_view, train_settings
+from tests.train.test_loop import Said
 from tests.zero123.networks import small_pipeline
 from train.batch import batch_of
 from train.cache import CacheSummary, Job, Work, cache_latents
@@ -145,7 +153,7 @@ def test_only_what_is_new_is_made(tmp_path: Path) -> None:
     settings = model_settings().model_copy(update={"hw": (16, 16)})
     begun = Job(storage, first, settings, 0, "cpu", 1)
     work = Work(begun)
-    work.make(first.shards[1])
+    work.make(first.shards[1], fatal)
     summary = cache_latents(begun, 1, SILENT)
     assert (summary.made, summary.shards) == (1, 2)
     assert cache_latents(begun, 1, SILENT).made == 0
@@ -153,13 +161,54 @@ def test_only_what_is_new_is_made(tmp_path: Path) -> None:
     assert cache_latents(replace(begun, version=second), 1, SILENT).made == 1
     assert [len(read_latents_index(storage, one, summary.encoder).shards) for one in (first, second)] == [2, 3]
     storage.write("shards/lost", b"")
-    gone = unneeded_latents(storage, [replace(second, shards=whole.shards[1:])])
+    lists = [latents_name(number, summary.encoder) for number in (1, 2)]
     record = record_name(summary.encoder, first.shards[0])
-    assert gone[:2] == [latents_name(1, summary.encoder), record]
-    assert gone[2].startswith(f"latents/{summary.encoder}/train-000000-")
-    assert len(gone) == 3
-    storage.remove(gone[2])
+    *told, tar = unneeded_latents(storage, [replace(second, number=3, shards=whole.shards[1:])])
+    assert told == [*lists, record]
+    assert tar.startswith(f"latents/{summary.encoder}/train-000000-")
+    storage.remove(tar)
     assert cache_latents(begun, 1, SILENT).made == 1
+
+
+def test_damaged_latents_are_named_and_made_again(tmp_path: Path) -> None:
+    storage = Storage(tmp_path / "dataset")
+    version = make_version(storage, tmp_path / "views", [1, 1, 1])
+    begun = Job(storage, version, model_settings().model_copy(update={"hw": (16, 16)}), 0, "cpu", 1)
+    digest = cache_latents(begun, 1, SILENT).encoder
+    [latents] = all_latents(storage, version)
+    assert latents == read_latents_index(storage, version, digest)
+    verify(storage, version, SILENT)
+    names = [shard.name for shard in latents.shards]
+    sound = [storage.read(name) for name in names]
+    storage.write(names[0], changed_inside(sound[0], b"object-0-000.latents.npy", -1))
+    storage.write(names[1], changed_inside(sound[1], b"object-1-000.latents.npy", 20))
+    storage.remove(names[2])
+    with pytest.raises(Failure) as told:
+        verify(storage, version, SILENT)
+    for line, sentence in zip(
+        str(told.value).splitlines(),
+        (
+            rf"{names[0]}: expected sha256 {latents.shards[0].sha256}, got \w{{64}}",
+            rf"{names[1]}: object-1-000\.latents\.npy: expected .*",
+            rf"{names[2]}: expected a shard in {storage.root}, got none",
+        ),
+        strict=True,
+    ):
+        assert re.fullmatch(sentence, line)
+    assert cache_latents(begun, 1, SILENT).made == 3
+    assert [storage.read(name) for name in names] == sound
+    other = replace(latents, encoder=replace(latents.encoder, latents=(4, 2, 3)))
+    storage.write(latents_name(1, digest), other.to_json().encode())
+    with pytest.raises(Failure, match=r"object-0-000\.latents\.npy: expected float16 of shape 12×4×2×3, got"):
+        verify(storage, version, SILENT)
+
+
+def changed_inside(tar: bytes, member: bytes, place: int) -> bytes:
+    """The tar with one bit of a member changed, at a place among its bytes; the last if that is -1."""
+    data, header = bytearray(tar), tar.index(member)
+    length = int(tar[header + 124 : header + 135], 8)
+    data[header + 512 + place % length] ^= 1
+    return bytes(data)
 
 
 def test_several_processes_make_what_one_makes(tmp_path: Path) -> None:
@@ -217,6 +266,101 @@ def test_a_damaged_sample_is_named_and_nothing_is_listed(tmp_path: Path) -> None
         cache_latents(job(storage), 1, SILENT)
     assert storage.names("latents") == []
     assert [name for name in storage.names("versions") if "latents" in name] == []
+
+
+DAMAGES = {
+    "a cut view": cut_view,
+    "a small view": small_view,
+    "a view of nothing": put("03.webp", b""),
+    "no cameras": drop("extrinsics.npy"),
+    "foreign pairs": put("pairs.npz", b"PK"),
+    "another schema": put("json", b'{"uid": "object-0", "schema": 9}'),
+    "no facts": put("json", b"{"),
+}
+
+
+def with_damage(dataset: Storage, root: Path, change: Callable[[dict[str, bytes]], object]) -> Storage:
+    """A copy of a dataset with its first sample changed in place, as a disk would, and the rest as it was."""
+    there = Storage(root)
+    there.write("versions/1.json", damaged(read_version(dataset), dataset, there, "object-0", change).to_json())
+    return there
+
+
+def order(pairs: Iterator[Pair | LatentPair]) -> list[tuple[int, str, int, int]]:
+    return [(pair.number, pair.uid, pair.source, pair.target) for pair in islice(pairs, 60)]
+
+
+@pytest.fixture(scope="module")
+def two_shards(tmp_path_factory: pytest.TempPathFactory) -> Storage:
+    return make_dataset(tmp_path_factory.mktemp("two") / "dataset", objects=3, shards=2)
+
+
+@pytest.mark.parametrize("views", [10, 12])
+@pytest.mark.parametrize("name", DAMAGES)
+def test_damage_changes_the_pairs_of_latents_as_those_of_pictures(
+    two_shards: Storage, tmp_path: Path, name: str, views: int
+) -> None:
+    storage = with_damage(two_shards, tmp_path / "dataset", DAMAGES[name])
+    version = read_version(storage)
+    summary = cache_latents(job(storage), 1, SILENT, damaged_samples=1)
+    assert (summary.made, summary.damaged_samples) == (2, 1)
+    latents = read_latents_index(storage, version, summary.encoder)
+    of_pictures, of_latents = PassedOver(1, str), PassedOver(1, str)
+    request = {"split": "train", "seed": 5, "position": 3, "pairs_per_visit": 5, "views": tuple(range(views))}
+    pictures = order(read(version, storage, on_damage=of_pictures, **request))
+    cached = read_latents(version, latents, storage, on_damage=of_latents, **request)
+    assert order(cached) == pictures
+    assert list(map(str, of_latents.samples.values())) == list(map(str, of_pictures.samples.values()))
+    seen = views == 12 or name not in ("a cut view", "a small view")
+    assert len(of_pictures.samples) == seen
+    assert (pictures == order(read(read_version(two_shards), two_shards, **request))) != seen
+    parts = [
+        read_latents(version, latents, storage, rank=rank, world=2, on_damage=of_latents, **request) for rank in (0, 1)
+    ]
+    assert sorted(one for part in parts for one in order(islice(part, 30))) == pictures
+
+
+def test_what_was_passed_over_is_tried_again_until_it_is_sound(two_shards: Storage, tmp_path: Path) -> None:
+    storage = with_damage(two_shards, tmp_path / "dataset", cut_view)
+    cache_latents(job(storage), 1, SILENT, damaged_samples=1)
+    with pytest.raises(Failure, match=r"object-0\.11\.webp"):
+        cache_latents(job(storage), 1, SILENT)
+    again = cache_latents(job(storage), 1, SILENT, damaged_samples=1)
+    assert (again.made, again.damaged_samples) == (1, 1)
+    version = read_version(storage)
+    [before] = all_latents(storage, version)
+    assert unneeded_latents(storage, [version]) == []
+    with pytest.raises(
+        Failure, match=r"object-0\.damage\.json: expected latents of a sound sample, got those of shards/"
+    ):
+        verify(storage, version, SILENT)
+    healed = with_damage(two_shards, tmp_path / "dataset", lambda _: None)
+    assert cache_latents(job(healed), 1, SILENT).made == 1
+    [after] = all_latents(healed, version)
+    assert after.encoder == before.encoder
+    verify(healed, read_version(healed), SILENT)
+    assert unneeded_latents(healed, [version]) == [before.shards[0].name]
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_all_processes_together_pass_over_so_many(two_shards: Storage, tmp_path: Path, processes: int) -> None:
+    storage = with_damage(two_shards, tmp_path / "dataset", cut_view)
+    last = read_version(storage).shards[1]
+    storage.write(last.name, storage.read(last.name)[: last.samples[2].offset + 1000])
+    said = Said()
+    with pytest.raises(Failure, match="after 1 that were passed over"):
+        cache_latents(job(storage), processes, said, damaged_samples=1)
+    assert all_latents(storage, read_version(storage)) == []
+    assert len(said.lines) == 1
+    assert cache_latents(job(storage), processes, said, damaged_samples=2).damaged_samples == 2
+    told = sorted(line.partition(": ")[2].partition(": ")[2] for line in said.lines[1:])
+    assert [line.partition(" ")[0] for line in told] == ["object-0.11.webp:", "train-1-2:"]
+
+
+def test_a_foreign_damage_is_damage() -> None:
+    for data in (b"[]", b'{"sample": ["x"]}', b'{"sample": 1}', b"\xff", b"[" * 100_000):
+        with pytest.raises(Damaged, match=r"t\.tar: mug\.damage\.json: expected the damages of a sample, got"):
+            damages_of(Sample("t.tar", "mug", {"damage.json": data}))
 
 
 def test_the_digest_is_of_weights_size_and_tokens() -> None:

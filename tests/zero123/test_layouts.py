@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import shutil
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from base.errors import Failure, UsageError
 from tests.zero123.networks import settings, small_pipeline
-from zero123.layouts.folders import SPELLINGS, load_folder, save_folder, spelling_of
+from zero123.layouts.folders import SPELLINGS, Spelling, load_folder, save_folder, spelling_of
 from zero123.layouts.ldm import Parts, fill_parts, ldm_state, load_ldm, read_state, save_ldm
 from zero123.modules import unet_config
 from zero123.pipeline import Zero123Pipeline
@@ -199,6 +200,19 @@ def test_what_is_missing_unknown_or_misshapen_is_named(model: Zero123Pipeline) -
         assert sentence in str(caught.value)
     extra = {"betas": torch.zeros(3), "cond_stage_model.model.ln_final.bias": torch.zeros(2), "logvar": torch.zeros(3)}
     fill_parts(laid_out(model), {**state, **extra}, where="file.ckpt", ema=True)
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS)
+@pytest.mark.parametrize("part", ["unet", "vae", "image_encoder"])
+def test_a_folder_without_a_part_says_which_and_asks_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spelling: Spelling, part: str
+) -> None:
+    save_folder(paper_model({}), tmp_path / "model", spelling)
+    shutil.rmtree(tmp_path / "model" / part)
+    monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("a connection"))
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: pytest.fail("a host was asked for"))
+    with pytest.raises(Failure, match=rf"model: expected a \w+ in {part}/, got no {part}/config\.json$"):
+        load_folder(tmp_path / "model", "radius_difference")
 
 
 def test_only_the_papers_architecture_has_these_layouts(tmp_path: Path) -> None:

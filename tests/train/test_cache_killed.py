@@ -1,0 +1,82 @@
+"""`zero123 cache` killed in mid-work: nobody is left, nothing is listed, the same command ends as if undisturbed."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from app.settings import load_settings
+from base.progress import SILENT
+from base.storage import Storage
+from shards.latents import all_latents
+from shards.version import read_version
+from tests.pipeline.processes import below, command
+from tests.train.runs import make_dataset
+from train.cache import Job, cache_latents
+
+ROOT = Path(__file__).parents[2]
+SHARDS = 64
+SMALL = ["model.hw=[32,32]", "train.threads=1"]
+PATIENCE_S = 300.0
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Storage:
+    storage = make_dataset(tmp_path_factory.mktemp("undisturbed") / "dataset", objects=1, shards=SHARDS)
+    settings = load_settings(None, ["tiny"], SMALL)
+    cache_latents(Job(storage, read_version(storage), settings.model, settings.train.seed, "cpu", 1), 1, SILENT)
+    return storage
+
+
+def begun(root: Path) -> subprocess.Popen[str]:
+    words = [word for setting in (*SMALL, f"storage.root={root}") for word in ("--set", setting)]
+    line = [sys.executable, "-m", "app", "cache", "--preset", "tiny", "--processes", "2", *words]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(line, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def eventually(true: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def made(storage: Storage) -> list[str]:
+    return [name for name in storage.names("latents") if name.endswith(".json")]
+
+
+def latents(storage: Storage) -> dict[str, bytes]:
+    names = [*storage.names("latents"), *(name for name in storage.names("versions") if "latents" in name)]
+    return {name: storage.read(name) for name in names}
+
+
+def test_kills_cost_only_what_was_in_hand(undisturbed: Storage, tmp_path: Path) -> None:
+    shutil.copytree(undisturbed.root, tmp_path / "dataset", ignore=shutil.ignore_patterns("latents", "*-latents-*"))
+    storage = Storage(tmp_path / "dataset")
+    for victim, code in (("one of its processes", 1), ("the command", -signal.SIGKILL)):
+        before = made(storage)
+        with begun(tmp_path / "dataset") as killed:
+            eventually(lambda: len(made(storage)) > len(before) or killed.poll() is not None)  # noqa: B023
+            started = below(killed.pid)
+            pool = [pid for pid in started if "spawn_main" in command(pid)]
+            os.kill(killed.pid if victim == "the command" else pool[0], signal.SIGKILL)
+            _, said = killed.communicate(timeout=PATIENCE_S)
+        assert len(pool) == 2
+        assert killed.returncode == code
+        assert ("a process that encodes was killed; the same command goes on from there" in said) == (code == 1)
+        eventually(lambda: not any(map(command, started)))  # noqa: B023
+        assert all_latents(storage, read_version(storage)) == []
+        assert len(before) < len(made(storage)) < SHARDS
+    left = SHARDS - len(made(storage))
+    with begun(tmp_path / "dataset") as again:
+        told, said = again.communicate(timeout=PATIENCE_S)
+    assert again.returncode == 0, said
+    assert told.rstrip().endswith(f"of which {left} made now")
+    assert latents(storage) == latents(undisturbed)
