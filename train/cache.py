@@ -87,7 +87,7 @@ def cache_latents(job: Job, processes: int, progress: Progress, damaged_samples:
 
 
 class Had(NamedTuple):
-    """A latent shard that is there whole, and whether it was made now."""
+    """A latent shard that is there, and whether it was made now."""
 
     shard: ShardEntry
     made: bool
@@ -113,7 +113,7 @@ class Work:
         self.encoder = Encoder(self.digest, (channels, height, width), (count, length))
 
     def have(self, shard: ShardEntry, on_damage: Handler) -> Had:
-        """The latent shard of a shard: the one that is there, when that is whole, or one that is made.
+        """The latent shard of a shard: the one that is there, where that is whole, or one that is made.
 
         To read all of it costs little beside encoding, and nothing else shows damage inside.
         """
