@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -16,17 +17,18 @@ class Interrupt:
     """While entered, `asked` tells whether to stop; leaving hands the signal to whoever would have got it.
 
     A second signal is not held back, and one that is ignored, as Ctrl-C is in a shell's background jobs, stays ignored.
-    Outside the main thread, where Python gives no signals, it never asks.
+    Outside the main thread, where Python gives no signals, `elsewhere` alone tells of somebody who asks.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, elsewhere: Callable[[], bool] = lambda: False) -> None:
         self.signal: int | None = None
+        self.elsewhere = elsewhere
         self._before: dict[int, Any] = {}
 
     @property
     def asked(self) -> bool:
-        """True once a signal has come."""
-        return self.signal is not None
+        """True once a signal has come, or somebody asks elsewhere."""
+        return self.signal is not None or self.elsewhere()
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():

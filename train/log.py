@@ -8,6 +8,8 @@ from base.errors import Failure
 from base.storage import reason, write_atomically
 from train.step import BUCKETS, Step
 
+LOG = "log.jsonl"
+
 
 @dataclass(frozen=True)
 class Row:

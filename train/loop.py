@@ -25,7 +25,7 @@ from train.ema import Ema
 from train.flops import peak_flops, training_flops
 from train.gather import Gathered, chunks, gathered
 from train.interrupt import Interrupt, NoData
-from train.log import Log, Row, Since
+from train.log import LOG, Log, Row, Since, read_log
 from train.optimiser import PROJECTION, learning_rate, new_optimiser, trained_parameters
 from train.page import write_page
 from train.prefetch import prefetched
@@ -71,16 +71,35 @@ def train(
     then do what they always do. Raises UsageError for settings that do not fit the dataset or the run in `out`, Failure
     for a damaged dataset, losses that are no numbers, a disk that is full, or a rank that does not come.
     """
+    return summary(out, first=take_part(model, settings, storage, out, progress, Interrupt()))
+
+
+def take_part(
+    model: ModelSettings,
+    settings: TrainSettings,
+    storage: Storage,
+    out: Path,
+    progress: Progress,
+    interrupt: Interrupt,
+) -> bool:
+    """One rank's part of `train`, to the last image or until `interrupt` asks; True in the rank that writes."""
     with ExitStack() as stack:
         world = stack.enter_context(world_for(settings.device, settings.wait_minutes))
         stack.enter_context(computing(settings.compute, world.device, settings.threads))
         run = _Run(model, settings, storage, out, world, progress)
         if run.position.images < settings.images:
-            with Interrupt() as interrupt:
+            with interrupt:
                 run.learn(interrupt)
-        return TrainSummary(
-            run.position.images, run.position.seconds, complete(out)[-1], tuple(run.log.rows), world.first
-        )
+        return world.first
+
+
+def summary(out: Path, *, first: bool) -> TrainSummary:
+    """What the files of a run tell of it; Failure where it has no checkpoint."""
+    finished = complete(out)
+    if not finished:
+        raise Failure(f"{out}: expected a checkpoint of a run, got none")
+    position = read_position(finished[-1])
+    return TrainSummary(position.images, position.seconds, finished[-1], tuple(read_log(out / LOG)), first)
 
 
 class _Run:
@@ -123,7 +142,7 @@ class _Run:
         )
         if folder is not None:
             load_learner(folder, self.learner)
-        self.log = Log(out / "log.jsonl" if world.first else None, self.position.images)
+        self.log = Log(out / LOG if world.first else None, self.position.images)
         written = out if world.first else None
         self.validation = Validation(self._held_out(), settings.validation, written, self.position.images)
 

@@ -14,8 +14,10 @@ from base.storage import Storage
 from shards.damage import PassedOver
 from shards.visits import Share
 from train.checks import check_dataset, check_ranks, version_of
-from train.log import read_log
-from train.loop import TrainSummary, train
+from train.driven import asked_in, driven
+from train.interrupt import Interrupt
+from train.log import LOG, Row, read_log
+from train.loop import TrainSummary, summary, take_part
 from train.settings import TrainSettings
 from train.source import training_pairs
 from train.state import complete, read_position
@@ -41,8 +43,8 @@ def train_on_ray(
 ) -> TrainSummary:
     """`train` on the ranks of `settings.ray`, on the Ray that this process is joined to.
 
-    `out` must be a folder that every machine of the cluster sees. Ctrl-C ends the ranks; what they saved is kept.
-    Raises UsageError for a cluster that is too small as well.
+    `out` must be a folder that every machine of the cluster sees. Ctrl-C and SIGTERM have the ranks save, as far as
+    they do so in time, and then do what they always do. Raises UsageError for a cluster that is too small as well.
     """
     _check(model, settings, storage, out, progress)
     from ray.train import FailureConfig, RunConfig
@@ -59,10 +61,10 @@ def train_on_ray(
     )
     with _followed(out, settings, progress):
         try:
-            trainer.fit()
+            driven(trainer.fit, out)
         except Exception as error:  # noqa: BLE001 -- whatever ended a rank is one sentence here
             raise _told(error) from None
-    return train(model, settings, storage, out, SILENT)
+    return summary(out, first=True)
 
 
 def rank(given: dict[str, Task]) -> None:
@@ -70,7 +72,9 @@ def rank(given: dict[str, Task]) -> None:
     task = given["task"]
     if Path(task.here).is_dir():
         os.chdir(task.here)
-    train(task.model, task.settings, Storage(task.root), Path(task.out), SILENT)
+    out = Path(task.out)
+    stopped = Interrupt(lambda: asked_in(out))
+    take_part(task.model, task.settings, Storage(task.root), out, SILENT, stopped)
 
 
 def _check(model: ModelSettings, settings: TrainSettings, storage: Storage, out: Path, progress: Progress) -> None:
@@ -108,13 +112,13 @@ def _followed(out: Path, settings: TrainSettings, progress: Progress) -> Iterato
     ended = threading.Event()
 
     def follow() -> None:
-        rows = read_log(out / "log.jsonl")
+        rows = read_log(out / LOG)
         done = rows[-1].images if rows else 0
         with progress.task("train", total=settings.images, unit="images", done=done) as task:
             while not ended.wait(LOOK_EVERY_S):
-                rows = read_log(out / "log.jsonl")
+                rows = read_log(out / LOG)
                 if rows and rows[-1].images > done:
-                    task.advance(rows[-1].images - done, note=f"loss {rows[-1].loss:.3f}")
+                    task.advance(rows[-1].images - done, note=_note(rows[-1]))
                     done = rows[-1].images
 
     follower = threading.Thread(target=follow, name="follow", daemon=True)
@@ -124,6 +128,10 @@ def _followed(out: Path, settings: TrainSettings, progress: Progress) -> Iterato
     finally:
         ended.set()
         follower.join()
+
+
+def _note(row: Row) -> str:
+    return "every step skipped" if row.loss is None else f"loss {row.loss:.3f}"
 
 
 def _told(error: Exception) -> Failure:

@@ -17,8 +17,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
     parser.description = (
         "Train on a version of the dataset at storage.root, train.version, streaming from its shards. Checkpoints are "
-        "written on the way, and (but with --on ray) on Ctrl-C and SIGTERM; the same command goes on from the newest "
-        "one. Several GPUs of a machine: torchrun --nproc-per-node 8 -m app train …"
+        "written on the way, and on Ctrl-C and SIGTERM (with --on ray, where the ranks have 25 s for it); the same "
+        "command goes on from the newest one. Several GPUs of a machine: torchrun --nproc-per-node 8 -m app train …"
     )
     parser.add_argument(
         "--out",

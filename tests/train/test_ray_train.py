@@ -16,10 +16,13 @@ from base.progress import SILENT
 from base.storage import Storage
 from pipeline.cluster import ray_for
 from tests.train.runs import make_dataset, model_settings, train_settings
+from tests.train.test_loop import Stopped, own_sigterm
 from tests.train.test_ranks import close
-from train.log import read_log
+from train.driven import STOP, asked_in
+from train.log import LOG, read_log
 from train.loop import train
 from train.ray_train import train_on_ray
+from train.state import complete
 
 pytestmark = [
     pytest.mark.server,
@@ -50,17 +53,51 @@ def kill_a_rank_of(out: Path, killed: list[int]) -> None:
     os.kill(killed[0], signal.SIGKILL)
 
 
-def test_two_ranks_on_ray_outlive_one_of_them(ray_here: None, storage: Storage, tmp_path: Path) -> None:
+def test_two_ranks_on_ray_outlive_one_of_them(
+    ray_here: None, storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was learnt is told without a model or a device in the driver, which may have neither memory nor GPU."""
     settings = train_settings(images=320, ray=RAY, checkpoint_every_images=16)
     killed: list[int] = []
     killer = threading.Thread(target=kill_a_rank_of, args=(tmp_path / "ray", killed), daemon=True)
     killer.start()
-    done = train_on_ray(model_settings(), settings, storage, tmp_path / "ray", SILENT)
+    with monkeypatch.context() as driver:
+        driver.setattr("train.loop.take_part", None)
+        done = train_on_ray(model_settings(), settings, storage, tmp_path / "ray", SILENT)
     alone = train(model_settings(), train_settings(images=320), storage, tmp_path / "alone", SILENT)
-    assert done.images == 320
+    assert (done.images, done.first) == (320, True)
+    assert done.log == tuple(read_log(tmp_path / "ray" / LOG))
+    assert done.seconds > 0
     assert len(killed) == 2
     close(done.checkpoint, alone.checkpoint)
-    assert [row.images for row in read_log(tmp_path / "ray" / "log.jsonl")] == list(range(16, 321, 16))
+    assert [row.images for row in read_log(tmp_path / "ray" / LOG)] == list(range(16, 321, 16))
+
+
+def signal_after(out: Path, rows: int, number: int) -> None:
+    """Send this process a signal once the log has so many rows more."""
+    rows += len(read_log(out / LOG))
+    while len(read_log(out / LOG)) < rows:
+        time.sleep(0.05)
+    os.kill(os.getpid(), number)
+
+
+def test_a_signal_has_the_ranks_save_and_the_same_call_goes_on(
+    ray_here: None, storage: Storage, tmp_path: Path
+) -> None:
+    """Whatever a driver that was killed may have left."""
+    out = tmp_path / "ray"
+    endless = train_settings(images=100_000, ray=RAY, log_every_images=8, checkpoint_every_images=100_000)
+    for number, stops in ((signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Stopped)):
+        threading.Thread(target=signal_after, args=(out, 2, number), daemon=True).start()
+        with own_sigterm(), pytest.raises(stops):
+            train_on_ray(model_settings(), endless, storage, out, SILENT)
+        assert not asked_in(out)
+        (out / STOP).touch()
+    first, second = (int(folder.name) for folder in complete(out))
+    assert second >= first + 16
+    assert [row.images for row in read_log(out / LOG)] == list(range(8, second + 1, 8))
+    alone = train(model_settings(), train_settings(images=second), storage, tmp_path / "alone", SILENT)
+    close(complete(out)[-1], alone.checkpoint)
 
 
 def test_a_cluster_that_is_too_small_is_told_at_once(ray_here: None, storage: Storage, tmp_path: Path) -> None:
