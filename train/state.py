@@ -27,6 +27,7 @@ FOLDER = "checkpoints"
 STATE = "training_state"
 MARKER = "state.json"
 USUAL_DECAY = 0.99
+"""What is usual of a gradient is told by about the last hundred steps."""
 COUNT = "step"
 MOMENTS = (COUNT, "exp_avg", "exp_avg_sq")
 
