@@ -294,10 +294,15 @@ def _copied(batches: Iterable[pyarrow.Table]) -> Iterator[pyarrow.Table]:
 
 
 def _elsewhere(parts: Iterable[pyarrow.Table]) -> Iterator[pyarrow.Table]:
-    """The same, each made in another thread: the engine's own, which ask for them, may not call the engine."""
+    """The same, each made in another thread: the engine's own, which ask for them, may not call the engine.
+
+    The next one is made while the engine writes the last.
+    """
     remaining = iter(parts)
     with ThreadPoolExecutor(1, thread_name_prefix="rows") as thread:
-        while (part := thread.submit(next, remaining, None).result()) is not None:
+        following = thread.submit(next, remaining, None)
+        while (part := following.result()) is not None:
+            following = thread.submit(next, remaining, None)
             yield part
 
 
