@@ -46,13 +46,14 @@ def main() -> int:
     if options.fresh:
         found.unlink(missing_ok=True)
     code = subprocess.run(command(options.times, found), cwd=ROOT, check=False).returncode
-    kept = json.loads(found.read_text()) if found.exists() else {"passed": {}, "figures": {}}
+    kept = json.loads(found.read_text()) if found.exists() else {"passed": {}, "failed": [], "figures": {}}
     seconds, passed = round(sum(kept["passed"].values())), code in (0, NOTHING_LEFT) and bool(kept["passed"])
     print(f"{seconds} s for {options.times} faults of a kind: {'passed' if passed else 'FAILED'}")
     result = {
         "times": options.times,
         "seconds": seconds,
         "passed": passed,
+        "failed": kept["failed"],
         "sources": sources,
         "figures": kept["figures"],
         "machine": machine(),
@@ -91,6 +92,7 @@ def page(result: Mapping[str, Any]) -> str:
         f"Written by `python -m bench.soak --times {result['times']}`: so many faults of a kind, of slow ones a fifth; "
         f"{result['seconds']} s on {about['cores']} cores of {about['processor']}, for the sources of digest "
         f"`{result['sources']}`. {'Every test passed' if result['passed'] else 'NOT EVERY TEST PASSED'}.",
+        *(f"\n- not passed: `{test}`" for test in result["failed"]),
     ]
     for name, tests in groupby(sorted(result["figures"].items()), key=lambda pair: pair[0].partition("::")[0]):
         lines += ["", f"## {name}", "", _said(ROOT / name), "", "| test | figure | |", "|---|---|---|"]

@@ -29,6 +29,7 @@ from base.storage import write_atomically  # noqa: E402
 
 FIGURES = pytest.StashKey[dict[str, dict[str, str]]]()
 PASSED = pytest.StashKey[dict[str, float]]()
+FAILED = pytest.StashKey[list[str]]()
 # Cheap rooms first, so that a slip shows within seconds; what starts Blender, Ray or the whole chain comes last.
 ORDER = (
     "base", "geometry", "shards", "report", "zero123", "train",
@@ -50,6 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
     file = config.getoption("--figures")
     kept = json.loads(file.read_text()) if file and file.exists() else {}
     config.stash[FIGURES], config.stash[PASSED] = kept.get("figures", {}), kept.get("passed", {})
+    config.stash[FAILED] = []
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -62,10 +64,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     report = yield
-    file = item.config.getoption("--figures")
-    if file and call.when == "call" and report.passed:
-        item.config.stash[PASSED][item.nodeid] = report.duration
-        kept = {"passed": item.config.stash[PASSED], "figures": item.config.stash[FIGURES]}
+    file, stash = item.config.getoption("--figures"), item.config.stash
+    if report.failed:
+        stash[FAILED].append(item.nodeid)
+    elif call.when == "call" and report.passed:
+        stash[PASSED][item.nodeid] = report.duration
+    if file and call.when == "call":
+        kept = {"passed": stash[PASSED], "failed": stash[FAILED], "figures": stash[FIGURES]}
         write_atomically(file, json.dumps(kept, indent=2).encode() + b"\n")
     return report
 
