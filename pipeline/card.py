@@ -8,12 +8,15 @@ import io
 import json
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow
 import yaml
+from numpy.typing import NDArray
 
 from base.outcomes import Outcome
 from base.storage import Storage
@@ -24,6 +27,7 @@ from report.contact_sheet import contact_sheet
 from report.escape import csv_cell, markdown
 from report.images import encoded, fitted, over
 from report.numbers import bytes_text
+from shards.damage import Damaged
 from shards.read import read_sample
 from shards.version import SPLITS, Version
 
@@ -164,7 +168,14 @@ def _table(header: tuple[str, str], counts: Mapping[str, int]) -> list[str]:
 
 def card_picture(storage: Storage, version: Version) -> bytes:
     """The first view of some of the objects, as PNG."""
-    places = ((shard, entry) for shard in version.shards for entry in shard.samples)
-    samples = (read_sample(storage, shard, entry) for shard, entry in islice(places, PICTURED))
-    views = [fitted(over(sample.image(0)), PICTURED_PX) for sample in samples]
-    return encoded(contact_sheet(views, columns=6, cell_px=PICTURED_PX), "png")
+    views = [fitted(view, PICTURED_PX) for view in islice(_first_views(storage, version), PICTURED)]
+    nothing = np.full((PICTURED_PX, PICTURED_PX, 3), 255, np.uint8)
+    return encoded(contact_sheet(views or [nothing], columns=6, cell_px=PICTURED_PX), "png")
+
+
+def _first_views(storage: Storage, version: Version) -> Iterator[NDArray[np.uint8]]:
+    """Of every object but damaged ones, which `verify` names and which hinder no version."""
+    for shard in version.shards:
+        for entry in shard.samples:
+            with suppress(Damaged):
+                yield over(read_sample(storage, shard, entry).image(0))

@@ -172,14 +172,14 @@ class Catalog:
 
     def unneeded_files(self, kept: Sequence[int], older_than_s: float) -> list[str]:
         """The catalogue's files, relative to the dataset's root, that none of the `kept` versions of `objects` reads,
-        nor `attempts` for so long."""
+        nor `attempts` for so long. (The engine also names those that were removed long ago.)"""
         found = list[str]()
         for name, rest in ((OBJECTS, {"keep_versions": list(kept)}), (ATTEMPTS, {})):
             if (table := self._table(name)) is not None:
                 hours = 0 if rest else math.ceil(older_than_s / 3600.0)
                 with self._reported(name):
                     stale = table.vacuum(hours, dry_run=True, enforce_retention_duration=False, full=True, **rest)
-                found += sorted(f"{name}/{file}" for file in stale)
+                found += sorted({f"{name}/{file}" for file in stale} & self.storage.sizes(name).keys())
         return found
 
     def compact(self) -> None:

@@ -111,12 +111,15 @@ def _named(rows: Columns[ObjectRow], which: Mask) -> tuple[str, ...]:
 def restore(storage: Storage, number: int, lease_s: float) -> Version:
     """Make a new version that holds what version `number` holds, and return it.
 
-    Raises Failure when that version or a shard of it is no longer there, and when someone builds.
+    Raises Failure when that version or a shard of it is no longer there, when it is the newest, and when someone
+    builds.
     """
     with Lease(storage, lease_s) as lease:
         catalog = Catalog(storage)
-        catalog.publish()
+        newest = catalog.publish()
         wanted = read_version(storage, number)
+        if newest is not None and newest.number == number:
+            raise Failure(f"{storage.root}: expected a version before the newest, got {number}, which is the newest")
         gone = [shard.name for shard in wanted.shards if not storage.exists(shard.name)]
         if gone:
             raise Failure(f"{storage.root}: version {number}: expected {gone[0]}, got none of {len(gone)} shards")

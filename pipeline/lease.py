@@ -19,6 +19,8 @@ from base.errors import Failure
 from base.storage import Storage
 
 NAME = "lease.json"
+ENDED = ("Z", "X")
+"""Of the kernel's letters for what a process does."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,13 @@ class Holder:
 
 
 def process_start(pid: int) -> str:
-    """When a process of this host started, in the kernel's ticks; empty when there is no such process."""
+    """When a process of this host started, in the kernel's ticks; empty when there is none, or one that has ended.
+
+    One that nobody waits for, as in many containers, stays in the list after its end.
+    """
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        about = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return "" if about[0] in ENDED else about[19]
     except (OSError, IndexError):
         return ""
 

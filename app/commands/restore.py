@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
     found = difference(storage, newest.number, options.version)
     told = (
         f"{len(found.added)} objects come back, {len(found.removed)} go, "
-        f"{len(found.rendered) + len(found.described)} are as they were"
+        f"{len(found.rendered) + len(found.described)} become what they were"
     )
     if options.dry_run:
         print(f"version {newest.number} to what version {options.version} holds: {told}")

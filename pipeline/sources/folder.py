@@ -8,6 +8,7 @@ from base.digest import digest_json, sha256_file
 from base.errors import Failure, UsageError
 from base.progress import Progress
 from base.storage import reason
+from base.text import whole_text
 from pipeline.objects import SourceObject, uid_of
 from pipeline.sources.table import facts_of, read_table
 from render.formats import CHECKS, companions
@@ -68,7 +69,10 @@ def _model_paths(folder: Path, progress: Progress) -> list[str]:
         for name in files:
             relative = (Path(parent) / name).relative_to(folder).as_posix()
             if Path(name).suffix.lower() in MODEL_SUFFIXES and not name.startswith("."):
-                names.append(relative)
+                if problem := _problem(folder / relative):
+                    progress.say(f"{folder}: {relative!a} is left out: {problem}")
+                else:
+                    names.append(relative)
             elif relative != FACTS_FILE:
                 others[Path(name).suffix.lower() or name] += 1
     if not names:
@@ -78,6 +82,13 @@ def _model_paths(folder: Path, progress: Progress) -> list[str]:
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(others.items()))
         progress.say(f"{folder}: {len(names)} models; other files are left out: {kinds}")
     return sorted(names)
+
+
+def _problem(path: Path) -> str:
+    """Why something with a model's name cannot be one; empty where it can."""
+    if not path.is_file():
+        return "expected a file, got a link to nothing or something that is no file"
+    return "" if whole_text(str(path)) == str(path) else "expected a name in UTF-8"
 
 
 def _unreadable(error: OSError) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from base.errors import UsageError
 from base.progress import Progress
 from base.seeds import stable_rng
+from base.text import whole_text
 from pipeline.objects import UNKNOWN, SourceObject
 from pipeline.settings import FetchSettings, ObjaverseSettings
 from pipeline.sources.hub import OBJAVERSE, file_url
@@ -106,10 +107,10 @@ def _object(uid: str, notes: Mapping[str, Any], *, category: str, **known: str) 
     return SourceObject(
         uid=uid,
         **known,
-        licence=str(notes.get("license") or ""),
-        author=str(user.get("displayName") or user.get("username") or "") if isinstance(user, dict) else "",
-        title=str(notes.get("name") or ""),
-        page=str(notes.get("viewerUrl") or ""),
+        licence=_text(notes.get("license")),
+        author=_text(user.get("displayName") or user.get("username")) if isinstance(user, dict) else "",
+        title=_text(notes.get("name")),
+        page=_text(notes.get("viewerUrl")),
         category=category or next(iter(_names(notes.get("categories"))), ""),
         tags=" ".join(_names(notes.get("tags"))),
         faces=_count(notes.get("faceCount")),
@@ -120,7 +121,11 @@ def _object(uid: str, notes: Mapping[str, Any], *, category: str, **known: str) 
 
 
 def _names(value: Any) -> list[str]:
-    return [str(one.get("name", "")) for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+    return [_text(one.get("name")) for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def _text(value: Any) -> str:
+    return whole_text(str(value or ""))
 
 
 def _count(value: Any) -> int:

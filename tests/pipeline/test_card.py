@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow
@@ -9,11 +10,14 @@ import pytest
 import yaml
 
 from base.storage import Storage
-from pipeline.card import COLUMNS, attribution, card, standing
+from pipeline.card import COLUMNS, attribution, card, card_picture, standing
 from pipeline.catalog import Catalog, VersionFacts
 from pipeline.rows import ObjectRow
+from shards.sample import members_from_views
 from shards.version import SampleEntry, ShardEntry, Version
+from shards.write import write_shard
 from tests.pipeline.builds import changes
+from tests.shards.datasets import HW, VIEWS, make_views
 
 SHARD = ShardEntry("shards/train-000000-0123456789ab.tar", "train", 0, 2048, "0" * 64, (SampleEntry("a", 0, 1024),))
 VERSION = Version(1, 3, 2, "abc", 12, (256, 256), (SHARD,))
@@ -63,3 +67,19 @@ def test_text_from_outside_stays_text() -> None:
     assert line["title"] == "'=HYPERLINK(1)"
     assert line["author"].startswith('quote" and, comma')
     assert "\x1b" not in line["author"]
+
+
+def test_a_damaged_object_is_not_pictured_and_hinders_no_card(tmp_path: Path) -> None:
+    storage, members = Storage(tmp_path), {}
+    for uid in ("dog", "fox"):
+        members[uid] = members_from_views(make_views(tmp_path / uid, uid), {"uid": uid})
+    shard = write_shard(storage, "train", 0, sorted(members.items()))
+    version = replace(VERSION, views=VIEWS, hw=HW, shards=(shard,))
+    whole = card_picture(storage, version)
+    data = bytearray(storage.read(shard.name))
+    data[shard.samples[0].offset : shard.samples[0].offset + 600] = bytes(600)
+    storage.write(shard.name, bytes(data))
+    one = card_picture(storage, version)
+    storage.write(shard.name, bytes(len(data)))
+    none = card_picture(storage, version)
+    assert len({whole, one, none}) == 3

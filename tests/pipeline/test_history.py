@@ -99,11 +99,15 @@ def test_vacuum_removes_what_no_kept_version_needs(dataset: BuildSettings, tmp_p
     assert (left.exists(), fresh.exists()) == (False, True)
     assert {version_name(1), read_version(store).shards[0].name} & set(done.files) == {version_name(1)}
 
+    vacuum(store, 0.0, 60.0)
+    assert vacuum(store, 0.0, 60.0).files == ()
     verify(store, read_version(store), SILENT)
     assert [one.number for one in versions(store)] == [2]
     assert build(dataset, SILENT).idle
     with pytest.raises(Failure, match="expected a version 1, got only: 2"):
         restore(store, 1, 60.0)
+    with pytest.raises(Failure, match="expected a version before the newest, got 2"):
+        restore(store, 2, 60.0)
 
 
 def test_nothing_is_changed_while_someone_builds(dataset: BuildSettings) -> None:

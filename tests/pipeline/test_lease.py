@@ -13,7 +13,7 @@ import pytest
 
 from base.errors import Failure
 from base.storage import Storage
-from pipeline.lease import NAME, Holder, Lease
+from pipeline.lease import NAME, Holder, Lease, process_start
 
 
 @pytest.fixture
@@ -44,6 +44,8 @@ def test_a_holder_elsewhere_is_believed_until_it_expires(storage: Storage) -> No
 
 def test_a_process_that_is_gone_from_this_host_holds_nothing(storage: Storage) -> None:
     child = subprocess.Popen([sys.executable, "-c", "pass"])
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert process_start(child.pid) == "", "ended, though nobody has waited for it"
     child.wait()
     put(storage, replace(Holder.here(3600.0), pid=child.pid))
     with Lease(storage, 60.0):

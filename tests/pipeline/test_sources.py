@@ -1,6 +1,8 @@
 """Objects from tables of addresses, and the rules that leave objects out."""
 
 import csv
+import io
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from pyarrow import parquet
 
 from base.digest import sha256_file
 from base.errors import Failure, UsageError
-from base.progress import SILENT
+from base.progress import SILENT, PlainProgress
 from pipeline.build import BuildSettings, build
 from pipeline.catalog import Catalog
 from pipeline.cluster import ray_for
@@ -20,6 +22,7 @@ from pipeline.filters import refusal, refusals
 from pipeline.objects import SourceObject
 from pipeline.rows import ObjectRow
 from pipeline.settings import FilterSettings
+from pipeline.sources.folder import folder_objects
 from pipeline.sources.urls import url_objects
 from shards.version import read_version
 from tests.pipeline.builds import EXAMPLES, models, storage, tiny
@@ -172,3 +175,19 @@ def test_a_rule_takes_objects_out_and_gives_them_back(tmp_path: Path) -> None:
         assert read_version(storage(settings(0))).samples("train") == 2
         with pytest.raises(Failure, match=r"filtered: filter\.likes"):
             build(tiny(tmp_path / "none", folder, objects={"filter": {"likes": 99}}), SILENT)
+
+
+def test_what_cannot_be_a_model_is_left_out_and_told(tmp_path: Path) -> None:
+    """A link to nothing, a pipe that nobody writes to, and a name of no text: each alone would end a listing."""
+    (tmp_path / "good.obj").write_bytes(b"v 0 0 0")
+    (tmp_path / "gone.glb").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(tmp_path / "pipe.stl")
+    (tmp_path / os.fsdecode(b"caf\xe9.ply")).write_bytes(b"ply")
+    said = io.StringIO()
+    assert [item.title for item in folder_objects(tmp_path, PlainProgress(said))] == ["good"]
+    for told in (
+        r"'caf\udce9.ply' is left out: expected a name in UTF-8",
+        "'gone.glb' is left out: expected a file",
+        "'pipe.stl' is left out: expected a file",
+    ):
+        assert told in said.getvalue()
