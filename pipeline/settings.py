@@ -2,14 +2,22 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from base.settings import Section
 
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
-Bounds = tuple[Count, Count]
+
+
+def _in_order(bounds: tuple[int, int]) -> tuple[int, int]:
+    if bounds[1] and bounds[0] > bounds[1]:
+        raise ValueError("the least and then the most")
+    return bounds
+
+
+Bounds = Annotated[tuple[Count, Count], AfterValidator(_in_order)]
 """The least and the most; 0 as the most is no limit."""
 
 

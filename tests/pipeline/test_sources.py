@@ -191,3 +191,10 @@ def test_what_cannot_be_a_model_is_left_out_and_told(tmp_path: Path) -> None:
         "'pipe.stl' is left out: expected a file",
     ):
         assert told in said.getvalue()
+
+
+def test_a_most_below_the_least_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(
+        UsageError, match=r"objects\.filter\.faces: expected the least and then the most, got \(?\[?450"
+    ):
+        tiny(tmp_path, tmp_path, objects={"filter": {"faces": [450, 100]}})
