@@ -3,25 +3,26 @@
 The same call again continues what was stopped, renders what is new or changed, and otherwise does nothing.
 """
 
-import json
 import secrets
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from base.digest import digest_json
-from base.errors import Failure, UsageError
-from base.outcomes import CHILD_DEATHS, Outcome
+from base.errors import UsageError
+from base.outcomes import CHILD_DEATHS
 from base.progress import Progress
 from base.settings import Section
 from base.storage import Storage, StorageSettings
-from pipeline.card import SETTINGS_FILE, refresh_card
+from pipeline.card import refresh_card
 from pipeline.catalog import Catalog, VersionFacts
 from pipeline.cluster.actor import DoerFactory
 from pipeline.columns import Columns
 from pipeline.extend import Place, fewer_views
-from pipeline.filters import refusals
+from pipeline.filters import refusals, told
 from pipeline.forecast import forecast, measured
 from pipeline.found_views import DEPENDS_ON
 from pipeline.lease import Lease
@@ -31,7 +32,6 @@ from pipeline.objects import SourceObject
 from pipeline.plan import Plan, Rules, State
 from pipeline.planning import make_plan
 from pipeline.reports import keep_plan
-from pipeline.rows import ObjectRow
 from pipeline.run import Run
 from pipeline.settings import ObjectsSettings, RunSettings
 from pipeline.sources.folder import folder_objects
@@ -46,8 +46,6 @@ from shards.settings import ShardsSettings
 from shards.verify import cut_or_gone
 from shards.version import Version, read_version, version_numbers
 
-REASONS_TOLD = 5
-
 
 class BuildSettings(Section):
     """The sections that a build needs."""
@@ -61,11 +59,16 @@ class BuildSettings(Section):
     @property
     def views_digest(self) -> str:
         """16 digits of all that the dataset's bytes depend on, beside the objects."""
+        return digest_json([self.made_with["render"], self.made_with["shards"], self.run.seed])
+
+    @property
+    def made_with(self) -> dict[str, Any]:
+        """The settings that these are, by section; of views that were rendered elsewhere what they had to meet."""
         if self.objects.source == "renders":
             seen = self.render.model_dump(mode="json", include=set(DEPENDS_ON))
         else:
             seen = self.render.model_dump(mode="json", exclude={"child", "device"})
-        return digest_json([seen, self.shards.model_dump(mode="json"), self.run.seed])
+        return {"render": seen, "shards": self.shards.model_dump(mode="json"), "run": {"seed": self.run.seed}}
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ def build(
     Objects that ended with an outcome of `retry` are tried as if for the first time. The work is done by what `make`
     makes. Raises UsageError for objects that
     cannot be listed and for GPUs that no worker would be given; Failure when another builder is at work, when the
-    machine fails, or when no object succeeded. KeyboardInterrupt leaves finished views for the next call.
+    machine fails, or when no object would stand. KeyboardInterrupt leaves finished views for the next call.
     """
     started = time.monotonic()
     be_frugal()
@@ -128,17 +131,13 @@ def build(
         newest = catalog.publish()
         _recover(catalog, storage)
         ledger = _planned(settings, catalog, requested, retry, _lost(storage, newest, progress))
-        if not ledger.plan.idle or ledger.changes(final=True):
-            _save_settings(storage, settings)
+        if changed := bool(not ledger.plan.idle or ledger.changes(final=True)):
             run = _prepared(settings, catalog, lease, ledger, newest, progress)
             newest = None  # while others are made, the places of all its samples are not needed
             newest = _worked(run, settings, make) or catalog.publish()
         if newest is not None:
             refresh_card(storage, newest)
-    outcomes = catalog.counts("outcome")
-    if not outcomes.get(Outcome.OK):
-        raise Failure(_nothing(catalog.objects()))
-    summary = _summary(ledger.plan, outcomes, newest, started, ledger)
+    summary = _summary(ledger.plan, catalog.counts("outcome"), newest, started, ledger, changed=changed)
     progress.say(summary.sentence())
     return summary
 
@@ -192,10 +191,12 @@ def _planned(
         lambda items: refusals(items, settings.objects.filter),
         lost,
     )
-    troubled = [one for one in catalog.troubled() if one.outcome not in retry]
+    troubled = catalog.troubled()
+    tried = Counter(one.uid for one in troubled)
+    troubled = [one for one in troubled if one.outcome not in retry]
     failed = failures(troubled, settings.run.child_deaths)
     plan = make_plan(requested, catalog.rows(), list(staged_attempts(catalog.storage).values()), failed, rules)
-    ledger = Ledger(plan)
+    ledger = Ledger(plan, tried)
     dead = (one for one in troubled if one.outcome in CHILD_DEATHS)
     ledger.deaths.update(one.uid for one in dead if one.fingerprint == plan.fingerprint(one.uid))
     release_memory()
@@ -212,7 +213,7 @@ def _prepared(
 ) -> Run:
     """The run that is to do what the books say, told and kept for its report."""
     storage = catalog.storage
-    facts = VersionFacts(settings.views_digest, settings.render.views, settings.render.hw)
+    facts = VersionFacts(settings.views_digest, settings.render.views, settings.render.hw, settings.made_with)
     same_kind = before is None or not before.shards or (before.views, before.hw) == (facts.views, facts.hw)
     earlier = _fewer(settings, ledger, before)
     run = Run(_name(), storage, catalog, lease, ledger, settings.run, facts, progress, same_kind, earlier)
@@ -254,8 +255,9 @@ def _told(settings: BuildSettings, catalog: Catalog, ledger: Ledger, earlier: Ma
     """The plan and what it will take, line by line."""
     found = measured(catalog, ledger.rules, settings.render.device) if len(ledger.plan.order) else []
     plan, *rest = forecast(ledger.plan, found).lines(ledger.plan)
+    left_out = told(ledger.plan.asked, ledger.plan.rule, settings.objects.filter)
     kept = f"of {len(earlier)} of the objects to render the earlier views are kept, and only more of them made"
-    return [plan, *([kept] if earlier else []), *rest]
+    return [plan, *left_out, *([kept] if earlier else []), *rest]
 
 
 def _tell(storage: Storage, lines: list[str], progress: Progress) -> None:
@@ -275,25 +277,19 @@ def _recover(catalog: Catalog, storage: Storage) -> None:
         catalog.record([attempt for attempt in staged.values() if attempt.attempt not in known])
 
 
-def _save_settings(storage: Storage, settings: BuildSettings) -> None:
-    text = json.dumps(settings.model_dump(mode="json"), indent=1, sort_keys=True) + "\n"
-    storage.write(SETTINGS_FILE, text.encode())
-
-
 def _absolute(root: str) -> str:
     """A local folder as an absolute path, for workers that run elsewhere; a URL as it is."""
     return root if "://" in root else str(Path(root).expanduser().absolute())
 
 
-def _nothing(rows: Columns[ObjectRow]) -> str:
-    bad = [row for row in rows.records() if row.outcome not in (Outcome.OK, Outcome.REMOVED)]
-    told = [f"  {row.uid}: {row.outcome}: {row.reason}" for row in bad[:REASONS_TOLD]]
-    more = [f"  and {len(bad) - REASONS_TOLD} more"] if len(bad) > REASONS_TOLD else []
-    return "\n".join([f"expected at least one object to succeed, got none of {len(bad)}:", *told, *more])
-
-
 def _summary(
-    plan: Plan, outcomes: Mapping[str, int], version: Version | None, started: float, ledger: Ledger | None = None
+    plan: Plan,
+    outcomes: Mapping[str, int],
+    version: Version | None,
+    started: float,
+    ledger: Ledger | None = None,
+    *,
+    changed: bool = False,
 ) -> BuildSummary:
     return BuildSummary(
         version=version.number if version is not None else 0,
@@ -302,7 +298,7 @@ def _summary(
         outcomes=outcomes,
         shards_written=tuple(ledger.written) if ledger is not None else (),
         wall_s=time.monotonic() - started,
-        idle=plan.idle,
+        idle=plan.idle and not changed,
         plan=plan.sentence(),
         seconds=dict(ledger.seconds) if ledger is not None else {},
     )

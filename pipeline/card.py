@@ -5,7 +5,6 @@ All three follow from a version and the catalogue's rows alone, and lie at the r
 
 import csv
 import io
-import json
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -22,7 +21,6 @@ from base.outcomes import Outcome
 from base.storage import Storage
 from base.text import without_controls
 from pipeline.catalog import OBJECTS, Catalog, quoted
-from pipeline.found_views import DEPENDS_ON
 from report.contact_sheet import contact_sheet
 from report.escape import csv_cell, markdown
 from report.images import encoded, fitted, over
@@ -32,7 +30,6 @@ from shards.read import read_sample
 from shards.version import SPLITS, Version
 
 CARD, PICTURE, ATTRIBUTION = "README.md", "card.png", "ATTRIBUTION.csv"
-SETTINGS_FILE = "settings.json"
 PICTURED, PICTURED_PX = 24, 128
 COLUMNS = ("uid", "title", "author", "licence", "page", "source", "category", "split")
 NO_LICENCE = "not stated"
@@ -55,7 +52,8 @@ def refresh_card(storage: Storage, version: Version) -> None:
             stream.writelines(attribution(standing(catalog, version)))
         storage.put_file(ATTRIBUTION, table)
     licences = catalog.counts("licence", OK)
-    storage.write(CARD, card(version, catalog.counts("outcome"), licences, card_settings(storage)).encode())
+    settings = catalog.facts(version.number).settings
+    storage.write(CARD, card(version, catalog.counts("outcome"), licences, settings).encode())
 
 
 def standing(catalog: Catalog, version: Version) -> Iterator[pyarrow.Table]:
@@ -70,11 +68,6 @@ def standing(catalog: Catalog, version: Version) -> Iterator[pyarrow.Table]:
         these = " and ".join([OK, f"uid >= {quoted([first])}", *below])
         query = f"select {', '.join(COLUMNS)} from rows where {these} order by uid"  # noqa: S608
         yield from catalog.parts(OBJECTS, query, version.number)
-
-
-def card_settings(storage: Storage) -> dict[str, Any]:
-    """The settings of the newest build; none for a dataset that kept none."""
-    return dict(json.loads(storage.read(SETTINGS_FILE))) if storage.exists(SETTINGS_FILE) else {}
 
 
 def attribution(standing: Iterable[pyarrow.Table]) -> Iterator[str]:
@@ -94,8 +87,8 @@ def card(
 ) -> str:
     """The card as Markdown, opening with the YAML that dataset hubs read; of the counts the most frequent come first.
 
-    `outcomes` counts all objects, `licences` those that stand in a shard. `files` are the paths of each split's shards
-    in a copy of the version; None stands for the dataset itself.
+    `outcomes` counts all objects, `licences` those that stand in a shard; `settings` made the views. `files` are the
+    paths of each split's shards in a copy of the version; None stands for the dataset itself.
     """
     objects = ", ".join(f"{version.samples(split)} in `{split}`" for split in SPLITS)
     size = bytes_text(sum(shard.bytes for shard in version.shards))
@@ -127,18 +120,10 @@ def card(
         "## Settings",
         "",
         "```yaml",
-        yaml.safe_dump(_shown(settings), sort_keys=True, allow_unicode=True).rstrip(),
+        yaml.safe_dump(dict(settings), sort_keys=True, allow_unicode=True).rstrip(),
         "```",
     ]
     return "\n".join(lines) + "\n"
-
-
-def _shown(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that made the views; of views that were rendered elsewhere those that they had to meet."""
-    shown = {name: dict(settings[name]) for name in ("render", "shards") if name in settings}
-    if "render" in shown and settings["objects"]["source"] == "renders":
-        shown["render"] = {name: value for name, value in shown["render"].items() if name in DEPENDS_ON}
-    return shown
 
 
 def _csv(lines: Iterable[Sequence[str]]) -> str:

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import chain
 from typing import Any
 
@@ -36,6 +36,8 @@ PLACED = ("uid", "shard_name", "sample_offset", "sample_bytes")
 TOLD = ("attempt", "run", "uid", "outcome", "reason", "phase", "sha256", "fingerprint", "checks", "at")
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 """Which deltalake's errors carry."""
+KEPT = {"delta.enableExpiredLogCleanup": "false"}
+"""Commits stay, or a version older than a month could be neither dated nor restored."""
 SOUGHT = ("uid", "outcome", "shard")
 """The columns of which each part of a file says its least and its greatest, so that who seeks one can pass over it."""
 ROWS_AT_A_TIME, ROWS_IN_A_GROUP, FILE_BYTES = 1 << 14, 1 << 13, 16 << 20
@@ -44,11 +46,12 @@ ROWS_AT_A_TIME, ROWS_IN_A_GROUP, FILE_BYTES = 1 << 14, 1 << 13, 16 << 20
 
 @dataclass(frozen=True)
 class VersionFacts:
-    """What a version says beside its shards; stored with the table's commit."""
+    """What a version says beside its shards, and the settings that made its views; stored with the table's commit."""
 
     settings_digest: str
     views: int
     hw: tuple[int, int]
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Catalog:
@@ -124,7 +127,7 @@ class Catalog:
         token = secrets.token_hex(8)
         known = {METADATA_KEY: json.dumps(asdict(facts)), TOKEN_KEY: token}
         with self._reported(OBJECTS):
-            table = self._table(OBJECTS) or DeltaTable.create(self._uri(OBJECTS), ROW)
+            table = self._table(OBJECTS) or DeltaTable.create(self._uri(OBJECTS), ROW, configuration=KEPT)
             try:
                 self._write(table, changes, CommitProperties(custom_metadata=known))
             except DeltaError:
@@ -198,16 +201,22 @@ class Catalog:
         raise KeyError(f"no commit of version {number}")
 
     def publish(self) -> Version | None:
-        """The newest version, its file written if a crash kept it from being; None before the first commit."""
+        """The newest version, its file written if it is not there or damaged; None before the first commit."""
         table = self._table(OBJECTS)
         if table is None or table.version() == 0:
             return None
         version = self.version(table.version())
-        name = version_name(version.number)
-        if not self.storage.exists(name):
-            self.storage.create(name, version.to_json())
+        self._write_version(version)
         release_memory()
         return version
+
+    def _write_version(self, version: Version) -> None:
+        """Write the file of a version unless it is there as it must be."""
+        name, data = version_name(version.number), version.to_json()
+        if not self.storage.exists(name):
+            self.storage.create(name, data)
+        elif self.storage.read(name) != data:
+            self.storage.write(name, data)
 
     def newest(self) -> Version:
         """The version that was committed last, its file written. Raises Failure when there is none."""
@@ -218,13 +227,17 @@ class Catalog:
 
     def version(self, number: int) -> Version:
         """Version `number` as the rows of that version make it."""
-        with self._reported(OBJECTS):
-            known = json.loads(self._commit_of(number)[METADATA_KEY])
-            facts = VersionFacts(known["settings_digest"], known["views"], (known["hw"][0], known["hw"][1]))
+        facts = self.facts(number)
         standing = f"from rows where outcome = {quoted([Outcome.OK])}"
         shards = self.parts(OBJECTS, f"select distinct {', '.join(SHARD)} {standing}", number)
         placed = self.parts(OBJECTS, f"select {', '.join(PLACED)} {standing}", number)
         return derived([row for part in shards for row in part.to_pylist()], placed, number, facts)
+
+    def facts(self, number: int) -> VersionFacts:
+        """What was stored with the commit of version `number`."""
+        with self._reported(OBJECTS):
+            known = json.loads(self._commit_of(number)[METADATA_KEY])
+            return VersionFacts(**{**known, "hw": (known["hw"][0], known["hw"][1])})
 
     def _attempts(self, columns: str, where: str) -> list[Attempt]:
         rows = self.select(ATTEMPTS, f"select {columns} from rows where {where}")  # noqa: S608

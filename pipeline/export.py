@@ -19,7 +19,7 @@ from base.errors import Failure, UsageError
 from base.parallel import threaded
 from base.progress import Progress
 from base.storage import TEMPORARY_PREFIX, Storage, place, reason, write_atomically
-from pipeline.card import ATTRIBUTION, CARD, PICTURE, attribution, card, card_picture, card_settings
+from pipeline.card import ATTRIBUTION, CARD, PICTURE, attribution, card, card_picture
 from pipeline.catalog import Catalog
 from pipeline.export_layouts import write_nerf, write_tar, write_zero123
 from shards.read import read_sample
@@ -156,7 +156,8 @@ def _tar(shard: ShardEntry) -> str:
 def _about(storage: Storage, part: Version, layout: str, out: Path) -> None:
     """Whose the objects are, and what tells a reader that all of them are there."""
     uids = [entry.uid for shard in part.shards for entry in shard.samples]
-    known = Catalog(storage).objects(part.number)
+    catalog = Catalog(storage)
+    known = catalog.objects(part.number)
     places = known.places(sorted(uids))
     places = places[places >= 0]
     write_atomically(out / ATTRIBUTION, "".join(attribution([known.rows(places)])).encode())
@@ -167,7 +168,7 @@ def _about(storage: Storage, part: Version, layout: str, out: Path) -> None:
         write_atomically(out / PICTURE, card_picture(storage, part))
         outcomes, licences = (known.counts(column, places) for column in ("outcome", "licence"))
         copy = replace(part, shards=sizes)
-        text = card(copy, outcomes, licences, card_settings(storage), files=_globs(part.shards))
+        text = card(copy, outcomes, licences, catalog.facts(part.number).settings, files=_globs(part.shards))
         write_atomically(out / CARD, text.encode())
 
 

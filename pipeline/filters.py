@@ -1,6 +1,7 @@
 """Which of the objects that a source lists are taken, and the rule that leaves the others out."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pyarrow
@@ -89,3 +90,12 @@ def _animated(item: SourceObject, settings: FilterSettings) -> str:
     return (
         f"filter.animated: expected {wanted}, got {item.animations if item.animations != UNKNOWN else 'no'} animations"
     )
+
+
+def told(items: Columns[SourceObject], rules: Mapping[int, str], settings: FilterSettings) -> list[str]:
+    """What the rules that leave objects out, by place, come to, and which categories no object has."""
+    counts = Counter(sentence.partition(":")[0] for sentence in rules.values()).most_common()
+    lines = ["left out: " + ", ".join(f"{count} by {rule}" for rule, count in counts)] if counts else []
+    there = {str(name).casefold() for name in items.counts("category")} if settings.categories else set()
+    unknown = [name for name in settings.categories if name.casefold() not in there]
+    return [*lines, *([f"filter.categories: no object is of {', '.join(unknown)}"] if unknown else [])]

@@ -114,12 +114,12 @@ def restore(storage: Storage, number: int, lease_s: float) -> Version:
     Raises Failure when that version or a shard of it is no longer there, when it is the newest, and when someone
     builds.
     """
+    check_earlier(storage, number)
     with Lease(storage, lease_s) as lease:
         catalog = Catalog(storage)
-        newest = catalog.publish()
-        wanted = read_version(storage, number)
-        if newest is not None and newest.number == number:
-            raise Failure(f"{storage.root}: expected a version before the newest, got {number}, which is the newest")
+        catalog.publish()
+        check_earlier(storage, number)
+        wanted = catalog.version(number)
         gone = [shard.name for shard in wanted.shards if not storage.exists(shard.name)]
         if gone:
             raise Failure(f"{storage.root}: version {number}: expected {gone[0]}, got none of {len(gone)} shards")
@@ -127,6 +127,15 @@ def restore(storage: Storage, number: int, lease_s: float) -> Version:
         made = catalog.restore(number)
         refresh_card(storage, made)
         return made
+
+
+def check_earlier(storage: Storage, number: int) -> None:
+    """Raise Failure unless version `number` is kept and not the newest."""
+    numbers = version_numbers(storage)
+    if number not in numbers:
+        read_version(storage, number)  # says so
+    if number == numbers[-1]:
+        raise Failure(f"{storage.root}: expected a version before the newest, got {number}, which is the newest")
 
 
 def check_against_catalogue(storage: Storage, version: Version) -> None:

@@ -15,8 +15,9 @@ from pipeline.changes import Changes, whole
 from pipeline.columns import CHUNK, Places, compact, table_of
 from pipeline.objects import SourceObject, uid_order
 from pipeline.pack import Member, Packed, PackJob
-from pipeline.plan import AGAIN, Plan, State
+from pipeline.plan import AGAIN, TRANSIENT, Plan, State
 from pipeline.rows import FOUND, NOWHERE, UNASSIGNED, Attempt, Finding
+from pipeline.standing import Mask
 from shards.version import SampleEntry, ShardEntry
 
 PARTS = 64
@@ -43,12 +44,13 @@ def failures(attempts: list[Attempt], child_deaths: int) -> dict[tuple[str, str]
 class Ledger:
     """What is known so far. How an object ended is held as long as its shard is open, then what is new in its row.
 
-    `tries` counts the attempts of this build at each object, `deaths` how often its child died under today's
-    fingerprint, `seconds` and `rendered` add up what was done; `packed` are the numbers whose shards are `written`.
+    `tries` counts the attempts of this build at each object, `tried` those of earlier ones at objects that ever ended
+    badly, `deaths` how often its child died under today's fingerprint; `seconds` and `rendered` add up what was done.
+    `packed` are the numbers whose shards are `written`, `left` those of which nothing came that would change them.
     """
 
-    def __init__(self, plan: Plan) -> None:
-        self.plan, self.rules = plan, plan.rules
+    def __init__(self, plan: Plan, tried: Mapping[str, int] | None = None) -> None:
+        self.plan, self.rules, self.tried = plan, plan.rules, tried or {}
         self.tries, self.deaths, self.seconds = Counter[str](), Counter[str](), Counter[str]()
         self.rendered, self.written = 0, list[str]()
         self._ends = {**plan.staged, **plan.failed}
@@ -56,9 +58,9 @@ class Ledger:
         self._firsts, self._members = _Firsts(plan), _Members(plan)
         self._open = Counter(plan.number[plan.order].tolist())
         self._numbers, self._sealed = sorted(plan.rewrite), 0
-        self.packed = set[int]()
+        self.packed, self.left, self._samples = set[int](), set[int](), 0
         self._new, self._parts = list[pyarrow.Table](), list[pyarrow.Table]()
-        self._announced = False
+        self._announced, self._news = False, False
 
     def end(self, attempt: Attempt) -> None:
         """Note how an object that was to be rendered has ended for good."""
@@ -68,27 +70,37 @@ class Ledger:
         self.seconds.update(attempt.seconds)
 
     def seal(self, most: int | None = None) -> list[PackJob]:
-        """Close the shard numbers whose objects have all ended, in order, and say what each holds.
+        """Close the shard numbers whose objects have all ended, in order, and say what each holds that changes.
 
         No more than `most` that are not packed yet are closed at a time.
         In order, because which of two objects with the same bytes is the copy may only be known when the lower number
         has ended.
         """
         jobs = list[PackJob]()
-        while self._sealed < len(self._numbers) and (most is None or self._sealed - len(self.packed) < most):
+        while self._sealed < len(self._numbers) and (most is None or self._sealed - self._closed < most):
             number = self._numbers[self._sealed]
             if self._open[number]:
                 break
             self._sealed += 1
-            jobs.append(PackJob(number, tuple(self._packable(number))))
+            members = tuple(self._packable(number))
+            if number in self.plan.certain or any(member.kept_in is None for member in members):
+                jobs.append(PackJob(number, members))
+            else:
+                self.left.add(number)
+                self._close(number, {})
         return jobs
 
     def settle(self, packed: Packed) -> None:
         """Note the shards that a number has become; all its objects have their rows by this."""
-        places = self._members.of(packed.number)
         self.packed.add(packed.number)
         self.written += [shard.name for shard in packed.shards]
         where = {entry.uid: _place(shard, entry) for shard in packed.shards for entry in shard.samples}
+        self._samples += len(where)
+        self._close(packed.number, where)
+
+    def _close(self, number: int, where: Mapping[str, dict[str, Any]]) -> None:
+        """Note what is new of the objects of a number, of which those of `where` were packed just now."""
+        places = self._members.of(number)
         self._parts += self._found(places, where)
         if len(self._parts) >= PARTS:
             for names in dict.fromkeys(tuple(part.column_names) for part in self._parts):
@@ -102,15 +114,28 @@ class Ledger:
     @property
     def done(self) -> bool:
         """True when every object has ended and every shard is written."""
-        return not +self._open and len(self.packed) == len(self._numbers)
+        return not +self._open and self._closed == len(self._numbers)
+
+    @property
+    def _closed(self) -> int:
+        return len(self.packed) + len(self.left)
+
+    @property
+    def any_stands(self) -> bool:
+        """True when a version made now would hold an object."""
+        kept = self.plan.number[self.plan.state == State.KEPT]
+        return self._samples > 0 or bool((~np.isin(kept, list(self.packed))).any())
 
     def changes(self, *, final: bool) -> Changes:
         """The rows that differ from what the catalogue has by now.
 
-        Before the end only objects of written shards have new rows, and new objects one that says `pending`.
+        Before the end only objects of closed numbers have new rows, and new objects one that says `pending`. There are
+        none when all that is new is that some attempts ended as those before them.
         """
         asked, rows, nobody = self.plan.asked, self.plan.rows, np.zeros(0, np.int64)
         found = [*self._new, *self._parts, *(self._found(self._others(), {}) if final else ())]
+        if final and not (self._news or len(self.plan.removed)):
+            found = []
         pending = nobody if final or self._announced else self._pending()
         places = np.concatenate([pending, *(part["place"].to_numpy() for part in found)])
         return Changes(
@@ -123,7 +148,7 @@ class Ledger:
         """Forget what the catalogue has by now."""
         self._new.clear()
         self._parts.clear()
-        self._announced = True
+        self._announced, self._news = True, False
 
     def _packable(self, number: int) -> Iterator[Member]:
         known = list(self._known(self._members.of(number)))
@@ -169,6 +194,7 @@ class Ledger:
             known = self._known(places[start : start + CHUNK])
             found = [(place, self._finding(place, item, before, where), before) for place, item, before in known]
             new = [one for one in found if one[1] != one[2] or self.plan.restated[one[0]]]
+            self._news |= any(self.plan.restated[place] or _is_news(now, before) for place, now, before in new)
             moved = [before is not None and REST(now) == REST(before) for _, now, before in new]
             for names, which in ((MOVED, moved), (NEW, [not one for one in moved])):
                 of = list(compress(new, which))
@@ -183,7 +209,7 @@ class Ledger:
         if place in self.plan.rule:
             return _filtered(item, before, self.plan.rule[place])
         known: dict[str, Any] = {"shard": int(self.plan.number[place]), "sha256": self._sha256(place, uid)}
-        known["attempts"] = self._attempts(uid, before, end)
+        known["attempts"] = self._attempts(uid, before)
         original = self.plan.duplicate.get(uid) or self._copies.get(uid)
         if original is not None:
             said = {"outcome": Outcome.DUPLICATE.value, "reason": f"the same bytes as {original}"}
@@ -198,22 +224,25 @@ class Ledger:
             said = _standing(before)
         return Finding(uid=uid, **{**known, **said})
 
-    def _attempts(self, uid: str, before: Finding | None, end: Attempt | None) -> int:
-        recorded = before is not None and end is not None and before.fingerprint == end.fingerprint
-        found = uid in self.plan.staged or (uid in self.plan.failed and not recorded)
-        return self.tries[uid] + found + (before.attempts if before is not None else 0)
+    def _attempts(self, uid: str, before: Finding | None) -> int:
+        earlier = before.attempts if before is not None else 0
+        return self.tries[uid] + self.tried.get(uid, earlier + (uid in self.plan.staged))
 
     def _others(self) -> Places:
         """The objects whose rows may be new without a shard being written."""
         plan = self.plan
         others = plan.restated | np.isin(plan.state, (State.ENDED, State.DUPLICATE, State.FILTERED))
-        return np.flatnonzero(others & ((plan.state == State.FILTERED) | ~np.isin(plan.number, list(self.packed))))
+        return np.flatnonzero(others & ((plan.state == State.FILTERED) | self._open_still))
 
     def _pending(self) -> Places:
         """The new objects whose shards are not written."""
         plan = self.plan
-        new = (plan.row < 0) & (plan.state != State.FILTERED) & ~np.isin(plan.number, list(self.packed))
-        return np.flatnonzero(new)
+        return np.flatnonzero((plan.row < 0) & (plan.state != State.FILTERED) & self._open_still)
+
+    @property
+    def _open_still(self) -> Mask:
+        """True for each object whose number is not closed."""
+        return ~np.isin(self.plan.number, [*self.packed, *self.left])
 
     def _announcements(self, places: Places) -> Iterator[pyarrow.Table]:
         nothing = Finding(uid="")
@@ -260,6 +289,11 @@ class _Firsts:
             if self._plan.state[other] == State.KEPT:
                 return int(other)
         return self._met.setdefault(hashlib.sha256(sought).digest()[:16], place)
+
+
+def _is_news(now: Finding, before: Finding | None) -> bool:
+    """False when an attempt only ended as the one before it, which says nothing of the object."""
+    return before is None or now.outcome != before.outcome or now.outcome not in TRANSIENT
 
 
 def _filtered(item: SourceObject, before: Finding | None, rule: str) -> Finding:

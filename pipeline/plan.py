@@ -22,6 +22,9 @@ AGAIN = frozenset(
 )
 """Outcomes that say nothing about the object itself: the next build tries again."""
 
+TRANSIENT = frozenset({Outcome.LOST, Outcome.THROTTLED, Outcome.MODIFIED})
+"""Those of attempts; who ends so once more has brought no news."""
+
 FAILED = frozenset(Outcome) - {Outcome.OK, Outcome.PENDING, Outcome.DUPLICATE, Outcome.FILTERED, Outcome.REMOVED}
 """Outcomes that a person may ask to have tried again."""
 
@@ -73,7 +76,8 @@ class Plan:
     `order` is the places to be rendered, in that order. `failed` and `staged` are the attempts, by uid, that tell how
     an object ended where its row does not; `duplicate` names the object that has the same bytes, `rule` the one that
     leaves an object out.
-    `removed` are places in `rows` that were asked for once, `rewrite` the shard numbers that change.
+    `removed` are places in `rows` that were asked for once. `rewrite` are the shard numbers that change when every
+    render succeeds, `certain` those of them that change in any case.
     """
 
     rules: Rules
@@ -91,6 +95,7 @@ class Plan:
     rule: Mapping[int, str]
     removed: Places
     rewrite: frozenset[int]
+    certain: frozenset[int]
 
     @property
     def idle(self) -> bool:

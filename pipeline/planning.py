@@ -46,6 +46,7 @@ def make_plan(
     state[list(rule)] = State.FILTERED
     number = _numbers(standing, state, rules)
     dropped = (asked.places(rows.uids) < 0) & (texts(rows.column("outcome")) != Outcome.REMOVED.encode())
+    certain = _changing(standing, state, number, _moved(standing, state, sha256, rules), dropped)
     return Plan(
         rules=rules,
         asked=asked,
@@ -63,7 +64,8 @@ def make_plan(
         duplicate=copies,
         rule=rule,
         removed=np.flatnonzero(dropped),
-        rewrite=_rewritten(standing, state, number, _moved(standing, state, sha256, rules), dropped),
+        rewrite=certain | frozenset(number[state == State.RENDER].tolist()),
+        certain=certain,
     )
 
 
@@ -134,10 +136,11 @@ def _other_facts(standing: Standing, places: Places, sha256: Texts) -> Mask:
     return np.asarray(now != standing.facts_digest[places], bool)
 
 
-def _rewritten(standing: Standing, state: States, number: Numbers, moved: Mask, dropped: Mask) -> frozenset[int]:
-    """The numbers that new, moved and leaving objects touch."""
-    changed = moved | np.isin(state, (State.RENDER, State.STAGED))
-    leaving = standing.ok & np.isin(state, (State.ENDED, State.DUPLICATE, State.FILTERED))
+def _changing(standing: Standing, state: States, number: Numbers, moved: Mask, dropped: Mask) -> frozenset[int]:
+    """The numbers that change however what is to be rendered ends: by what is staged, moves, leaves, or stood there
+    with other views."""
+    changed = moved | (state == State.STAGED)
+    leaving = standing.ok & (state != State.KEPT)
     rows = standing.rows
     gone = dropped & (texts(rows.column("outcome")) == Outcome.OK.encode())
     parts = (number[changed], standing.number[leaving], rows.column("shard").to_numpy()[gone])

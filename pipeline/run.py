@@ -24,7 +24,7 @@ from pipeline.reports import write_report
 from pipeline.rows import Attempt
 from pipeline.settings import RunSettings
 from pipeline.staging import FOLDER
-from pipeline.telling import Telling
+from pipeline.telling import Telling, nothing_stands
 from pipeline.worker import ViewJob, WorkerSpec
 from shards.version import Version
 
@@ -80,9 +80,13 @@ class Run:
             self._unrecorded = []
 
     def publish(self, *, final: bool) -> None:
-        """Make a version of what is packed. Raises Failure when another builder took over meanwhile."""
+        """Make a version of what is packed. Raises Failure when another builder took over meanwhile, and when the
+        version would hold no object: whoever reads the newest is better off with the one before."""
         self.lease.check()
-        if changes := self.ledger.changes(final=final):
+        changes = self.ledger.changes(final=final)
+        if final and not self.ledger.any_stands:
+            raise Failure(nothing_stands(changes.applied_to(self.catalog.rows())))
+        if changes:
             self.catalog.commit(changes, self.facts)
             self.ledger.committed()
             del changes
@@ -134,7 +138,7 @@ class Run:
     @property
     def _has_news(self) -> bool:
         """True when there are shards that a version can be made of before the end."""
-        return self.may_publish_early and len(self.ledger.packed) > self._published
+        return self.may_publish_early and len(self.ledger.packed) > self._published and self.ledger.any_stands
 
     def _tick(self, done: Done | None, crew: Crew, telling: Telling) -> None:
         self.lease.check()

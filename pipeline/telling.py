@@ -1,15 +1,19 @@
 """What a build says of itself while it works: how objects end, what it waits for, and who holds up the end."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import pyarrow
+
+from base.outcomes import Outcome
 from base.progress import Progress, Task
 from base.reminder import Reminder
 from pipeline.cluster import Crew
 from pipeline.rows import Attempt
 from pipeline.stragglers import sentence
 
-TOLD = 5
+TOLD = REASONS_TOLD = 5
 
 
 @dataclass
@@ -39,3 +43,14 @@ class Telling:
         _, say = self._no_room.due(lasts=not crew.workers)
         if say:
             self.progress.say(f"waiting for a machine of the cluster with {crew.needs} free")
+
+
+def nothing_stands(rows: Iterable[pyarrow.Table]) -> str:
+    """Why a dataset with these rows would hold no object, in a few lines."""
+    told, count = list[str](), 0
+    for part in rows:
+        bad = [row for row in part.to_pylist() if row["outcome"] not in (Outcome.OK, Outcome.REMOVED)]
+        told += [f"  {row['uid']}: {row['outcome']}: {row['reason']}" for row in bad[: REASONS_TOLD - len(told)]]
+        count += len(bad)
+    more = [f"  and {count - REASONS_TOLD} more"] if count > REASONS_TOLD else []
+    return "\n".join([f"expected at least one object to succeed, got none of {count}:", *told, *more])

@@ -10,7 +10,7 @@ from pipeline.history import versions
 from pipeline.lease import Lease
 from pipeline.staging import clear_work
 from shards.latents import unneeded_latents
-from shards.version import read_version, version_name
+from shards.version import read_version, version_name, version_numbers
 
 TEMPORARY_AGE_S = 86_400.0
 """A reader of ours writes nothing into a dataset; what a builder wrote and never renamed is garbage after a day."""
@@ -31,6 +31,8 @@ def vacuum(storage: Storage, older_than_s: float, lease_s: float, *, dry_run: bo
     Views that wait in staging stay: the next build packs them. The many small files of `attempts` become one, and go
     the next time, once they are old enough. Raises Failure when someone builds.
     """
+    if not version_numbers(storage):
+        read_version(storage)  # says so
     if dry_run:
         return _unneeded(storage, older_than_s)
     with Lease(storage, lease_s) as lease:

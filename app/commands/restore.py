@@ -19,11 +19,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Restore, or say what that would change."""
-    from pipeline.history import difference, restore
+    from pipeline.history import check_earlier, difference, restore
     from shards.version import read_version
 
     settings = settings_of(options)
     storage = Storage(settings.storage.root)
+    check_earlier(storage, options.version)
     newest = read_version(storage)
     found = difference(storage, newest.number, options.version)
     told = (

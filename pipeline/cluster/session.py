@@ -150,14 +150,22 @@ def _ray_folder() -> Iterator[Path]:
     for left in parent.glob(f"{FOLDER_PREFIX}*/{LOCK}"):
         with suppress(OSError), left.open("rb+") as stream:
             if left.stat().st_uid == os.getuid() and _locks(stream):
-                shutil.rmtree(left.parent, ignore_errors=True)
+                _remove(left.parent)
     folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=parent))
     with (folder / LOCK).open("ab") as stream:
         _locks(stream)
         try:
             yield folder
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """The lock goes last: what is left by whoever is killed in the middle is found by the next one."""
+    for path in folder.iterdir():
+        if path.name != LOCK:
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _locks(stream: IO[bytes]) -> bool:

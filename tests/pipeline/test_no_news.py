@@ -1,0 +1,152 @@
+"""Builds of which nothing comes: no shard is packed anew, no version made, and what there was stays the newest."""
+
+import secrets
+import sys
+import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from base.errors import Failure
+from base.outcomes import Outcome
+from base.progress import SILENT
+from pipeline.build import BuildSettings, build
+from pipeline.catalog import Catalog
+from pipeline.history import restore
+from pipeline.pack import Packed
+from pipeline.rows import Attempt
+from pipeline.worker import Job, ViewJob, Worker
+from render.child import RenderChild
+from shards.version import read_version, version_numbers
+from tests.pipeline import stub
+from tests.pipeline.builds import Alone, Told, files, models, storage, tiny
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.run.Crew", Alone)
+    child = partial(RenderChild, command=(sys.executable, stub.__file__))
+    monkeypatch.setattr("pipeline.worker.RenderChild", child)
+
+
+class Throttled(Worker):
+    """A worker whose server is too busy for the stool."""
+
+    def do(self, job: Job) -> Attempt | Packed:
+        if isinstance(job, ViewJob) and job.item.title == "stool":
+            return replace(ended(self, job, Outcome.THROTTLED), reason=f"in {time.time()} s")
+        return super().do(job)
+
+
+class Broken(Worker):
+    """A worker with whom nothing ends well."""
+
+    def do(self, job: Job) -> Attempt | Packed:
+        return ended(self, job, Outcome.CRASH) if isinstance(job, ViewJob) else super().do(job)
+
+
+def ended(worker: Worker, job: ViewJob, outcome: Outcome) -> Attempt:
+    uid, sha256 = job.item.uid, job.item.sha256
+    known = {"uid": uid, "sha256": sha256, "fingerprint": worker._fingerprint(job.item, sha256), "reason": "broken"}
+    return Attempt(attempt=secrets.token_hex(8), run=worker.spec.run, outcome=outcome, at=time.time(), **known)
+
+
+def settings_for(tmp_path: Path, **sections: dict[str, object]) -> BuildSettings:
+    folder = models(tmp_path / "models", "stool", "avocado")
+    return tiny(tmp_path / "dataset", folder, **sections)
+
+
+def data(tmp_path: Path) -> dict[str, bytes]:
+    return files(tmp_path / "dataset", "shards", "versions", "catalog/objects")
+
+
+def test_an_object_that_ends_once_more_as_before_changes_nothing(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path)
+    first = build(settings, SILENT, make=Throttled)
+    assert (first.version, first.outcomes) == (1, {"ok": 1, "throttled": 1})
+    before = data(tmp_path)
+    second = build(settings, told := Told(), make=Throttled)
+    assert (second.version, second.rendered, second.shards_written, second.idle) == (1, 0, (), False)
+    assert "render 1" in second.plan
+    assert data(tmp_path) == before
+    assert any("throttled" in line for line in told.lines)
+
+    third = build(settings, SILENT)
+    assert (third.version, third.rendered, third.outcomes) == (2, 1, {"ok": 2})
+    rows = {row.title: row for row in Catalog(storage(settings)).objects().values()}
+    assert (rows["stool"].attempts, rows["avocado"].attempts) == (3, 1), "those that brought no news count"
+    assert build(settings, SILENT).idle
+
+
+def test_a_new_object_is_no_reason_to_forget_the_others(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path)
+    build(settings, SILENT, make=Throttled)
+    models(tmp_path / "models", "burger")
+    found = build(settings, SILENT, make=Throttled)
+    assert (found.version, found.outcomes, len(found.shards_written)) == (2, {"ok": 2, "throttled": 1}, 1)
+    attempts = {row.title: row.attempts for row in Catalog(storage(settings)).objects().values()}
+    assert attempts == {"stool": 2, "avocado": 1, "burger": 1}
+
+
+def test_a_build_in_which_nothing_succeeds_makes_no_version(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path)
+    for _ in range(2):
+        with pytest.raises(Failure, match=r"got none of 2:\n  \w+: crash: broken\n"):
+            build(settings, SILENT, make=Broken)
+        assert version_numbers(storage(settings)) == []
+    assert build(settings, SILENT, retry=frozenset({"crash"})).outcomes == {"ok": 2}
+
+
+def test_other_settings_with_which_nothing_succeeds_leave_the_newest_version(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path)
+    build(settings, SILENT)
+    before = data(tmp_path)
+    for _ in range(2):
+        with pytest.raises(Failure, match="none of 2"):
+            build(settings_for(tmp_path, render={"samples": 2}), SILENT, make=Broken)
+        assert data(tmp_path) == before
+    assert build(settings, SILENT).idle
+
+
+def test_rules_that_leave_out_everything_leave_the_newest_version_and_say_so(tmp_path: Path) -> None:
+    build(settings_for(tmp_path), SILENT)
+    before = data(tmp_path)
+    picky = settings_for(tmp_path, objects={"filter": {"categories": ["chiar"], "unstated_licence": "any"}})
+    with pytest.raises(Failure, match=r"filtered: filter\.categories: expected one of chiar, got none"):
+        build(picky, told := Told())
+    said = "\n".join(told.lines)
+    assert "left out: 2 by filter.categories" in said
+    assert "filter.categories: no object is of chiar" in said
+    assert data(tmp_path) == before
+
+
+def test_a_version_of_other_facts_is_not_nothing_to_do(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path)
+    build(settings, SILENT)
+    (tmp_path / "models" / "OBJECTS.csv").write_text("path,tags\nstool.glb,wood\n")
+    summary = build(settings, SILENT)
+    assert (summary.version, summary.idle, summary.shards_written) == (2, False, ())
+    assert "version 2: 0 objects rendered, 2 reused" in summary.sentence()
+
+
+def test_a_damaged_file_of_the_newest_version_is_derived_again(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path)
+    build(settings, SILENT)
+    path = tmp_path / "dataset" / "versions" / "1.json"
+    written = path.read_bytes()
+    path.write_bytes(written[:-20])
+    assert build(settings, SILENT).idle
+    assert path.read_bytes() == written
+
+
+def test_the_card_tells_the_settings_of_its_version(tmp_path: Path) -> None:
+    build(settings_for(tmp_path, render={"samples": 3}), SILENT)
+    build(settings_for(tmp_path, render={"samples": 5}), SILENT)
+    card = tmp_path / "dataset" / "README.md"
+    assert "samples: 5" in card.read_text()
+    made = restore(storage(settings_for(tmp_path)), 1, 60.0)
+    assert (made.number, made.shards) == (3, read_version(storage(settings_for(tmp_path)), 1).shards)
+    assert "samples: 3" in card.read_text()
+    assert str(tmp_path) not in card.read_text()
