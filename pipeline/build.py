@@ -8,6 +8,7 @@ import secrets
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from base.digest import digest_json
@@ -23,12 +24,13 @@ from pipeline.columns import Columns
 from pipeline.extend import Place, fewer_views
 from pipeline.filters import refusals
 from pipeline.forecast import forecast, measured
+from pipeline.former import former_samples
 from pipeline.found_views import DEPENDS_ON
 from pipeline.lease import Lease
 from pipeline.ledger import Ledger, failures
 from pipeline.memory import be_frugal, release_memory
 from pipeline.objects import SourceObject
-from pipeline.plan import Plan, Rules, State
+from pipeline.plan import Plan, Rules
 from pipeline.planning import make_plan
 from pipeline.reports import keep_plan
 from pipeline.rows import ObjectRow
@@ -120,14 +122,14 @@ def build(
     catalog = Catalog(storage)
     if dry_run:
         newest = read_version(storage) if version_numbers(storage) else None
-        ledger = _planned(settings, catalog, requested, retry, _lost(storage, newest, progress))
+        ledger = _planned(settings, catalog, requested, retry, _lost(storage, newest, progress), progress)
         _tell(storage, _told(settings, catalog, ledger, _fewer(settings, ledger, newest)), progress)
         return _summary(ledger.plan, catalog.counts("outcome"), None, started)
     with Lease(storage, settings.run.lease_s) as lease:
         clear_work(storage)
         newest = catalog.publish()
         _recover(catalog, storage)
-        ledger = _planned(settings, catalog, requested, retry, _lost(storage, newest, progress))
+        ledger = _planned(settings, catalog, requested, retry, _lost(storage, newest, progress), progress)
         if not ledger.plan.idle or ledger.changes(final=True):
             _save_settings(storage, settings)
             run = _prepared(settings, catalog, lease, ledger, newest, progress)
@@ -182,8 +184,10 @@ def _planned(
     requested: Columns[SourceObject],
     retry: frozenset[str],
     lost: frozenset[str],
+    progress: Progress,
 ) -> Ledger:
     """The books as they are before the work."""
+    former = catalog.former()
     rules = Rules(
         settings.shards.objects_per_shard,
         settings.shards.val_fraction,
@@ -191,6 +195,7 @@ def _planned(
         retry,
         lambda items: refusals(items, settings.objects.filter),
         lost,
+        partial(former_samples, catalog, former, progress) if former else None,
     )
     troubled = [one for one in catalog.troubled() if one.outcome not in retry]
     failed = failures(troubled, settings.run.child_deaths)
@@ -298,7 +303,7 @@ def _summary(
     return BuildSummary(
         version=version.number if version is not None else 0,
         rendered=ledger.rendered if ledger is not None else 0,
-        reused=plan.count(State.KEPT) + len(plan.staged),
+        reused=plan.reused,
         outcomes=outcomes,
         shards_written=tuple(ledger.written) if ledger is not None else (),
         wall_s=time.monotonic() - started,
