@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,13 @@ from pipeline.columns import Columns
 from pipeline.extend import Place, fewer_views
 from pipeline.filters import refusals, told
 from pipeline.forecast import forecast, measured
+from pipeline.former import former_samples
 from pipeline.found_views import DEPENDS_ON
 from pipeline.lease import Lease
 from pipeline.ledger import Ledger, failures
 from pipeline.memory import be_frugal, release_memory
 from pipeline.objects import SourceObject
-from pipeline.plan import Plan, Rules, State
+from pipeline.plan import Plan, Rules
 from pipeline.planning import make_plan
 from pipeline.reports import keep_plan
 from pipeline.run import Run
@@ -123,14 +125,14 @@ def build(
     catalog = Catalog(storage)
     if dry_run:
         newest = read_version(storage) if version_numbers(storage) else None
-        ledger = _planned(settings, catalog, requested, retry, _lost(storage, newest, progress))
+        ledger = _planned(settings, catalog, requested, retry, _lost(storage, newest, progress), progress)
         _tell(storage, _told(settings, catalog, ledger, _fewer(settings, ledger, newest)), progress)
         return _summary(ledger.plan, catalog.counts("outcome"), None, started)
     with Lease(storage, settings.run.lease_s) as lease:
         clear_work(storage)
         newest = catalog.publish()
         _recover(catalog, storage)
-        ledger = _planned(settings, catalog, requested, retry, _lost(storage, newest, progress))
+        ledger = _planned(settings, catalog, requested, retry, _lost(storage, newest, progress), progress)
         if changed := bool(not ledger.plan.idle or ledger.changes(final=True)):
             run = _prepared(settings, catalog, lease, ledger, newest, progress)
             newest = None  # while others are made, the places of all its samples are not needed
@@ -181,8 +183,10 @@ def _planned(
     requested: Columns[SourceObject],
     retry: frozenset[str],
     lost: frozenset[str],
+    progress: Progress,
 ) -> Ledger:
     """The books as they are before the work."""
+    former = catalog.former()
     rules = Rules(
         settings.shards.objects_per_shard,
         settings.shards.val_fraction,
@@ -190,6 +194,7 @@ def _planned(
         retry,
         lambda items: refusals(items, settings.objects.filter),
         lost,
+        partial(former_samples, catalog, former, progress) if former else None,
     )
     troubled = catalog.troubled()
     tried = Counter(one.uid for one in troubled)
@@ -294,7 +299,7 @@ def _summary(
     return BuildSummary(
         version=version.number if version is not None else 0,
         rendered=ledger.rendered if ledger is not None else 0,
-        reused=plan.count(State.KEPT) + len(plan.staged),
+        reused=plan.reused,
         outcomes=outcomes,
         shards_written=tuple(ledger.written) if ledger is not None else (),
         wall_s=time.monotonic() - started,

@@ -27,7 +27,7 @@ from pipeline.changes import ROW, Changes
 from pipeline.columns import REPEATED, Columns, plain, table_of, texts
 from pipeline.memory import release_memory
 from pipeline.rows import Attempt, ObjectRow
-from shards.version import SCHEMA, Samples, ShardEntry, Version, version_name
+from shards.version import SCHEMA, Samples, ShardEntry, Version, version_name, version_numbers
 
 OBJECTS, ATTEMPTS = "catalog/objects", "catalog/attempts"
 METADATA_KEY, TOKEN_KEY = "zero123", "zero123_commit"
@@ -166,6 +166,12 @@ class Catalog:
             )
         return self.newest()
 
+    def former(self) -> list[int]:
+        """The numbers of the versions before today's that are kept, the newest first."""
+        table = self._table(OBJECTS)
+        known = version_numbers(self.storage) if table is not None else []
+        return [number for number in known[::-1] if number < table.version()]
+
     def committed_at(self) -> dict[int, float]:
         """When each version was committed, in Unix seconds."""
         with self._reported(OBJECTS):
@@ -256,11 +262,11 @@ class Catalog:
 
     @contextmanager
     def _reported(self, name: str) -> Iterator[None]:
-        from deltalake.exceptions import DeltaError
-
         try:
             yield
-        except (DeltaError, OSError, KeyError, TypeError, ValueError) as error:
+        except Failure:
+            raise
+        except Exception as error:  # the engine's own, for a file that is not there, have no other name
             sentence = " ".join(COLOURS.sub("", str(error)).split())[:300]
             raise Failure(f"{self.storage.root}/{name}: the catalogue could not be used: {sentence}") from error
 

@@ -109,6 +109,7 @@ def _seconds(renders: int, measured: Sequence[Measured]) -> tuple[float | None, 
 def _bytes(plan: Plan, ok: Mask) -> tuple[int | None, str]:
     sizes, kept = plan.rows.column("sample_bytes").to_numpy(), plan.state == State.KEPT
     stay = int(sizes[plan.row[kept & np.isin(plan.number, list(plan.rewrite))]].sum())
+    stay += int(plan.former.column("sample_bytes").to_numpy().sum())
     come = len(plan.order) + len(plan.staged)
     if not come:
         return stay, "samples that are there"

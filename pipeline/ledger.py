@@ -12,10 +12,11 @@ import pyarrow
 
 from base.outcomes import CHILD_DEATHS, Outcome
 from pipeline.changes import Changes, whole
-from pipeline.columns import CHUNK, Places, compact, table_of
+from pipeline.columns import CHUNK, Columns, Places, compact, table_of
+from pipeline.extend import place_of
 from pipeline.objects import SourceObject, uid_order
 from pipeline.pack import Member, Packed, PackJob
-from pipeline.plan import AGAIN, TRANSIENT, Plan, State
+from pipeline.plan import AGAIN, IN_SHARDS, TRANSIENT, Plan, State
 from pipeline.rows import FOUND, NOWHERE, UNASSIGNED, Attempt, Finding
 from pipeline.standing import Mask
 from shards.version import SampleEntry, ShardEntry
@@ -152,34 +153,36 @@ class Ledger:
 
     def _packable(self, number: int) -> Iterator[Member]:
         known = list(self._known(self._members.of(number)))
-        for place, item, before in sorted(known, key=lambda one: uid_order(one[1].uid)):
+        for place, item, _, stands in sorted(known, key=lambda one: uid_order(one[1].uid)):
             if self.plan.state[place] == State.DUPLICATE or not self._good(place, item.uid):
                 continue
             sha256 = self._sha256(place, item.uid)
             if (first := self._firsts.of(sha256, place)) != place:
                 self._copies[item.uid] = self.plan.asked.uids[first].decode()
                 continue
-            yield self._member(item, sha256, before)
+            yield self._member(place, item, sha256, stands)
 
-    def _member(self, item: SourceObject, sha256: str, before: Finding | None) -> Member:
+    def _member(self, place: int, item: SourceObject, sha256: str, stands: Finding | None) -> Member:
         facts, split = item.facts(sha256), self.rules.split(sha256)
         end = self._ends.get(item.uid)
-        if end is not None or before is None:
+        if end is not None or stands is None:
             return Member(item.uid, split, facts, end.fingerprint if end is not None else "")
-        shard = ShardEntry(before.shard_name, before.split, before.shard, before.shard_bytes, before.shard_sha256, ())
-        entry = SampleEntry(item.uid, before.sample_offset, before.sample_bytes)
-        return Member(item.uid, split, facts, before.fingerprint, shard, entry)
+        shard, entry = place_of(stands)
+        former = bool(self.plan.state[place] == State.FORMER)
+        return Member(item.uid, split, facts, stands.fingerprint, shard, entry, former)
 
-    def _known(self, places: Places) -> Iterator[tuple[int, SourceObject, Finding | None]]:
-        """Each object at some places, with what the catalogue had of it when the build began."""
-        rows = self.plan.row[places]
-        before = dict(zip(rows[rows >= 0].tolist(), self.plan.rows.records(rows[rows >= 0]), strict=True))
-        for place, row, item in zip(places.tolist(), rows.tolist(), self.plan.asked.records(places), strict=True):
-            yield place, item, before.get(row)
+    def _known(self, places: Places) -> Iterator[tuple[int, SourceObject, Finding | None, Finding | None]]:
+        """Each object at some places, with what the catalogue had of it when the build began, and with what says where
+        its sample stands: the same, or a former version."""
+        before = _records(self.plan.rows, self.plan.row[places])
+        former = _records(self.plan.former, self.plan.former.places(self.plan.asked.uids[places]))
+        items = self.plan.asked.records(places)
+        for place, item, row, elsewhere in zip(places.tolist(), items, before, former, strict=True):
+            yield place, item, row, elsewhere or row
 
     def _good(self, place: int, uid: str) -> bool:
         end = self._ends.get(uid)
-        return bool(self.plan.state[place] == State.KEPT) or (end is not None and end.outcome == Outcome.OK)
+        return self.plan.state[place] in IN_SHARDS or (end is not None and end.outcome == Outcome.OK)
 
     def _sha256(self, place: int, uid: str) -> str:
         end = self._ends.get(uid)
@@ -192,7 +195,10 @@ class Ledger:
         """
         for start in range(0, len(places), CHUNK):
             known = self._known(places[start : start + CHUNK])
-            found = [(place, self._finding(place, item, before, where), before) for place, item, before in known]
+            found = [
+                (place, self._finding(place, item, before, stands, where), before)
+                for place, item, before, stands in known
+            ]
             new = [one for one in found if one[1] != one[2] or self.plan.restated[one[0]]]
             self._news |= any(self.plan.restated[place] or _is_news(now, before) for place, now, before in new)
             moved = [before is not None and REST(now) == REST(before) for _, now, before in new]
@@ -203,17 +209,22 @@ class Ledger:
                     yield compact(table.append_column("place", [[place for place, _, _ in of]]))
 
     def _finding(
-        self, place: int, item: SourceObject, before: Finding | None, where: Mapping[str, dict[str, Any]]
+        self,
+        place: int,
+        item: SourceObject,
+        before: Finding | None,
+        stands: Finding | None,
+        where: Mapping[str, dict[str, Any]],
     ) -> Finding:
         uid, end = item.uid, self._ends.get(item.uid)
         if place in self.plan.rule:
             return _filtered(item, before, self.plan.rule[place])
         known: dict[str, Any] = {"shard": int(self.plan.number[place]), "sha256": self._sha256(place, uid)}
-        known["attempts"] = self._attempts(uid, before)
+        known["attempts"] = self._attempts(uid, before or stands)
         original = self.plan.duplicate.get(uid) or self._copies.get(uid)
         if original is not None:
             said = {"outcome": Outcome.DUPLICATE.value, "reason": f"the same bytes as {original}"}
-        elif self._good(place, uid) and (last := end or before) is not None:
+        elif self._good(place, uid) and (last := end or stands) is not None:
             said = {"outcome": Outcome.OK.value, "checks": last.checks, "fingerprint": last.fingerprint}
             known["facts_digest"] = item.facts_digest(known["sha256"])
             known |= where[uid] if known["shard"] in self.packed else _where(before)
@@ -286,7 +297,7 @@ class _Firsts:
         for other in self._order[np.searchsorted(known, sought, sorter=self._order) :]:
             if known[other] != sought:
                 break
-            if self._plan.state[other] == State.KEPT:
+            if self._plan.state[other] in IN_SHARDS:
                 return int(other)
         return self._met.setdefault(hashlib.sha256(sought).digest()[:16], place)
 
@@ -294,6 +305,12 @@ class _Firsts:
 def _is_news(now: Finding, before: Finding | None) -> bool:
     """False when an attempt only ended as the one before it, which says nothing of the object."""
     return before is None or now.outcome != before.outcome or now.outcome not in TRANSIENT
+
+
+def _records(rows: Columns[Finding], places: Places) -> Iterator[Finding | None]:
+    """The records at some places, None where a place is −1."""
+    there = rows.records(places[places >= 0])
+    return (next(there) if place >= 0 else None for place in places.tolist())
 
 
 def _filtered(item: SourceObject, before: Finding | None, rule: str) -> Finding:

@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from base.errors import Failure
 from base.storage import Storage
 from pipeline.staging import staged_folder
-from shards.read import read_sample
+from shards.read import is_whole, read_sample
 from shards.sample import members_from_views, with_object_facts
 from shards.version import SampleEntry, ShardEntry
 from shards.write import write_shard
@@ -13,7 +14,10 @@ from shards.write import write_shard
 
 @dataclass(frozen=True)
 class Member:
-    """One object of a shard: its facts, and where its views are: staged under `fingerprint`, or in `kept_in`."""
+    """One object of a shard: its facts, and where its views are: staged under `fingerprint`, or in `kept_in`.
+
+    `former` is true when that shard is one of a former version.
+    """
 
     uid: str
     split: str
@@ -21,6 +25,7 @@ class Member:
     fingerprint: str
     kept_in: ShardEntry | None = None
     entry: SampleEntry | None = None
+    former: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,12 +50,23 @@ class Packed:
 
 
 def pack(storage: Storage, job: PackJob) -> Packed:
-    """Write the shards of one number. Raises Failure for a sample that cannot be read or a shard that cannot be."""
+    """Write the shards of one number. Raises Failure for a sample that cannot be read or a shard that cannot be
+    written, and for a shard of a former version with other bytes than it had: nobody may have looked at it since."""
+    for shard in {member.kept_in: None for member in job.members if member.former and member.kept_in is not None}:
+        _check_former(storage, shard)
     by_split: dict[str, list[Member]] = {}
     for member in sorted(job.members, key=lambda member: member.uid):
         by_split.setdefault(member.split, []).append(member)
     shards = (write_shard(storage, split, job.number, _samples(storage, group)) for split, group in by_split.items())
     return Packed(job.number, tuple(shards))
+
+
+def _check_former(storage: Storage, shard: ShardEntry) -> None:
+    if not is_whole(storage, shard):
+        raise Failure(
+            f"{storage.root}/{shard.name}: expected sha256 {shard.sha256}, got other bytes; remove this shard of a "
+            "former version and run the same command again, which renders what was to be taken from it"
+        )
 
 
 def _samples(storage: Storage, members: list[Member]) -> Iterator[tuple[str, Mapping[str, bytes]]]:

@@ -43,13 +43,19 @@ class State(IntEnum):
     """Another object has the same bytes."""
     FILTERED = 5
     """A rule leaves it out."""
+    FORMER = 6
+    """A former version has its sample as wanted."""
+
+
+IN_SHARDS = (State.KEPT, State.FORMER)
+"""States of objects whose samples are in shards before the work begins."""
 
 
 @dataclass(frozen=True)
 class Rules:
     """What a plan depends on: how many objects a shard has, how splits fall, the fingerprint, which outcomes of
-    earlier builds do not count this time, the rules that leave objects out, by place, and the names of shards that
-    the catalogue has and the storage has not."""
+    earlier builds do not count this time, the rules that leave objects out, by place, the names of shards that
+    the catalogue has and the storage has not, and where former versions have samples of some uids and fingerprints."""
 
     objects_per_shard: int
     val_fraction: float
@@ -57,6 +63,7 @@ class Rules:
     retry: frozenset[str] = frozenset()
     refusals: Callable[[Columns[SourceObject]], Mapping[int, str]] | None = None
     lost: frozenset[str] = frozenset()
+    former: Callable[[Texts, Texts], Columns[Finding]] | None = None
 
     def fingerprint(self, sha256: str) -> str:
         """The fingerprint of an object of these bytes under today's view settings."""
@@ -78,6 +85,7 @@ class Plan:
     leaves an object out.
     `removed` are places in `rows` that were asked for once. `rewrite` are the shard numbers that change when every
     render succeeds, `certain` those of them that change in any case.
+    `former` says where the samples of FORMER objects are, and what their checks said.
     """
 
     rules: Rules
@@ -96,15 +104,21 @@ class Plan:
     removed: Places
     rewrite: frozenset[int]
     certain: frozenset[int]
+    former: Columns[Finding]
 
     @property
     def idle(self) -> bool:
         """True when nothing is to be rendered or written."""
         return not (len(self.order) or self.staged or self.rewrite)
 
-    def count(self, state: State) -> int:
-        """How many objects are in a state."""
-        return int(np.count_nonzero(self.state == state))
+    def count(self, *states: State) -> int:
+        """How many objects are in one of some states."""
+        return int(np.count_nonzero(np.isin(self.state, states)))
+
+    @property
+    def reused(self) -> int:
+        """How many objects need no rendering, for they were rendered before."""
+        return self.count(*IN_SHARDS) + len(self.staged)
 
     def fingerprint(self, uid: str) -> str:
         """What the views of an object depend on, in digits; empty when it is not asked for or its bytes are unknown."""
@@ -128,7 +142,8 @@ class Plan:
 
     def sentence(self) -> str:
         """The plan in one line."""
-        waiting = f" ({len(self.staged)} of them rendered and not packed yet)" if self.staged else ""
+        notes = {"rendered and not packed yet": len(self.staged), "out of former versions": len(self.former)}
+        noted = ", ".join(f"{count} of them {what}" for what, count in notes.items() if count)
         rest = {
             "failed before": self.count(State.ENDED),
             "duplicates": self.count(State.DUPLICATE),
@@ -136,7 +151,7 @@ class Plan:
             "removed": len(self.removed),
         }
         told = "".join(f", {count} {what}" for what, count in rest.items() if count)
-        reused = f"reuse {self.count(State.KEPT) + len(self.staged)}{waiting}"
+        reused = f"reuse {self.reused}" + (f" ({noted})" if noted else "")
         return (
             f"{len(self.asked)} objects: render {len(self.order)}, {reused}{told}; "
             f"rewrite {len(self.rewrite)} shard numbers"

@@ -15,7 +15,7 @@ from pipeline.columns import CHUNK, Columns, Places, texts
 from pipeline.memory import release_memory
 from pipeline.objects import SourceObject
 from pipeline.plan import AGAIN, Plan, Rules, State
-from pipeline.rows import UNASSIGNED, Attempt
+from pipeline.rows import UNASSIGNED, Attempt, Finding
 from pipeline.standing import Mask, Standing, Texts
 
 States = NDArray[np.int8]
@@ -44,6 +44,8 @@ def make_plan(
     _mark(state, State.RENDER, asked.places(list(ended)), State.ENDED)
     state[asked.places(list(copies))] = State.DUPLICATE
     state[list(rule)] = State.FILTERED
+    former = _former(asked, state, fingerprint, rules)
+    state[asked.places(former.uids)] = State.FORMER
     number = _numbers(standing, state, rules)
     dropped = (asked.places(rows.uids) < 0) & (texts(rows.column("outcome")) != Outcome.REMOVED.encode())
     certain = _changing(standing, state, number, _moved(standing, state, sha256, rules), dropped)
@@ -66,6 +68,7 @@ def make_plan(
         removed=np.flatnonzero(dropped),
         rewrite=certain | frozenset(number[state == State.RENDER].tolist()),
         certain=certain,
+        former=former,
     )
 
 
@@ -97,6 +100,13 @@ def _copies(standing: Standing, sha256: Texts, rule: Mapping[int, str]) -> dict[
     numbers = dict(zip(uids, standing.number[places].tolist(), strict=True))
     existing = {uid: number for uid, number in numbers.items() if number != UNASSIGNED}
     return duplicates(dict(zip(uids, (one.decode() for one in sha256[places]), strict=True)), existing)
+
+
+def _former(asked: Columns[SourceObject], state: States, fingerprint: Texts, rules: Rules) -> Columns[Finding]:
+    sought = np.flatnonzero((state == State.RENDER) & (fingerprint != b""))
+    if rules.former is None or not len(sought):
+        return Columns.of(Finding, [])
+    return rules.former(asked.uids[sought], fingerprint[sought])
 
 
 def _numbers(standing: Standing, state: States, rules: Rules) -> Numbers:
@@ -137,9 +147,9 @@ def _other_facts(standing: Standing, places: Places, sha256: Texts) -> Mask:
 
 
 def _changing(standing: Standing, state: States, number: Numbers, moved: Mask, dropped: Mask) -> frozenset[int]:
-    """The numbers that change however what is to be rendered ends: by what is staged, moves, leaves, or stood there
-    with other views."""
-    changed = moved | (state == State.STAGED)
+    """The numbers that change however what is to be rendered ends: by what is staged or comes from a former version,
+    moves, leaves, or stood there with other views."""
+    changed = moved | np.isin(state, (State.STAGED, State.FORMER))
     leaving = standing.ok & (state != State.KEPT)
     rows = standing.rows
     gone = dropped & (texts(rows.column("outcome")) == Outcome.OK.encode())
