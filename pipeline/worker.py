@@ -206,7 +206,7 @@ class Worker:
         if sha256 := cache.take(item.location, path, item.sha256):
             return sha256
         secret = token() if item.location.startswith(f"{self.spec.hub}/") else ""
-        fetched = fetch(item.location, path, fetching, self.gate, token=secret, sha256=item.sha256)
+        fetched = fetch(item.address or item.location, path, fetching, self.gate, token=secret, sha256=item.sha256)
         cache.keep(item.location, path, fetched.sha256)
         return fetched.sha256
 

@@ -14,7 +14,7 @@ from pipeline.fetch import FetchError, fetch
 from pipeline.limiter import Buckets
 from pipeline.settings import FetchSettings
 from pipeline.transport import retry_after_s
-from tests.pipeline.hub import Hub, dripping, endless, hub, short, stalled, status
+from tests.pipeline.hub import Hub, Trouble, dripping, endless, hub, send, short, stalled, status
 
 SETTINGS = FetchSettings(
     timeout_s=0.5, deadline_s=5.0, tries=3, backoff_s=0.01, max_bytes=100_000, cache="", cache_mb=0,
@@ -195,6 +195,36 @@ def test_an_address_with_other_letters_is_asked_for_quoted(server: Hub, tmp_path
     fetch(f"{server.address}/stühle/a%20b c.glb?x=ä&y=1", tmp_path / "a.glb", SETTINGS, OPEN)
     server.trouble["/ftp"] = [status(302, Location="ftp://127.0.0.1/a.glb")]
     assert failed(server, tmp_path / "none" / "f.glb", "/ftp").outcome is Outcome.UNSUPPORTED
+
+
+SIGNED = "X-Amz-Credential=hidden%2Fus&v=2&X-Amz-Signature=hidden"
+
+
+@pytest.mark.parametrize(
+    ("trouble", "more"),
+    [
+        (status(404), {}),
+        (status(500), {}),
+        (short, {}),
+        (stalled, {}),
+        (endless, {}),
+        (lambda request, body: send(request, 200, b"<html>"), {}),
+        (lambda request, body: send(request, 200, GLB), {"sha256": "0" * 64}),
+    ],
+    ids=["404", "500", "short", "stalled", "endless", "page", "modified"],
+)
+def test_what_lets_in_is_asked_with_and_not_told(server: Hub, tmp_path: Path, trouble: Trouble, more: dict) -> None:
+    server.trouble[f"/a.glb?{SIGNED}"] = [trouble] * 3
+    error = failed(server, tmp_path / "a.glb", f"/a.glb?{SIGNED}", **more)
+    assert server.asked[f"/a.glb?{SIGNED}"]
+    assert error.reason.startswith(f"{server.address}/a.glb?v=2: ")
+    assert "hidden" not in error.reason
+
+
+def test_a_users_name_and_password_are_refused_and_not_told(tmp_path: Path) -> None:
+    with pytest.raises(FetchError, match=r"^http://127\.0\.0\.1:9/a\.glb: expected an address without") as caught:
+        fetch("http://ann:hidden@127.0.0.1:9/a.glb", tmp_path / "a.glb", SETTINGS, OPEN)
+    assert caught.value.outcome is Outcome.UNSUPPORTED
 
 
 def test_the_token_stays_with_its_host(server: Hub, tmp_path: Path) -> None:

@@ -177,6 +177,14 @@ def test_a_token_that_is_none_is_a_usage_error_that_does_not_tell_it(
     assert len(objects(chosen)) == 6
 
 
+def test_a_hub_with_a_password_in_its_address_is_a_usage_error_that_does_not_tell_it(
+    chosen: ObjaverseSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "https://ann:hidden@mirror.example/hf")
+    with pytest.raises(UsageError, match=r"^HF_ENDPOINT: expected .*, got one for https://mirror\.example/hf$"):
+        objects(chosen)
+
+
 def test_a_revision_may_have_slashes(server: Hub, chosen: ObjaverseSettings) -> None:
     server.files = {name.replace("/v1/", "/refs%2Fpr%2F1/"): data for name, data in server.files.items()}
     (item,) = objects(changed(chosen, revision="refs/pr/1", uids=(UIDS[0],)))

@@ -14,7 +14,7 @@ from pyarrow import parquet
 from base.digest import sha256_file
 from base.errors import Failure, UsageError
 from base.progress import SILENT, PlainProgress
-from pipeline.build import BuildSettings, build
+from pipeline.build import BuildSettings, BuildSummary, build
 from pipeline.catalog import Catalog
 from pipeline.cluster import ray_for
 from pipeline.columns import Columns
@@ -24,9 +24,11 @@ from pipeline.rows import ObjectRow
 from pipeline.settings import FilterSettings
 from pipeline.sources.folder import folder_objects
 from pipeline.sources.urls import url_objects
+from render.child import RenderChild
 from shards.version import read_version
-from tests.pipeline.builds import EXAMPLES, models, storage, tiny
-from tests.pipeline.hub import hub
+from tests.pipeline.builds import EXAMPLES, Alone, Told, files, models, storage, tiny
+from tests.pipeline.hub import Hub, hub
+from tests.pipeline.stub import install
 
 ANY: dict[str, Any] = {
     "licences": (),
@@ -111,20 +113,31 @@ def test_a_table_of_addresses_says_what_it_knows(suffix: str, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("row", "sentence"),
     [
-        ({"url": "ftp://a.example/x.glb"}, "expected addresses of http or https, got 'ftp://a.example/x.glb'"),
+        (
+            {"url": "ftp://a.example/x.glb?sig=hidden"},
+            "row 1: expected addresses of http or https, got 'ftp://a.example/x.glb'",
+        ),
         ({"url": "http://[::1/x.glb"}, r"expected addresses of http or https, got 'http://\[::1/x\.glb'"),
         ({"url": "https://a.example/x.glb", "sha256": "12"}, "expected a sha256 of 64 hexadecimal digits, got '12'"),
         ({"address": "https://a.example/x.glb"}, "expected a column `url`"),
+        (
+            {"url": "https://ann:hidden@a.example/x.glb"},
+            "row 1: expected an address without a user's name or password, got one for https://a.example/x.glb",
+        ),
     ],
 )
 def test_a_table_with_a_mistake_is_a_usage_error(row: dict[str, str], sentence: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=sentence):
+    with pytest.raises(UsageError, match=sentence) as caught:
         list(url_objects(written(tmp_path / "table.csv", [row])))
+    assert "hidden" not in str(caught.value)
     (tmp_path / "bad.parquet").write_bytes(b"not one")
     with pytest.raises(UsageError, match="expected a Parquet file"):
         list(url_objects(tmp_path / "bad.parquet"))
     with pytest.raises(UsageError, match="expected every address once"):
         list(url_objects(written(tmp_path / "twice.csv", [{"url": "https://a.example/x.glb"}] * 2)))
+    signed = [{"url": f"https://a.example/x.glb?sig=hidden{n}"} for n in range(2)]
+    with pytest.raises(UsageError, match=r"expected every address once, got https://a\.example/x\.glb 2 times$"):
+        list(url_objects(written(tmp_path / "signed.csv", signed)))
 
 
 def rows_of(settings: BuildSettings) -> dict[str, ObjectRow]:
@@ -154,6 +167,41 @@ def test_addresses_are_fetched_checked_and_filtered(tmp_path: Path) -> None:
         assert summary.outcomes == {"ok": 1, "modified": 1, "filtered": 1, "unsupported": 1}
         assert rows_of(settings)["dog"].reason.endswith("got by-nc")
         assert set(server.asked) == {"/stool.glb", "/avocado.glb"}, "what is left out is not fetched"
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Builds without Ray and Blender."""
+    monkeypatch.setattr("pipeline.run.Crew", Alone)
+    monkeypatch.setattr("pipeline.worker.RenderChild", RenderChild)  # so that it is put back
+    install()
+
+
+def test_an_address_signed_anew_is_the_same_object_and_no_signature_is_kept(
+    tmp_path: Path, in_this_process: None
+) -> None:
+    fetching = {"cache": str(tmp_path / "cache"), "cache_mb": 100}
+    told = Told()
+
+    def built(server: Hub, number: int) -> BuildSummary:
+        asked = [f"{name}.glb?v=2&X-Amz-Date={number}&X-Amz-Signature=s3cr3t{number}" for name in ("stool", "gone")]
+        server.files[f"/{asked[0]}"] = (EXAMPLES / "stool.glb").read_bytes()
+        table = written(tmp_path / "table.csv", [{"url": f"{server.address}/{path}"} for path in asked])
+        objects = {"source": "urls", "urls": str(table), "fetch": fetching}
+        return build(tiny(tmp_path / "dataset", tmp_path, objects=objects, run={"seed": number // 2}), told)
+
+    with hub() as server:
+        assert built(server, 0).outcomes == {"ok": 1, "missing": 1}
+        assert built(server, 1).idle
+        assert built(server, 2).outcomes == {"ok": 1, "missing": 1}
+        assert sum(count for path, count in server.asked.items() if path.startswith("/stool")) == 1
+    rows = rows_of(tiny(tmp_path / "dataset", tmp_path))
+    assert {name: row.location for name, row in rows.items()} == {
+        name: f"{server.address}/{name}.glb?v=2" for name in ("stool", "gone")
+    }
+    assert rows["gone"].reason.startswith(f"{server.address}/gone.glb?v=2: the server answered 404")
+    assert not [name for name, data in files(tmp_path / "dataset").items() if b"s3cr3t" in data]
+    assert "s3cr3t" not in "\n".join(told.lines)
 
 
 def test_a_rule_takes_objects_out_and_gives_them_back(tmp_path: Path) -> None:
