@@ -120,6 +120,8 @@ def _opened(url: str, token: str, timeout_s: float, watch: "_Watch", deadline: f
 
 
 def _refused(url: str, error: urllib.error.HTTPError) -> FetchError:
+    if 300 <= error.code < 400:  # urllib's words name the address, with what lets in
+        return FetchError.at(url, Outcome.UNSUPPORTED, f"{REDIRECT}, to an answer, got {error.code}")
     outcome = STATUS.get(error.code, Outcome.MISSING if error.code < 500 else Outcome.LOST)
     return FetchError.at(
         url,

@@ -197,6 +197,25 @@ def test_an_address_with_other_letters_is_asked_for_quoted(server: Hub, tmp_path
     assert failed(server, tmp_path / "none" / "f.glb", "/ftp").outcome is Outcome.UNSUPPORTED
 
 
+@pytest.mark.parametrize(
+    "target",
+    [
+        *("file:///etc/passwd?sig=hidden", "data:,hidden", "ftp://127.0.0.1/a.glb?sig=hidden"),
+        *("http://ann:hidden@127.0.0.1:9/a.glb", "/to?sig=hidden", "http://127.0.0.1:x/a.glb?sig=hidden"),
+    ],
+    ids=["file", "data", "ftp", "user", "loop", "port"],
+)
+def test_a_redirect_to_what_cannot_be_asked_is_unsupported_and_not_told(
+    server: Hub, tmp_path: Path, target: str
+) -> None:
+    for path in ("/to", "/to?sig=hidden"):
+        server.trouble[path] = [status(302, Location=target)] * 20
+    error = failed(server, tmp_path / "a.glb", "/to?sig=hidden")
+    assert error.outcome is Outcome.UNSUPPORTED
+    assert error.reason.startswith(f"{server.address}/to: expected a")
+    assert ("hidden" in error.reason, "\n" in error.reason) == (False, False)
+
+
 SIGNED = "X-Amz-Credential=hidden%2Fus&v=2&X-Amz-Signature=hidden"
 
 
