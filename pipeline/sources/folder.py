@@ -10,7 +10,7 @@ from base.progress import Progress
 from base.storage import reason
 from base.text import whole_text
 from pipeline.objects import SourceObject, uid_of
-from pipeline.sources.table import facts_of, read_table
+from pipeline.sources.table import facts_of, rows_by
 from render.formats import CHECKS, companions
 from render.refused import Refused
 
@@ -40,7 +40,7 @@ def folder_objects(folder: Path, progress: Progress) -> list[SourceObject]:
     """Every model file below `folder`, in order of its relative path.
 
     Raises UsageError for a folder that is missing, unreadable or without models, and for an OBJECTS.csv that cannot be
-    read.
+    read or names a path twice.
     """
     if not folder.is_dir():
         raise UsageError(f"objects.folder: expected a folder of models, got {folder}, which is no folder")
@@ -113,4 +113,4 @@ def _object(folder: Path, name: str, facts: dict[str, str]) -> SourceObject:
 
 def _read_facts(path: Path) -> dict[str, dict[str, str]]:
     """The rows of OBJECTS.csv by their column `path`; nothing when there is no such file."""
-    return {row["path"]: row for row in read_table(path, "path")} if path.exists() else {}
+    return rows_by(path, "path") if path.exists() else {}

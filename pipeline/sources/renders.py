@@ -11,7 +11,7 @@ from base.parallel import threaded
 from base.progress import Progress
 from base.storage import reason
 from pipeline.objects import SourceObject, uid_of
-from pipeline.sources.table import facts_of, read_table
+from pipeline.sources.table import facts_of, rows_by
 from shards.layouts import TRANSFORMS, layout_of
 from shards.version import UID
 
@@ -84,8 +84,8 @@ def _is_name(name: object) -> bool:
 def _facts(folder: Path) -> Mapping[str, dict[str, str]]:
     for name, key in FACTS.items():
         if (folder / name).exists():
-            rows = read_table(folder / name, key)
-            return {row[key]: row if key == "path" else {**row, "source": ""} for row in rows}
+            rows = rows_by(folder / name, key)
+            return rows if key == "path" else {uid: {**row, "source": ""} for uid, row in rows.items()}
     return {}
 
 

@@ -23,11 +23,13 @@ from pipeline.objects import SourceObject
 from pipeline.rows import ObjectRow
 from pipeline.settings import FilterSettings
 from pipeline.sources.folder import folder_objects
+from pipeline.sources.renders import rendered_objects
 from pipeline.sources.urls import url_objects
 from render.child import RenderChild
 from shards.version import read_version
 from tests.pipeline.builds import EXAMPLES, Alone, Told, files, models, storage, tiny
 from tests.pipeline.hub import Hub, hub
+from tests.pipeline.releases import released
 from tests.pipeline.stub import install
 
 ANY: dict[str, Any] = {
@@ -239,6 +241,17 @@ def test_what_cannot_be_a_model_is_left_out_and_told(tmp_path: Path) -> None:
         "'pipe.stl' is left out: expected a file",
     ):
         assert told in said.getvalue()
+
+
+@pytest.mark.parametrize(("name", "key"), [("OBJECTS.csv", "path"), ("ATTRIBUTION.csv", "uid")])
+def test_a_table_that_names_an_object_twice_is_a_usage_error(name: str, key: str, tmp_path: Path) -> None:
+    released(tmp_path, "thing")
+    (tmp_path / "thing.obj").write_bytes(b"v 0 0 0")
+    (tmp_path / name).write_text(f"{key},licence\nthing,CC0-1.0\nother,MIT\nthing,MIT\n")
+    sources = [folder_objects, rendered_objects] if key == "path" else [rendered_objects]
+    for source in sources:
+        with pytest.raises(UsageError, match=rf"{name}: expected every `{key}` once, got 'thing' twice$"):
+            source(tmp_path, SILENT)
 
 
 def test_a_most_below_the_least_is_a_usage_error(tmp_path: Path) -> None:
