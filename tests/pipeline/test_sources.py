@@ -1,8 +1,6 @@
 """Objects from tables of addresses, and the rules that leave objects out."""
 
 import csv
-import io
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ from pyarrow import parquet
 
 from base.digest import sha256_file
 from base.errors import Failure, UsageError
-from base.progress import SILENT, PlainProgress
+from base.progress import SILENT
 from pipeline.build import BuildSettings, BuildSummary, build
 from pipeline.catalog import Catalog
 from pipeline.cluster import ray_for
@@ -22,15 +20,10 @@ from pipeline.filters import refusal, refusals
 from pipeline.objects import SourceObject
 from pipeline.rows import ObjectRow
 from pipeline.settings import FilterSettings
-from pipeline.sources.folder import folder_objects
-from pipeline.sources.renders import rendered_objects
 from pipeline.sources.urls import url_objects
-from render.child import RenderChild
 from shards.version import read_version
-from tests.pipeline.builds import EXAMPLES, Alone, Told, files, models, storage, tiny
+from tests.pipeline.builds import EXAMPLES, Told, files, models, storage, tiny
 from tests.pipeline.hub import Hub, hub
-from tests.pipeline.releases import released
-from tests.pipeline.stub import install
 
 ANY: dict[str, Any] = {
     "licences": (),
@@ -171,14 +164,6 @@ def test_addresses_are_fetched_checked_and_filtered(tmp_path: Path) -> None:
         assert set(server.asked) == {"/stool.glb", "/avocado.glb"}, "what is left out is not fetched"
 
 
-@pytest.fixture
-def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Builds without Ray and Blender."""
-    monkeypatch.setattr("pipeline.run.Crew", Alone)
-    monkeypatch.setattr("pipeline.worker.RenderChild", RenderChild)  # so that it is put back
-    install()
-
-
 def test_an_address_signed_anew_is_the_same_object_and_no_signature_is_kept(
     tmp_path: Path, in_this_process: None
 ) -> None:
@@ -225,33 +210,6 @@ def test_a_rule_takes_objects_out_and_gives_them_back(tmp_path: Path) -> None:
         assert read_version(storage(settings(0))).samples("train") == 2
         with pytest.raises(Failure, match=r"filtered: filter\.likes"):
             build(tiny(tmp_path / "none", folder, objects={"filter": {"likes": 99}}), SILENT)
-
-
-def test_what_cannot_be_a_model_is_left_out_and_told(tmp_path: Path) -> None:
-    """A link to nothing, a pipe that nobody writes to, and a name of no text: each alone would end a listing."""
-    (tmp_path / "good.obj").write_bytes(b"v 0 0 0")
-    (tmp_path / "gone.glb").symlink_to(tmp_path / "nowhere")
-    os.mkfifo(tmp_path / "pipe.stl")
-    (tmp_path / os.fsdecode(b"caf\xe9.ply")).write_bytes(b"ply")
-    said = io.StringIO()
-    assert [item.title for item in folder_objects(tmp_path, PlainProgress(said))] == ["good"]
-    for told in (
-        r"'caf\udce9.ply' is left out: expected a name in UTF-8",
-        "'gone.glb' is left out: expected a file",
-        "'pipe.stl' is left out: expected a file",
-    ):
-        assert told in said.getvalue()
-
-
-@pytest.mark.parametrize(("name", "key"), [("OBJECTS.csv", "path"), ("ATTRIBUTION.csv", "uid")])
-def test_a_table_that_names_an_object_twice_is_a_usage_error(name: str, key: str, tmp_path: Path) -> None:
-    released(tmp_path, "thing")
-    (tmp_path / "thing.obj").write_bytes(b"v 0 0 0")
-    (tmp_path / name).write_text(f"{key},licence\nthing,CC0-1.0\nother,MIT\nthing,MIT\n")
-    sources = [folder_objects, rendered_objects] if key == "path" else [rendered_objects]
-    for source in sources:
-        with pytest.raises(UsageError, match=rf"{name}: expected every `{key}` once, got 'thing' twice$"):
-            source(tmp_path, SILENT)
 
 
 def test_a_most_below_the_least_is_a_usage_error(tmp_path: Path) -> None:
