@@ -24,7 +24,7 @@ from pipeline.cluster.actor import DoerFactory
 from pipeline.columns import Columns
 from pipeline.extend import Place, fewer_views
 from pipeline.filters import refusals, told
-from pipeline.forecast import forecast, measured
+from pipeline.forecast import Views, forecast, measured
 from pipeline.former import former_samples
 from pipeline.found_views import DEPENDS_ON
 from pipeline.lease import Lease
@@ -126,7 +126,7 @@ def build(
     if dry_run:
         newest = read_version(storage) if version_numbers(storage) else None
         ledger = _planned(settings, catalog, requested, retry, _lost(storage, newest, progress), progress)
-        _tell(storage, _told(settings, catalog, ledger, _fewer(settings, ledger, newest)), progress)
+        _tell(storage, _told(settings, catalog, ledger, _fewer(settings, ledger, newest), newest), progress)
         return _summary(ledger.plan, catalog.counts("outcome"), None, started)
     with Lease(storage, settings.run.lease_s) as lease:
         clear_work(storage)
@@ -222,7 +222,7 @@ def _prepared(
     same_kind = before is None or not before.shards or (before.views, before.hw) == (facts.views, facts.hw)
     earlier = _fewer(settings, ledger, before)
     run = Run(_name(), storage, catalog, lease, ledger, settings.run, facts, progress, same_kind, earlier)
-    told = _told(settings, catalog, ledger, earlier)
+    told = _told(settings, catalog, ledger, earlier, before)
     _tell(storage, told, progress)
     if not ledger.plan.idle:
         keep_plan(storage, run.name, told, settings.model_dump(mode="json"))
@@ -256,10 +256,18 @@ def _fewer(settings: BuildSettings, ledger: Ledger, newest: Version | None) -> M
     return fewer_views(ledger.plan, newest, settings.render, lambda render: view_fingerprints(source, render, seed))
 
 
-def _told(settings: BuildSettings, catalog: Catalog, ledger: Ledger, earlier: Mapping[str, Place]) -> list[str]:
+def _told(
+    settings: BuildSettings,
+    catalog: Catalog,
+    ledger: Ledger,
+    earlier: Mapping[str, Place],
+    newest: Version | None,
+) -> list[str]:
     """The plan and what it will take, line by line."""
-    found = measured(catalog, ledger.rules, settings.render.device) if len(ledger.plan.order) else []
-    plan, *rest = forecast(ledger.plan, found).lines(ledger.plan)
+    wanted = settings.render.views
+    views = Views(wanted, newest.views if newest is not None else wanted, len(earlier))
+    found = measured(catalog, ledger.rules, settings.render.device, views) if len(ledger.plan.order) else []
+    plan, *rest = forecast(ledger.plan, found, views).lines(ledger.plan)
     left_out = told(ledger.plan.asked, ledger.plan.rule, settings.objects.filter)
     kept = f"of {len(earlier)} of the objects to render the earlier views are kept, and only more of them made"
     return [plan, *left_out, *([kept] if earlier else []), *rest]

@@ -13,6 +13,7 @@ from typing import IO, Any
 from base.outcomes import Outcome
 from base.seeds import stable_rng
 from base.storage import TEMPORARY_PREFIX
+from pipeline.addresses import public_address
 from pipeline.limiter import RETRY_AFTER_CAP_S, Gate, bucket_key
 from pipeline.settings import FetchSettings
 from pipeline.transport import NO_ANSWER, FetchError, answered, checked_url, no_answer
@@ -61,8 +62,8 @@ def _wait_for_turn(url: str, gate: Gate, key: str, deadline: float) -> None:
     wait_s = gate.take(key)
     while wait_s > 0.0:
         if time.monotonic() + wait_s > deadline:
-            sentence = f"{url}: expected a turn before the deadline, got one in {wait_s:.0f} s"
-            raise FetchError(Outcome.THROTTLED, sentence)
+            words = f"expected a turn before the deadline, got one in {wait_s:.0f} s"
+            raise FetchError.at(url, Outcome.THROTTLED, words)
         time.sleep(wait_s)
         wait_s = gate.closed_s(key)
 
@@ -80,9 +81,9 @@ def _try_once(url: str, target: Path, settings: FetchSettings, deadline: float, 
             fetched = _copy(response, stream, url, settings.max_bytes, deadline)
             os.fsync(stream.fileno())
         if target.suffix.lower() == ".glb":
-            check_glb(temporary, url)
+            check_glb(temporary, public_address(url))
         if sha256 and fetched.sha256 != sha256:
-            raise FetchError(Outcome.MODIFIED, f"{url}: expected sha256 {sha256}, got {fetched.sha256}")
+            raise FetchError.at(url, Outcome.MODIFIED, f"expected sha256 {sha256}, got {fetched.sha256}")
         temporary.replace(target)
         return Fetched(target, fetched.sha256, fetched.bytes)
     finally:
@@ -92,16 +93,16 @@ def _try_once(url: str, target: Path, settings: FetchSettings, deadline: float, 
 def _copy(response: Any, stream: IO[bytes], url: str, max_bytes: int, deadline: float) -> Fetched:
     expected = response.headers.get("Content-Length", "")
     if expected.isdecimal() and int(expected) > max_bytes:
-        raise FetchError(Outcome.TOO_LARGE, f"{url}: expected at most {max_bytes} bytes, got {expected}")
+        raise FetchError.at(url, Outcome.TOO_LARGE, f"expected at most {max_bytes} bytes, got {expected}")
     digest, length = hashlib.sha256(), 0
     for chunk in _chunks(response, url, deadline):
         length += len(chunk)
         if length > max_bytes:
-            raise FetchError(Outcome.TOO_LARGE, f"{url}: expected at most {max_bytes} bytes, got more")
+            raise FetchError.at(url, Outcome.TOO_LARGE, f"expected at most {max_bytes} bytes, got more")
         digest.update(chunk)
         stream.write(chunk)
     if expected.isdecimal() and length != int(expected):
-        raise FetchError(Outcome.CORRUPT, f"{url}: expected {expected} bytes, got {length}", final=False)
+        raise FetchError.at(url, Outcome.CORRUPT, f"expected {expected} bytes, got {length}", final=False)
     stream.flush()
     return Fetched(Path(), digest.hexdigest(), length)
 

@@ -24,8 +24,33 @@ NAMED = 20
 
 
 @dataclass(frozen=True)
+class Views:
+    """How many views each object is to have, how many the newest version has of each, and of how many objects only the
+    views between the two are made."""
+
+    wanted: int
+    there: int
+    extended: int = 0
+
+    @property
+    def growth(self) -> float:
+        """How many times the views that are there are wanted."""
+        return self.wanted / self.there
+
+    def renders(self, objects: int) -> float:
+        """How many whole renders it takes to render `objects`, of which some are extended."""
+        return objects - self.extended * self.there / self.wanted
+
+    @property
+    def scaled(self) -> str:
+        """What is said of a figure that was multiplied by the growth; empty when that changes nothing."""
+        return "" if self.wanted == self.there else f", scaled from {self.there} views to {self.wanted}"
+
+
+@dataclass(frozen=True)
 class Measured:
-    """One render that went well: whether with the settings and on the kind of device of this build, and its seconds."""
+    """One render that went well: whether with the settings and on the kind of device of this build, and the seconds
+    that all views wanted would have taken."""
 
     same: bool
     device: str
@@ -34,7 +59,8 @@ class Measured:
 
 @dataclass(frozen=True)
 class Forecast:
-    """`rewritten` are the shards of the newest version that will not be in the next, `added` how many numbers are new.
+    """`rewritten` are the shards of the newest version that will not be in the next, `added` how many numbers no object
+    ever had.
 
     `bytes` is the size of all shards to be written, `worker_s` the time of one worker for all renders; None when
     nothing like it was measured. `bytes_from` and `seconds_from` say what they follow from.
@@ -60,16 +86,16 @@ class Forecast:
                 f"machine hours, a worker a machine: {hours} ({self.seconds_from})"]  # fmt: skip
 
 
-def forecast(plan: Plan, measured: Sequence[Measured]) -> Forecast:
+def forecast(plan: Plan, measured: Sequence[Measured], views: Views) -> Forecast:
     """What `plan` will take, given what was measured."""
     ok = texts(plan.rows.column("outcome")) == Outcome.OK.encode()
     number = plan.rows.column("shard").to_numpy()
     standing = np.flatnonzero(ok & np.isin(number, list(plan.rewrite)))
-    size, bytes_from = _bytes(plan, ok)
-    seconds, seconds_from = _seconds(len(plan.order), measured)
+    size, bytes_from = _bytes(plan, ok, views)
+    seconds, seconds_from = _seconds(len(plan.order), measured, views)
     return Forecast(
         rewritten=tuple(sorted(plan.rows.counts("shard_name", standing))),
-        added=len(plan.rewrite - set(number[standing].tolist())),
+        added=len(plan.rewrite - set(number.tolist())),
         bytes=size,
         bytes_from=bytes_from,
         worker_s=seconds,
@@ -77,36 +103,45 @@ def forecast(plan: Plan, measured: Sequence[Measured]) -> Forecast:
     )
 
 
-def measured(catalog: Catalog, rules: Rules, device: str) -> list[Measured]:
-    """The newest renders that went well, newest first; `device` is the kind asked for, or `auto` for any."""
+def measured(catalog: Catalog, rules: Rules, device: str, views: Views) -> list[Measured]:
+    """The newest renders that went well, newest first; `device` is the kind asked for, or `auto` for any.
+
+    One with other settings is taken for one of as many views as the newest version has, any other for one of all that
+    are wanted: the catalogue does not say of which views a render was.
+    """
     rows = catalog.select(
         ATTEMPTS,
         "select sha256, fingerprint, device, array_sum(map_values(seconds)) as spent from rows "  # noqa: S608
         f"where outcome = 'ok' order by at desc, attempt limit {NEWEST}",
     )
-    return [Measured(_same(row, rules, device), row["device"], row["spent"] or 0.0) for row in rows]
+    return [_measured(row, rules, device, views) for row in rows]
 
 
-def _same(row: Mapping[str, Any], rules: Rules, device: str) -> bool:
+def _measured(row: Mapping[str, Any], rules: Rules, device: str, views: Views) -> Measured:
     kinds = ("auto", row["device"].removeprefix("kind ").partition(",")[0])
-    return device in kinds and rules.fingerprint(row["sha256"]) == row["fingerprint"]
+    same = rules.fingerprint(row["sha256"]) == row["fingerprint"]
+    seconds = (row["spent"] or 0.0) * (1.0 if same else views.growth)
+    return Measured(same and device in kinds, row["device"], seconds)
 
 
-def _seconds(renders: int, measured: Sequence[Measured]) -> tuple[float | None, str]:
-    if not renders:
+def _seconds(objects: int, measured: Sequence[Measured], views: Views) -> tuple[float | None, str]:
+    if not objects:
         return 0.0, "nothing to render"
     like = [one for one in measured if one.same]
     found = like or list(measured)
     if not found:
         return None, "no render of this dataset was measured yet"
     mean = sum(one.seconds for one in found) / len(found)
-    how = "with these settings" if like else "with other settings or on another kind of device"
+    other = f"with other settings or on another kind of device{views.scaled}"
+    how = "with these settings" if like else other
     devices = sorted({device_text(one.device) for one in found if one.device})
     where = f", on {' and '.join(devices[:3])}" if devices else ""
-    return mean * renders, f"{seconds_text(mean)} a render, the mean of the newest {len(found)} {how}{where}"
+    return mean * views.renders(
+        objects
+    ), f"{seconds_text(mean)} a render, the mean of the newest {len(found)} {how}{where}"
 
 
-def _bytes(plan: Plan, ok: Mask) -> tuple[int | None, str]:
+def _bytes(plan: Plan, ok: Mask, views: Views) -> tuple[int | None, str]:
     sizes, kept = plan.rows.column("sample_bytes").to_numpy(), plan.state == State.KEPT
     stay = int(sizes[plan.row[kept & np.isin(plan.number, list(plan.rewrite))]].sum())
     stay += int(plan.former.column("sample_bytes").to_numpy().sum())
@@ -116,8 +151,8 @@ def _bytes(plan: Plan, ok: Mask) -> tuple[int | None, str]:
     found = sizes[plan.row[kept]] if kept.any() else sizes[ok]
     if not len(found):
         return None, "no sample of this dataset was measured yet"
-    mean = float(found.mean())
-    how = "" if kept.any() else ", which were made with other settings"
+    mean = float(found.mean()) * (1.0 if kept.any() else views.growth)
+    how = "" if kept.any() else f", which were made with other settings{views.scaled}"
     return round(stay + mean * come), f"{bytes_text(mean)} a sample, the mean of the {len(found)} there are{how}"
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from base.digest import digest_json
 
@@ -14,7 +14,8 @@ UNKNOWN = -1
 class SourceObject:
     """One object that was asked for. `location` is a path or URL; a text that is not known is empty, a count UNKNOWN.
 
-    `sha256` of the file's bytes is known before fetching for local files only.
+    `sha256` of the file's bytes is known before fetching for local files only. `address` is the whole URL where
+    `location` leaves out what lets its holder in: it is asked for, and neither recorded nor told.
     """
 
     uid: str
@@ -31,6 +32,7 @@ class SourceObject:
     vertices: int = UNKNOWN
     animations: int = UNKNOWN
     likes: int = UNKNOWN
+    address: str = field(default="", repr=False)
 
     def facts(self, sha256: str) -> dict[str, str]:
         """What a sample says of its object: the same keys for every object of every source, none of them a path."""

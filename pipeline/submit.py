@@ -1,10 +1,11 @@
 """What `ray submit` copies to the head of a cluster and runs there: the `zero123` command, on that cluster's Ray.
 
-    ray submit pipeline.yaml pipeline/submit.py -- build
+    ray submit pipeline.yaml pipeline/submit.py -- --project "$(python3 pipeline/submit.py --project)" build
 
 `ray submit` brings this one file and nothing else, so it stands alone. The project and its settings are those that
-`ray up` or `ray rsync-up` brought last. `--project DIGEST` before the command makes sure that they are the ones of the
-machine that submits, on which `python3 pipeline/submit.py --project` prints the digest. Jobs have the same door:
+`ray up` or `ray rsync-up` brought last. `--project DIGEST` makes sure that they are the ones of the machine that
+submits, on which `python3 pipeline/submit.py --project` prints the digest; `--project any` takes whatever is there, and
+without either nothing runs. Jobs have the same door:
 
     ray job submit --address http://127.0.0.1:8265 -- python -m pipeline.submit --project DIGEST build
 """
@@ -20,8 +21,12 @@ FOLDER = "zero123"  # below the home folder; the file_mounts of pipeline.yaml le
 SETTINGS = "pipeline.yaml"
 FILES = (SETTINGS, "constraints.txt", "pyproject.toml")
 NOT_BROUGHT = ("bench", "tests")
-FLAG = "--project"
+FLAG, ANY = "--project", "any"
 SHORTEST = 8
+HOW = (
+    f'`{FLAG} "$(python3 pipeline/submit.py {FLAG})"` beside the command, on the machine that submits, lets only the '
+    f"project there run; `{FLAG} {ANY}` runs what is here"
+)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -36,13 +41,16 @@ def main(arguments: Sequence[str]) -> int:
         return _refuse(f"expected {settings}, got no such file: `ray up pipeline.yaml` brings it")
     digest = project_digest(project)
     brought = datetime.datetime.fromtimestamp(settings.stat().st_ctime, datetime.UTC)
-    if wanted is not None and (len(wanted) < SHORTEST or not digest.startswith(wanted)):
+    here = f"{digest}, settings brought here {brought:%Y-%m-%d %H:%M} UTC"
+    if wanted is None:
+        return _refuse(f"expected {FLAG} and the digest of a project, got none; here is {here}: {HOW}")
+    if wanted != ANY and (len(wanted) < SHORTEST or not digest.startswith(wanted)):
         return _refuse(
-            f"expected project {wanted!r}, got {digest}, settings brought here {brought:%Y-%m-%d %H:%M} UTC: "
+            f"expected project {wanted!r}, got {here}: "
             "`ray rsync-up --all-nodes pipeline.yaml` brings the present one, "
             "and `ray exec pipeline.yaml 'rm -r zero123/*/'` before it takes away what you removed"
         )
-    sys.stdout.write(f"project {digest}, settings brought here {brought:%Y-%m-%d %H:%M} UTC\n")
+    sys.stdout.write(f"project {here}\n")
     sys.stdout.flush()
     os.chdir(project)
     os.environ.setdefault("RAY_ADDRESS", "auto")
@@ -67,8 +75,14 @@ def _files(project: Path) -> Iterator[Path]:
 
 
 def _split(arguments: Sequence[str]) -> tuple[str | None, Sequence[str]]:
-    if arguments[:1] == [FLAG]:
-        return "".join(arguments[1:2]), arguments[2:]
+    """What FLAG says, None where it is left out, and the command around it; what follows `--` is the command's own."""
+    for place, word in enumerate(arguments):
+        name, equals, value = word.partition("=")
+        if word == "--":
+            break
+        if name == FLAG:
+            said, rest = (value, place + 1) if equals else ("".join(arguments[place + 1 : place + 2]), place + 2)
+            return said, [*arguments[:place], *arguments[rest:]]
     return None, arguments
 
 

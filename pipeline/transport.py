@@ -15,6 +15,7 @@ from typing import IO, Any
 from urllib.parse import quote, urlsplit
 
 from base.outcomes import Outcome
+from pipeline.addresses import has_user, public_address
 
 STATUS = {
     401: Outcome.FORBIDDEN,
@@ -30,6 +31,8 @@ STATUS = {
 }
 NO_ANSWER = (OSError, http.client.HTTPException)
 """What the network can do: `urllib`'s own errors, time-outs and those of TLS are all kinds of OSError."""
+REDIRECT = "expected a redirect over http or https, without a user's name or password"
+UNASKABLE = "expected an address that can be asked"
 USED_UP = re.compile(r"\br\s*=\s*0\s*;\s*t\s*=\s*(\d+)")
 PLAIN = "!#$%&'()*+,/:;=?@[]~"
 USUAL = re.compile(r"https?://[A-Za-z0-9][A-Za-z0-9.-]*/[A-Za-z0-9_.~!#$%&'()*+,/:;=?@-]*")
@@ -45,9 +48,19 @@ class FetchError(Exception):
         super().__init__(reason)
         self.outcome, self.reason, self.retry_after_s, self.final = outcome, reason, retry_after_s, final
 
+    @classmethod
+    def at(
+        cls, url: str, outcome: Outcome, words: str, *, retry_after_s: float | None = None, final: bool = True
+    ) -> "FetchError":
+        """The error of an address, whose sentence names it without what lets its holder in."""
+        return cls(outcome, f"{public_address(url)}: {words}", retry_after_s=retry_after_s, final=final)
+
 
 def checked_url(url: str) -> str:
-    """`url` with what may not stand in a request quoted. Raises FetchError for anything but http and https."""
+    """`url` with what may not stand in a request quoted.
+
+    Raises FetchError for anything but http and https, and for user information, which no request would carry.
+    """
     if USUAL.fullmatch(url):
         return url
     try:
@@ -56,7 +69,9 @@ def checked_url(url: str) -> str:
     except ValueError:
         usable = False
     if not usable:
-        raise FetchError(Outcome.UNSUPPORTED, f"{url}: expected an http or https address")
+        raise FetchError.at(url, Outcome.UNSUPPORTED, "expected an http or https address")
+    if has_user(url):
+        raise FetchError.at(url, Outcome.UNSUPPORTED, "expected an address without a user's name or password")
     return quote(url, safe=PLAIN)
 
 
@@ -81,9 +96,9 @@ def no_answer(url: str, error: BaseException, deadline: float) -> FetchError:
     """What an error of the network means for the file."""
     inner = getattr(error, "reason", error)
     if time.monotonic() >= deadline:
-        return FetchError(Outcome.LOST, f"{url}: not finished within its deadline", final=False)
+        return FetchError.at(url, Outcome.LOST, "not finished within its deadline", final=False)
     words = "no answer in time" if isinstance(inner, TimeoutError) else f"{type(inner).__name__}: {inner}"
-    return FetchError(Outcome.LOST, f"{url}: {words}", final=False)
+    return FetchError.at(url, Outcome.LOST, words, final=False)
 
 
 def _opened(url: str, token: str, timeout_s: float, watch: "_Watch", deadline: float) -> Any:
@@ -96,19 +111,22 @@ def _opened(url: str, token: str, timeout_s: float, watch: "_Watch", deadline: f
     except urllib.error.HTTPError as error:
         with error:
             raise _refused(url, error) from None
-    except http.client.InvalidURL as error:
-        raise FetchError(Outcome.UNSUPPORTED, f"{url}: {error}") from None
+    except http.client.InvalidURL:  # its words may hold what lets in, as may those of a ValueError
+        raise FetchError.at(url, Outcome.UNSUPPORTED, UNASKABLE) from None
     except NO_ANSWER as error:
         raise no_answer(url, error, deadline) from None
-    except ValueError:  # a host name that no name can be; the error may hold the token, so it is not told
-        raise FetchError(Outcome.UNSUPPORTED, f"{url}: expected an address that can be asked") from None
+    except ValueError:  # a host name that no name can be
+        raise FetchError.at(url, Outcome.UNSUPPORTED, UNASKABLE) from None
 
 
 def _refused(url: str, error: urllib.error.HTTPError) -> FetchError:
+    if 300 <= error.code < 400:  # urllib's words name the address, with what lets in
+        return FetchError.at(url, Outcome.UNSUPPORTED, f"{REDIRECT}, to an answer, got {error.code}")
     outcome = STATUS.get(error.code, Outcome.MISSING if error.code < 500 else Outcome.LOST)
-    return FetchError(
+    return FetchError.at(
+        url,
         outcome,
-        f"{url}: the server answered {error.code} {error.reason}",
+        f"the server answered {error.code} {error.reason}",
         retry_after_s=retry_after_s(error.headers),
         final=outcome not in (Outcome.THROTTLED, Outcome.LOST),
     )
@@ -180,9 +198,9 @@ class _SameHostToken(urllib.request.HTTPRedirectHandler):
         new = super().redirect_request(req, fp, code, msg, headers, newurl)
         token = req.unredirected_hdrs.get("Authorization")
         before, after = urlsplit(req.full_url), urlsplit(newurl)
-        if after.scheme not in ("http", "https"):
+        if after.scheme not in ("http", "https") or has_user(newurl):
             fp.close()
-            raise FetchError(Outcome.UNSUPPORTED, f"{req.full_url}: expected a redirect over http or https")
+            raise FetchError.at(req.full_url, Outcome.UNSUPPORTED, REDIRECT)
         same_place = (before.scheme, before.netloc) == (after.scheme, after.netloc)
         if new is not None and token and same_place:
             new.add_unredirected_header("Authorization", token)

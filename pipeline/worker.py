@@ -170,16 +170,7 @@ class Worker:
     def _file(self, item: SourceObject, folder: Path) -> tuple[Path, str]:
         """The object's file and its digest. Raises FetchError."""
         if item.source in LOCAL:
-            path = Path(item.location)
-            try:
-                sha256 = LOCAL[item.source](path)
-            except (FileNotFoundError, NotADirectoryError):
-                raise FetchError(
-                    Outcome.MISSING, f"{path.name}: expected in {path.parent}, got nothing there"
-                ) from None
-            if sha256 != item.sha256:
-                raise FetchError(Outcome.MODIFIED, f"{path.name}: changed since the build began")
-            return path, sha256
+            return _read_here(item)
         suffix = PurePosixPath(unquote(urlsplit(item.location).path)).suffix.lower()
         if suffix not in CHECKS:
             raise FetchError(Outcome.UNSUPPORTED, f"{item.location}: expected a model of {', '.join(sorted(CHECKS))}")
@@ -206,9 +197,24 @@ class Worker:
         if sha256 := cache.take(item.location, path, item.sha256):
             return sha256
         secret = token() if item.location.startswith(f"{self.spec.hub}/") else ""
-        fetched = fetch(item.location, path, fetching, self.gate, token=secret, sha256=item.sha256)
+        fetched = fetch(item.address or item.location, path, fetching, self.gate, token=secret, sha256=item.sha256)
         cache.keep(item.location, path, fetched.sha256)
         return fetched.sha256
+
+
+def _read_here(item: SourceObject) -> tuple[Path, str]:
+    """A local object's file or folder and its digest. Raises FetchError."""
+    path = Path(item.location)
+    try:
+        sha256 = LOCAL[item.source](path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise FetchError(Outcome.MISSING, f"{path.name}: expected in {path.parent}, got nothing there") from None
+    except OSError as error:
+        outcome = Outcome.FORBIDDEN if isinstance(error, PermissionError) else Outcome.LOST
+        raise FetchError(outcome, f"{path.name}: expected to be readable, got: {error.strerror}") from None
+    if item.sha256 and sha256 != item.sha256:
+        raise FetchError(Outcome.MODIFIED, f"{path.name}: changed since the build began")
+    return path, sha256
 
 
 def _attempt(known: Mapping[str, Any], result: RenderResult, seconds: Mapping[str, float], size: int) -> Attempt:

@@ -2,15 +2,16 @@
 
 import os
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 from base.digest import digest_json, sha256_file
-from base.errors import Failure, UsageError
+from base.errors import UsageError
 from base.progress import Progress
 from base.storage import reason
 from base.text import whole_text
 from pipeline.objects import SourceObject, uid_of
-from pipeline.sources.table import facts_of, read_table
+from pipeline.sources.table import facts_of, rows_by
 from render.formats import CHECKS, companions
 from render.refused import Refused
 
@@ -37,10 +38,10 @@ MODEL_SUFFIXES = frozenset(
 
 
 def folder_objects(folder: Path, progress: Progress) -> list[SourceObject]:
-    """Every model file below `folder`, in order of its relative path.
+    """Every model file below `folder`, in order of its relative path; without a digest when it cannot be read.
 
     Raises UsageError for a folder that is missing, unreadable or without models, and for an OBJECTS.csv that cannot be
-    read.
+    read or names a path twice.
     """
     if not folder.is_dir():
         raise UsageError(f"objects.folder: expected a folder of models, got {folder}, which is no folder")
@@ -86,8 +87,9 @@ def _model_paths(folder: Path, progress: Progress) -> list[str]:
 
 def _problem(path: Path) -> str:
     """Why something with a model's name cannot be one; empty where it can."""
-    if not path.is_file():
-        return "expected a file, got a link to nothing or something that is no file"
+    with suppress(PermissionError):  # that is how its object ends
+        if not path.is_file():
+            return "expected a file, got a link to nothing or something that is no file"
     return "" if whole_text(str(path)) == str(path) else "expected a name in UTF-8"
 
 
@@ -97,10 +99,9 @@ def _unreadable(error: OSError) -> None:
 
 def _object(folder: Path, name: str, facts: dict[str, str]) -> SourceObject:
     path = folder / name
-    try:
+    sha256 = ""
+    with suppress(OSError):  # whoever is to render it meets the same, which is how this object ends
         sha256 = model_sha256(path)
-    except OSError as error:
-        raise Failure(f"{path}: expected a readable model, got: {reason(error)}") from None
     return SourceObject(
         uid=uid_of(Path(name).stem, name),
         source="folder",
@@ -113,4 +114,4 @@ def _object(folder: Path, name: str, facts: dict[str, str]) -> SourceObject:
 
 def _read_facts(path: Path) -> dict[str, dict[str, str]]:
     """The rows of OBJECTS.csv by their column `path`; nothing when there is no such file."""
-    return {row["path"]: row for row in read_table(path, "path")} if path.exists() else {}
+    return rows_by(path, "path") if path.exists() else {}

@@ -6,14 +6,19 @@ from pathlib import Path
 from urllib.parse import quote
 
 from base.errors import UsageError
+from pipeline.addresses import has_user, public_address
 
 OBJAVERSE, OBJAVERSE_XL = "datasets/allenai/objaverse", "datasets/allenai/objaverse-xl"
 PRINTABLE = re.compile(r"[!-~]*")
 
 
 def endpoint() -> str:
-    """The hub's address: HF_ENDPOINT, else the public one."""
-    return os.environ.get("HF_ENDPOINT", "").strip().rstrip("/") or "https://huggingface.co"
+    """The hub's address: HF_ENDPOINT, else the public one. Raises UsageError for one with user information."""
+    address = os.environ.get("HF_ENDPOINT", "").strip().rstrip("/") or "https://huggingface.co"
+    if has_user(address):
+        got = public_address(address)
+        raise UsageError(f"HF_ENDPOINT: expected an address without a user's name or password, got one for {got}")
+    return address
 
 
 def token() -> str:

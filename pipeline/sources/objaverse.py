@@ -1,5 +1,6 @@
 """Objects from Objaverse, or from the part of Objaverse-XL that has the same models with their digests."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -27,18 +28,18 @@ def objaverse_objects(
     Failure when an index cannot be had or read.
     """
     indexes = Indexes(settings, fetching)
-    paths = indexes.paths()
+    paths = _usable(indexes.paths(), progress)
     category = _categories(settings, indexes)
     named = {*settings.uids, *_lines(settings.uid_file)}
     candidates = named | set(category) if named or settings.lvis else set(paths)
     sha256 = indexes.sha256(candidates) if source == "objaverse-xl" else {}
     known = sha256.keys() & paths.keys() if source == "objaverse-xl" else paths.keys()
     for uid in sorted(named):
-        if uid not in known or not UID.fullmatch(uid):
+        if uid not in known:
             raise UsageError(f"objects.objaverse: expected uids of {NAMES[source]}, got {uid!r}")
     if unknown := len(candidates - known):
         progress.say(f"{NAMES[source]}: {unknown} of {len(candidates)} objects are not in its index and are left out")
-    uids = _drawn(sorted(uid for uid in candidates & known if UID.fullmatch(uid)), settings)
+    uids = _drawn(sorted(candidates & known), settings)
     objects = [
         _object(
             uid,
@@ -53,7 +54,16 @@ def objaverse_objects(
     return sorted(objects, key=lambda item: item.uid)
 
 
+PATH = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9._-]*/)+[A-Za-z0-9_-][A-Za-z0-9._-]*")
 NAMES = {"objaverse": "Objaverse", "objaverse-xl": "Objaverse-XL's Sketchfab part"}
+
+
+def _usable(paths: Mapping[str, str], progress: Progress) -> Mapping[str, str]:
+    """The objects of the index whose uid makes a name and whose path makes an address: it may say anything."""
+    usable = {uid: path for uid, path in paths.items() if UID.fullmatch(uid) and PATH.fullmatch(path)}
+    if others := len(paths) - len(usable):
+        progress.say(f"Objaverse: {others} of {len(paths)} objects have no usable uid and path and are left out")
+    return usable
 
 
 def _with_notes(uids: list[str], paths: Mapping[str, str], indexes: Indexes) -> Iterator[tuple[str, Mapping[str, Any]]]:

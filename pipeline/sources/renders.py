@@ -3,15 +3,15 @@
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from base.digest import digest_json, sha256_file
-from base.errors import Failure, UsageError
+from base.errors import UsageError
 from base.parallel import threaded
 from base.progress import Progress
-from base.storage import reason
 from pipeline.objects import SourceObject, uid_of
-from pipeline.sources.table import facts_of, read_table
+from pipeline.sources.table import facts_of, rows_by
 from shards.layouts import TRANSFORMS, layout_of
 from shards.version import UID
 
@@ -84,17 +84,16 @@ def _is_name(name: object) -> bool:
 def _facts(folder: Path) -> Mapping[str, dict[str, str]]:
     for name, key in FACTS.items():
         if (folder / name).exists():
-            rows = read_table(folder / name, key)
-            return {row[key]: row if key == "path" else {**row, "source": ""} for row in rows}
+            rows = rows_by(folder / name, key)
+            return rows if key == "path" else {uid: {**row, "source": ""} for uid, row in rows.items()}
     return {}
 
 
 def _object(folder: Path, name: str, facts: dict[str, str]) -> SourceObject:
     path = folder / name
-    try:
+    sha256 = ""
+    with suppress(OSError):  # whoever is to pack it meets the same, which is how this object ends
         sha256 = views_sha256(path) if path.is_dir() else ""
-    except OSError as error:
-        raise Failure(f"{path}: expected readable views, got: {reason(error)}") from None
     return SourceObject(
         uid=name if UID.fullmatch(name) else uid_of(name, name),
         source="renders",

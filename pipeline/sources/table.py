@@ -26,6 +26,15 @@ def read_table(path: Path, key: str) -> Iterator[dict[str, str]]:
         yield row
 
 
+def rows_by(path: Path, key: str) -> dict[str, dict[str, str]]:
+    """The rows of such a file by their value in the column `key`. Raises UsageError also for one that comes twice."""
+    found = dict[str, dict[str, str]]()
+    for row in read_table(path, key):
+        if found.setdefault(row[key], row) is not row:
+            raise UsageError(f"{path}: expected every `{key}` once, got {row[key]!r} twice")
+    return found
+
+
 def facts_of(row: dict[str, str]) -> dict[str, Any]:
     """What a row says of its object, as the fields of a `SourceObject`."""
     return {

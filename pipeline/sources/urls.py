@@ -12,6 +12,7 @@ import numpy as np
 
 from base.digest import sha256_bytes
 from base.errors import UsageError
+from pipeline.addresses import has_user, public_address
 from pipeline.objects import SourceObject, uid_of
 from pipeline.sources.table import facts_of, read_table
 from pipeline.transport import FetchError, checked_url
@@ -24,12 +25,13 @@ DIGITS = 16
 def url_objects(table: Path) -> Iterator[SourceObject]:
     """Every object of a CSV or Parquet table with a column `url` and, where known, `sha256`, `licence`, `title`, ….
 
-    They come as they are read. Raises UsageError for a table that cannot be read, without rows, with an address twice,
-    or with one that is not http or https.
+    They come as they are read. What lets the holder of an address in is no part of an object's identity. Raises
+    UsageError for a table that cannot be read, without rows, with an address twice, or with one that is not http or
+    https or that has user information.
     """
     seen = array("Q")
-    for row in read_table(table, "url"):
-        item = _object(table, row)
+    for number, row in enumerate(read_table(table, "url"), start=1):
+        item = _object(f"{table}: row {number}", row)
         seen.append(int(sha256_bytes(item.location.encode())[:16], 16))
         yield item
     if not seen:
@@ -39,19 +41,30 @@ def url_objects(table: Path) -> Iterator[SourceObject]:
 
 
 def _check_once(table: Path) -> None:
-    for url, times in Counter(row["url"].strip() for row in read_table(table, "url")).items():
+    named = Counter(public_address(row["url"].strip()) for row in read_table(table, "url"))
+    for location, times in named.items():
         if times > 1:
-            raise UsageError(f"{table}: expected every address once, got {url} {times} times")
+            raise UsageError(f"{table}: expected every address once, got {location} {times} times")
 
 
-def _object(table: Path, row: dict[str, str]) -> SourceObject:
+def _object(place: str, row: dict[str, str]) -> SourceObject:
     url, sha256 = row["url"].strip(), row.get("sha256", "").strip().lower()
+    location = public_address(url)
+    if has_user(url):
+        raise UsageError(f"{place}: expected an address without a user's name or password, got one for {location[:80]}")
     try:
         checked_url(url)
     except FetchError:
-        raise UsageError(f"{table}: expected addresses of http or https, got {url[:80]!r}") from None
+        raise UsageError(f"{place}: expected addresses of http or https, got {location[:80]!r}") from None
     if sha256 and not SHA256.fullmatch(sha256):
-        raise UsageError(f"{table}: {url[:80]}: expected a sha256 of 64 hexadecimal digits, got {sha256[:80]!r}")
+        raise UsageError(f"{place}: {location[:80]}: expected a sha256 of 64 hexadecimal digits, got {sha256[:80]!r}")
     stem = splitext(basename(unquote(urlsplit(url).path).rstrip("/")))[0]
-    title = row.get("title") or stem.replace("_", " ")
-    return SourceObject(uid_of(stem, url, DIGITS), "urls", url, sha256, title=title, **facts_of(row))
+    return SourceObject(
+        uid=uid_of(stem, location, DIGITS),
+        source="urls",
+        location=location,
+        sha256=sha256,
+        title=row.get("title") or stem.replace("_", " "),
+        address=url if url != location else "",
+        **facts_of(row),
+    )

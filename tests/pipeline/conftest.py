@@ -1,11 +1,14 @@
-"""What the tests of this room share that costs seconds to start."""
+"""What the tests of this room share: what costs seconds to start, and what spares it."""
 
 from collections.abc import Iterator
 
 import pytest
 
+from render.child import RenderChild
+from tests.pipeline.builds import Alone
 from tests.pipeline.hub import Hub, hub
 from tests.pipeline.nodes import Nodes
+from tests.pipeline.stub import install
 
 
 @pytest.fixture(scope="module")
@@ -20,3 +23,11 @@ def lasting_hub() -> Iterator[Hub]:
     """A server in the hub's layout that all tests of a module share."""
     with hub() as started:
         yield started
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Builds are without Ray and Blender."""
+    monkeypatch.setattr("pipeline.run.Crew", Alone)
+    monkeypatch.setattr("pipeline.worker.RenderChild", RenderChild)  # so that it is put back
+    install()

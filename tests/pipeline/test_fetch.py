@@ -14,7 +14,7 @@ from pipeline.fetch import FetchError, fetch
 from pipeline.limiter import Buckets
 from pipeline.settings import FetchSettings
 from pipeline.transport import retry_after_s
-from tests.pipeline.hub import Hub, dripping, endless, hub, short, stalled, status
+from tests.pipeline.hub import Hub, Trouble, dripping, endless, hub, send, short, stalled, status
 
 SETTINGS = FetchSettings(
     timeout_s=0.5, deadline_s=5.0, tries=3, backoff_s=0.01, max_bytes=100_000, cache="", cache_mb=0,
@@ -195,6 +195,55 @@ def test_an_address_with_other_letters_is_asked_for_quoted(server: Hub, tmp_path
     fetch(f"{server.address}/stühle/a%20b c.glb?x=ä&y=1", tmp_path / "a.glb", SETTINGS, OPEN)
     server.trouble["/ftp"] = [status(302, Location="ftp://127.0.0.1/a.glb")]
     assert failed(server, tmp_path / "none" / "f.glb", "/ftp").outcome is Outcome.UNSUPPORTED
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        *("file:///etc/passwd?sig=hidden", "data:,hidden", "ftp://127.0.0.1/a.glb?sig=hidden"),
+        *("http://ann:hidden@127.0.0.1:9/a.glb", "/to?sig=hidden", "http://127.0.0.1:x/a.glb?sig=hidden"),
+    ],
+    ids=["file", "data", "ftp", "user", "loop", "port"],
+)
+def test_a_redirect_to_what_cannot_be_asked_is_unsupported_and_not_told(
+    server: Hub, tmp_path: Path, target: str
+) -> None:
+    for path in ("/to", "/to?sig=hidden"):
+        server.trouble[path] = [status(302, Location=target)] * 20
+    error = failed(server, tmp_path / "a.glb", "/to?sig=hidden")
+    assert error.outcome is Outcome.UNSUPPORTED
+    assert error.reason.startswith(f"{server.address}/to: expected a")
+    assert ("hidden" in error.reason, "\n" in error.reason) == (False, False)
+
+
+SIGNED = "X-Amz-Credential=hidden%2Fus&v=2&X-Amz-Signature=hidden"
+
+
+@pytest.mark.parametrize(
+    ("trouble", "more"),
+    [
+        (status(404), {}),
+        (status(500), {}),
+        (short, {}),
+        (stalled, {}),
+        (endless, {}),
+        (lambda request, body: send(request, 200, b"<html>"), {}),
+        (lambda request, body: send(request, 200, GLB), {"sha256": "0" * 64}),
+    ],
+    ids=["404", "500", "short", "stalled", "endless", "page", "modified"],
+)
+def test_what_lets_in_is_asked_with_and_not_told(server: Hub, tmp_path: Path, trouble: Trouble, more: dict) -> None:
+    server.trouble[f"/a.glb?{SIGNED}"] = [trouble] * 3
+    error = failed(server, tmp_path / "a.glb", f"/a.glb?{SIGNED}", **more)
+    assert server.asked[f"/a.glb?{SIGNED}"]
+    assert error.reason.startswith(f"{server.address}/a.glb?v=2: ")
+    assert "hidden" not in error.reason
+
+
+def test_a_users_name_and_password_are_refused_and_not_told(tmp_path: Path) -> None:
+    with pytest.raises(FetchError, match=r"^http://127\.0\.0\.1:9/a\.glb: expected an address without") as caught:
+        fetch("http://ann:hidden@127.0.0.1:9/a.glb", tmp_path / "a.glb", SETTINGS, OPEN)
+    assert caught.value.outcome is Outcome.UNSUPPORTED
 
 
 def test_the_token_stays_with_its_host(server: Hub, tmp_path: Path) -> None:

@@ -38,6 +38,8 @@ def test_earlier_views_stay_and_only_others_are_made(grown: BuildSettings, tmp_p
     planned = build(grown, told := Told(), dry_run=True)
     assert planned.plan == "2 objects: render 2, reuse 0; rewrite 1 shard numbers"
     assert "of 2 of the objects to render the earlier views are kept" in told.lines[-1]
+    assert "made with other settings, scaled from 2 views to 4" in told.lines[-1]
+    assert "another kind of device, scaled from 2 views to 4" in told.lines[-1]
     before = read_version(storage(grown)).shards
     old = {sample.uid: sample.members for sample in read_shard(storage(grown), before[0])}
     build(grown, SILENT)

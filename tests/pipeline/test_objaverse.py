@@ -15,6 +15,7 @@ from base.errors import Failure, UsageError
 from base.outcomes import Outcome
 from base.progress import SILENT, Progress
 from pipeline.build import build
+from pipeline.columns import Columns
 from pipeline.limiter import Buckets
 from pipeline.objects import SourceObject
 from pipeline.rows import Attempt
@@ -165,6 +166,21 @@ def test_annotations_of_any_shape_are_taken_for_what_they_say(server: Hub, chose
     assert (first.title, first.licence) == ("a \N{REPLACEMENT CHARACTER} lone surrogate", "3")
 
 
+@pytest.mark.parametrize("source", ["objaverse", "objaverse-xl"])
+def test_a_path_that_makes_no_address_leaves_its_object_out_and_is_told(
+    server: Hub, chosen: ObjaverseSettings, source: str
+) -> None:
+    odd = ["glbs/000-000/\ud800.glb", "glbs/\ud800/x.glb", "../../x.glb", "", "glbs/000-000/a b.glb"]
+    paths = dict(zip(UIDS, [*odd, f"glbs/000-001/{UIDS[5]}.glb"], strict=True)) | {"\udfff": "glbs/000-000/y.glb"}
+    server.files[f"{ROOT}/object-paths.json.gz"] = gzip.compress(json.dumps(paths).encode())
+    server.files[XL] = sketchfab({uid: f"{index:064x}" for index, uid in enumerate(UIDS)})
+    (item,) = Columns.of(SourceObject, objects(chosen, source, told := Told())).records()
+    assert item.uid == UIDS[5]
+    assert told.lines == ["Objaverse: 6 of 7 objects have no usable uid and path and are left out"]
+    with pytest.raises(UsageError, match="expected uids of Objaverse"):
+        objects(changed(chosen, uids=(UIDS[0],)), source)
+
+
 @pytest.mark.parametrize("token", ["one two", "näh"])
 def test_a_token_that_is_none_is_a_usage_error_that_does_not_tell_it(
     chosen: ObjaverseSettings, monkeypatch: pytest.MonkeyPatch, token: str
@@ -175,6 +191,14 @@ def test_a_token_that_is_none_is_a_usage_error_that_does_not_tell_it(
     assert token not in str(caught.value)
     monkeypatch.setenv("HF_TOKEN", "good\n")
     assert len(objects(chosen)) == 6
+
+
+def test_a_hub_with_a_password_in_its_address_is_a_usage_error_that_does_not_tell_it(
+    chosen: ObjaverseSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "https://ann:hidden@mirror.example/hf")
+    with pytest.raises(UsageError, match=r"^HF_ENDPOINT: expected .*, got one for https://mirror\.example/hf$"):
+        objects(chosen)
 
 
 def test_a_revision_may_have_slashes(server: Hub, chosen: ObjaverseSettings) -> None:

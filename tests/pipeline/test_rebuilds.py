@@ -9,7 +9,7 @@ import pytest
 
 from base.storage import Storage
 from pipeline.catalog import Catalog
-from pipeline.forecast import Forecast, forecast, measured
+from pipeline.forecast import Forecast, Views, forecast, measured
 from pipeline.objects import SourceObject
 from pipeline.plan import Plan, Rules
 from pipeline.rows import Attempt, ObjectRow
@@ -128,12 +128,18 @@ def test_what_no_picture_shows_changes_nothing(changes: dict[str, Any]) -> None:
 
 
 def told(
-    rows: dict[str, ObjectRow], items: list[SourceObject], made: list[Attempt], root: Path, **changes: Any
+    rows: dict[str, ObjectRow],
+    items: list[SourceObject],
+    made: list[Attempt],
+    root: Path,
+    extended: int = 0,
+    **changes: Any,
 ) -> Forecast:
-    catalog = Catalog(Storage(root))
+    catalog, chosen = Catalog(Storage(root)), rules(**changes)
     catalog.record(made)
-    chosen = rules(**changes)
-    return forecast(planned(items, rows, rules=chosen), measured(catalog, chosen, changes.get("device", "CPU")))
+    views = Views(changes.get("views", shipped().views), shipped().views, extended)
+    found = measured(catalog, chosen, changes.get("device", "CPU"), views)
+    return forecast(planned(items, rows, rules=chosen), found, views)
 
 
 def render(uid: str, seconds: float, **changes: Any) -> Attempt:
@@ -162,6 +168,27 @@ def test_hours_of_settings_never_measured_say_what_they_are_taken_from(tmp_path:
     assert len(found.rewritten) == 3
     elsewhere = told(first(), [*ITEMS, item("x")], [], tmp_path, device="OPTIX")
     assert "with other settings or on another kind of device" in elsewhere.seconds_from
+
+
+def test_more_views_take_more_bytes_and_of_those_that_have_some_only_the_others_take_time(tmp_path: Path) -> None:
+    rows = {uid: replace(row, sample_bytes=1000) for uid, row in first().items()}
+    made = [render("a", 10.0), render("x", 30.0, fingerprint=rules(views=4).fingerprint("bytes of x"), device="GPU")]
+    found = told(rows, [*ITEMS, item("x")], made[:1], tmp_path / "2", extended=8, views=4)
+    assert found.bytes == 9 * 2000
+    assert found.bytes_from.endswith("made with other settings, scaled from 2 views to 4")
+    assert found.worker_s == pytest.approx(8 * 10.0 + 20.0)
+    assert found.seconds_from.startswith("20 s a render")
+    assert "another kind of device, scaled from 2 views to 4, on CPU" in found.seconds_from
+    assert told(rows, ITEMS, made, tmp_path / "3", views=4).worker_s == pytest.approx(8 * 25.0)
+    fewer = told(rows, ITEMS, made[:1], tmp_path / "4", views=1)
+    assert (fewer.bytes, fewer.worker_s) == (8 * 500, pytest.approx(8 * 5.0))
+
+
+def test_a_number_whose_objects_all_failed_is_not_new(tmp_path: Path) -> None:
+    _, rows, _ = rebuilt({}, ITEMS, frozenset(one.uid for one in ITEMS), rules())
+    items = [replace(one, sha256=f"mended {one.uid}") for one in ITEMS]
+    found = told(rows, [*items, item("x")], [], tmp_path)
+    assert (found.rewritten, found.added) == ((), 1)
 
 
 def test_what_was_never_measured_is_unknown(tmp_path: Path) -> None:

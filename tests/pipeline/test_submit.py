@@ -1,6 +1,7 @@
 """The script of `ray submit`, as the head runs it: alone, from the home folder."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -52,19 +53,52 @@ def checkout(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_becomes_the_command_in_the_project_on_the_clusters_ray(home: Path, checkout: Path) -> None:
-    done = submit(home, "build", "--set", "run.seed=3")
+    done = submit(home, "--project", "any", "build", "--set", "run.seed=3")
     assert done.returncode == 0, done.stderr
     assert f"ran ['build', '--set', 'run.seed=3'] {home / 'zero123'} auto" in done.stdout
     assert done.stdout.startswith(f"project {digest(checkout)}, settings brought here 2")
 
 
-def test_the_wanted_project_is_let_through(home: Path, checkout: Path) -> None:
-    done = submit(home, "--project", digest(checkout), "build")
-    assert done.returncode == 0
-    assert "ran ['build']" in done.stdout
+@pytest.mark.parametrize(
+    ("line", "command"),
+    [
+        ("--project DIGEST build --dry-run", ["build", "--dry-run"]),
+        ("build --project DIGEST --dry-run", ["build", "--dry-run"]),
+        ("build --dry-run --project=DIGEST", ["build", "--dry-run"]),
+        ("--project DIGEST build -- --project x", ["build", "--", "--project", "x"]),
+    ],
+)
+def test_the_wanted_project_is_let_through_wherever_it_is_named(
+    home: Path, checkout: Path, line: str, command: list[str]
+) -> None:
+    done = submit(home, *line.replace("DIGEST", digest(checkout)).split())
+    assert done.returncode == 0, done.stderr
+    assert f"ran {command}" in done.stdout
 
 
-@pytest.mark.parametrize("wanted", ["0" * 16, "", "abc"])
+@pytest.mark.parametrize("line", ["build", "build --set run.seed=3", "build -- --project any", ""])
+def test_without_a_project_nothing_runs_and_the_sentence_says_how_to_name_it(
+    home: Path, checkout: Path, line: str
+) -> None:
+    done = submit(home, *line.split())
+    assert (done.returncode, done.stderr.count("\n"), done.stdout) == (2, 1, "")
+    assert done.stderr.startswith("submit: expected --project and the digest of a project, got none; here is ")
+    assert digest(checkout) in done.stderr
+    assert '`--project "$(python3 pipeline/submit.py --project)"`' in done.stderr
+    assert "`--project any` runs what is here" in done.stderr
+
+
+def test_every_line_that_is_documented_names_the_project() -> None:
+    """In the files that people read, whatever stands between the script's name and the end of the line or quote."""
+    root = SCRIPT.parents[1]
+    pages = [root / "README.md", root / "pipeline.yaml", SCRIPT, *sorted((root / "docs").rglob("*.md"))]
+    pattern = re.compile(r"^.*\bray (?:job )?submit\b[^`\n]* -- .*$", re.MULTILINE)
+    lines = [line for page in pages for line in pattern.findall(page.read_text(encoding="utf-8"))]
+    assert len(lines) >= 4
+    assert [line for line in lines if "--project" not in line] == []
+
+
+@pytest.mark.parametrize("wanted", ["0" * 16, "", "abc", "build"])
 def test_no_digest_of_this_project_is_noticed_before_anything_runs(home: Path, checkout: Path, wanted: str) -> None:
     done = submit(home, "--project", wanted, "build")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)

@@ -48,7 +48,7 @@ tiny=(--set objects.folder="$work/objects" --set storage.root="$work/dataset" --
 submit --project "$(digest)" build "${tiny[@]}"
 
 say again
-submit build "${tiny[@]}"
+submit build --project any "${tiny[@]}"
 
 say token
 if RAY_AUTH_MODE=token RAY_AUTH_TOKEN=not-the-token timeout 60 ray status --address 127.0.0.1:6379; then
@@ -58,6 +58,11 @@ if RAY_AUTH_MODE=disabled timeout 60 ray status --address 127.0.0.1:6379; then
   echo "no token was let in" && exit 1
 fi
 RAY_AUTH_MODE=token ray status --address 127.0.0.1:6379
+
+say unnamed
+if submit build --dry-run "${tiny[@]}" || job python -m pipeline.submit build --dry-run "${tiny[@]}"; then
+  echo "a project that nobody named was run" && exit 1
+fi
 
 say stale
 refused() {

@@ -80,5 +80,9 @@ def test_settings_and_code_edited_since_ray_up_are_noticed_then_taken(parts: dic
     assert "seed: 7" in parts["fresh"]
 
 
+def test_a_project_that_nobody_names_is_not_run(parts: dict[str, str]) -> None:
+    assert parts["unnamed"].count("submit: expected --project and the digest") >= 2, "of ray submit, and of a job"
+
+
 def test_ray_job_submit_runs_the_command_too(parts: dict[str, str]) -> None:
     assert "succeeded" in parts["job"]
