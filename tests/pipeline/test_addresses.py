@@ -1,11 +1,15 @@
 """What may be told of an address."""
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.addresses import has_user, public_address
+from pipeline.addresses import BESIDE, SCHEMES, SECRETS, SIGNATURES, has_user, public_address
 
+DOCS = Path(__file__).parents[2] / "docs" / "objects.md"
 PLACE = "https://a.example/b/chair.glb"
 
 
@@ -31,6 +35,16 @@ PLACE = "https://a.example/b/chair.glb"
 )  # fmt: skip
 def test_what_lets_in_is_left_out_and_nothing_else(query: str, left: str) -> None:
     assert public_address(f"{PLACE}{query}") == f"{PLACE}{left}"
+
+
+def test_the_page_names_all_that_is_left_out_and_no_more() -> None:
+    listed = DOCS.read_text(encoding="utf-8").partition("Left out are")[2].partition("Two addresses")[0]
+    prefixes, always, beside = (
+        {name.lower() for name in re.findall(r"`([^`]+)`", part)} for part in listed.split("\n- ")[1:]
+    )
+    assert prefixes == set(SCHEMES)
+    assert always == SECRETS
+    assert beside == BESIDE | SIGNATURES
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
+from base.digest import sha256_bytes
 from base.errors import Failure, UsageError
 from base.outcomes import Outcome
 from base.progress import SILENT, Progress
@@ -117,6 +119,34 @@ def test_unknown_names_are_usage_errors(chosen: ObjaverseSettings, tmp_path: Pat
     ]:
         with pytest.raises(UsageError, match=problem):
             objects(changed(chosen, **values))
+
+
+def test_an_index_that_moved_is_not_noticed_until_the_cache_is_removed(
+    server: Hub, chosen: ObjaverseSettings, tmp_path: Path
+) -> None:
+    objects(chosen)
+    moved = json.dumps({UIDS[0]: f"glbs/000-000/{UIDS[0]}.glb"}).encode()
+    server.files[f"{ROOT}/object-paths.json.gz"] = gzip.compress(moved)
+    assert len(objects(chosen)) == 6
+    shutil.rmtree(tmp_path / "cache")
+    assert len(objects(chosen)) == 1
+
+
+@pytest.mark.parametrize(("source", "rendered"), [("objaverse", 2), ("objaverse-xl", 0)])
+def test_another_revision_renders_again_where_no_digests_are_known(
+    server: Hub, chosen: ObjaverseSettings, tmp_path: Path, in_this_process: None, source: str, rendered: int
+) -> None:
+    models = {
+        uid: (EXAMPLES / name).read_bytes() for uid, name in zip(UIDS, ("stool.glb", "avocado.glb"), strict=False)
+    }
+    for number, (uid, data) in enumerate(models.items()):
+        server.files[f"{ROOT}/glbs/000-00{number}/{uid}.glb"] = data
+    server.files[XL] = sketchfab({uid: sha256_bytes(data) for uid, data in models.items()})
+    server.files |= {name.replace("/v1/", "/v2/"): data for name, data in server.files.items()}
+    for revision, expected in (("v1", 2), ("v2", rendered)):
+        chosen = changed(chosen, uids=tuple(models), revision=revision)
+        asked = {"source": source, "objaverse": chosen.model_dump(mode="json")}
+        assert build(tiny(tmp_path / "dataset", tmp_path, objects=asked), SILENT).rendered == expected
 
 
 def test_what_the_index_does_not_know_is_left_out_and_told(chosen: ObjaverseSettings) -> None:

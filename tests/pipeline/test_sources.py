@@ -9,7 +9,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from base.digest import sha256_file
+from base.digest import sha256_bytes, sha256_file
 from base.errors import Failure, UsageError
 from base.progress import SILENT
 from pipeline.build import BuildSettings, BuildSummary, build
@@ -189,6 +189,27 @@ def test_an_address_signed_anew_is_the_same_object_and_no_signature_is_kept(
     assert rows["gone"].reason.startswith(f"{server.address}/gone.glb?v=2: the server answered 404")
     assert not [name for name, data in files(tmp_path / "dataset").items() if b"s3cr3t" in data]
     assert "s3cr3t" not in "\n".join(told.lines)
+
+
+def test_other_bytes_behind_an_address_are_noticed_by_their_sha256_alone(tmp_path: Path, in_this_process: None) -> None:
+    first, second = ((EXAMPLES / f"{name}.glb").read_bytes() for name in ("stool", "avocado"))
+    objects = {"source": "urls", "urls": str(tmp_path / "table.csv"), "fetch": {"cache": str(tmp_path), "cache_mb": 99}}
+
+    def built(server: Hub, samples: int = 1, **known: str) -> BuildSummary:
+        written(tmp_path / "table.csv", [{"url": f"{server.address}/a.glb", **known}])
+        return build(tiny(tmp_path / "dataset", tmp_path, objects=objects, render={"samples": samples}), SILENT)
+
+    with hub() as server:
+        server.files["/a.glb"] = first
+        built(server)
+        server.files["/a.glb"] = second
+        assert built(server).idle
+        assert built(server, samples=2).rendered == 1
+        assert server.asked["/a.glb"] == 1, "the cache has the old bytes"
+        assert built(server, samples=2, sha256=sha256_bytes(first)).idle
+        assert built(server, samples=2, sha256=sha256_bytes(second)).rendered == 1
+        with pytest.raises(Failure, match="modified"):
+            built(server, samples=2, sha256="0" * 64)
 
 
 def test_a_rule_takes_objects_out_and_gives_them_back(tmp_path: Path) -> None:
