@@ -28,7 +28,7 @@ def former_samples(
     fingerprint, in shards that are there whole.
 
     A fingerprint is of the object's bytes too. Nothing is looked through unless an attempt at one of the objects ended
-    well with that fingerprint. A version that cannot be read is told, and has none.
+    well with that fingerprint. A version that cannot be read is told and passed over.
     """
     sought = _Sought(uids, fingerprints)
     found = [schema(Finding).empty_table().select(TAKEN)]
@@ -39,7 +39,7 @@ def former_samples(
                 rows = catalog.parts(OBJECTS, f"select {', '.join(TAKEN)} {sought.ok_rows}", number)
                 found += (sought.taken(part, there) for part in rows)
             except Failure as failure:
-                progress.say(f"nothing is taken from version {number}: {failure}")
+                progress.say(f"version {number} is not looked through for what was rendered: {failure}")
             if not sought.missing.any():
                 break
     whole = pyarrow.concat_tables(map(compact, found)).unify_dictionaries()

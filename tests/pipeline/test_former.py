@@ -151,7 +151,7 @@ def test_a_version_that_cannot_be_read_is_told(first: BuildSettings) -> None:
     for name in Catalog(storage(first)).unneeded_files([2], 0.0):
         storage(first).remove(name)
     assert build(first, told := Told()).rendered == 3
-    assert told.lines[0].startswith("nothing is taken from version 1: ")
+    assert told.lines[0].startswith("version 1 is not looked through for what was rendered: ")
 
 
 def test_what_lay_in_shards_that_are_gone_is_rendered(first: BuildSettings) -> None:
