@@ -93,6 +93,19 @@ def test_what_is_read_before_the_first_step_is_waited_for_too(
     assert "503" in said.lines[0]
 
 
+def test_the_newest_version_of_a_web_server_that_is_away_is_waited_for(far: Far, tmp_path: Path) -> None:
+    class Mending(Said):
+        def say(self, line: str) -> None:
+            super().say(line)
+            far.away = 0
+
+    said, settings = Mending(), train_settings(images=8, pairs_per_visit=1)
+    far.lists, far.away = True, "gone"
+    assert train(model_settings(), settings, Storage(f"{far.address}/dataset"), tmp_path, said).images == 8
+    assert "could not look for" in said.lines[0]
+    assert "/dataset/versions: Server disconnected" in said.lines[0]
+
+
 @pytest.mark.parametrize(
     ("away", "asks", "ranks", "workers"),
     [(503, 3, 1, 0), (503, 3, 1, 2), ("gone", 3, 2, 1), ("silent", 1, 1, 0), ("silent", 1, 1, 2)],
