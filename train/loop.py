@@ -118,7 +118,7 @@ class _Run:
         self.world, self.progress = world, progress
         self.stop = threading.Event()
         patience = Patience(settings.stream.patience_s, self._say, self.stop)
-        folder = self._newest()
+        folder = self._newest(patience)
         fixed = fixed_settings(model, settings)
         if folder is None:
             self.version = version_of(storage, settings, None, out, patience)
@@ -183,11 +183,11 @@ class _Run:
             self._save()
             world.meet("train: the last checkpoint")
 
-    def _newest(self) -> Path | None:
+    def _newest(self, patience: Patience) -> Path | None:
         """The checkpoint to go on from; every rank must see the same one."""
         world, settings = self.world, self.settings
         if settings.upload and world.first:
-            fetch_newest(settings.upload, self.out)
+            fetch_newest(settings.upload, self.out, patience)
         world.meet("train: the newest checkpoint")
         finished = complete(self.out)
         seen = world.gathered(finished[-1].name if finished else "")

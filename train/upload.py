@@ -7,11 +7,15 @@ import threading
 from pathlib import Path, PurePosixPath
 
 from base.errors import Failure
-from base.storage import TEMPORARY_PREFIX, Storage
+from base.patience import Patience
+from base.storage import Storage
 from train.state import FOLDER, MARKER, complete
+from zero123.saving import saved_whole
 
 SETTING = "train.upload"
 WAITING = "uploads"
+PART_BYTES = 1 << 24
+"""A checkpoint's files are fetched in parts of this size, each asked for again while the store is away."""
 
 
 class Uploader:
@@ -76,22 +80,27 @@ def remote_checkpoints(storage: Storage) -> list[str]:
     return sorted(path.parts[1] for path in paths if path.name == MARKER and len(path.parts) == 4)
 
 
-def fetch_newest(target: str, out: Path) -> None:
-    """Fetch the newest checkpoint of a store into `out`, unless `out` has one as new. Raises Failure."""
+def fetch_newest(target: str, out: Path, patience: Patience) -> None:
+    """Fetch the newest checkpoint of a store into `out`, unless `out` has one as new; one that is away is waited for.
+
+    Raises Failure for a store that stays away, and for a disk that cannot hold it.
+    """
     storage = Storage(target, SETTING)
-    here, there = complete(out), remote_checkpoints(storage)
+    here, there = complete(out), patience.ask(lambda: remote_checkpoints(storage))
     if not there or (here and here[-1].name >= there[-1]):
         return
-    name = there[-1]
-    folder = out / FOLDER / name
-    temporary = folder.with_name(f"{TEMPORARY_PREFIX}{name}")
-    shutil.rmtree(temporary, ignore_errors=True)
-    for file in storage.names(f"{FOLDER}/{name}"):
-        path = temporary / PurePosixPath(file).relative_to(f"{FOLDER}/{name}")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with storage.open(file) as stream, path.open("wb") as copy:
-            shutil.copyfileobj(stream, copy, 1 << 22)
-    temporary.rename(folder)
+    folder = f"{FOLDER}/{there[-1]}"
+    names = patience.ask(lambda: storage.names(folder))
+    with saved_whole(out / folder, "checkpoint") as temporary:
+        for name in names:
+            _fetch(storage, name, temporary / PurePosixPath(name).relative_to(folder), patience)
+
+
+def _fetch(storage: Storage, name: str, path: Path, patience: Patience) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as copy:
+        while part := patience.ask(lambda: storage.read_range(name, copy.tell(), PART_BYTES)):
+            copy.write(part)
 
 
 def _link(source: str, target: str) -> None:
