@@ -34,7 +34,7 @@ from train.source import training_pairs
 from train.state import Learner, Position, complete, load_learner, read_position, save_state
 from train.step import Step, Stepper
 from train.trackers import numbers_of, numbers_of_score, trackers_for
-from train.upload import Uploader, fetch_newest
+from train.upload import Uploader, fetch_newest, upload_newest
 from train.validation import Validation, grid, held_out
 from train.world import World, world_for
 from zero123.build import build_pipeline
@@ -90,6 +90,8 @@ def take_part(
         if run.position.images < settings.images:
             with interrupt:
                 run.learn(interrupt)
+        elif settings.upload and world.first:
+            upload_newest(settings.upload, out)
         return world.first
 
 

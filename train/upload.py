@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from base.errors import Failure
 from base.patience import Patience
 from base.storage import Storage
-from train.state import FOLDER, MARKER, complete
+from train.state import FOLDER, MARKER, STATE, complete
 from zero123.saving import saved_whole
 
 SETTING = "train.upload"
@@ -22,8 +22,8 @@ class Uploader:
     """Copies finished checkpoints to `target`, one after another in a thread; the newest is never left out.
 
     Files are linked, not copied, before `add` returns: forgetting a checkpoint on the disk does not disturb its upload.
-    The store holds the checkpoints that the disk holds. A failed upload is tried again with the next one, and is a
-    Failure only at the end.
+    The store holds the checkpoints that the disk holds. A failed upload is given up, as the next one has all that it
+    had, and is a Failure only where it was the last; `upload_newest` makes up for it.
     """
 
     def __init__(self, target: str, out: Path) -> None:
@@ -62,22 +62,36 @@ class Uploader:
                 self.failure = failure
             except OSError as error:
                 self.failure = Failure(f"{folder}: could not upload the checkpoint: {error}")
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _upload(self, folder: Path) -> None:
         """The file that makes a checkpoint one comes last."""
         files = sorted((path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.name == MARKER)
         for path in files:
             self.storage.put_file(f"{FOLDER}/{folder.name}/{path.relative_to(folder).as_posix()}", path)
-        shutil.rmtree(folder)
-        for name in remote_checkpoints(self.storage):
-            if name not in self._kept:
-                self.storage.remove(f"{FOLDER}/{name}")
+        for name in sorted({path.parts[1] for path in _files(self.storage)} - self._kept):
+            self.storage.remove(f"{FOLDER}/{name}/{STATE}/{MARKER}")
+            self.storage.remove(f"{FOLDER}/{name}")
 
 
 def remote_checkpoints(storage: Storage) -> list[str]:
     """The names of the whole checkpoints in a store, oldest first."""
-    paths = (PurePosixPath(name) for name in storage.names(FOLDER))
-    return sorted(path.parts[1] for path in paths if path.name == MARKER and len(path.parts) == 4)
+    return sorted(path.parts[1] for path in _files(storage) if path.name == MARKER and len(path.parts) == 4)
+
+
+def _files(storage: Storage) -> list[PurePosixPath]:
+    """Every file of a checkpoint in a store, whole or not."""
+    paths = map(PurePosixPath, storage.names(FOLDER))
+    return [path for path in paths if len(path.parts) > 2 and path.parts[1].isdecimal()]
+
+
+def upload_newest(target: str, out: Path) -> None:
+    """Upload the newest checkpoint in `out` unless the store has it. Raises Failure when that does not succeed."""
+    uploader, newest = Uploader(target, out), complete(out)[-1]
+    if newest.name not in remote_checkpoints(uploader.storage):
+        uploader.add(newest)
+    uploader.close()
 
 
 def fetch_newest(target: str, out: Path, patience: Patience) -> None:

@@ -39,7 +39,7 @@ from train.page import NAME
 from train.settings import LogSettings
 from train.state import best, complete, read_position
 from train.trackers import TENSORBOARD, trackers_for
-from train.upload import Uploader, fetch_newest, remote_checkpoints
+from train.upload import WAITING, Uploader, fetch_newest, remote_checkpoints, upload_newest
 from train.validation import Score, Scored, Validation, grid_path, held_out, read_scores
 from zero123.pipeline import Zero123Pipeline
 
@@ -313,6 +313,29 @@ def test_an_upload_that_fails_is_told_at_the_end(watched: tuple[Path, TrainSumma
     uploader.add(done.checkpoint)
     with pytest.raises(Failure, match=r"could not write .*store/checkpoints"):
         uploader.close()
+    assert list((tmp_path / WAITING).iterdir()) == [], "it would hold the disk of what is forgotten"
+
+
+def test_the_same_command_again_uploads_what_could_not_be_uploaded(storage: Storage, tmp_path: Path) -> None:
+    settings = train_settings(images=16, upload=str(tmp_path / "store"))
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "checkpoints").write_text("a file where a folder should be")
+    with pytest.raises(Failure, match="could not write"):
+        train(model_settings(), settings, storage, tmp_path / "out", SILENT)
+    (tmp_path / "store" / "checkpoints").unlink()
+    done = train(model_settings(), settings, storage, tmp_path / "out", SILENT)
+    assert held(complete(tmp_path / "store")[-1]) == held(done.checkpoint)
+
+
+def test_an_upload_that_was_cut_is_forgotten_with_its_checkpoint(
+    watched: tuple[Path, TrainSummary], tmp_path: Path
+) -> None:
+    half = tmp_path / "store" / "checkpoints" / "0000000032" / "unet"
+    half.mkdir(parents=True)
+    (half / "weights.safetensors").write_bytes(b"half")
+    shutil.copytree(watched[1].checkpoint, tmp_path / "out" / "checkpoints" / "0000000064")
+    upload_newest(str(tmp_path / "store"), tmp_path / "out")
+    assert [path.name for path in (tmp_path / "store" / "checkpoints").iterdir()] == ["0000000064"]
 
 
 def test_an_upload_to_no_known_place_is_blamed_on_its_setting(storage: Storage, tmp_path: Path) -> None:
