@@ -31,7 +31,7 @@ from shards.latents import (
 )
 from shards.read import is_whole, read_sample
 from shards.version import SampleEntry, ShardEntry, Version, shard_json
-from shards.write import write_shard
+from shards.write import write_samples
 from zero123.build import build_encoders
 from zero123.device import torch_device
 from zero123.encoders import FrozenEncoders
@@ -130,7 +130,7 @@ class Work:
             damages.append(damage)
 
         samples = ((entry.uid, self._members(shard, entry, noted)) for entry in shard.samples)
-        latents = write_shard(self.job.storage, shard.split, shard.number, samples, latents_folder(self.digest))
+        latents = write_samples(self.job.storage, shard.split, shard.number, samples, latents_folder(self.digest))
         if not damages:
             self.job.storage.write(record_name(self.digest, shard), (shard_json(latents) + "\n").encode())
         return latents
