@@ -80,9 +80,17 @@ class Storage:
         return Path(self.path(name))
 
     def exists(self, name: str) -> bool:
-        """True when a file or folder of that name is there."""
-        with self._reported("look for", name):
-            return bool(self.fs.exists(self.path(name)))
+        """True when a file or folder of that name is there. Raises Unavailable for a store that is away."""
+        path = self.path(name)
+        if self.is_local:
+            with self._reported("look for", name):
+                return bool(self.fs.exists(path))
+        try:
+            with self._reported("look for", name):
+                self.fs.info(path)
+        except Missing:
+            return False
+        return True
 
     def read(self, name: str) -> bytes:
         """The bytes of a file."""
@@ -174,7 +182,8 @@ class Storage:
         prefix = f"{self._base}/"
         self.fs.invalidate_cache()
         with self._reported("list", folder):
-            found = self.fs.find(self.path(folder), detail=True) if self.exists(folder) else {}
+            told = {"on_error": "raise"} if self.is_web else {}  # else what could not be listed would be left out
+            found = self.fs.find(self.path(folder), detail=True, **told) if self.exists(folder) else {}
         named = {str(path).removeprefix(prefix): about for path, about in found.items()}
         return {name: about for name, about in named.items() if not _is_temporary(name)}
 
@@ -185,7 +194,7 @@ class Storage:
                 self.fs.rm(self.path(name), recursive=True)
 
     def _reported(self, verb: str, name: str) -> "_Reported":
-        return _Reported(f"could not {verb} {self.root}/{name}", remote=not self.is_local)
+        return _Reported(f"could not {verb} {self.root}/{name}", remote=not self.is_local, web=self.is_web)
 
 
 def _file_system(root: str, setting: str) -> tuple[Any, str]:
@@ -208,8 +217,8 @@ def _file_system(root: str, setting: str) -> tuple[Any, str]:
 class _Reported:
     """Turns an I/O error, or any error of a remote store's client, into a Failure with the file and the reason."""
 
-    def __init__(self, sentence: str, *, remote: bool) -> None:
-        self.sentence, self.remote = sentence, remote
+    def __init__(self, sentence: str, *, remote: bool, web: bool) -> None:
+        self.sentence, self.remote, self.web = sentence, remote, web
 
     def __enter__(self) -> None:
         return None
@@ -217,6 +226,8 @@ class _Reported:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, Failure) or not isinstance(error, Exception):
             return
+        if self.web:
+            error = _behind(error)
         if isinstance(error, FileNotFoundError):
             raise Missing(f"{self.sentence}: {_words(error)}") from error
         if self.remote and not _final(error):
@@ -235,6 +246,12 @@ def _final(error: Exception) -> bool:
         return True
     status = _http_status(error)
     return 400 <= status < 500 and status not in (408, 429)
+
+
+def _behind(error: Exception) -> Exception:
+    """Why fsspec's web client found no file: it says that there is none, of a server that is away too."""
+    cause = error.__cause__ if isinstance(error, FileNotFoundError) else None
+    return cause if isinstance(cause, Exception) and not _final(cause) else error
 
 
 def _beyond_the_end(error: Exception) -> bool:

@@ -3,7 +3,7 @@
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,18 +21,21 @@ def shard_name(split: str, number: int, sha256: str, folder: str = "shards") -> 
     return f"{folder}/{split}-{number:06d}-{sha256[:12]}.tar"
 
 
-def write_shard(
-    storage: Storage,
-    split: str,
-    number: int,
-    samples: Iterable[tuple[str, Mapping[str, bytes]]],
-    folder: str = "shards",
-) -> ShardEntry:
-    """Write the shard of `samples`, (uid, members by suffix) in ascending order of uid, and describe it.
+Named = tuple[str, Mapping[str, bytes]]
+"""A sample's uid, and its members by suffix."""
+
+
+def write_shard(storage: Storage, split: str, number: int, samples: Iterable[Named]) -> ShardEntry:
+    """Write the shard of `samples`, in ascending order of uid, and describe it.
 
     The same samples give the same bytes and so the same name; a shard that is there already, whole, is left as it is.
     Raises Failure for samples out of order or with facts of another shape than the first's, and when writing fails.
     """
+    return write_samples(storage, split, number, _alike(f"{split}-{number:06d}", samples), "shards")
+
+
+def write_samples(storage: Storage, split: str, number: int, samples: Iterable[Named], folder: str) -> ShardEntry:
+    """`write_shard` into another folder, of samples whose facts are copied from a shard and are as they are there."""
     place = storage.local_path(folder) if storage.is_local else Path(tempfile.gettempdir())
     try:
         place.mkdir(parents=True, exist_ok=True)
@@ -58,19 +61,23 @@ def write_shard(
     return shard
 
 
-def _write_samples(
-    stream: BinaryIO, shard: str, samples: Iterable[tuple[str, Mapping[str, bytes]]]
-) -> list[SampleEntry]:
-    sink, entries, shape = TarSink(stream), list[SampleEntry](), None
+def _write_samples(stream: BinaryIO, shard: str, samples: Iterable[Named]) -> list[SampleEntry]:
+    sink, entries = TarSink(stream), list[SampleEntry]()
     for uid, members in samples:
         if not UID.fullmatch(uid) or (entries and uid <= entries[-1].uid):
             raise Failure(f"{shard}: {uid}: expected uids of letters, digits, _ and - in ascending order")
-        if "json" in members:  # latents of a sample that could not be read have none
-            shape = _checked_shape(shard, uid, json.loads(members["json"]), shape)
         offset, length = sink.add({f"{uid}.{suffix}": data for suffix, data in members.items()})
         entries.append(SampleEntry(uid, offset, length))
     sink.close()
     return entries
+
+
+def _alike(shard: str, samples: Iterable[Named]) -> Iterator[Named]:
+    """The samples, whose facts have all keys and types of the first's."""
+    shape = None
+    for uid, members in samples:
+        shape = _checked_shape(shard, uid, json.loads(members["json"]), shape)
+        yield uid, members
 
 
 def _checked_shape(shard: str, uid: str, facts: Any, shape: Any) -> Any:

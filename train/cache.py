@@ -1,9 +1,7 @@
 """Making a version's latent shards: by several processes, each a shard at a time, and only what is not there whole."""
 
 import multiprocessing
-import os
 import signal
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -14,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from base.children import end_with_parent
 from base.errors import Failure, UsageError
 from base.progress import Progress
 from base.storage import Storage
@@ -32,7 +31,7 @@ from shards.latents import (
 )
 from shards.read import is_whole, read_sample
 from shards.version import SampleEntry, ShardEntry, Version, shard_json
-from shards.write import write_shard
+from shards.write import write_samples
 from zero123.build import build_encoders
 from zero123.device import torch_device
 from zero123.encoders import FrozenEncoders
@@ -131,7 +130,7 @@ class Work:
             damages.append(damage)
 
         samples = ((entry.uid, self._members(shard, entry, noted)) for entry in shard.samples)
-        latents = write_shard(self.job.storage, shard.split, shard.number, samples, latents_folder(self.digest))
+        latents = write_samples(self.job.storage, shard.split, shard.number, samples, latents_folder(self.digest))
         if not damages:
             self.job.storage.write(record_name(self.digest, shard), (shard_json(latents) + "\n").encode())
         return latents
@@ -196,15 +195,8 @@ _work: Work | None = None
 def _begin(job: Job) -> None:
     global _work  # noqa: PLW0603 -- how a pool's initialiser hands on what it made
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     _work = Work(job)
-
-
-def _end_with_parent() -> None:
-    """A pool's process waits for work for ever when the one that gives it is killed."""
-    if (parent := multiprocessing.parent_process()) is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _have(shard: ShardEntry) -> tuple[Had, list[Damaged]]:

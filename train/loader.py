@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from base.children import end_with_parent
 from base.errors import Failure
 from shards.damage import Damaged, Handler
 from shards.visits import Share
@@ -127,7 +128,7 @@ def _rounds(
         batch_size=None,
         num_workers=len(shares),
         prefetch_factor=WAITING_BLOCKS,
-        worker_init_fn=_own_signals,
+        worker_init_fn=_begin,
         generator=torch.Generator(),  # without one it would draw from the global state
     )
     before = set(multiprocessing.active_children())
@@ -196,7 +197,8 @@ def _childrens_signal_as_it_is() -> Iterator[None]:
         signal.signal(signal.SIGCHLD, before)
 
 
-def _own_signals(_worker: int) -> None:
+def _begin(_worker: int) -> None:
     """Ctrl-C is for the rank, which ends its workers; it does so by SIGTERM, whatever the rank itself does on that."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    end_with_parent()

@@ -34,7 +34,7 @@ from train.source import training_pairs
 from train.state import Learner, Position, complete, load_learner, read_position, save_state
 from train.step import Step, Stepper
 from train.trackers import numbers_of, numbers_of_score, trackers_for
-from train.upload import Uploader, fetch_newest
+from train.upload import Uploader, fetch_newest, upload_newest
 from train.validation import Validation, grid, held_out
 from train.world import World, world_for
 from zero123.build import build_pipeline
@@ -90,6 +90,8 @@ def take_part(
         if run.position.images < settings.images:
             with interrupt:
                 run.learn(interrupt)
+        elif settings.upload and world.first:
+            upload_newest(settings.upload, out)
         return world.first
 
 
@@ -118,7 +120,7 @@ class _Run:
         self.world, self.progress = world, progress
         self.stop = threading.Event()
         patience = Patience(settings.stream.patience_s, self._say, self.stop)
-        folder = self._newest()
+        folder = self._newest(patience)
         fixed = fixed_settings(model, settings)
         if folder is None:
             self.version = version_of(storage, settings, None, out, patience)
@@ -183,11 +185,11 @@ class _Run:
             self._save()
             world.meet("train: the last checkpoint")
 
-    def _newest(self) -> Path | None:
+    def _newest(self, patience: Patience) -> Path | None:
         """The checkpoint to go on from; every rank must see the same one."""
         world, settings = self.world, self.settings
         if settings.upload and world.first:
-            fetch_newest(settings.upload, self.out)
+            fetch_newest(settings.upload, self.out, patience)
         world.meet("train: the newest checkpoint")
         finished = complete(self.out)
         seen = world.gathered(finished[-1].name if finished else "")

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from base.digest import canonical_json
 from base.errors import Failure
+from base.storage import TEMPORARY_PREFIX
 from base.typed import typed_json
 from train.ema import Ema, ema_decay
 from zero123.pipeline import Zero123Pipeline
@@ -90,6 +91,8 @@ def save_state(out: Path, pipeline: Zero123Pipeline, learner: Learner, position:
 
     Raises Failure when it cannot be written, in which case the older ones are as they were.
     """
+    for unfinished in (out / FOLDER).glob(f"{TEMPORARY_PREFIX}*"):  # of a run that was killed
+        shutil.rmtree(unfinished)
     folder = out / FOLDER / f"{position.images:010d}"
     if not folder.exists():
         with saved_whole(folder, "checkpoint") as temporary:
@@ -98,7 +101,9 @@ def save_state(out: Path, pipeline: Zero123Pipeline, learner: Learner, position:
     kept = {best(finished), *finished[-keep:]}
     for old in finished:
         if old not in kept:
-            shutil.rmtree(old)
+            shutil.rmtree(
+                old.rename(old.with_name(f"{TEMPORARY_PREFIX}{old.name}"))
+            )  # killed on the way, it is not half
     return folder
 
 

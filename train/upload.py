@@ -7,19 +7,23 @@ import threading
 from pathlib import Path, PurePosixPath
 
 from base.errors import Failure
-from base.storage import TEMPORARY_PREFIX, Storage
-from train.state import FOLDER, MARKER, complete
+from base.patience import Patience
+from base.storage import Storage
+from train.state import FOLDER, MARKER, STATE, complete
+from zero123.saving import saved_whole
 
 SETTING = "train.upload"
 WAITING = "uploads"
+PART_BYTES = 1 << 24
+"""A checkpoint's files are fetched in parts of this size, each asked for again while the store is away."""
 
 
 class Uploader:
     """Copies finished checkpoints to `target`, one after another in a thread; the newest is never left out.
 
     Files are linked, not copied, before `add` returns: forgetting a checkpoint on the disk does not disturb its upload.
-    The store holds the checkpoints that the disk holds. A failed upload is tried again with the next one, and is a
-    Failure only at the end.
+    The store holds the checkpoints that the disk holds. A failed upload is given up, as the next one has all that it
+    had, and is a Failure only where it was the last; `upload_newest` makes up for it.
     """
 
     def __init__(self, target: str, out: Path) -> None:
@@ -58,40 +62,59 @@ class Uploader:
                 self.failure = failure
             except OSError as error:
                 self.failure = Failure(f"{folder}: could not upload the checkpoint: {error}")
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _upload(self, folder: Path) -> None:
         """The file that makes a checkpoint one comes last."""
         files = sorted((path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.name == MARKER)
         for path in files:
             self.storage.put_file(f"{FOLDER}/{folder.name}/{path.relative_to(folder).as_posix()}", path)
-        shutil.rmtree(folder)
-        for name in remote_checkpoints(self.storage):
-            if name not in self._kept:
-                self.storage.remove(f"{FOLDER}/{name}")
+        for name in sorted({path.parts[1] for path in _files(self.storage)} - self._kept):
+            self.storage.remove(f"{FOLDER}/{name}/{STATE}/{MARKER}")
+            self.storage.remove(f"{FOLDER}/{name}")
 
 
 def remote_checkpoints(storage: Storage) -> list[str]:
     """The names of the whole checkpoints in a store, oldest first."""
-    paths = (PurePosixPath(name) for name in storage.names(FOLDER))
-    return sorted(path.parts[1] for path in paths if path.name == MARKER and len(path.parts) == 4)
+    return sorted(path.parts[1] for path in _files(storage) if path.name == MARKER and len(path.parts) == 4)
 
 
-def fetch_newest(target: str, out: Path) -> None:
-    """Fetch the newest checkpoint of a store into `out`, unless `out` has one as new. Raises Failure."""
+def _files(storage: Storage) -> list[PurePosixPath]:
+    """Every file of a checkpoint in a store, whole or not."""
+    paths = map(PurePosixPath, storage.names(FOLDER))
+    return [path for path in paths if len(path.parts) > 2 and path.parts[1].isdecimal()]
+
+
+def upload_newest(target: str, out: Path) -> None:
+    """Upload the newest checkpoint in `out` unless the store has it. Raises Failure when that does not succeed."""
+    uploader, newest = Uploader(target, out), complete(out)[-1]
+    if newest.name not in remote_checkpoints(uploader.storage):
+        uploader.add(newest)
+    uploader.close()
+
+
+def fetch_newest(target: str, out: Path, patience: Patience) -> None:
+    """Fetch the newest checkpoint of a store into `out`, unless `out` has one as new; one that is away is waited for.
+
+    Raises Failure for a store that stays away, and for a disk that cannot hold it.
+    """
     storage = Storage(target, SETTING)
-    here, there = complete(out), remote_checkpoints(storage)
+    here, there = complete(out), patience.ask(lambda: remote_checkpoints(storage))
     if not there or (here and here[-1].name >= there[-1]):
         return
-    name = there[-1]
-    folder = out / FOLDER / name
-    temporary = folder.with_name(f"{TEMPORARY_PREFIX}{name}")
-    shutil.rmtree(temporary, ignore_errors=True)
-    for file in storage.names(f"{FOLDER}/{name}"):
-        path = temporary / PurePosixPath(file).relative_to(f"{FOLDER}/{name}")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with storage.open(file) as stream, path.open("wb") as copy:
-            shutil.copyfileobj(stream, copy, 1 << 22)
-    temporary.rename(folder)
+    folder = f"{FOLDER}/{there[-1]}"
+    names = patience.ask(lambda: storage.names(folder))
+    with saved_whole(out / folder, "checkpoint") as temporary:
+        for name in names:
+            _fetch(storage, name, temporary / PurePosixPath(name).relative_to(folder), patience)
+
+
+def _fetch(storage: Storage, name: str, path: Path, patience: Patience) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as copy:
+        while part := patience.ask(lambda: storage.read_range(name, copy.tell(), PART_BYTES)):
+            copy.write(part)
 
 
 def _link(source: str, target: str) -> None:

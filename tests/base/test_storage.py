@@ -2,15 +2,19 @@
 
 import errno
 import os
+import socket
 import subprocess
 import sys
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
 from base.errors import Failure, UsageError
-from base.storage import Storage, place, temporary_files, write_atomically
+from base.storage import Missing, Storage, Unavailable, place, temporary_files, write_atomically
+from tests.shards.far import served
 
 ROOT = Path(__file__).parents[2]
 
@@ -59,6 +63,47 @@ def test_a_name_that_leaves_the_root_is_refused(storage: Storage, name: str) -> 
 def test_a_missing_file_is_a_failure_that_names_it(storage: Storage) -> None:
     with pytest.raises(Failure, match="nowhere"):
         storage.read("nowhere")
+
+
+@pytest.mark.parametrize("away", [503, 429, "gone"])
+@pytest.mark.parametrize("ask", [Storage.exists, Storage.names, Storage.size, Storage.sha256])
+def test_a_web_server_that_is_away_has_not_said_that_there_is_nothing(
+    tmp_path: Path, ask: Callable[[Storage, str], object], away: int | str
+) -> None:
+    (tmp_path / "versions").write_bytes(b"")
+    with served(tmp_path) as far:
+        far.away = away
+        with pytest.raises(Unavailable, match=f"{far.address}/versions: "):
+            ask(Storage(far.address), "versions")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        nobody = f"http://127.0.0.1:{free.getsockname()[1]}"
+        with pytest.raises(Unavailable, match=f"{nobody}/versions: Connect call failed"):
+            ask(Storage(nobody), "versions")
+
+
+@pytest.mark.parametrize("answer", [404, 403])
+def test_a_web_server_that_refuses_a_file_has_it_not(tmp_path: Path, answer: int) -> None:
+    with served(tmp_path) as far:
+        far.away, storage = answer, Storage(far.address)
+        assert not storage.exists("versions")
+        assert storage.names("versions") == []
+        with pytest.raises(Missing, match=f"could not measure {far.address}/versions"):
+            storage.size("versions")
+
+
+def test_a_folder_that_a_web_server_fails_to_list_is_not_left_out(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    with served(tmp_path) as far:
+        far.lists, answer = True, far.answer
+
+        def failing(request: BaseHTTPRequestHandler) -> None:
+            far.away = 503 if request.path.rstrip("/").endswith("/b") else 0
+            answer(request)
+
+        far.answer = failing  # type: ignore[method-assign]
+        with pytest.raises(Unavailable, match=r"could not list .*/a: 503"):
+            Storage(far.address).names("a")
 
 
 @pytest.mark.parametrize(("url", "package", "extra"), [("gs://b/x", "gcsfs", "gcs"), ("s3://b/x", "s3fs", "s3")])

@@ -1,12 +1,16 @@
 """What a run does beside its steps: validation, the best checkpoint, uploads, trackers, its page."""
 
+import errno
 import re
 import shutil
 import signal
+import socket
 import struct
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +21,7 @@ import torch
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 from base.errors import Failure, UsageError
+from base.patience import Patience, silently
 from base.progress import SILENT
 from base.storage import Storage
 from evaluation.metrics import psnr, ssim
@@ -25,15 +30,16 @@ from shards.read import ranges_of
 from shards.sample import Sample
 from shards.version import read_version
 from tests.shards.datasets import spoilt
+from tests.shards.far import served
 from tests.train.runs import cut_view, make_dataset, model_settings, one_good_view, small_view, train_settings
 from tests.train.test_loop import Nudge, Said, Stopped, own_sigterm, same_state
-from train import validation
+from train import upload, validation
 from train.loop import TrainSummary, train
 from train.page import NAME
 from train.settings import LogSettings
 from train.state import best, complete, read_position
 from train.trackers import TENSORBOARD, trackers_for
-from train.upload import Uploader, fetch_newest, remote_checkpoints
+from train.upload import WAITING, Uploader, fetch_newest, remote_checkpoints, upload_newest
 from train.validation import Score, Scored, Validation, grid_path, held_out, read_scores
 from zero123.pipeline import Zero123Pipeline
 
@@ -41,6 +47,12 @@ WATCHED: dict[str, Any] = {
     "validation": {"every_images": 16}, "log": {"tensorboard": True}, "checkpoint_every_images": 16,
     "keep_checkpoints": 1, "optimiser": {"learning_rate": 0.05},
 }  # fmt: skip
+
+IMPATIENT = Patience(0.0, silently, threading.Event())
+
+
+def held(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.fixture(scope="module")
@@ -234,13 +246,54 @@ def test_the_store_holds_what_the_disk_holds_and_a_lost_disk_is_made_good(
     out, done = watched
     store = Storage(out / "store")
     assert remote_checkpoints(store) == [folder.name for folder in complete(out)]
-    fetch_newest(store.root, tmp_path)
-    for path in (path for path in done.checkpoint.rglob("*") if path.is_file()):
-        copy = tmp_path / path.relative_to(out)
-        assert copy.read_bytes() == path.read_bytes()
+    fetch_newest(store.root, tmp_path, IMPATIENT)
+    assert held(complete(tmp_path)[-1]) == held(done.checkpoint)
     settings = train_settings(**WATCHED, upload=str(out / "store"), images=80)
     again = train(model_settings(), settings, storage, tmp_path / "elsewhere", SILENT)
     assert [row.images for row in again.log] == [80]
+
+
+def test_a_store_that_is_away_is_waited_for_before_and_while_its_checkpoint_is_fetched(
+    watched: tuple[Path, TrainSummary], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upload, "PART_BYTES", 4096)
+    told: list[str] = []
+    with served(watched[0] / "store") as far:
+        answer = far.answer
+
+        def away_twice(request: BaseHTTPRequestHandler) -> None:
+            parts = sum(bool(span) for _, span in far.asked)
+            far.away = 503 if not told or (len(told) == 1 and parts > 8) else 0
+            answer(request)
+
+        far.lists, far.answer = True, away_twice  # type: ignore[method-assign]
+        patience = Patience(60.0, silently, threading.Event())
+        monkeypatch.setattr(patience, "_tell", told.append)
+        fetch_newest(far.address, tmp_path, patience)
+    assert held(complete(tmp_path)[-1]) == held(complete(watched[0] / "store")[-1])
+    assert [line.partition(" http")[0] for line in told] == ["could not look for", "could not read"]
+
+
+def test_a_store_that_stays_away_is_no_reason_to_begin_anew(storage: Storage, tmp_path: Path) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        target = f"http://127.0.0.1:{nobody.getsockname()[1]}/run"
+        settings = train_settings(upload=target, stream={"patience_s": 0.0})
+        with pytest.raises(Failure, match=f"could not look for {target}/checkpoints"):
+            train(model_settings(), settings, storage, tmp_path, SILENT)
+    assert complete(tmp_path) == []
+
+
+def test_a_disk_that_is_full_while_a_checkpoint_is_fetched_is_a_sentence_and_leaves_nothing(
+    watched: tuple[Path, TrainSummary], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_path: Path) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr("zero123.saving.to_disk", full)
+    with pytest.raises(Failure, match=r"could not write the checkpoint: the disk is full"):
+        fetch_newest(str(watched[0] / "store"), tmp_path, IMPATIENT)
+    assert list((tmp_path / "checkpoints").iterdir()) == []
 
 
 def test_half_an_upload_is_no_checkpoint(watched: tuple[Path, TrainSummary], tmp_path: Path) -> None:
@@ -249,7 +302,7 @@ def test_half_an_upload_is_no_checkpoint(watched: tuple[Path, TrainSummary], tmp
     shutil.copytree(done.checkpoint, half)
     (half / "training_state" / "state.json").unlink()
     assert remote_checkpoints(Storage(tmp_path / "store")) == []
-    fetch_newest(str(tmp_path / "store"), tmp_path / "out")
+    fetch_newest(str(tmp_path / "store"), tmp_path / "out", IMPATIENT)
     assert complete(tmp_path / "out") == []
 
 
@@ -260,6 +313,29 @@ def test_an_upload_that_fails_is_told_at_the_end(watched: tuple[Path, TrainSumma
     uploader.add(done.checkpoint)
     with pytest.raises(Failure, match=r"could not write .*store/checkpoints"):
         uploader.close()
+    assert list((tmp_path / WAITING).iterdir()) == [], "it would hold the disk of what is forgotten"
+
+
+def test_the_same_command_again_uploads_what_could_not_be_uploaded(storage: Storage, tmp_path: Path) -> None:
+    settings = train_settings(images=16, upload=str(tmp_path / "store"))
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "checkpoints").write_text("a file where a folder should be")
+    with pytest.raises(Failure, match="could not write"):
+        train(model_settings(), settings, storage, tmp_path / "out", SILENT)
+    (tmp_path / "store" / "checkpoints").unlink()
+    done = train(model_settings(), settings, storage, tmp_path / "out", SILENT)
+    assert held(complete(tmp_path / "store")[-1]) == held(done.checkpoint)
+
+
+def test_an_upload_that_was_cut_is_forgotten_with_its_checkpoint(
+    watched: tuple[Path, TrainSummary], tmp_path: Path
+) -> None:
+    half = tmp_path / "store" / "checkpoints" / "0000000032" / "unet"
+    half.mkdir(parents=True)
+    (half / "weights.safetensors").write_bytes(b"half")
+    shutil.copytree(watched[1].checkpoint, tmp_path / "out" / "checkpoints" / "0000000064")
+    upload_newest(str(tmp_path / "store"), tmp_path / "out")
+    assert [path.name for path in (tmp_path / "store" / "checkpoints").iterdir()] == ["0000000064"]
 
 
 def test_an_upload_to_no_known_place_is_blamed_on_its_setting(storage: Storage, tmp_path: Path) -> None:

@@ -320,6 +320,22 @@ def test_damage_changes_the_pairs_of_latents_as_those_of_pictures(
     assert sorted(one for part in parts for one in order(islice(part, 30))) == pictures
 
 
+@pytest.mark.parametrize("other", [{"object": {}}, {"object": {"licence": None}}, {"more": 1}])
+def test_facts_of_other_keys_are_no_damage_to_latents_as_they_are_none_to_pictures(
+    two_shards: Storage, tmp_path: Path, other: dict[str, Any]
+) -> None:
+    def change(members: dict[str, bytes]) -> None:
+        members["json"] = json.dumps(json.loads(members["json"]) | other).encode()
+
+    storage = with_damage(two_shards, tmp_path / "dataset", change)
+    summary = cache_latents(job(storage), 1, SILENT)
+    assert (summary.made, summary.damaged_samples) == (2, 0)
+    latents = read_latents_index(storage, read_version(storage), summary.encoder)
+    request = {"split": "train", "seed": 5, "position": 3, "pairs_per_visit": 5}
+    pictures = order(read(read_version(storage), storage, **request))
+    assert order(read_latents(read_version(storage), latents, storage, **request)) == pictures
+
+
 def test_what_was_passed_over_is_tried_again_until_it_is_sound(two_shards: Storage, tmp_path: Path) -> None:
     storage = with_damage(two_shards, tmp_path / "dataset", cut_view)
     cache_latents(job(storage), 1, SILENT, damaged_samples=1)

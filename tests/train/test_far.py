@@ -18,6 +18,7 @@ from base.errors import UsageError
 from base.progress import SILENT
 from base.storage import Storage
 from shards.version import read_version
+from tests.pipeline.processes import below, command
 from tests.shards.far import Far, served
 from tests.train.runs import make_dataset, model_settings, train_settings
 from tests.train.test_loop import Said, same_state
@@ -93,6 +94,19 @@ def test_what_is_read_before_the_first_step_is_waited_for_too(
     assert "503" in said.lines[0]
 
 
+def test_the_newest_version_of_a_web_server_that_is_away_is_waited_for(far: Far, tmp_path: Path) -> None:
+    class Mending(Said):
+        def say(self, line: str) -> None:
+            super().say(line)
+            far.away = 0
+
+    said, settings = Mending(), train_settings(images=8, pairs_per_visit=1)
+    far.lists, far.away = True, "gone"
+    assert train(model_settings(), settings, Storage(f"{far.address}/dataset"), tmp_path, said).images == 8
+    assert "could not look for" in said.lines[0]
+    assert "/dataset/versions: Server disconnected" in said.lines[0]
+
+
 @pytest.mark.parametrize(
     ("away", "asks", "ranks", "workers"),
     [(503, 3, 1, 0), (503, 3, 1, 2), ("gone", 3, 2, 1), ("silent", 1, 1, 0), ("silent", 1, 1, 2)],
@@ -126,6 +140,27 @@ def test_a_signal_while_the_store_is_away_ends_training_long_before_its_patience
         same_state(newest, expected)
     else:
         close(newest, expected)
+
+
+@pytest.mark.parametrize("away", [503, "silent"])
+def test_a_rank_that_is_killed_while_the_store_is_away_leaves_no_worker(
+    far: Far, tmp_path: Path, away: int | str
+) -> None:
+    changes = {"images": 100_000, "version": 1, "stream": {"workers": 2, "requests": 1, "patience_s": PATIENCE_S}}
+    words = [sys.executable, "-m", "tests.train.ranks", f"{far.address}/dataset", str(tmp_path), json.dumps(changes)]
+    with subprocess.Popen(words, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}) as run:
+        try:
+            _until(lambda: bool(complete(tmp_path)), [run])
+            far.away = away
+            _until(lambda: far.refused >= 2, [run])
+            started = below(run.pid)
+        finally:
+            run.kill()
+    assert len(started) >= 2
+    deadline = time.monotonic() + PROMPT_S
+    while any(map(command, started)):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def _still(out: Path, seen: list[tuple[float, int]]) -> bool:

@@ -163,10 +163,28 @@ def test_a_crash_between_checkpoints_loses_only_what_came_after_the_last(
     with pytest.raises(RuntimeError, match="power cut"):
         train(model_settings(), train_settings(), storage, tmp_path, Nudge(56, crash))
     assert [row.images for row in read_log(tmp_path / "log.jsonl")] == [16, 32, 48]
-    (tmp_path / "checkpoints" / ".tmp-0000000064").mkdir()
+    for cut in ("0000000064", "0000000050"):
+        (tmp_path / "checkpoints" / f".tmp-{cut}" / "unet").mkdir(parents=True)
     again = train(model_settings(), train_settings(), storage, tmp_path, SILENT)
     same_state(whole.checkpoint, again.checkpoint)
     assert [row.images for row in again.log] == [16, 32, 48, 64]
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["0000000032", "0000000064"]
+
+
+def test_a_checkpoint_that_is_half_removed_is_none(
+    storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(_folder: Path) -> None:
+        raise KeyboardInterrupt
+
+    settings = train_settings(images=24, checkpoint_every_images=8)
+    with monkeypatch.context() as patched:
+        patched.setattr("train.state.shutil.rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(model_settings(), settings, storage, tmp_path, SILENT)
+    assert [path.name for path in complete(tmp_path)] == ["0000000016", "0000000024"]
+    train(model_settings(), settings.model_copy(update={"images": 32}), storage, tmp_path, SILENT)
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["0000000024", "0000000032"]
 
 
 def test_a_finished_run_does_nothing_more(storage: Storage, whole: TrainSummary) -> None:

@@ -15,13 +15,14 @@ from base.measure import _tree
 from base.progress import SILENT
 from base.storage import Storage
 from pipeline.cluster import ray_for
+from tests.train.rows import row
 from tests.train.runs import make_dataset, model_settings, train_settings
 from tests.train.test_loop import Stopped, own_sigterm
 from tests.train.test_ranks import close
 from train.driven import STOP, asked_in
 from train.log import LOG, read_log
 from train.loop import train
-from train.ray_train import train_on_ray
+from train.ray_train import _note, train_on_ray
 from train.state import complete
 
 pytestmark = [
@@ -109,3 +110,8 @@ def test_a_cluster_that_is_too_small_is_told_at_once(ray_here: None, storage: St
         settings = train_settings(ray={**RAY, "ranks": ranks, "cpus_per_rank": 64.0})
         with pytest.raises(UsageError, match=sentence):
             train_on_ray(model_settings(), settings, storage, tmp_path, SILENT)
+
+
+def test_a_row_without_a_loss_says_why() -> None:
+    assert _note(row(8, 0.5)) == "loss 0.500"
+    assert _note(row(8, None)) == "every step skipped"
