@@ -75,22 +75,30 @@ def seen_from(cam_from_world: ArrayLike, others_from_world: ArrayLike) -> NDArra
 
 
 def training_views(
-    version: Version, storage: Storage, settings: EvaluateSettings, evaluated: Set[str], progress: Progress
+    version: Version, storage: Storage, settings: EvaluateSettings, evaluated: Sequence[Entry], progress: Progress
 ) -> TrainingViews | None:
-    """The views to look among, of training objects whose uids are not `evaluated`; None where there are none.
+    """The views to look among, of training objects that are not `evaluated`, by uid or bytes; None without any.
 
     They are those of `settings.training_root`, or of the split `train` of this dataset unless that is what is
     evaluated. Raises Failure for a dataset without a version or with views of another size.
     """
+    uids, digests = {entry.uid for _, entry in evaluated}, set[str]()
     if settings.training_root:
+        digests = {source_digest(read_sample(storage, *entry)) for entry in evaluated}
         storage = Storage(settings.training_root, "evaluate.training_root")
         hw, version = version.hw, read_version(storage)
         if version.hw != hw:
             raise Failure(f"evaluate.training_root: expected views of {hw} pixels, got {version.hw}")
     elif settings.split == SPLIT:
         return None
-    entries = drawn(version, settings, evaluated)
-    return indexed(storage, version, entries, progress) if entries else None
+    entries = drawn(version, settings, uids)
+    return indexed(storage, version, entries, digests - {""}, progress)
+
+
+def source_digest(sample: Sample) -> str:
+    """The sha256 of the file that an object was rendered from; empty where the sample does not tell it."""
+    about = sample.facts.get("object")
+    return str(about.get("sha256", "")) if isinstance(about, dict) else ""
 
 
 def drawn(version: Version, settings: EvaluateSettings, evaluated: Set[str]) -> list[Entry]:
@@ -102,15 +110,21 @@ def drawn(version: Version, settings: EvaluateSettings, evaluated: Set[str]) -> 
     )
 
 
-def indexed(storage: Storage, version: Version, entries: Sequence[Entry], progress: Progress) -> TrainingViews | None:
-    """The good views of these objects of a version, made small; None where there are none."""
+def indexed(
+    storage: Storage, version: Version, entries: Sequence[Entry], evaluated: Set[str], progress: Progress
+) -> TrainingViews | None:
+    """The good views of these objects of a version, made small, but of those of `evaluated` bytes; None without any."""
+    kept: list[Entry] = []
     small: list[Image] = []
     owners: list[tuple[int, int]] = []
     with progress.task("training views", total=len(entries), unit="objects") as task:
-        for number, sample in enumerate(read_sample(storage, *entry) for entry in entries):
-            small += [small_picture(sample.image(view, version.hw)) for view in sample.good]
-            owners += [(number, view) for view in sample.good]
+        for entry in entries:
+            sample = read_sample(storage, *entry)
+            if source_digest(sample) not in evaluated:
+                small += [small_picture(sample.image(view, version.hw)) for view in sample.good]
+                owners += [(len(kept), view) for view in sample.good]
+                kept.append(entry)
             task.advance(note=sample.uid)
     if not small:
         return None
-    return TrainingViews(storage, version.number, tuple(entries), np.stack(small), np.array(owners, np.int64))
+    return TrainingViews(storage, version.number, tuple(kept), np.stack(small), np.array(owners, np.int64))

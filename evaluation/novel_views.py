@@ -114,7 +114,7 @@ def evaluate_novel_views(
     _check(pipeline, version, settings)
     chosen = _entries(version, settings)
     measures, network = _measures(pipeline, settings)
-    training = training_views(version, storage, settings, {entry.uid for _, entry in chosen}, progress)
+    training = training_views(version, storage, settings, chosen, progress)
     rows: list[Row] = []
     triptychs: list[Triptych] = []
     total = len(chosen) * settings.inputs_per_object * settings.held_out_views

@@ -70,7 +70,8 @@ class BadStepSettings(Section):
     """A step whose loss or gradient is no number, or whose gradient explodes: it is skipped and counted.
 
     A gradient explodes when its norm is above `times_usual` times what is usual (null: none does): the average over the
-    steps that were taken, which forgets all but about the last hundred. `in_a_row` bad steps stop the run.
+    steps that were taken, which forgets all but about the last hundred. Before the first of them nothing is usual, and
+    every finite gradient passes. `in_a_row` bad steps stop the run.
     """
 
     times_usual: Annotated[float, Field(gt=1.0)] | None

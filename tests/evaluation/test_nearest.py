@@ -14,10 +14,11 @@ from evaluation.settings import EvaluateSettings
 from geometry.camera import camera_centre, look_at_origin
 from geometry.relative import relative_motion
 from shards.read import read_sample
-from shards.sample import Sample
+from shards.sample import Sample, with_object_facts
 from shards.version import Version, version_name
+from shards.write import write_shard
 from tests.evaluation.settings import SETTINGS
-from tests.shards.datasets import HW, VIEWS, make_version
+from tests.shards.datasets import HW, VIEWS, damaged, make_version
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def samples(dataset: tuple[Version, Storage]) -> list[Sample]:
 @pytest.fixture(scope="module")
 def training(dataset: tuple[Version, Storage]) -> TrainingViews:
     version, storage = dataset
-    found = indexed(storage, version, drawn(version, changed(training_objects=100), set()), SILENT)
+    found = indexed(storage, version, drawn(version, changed(training_objects=100), set()), set(), SILENT)
     assert found is not None
     return found
 
@@ -117,7 +118,7 @@ def test_who_is_drawn_depends_on_seed_and_uids_alone(dataset: tuple[Version, Sto
 
 def test_the_same_question_has_the_same_answer(dataset: tuple[Version, Storage], training: TrainingViews) -> None:
     version, storage = dataset
-    again = indexed(storage, version, drawn(version, changed(training_objects=100), set()), SILENT)
+    again = indexed(storage, version, drawn(version, changed(training_objects=100), set()), set(), SILENT)
     assert again is not None
     np.testing.assert_array_equal(again.small, training.small)
     np.testing.assert_array_equal(again.owners, training.owners)
@@ -125,13 +126,13 @@ def test_the_same_question_has_the_same_answer(dataset: tuple[Version, Storage],
 
 def test_where_there_is_nothing_to_look_among_there_is_no_answer(dataset: tuple[Version, Storage]) -> None:
     version, storage = dataset
-    everyone = {entry.uid for shard in version.shards for entry in shard.samples}
+    everyone = [(shard, entry) for shard in version.shards for entry in shard.samples]
     empty = Version(1, 1, 0, "", VIEWS, HW, ())
-    assert training_views(version, storage, changed(split="train"), set(), SILENT) is None
-    assert training_views(empty, storage, changed(split="val"), set(), SILENT) is None
-    assert training_views(version, storage, changed(split="val", training_objects=0), set(), SILENT) is None
+    assert training_views(version, storage, changed(split="train"), [], SILENT) is None
+    assert training_views(empty, storage, changed(split="val"), [], SILENT) is None
+    assert training_views(version, storage, changed(split="val", training_objects=0), [], SILENT) is None
     assert training_views(version, storage, changed(split="val"), everyone, SILENT) is None
-    found = training_views(version, storage, changed(split="val", training_objects=2), set(), SILENT)
+    found = training_views(version, storage, changed(split="val", training_objects=2), [], SILENT)
     assert found is not None
     assert len(found.entries) == 2
     assert len(found.small) == 2 * VIEWS
@@ -141,11 +142,36 @@ def test_training_views_come_from_the_dataset_that_is_named(dataset: tuple[Versi
     version, storage = dataset
     settings = changed(split="train", training_root=storage.root)
     elsewhere = Storage(tmp_path / "test")
-    found = training_views(version, elsewhere, settings, set(), SILENT)
+    found = training_views(version, elsewhere, settings, [], SILENT)
     assert found is not None
     assert found.storage.root == storage.root
     other = Version(1, 1, 0, "", VIEWS, (64, 64), version.shards)
     with pytest.raises(Failure, match=r"evaluate.training_root: expected views of \(64, 64\) pixels, got \(16, 16\)"):
-        training_views(other, elsewhere, settings, set(), SILENT)
+        training_views(other, elsewhere, settings, [], SILENT)
     with pytest.raises(Failure, match="expected a dataset with at least one version"):
-        training_views(version, elsewhere, changed(training_root=str(tmp_path / "none")), set(), SILENT)
+        training_views(version, elsewhere, changed(training_root=str(tmp_path / "none")), [], SILENT)
+
+
+def test_an_evaluated_object_is_not_looked_among_under_another_name(
+    dataset: tuple[Version, Storage], tmp_path: Path
+) -> None:
+    """A copy of the same file in another folder has another uid; its bytes tell."""
+    version, storage = dataset
+
+    def told(members: dict[str, bytes]) -> None:
+        about = {"uid": "object-0-000", "licence": "CC0-1.0", "sha256": "ab" * 32}
+        members |= with_object_facts(members, about)
+
+    there = Storage(tmp_path / "training")
+    training = damaged(version, storage, there, "object-0-000", told)
+    there.write(version_name(1), training.to_json())
+    tested = Storage(tmp_path / "test")
+    members = dict(read_sample(there, training.shards[0], training.shards[0].samples[0]).members)
+    facts = {"uid": "copy", "licence": "CC0-1.0", "sha256": "ab" * 32}
+    shard = write_shard(tested, "train", 0, [("copy", with_object_facts(members, facts))])
+    settings = changed(training_root=there.root, training_objects=100)
+    found = training_views(version, tested, settings, [(shard, shard.samples[0])], SILENT)
+    assert found is not None
+    assert "object-0-000" not in {entry.uid for _, entry in found.entries}
+    assert len(found.entries) == version.samples("train") - 1
+    assert len(found.small) == VIEWS * len(found.entries)

@@ -18,7 +18,6 @@ from base.errors import UsageError
 from base.progress import SILENT
 from base.storage import Storage
 from shards.version import read_version
-from tests.pipeline.processes import below, command
 from tests.shards.far import Far, served
 from tests.train.runs import make_dataset, model_settings, train_settings
 from tests.train.test_loop import Said, same_state
@@ -140,27 +139,6 @@ def test_a_signal_while_the_store_is_away_ends_training_long_before_its_patience
         same_state(newest, expected)
     else:
         close(newest, expected)
-
-
-@pytest.mark.parametrize("away", [503, "silent"])
-def test_a_rank_that_is_killed_while_the_store_is_away_leaves_no_worker(
-    far: Far, tmp_path: Path, away: int | str
-) -> None:
-    changes = {"images": 100_000, "version": 1, "stream": {"workers": 2, "requests": 1, "patience_s": PATIENCE_S}}
-    words = [sys.executable, "-m", "tests.train.ranks", f"{far.address}/dataset", str(tmp_path), json.dumps(changes)]
-    with subprocess.Popen(words, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}) as run:
-        try:
-            _until(lambda: bool(complete(tmp_path)), [run])
-            far.away = away
-            _until(lambda: far.refused >= 2, [run])
-            started = below(run.pid)
-        finally:
-            run.kill()
-    assert len(started) >= 2
-    deadline = time.monotonic() + PROMPT_S
-    while any(map(command, started)):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def _still(out: Path, seen: list[tuple[float, int]]) -> bool:

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import partial
 from itertools import islice
@@ -135,3 +137,33 @@ def test_a_worker_that_is_killed_costs_speed_alone(dataset: tuple[Version, Stora
     assert len(said) == 1
     assert "going on without" in said[0]
     assert signal.getsignal(signal.SIGCHLD) == signal.SIG_DFL, "a worker's end must not interrupt what is being learnt"
+
+
+WAITING = """
+import os, time
+from shards.damage import fatal
+from shards.visits import Share
+from train.loader import pairs_of_rank
+
+def waiting(**_):
+    print(os.getpid(), flush=True)
+    time.sleep(1e6)
+    yield
+
+next(pairs_of_rank(waiting, Share(0, 0, 1), 2, fatal, print))
+"""
+
+
+def test_workers_that_wait_for_a_store_end_with_a_rank_that_is_killed() -> None:
+    """They hold the pipe that the rank wrote to: it ends when the last of them does."""
+    words = [sys.executable, "-c", WAITING]
+    with subprocess.Popen(words, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, text=True) as rank:
+        assert rank.stdout
+        workers = [int(rank.stdout.readline()) for _ in range(2)]
+        rank.kill()
+        try:
+            assert rank.communicate(timeout=60) == ("", None)
+        except subprocess.TimeoutExpired:
+            for worker in workers:
+                os.kill(worker, signal.SIGKILL)
+            raise

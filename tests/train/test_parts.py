@@ -1,5 +1,7 @@
 """The parts of the trainer, each against a slow and obvious version of itself."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,7 @@ from train.ema import Ema, ema_decay
 from train.gather import mirrored
 from train.memo import LatentMemo
 from train.optimiser import learning_rate, new_optimiser, trained_parameters
+from train.state import Position
 from zero123.build import build_pipeline
 from zero123.latents import composited, target_latent
 
@@ -107,3 +110,13 @@ def test_a_mirror_shows_another_object_from_mirrored_cameras() -> None:
     np.testing.assert_allclose(flipped.pose, pose_vector(*behind), atol=1e-12)
     assert np.array_equal(flipped.target_rgba, images[1][:, ::-1])
     assert flipped.uid != pair.uid
+
+
+def test_a_first_step_that_exploded_is_soon_no_measure_of_what_is_usual() -> None:
+    position = Position(0, 0, 0.0, 1, {})
+    assert position.largest_norm(100.0) == math.inf
+    position = position.after(8, 0.1, 1e6)
+    for _ in range(20):
+        position = position.after(8, 0.1, 1.0)
+    assert position.usual_norm == pytest.approx(1.0, abs=1.0)
+    assert position.largest_norm(100.0) < 200.0
