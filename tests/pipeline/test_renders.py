@@ -46,7 +46,7 @@ def tried(folder: Path, tmp_path: Path, **render: Any) -> Attempt:
 def test_views_are_staged_as_they_are(tmp_path: Path) -> None:
     folder = released(tmp_path / "release", "a" * 32)
     ended = tried(tmp_path / "release", tmp_path)
-    assert (ended.outcome, ended.sha256) == (Outcome.OK, views_sha256(folder))
+    assert (ended.outcome, ended.sha256, ended.views) == (Outcome.OK, views_sha256(folder), VIEWS)
     (staged,) = (tmp_path / "dataset" / "staging").glob("a*")
     theirs, ours = read_views(folder), read_views(staged)
     np.testing.assert_array_equal(ours.images, theirs.images)
