@@ -90,6 +90,12 @@ class Catalog:
             with self._reported(name):
                 yield from _copied(map(pyarrow.table, QueryBuilder().register("rows", table).execute(query)))
 
+    def columns(self, name: str) -> frozenset[str]:
+        """The columns of table `name`, fewer in one of an earlier release; none when there is no such table."""
+        table = self._table(name)
+        with self._reported(name):
+            return frozenset(field.name for field in table.schema().fields) if table is not None else frozenset()
+
     def attempts(self, uids: Collection[str] | None = None) -> list[Attempt]:
         """Every attempt recorded, or those at some objects, oldest first."""
         return self._attempts("*", "true" if uids is None else f"uid in ({quoted(uids)})")
@@ -108,13 +114,13 @@ class Catalog:
         return {row["attempt"] for row in self.select(ATTEMPTS, query)}
 
     def record(self, attempts: Sequence[Attempt]) -> None:
-        """Append attempts; milliseconds, while a run goes on."""
+        """Append attempts, with columns that the table lacks; milliseconds, while a run goes on."""
         if not attempts:
             return
         from deltalake import write_deltalake
 
         with self._reported(ATTEMPTS):
-            write_deltalake(self._uri(ATTEMPTS), table_of(Attempt, attempts), mode="append")
+            write_deltalake(self._uri(ATTEMPTS), table_of(Attempt, attempts), mode="append", schema_mode="merge")
 
     def commit(self, changes: Changes, facts: VersionFacts) -> None:
         """Make `changes` in `objects`. The version that this makes is published by `newest`, or by the next command.
@@ -247,8 +253,7 @@ class Catalog:
 
     def _attempts(self, columns: str, where: str) -> list[Attempt]:
         rows = self.select(ATTEMPTS, f"select {columns} from rows where {where}")  # noqa: S608
-        found = [Attempt(**{**row, "seconds": dict(row.get("seconds", ()))}) for row in rows]
-        return sorted(found, key=lambda attempt: (attempt.at, attempt.attempt))
+        return sorted(map(_attempt, rows), key=lambda attempt: (attempt.at, attempt.attempt))
 
     def _table(self, name: str, version: int | None = None) -> Any:
         from deltalake import DeltaTable
@@ -269,6 +274,12 @@ class Catalog:
         except Exception as error:  # the engine's own, for a file that is not there, have no other name
             sentence = " ".join(COLOURS.sub("", str(error)).split())[:300]
             raise Failure(f"{self.storage.root}/{name}: the catalogue could not be used: {sentence}") from error
+
+
+def _attempt(row: Mapping[str, Any]) -> Attempt:
+    """The attempt of a row, in which what its release did not note yet is absent."""
+    noted = {name: value for name, value in row.items() if value is not None}
+    return Attempt(**{**noted, "seconds": dict(noted.get("seconds", ()))})
 
 
 def derived(

@@ -41,20 +41,22 @@ class Views:
         """How many whole renders it takes to render `objects`, of which some are extended."""
         return objects - self.extended * self.there / self.wanted
 
-    @property
-    def scaled(self) -> str:
-        """What is said of a figure that was multiplied by the growth; empty when that changes nothing."""
-        return "" if self.wanted == self.there else f", scaled from {self.there} views to {self.wanted}"
+    def scaled(self, *measured: int) -> str:
+        """What is said of a figure for the views wanted that was measured with others; empty when all had as many."""
+        least, most = min(measured), max(measured)
+        some = f"{least}–{most} views" if least < most else f"{most} view{'s' * (most != 1)}"
+        return "" if least == most == self.wanted else f", scaled from {some} to {self.wanted}"
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One render that went well: whether with the settings and on the kind of device of this build, and the seconds
-    that all views wanted would have taken."""
+    """One render that went well: whether with the settings and on the kind of device of this build, how many views it
+    made, and the seconds that they took."""
 
     same: bool
     device: str
     seconds: float
+    views: int
 
 
 @dataclass(frozen=True)
@@ -106,12 +108,13 @@ def forecast(plan: Plan, measured: Sequence[Measured], views: Views) -> Forecast
 def measured(catalog: Catalog, rules: Rules, device: str, views: Views) -> list[Measured]:
     """The newest renders that went well, newest first; `device` is the kind asked for, or `auto` for any.
 
-    One with other settings is taken for one of as many views as the newest version has, any other for one of all that
-    are wanted: the catalogue does not say of which views a render was.
+    One that does not say how many views it made is taken for one of all that are wanted, or, with other settings, of as
+    many as the newest version has.
     """
+    made = "views" if "views" in catalog.columns(ATTEMPTS) else "0"
     rows = catalog.select(
         ATTEMPTS,
-        "select sha256, fingerprint, device, array_sum(map_values(seconds)) as spent from rows "  # noqa: S608
+        f"select sha256, fingerprint, device, array_sum(map_values(seconds)) as spent, {made} as made from rows "  # noqa: S608
         f"where outcome = 'ok' order by at desc, attempt limit {NEWEST}",
     )
     return [_measured(row, rules, device, views) for row in rows]
@@ -120,8 +123,8 @@ def measured(catalog: Catalog, rules: Rules, device: str, views: Views) -> list[
 def _measured(row: Mapping[str, Any], rules: Rules, device: str, views: Views) -> Measured:
     kinds = ("auto", row["device"].removeprefix("kind ").partition(",")[0])
     same = rules.fingerprint(row["sha256"]) == row["fingerprint"]
-    seconds = (row["spent"] or 0.0) * (1.0 if same else views.growth)
-    return Measured(same and device in kinds, row["device"], seconds)
+    made = row["made"] or (views.wanted if same else views.there)
+    return Measured(same and device in kinds, row["device"], row["spent"] or 0.0, made)
 
 
 def _seconds(objects: int, measured: Sequence[Measured], views: Views) -> tuple[float | None, str]:
@@ -131,9 +134,9 @@ def _seconds(objects: int, measured: Sequence[Measured], views: Views) -> tuple[
     found = like or list(measured)
     if not found:
         return None, "no render of this dataset was measured yet"
-    mean = sum(one.seconds for one in found) / len(found)
-    other = f"with other settings or on another kind of device{views.scaled}"
-    how = "with these settings" if like else other
+    mean = views.wanted * sum(one.seconds / one.views for one in found) / len(found)
+    how = "with these settings" if like else "with other settings or on another kind of device"
+    how += views.scaled(*(one.views for one in found))
     devices = sorted({device_text(one.device) for one in found if one.device})
     where = f", on {' and '.join(devices[:3])}" if devices else ""
     return mean * views.renders(
@@ -152,7 +155,7 @@ def _bytes(plan: Plan, ok: Mask, views: Views) -> tuple[int | None, str]:
     if not len(found):
         return None, "no sample of this dataset was measured yet"
     mean = float(found.mean()) * (1.0 if kept.any() else views.growth)
-    how = "" if kept.any() else f", which were made with other settings{views.scaled}"
+    how = "" if kept.any() else f", which were made with other settings{views.scaled(views.there)}"
     return round(stay + mean * come), f"{bytes_text(mean)} a sample, the mean of the {len(found)} there are{how}"
 
 

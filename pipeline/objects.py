@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from base.digest import digest_json
 
 SLUG_LENGTH = 40
-UNKNOWN = -1
+UNKNOWN, GREATEST = -1, 2**63 - 1
+"""Of counts: what stands for one that is not known, and the greatest that a column of the catalogue holds."""
+COUNT = re.compile(r"0*([0-9]{1,19})(\.0+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,13 @@ class SourceObject:
     def facts_digest(self, sha256: str) -> str:
         """16 digits that change with any of the facts."""
         return digest_json(self.facts(sha256))
+
+
+def count_of(value: object) -> int:
+    """The whole number that `value` is or spells, `3.0` too, from 0 to GREATEST; UNKNOWN for anything else."""
+    spelled = COUNT.fullmatch(str(value).strip())
+    count = int(spelled[1]) if spelled else UNKNOWN
+    return count if count <= GREATEST else UNKNOWN
 
 
 def uid_of(name: str, identity: str, digits: int = 8) -> str:

@@ -76,7 +76,10 @@ STATED = tuple(item.name for item in fields(ObjectRow) if item.name not in FOUND
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Attempt:
-    """One attempt at one object. `seconds` is by phase, `at` in Unix seconds, `peak_mb` 0 when nobody measured it."""
+    """One attempt at one object. `seconds` is by phase, `at` in Unix seconds, `peak_mb` 0 when nobody measured it.
+
+    `views` is how many views it made, without those that were kept; 0 when unknown, as of attempts of earlier releases.
+    """
 
     attempt: str
     run: str
@@ -88,6 +91,7 @@ class Attempt:
     fingerprint: str = ""
     checks: str = ""
     seconds: Mapping[str, float] = field(default_factory=dict)
+    views: int = 0
     peak_mb: float = 0.0
     source_bytes: int = 0
     device: str = ""

@@ -225,6 +225,7 @@ def _attempt(known: Mapping[str, Any], result: RenderResult, seconds: Mapping[st
         phase=result.phase,
         checks=result.said_yes,
         seconds={**seconds, **result.seconds},
+        views=len(result.views) - result.kept,
         source_bytes=size,
         device=", ".join(f"{key} {value}" for key, value in sorted(result.device.items())),
         host=socket.gethostname(),

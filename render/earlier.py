@@ -31,7 +31,7 @@ class EarlierViews:
 
     def joined(self, result: RenderResult) -> RenderResult:
         """`result` of the views that were still to be made, with the earlier ones before them."""
-        return replace(result, views=[*self.views, *result.views])
+        return replace(result, views=[*self.views, *result.views], kept=len(self.views))
 
     def agree(self, record: Mapping[str, Any]) -> bool:
         """True when `record`, of earlier and new views together, says of them and of all else what was said before."""

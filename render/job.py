@@ -86,13 +86,15 @@ class RenderResult:
     """How one job ended. `phase` names where; all else is filled as far as the work came.
 
     `normalisation` maps the imported scene to the unit box: x ↦ scale · (x − centre); `bounds` is the box before.
-    `checks` are facts about the object (meshes, faces, untextured, animated). `seconds` are by phase.
+    `checks` are facts about the object (meshes, faces, untextured, animated). `seconds` are by phase, without those of
+    the first `kept` of the views, which were made before.
     """
 
     outcome: Outcome
     reason: str = ""
     phase: str = ""
     views: list[ViewFacts] = field(default_factory=list)
+    kept: int = 0
     normalisation: dict[str, float | list[float] | list[list[float]]] = field(default_factory=dict)
     lights: list[dict[str, Any]] = field(default_factory=list)
     device: dict[str, str] = field(default_factory=dict)

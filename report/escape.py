@@ -39,11 +39,20 @@ def markdown(text: object) -> str:
 def csv_cell(text: object) -> str:
     """`text` as a CSV value that no spreadsheet runs as a formula: an apostrophe goes before a dangerous start.
 
-    Plain numbers, negative ones too, stay numbers. Quoting is the csv module's part.
+    Before one that has apostrophes of its own goes one more, so that `inv_csv_cell` can tell them apart. Plain numbers,
+    negative ones too, stay numbers. Quoting is the csv module's part.
     """
     if _HARMLESS.fullmatch(str(text)):
         return str(text)
     value = without_controls(str(text))
-    if value.lstrip().startswith(_FORMULA_STARTS) or value.startswith(_FORMULA_STARTS):
-        return value if _NUMBER.fullmatch(value) else f"'{value}"
-    return value
+    return f"'{value}" if _is_formula(value.lstrip("'")) else value
+
+
+def inv_csv_cell(value: str) -> str:
+    """The text, without its controls, of which `csv_cell` made `value`."""
+    return value[1:] if value.startswith("'") and _is_formula(value.lstrip("'")) else value
+
+
+def _is_formula(value: str) -> bool:
+    starts = value.lstrip().startswith(_FORMULA_STARTS) or value.startswith(_FORMULA_STARTS)
+    return starts and not _NUMBER.fullmatch(value)

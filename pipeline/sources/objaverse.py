@@ -9,7 +9,7 @@ from base.errors import UsageError
 from base.progress import Progress
 from base.seeds import stable_rng
 from base.text import whole_text
-from pipeline.objects import UNKNOWN, SourceObject
+from pipeline.objects import SourceObject, count_of
 from pipeline.settings import FetchSettings, ObjaverseSettings
 from pipeline.sources.hub import OBJAVERSE, file_url
 from pipeline.sources.indexes import Indexes
@@ -123,10 +123,10 @@ def _object(uid: str, notes: Mapping[str, Any], *, category: str, **known: str) 
         page=_text(notes.get("viewerUrl")),
         category=category or next(iter(_names(notes.get("categories"))), ""),
         tags=" ".join(_names(notes.get("tags"))),
-        faces=_count(notes.get("faceCount")),
-        vertices=_count(notes.get("vertexCount")),
-        animations=_count(notes.get("animationCount")),
-        likes=_count(notes.get("likeCount")),
+        faces=count_of(notes.get("faceCount")),
+        vertices=count_of(notes.get("vertexCount")),
+        animations=count_of(notes.get("animationCount")),
+        likes=count_of(notes.get("likeCount")),
     )
 
 
@@ -136,7 +136,3 @@ def _names(value: Any) -> list[str]:
 
 def _text(value: Any) -> str:
     return whole_text(str(value or ""))
-
-
-def _count(value: Any) -> int:
-    return value if isinstance(value, int) and value >= 0 else UNKNOWN

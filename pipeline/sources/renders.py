@@ -12,6 +12,7 @@ from base.parallel import threaded
 from base.progress import Progress
 from pipeline.objects import SourceObject, uid_of
 from pipeline.sources.table import facts_of, rows_by
+from report.escape import inv_csv_cell
 from shards.layouts import TRANSFORMS, layout_of
 from shards.version import UID
 
@@ -85,8 +86,14 @@ def _facts(folder: Path) -> Mapping[str, dict[str, str]]:
     for name, key in FACTS.items():
         if (folder / name).exists():
             rows = rows_by(folder / name, key)
-            return rows if key == "path" else {uid: {**row, "source": ""} for uid, row in rows.items()}
+            return rows if key == "path" else dict(map(_attributed, rows.values()))
     return {}
+
+
+def _attributed(row: dict[str, str]) -> tuple[str, dict[str, str]]:
+    """A row of ATTRIBUTION.csv by its uid, its cells as they were before they were made harmless to spreadsheets."""
+    cells = {column: inv_csv_cell(cell) for column, cell in row.items()}
+    return cells["uid"], {**cells, "source": ""}
 
 
 def _object(folder: Path, name: str, facts: dict[str, str]) -> SourceObject:

@@ -9,7 +9,7 @@ import pyarrow
 from pyarrow import parquet
 
 from base.errors import UsageError
-from pipeline.objects import UNKNOWN
+from pipeline.objects import UNKNOWN, count_of
 
 ROWS_AT_A_TIME = 1 << 12
 COUNTS = ("faces", "vertices", "animations", "likes")
@@ -18,11 +18,14 @@ COUNTS = ("faces", "vertices", "animations", "likes")
 def read_table(path: Path, key: str) -> Iterator[dict[str, str]]:
     """The rows of a CSV or `.parquet` file as they are read, every value as text, an absent one empty.
 
-    Raises UsageError for a file that cannot be read and for a row without a value in the column `key`.
+    Raises UsageError for a file that cannot be read, for a row without a value in the column `key`, and for a count
+    that is none.
     """
-    for row in _parquet_rows(path) if path.suffix.lower() == ".parquet" else _csv_rows(path):
+    rows = _parquet_rows(path) if path.suffix.lower() == ".parquet" else _csv_rows(path)
+    for number, row in enumerate(rows, start=1):
         if not row.get(key):
             raise UsageError(f"{path}: expected a column `{key}` with a value in every row")
+        _check_counts(f"{path}: row {number}", row)
         yield row
 
 
@@ -43,8 +46,16 @@ def facts_of(row: dict[str, str]) -> dict[str, Any]:
         "page": row.get("page") or row.get("source") or row.get("source_repo", ""),
         "category": row.get("category", ""),
         "tags": row.get("tags", ""),
-        **{name: _count(row.get(name, "")) for name in COUNTS},
+        **{name: count_of(row.get(name, "")) for name in COUNTS},
     }
+
+
+def _check_counts(place: str, row: dict[str, str]) -> None:
+    for name in COUNTS:
+        text = row.get(name, "").strip()
+        if text and count_of(text) == UNKNOWN:
+            what = f"a whole number below 2**63, or nothing, in the column `{name}`"
+            raise UsageError(f"{place}: expected {what}, got {text[:80]!r}")
 
 
 def _csv_rows(path: Path) -> Iterator[dict[str, str]]:
@@ -64,7 +75,3 @@ def _parquet_rows(path: Path) -> Iterator[dict[str, str]]:
                     yield {key: str(value) for key, value in row.items() if value is not None}
     except (OSError, pyarrow.ArrowException) as error:
         raise UsageError(f"{path}: expected a Parquet file, got: {error}") from None
-
-
-def _count(text: str) -> int:
-    return int(text) if text.isascii() and text.isdecimal() else UNKNOWN

@@ -10,8 +10,9 @@ import pytest
 
 from base.errors import Failure
 from base.storage import Storage
-from pipeline.catalog import Catalog, VersionFacts
+from pipeline.catalog import ATTEMPTS, Catalog, VersionFacts
 from pipeline.changes import GONE
+from pipeline.columns import table_of
 from pipeline.rows import Attempt, ObjectRow
 from shards.version import SampleEntry, read_version
 from tests.pipeline.builds import changes
@@ -92,6 +93,22 @@ def test_many_small_files_of_attempts_become_one_and_nothing_is_lost(tmp_path: P
     assert catalog.attempts() == before
     assert catalog.unneeded_files([], older_than_s=3600.0) == [], "someone may be reading them"
     assert {tmp_path / name for name in catalog.unneeded_files([], older_than_s=0.0)} == files
+
+
+def test_a_table_that_lacks_a_column_is_read_and_gets_it(tmp_path: Path) -> None:
+    catalog = Catalog(Storage(tmp_path))
+    old = Attempt(attempt="a", run="r", uid="u", outcome="crash", seconds={"sample": 1.0})
+    new = replace(old, attempt="b", views=3)
+    assert catalog.columns(ATTEMPTS) == frozenset()
+    deltalake.write_deltalake(str(tmp_path / ATTEMPTS), table_of(Attempt, [old]).drop_columns(["views"]))
+    assert catalog.attempts() == [old]
+    assert "views" not in catalog.columns(ATTEMPTS)
+    catalog.record([new])
+    assert catalog.attempts() == [old, new]
+    assert [one.attempt for one in catalog.troubled()] == ["a", "b"]
+    assert "views" in catalog.columns(ATTEMPTS)
+    catalog.compact()
+    assert catalog.attempts() == [old, new]
 
 
 @pytest.mark.parametrize("made", [True, False])

@@ -53,7 +53,7 @@ def dataset(_without_ray: None, tmp_path_factory: pytest.TempPathFactory) -> tup
     folder = tmp_path_factory.mktemp("built")
     for name in NAMES:
         released(folder / "release", name)
-    (folder / "release" / "OBJECTS.csv").write_text("path,licence,author\nobject_a,CC0-1.0,Ann\n")
+    (folder / "release" / "OBJECTS.csv").write_text("path,licence,author\nobject_a,CC0-1.0,@anna\n")
     return dataset_of(folder / "dataset", folder / "release")
 
 
@@ -82,7 +82,7 @@ def test_a_dataset_leaves_as_zero123_and_comes_back_the_same(dataset: tuple[Stor
         np.testing.assert_array_equal(after[uid].extrinsics, sample.extrinsics)
         assert after[uid].members["pairs.npz"] == sample.members["pairs.npz"]
     about = after["object_a"].facts["object"]
-    assert (about["licence"], about["author"], about["page"]) == ("CC0-1.0", "Ann", "")
+    assert (about["licence"], about["author"], about["page"]) == ("CC0-1.0", "@anna", "")
 
 
 def test_nerf_has_transforms_beside_each_object(dataset: tuple[Storage, Version], tmp_path: Path) -> None:

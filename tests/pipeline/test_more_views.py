@@ -49,6 +49,8 @@ def test_earlier_views_stay_and_only_others_are_made(grown: BuildSettings, tmp_p
         assert set(new[uid]) == {*members, "02.webp", "03.webp"}
     at_once = tiny(tmp_path / "calm", tmp_path / "models", render={"views": 4})
     build(at_once, SILENT)
+    assert [one.views for one in Catalog(storage(grown)).attempts()] == [2] * 4, "what was kept was not made"
+    assert [one.views for one in Catalog(storage(at_once)).attempts()] == [4] * 2
     names = {shard.name for shard in read_version(storage(at_once)).shards}
     assert {shard.name for shard in read_version(storage(grown)).shards} == names
     assert files(tmp_path / "calm", "shards").items() <= files(tmp_path / "dataset", "shards").items()

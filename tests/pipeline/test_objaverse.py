@@ -190,9 +190,11 @@ def test_an_index_that_went_bad_in_the_cache_is_fetched_anew(chosen: ObjaverseSe
 def test_annotations_of_any_shape_are_taken_for_what_they_say(server: Hub, chosen: ObjaverseSettings) -> None:
     odd = {UIDS[0]: {"tags": 3, "categories": {"name": "x"}, "user": "ann", "faceCount": "many"}, UIDS[2]: None}
     odd[UIDS[0]] |= {"name": "a \ud800 lone surrogate", "license": 3}
+    odd[UIDS[0]] |= {"vertexCount": 2**63, "animationCount": -2, "likeCount": 2**63 - 1}
     server.files[f"{ROOT}/metadata/000-000.json.gz"] = gzip.compress(json.dumps(odd).encode())
     first = objects(changed(chosen, uids=tuple(UIDS[:4:2])))[0]
-    assert (first.tags, first.category, first.author, first.faces) == ("", "", "", -1)
+    assert (first.tags, first.category, first.author) == ("", "", "")
+    assert (first.faces, first.vertices, first.animations, first.likes) == (-1, -1, -1, 2**63 - 1)
     assert (first.title, first.licence) == ("a \N{REPLACEMENT CHARACTER} lone surrogate", "3")
 
 

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from deltalake import write_deltalake
 
 from base.storage import Storage
-from pipeline.catalog import Catalog
+from pipeline.catalog import ATTEMPTS, Catalog
+from pipeline.columns import table_of
 from pipeline.forecast import Forecast, Views, forecast, measured
 from pipeline.objects import SourceObject
 from pipeline.plan import Plan, Rules
@@ -182,6 +184,29 @@ def test_more_views_take_more_bytes_and_of_those_that_have_some_only_the_others_
     assert told(rows, ITEMS, made, tmp_path / "3", views=4).worker_s == pytest.approx(8 * 25.0)
     fewer = told(rows, ITEMS, made[:1], tmp_path / "4", views=1)
     assert (fewer.bytes, fewer.worker_s) == (8 * 500, pytest.approx(8 * 5.0))
+
+
+def test_seconds_count_for_the_views_that_a_render_made(tmp_path: Path) -> None:
+    made = [render("a", 10.0, views=2), render("b", 7.0, views=1)]
+    found = told(first(), [*ITEMS, item("x")], made, tmp_path / "extended")
+    assert found.worker_s == pytest.approx((10.0 + 14.0) / 2)
+    how = "with these settings, scaled from 1–2 views to 2, on CPU, Abacus"
+    assert found.seconds_from == f"12 s a render, the mean of the newest 2 {how}"
+    made = [render("a", 10.0), render("b", 12.0, views=1, fingerprint="of another age")]
+    found = told(first(), ITEMS, made, tmp_path / "ages", views=3)
+    assert found.worker_s == pytest.approx(8 * (15.0 + 36.0) / 2)
+    assert "another kind of device, scaled from 1–2 views to 3, on CPU" in found.seconds_from
+    found = told(first(), [*ITEMS, item("x")], [render("a", 7.0, views=1)], tmp_path / "one")
+    assert "scaled from 1 view to 2" in found.seconds_from
+
+
+def test_attempts_of_a_release_that_did_not_note_views_are_whole_renders(tmp_path: Path) -> None:
+    old = table_of(Attempt, [render("a", 10.0)]).drop_columns(["views"])
+    write_deltalake(str(tmp_path / ATTEMPTS), old)
+    found = told(first(), [*ITEMS, item("x")], [], tmp_path)
+    assert found.worker_s == pytest.approx(10.0)
+    found = told(first(), [*ITEMS, item("x")], [render("b", 7.0, views=1)], tmp_path)
+    assert found.worker_s == pytest.approx((10.0 + 14.0) / 2)
 
 
 def test_a_number_whose_objects_all_failed_is_not_new(tmp_path: Path) -> None:

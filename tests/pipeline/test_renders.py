@@ -1,5 +1,6 @@
 """Views that others rendered, packed without rendering: nothing trusted, nothing drawn."""
 
+import csv
 import json
 import os
 from pathlib import Path
@@ -19,6 +20,7 @@ from pipeline.objects import SourceObject
 from pipeline.rows import Attempt
 from pipeline.sources.renders import rendered_objects, views_sha256
 from pipeline.worker import ViewJob, Worker, WorkerSpec
+from report.escape import csv_cell
 from shards.layouts import read_views
 from shards.sample import members_from_views
 from tests.pipeline.builds import Told, tiny
@@ -44,7 +46,7 @@ def tried(folder: Path, tmp_path: Path, **render: Any) -> Attempt:
 def test_views_are_staged_as_they_are(tmp_path: Path) -> None:
     folder = released(tmp_path / "release", "a" * 32)
     ended = tried(tmp_path / "release", tmp_path)
-    assert (ended.outcome, ended.sha256) == (Outcome.OK, views_sha256(folder))
+    assert (ended.outcome, ended.sha256, ended.views) == (Outcome.OK, views_sha256(folder), VIEWS)
     (staged,) = (tmp_path / "dataset" / "staging").glob("a*")
     theirs, ours = read_views(folder), read_views(staged)
     np.testing.assert_array_equal(ours.images, theirs.images)
@@ -122,6 +124,17 @@ def test_folders_become_objects_with_what_is_known_of_them(tmp_path: Path) -> No
     chair = found["A chair"]
     assert (chair.uid[:-8], chair.licence, chair.author, chair.source) == ("red_chair_v2_", "CC0-1.0", "Ann", "renders")
     assert (found["gone"].sha256, found["0" * 32].sha256 != "") == ("", True)
+
+
+def test_the_table_of_an_export_is_read_without_what_protects_spreadsheets(tmp_path: Path) -> None:
+    released(tmp_path, "-chair")
+    rows = [("uid", "title", "author"), (csv_cell("-chair"), csv_cell("=SUM(A1)"), csv_cell("'@anna"))]
+    with (tmp_path / "ATTRIBUTION.csv").open("w", newline="") as stream:
+        csv.writer(stream).writerows(rows)
+    (item,) = rendered_objects(tmp_path, SILENT)
+    assert (item.uid, item.title, item.author) == ("-chair", "=SUM(A1)", "'@anna")
+    (tmp_path / "OBJECTS.csv").write_text("path,author\n-chair,'@anna\n")
+    assert rendered_objects(tmp_path, SILENT)[0].author == "'@anna", "a table of one's own is taken at its word"
 
 
 def test_the_digest_is_of_pictures_and_cameras_alone(tmp_path: Path) -> None:

@@ -15,11 +15,12 @@ from base.progress import SILENT
 from pipeline.build import BuildSettings, BuildSummary, build
 from pipeline.catalog import Catalog
 from pipeline.cluster import ray_for
-from pipeline.columns import Columns
+from pipeline.columns import Columns, table_of
 from pipeline.filters import refusal, refusals
 from pipeline.objects import SourceObject
 from pipeline.rows import ObjectRow
 from pipeline.settings import FilterSettings
+from pipeline.sources.renders import rendered_objects
 from pipeline.sources.urls import url_objects
 from shards.version import read_version
 from tests.pipeline.builds import EXAMPLES, Told, files, models, storage, tiny
@@ -97,12 +98,12 @@ def written(path: Path, rows: list[dict[str, str]]) -> Path:
 def test_a_table_of_addresses_says_what_it_knows(suffix: str, tmp_path: Path) -> None:
     rows = [
         {"url": "https://a.example/models/red_chair.glb?v=1", "licence": "by", "faces": "12", "sha256": "AB" * 32},
-        {"url": "https://a.example/b%20c.obj", "title": "Named", "likes": "many"},
+        {"url": "https://a.example/b%20c.obj", "title": "Named", "likes": " ", "faces": "7.0"},
     ]
     first, second = url_objects(written(tmp_path / f"table{suffix}", rows))
     assert (first.title, first.licence, first.faces, first.sha256) == ("red chair", "by", 12, "ab" * 32)
     assert first.uid.startswith("red_chair_")
-    assert (second.title, second.likes, second.uid[:4]) == ("Named", -1, "b_c_")
+    assert (second.title, second.likes, second.faces, second.uid[:4]) == ("Named", -1, 7, "b_c_")
 
 
 @pytest.mark.parametrize(
@@ -133,6 +134,32 @@ def test_a_table_with_a_mistake_is_a_usage_error(row: dict[str, str], sentence: 
     signed = [{"url": f"https://a.example/x.glb?sig=hidden{n}"} for n in range(2)]
     with pytest.raises(UsageError, match=r"expected every address once, got https://a\.example/x\.glb 2 times$"):
         list(url_objects(written(tmp_path / "signed.csv", signed)))
+
+
+@pytest.mark.parametrize("text", ["many", "-1", "1.5", "1e3", "٣", str(2**63), "9" * 5000])
+def test_a_count_that_is_no_whole_number_of_the_catalogue_names_its_row_and_column(text: str, tmp_path: Path) -> None:
+    folder = models(tmp_path / "models", "stool", "avocado")
+    rows = [{"path": "stool.glb", "likes": str(2**63 - 1)}, {"path": "avocado.glb", "likes": text}]
+    sentence = rf"row 2: expected a whole number below 2\*\*63, or nothing, in the column `likes`, got '{text[:80]}'$"
+    table = written(folder / "OBJECTS.csv", rows)
+    with pytest.raises(UsageError, match=f"^{table}: {sentence}"):
+        build(tiny(tmp_path / "dataset", folder), SILENT)
+    (tmp_path / "views" / "stool.glb").mkdir(parents=True)
+    table = written(tmp_path / "views" / "OBJECTS.csv", rows)
+    with pytest.raises(UsageError, match=f"^{table}: {sentence}"):
+        rendered_objects(tmp_path / "views", SILENT)
+    addresses = [{"url": f"https://a.example/{row['path']}", "likes": row["likes"]} for row in rows]
+    table = written(tmp_path / "table.parquet", addresses)
+    with pytest.raises(UsageError, match=f"^{table}: {sentence}"):
+        list(url_objects(table))
+
+
+def test_the_greatest_count_is_kept(tmp_path: Path) -> None:
+    table = written(tmp_path / "table.csv", [{"url": "https://a.example/x.glb", "likes": f"00{2**63 - 1}"}])
+    (item,) = url_objects(table)
+    assert item.likes == 2**63 - 1
+    row = ObjectRow(uid=item.uid, source="urls", location=item.location, likes=item.likes)
+    assert table_of(ObjectRow, [row])["likes"].to_pylist() == [2**63 - 1]
 
 
 def rows_of(settings: BuildSettings) -> dict[str, ObjectRow]:

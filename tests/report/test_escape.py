@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import Markup
 
-from report.escape import csv_cell, fill, html, markdown
+from base.text import without_controls
+from report.escape import csv_cell, fill, html, inv_csv_cell, markdown
 from report.numbers import Figures, bytes_text, flattened, seconds_text, short_count_text, signed_db_text
 from report.page import Metric, Page, rendered
 from tests.report.facts import HOSTILE
@@ -72,6 +73,19 @@ def test_csv_formulas_are_neutralised(text: str) -> None:
 @pytest.mark.parametrize("text", ["-3.5", "+1e-3", "7", "", "a=b", "O'Hara"])
 def test_csv_keeps_plain_values(text: str) -> None:
     assert csv_cell(text) == text
+
+
+CELLS = st.lists(st.sampled_from(["'", " ", "=", "+", "-", "@", "\t", "\n", "\x1b", "1", ".", "a", "é"])).map("".join)
+
+
+@given(st.text() | CELLS)
+def test_a_csv_cell_is_read_back(text: str) -> None:
+    assert inv_csv_cell(csv_cell(text)) == without_controls(text)
+
+
+@pytest.mark.parametrize("text", ["'", "''", "'quoted'", "'-3", "O'Hara"])
+def test_apostrophes_that_no_cell_was_given_stay(text: str) -> None:
+    assert inv_csv_cell(text) == text
 
 
 def test_markdown_is_one_inert_line() -> None:
