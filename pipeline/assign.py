@@ -37,14 +37,14 @@ def split_of(sha256: str, val_fraction: float) -> str:
     return "val" if place < val_fraction else "train"
 
 
-def duplicates(sha256: Mapping[str, str], numbers: Mapping[str, int]) -> dict[str, str]:
+def duplicates(sha256: Mapping[str, str], ranks: Mapping[str, int], numbers: Mapping[str, int]) -> dict[str, str]:
     """For every object whose bytes an earlier one has: that earlier one.
 
-    Earlier is who stands in the lower shard number already, then who has the lower uid digest. Objects of unknown
-    sha256 ("") are nobody's duplicate.
+    Earlier is who has the lower rank, then the lower shard number of those who have one, then the lower uid digest.
+    Objects of unknown sha256 ("") are nobody's duplicate.
     """
     known = [uid for uid in sha256 if sha256[uid]]
     first: dict[str, str] = {}
-    for uid in sorted(known, key=lambda uid: (uid not in numbers, numbers.get(uid, 0), uid_order(uid))):
+    for uid in sorted(known, key=lambda uid: (ranks[uid], uid not in numbers, numbers.get(uid, 0), uid_order(uid))):
         first.setdefault(sha256[uid], uid)
     return {uid: first[sha256[uid]] for uid in known if first[sha256[uid]] != uid}

@@ -34,7 +34,7 @@ from pipeline.objects import SourceObject
 from pipeline.plan import Plan, Rules
 from pipeline.planning import make_plan
 from pipeline.reports import keep_plan
-from pipeline.run import Run
+from pipeline.run import Run, Spoilt
 from pipeline.settings import ObjectsSettings, RunSettings
 from pipeline.sources.folder import folder_objects
 from pipeline.sources.hub import endpoint
@@ -112,9 +112,9 @@ def build(
     """Bring the dataset at `storage.root` up to date with the objects and settings; with `dry_run` only say how.
 
     Objects that ended with an outcome of `retry` are tried as if for the first time. The work is done by what `make`
-    makes. Raises UsageError for objects that
-    cannot be listed and for GPUs that no worker would be given; Failure when another builder is at work, when the
-    machine fails, or when no object would stand. KeyboardInterrupt leaves finished views for the next call.
+    makes. Raises UsageError for objects that cannot be listed and for GPUs that no worker would be given; Failure when
+    another builder is at work, when the machine fails, or when no object would stand. KeyboardInterrupt leaves finished
+    views for the next call.
     """
     started = time.monotonic()
     be_frugal()
@@ -130,13 +130,23 @@ def build(
         return _summary(ledger.plan, catalog.counts("outcome"), None, started)
     with Lease(storage, settings.run.lease_s) as lease:
         clear_work(storage)
-        newest = catalog.publish()
-        _recover(catalog, storage)
-        ledger = _planned(settings, catalog, requested, retry, _lost(storage, newest, progress), progress)
-        if changed := bool(not ledger.plan.idle or ledger.changes(final=True)):
+        spoilt = frozenset[str]()
+        while True:
+            newest = catalog.publish()
+            _recover(catalog, storage)
+            lost = _lost(storage, newest, progress) | spoilt
+            ledger = _planned(settings, catalog, requested, retry, lost, progress)
+            changed = bool(not ledger.plan.idle or ledger.changes(final=True))
+            if not changed:
+                break
             run = _prepared(settings, catalog, lease, ledger, newest, progress)
             newest = None  # while others are made, the places of all its samples are not needed
-            newest = _worked(run, settings, make) or catalog.publish()
+            try:
+                newest = _worked(run, settings, make) or catalog.publish()
+                break
+            except Spoilt as former:
+                progress.say(f"{storage.root}/{former.shard}: other bytes than it had; nothing is taken from it")
+                spoilt |= {former.shard}
         if newest is not None:
             refresh_card(storage, newest)
     summary = _summary(ledger.plan, catalog.counts("outcome"), newest, started, ledger, changed=changed)
@@ -194,7 +204,7 @@ def _planned(
         retry,
         lambda items: refusals(items, settings.objects.filter),
         lost,
-        partial(former_samples, catalog, former, progress) if former else None,
+        partial(former_samples, catalog, former, lost, progress) if former else None,
     )
     troubled = catalog.troubled()
     tried = Counter(one.uid for one in troubled)
@@ -219,7 +229,7 @@ def _prepared(
     """The run that is to do what the books say, told and kept for its report."""
     storage = catalog.storage
     facts = VersionFacts(settings.views_digest, settings.render.views, settings.render.hw, settings.made_with)
-    same_kind = before is None or not before.shards or (before.views, before.hw) == (facts.views, facts.hw)
+    same_kind = before is None or not before.shards or before.settings_digest == facts.settings_digest
     earlier = _fewer(settings, ledger, before)
     run = Run(_name(), storage, catalog, lease, ledger, settings.run, facts, progress, same_kind, earlier)
     told = _told(settings, catalog, ledger, earlier, before)
@@ -270,7 +280,8 @@ def _told(
     plan, *rest = forecast(ledger.plan, found, views).lines(ledger.plan)
     left_out = told(ledger.plan.asked, ledger.plan.rule, settings.objects.filter)
     kept = f"of {len(earlier)} of the objects to render the earlier views are kept, and only more of them made"
-    return [plan, *left_out, *([kept] if earlier else []), *rest]
+    nothing = ["no object would stand: no version would be made"] if ledger.plan.hopeless else []
+    return [plan, *left_out, *nothing, *([kept] if earlier else []), *rest]
 
 
 def _tell(storage: Storage, lines: list[str], progress: Progress) -> None:

@@ -22,10 +22,15 @@ FEW = 1000
 
 
 def former_samples(
-    catalog: Catalog, numbers: Sequence[int], progress: Progress, uids: Texts, fingerprints: Texts
+    catalog: Catalog,
+    numbers: Sequence[int],
+    lost: frozenset[str],
+    progress: Progress,
+    uids: Texts,
+    fingerprints: Texts,
 ) -> Columns[Finding]:
     """Where the versions `numbers`, the first of them first, have samples of these `uids`, in order, each with its
-    fingerprint, in shards that are there whole.
+    fingerprint, in shards that are there whole and not `lost`.
 
     A fingerprint is of the object's bytes too. Nothing is looked through unless an attempt at one of the objects ended
     well with that fingerprint. A version that cannot be read is told and passed over.
@@ -33,7 +38,7 @@ def former_samples(
     sought = _Sought(uids, fingerprints)
     found = [schema(Finding).empty_table().select(TAKEN)]
     if _rendered_once(catalog, sought):
-        there = catalog.storage.sizes(FOLDER)
+        there = {name: size for name, size in catalog.storage.sizes(FOLDER).items() if name not in lost}
         for number in numbers:
             try:
                 rows = catalog.parts(OBJECTS, f"select {', '.join(TAKEN)} {sought.ok_rows}", number)

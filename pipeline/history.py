@@ -60,7 +60,20 @@ def versions(storage: Storage) -> list[VersionSummary]:
     if not numbers:
         read_version(storage)  # says so
     at = Catalog(storage).committed_at()
-    return [_facts(read_version(storage, number), at.get(number, 0.0)) for number in numbers]
+    return [_facts(kept_version(storage, number), at.get(number, 0.0)) for number in numbers]
+
+
+def kept_version(storage: Storage, number: int) -> Version:
+    """Version `number` as its file says, or where that is damaged as the catalogue does. Raises Failure for neither."""
+    try:
+        return read_version(storage, number)
+    except Failure as damage:
+        if number not in version_numbers(storage):
+            raise
+        try:
+            return Catalog(storage).version(number)
+        except Failure:
+            raise damage from None
 
 
 def _facts(version: Version, at: float) -> VersionSummary:

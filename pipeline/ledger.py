@@ -1,8 +1,11 @@
 """The books of one build: how each object ended so far, which shards were written, and the rows that follow."""
 
 import hashlib
+from bisect import insort
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import cached_property
 from itertools import chain, compress
 from operator import attrgetter
 from typing import Any
@@ -55,7 +58,7 @@ class Ledger:
         self.tries, self.deaths, self.seconds = Counter[str](), Counter[str](), Counter[str]()
         self.rendered, self.written = 0, list[str]()
         self._ends = {**plan.staged, **plan.failed}
-        self._copies: dict[str, str] = {}
+        self._copies, self._heirs = dict[str, str](), dict[str, str]()
         self._firsts, self._members = _Firsts(plan), _Members(plan)
         self._open = Counter(plan.number[plan.order].tolist())
         self._numbers, self._sealed = sorted(plan.rewrite), 0
@@ -63,12 +66,51 @@ class Ledger:
         self._new, self._parts = list[pyarrow.Table](), list[pyarrow.Table]()
         self._announced, self._news = False, False
 
-    def end(self, attempt: Attempt) -> None:
-        """Note how an object that was to be rendered has ended for good."""
+    def end(self, attempt: Attempt) -> SourceObject | None:
+        """Note how an object that was to be rendered has ended for good.
+
+        Returns the copy of it that is to be rendered in its place, if its bytes could not be had and there is one.
+        """
+        number = self._number(attempt.uid)
         self._ends[attempt.uid] = attempt
-        self._open[int(self.plan.number[self.plan.asked.places([attempt.uid])[0]])] -= 1
         self.rendered += attempt.outcome == Outcome.OK
         self.seconds.update(attempt.seconds)
+        heir = self._heir(attempt.uid, number) if attempt.outcome != Outcome.OK and attempt.phase == "fetch" else None
+        self._open[number] -= 1
+        return heir
+
+    def _heir(self, uid: str, number: int) -> SourceObject | None:
+        """The first copy of an object in its number or a later one, which are open still; all others become its."""
+        copies = self._copies_of.pop(uid, [])
+        heir = min((one for one in copies if self._number(one) >= number), key=self._turn, default=None)
+        if heir is None:
+            return None
+        self._heirs[uid], self._copies_of[heir] = heir, [one for one in copies if one != heir]
+        self._open[self._number(heir)] += 1
+        if self._number(heir) not in self._numbers[self._sealed :]:
+            insort(self._numbers, self._number(heir), lo=self._sealed)
+        return next(self.plan.asked.records(self.plan.asked.places([heir])))
+
+    @cached_property
+    def _copies_of(self) -> dict[str, list[str]]:
+        """The objects that the plan takes for copies of another, by that other."""
+        copies: dict[str, list[str]] = {}
+        for uid, first in self.plan.duplicate.items():
+            copies.setdefault(first, []).append(uid)
+        return copies
+
+    def _original(self, uid: str) -> str | None:
+        """Whose copy an object was said to be, by the plan or since; None of one that was or is tried itself."""
+        first = self.plan.duplicate.get(uid) if uid not in self._heirs else None
+        while first in self._heirs:
+            first = self._heirs[first]
+        return first if first != uid else None
+
+    def _number(self, uid: str) -> int:
+        return int(self.plan.number[self.plan.asked.places([uid])[0]])
+
+    def _turn(self, uid: str) -> tuple[int, tuple[str, str]]:
+        return self._number(uid), uid_order(uid)
 
     def seal(self, most: int | None = None) -> list[PackJob]:
         """Close the shard numbers whose objects have all ended, in order, and say what each holds that changes.
@@ -154,7 +196,7 @@ class Ledger:
     def _packable(self, number: int) -> Iterator[Member]:
         known = list(self._known(self._members.of(number)))
         for place, item, _, stands in sorted(known, key=lambda one: uid_order(one[1].uid)):
-            if self.plan.state[place] == State.DUPLICATE or not self._good(place, item.uid):
+            if self._original(item.uid) is not None or not self._good(place, item.uid):
                 continue
             sha256 = self._sha256(place, item.uid)
             if (first := self._firsts.of(sha256, place)) != place:
@@ -186,7 +228,7 @@ class Ledger:
 
     def _sha256(self, place: int, uid: str) -> str:
         end = self._ends.get(uid)
-        return end.sha256 if end is not None else str(self.plan.sha256[place].decode())
+        return (end.sha256 if end is not None else "") or str(self.plan.sha256[place].decode())
 
     def _found(self, places: Places, where: Mapping[str, dict[str, Any]]) -> Iterator[pyarrow.Table]:
         """What is new of settled objects: `where` says where those stand that were packed just now.
@@ -221,7 +263,7 @@ class Ledger:
             return _filtered(item, before, self.plan.rule[place])
         known: dict[str, Any] = {"shard": int(self.plan.number[place]), "sha256": self._sha256(place, uid)}
         known["attempts"] = self._attempts(uid, before or stands)
-        original = self.plan.duplicate.get(uid) or self._copies.get(uid)
+        original = self._original(uid) or self._copies.get(uid)
         if original is not None:
             said = {"outcome": Outcome.DUPLICATE.value, "reason": f"the same bytes as {original}"}
         elif self._good(place, uid) and (last := end or stands) is not None:
@@ -230,7 +272,7 @@ class Ledger:
             known |= where[uid] if known["shard"] in self.packed else _where(before)
         elif end is not None:
             said = {"outcome": end.outcome, "reason": end.reason, "phase": end.phase, "checks": end.checks}
-            known["fingerprint"] = end.fingerprint
+            known["fingerprint"] = end.fingerprint or (known["sha256"] and self.rules.fingerprint(known["sha256"]))
         else:
             said = _standing(before)
         return Finding(uid=uid, **{**known, **said})
@@ -304,7 +346,10 @@ class _Firsts:
 
 def _is_news(now: Finding, before: Finding | None) -> bool:
     """False when an attempt only ended as the one before it, which says nothing of the object."""
-    return before is None or now.outcome != before.outcome or now.outcome not in TRANSIENT
+    if before is None:
+        return True
+    reason = before.reason if now.outcome in TRANSIENT else now.reason
+    return replace(now, attempts=before.attempts, reason=reason) != before
 
 
 def _records(rows: Columns[Finding], places: Places) -> Iterator[Finding | None]:

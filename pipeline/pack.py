@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from base.errors import Failure
 from base.storage import Storage
 from pipeline.staging import staged_folder
 from shards.read import is_whole, read_sample
@@ -43,30 +42,27 @@ class PackJob:
 
 @dataclass(frozen=True)
 class Packed:
-    """The shards that a number has become; a split without members has none."""
+    """The shards that a number has become; a split without members has none.
+
+    `spoilt` is the name of a shard of a former version that has other bytes than it had; nothing was written then.
+    """
 
     number: int
     shards: tuple[ShardEntry, ...]
+    spoilt: str = ""
 
 
 def pack(storage: Storage, job: PackJob) -> Packed:
     """Write the shards of one number. Raises Failure for a sample that cannot be read or a shard that cannot be
-    written, and for a shard of a former version with other bytes than it had: nobody may have looked at it since."""
+    written; a shard of a former version, which nobody may have looked at since, is read against its digest first."""
     for shard in {member.kept_in: None for member in job.members if member.former and member.kept_in is not None}:
-        _check_former(storage, shard)
+        if not is_whole(storage, shard):
+            return Packed(job.number, (), shard.name)
     by_split: dict[str, list[Member]] = {}
     for member in sorted(job.members, key=lambda member: member.uid):
         by_split.setdefault(member.split, []).append(member)
     shards = (write_shard(storage, split, job.number, _samples(storage, group)) for split, group in by_split.items())
     return Packed(job.number, tuple(shards))
-
-
-def _check_former(storage: Storage, shard: ShardEntry) -> None:
-    if not is_whole(storage, shard):
-        raise Failure(
-            f"{storage.root}/{shard.name}: expected sha256 {shard.sha256}, got other bytes; remove this shard of a "
-            "former version and run the same command again, which renders what was to be taken from it"
-        )
 
 
 def _samples(storage: Storage, members: list[Member]) -> Iterator[tuple[str, Mapping[str, bytes]]]:

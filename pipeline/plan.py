@@ -40,7 +40,7 @@ class State(IntEnum):
     """It is rendered and waits."""
     RENDER = 3
     DUPLICATE = 4
-    """Another object has the same bytes."""
+    """Another object has the same bytes, and stands for it unless its own cannot be had."""
     FILTERED = 5
     """A rule leaves it out."""
     FORMER = 6
@@ -110,6 +110,11 @@ class Plan:
     def idle(self) -> bool:
         """True when nothing is to be rendered or written."""
         return not (len(self.order) or self.staged or self.rewrite)
+
+    @property
+    def hopeless(self) -> bool:
+        """True when no object would stand, however the work goes."""
+        return not self.count(State.KEPT, State.STAGED, State.RENDER, State.FORMER)
 
     def count(self, *states: State) -> int:
         """How many objects are in one of some states."""

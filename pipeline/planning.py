@@ -38,15 +38,15 @@ def make_plan(
     ended = {uid: one for (uid, digest), one in failed.items() if _is(fingerprint, asked, uid, digest.encode())}
     release_memory()
 
-    copies = _copies(standing, sha256, rule)
     state = _states(standing, fingerprint, rules)
     _mark(state, State.RENDER, asked.places(list(waiting)), State.STAGED)
     _mark(state, State.RENDER, asked.places(list(ended)), State.ENDED)
+    copies = _copies(standing, sha256, rule, _ranks(standing, state))
     state[asked.places(list(copies))] = State.DUPLICATE
     state[list(rule)] = State.FILTERED
     former = _former(asked, state, fingerprint, rules)
     state[asked.places(former.uids)] = State.FORMER
-    number = _numbers(standing, state, rules)
+    number = _numbers(standing, state, copies, rules)
     dropped = (asked.places(rows.uids) < 0) & (texts(rows.column("outcome")) != Outcome.REMOVED.encode())
     certain = _changing(standing, state, number, _moved(standing, state, sha256, rules), dropped)
     return Plan(
@@ -89,7 +89,13 @@ def _is(values: NDArray, asked: Columns[SourceObject], uid: str, value: object) 
     return bool(place >= 0 and values[place] == value)
 
 
-def _copies(standing: Standing, sha256: Texts, rule: Mapping[int, str]) -> dict[str, str]:
+def _ranks(standing: Standing, state: States) -> States:
+    """Who of the objects with the same bytes stands for them: first who does so far, last whose could not be had."""
+    unread = (state == State.ENDED) & standing.unread
+    return np.select([state == State.KEPT, state == State.STAGED, unread], [0, 1, 3], 2).astype(np.int8)
+
+
+def _copies(standing: Standing, sha256: Texts, rule: Mapping[int, str], rank: States) -> dict[str, str]:
     """See `duplicates`, which looks at the objects that share their bytes with another."""
     known = np.flatnonzero(sha256 != b"")
     known = known[~np.isin(known, list(rule))]
@@ -99,7 +105,8 @@ def _copies(standing: Standing, sha256: Texts, rule: Mapping[int, str]) -> dict[
     uids = [uid.decode() for uid in standing.asked.uids[places]]
     numbers = dict(zip(uids, standing.number[places].tolist(), strict=True))
     existing = {uid: number for uid, number in numbers.items() if number != UNASSIGNED}
-    return duplicates(dict(zip(uids, (one.decode() for one in sha256[places]), strict=True)), existing)
+    ranks = dict(zip(uids, rank[places].tolist(), strict=True))
+    return duplicates(dict(zip(uids, (one.decode() for one in sha256[places]), strict=True)), ranks, existing)
 
 
 def _former(asked: Columns[SourceObject], state: States, fingerprint: Texts, rules: Rules) -> Columns[Finding]:
@@ -109,9 +116,12 @@ def _former(asked: Columns[SourceObject], state: States, fingerprint: Texts, rul
     return rules.former(asked.uids[sought], fingerprint[sought])
 
 
-def _numbers(standing: Standing, state: States, rules: Rules) -> Numbers:
+def _numbers(standing: Standing, state: States, copies: Mapping[str, str], rules: Rules) -> Numbers:
+    """The number of each object that may come to stand; a copy may, unless the one that stands for it does already."""
     first = int(standing.rows.column("shard").to_numpy().max(initial=UNASSIGNED)) + 1
     number, wanted = standing.number.copy(), ~np.isin(state, (State.DUPLICATE, State.FILTERED))
+    stands = state[standing.asked.places(list(copies.values()))] == State.KEPT
+    wanted[standing.asked.places(list(copies))[~stands]] = True
     number[wanted] = assign(number[wanted], standing.asked.uids[wanted], first, rules.objects_per_shard)
     return number
 

@@ -35,6 +35,14 @@ PACK_FOR_S = 10.0
 """How long a build that is stopped may go on packing: it ends within half a minute, whatever happens."""
 
 
+class Spoilt(Exception):
+    """The shard of a former version that samples were to be taken from has other bytes than it had."""
+
+    def __init__(self, shard: str) -> None:
+        super().__init__(shard)
+        self.shard = shard
+
+
 @dataclass
 class Run:
     """One build at work. `earlier` are samples that have the first views of objects to be rendered, `version` what was
@@ -60,7 +68,8 @@ class Run:
     def work(self, spec: WorkerSpec, make: DoerFactory) -> None:
         """Render and pack all there is, by what `make` makes.
 
-        Raises Failure for what would fail every object, KeyboardInterrupt to stop.
+        Raises Failure for what would fail every object, Spoilt for what can be rendered instead, KeyboardInterrupt to
+        stop.
 
         Whatever stops it, finished views stay in staging and attempts are recorded; KeyboardInterrupt also has what can
         be packed in a few seconds packed, and a version made of it.
@@ -158,6 +167,8 @@ class Run:
     def _packed(self, done: Done) -> None:
         if not isinstance(done.answer, Packed):
             raise Failure("shards could not be packed: the workers' machines failed too often")
+        if done.answer.spoilt:
+            raise Spoilt(done.answer.spoilt)
         self.ledger.settle(done.answer)
 
     def _rendered(self, done: Done, job: ViewJob, crew: Crew, telling: Telling) -> None:
@@ -173,7 +184,9 @@ class Run:
                 return
         if attempt.outcome != Outcome.OK:
             self.progress.say(f"{uid}: {attempt.outcome}: {attempt.reason}")
-        self.ledger.end(attempt)
+        if (heir := self.ledger.end(attempt)) is not None:
+            self.progress.say(f"{heir.uid}: has the same bytes as {uid}, and is tried in its place")
+            crew.submit(ViewJob(heir, self.earlier.get(heir.uid)))
         telling.ended(attempt, job.item.title or uid, self.facts.views)
 
     def _feed(self, crew: Crew) -> None:

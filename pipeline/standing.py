@@ -49,6 +49,11 @@ class Standing:
         known[places] = np.where(known[places] == b"", attempted, known[places])
         return known
 
+    @property
+    def unread(self) -> Mask:
+        """True for each object that ended while it was fetched: nobody has seen its bytes."""
+        return np.asarray(texts(self.rows.aligned("phase", self.row, "")) == b"fetch", bool)
+
     def tells(self, attempt: Attempt) -> bool:
         """True when the row of an object that is asked for says how this attempt ended."""
         place = self.asked.places([attempt.uid])[0]

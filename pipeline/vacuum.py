@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from base.storage import Storage, temporary_files
 from pipeline.catalog import Catalog
-from pipeline.history import versions
+from pipeline.history import kept_version, versions
 from pipeline.lease import Lease
 from pipeline.staging import clear_work
 from shards.latents import unneeded_latents
@@ -50,7 +50,7 @@ def _unneeded(storage: Storage, older_than_s: float) -> Vacuumed:
     known, now = versions(storage), time.time()
     old = tuple(facts.number for facts in known[:-1] if now - facts.at > older_than_s)
     kept = [facts.number for facts in known if facts.number not in old]
-    read = [read_version(storage, number) for number in kept]
+    read = [kept_version(storage, number) for number in kept]
     needed = {shard.name for version in read for shard in version.shards}
     files = [
         *(version_name(number) for number in old),  # first: whoever asks for one afterwards is told so

@@ -18,6 +18,7 @@ from pipeline.cluster import Done
 from pipeline.cluster.actor import DoerFactory
 from pipeline.columns import table_of
 from pipeline.limiter import Buckets
+from pipeline.pack import PackJob
 from pipeline.rows import ObjectRow
 from pipeline.settings import RunSettings
 from pipeline.worker import Job, WorkerSpec
@@ -83,6 +84,9 @@ class Alone:
 
     def submit(self, job: Job, *, soon: bool = False) -> None:
         (self.jobs.appendleft if soon else self.jobs.append)(job)
+
+    def give_up_views(self) -> None:
+        self.jobs = deque(job for job in self.jobs if isinstance(job, PackJob))
 
     @property
     def waiting(self) -> int:

@@ -14,9 +14,10 @@ from base.outcomes import Outcome
 from base.progress import SILENT
 from pipeline.build import BuildSettings, build
 from pipeline.catalog import Catalog
-from pipeline.history import restore
+from pipeline.history import restore, versions
 from pipeline.pack import Packed
 from pipeline.rows import Attempt
+from pipeline.vacuum import vacuum
 from pipeline.worker import Job, ViewJob, Worker
 from render.child import RenderChild
 from shards.version import read_version, version_numbers
@@ -47,7 +48,16 @@ class Broken(Worker):
         return ended(self, job, Outcome.CRASH) if isinstance(job, ViewJob) else super().do(job)
 
 
-def ended(worker: Worker, job: ViewJob, outcome: Outcome) -> Attempt:
+class Unsupported(Worker):
+    """A worker who knows nothing of stools."""
+
+    def do(self, job: Job) -> Attempt | Packed:
+        stool = isinstance(job, ViewJob) and job.item.title == "stool"
+        return ended(self, job, Outcome.UNSUPPORTED) if stool else super().do(job)
+
+
+def ended(worker: Worker, job: Job, outcome: Outcome) -> Attempt:
+    assert isinstance(job, ViewJob)
     uid, sha256 = job.item.uid, job.item.sha256
     known = {"uid": uid, "sha256": sha256, "fingerprint": worker._fingerprint(job.item, sha256), "reason": "broken"}
     return Attempt(attempt=secrets.token_hex(8), run=worker.spec.run, outcome=outcome, at=time.time(), **known)
@@ -150,3 +160,46 @@ def test_the_card_tells_the_settings_of_its_version(tmp_path: Path) -> None:
     assert (made.number, made.shards) == (3, read_version(storage(settings_for(tmp_path)), 1).shards)
     assert "samples: 3" in card.read_text()
     assert str(tmp_path) not in card.read_text()
+
+
+def test_to_try_again_in_vain_changes_nothing_either(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path)
+    build(settings, SILENT, make=Unsupported)
+    before = data(tmp_path)
+    found = build(settings, SILENT, make=Unsupported, retry=frozenset({"unsupported"}))
+    assert (found.version, found.shards_written) == (1, ())
+    assert data(tmp_path) == before
+
+
+def test_a_stopped_change_of_settings_makes_no_version_of_both(tmp_path: Path) -> None:
+    alone = {"shards": {"objects_per_shard": 1}}
+    build(settings_for(tmp_path, **alone), SILENT)
+    other = settings_for(tmp_path, run={"seed": 1}, **alone)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            build(other, Told(on_advance=stop))
+        assert version_numbers(storage(other)) == [1]
+    assert build(other, SILENT).reused == 2, "what was rendered waited"
+    card = (tmp_path / "dataset" / "README.md").read_text()
+    assert "seed: 1" in card
+
+
+def stop() -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_damaged_file_of_an_earlier_version_hinders_neither_list_nor_vacuum(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path)
+    build(settings, SILENT)
+    build(settings_for(tmp_path, render={"samples": 2}), SILENT)
+    before = versions(storage(settings))
+    (tmp_path / "dataset" / "versions" / "1.json").write_text("{")
+    assert versions(storage(settings)) == before
+    assert vacuum(storage(settings), 1e9, 60.0).versions == ()
+    assert vacuum(storage(settings), 0.0, 60.0).versions == (1,)
+
+
+def test_a_dry_run_says_when_no_object_would_stand(tmp_path: Path) -> None:
+    picky = settings_for(tmp_path, objects={"filter": {"categories": ["chiar"], "unstated_licence": "any"}})
+    build(picky, told := Told(), dry_run=True)
+    assert "no object would stand: no version would be made" in told.lines[-1]

@@ -244,7 +244,7 @@ def test_splits_take_their_share() -> None:
 
 @given(st.dictionaries(st.text("abc", min_size=1, max_size=3), st.sampled_from(["", "x", "y"]), max_size=8))
 def test_every_copy_names_one_original(sha256: dict[str, str]) -> None:
-    copies = duplicates(sha256, {})
+    copies = duplicates(sha256, dict.fromkeys(sha256, 0), {})
     for uid, original in copies.items():
         assert original not in copies
         assert sha256[uid] == sha256[original] != ""

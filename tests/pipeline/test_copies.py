@@ -1,0 +1,131 @@
+"""Objects with the same bytes: one stands for all, and another takes its place when its own cannot be had."""
+
+import shutil
+import sys
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from base.outcomes import Outcome
+from base.progress import SILENT
+from pipeline.build import BuildSettings, build
+from pipeline.catalog import Catalog
+from pipeline.ledger import Ledger
+from pipeline.pack import Packed
+from pipeline.plan import State
+from pipeline.rows import Attempt, ObjectRow
+from pipeline.worker import Job, ViewJob, Worker
+from render.child import RenderChild
+from tests.pipeline import stub
+from tests.pipeline.builds import Alone, Told, models, storage, tiny
+from tests.pipeline.test_no_news import ended
+from tests.pipeline.test_plan import attempt, item, merged, packed, planned, rebuilt
+
+GONE = set[str]()
+"""Titles of the objects whose bytes cannot be had."""
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.run.Crew", Alone)
+    child = partial(RenderChild, command=(sys.executable, stub.__file__))
+    monkeypatch.setattr("pipeline.worker.RenderChild", child)
+    GONE.clear()
+
+
+class Fetching(Worker):
+    """A worker to whom some servers answer 404, or nothing."""
+
+    def do(self, job: Job) -> Attempt | Packed:
+        if isinstance(job, ViewJob) and job.item.title in GONE:
+            outcome = Outcome.LOST if job.item.title.startswith("lost") else Outcome.MISSING
+            return replace(ended(self, job, outcome), phase="fetch")
+        return super().do(job)
+
+
+def three_alike(tmp_path: Path, *titles: str) -> BuildSettings:
+    folder = models(tmp_path / "models", "stool")
+    for title in titles:
+        shutil.copy(folder / "stool.glb", folder / f"{title}.glb")
+    (folder / "stool.glb").unlink()
+    models(folder, "avocado")
+    return tiny(tmp_path / "dataset", folder, shards={"objects_per_shard": 1})
+
+
+def outcomes(settings: BuildSettings) -> dict[str, str]:
+    rows = Catalog(storage(settings)).objects().values()
+    return {row.title: row.outcome if row.outcome != Outcome.DUPLICATE else "copy" for row in rows}
+
+
+@pytest.mark.parametrize("kind", ["lost", "gone"])
+def test_a_copy_takes_the_place_of_the_one_that_cannot_be_had(kind: str, tmp_path: Path) -> None:
+    titles = [f"{kind} {name}" for name in "abc"]
+    settings = three_alike(tmp_path, *(title.replace(" ", "_") for title in titles))
+    plan = build(settings, SILENT, dry_run=True).plan
+    assert "render 2, reuse 0, 2 duplicates" in plan
+    ends, left = dict[str, str](), set(titles)
+    while left:
+        GONE.update(titles)
+        GONE.difference_update(left)
+        shutil.rmtree(tmp_path / "dataset", ignore_errors=True)
+        found = build(settings, told := Told(), make=Fetching)
+        ends = outcomes(settings)
+        (stands,) = {title for title in titles if ends[title] == "ok"}
+        assert (found.rendered, found.outcomes["ok"]) == (2, 2)
+        assert sum("is tried in its place" in line for line in told.lines) == len(GONE)
+        assert {ends[title] for title in GONE} <= {"missing", "lost"}
+        again = build(settings, SILENT, make=Fetching)
+        assert (again.rendered, again.outcomes["ok"]) == (0, 2), "who could not be had is a copy of who stands"
+        assert build(settings, SILENT, make=Fetching).idle
+        left.remove(stands)
+
+
+def test_nobody_stands_when_no_copy_can_be_had(tmp_path: Path) -> None:
+    titles = [f"gone {name}" for name in "ab"]
+    settings = three_alike(tmp_path, *(title.replace(" ", "_") for title in titles))
+    GONE.update(titles)
+    found = build(settings, SILENT, make=Fetching)
+    assert found.outcomes == {"missing": 2, "ok": 1}
+    GONE.clear()
+    assert build(settings, SILENT, make=Fetching, retry=frozenset({"missing"})).outcomes == {"duplicate": 1, "ok": 2}
+
+
+def test_who_stands_does_not_give_way_to_one_that_comes_back() -> None:
+    first, second = sorted(("a", "b"), key=planned([item("a"), item("b")]).render.index)
+    items = [item(uid, "same") for uid in (first, second)]
+    _, rows, _ = rebuilt({}, items)
+    assert (rows[first].ok, rows[second].outcome) == (True, "duplicate")
+    _, rows, _ = rebuilt(rows, items[1:])
+    assert (rows[first].outcome, rows[second].ok) == ("removed", True)
+    plan, rows, jobs = rebuilt(rows, items)
+    assert (plan.render, jobs, rows[second].ok, rows[first].outcome) == ((), [], True, "duplicate")
+
+
+def settled(ledger: Ledger, rows: dict[str, ObjectRow]) -> dict[str, ObjectRow]:
+    for job in ledger.seal():
+        ledger.settle(packed(job))
+    return merged(rows, ledger, final=True)
+
+
+def test_bytes_that_were_known_are_not_forgotten_when_they_cannot_be_had() -> None:
+    there, other = [item(uid, "") for uid in "ab"], [item(uid, "") for uid in "ab"]
+    plan = planned(there)
+    ledger = Ledger(plan)
+    for uid in "ab":
+        ledger.end(attempt(uid, f"bytes of {uid}"))
+    rows = settled(ledger, {})
+    assert {row.sha256 for row in rows.values()} == {"bytes of a", "bytes of b"}
+
+    changed = replace(plan.rules, views=lambda sha256: f"other-{sha256}")
+    plan = planned(other, rows, rules=changed)
+    ledger = Ledger(plan)
+    ledger.end(attempt("a", "bytes of a", rules=changed))
+    ledger.end(replace(attempt("b", "", Outcome.MISSING, changed), fingerprint="", phase="fetch"))
+    rows = settled(ledger, rows)
+    assert (rows["b"].outcome, rows["b"].sha256, rows["b"].fingerprint) == ("missing", "bytes of b", "other-bytes of b")
+    plan = planned(other, rows, rules=changed)
+    assert plan.state[plan.asked.places(["b"])[0]] == State.ENDED
+    back = planned(there, rows)
+    assert back.fingerprint("b") == "fp-bytes of b", "by which a former version is asked"
