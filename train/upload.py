@@ -3,13 +3,14 @@
 import os
 import queue
 import shutil
+import tempfile
 import threading
 from pathlib import Path, PurePosixPath
 
 from base.errors import Failure
 from base.patience import Patience
 from base.storage import Storage
-from train.state import FOLDER, MARKER, STATE, complete
+from train.state import FOLDER, MARKER, STATE, best, complete
 from zero123.saving import saved_whole
 
 SETTING = "train.upload"
@@ -95,19 +96,30 @@ def upload_newest(target: str, out: Path) -> None:
 
 
 def fetch_newest(target: str, out: Path, patience: Patience) -> None:
-    """Fetch the newest checkpoint of a store into `out`, unless `out` has one as new; one that is away is waited for.
+    """Fetch the newest checkpoint of a store and the best into `out`, unless `out` has one as new; a store that is away
+    is waited for.
 
-    Raises Failure for a store that stays away, and for a disk that cannot hold it.
+    Raises Failure for a store that stays away, and for a disk that cannot hold them.
     """
     storage = Storage(target, SETTING)
     here, there = complete(out), patience.ask(lambda: remote_checkpoints(storage))
     if not there or (here and here[-1].name >= there[-1]):
         return
-    folder = f"{FOLDER}/{there[-1]}"
-    names = patience.ask(lambda: storage.names(folder))
-    with saved_whole(out / folder, "checkpoint") as temporary:
+    for name in sorted({there[-1], _best(storage, there, patience)} - {path.name for path in here}):
+        folder = f"{FOLDER}/{name}"
+        names = patience.ask(lambda: storage.names(folder))  # noqa: B023 -- asked here and now
+        with saved_whole(out / folder, "checkpoint") as temporary:
+            for file in names:
+                _fetch(storage, file, temporary / PurePosixPath(file).relative_to(folder), patience)
+
+
+def _best(storage: Storage, names: list[str], patience: Patience) -> str:
+    """Which of a store's checkpoints validated best, as they say themselves; the newest where none was validated."""
+    with tempfile.TemporaryDirectory() as scratch:
         for name in names:
-            _fetch(storage, name, temporary / PurePosixPath(name).relative_to(folder), patience)
+            _fetch(storage, f"{FOLDER}/{name}/{STATE}/{MARKER}", Path(scratch, name, STATE, MARKER), patience)
+        found = best([Path(scratch, name) for name in names])
+        return found.name if found is not None else names[-1]
 
 
 def _fetch(storage: Storage, name: str, path: Path, patience: Patience) -> None:

@@ -185,8 +185,11 @@ def test_an_older_best_outlives_newer_ones_until_a_better_comes(
     current = [0.0]
     real = Validation.keep
     monkeypatch.setattr(Validation, "keep", lambda *words: (current.__setitem__(0, next(worth)), real(*words))[1])
-    train(model_settings(), train_settings(**WATCHED | {"log": {}}), storage, tmp_path, SILENT)
-    assert tuple(int(folder.name) for folder in complete(tmp_path)) == kept
+    store = str(tmp_path / "store")
+    train(model_settings(), train_settings(**WATCHED | {"log": {}, "upload": store}), storage, tmp_path / "run", SILENT)
+    fetch_newest(store, tmp_path / "elsewhere", IMPATIENT)
+    for disk in ("run", "elsewhere"):
+        assert tuple(int(folder.name) for folder in complete(tmp_path / disk)) == kept
 
 
 def test_the_page_and_tensorboard_tell_what_the_log_tells(watched: tuple[Path, TrainSummary]) -> None:
