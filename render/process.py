@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import fcntl
 import json
 import os
 import select
@@ -18,6 +17,7 @@ from typing import IO, Any, cast
 
 from base.errors import Failure
 from base.outcomes import Outcome
+from base.scratch import owned, sweep
 from base.text import without_controls
 
 POLL_S = 0.05
@@ -46,9 +46,8 @@ class ChildProcess:
     """
 
     def __init__(self, command: Sequence[str], environment: dict[str, str]) -> None:
-        _sweep()
-        self.folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX))
-        self._lock = _locked(self.folder)
+        sweep(Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*"))
+        self.folder, self._lock = owned(lambda: Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX)))
         self._log = self.folder / "log"
         self._buffer = b""
         private = {"HOME": str(self.folder), "TMPDIR": str(self.folder)}
@@ -184,26 +183,3 @@ def _message(line: bytes) -> dict[str, Any]:
     if not isinstance(message, dict):
         raise ChildDeath(Outcome.CRASH, f"expected a JSON message from the child, got {line[:60]!r}")
     return message
-
-
-def _locked(folder: Path) -> int:
-    lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return lock
-
-
-def _sweep() -> None:
-    """Remove private folders whose owner was killed: nobody holds their lock any more."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*"):
-        try:
-            lock = os.open(folder / "lock", os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except OSError:
-            continue
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            continue
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
-        finally:
-            os.close(lock)

@@ -1,6 +1,5 @@
 """A Ray to work on: local and gone with this process, or a cluster that is joined."""
 
-import fcntl
 import logging
 import math
 import os
@@ -10,16 +9,17 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from base.errors import Failure
 from base.interrupts import held_back
+from base.scratch import owned, sweep
 from pipeline.settings import RunSettings
 
 CONNECT_S = 10.0
-FOLDER_PREFIX, LOCK = "z123-", "alive"
+FOLDER_PREFIX = "z123-"
 SOCKET_PATH_LIMIT = 40
 """Ray puts sockets some 60 characters below its folder, and a socket's path may have 107."""
 QUIET = {
@@ -147,33 +147,20 @@ def _exported(name: str, value: str) -> Iterator[None]:
 def _ray_folder() -> Iterator[Path]:
     """A folder for a local Ray's files, locked while this process lives; those of processes that were killed go."""
     parent = Path(tempfile.gettempdir() if len(tempfile.gettempdir()) <= SOCKET_PATH_LIMIT else "/tmp")  # noqa: S108
-    for left in parent.glob(f"{FOLDER_PREFIX}*/{LOCK}"):
-        with suppress(OSError), left.open("rb+") as stream:
-            if left.stat().st_uid == os.getuid() and _locks(stream):
-                _remove(left.parent)
-    folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=parent))
-    with (folder / LOCK).open("ab") as stream:
-        _locks(stream)
-        try:
-            yield folder
-        finally:
-            _remove(folder)
-
-
-def _remove(folder: Path) -> None:
-    """The lock goes last: what is left by whoever is killed in the middle is found by the next one."""
-    for path in folder.iterdir():
-        if path.name != LOCK:
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def _locks(stream: IO[bytes]) -> bool:
+    sweep(filter(_is_ours, parent.glob(f"{FOLDER_PREFIX}*")))
+    folder, lock = owned(lambda: Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=parent)))
     try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def _is_ours(folder: Path) -> bool:
+    try:
+        return folder.stat().st_uid == os.getuid()
+    except FileNotFoundError:
         return False
-    return True
 
 
 def _import_paths() -> list[str]:

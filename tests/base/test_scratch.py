@@ -1,12 +1,14 @@
 """Folders that become another one when whole, or go: also when their owner was killed."""
 
+import fcntl
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from base.scratch import folder_beside
+from base.scratch import folder_beside, owned, sweep
 
 ROOT = Path(__file__).parents[2]
 OWNER = """
@@ -46,3 +48,43 @@ def test_what_a_killed_owner_left_goes_and_what_a_living_one_holds_stays(tmp_pat
     with folder_beside(target) as folder:
         assert list(tmp_path.iterdir()) == [folder]
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_swept_away_before_it_is_locked_is_made_again(tmp_path: Path) -> None:
+    names = iter(("first", "second", "third"))
+
+    def make() -> Path:
+        folder = tmp_path / next(names)
+        folder.mkdir()
+        if folder.name != "third":
+            sweep(tmp_path.iterdir())
+        return folder
+
+    folder, lock = owned(make)
+    sweep(tmp_path.iterdir())
+    assert (folder.name, list(tmp_path.iterdir())) == ("third", [folder])
+    os.close(lock)
+    sweep(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_swept_away_while_its_owner_waits_for_the_lock_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sweeper has the lock first; when it is the owner's, the folder is no more."""
+    lock_it, made = fcntl.flock, list[Path]()
+
+    def make() -> Path:
+        made.append(tmp_path / str(len(made)))
+        made[-1].mkdir()
+        return made[-1]
+
+    def late(lock: int, how: int) -> None:
+        if len(made) == 1 and made[0].exists():
+            made[0].rmdir()
+        lock_it(lock, how)
+
+    monkeypatch.setattr("base.scratch.fcntl.flock", late)
+    folder, lock = owned(make)
+    assert folder == made[1]
+    os.close(lock)
