@@ -23,7 +23,7 @@ from pipeline.catalog import Catalog, VersionFacts
 from pipeline.cluster.actor import DoerFactory
 from pipeline.columns import Columns
 from pipeline.extend import Place, fewer_views
-from pipeline.filters import refusals, told
+from pipeline.filters import left_out, refusals
 from pipeline.forecast import Views, forecast, measured
 from pipeline.former import former_samples
 from pipeline.found_views import DEPENDS_ON
@@ -278,10 +278,10 @@ def _told(
     views = Views(wanted, newest.views if newest is not None else wanted, len(earlier))
     found = measured(catalog, ledger.rules, settings.render.device, views) if len(ledger.plan.order) else []
     plan, *rest = forecast(ledger.plan, found, views).lines(ledger.plan)
-    left_out = told(ledger.plan.asked, ledger.plan.rule, settings.objects.filter)
+    ruled = left_out(ledger.plan.asked, ledger.plan.rule, settings.objects.filter)
     kept = f"of {len(earlier)} of the objects to render the earlier views are kept, and only more of them made"
     nothing = ["no object would stand: no version would be made"] if ledger.plan.hopeless else []
-    return [plan, *left_out, *nothing, *([kept] if earlier else []), *rest]
+    return [plan, *ruled, *nothing, *([kept] if earlier else []), *rest]
 
 
 def _tell(storage: Storage, lines: list[str], progress: Progress) -> None:

@@ -36,7 +36,9 @@ PLACED = ("uid", "shard_name", "sample_offset", "sample_bytes")
 TOLD = ("attempt", "run", "uid", "outcome", "reason", "phase", "sha256", "fingerprint", "checks", "at")
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 """Which deltalake's errors carry."""
-KEPT = {"delta.enableExpiredLogCleanup": "false"}
+KNOWN = (OSError, KeyError, TypeError, ValueError)
+"""What the tables' engine raises beside its own."""
+LOG_STAYS = {"delta.enableExpiredLogCleanup": "false"}
 """Commits stay, or a version older than a month could be neither dated nor restored."""
 SOUGHT = ("uid", "outcome", "shard")
 """The columns of which each part of a file says its least and its greatest, so that who seeks one can pass over it."""
@@ -133,7 +135,7 @@ class Catalog:
         token = secrets.token_hex(8)
         known = {METADATA_KEY: json.dumps(asdict(facts)), TOKEN_KEY: token}
         with self._reported(OBJECTS):
-            table = self._table(OBJECTS) or DeltaTable.create(self._uri(OBJECTS), ROW, configuration=KEPT)
+            table = self._table(OBJECTS) or DeltaTable.create(self._uri(OBJECTS), ROW, configuration=LOG_STAYS)
             try:
                 self._write(table, changes, CommitProperties(custom_metadata=known))
             except DeltaError:
@@ -267,11 +269,14 @@ class Catalog:
 
     @contextmanager
     def _reported(self, name: str) -> Iterator[None]:
+        from deltalake.exceptions import DeltaError
+
         try:
             yield
-        except Failure:
-            raise
-        except Exception as error:  # the engine's own, for a file that is not there, have no other name
+        except Exception as error:
+            # The engine's own, for a file that is not there, have no other name than Exception.
+            if type(error) is not Exception and not isinstance(error, (DeltaError, *KNOWN)):
+                raise
             sentence = " ".join(COLOURS.sub("", str(error)).split())[:300]
             raise Failure(f"{self.storage.root}/{name}: the catalogue could not be used: {sentence}") from error
 

@@ -13,7 +13,8 @@ from pipeline.cluster import Crew
 from pipeline.rows import Attempt
 from pipeline.stragglers import sentence
 
-TOLD = REASONS_TOLD = 5
+TOLD = 5
+"""So many jobs, or objects, are named."""
 
 
 @dataclass
@@ -50,7 +51,7 @@ def nothing_stands(rows: Iterable[pyarrow.Table]) -> str:
     told, count = list[str](), 0
     for part in rows:
         bad = [row for row in part.to_pylist() if row["outcome"] not in (Outcome.OK, Outcome.REMOVED)]
-        told += [f"  {row['uid']}: {row['outcome']}: {row['reason']}" for row in bad[: REASONS_TOLD - len(told)]]
+        told += [f"  {row['uid']}: {row['outcome']}: {row['reason']}" for row in bad[: TOLD - len(told)]]
         count += len(bad)
-    more = [f"  and {count - REASONS_TOLD} more"] if count > REASONS_TOLD else []
+    more = [f"  and {count - TOLD} more"] if count > TOLD else []
     return "\n".join([f"expected at least one object to succeed, got none of {count}:", *told, *more])

@@ -101,9 +101,8 @@ def save_state(out: Path, pipeline: Zero123Pipeline, learner: Learner, position:
     kept = {best(finished), *finished[-keep:]}
     for old in finished:
         if old not in kept:
-            shutil.rmtree(
-                old.rename(old.with_name(f"{TEMPORARY_PREFIX}{old.name}"))
-            )  # killed on the way, it is not half
+            going = old.rename(old.with_name(f"{TEMPORARY_PREFIX}{old.name}"))  # killed on the way, it is no half one
+            shutil.rmtree(going)
     return folder
 
 

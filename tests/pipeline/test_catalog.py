@@ -1,5 +1,7 @@
 """The catalogue on disk: merged rows, and the versions that follow from them, against the slow way."""
 
+import os
+import time
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -10,7 +12,7 @@ import pytest
 
 from base.errors import Failure
 from base.storage import Storage
-from pipeline.catalog import ATTEMPTS, Catalog, VersionFacts
+from pipeline.catalog import ATTEMPTS, LOG_STAYS, OBJECTS, Catalog, VersionFacts
 from pipeline.changes import GONE
 from pipeline.columns import table_of
 from pipeline.rows import Attempt, ObjectRow
@@ -133,3 +135,18 @@ def test_a_commit_whose_answer_is_lost_stands_and_one_that_was_not_made_is_told(
     else:
         with pytest.raises(Failure, match="catalogue could not be used: connection closed"):
             catalog.commit(another, FACTS)
+
+
+def test_a_version_older_than_a_month_is_dated_and_read_however_many_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At every few commits the engine removes those that are older than a month, unless the table says otherwise."""
+    monkeypatch.setitem(LOG_STAYS, "delta.checkpointInterval", "4")
+    catalog = Catalog(Storage(tmp_path))
+    for number in range(1, 14):
+        catalog.commit(changes(row(number, number)), FACTS)
+        if number == 9:
+            for path in (tmp_path / OBJECTS / "_delta_log").iterdir():
+                os.utime(path, (time.time() - 40 * 86_400,) * 2)
+    assert set(catalog.committed_at()) == set(range(14))
+    assert len(catalog.objects(2)) == 2

@@ -1,9 +1,7 @@
 """Objects with the same bytes: one stands for all, and another takes its place when its own cannot be had."""
 
 import shutil
-import sys
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,9 +15,7 @@ from pipeline.pack import Packed
 from pipeline.plan import State
 from pipeline.rows import Attempt, ObjectRow
 from pipeline.worker import Job, ViewJob, Worker
-from render.child import RenderChild
-from tests.pipeline import stub
-from tests.pipeline.builds import Alone, Told, models, storage, tiny
+from tests.pipeline.builds import Told, models, storage, tiny
 from tests.pipeline.test_no_news import ended
 from tests.pipeline.test_plan import attempt, item, merged, packed, planned, rebuilt
 
@@ -27,11 +23,11 @@ GONE = set[str]()
 """Titles of the objects whose bytes cannot be had."""
 
 
+pytestmark = pytest.mark.usefixtures("in_this_process")
+
+
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.run.Crew", Alone)
-    child = partial(RenderChild, command=(sys.executable, stub.__file__))
-    monkeypatch.setattr("pipeline.worker.RenderChild", child)
+def _everyone_is_there() -> None:
     GONE.clear()
 
 

@@ -1,10 +1,7 @@
 """What was rendered once and still lies in a shard of a former version is taken from there, and not rendered anew."""
 
 import shutil
-import sys
-from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +15,15 @@ from pipeline.pack import Packed, PackJob
 from pipeline.rows import Attempt, ObjectRow
 from pipeline.vacuum import vacuum
 from pipeline.worker import Job, Worker
-from render.child import RenderChild
 from shards.read import read_shard
 from shards.verify import verify
 from shards.version import ShardEntry, read_version
-from tests.pipeline import stub
-from tests.pipeline.builds import EXAMPLES, Alone, Told, models, storage, tiny
+from tests.pipeline.builds import EXAMPLES, Told, models, storage, tiny
 
 NAMES = ("stool", "avocado", "burger")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _without_ray_and_blender() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipeline.run.Crew", Alone)
-        patch.setattr("pipeline.worker.RenderChild", partial(RenderChild, command=(sys.executable, stub.__file__)))
-        yield
+pytestmark = pytest.mark.usefixtures("in_this_process")
 
 
 class Packer(Worker):

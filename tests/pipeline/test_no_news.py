@@ -1,10 +1,8 @@
 """Builds of which nothing comes: no shard is packed anew, no version made, and what there was stays the newest."""
 
 import secrets
-import sys
 import time
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,17 +17,10 @@ from pipeline.pack import Packed
 from pipeline.rows import Attempt
 from pipeline.vacuum import vacuum
 from pipeline.worker import Job, ViewJob, Worker
-from render.child import RenderChild
 from shards.version import read_version, version_numbers
-from tests.pipeline import stub
-from tests.pipeline.builds import Alone, Told, files, models, storage, tiny
+from tests.pipeline.builds import Told, files, models, storage, tiny
 
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.run.Crew", Alone)
-    child = partial(RenderChild, command=(sys.executable, stub.__file__))
-    monkeypatch.setattr("pipeline.worker.RenderChild", child)
+pytestmark = pytest.mark.usefixtures("in_this_process")
 
 
 class Throttled(Worker):
