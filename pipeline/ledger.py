@@ -51,6 +51,7 @@ class Ledger:
     `tries` counts the attempts of this build at each object, `tried` those of earlier ones at objects that ever ended
     badly, `deaths` how often its child died under today's fingerprint; `seconds` and `rendered` add up what was done.
     `packed` are the numbers whose shards are `written`, `left` those of which nothing came that would change them.
+    What is asked for at every tick is counted as it changes: a million objects cannot be looked through there.
     """
 
     def __init__(self, plan: Plan, tried: Mapping[str, int] | None = None) -> None:
@@ -60,9 +61,11 @@ class Ledger:
         self._ends = {**plan.staged, **plan.failed}
         self._copies, self._heirs = dict[str, str](), dict[str, str]()
         self._firsts, self._members = _Firsts(plan), _Members(plan)
+        self._in_shards = np.isin(plan.state, IN_SHARDS)
         self._open = Counter(plan.number[plan.order].tolist())
         self._numbers, self._sealed = sorted(plan.rewrite), 0
-        self.packed, self.left, self._samples = set[int](), set[int](), 0
+        self.packed, self.left = set[int](), set[int]()
+        self._samples = plan.count(State.KEPT)
         self._new, self._parts = list[pyarrow.Table](), list[pyarrow.Table]()
         self._announced, self._news = False, False
 
@@ -138,7 +141,7 @@ class Ledger:
         self.packed.add(packed.number)
         self.written += [shard.name for shard in packed.shards]
         where = {entry.uid: _place(shard, entry) for shard in packed.shards for entry in shard.samples}
-        self._samples += len(where)
+        self._samples += len(where) - np.count_nonzero(self.plan.state[self._members.of(packed.number)] == State.KEPT)
         self._close(packed.number, where)
 
     def _close(self, number: int, where: Mapping[str, dict[str, Any]]) -> None:
@@ -166,8 +169,7 @@ class Ledger:
     @property
     def any_stands(self) -> bool:
         """True when a version made now would hold an object."""
-        kept = self.plan.number[self.plan.state == State.KEPT]
-        return self._samples > 0 or bool((~np.isin(kept, list(self.packed))).any())
+        return self._samples > 0
 
     def changes(self, *, final: bool) -> Changes:
         """The rows that differ from what the catalogue has by now.
@@ -224,7 +226,7 @@ class Ledger:
 
     def _good(self, place: int, uid: str) -> bool:
         end = self._ends.get(uid)
-        return self.plan.state[place] in IN_SHARDS or (end is not None and end.outcome == Outcome.OK)
+        return bool(self._in_shards[place]) or (end is not None and end.outcome == Outcome.OK)
 
     def _sha256(self, place: int, uid: str) -> str:
         end = self._ends.get(uid)
