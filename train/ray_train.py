@@ -9,12 +9,12 @@ from pathlib import Path
 
 from base.errors import Failure, UsageError
 from base.patience import Patience
-from base.progress import SILENT, Progress
+from base.progress import Progress
 from base.storage import Storage
 from shards.damage import PassedOver
 from shards.visits import Share
 from train.checks import check_dataset, check_ranks, version_of
-from train.driven import asked_in, driven
+from train.driven import Heard, Saying, asked_in, driven
 from train.interrupt import Interrupt
 from train.log import LOG, Row, read_log
 from train.loop import TrainSummary, summary, take_part
@@ -73,8 +73,8 @@ def rank(given: dict[str, Task]) -> None:
     if Path(task.here).is_dir():
         os.chdir(task.here)
     out = Path(task.out)
-    stopped = Interrupt(lambda: asked_in(out))
-    take_part(task.model, task.settings, Storage(task.root), out, SILENT, stopped)
+    stopped, said = Interrupt(lambda: asked_in(out)), Saying(out, int(os.environ.get("RANK", "0")))
+    take_part(task.model, task.settings, Storage(task.root), out, said, stopped)
 
 
 def _check(model: ModelSettings, settings: TrainSettings, storage: Storage, out: Path, progress: Progress) -> None:
@@ -108,14 +108,17 @@ def _scaling(settings: TrainSettings) -> "ScalingConfig":  # type: ignore[name-d
 
 @contextmanager
 def _followed(out: Path, settings: TrainSettings, progress: Progress) -> Iterator[None]:
-    """Progress as the log in `out` tells it, for as long as the block lasts."""
-    ended = threading.Event()
+    """Progress as the log in `out` tells it, and what the ranks say, for as long as the block lasts."""
+    ended, heard = threading.Event(), Heard(out)
 
     def follow() -> None:
-        rows = read_log(out / LOG)
+        rows, last = read_log(out / LOG), False
         done = rows[-1].images if rows else 0
         with progress.task("train", total=settings.images, unit="images", done=done) as task:
-            while not ended.wait(LOOK_EVERY_S):
+            while not last:
+                last = ended.wait(LOOK_EVERY_S)
+                for line in heard.lines():
+                    progress.say(line)
                 rows = read_log(out / LOG)
                 if rows and rows[-1].images > done:
                     task.advance(rows[-1].images - done, note=_note(rows[-1]))
