@@ -469,3 +469,18 @@ def test_a_run_is_not_taken_up_with_other_settings(storage: Storage, whole: Trai
         train(model_settings(), train_settings(batch=16, images_at_once=16), storage, out, SILENT)
     with pytest.raises(UsageError, match=r"model.unet.channels: expected \[8, 16\]"):
         train(model_settings(unet={"channels": [16, 16]}), train_settings(), storage, out, SILENT)
+
+
+def test_a_run_whose_rate_falls_is_taken_up_towards_the_same_last_image_alone(storage: Storage, tmp_path: Path) -> None:
+    falling, out = train_settings(images=32, optimiser={"decay": "cosine"}), tmp_path / "parts"
+    with own_sigterm(), pytest.raises(Stopped):
+        train(model_settings(), falling, storage, out, Nudge(16, lambda: os.kill(os.getpid(), signal.SIGTERM)))
+    told = (
+        r"train.images: expected 32, with which the run in .* began and where its rate falls to 0, got 64; use another"
+    )
+    with pytest.raises(UsageError, match=told):
+        train(model_settings(), falling.model_copy(update={"images": 64}), storage, out, SILENT)
+    with pytest.raises(UsageError, match=r"train.optimiser.decay: expected 'cosine', .* began, got 'constant'"):
+        train(model_settings(), train_settings(), storage, out, SILENT)
+    again = train(model_settings(), falling, storage, out, SILENT)
+    same_state(again.checkpoint, train(model_settings(), falling, storage, tmp_path / "whole", SILENT).checkpoint)
