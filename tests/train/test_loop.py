@@ -25,7 +25,8 @@ from torch import nn
 from base.errors import Failure, UsageError
 from base.progress import SILENT, Task
 from base.storage import Storage
-from tests.train.runs import make_dataset, model_settings, train_settings
+from tests.shards.datasets import spoilt
+from tests.train.runs import make_dataset, model_settings, one_good_view, train_settings
 from train import step
 from train.batch import Batch
 from train.ema import Ema
@@ -469,6 +470,15 @@ def test_a_run_is_not_taken_up_with_other_settings(storage: Storage, whole: Trai
         train(model_settings(), train_settings(batch=16, images_at_once=16), storage, out, SILENT)
     with pytest.raises(UsageError, match=r"model.unet.channels: expected \[8, 16\]"):
         train(model_settings(unet={"channels": [16, 16]}), train_settings(), storage, out, SILENT)
+
+
+def test_a_run_that_goes_on_counts_damaged_samples_anew(storage: Storage, tmp_path: Path) -> None:
+    there, said = spoilt(storage, tmp_path / "dataset", "train", one_good_view), Said()
+    for images in (32, 64):
+        settings = train_settings(images=images, stream={"damaged_samples": 1})
+        train(model_settings(), settings, there, tmp_path / "out", said)
+    once = "passed over, 1 of at most 1"
+    assert [line.partition(":")[0] for line in said.lines] == [once, once]
 
 
 def test_a_run_whose_rate_falls_is_taken_up_towards_the_same_last_image_alone(storage: Storage, tmp_path: Path) -> None:
