@@ -64,10 +64,10 @@ def check_ranks(settings: TrainSettings, ranks: int) -> None:
 
 
 def check_same(began: Any, now: Any, out: Path, path: str = "") -> None:
-    """Raise UsageError naming the first setting with which the run in `out` did not begin."""
-    if isinstance(began, dict) and isinstance(now, dict) and began.keys() == now.keys():
-        for key in now:
-            check_same(began[key], now[key], out, f"{path}.{key}".lstrip("."))
+    """Raise UsageError naming the first setting with which the run in `out` did not begin; what is missing is None."""
+    if isinstance(began, dict) and isinstance(now, dict):
+        for key in now | began:
+            check_same(began.get(key), now.get(key), out, f"{path}.{key}".lstrip("."))
     elif began != now:
         falls = " and where its rate falls to 0" if path == "train.images" else ""
         raise UsageError(

@@ -1,6 +1,7 @@
 """The parts of the trainer, each against a slow and obvious version of itself."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from geometry.camera import look_at_origin
 from geometry.relative import pose_vector
 from shards.stream import Pair
 from tests.train.runs import model_settings, train_settings
+from train.checks import check_same
 from train.compute import computing
 from train.draws import draws_for, timesteps_from
 from train.ema import Ema, ema_decay
@@ -109,6 +111,15 @@ def test_the_precision_is_that_of_products_and_convolutions_alike(precision: str
     assert switches() == before
     with computing(compute, torch.device("cpu"), 0):
         assert switches() == before
+
+
+def test_a_setting_that_a_run_began_without_is_named(tmp_path: Path) -> None:
+    before = {"train": {"seed": 0}}
+    check_same(before, {"train": {"images": None, "seed": 0}}, tmp_path)
+    with pytest.raises(UsageError, match=r"train.images: expected None, .* began .*, got 8"):
+        check_same(before, {"train": {"images": 8, "seed": 0}}, tmp_path)
+    with pytest.raises(UsageError, match=r"train.seed: expected 0, .* began, got None"):
+        check_same(before, {"train": {}}, tmp_path)
 
 
 def test_settings_that_mean_nothing_are_refused() -> None:
