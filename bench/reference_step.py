@@ -30,6 +30,7 @@ class ReferenceStep:
         self.unet.set_attn_processor(AttnProcessor2_0())
         self.projection = copy.deepcopy(like.cc_projection).requires_grad_(requires_grad=True)
         self.encoder = copy.deepcopy(like.image_encoder)
+        self.parts = (self.unet, self.projection, self.encoder, like.vae)
         trained = [self.unet, self.projection, *([self.encoder] if isinstance(self.encoder, LatentEncoder) else [])]
         for module in trained:
             module.requires_grad_(requires_grad=True)

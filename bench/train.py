@@ -6,13 +6,14 @@ Sides take turns, and a side's figure is its best round. `cached` has latents an
 makes them in every step; the plain step (bench/reference_step.py) always does, eagerly, in bfloat16 on a GPU, and in
 float32 (TF32 on a GPU, unless train.compute.precision is fp32). MFU is of the nominal dense bfloat16 peak, `of matmul`
 of what one large product reaches here. Arithmetic is counted alike for all: UNet forward and backward, and encoders
-where they are in the loop.
+where they are in the loop. Peak memory leaves out what lies on the GPU for other sides alone: their weights, moments
+and averages.
 """
 
 import argparse
 import json
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -21,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from app.settings import Settings, load_settings
@@ -86,12 +88,17 @@ class Phases:
 
 @dataclass
 class Side:
-    """One way to take a step: `take` takes one, `flops` is the arithmetic of an image."""
+    """One way to take a step: `take` takes one, `flops` is the arithmetic of an image.
+
+    `held` gives the tensors that it keeps from step to step; `others_bytes` lie there for other sides alone.
+    """
 
     name: str
     take: Callable[[], None]
     flops: float
     phases: Phases
+    held: Callable[[], Iterator[Tensor]]
+    others_bytes: int = 0
     rates: list[float] = field(default_factory=list)
     peak_mb: float | None = None
 
@@ -105,7 +112,8 @@ class Side:
             self.take()
         self.rates.append(steps * batch / (synchronised(device) - began))
         if device.type == "cuda":
-            self.peak_mb = max(self.peak_mb or 0.0, torch.cuda.max_memory_allocated(device) / 1e6)
+            peak = torch.cuda.max_memory_allocated(device) - self.others_bytes
+            self.peak_mb = max(self.peak_mb or 0.0, peak / 1e6)
 
     def split(self, batch: int) -> dict[str, float]:
         """Milliseconds of each phase of one more step, for the whole batch."""
@@ -125,6 +133,8 @@ def measured(settings: Settings, rounds: int, steps: int) -> dict[str, Any]:
         sides = all_sides(pipeline, settings, parts, device)
         for side in sides:
             side.take()
+        for side in sides:
+            side.others_bytes = bytes_of_others(side, sides)
         matmul = matmul_flops(device)
         for _ in range(rounds):
             for side in sides:
@@ -164,15 +174,40 @@ def all_sides(
 
         return take
 
+    def our_state() -> Iterator[Tensor]:
+        parts = (pipeline.unet, pipeline.cc_projection, pipeline.image_encoder, pipeline.vae)
+        return kept(parts, learner.optimiser, learner.ema.averages.values())
+
+    def plain_state() -> Iterator[Tensor]:
+        return kept(reference.parts, reference.optimiser, reference.average.shadow_params)
+
     precisions = ("bf16", "fp32") if device.type == "cuda" else ("fp32",)  # CPUs seldom compute in bfloat16
     return [
-        Side("ours, cached", ours(Cached, clocks[0]), unet, clocks[0]),
-        Side("ours, in the loop", ours(Stepper, clocks[1]), unet + encoders, clocks[1]),
+        Side("ours, cached", ours(Cached, clocks[0]), unet, clocks[0], our_state),
+        Side("ours, in the loop", ours(Stepper, clocks[1]), unet + encoders, clocks[1], our_state),
         *(
-            Side(f"plain, {precision}", plain(precision, clock), unet + encoders, clock)
+            Side(f"plain, {precision}", plain(precision, clock), unet + encoders, clock, plain_state)
             for precision, clock in zip(precisions, clocks[2:], strict=False)
         ),
     ]
+
+
+def kept(parts: Iterable[nn.Module], optimiser: torch.optim.Optimizer, averages: Iterable[Tensor]) -> Iterator[Tensor]:
+    """Every tensor of networks, of their optimiser and of their averages."""
+    for part in parts:
+        yield from part.parameters()
+        yield from part.buffers()
+    for state in optimiser.state.values():
+        yield from state.values()
+    yield from averages
+
+
+def bytes_of_others(side: Side, sides: Iterable[Side]) -> int:
+    """The memory that is kept for other sides and not for this one."""
+    mine = {tensor.untyped_storage().data_ptr() for tensor in side.held()}
+    storages = [tensor.untyped_storage() for other in sides for tensor in other.held()]
+    theirs = {storage.data_ptr(): storage.nbytes() for storage in storages if storage.data_ptr() not in mine}
+    return sum(theirs.values())
 
 
 class Cached(Stepper):

@@ -24,7 +24,8 @@ class StreamSettings(Section):
     `workers` processes decode for each rank, 0 decodes in the rank's own. From a store that is not local, `requests`
     samples are asked for at a time, and one that is away is waited for `patience_s`. `cache` is a folder for what was
     read from afar, at most `cache_mb` of it; empty keeps nothing. `damaged_samples` may be passed over, each named and
-    another object in its place, before the work ends; 0 ends at the first.
+    another object in its place, before the work ends; 0 ends at the first. Each rank counts those that it meets, once
+    each, and every call counts anew.
     """
 
     workers: Annotated[int, Field(ge=0, le=64)]

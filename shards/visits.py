@@ -159,8 +159,12 @@ def _submitting(requests: int, stop: threading.Event) -> Iterator[Submit]:
 
 
 def _fetch(errands: "SimpleQueue[Errand | None]", stop: threading.Event) -> None:
-    while (errand := errands.get()) is not None and not stop.is_set():
+    """Do errands; after `stop` cancel them, so that nobody waits for what will not come."""
+    while (errand := errands.get()) is not None:
         future, fetch, visit = errand
+        if stop.is_set():
+            future.cancel()
+            continue
         try:
             future.set_result(fetch(visit))
         except BaseException as error:  # noqa: BLE001 -- it is raised where the sample is used

@@ -18,13 +18,16 @@ FREE_TO_CHANGE: dict[str, Any] = {
 }
 """Settings that a run may change when it is taken up again: none of them changes what an image teaches.
 
-`version` has a check of its own: a run that began with the newest may name it later.
+`images` does where the rate falls to 0 at the last one: see `fixed_settings`. `version` has a check of its own: a run
+that began with the newest may name it later.
 """
 
 
 def fixed_settings(model: ModelSettings, settings: TrainSettings) -> dict[str, Any]:
-    """The settings that a run keeps from its first image to its last."""
-    return {"model": model.model_dump(mode="json"), "train": settings.model_dump(mode="json", exclude=FREE_TO_CHANGE)}
+    """The settings that a run keeps from its first image to its last, that last one too where the rate falls to it."""
+    last = {"images": settings.images if settings.optimiser.decay == "cosine" else None}
+    train = settings.model_dump(mode="json", exclude=FREE_TO_CHANGE) | last
+    return {"model": model.model_dump(mode="json"), "train": train}
 
 
 def version_of(storage: Storage, settings: TrainSettings, began: int | None, out: Path, patience: Patience) -> Version:
@@ -61,11 +64,12 @@ def check_ranks(settings: TrainSettings, ranks: int) -> None:
 
 
 def check_same(began: Any, now: Any, out: Path, path: str = "") -> None:
-    """Raise UsageError naming the first setting with which the run in `out` did not begin."""
-    if isinstance(began, dict) and isinstance(now, dict) and began.keys() == now.keys():
-        for key in now:
-            check_same(began[key], now[key], out, f"{path}.{key}".lstrip("."))
+    """Raise UsageError naming the first setting with which the run in `out` did not begin; what is missing is None."""
+    if isinstance(began, dict) and isinstance(now, dict):
+        for key in now | began:
+            check_same(began.get(key), now.get(key), out, f"{path}.{key}".lstrip("."))
     elif began != now:
+        falls = " and where its rate falls to 0" if path == "train.images" else ""
         raise UsageError(
-            f"{path}: expected {began!r}, with which the run in {out} began, got {now!r}; use another folder"
+            f"{path}: expected {began!r}, with which the run in {out} began{falls}, got {now!r}; use another folder"
         )

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 import torch
+from torch.backends import cudnn
 
 from train.settings import ComputeSettings
 from zero123.pipeline import Zero123Pipeline
@@ -26,14 +27,20 @@ def autocast(device: torch.device, settings: ComputeSettings) -> AbstractContext
 
 @contextmanager
 def computing(settings: ComputeSettings, device: torch.device, threads: int) -> Iterator[None]:
-    """The process's own switches, put back afterwards: CPU threads, and how exact float32 products are on a GPU."""
+    """The process's own switches, put back afterwards: CPU threads, and how exact and how chosen a GPU's products are.
+
+    Convolutions have a switch of their own for how exact they are in float32, which torch leaves at TF32.
+    """
     before, products = torch.get_num_threads(), torch.get_float32_matmul_precision()
+    convolutions = cudnn.allow_tf32, cudnn.benchmark
     torch.set_num_threads(threads or before)
     if device.type == "cuda":
-        torch.set_float32_matmul_precision("highest" if settings.precision == "fp32" else "high")
-        torch.backends.cudnn.benchmark = True
+        exact = settings.precision == "fp32"
+        torch.set_float32_matmul_precision("highest" if exact else "high")
+        cudnn.allow_tf32, cudnn.benchmark = not exact, True
     try:
         yield
     finally:
         torch.set_num_threads(before)
         torch.set_float32_matmul_precision(products)
+        cudnn.allow_tf32, cudnn.benchmark = convolutions

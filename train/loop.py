@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -62,16 +62,26 @@ class TrainSummary:
         return tuple((row.images, row.loss) for row in self.log if row.loss is not None)
 
 
+def nothing() -> None:
+    """Does nothing."""
+
+
 def train(
-    model: ModelSettings, settings: TrainSettings, storage: Storage, out: Path, progress: Progress
+    model: ModelSettings,
+    settings: TrainSettings,
+    storage: Storage,
+    out: Path,
+    progress: Progress,
+    begin: Callable[[], None] = nothing,
 ) -> TrainSummary:
     """Train on a version of the dataset in `storage` until `settings.images`, with checkpoints below `out`.
 
-    Called in each process that torchrun or Ray Train started, it is one rank of the run. Ctrl-C and SIGTERM save and
-    then do what they always do. Raises UsageError for settings that do not fit the dataset or the run in `out`, Failure
-    for a damaged dataset, losses that are no numbers, a disk that is full, or a rank that does not come.
+    Called in each process that torchrun or Ray Train started, it is one rank of the run; `begin` is called in the first
+    rank alone, once nothing is in the way of a step. Ctrl-C and SIGTERM save and then do what they always do. Raises
+    UsageError for settings that do not fit the dataset or the run in `out`, Failure for a damaged dataset, losses that
+    are no numbers, a disk that is full, or a rank that does not come.
     """
-    return summary(out, first=take_part(model, settings, storage, out, progress, Interrupt()))
+    return summary(out, first=take_part(model, settings, storage, out, progress, Interrupt(), begin))
 
 
 def take_part(
@@ -81,12 +91,15 @@ def take_part(
     out: Path,
     progress: Progress,
     interrupt: Interrupt,
+    begin: Callable[[], None] = nothing,
 ) -> bool:
     """One rank's part of `train`, to the last image or until `interrupt` asks; True in the rank that writes."""
     with ExitStack() as stack:
         world = stack.enter_context(world_for(settings.device, settings.wait_minutes))
         stack.enter_context(computing(settings.compute, world.device, settings.threads))
         run = _Run(model, settings, storage, out, world, progress)
+        if world.first:
+            begin()
         if run.position.images < settings.images:
             with interrupt:
                 run.learn(interrupt)

@@ -67,11 +67,16 @@ def _speed(page: Page, rows: Sequence[Row]) -> None:
     images = [row.images for row in rows]
     for name, label in (
         ("images_per_s", "Images a second"),
+        ("mfu", "Share of the device’s peak that went into the model (MFU)"),
         ("data_wait", "Share of the time spent waiting for data"),
         ("gradient_norm", "Norm of the gradient"),
         ("learning_rate", "Learning rate"),
+        ("projection_rate", "Learning rate of the projection"),
     ):
-        chart = line_chart([Series(name, images, [_known(getattr(row, name)) for row in rows])], label=label, x_label=X)
+        values = [getattr(row, name) for row in rows]
+        if name == "mfu" and not any(values):
+            continue  # of a device whose peak is not known
+        chart = line_chart([Series(name, images, list(map(_known, values)))], label=label, x_label=X)
         section.figure(chart, label, css_class="panel")
 
 

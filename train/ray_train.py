@@ -2,22 +2,22 @@
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from base.errors import Failure, UsageError
 from base.patience import Patience
-from base.progress import SILENT, Progress
+from base.progress import Progress
 from base.storage import Storage
 from shards.damage import PassedOver
 from shards.visits import Share
-from train.checks import check_dataset, check_ranks, version_of
-from train.driven import asked_in, driven
+from train.checks import check_dataset, check_ranks, check_same, fixed_settings, version_of
+from train.driven import Heard, Saying, asked_in, driven
 from train.interrupt import Interrupt
 from train.log import LOG, Row, read_log
-from train.loop import TrainSummary, summary, take_part
+from train.loop import TrainSummary, nothing, summary, take_part
 from train.settings import TrainSettings
 from train.source import training_pairs
 from train.state import complete, read_position
@@ -39,7 +39,12 @@ class Task:
 
 
 def train_on_ray(
-    model: ModelSettings, settings: TrainSettings, storage: Storage, out: Path, progress: Progress
+    model: ModelSettings,
+    settings: TrainSettings,
+    storage: Storage,
+    out: Path,
+    progress: Progress,
+    begin: Callable[[], None] = nothing,
 ) -> TrainSummary:
     """`train` on the ranks of `settings.ray`, on the Ray that this process is joined to.
 
@@ -47,6 +52,7 @@ def train_on_ray(
     they do so in time, and then do what they always do. Raises UsageError for a cluster that is too small as well.
     """
     _check(model, settings, storage, out, progress)
+    begin()
     from ray.train import FailureConfig, RunConfig
     from ray.train.torch import TorchConfig, TorchTrainer
 
@@ -73,8 +79,8 @@ def rank(given: dict[str, Task]) -> None:
     if Path(task.here).is_dir():
         os.chdir(task.here)
     out = Path(task.out)
-    stopped = Interrupt(lambda: asked_in(out))
-    take_part(task.model, task.settings, Storage(task.root), out, SILENT, stopped)
+    stopped, said = Interrupt(lambda: asked_in(out)), Saying(out, int(os.environ.get("RANK", "0")))
+    take_part(task.model, task.settings, Storage(task.root), out, said, stopped)
 
 
 def _check(model: ModelSettings, settings: TrainSettings, storage: Storage, out: Path, progress: Progress) -> None:
@@ -83,6 +89,8 @@ def _check(model: ModelSettings, settings: TrainSettings, storage: Storage, out:
 
     finished, wanted = complete(out), settings.ray
     began = read_position(finished[-1]).version if finished else None
+    if finished:
+        check_same(read_position(finished[-1]).settings, fixed_settings(model, settings), out)
     patience = Patience(settings.stream.patience_s, progress.say, threading.Event())
     version = version_of(storage, settings, began, out, patience)
     check_dataset(version, model, settings)
@@ -108,14 +116,17 @@ def _scaling(settings: TrainSettings) -> "ScalingConfig":  # type: ignore[name-d
 
 @contextmanager
 def _followed(out: Path, settings: TrainSettings, progress: Progress) -> Iterator[None]:
-    """Progress as the log in `out` tells it, for as long as the block lasts."""
-    ended = threading.Event()
+    """Progress as the log in `out` tells it, and what the ranks say, for as long as the block lasts."""
+    ended, heard = threading.Event(), Heard(out)
 
     def follow() -> None:
-        rows = read_log(out / LOG)
+        rows, last = read_log(out / LOG), False
         done = rows[-1].images if rows else 0
         with progress.task("train", total=settings.images, unit="images", done=done) as task:
-            while not ended.wait(LOOK_EVERY_S):
+            while not last:
+                last = ended.wait(LOOK_EVERY_S)
+                for line in heard.lines():
+                    progress.say(line)
                 rows = read_log(out / LOG)
                 if rows and rows[-1].images > done:
                     task.advance(rows[-1].images - done, note=_note(rows[-1]))

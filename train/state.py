@@ -151,8 +151,10 @@ def load_learner(folder: Path, learner: Learner) -> None:
 
 
 def _placed(tensor: Tensor, moment: str, parameter: nn.Parameter) -> Tensor:
-    """AdamW counts its steps on the CPU."""
-    return tensor.clone() if moment == COUNT else tensor.to(parameter.device, copy=True)
+    """The moment as fused AdamW makes it: on the parameter's device, and but for the count in its memory's order."""
+    if moment == COUNT:
+        return tensor.to(parameter.device, copy=True)
+    return torch.empty_like(parameter, requires_grad=False).copy_(tensor)
 
 
 def _write(folder: Path, pipeline: Zero123Pipeline, learner: Learner, position: Position) -> None:

@@ -47,7 +47,6 @@ def run(options: argparse.Namespace) -> int:
     out = writable_folder(options.out)
     summary = _trained(settings, out, on_ray=options.on == "ray")
     if summary.first:
-        write_atomically(out / "settings.yaml", settings.as_yaml().encode())
         print(f"{summary.images:,} images in {clock(summary.seconds)}: {summary.checkpoint}")
     return 0
 
@@ -55,7 +54,10 @@ def run(options: argparse.Namespace) -> int:
 def _trained(settings: Settings, out: Path, *, on_ray: bool) -> "TrainSummary":
     from train.loop import train
 
-    task = (settings.model, settings.train, Storage(settings.storage.root), out, standard_progress())
+    def begin() -> None:
+        write_atomically(out / "settings.yaml", settings.as_yaml().encode())
+
+    task = (settings.model, settings.train, Storage(settings.storage.root), out, standard_progress(), begin)
     if not on_ray:
         return train(*task)
     from pipeline.cluster import ray_for

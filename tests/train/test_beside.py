@@ -31,11 +31,12 @@ from shards.sample import Sample
 from shards.version import read_version
 from tests.shards.datasets import spoilt
 from tests.shards.far import served
+from tests.train.rows import row
 from tests.train.runs import cut_view, make_dataset, model_settings, one_good_view, small_view, train_settings
 from tests.train.test_loop import Nudge, Said, Stopped, own_sigterm, same_state
 from train import upload, validation
 from train.loop import TrainSummary, train
-from train.page import NAME
+from train.page import NAME, write_page
 from train.settings import LogSettings
 from train.state import best, complete, read_position
 from train.trackers import TENSORBOARD, trackers_for
@@ -192,11 +193,20 @@ def test_an_older_best_outlives_newer_ones_until_a_better_comes(
         assert tuple(int(folder.name) for folder in complete(tmp_path / disk)) == kept
 
 
+def test_the_page_of_a_device_with_a_known_peak_shows_the_share_of_it(tmp_path: Path) -> None:
+    write_page(tmp_path, [replace(row(images, 0.5), mfu=0.25) for images in (8, 16)], [], {})
+    page = (tmp_path / NAME).read_text()
+    assert "25.0% of the device’s peak" in page
+    assert "Share of the device’s peak that went into the model (MFU)" in page
+
+
 def test_the_page_and_tensorboard_tell_what_the_log_tells(watched: tuple[Path, TrainSummary]) -> None:
     out, done = watched
     page = (out / NAME).read_text()
     assert f"{done.log[-1].loss:.4f}" in page
     assert "Loss by part of the schedule" in page
+    assert "Learning rate of the projection" in page
+    assert "(MFU)" not in page
     assert page.count("data:image/webp") == 1
     events = b"".join(path.read_bytes() for path in (out / TENSORBOARD).iterdir())
     for name in (

@@ -1,6 +1,7 @@
-"""A driver that is asked to stop: its ranks are told, waited for, and not for ever."""
+"""A driver and its ranks: they are told to stop, waited for, and not for ever; what they say is told."""
 
 import os
+import re
 import signal
 import threading
 import time
@@ -9,9 +10,12 @@ from pathlib import Path
 import pytest
 
 from base.errors import Failure
-from tests.train.test_loop import Stopped, own_sigterm
+from tests.shards.datasets import spoilt
+from tests.train.runs import make_dataset, model_settings, one_good_view, train_settings
+from tests.train.test_loop import Said, Stopped, own_sigterm
 from train import driven as module
-from train.driven import STOP, asked_in, driven
+from train.driven import STOP, Heard, Saying, asked_in, driven
+from train.ray_train import Task, _followed, rank
 
 SOON_S = 60.0
 """What ends at once may take on a busy machine; the graces of these tests are longer, or shorter by far."""
@@ -90,3 +94,35 @@ def test_what_goes_wrong_while_ranks_stop_is_told(tmp_path: Path) -> None:
 
     with own_sigterm(), pytest.raises(Failure, match="the disk is full"):
         driven(work, tmp_path)
+
+
+def test_what_ranks_say_is_heard_once_and_whole(tmp_path: Path) -> None:
+    Saying(tmp_path, 0).say("to an earlier driver")
+    heard = Heard(tmp_path)
+    assert list(heard.lines()) == []
+    Saying(tmp_path, 1).say("a line\nthat was two")
+    Saying(tmp_path, 0).say("änother")
+    assert list(heard.lines()) == ["änother", "a line that was two"]
+    with (tmp_path / "said" / "1.log").open("ab") as stream:
+        stream.write("hälf".encode()[:2])
+        stream.flush()
+        assert list(heard.lines()) == []
+        stream.write("hälf".encode()[2:] + b"\n")
+    assert list(heard.lines()) == ["hälf"]
+
+
+def test_what_cannot_be_said_is_told(tmp_path: Path) -> None:
+    (tmp_path / "said").touch()
+    with pytest.raises(Failure, match=r"said/3.log: could not write: "):
+        Saying(tmp_path, 3).say("a line")
+
+
+def test_a_rank_elsewhere_names_what_it_passes_over(tmp_path: Path) -> None:
+    storage = spoilt(make_dataset(tmp_path / "sound"), tmp_path / "dataset", "train", one_good_view)
+    settings = train_settings(images=8, batch=8, stream={"damaged_samples": 1})
+    out, said = tmp_path / "out", Said()
+    out.mkdir()
+    with _followed(out, settings, said):
+        rank({"task": Task(model_settings(), settings, storage.root, str(out), str(tmp_path / "nowhere"))})
+    (line,) = said.lines
+    assert re.match(r"passed over, 1 of at most 1: shards/train-.*: object-0: expected at least two good views", line)

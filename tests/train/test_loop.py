@@ -20,19 +20,24 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from base.errors import Failure, UsageError
 from base.progress import SILENT, Task
 from base.storage import Storage
-from tests.train.runs import make_dataset, model_settings, train_settings
+from tests.shards.datasets import spoilt
+from tests.train.runs import make_dataset, model_settings, one_good_view, train_settings
 from train import step
 from train.batch import Batch
+from train.ema import Ema
 from train.gather import Gathered
 from train.interrupt import Interrupt
 from train.log import read_log
 from train.loop import TrainSummary, train
+from train.optimiser import new_optimiser, trained_parameters
 from train.page import NAME
-from train.state import complete, read_position
+from train.state import Learner, complete, load_learner, read_position
+from zero123.build import build_pipeline
 from zero123.pipeline import Zero123Pipeline
 
 ROOT = Path(__file__).parents[2]
@@ -123,6 +128,30 @@ def test_n_images_and_n_more_equal_2n_bit_for_bit(storage: Storage, whole: Train
     same_state(whole.checkpoint, second.checkpoint)
     assert [row.images for row in second.log] == [16, 32, 48, 64]
     assert second.loss_curve == whole.loss_curve
+
+
+def test_n_and_n_more_equal_2n_bit_for_bit_in_channels_last(storage: Storage, tmp_path: Path) -> None:
+    settings = train_settings(compute={"channels_last": True})
+    whole, _, second = (
+        train(model_settings(), settings.model_copy(update={"images": images}), storage, tmp_path / out, SILENT)
+        for images, out in ((32, "whole"), (16, "parts"), (32, "parts"))
+    )
+    same_state(whole.checkpoint, second.checkpoint)
+
+
+def test_what_is_taken_up_lies_as_the_optimiser_would_have_made_it(whole: TrainSummary) -> None:
+    """A device without memory stands for one that is not the CPU: there too nothing may lie elsewhere."""
+    pipeline = build_pipeline(model_settings(), 0)
+    pipeline.unet.to(memory_format=torch.channels_last)
+    parameters = {name: nn.Parameter(value.to("meta")) for name, value in trained_parameters(pipeline).items()}
+    optimiser = new_optimiser(parameters, train_settings().optimiser)
+    load_learner(whole.checkpoint, Learner(parameters, optimiser, Ema(parameters, 0.9)))
+    for parameter in parameters.values():
+        count, *moments = optimiser.state[parameter].values()
+        assert {tensor.device for tensor in (count, *moments)} == {parameter.device}
+        assert [moment.stride() for moment in moments] == [parameter.stride()] * 2
+    strides = {name: value.stride() for name, value in parameters.items() if value.dim() == 4}
+    assert any(stride[1] == 1 < stride[-1] for stride in strides.values())
 
 
 def test_sigterm_saves_and_the_same_call_finishes_bit_for_bit(
@@ -441,3 +470,27 @@ def test_a_run_is_not_taken_up_with_other_settings(storage: Storage, whole: Trai
         train(model_settings(), train_settings(batch=16, images_at_once=16), storage, out, SILENT)
     with pytest.raises(UsageError, match=r"model.unet.channels: expected \[8, 16\]"):
         train(model_settings(unet={"channels": [16, 16]}), train_settings(), storage, out, SILENT)
+
+
+def test_a_run_that_goes_on_counts_damaged_samples_anew(storage: Storage, tmp_path: Path) -> None:
+    there, said = spoilt(storage, tmp_path / "dataset", "train", one_good_view), Said()
+    for images in (32, 64):
+        settings = train_settings(images=images, stream={"damaged_samples": 1})
+        train(model_settings(), settings, there, tmp_path / "out", said)
+    once = "passed over, 1 of at most 1"
+    assert [line.partition(":")[0] for line in said.lines] == [once, once]
+
+
+def test_a_run_whose_rate_falls_is_taken_up_towards_the_same_last_image_alone(storage: Storage, tmp_path: Path) -> None:
+    falling, out = train_settings(images=32, optimiser={"decay": "cosine"}), tmp_path / "parts"
+    with own_sigterm(), pytest.raises(Stopped):
+        train(model_settings(), falling, storage, out, Nudge(16, lambda: os.kill(os.getpid(), signal.SIGTERM)))
+    told = (
+        r"train.images: expected 32, with which the run in .* began and where its rate falls to 0, got 64; use another"
+    )
+    with pytest.raises(UsageError, match=told):
+        train(model_settings(), falling.model_copy(update={"images": 64}), storage, out, SILENT)
+    with pytest.raises(UsageError, match=r"train.optimiser.decay: expected 'cosine', .* began, got 'constant'"):
+        train(model_settings(), train_settings(), storage, out, SILENT)
+    again = train(model_settings(), falling, storage, out, SILENT)
+    same_state(again.checkpoint, train(model_settings(), falling, storage, tmp_path / "whole", SILENT).checkpoint)

@@ -1,16 +1,20 @@
 """The parts of the trainer, each against a slow and obvious version of itself."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch.backends import cudnn
 
 from base.errors import UsageError
 from geometry.camera import look_at_origin
 from geometry.relative import pose_vector
 from shards.stream import Pair
 from tests.train.runs import model_settings, train_settings
+from train.checks import check_same
+from train.compute import computing
 from train.draws import draws_for, timesteps_from
 from train.ema import Ema, ema_decay
 from train.gather import mirrored
@@ -90,6 +94,32 @@ def test_the_memo_forgets_what_does_not_fit_and_gives_the_same_bits_again() -> N
         assert tight.bytes <= tight.limit_bytes
     untouched = torch.zeros(1, 32, 32, 4, dtype=torch.uint8)
     assert torch.equal(roomy.latents(["view 3"], untouched)[0], expected[3])
+
+
+def switches() -> tuple[str, bool, bool]:
+    """How exact float32 products and convolutions are on a GPU, and whether the quickest convolution is looked for."""
+    return torch.get_float32_matmul_precision(), cudnn.allow_tf32, cudnn.benchmark
+
+
+@pytest.mark.parametrize(
+    ("precision", "expected"), [("fp32", ("highest", False)), ("tf32", ("high", True)), ("bf16", ("high", True))]
+)
+def test_the_precision_is_that_of_products_and_convolutions_alike(precision: str, expected: tuple[str, bool]) -> None:
+    compute, before = train_settings(compute={"precision": precision}).compute, switches()
+    with computing(compute, torch.device("cuda"), 0):
+        assert switches() == (*expected, True)
+    assert switches() == before
+    with computing(compute, torch.device("cpu"), 0):
+        assert switches() == before
+
+
+def test_a_setting_that_a_run_began_without_is_named(tmp_path: Path) -> None:
+    before = {"train": {"seed": 0}}
+    check_same(before, {"train": {"images": None, "seed": 0}}, tmp_path)
+    with pytest.raises(UsageError, match=r"train.images: expected None, .* began .*, got 8"):
+        check_same(before, {"train": {"images": 8, "seed": 0}}, tmp_path)
+    with pytest.raises(UsageError, match=r"train.seed: expected 0, .* began, got None"):
+        check_same(before, {"train": {}}, tmp_path)
 
 
 def test_settings_that_mean_nothing_are_refused() -> None:

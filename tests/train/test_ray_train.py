@@ -112,6 +112,16 @@ def test_a_cluster_that_is_too_small_is_told_at_once(ray_here: None, storage: St
             train_on_ray(model_settings(), settings, storage, tmp_path, SILENT)
 
 
+def test_a_run_that_began_with_other_settings_is_told_before_it_begins(
+    ray_here: None, storage: Storage, tmp_path: Path
+) -> None:
+    train(model_settings(), train_settings(images=8), storage, tmp_path, SILENT)
+    other, begun = train_settings(ray=RAY, seed=1), list[bool]()
+    with pytest.raises(UsageError, match=r"train.seed: expected 0, with which the run in .* began, got 1"):
+        train_on_ray(model_settings(), other, storage, tmp_path, SILENT, lambda: begun.append(True))
+    assert not begun
+
+
 def test_a_row_without_a_loss_says_why() -> None:
     assert _note(row(8, 0.5)) == "loss 0.500"
     assert _note(row(8, None)) == "every step skipped"
