@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from base.digest import canonical_json
+from base.digest import canonical_json, digest_json
 from base.errors import Failure, UsageError
 from base.storage import Missing, Storage
 
@@ -98,6 +98,11 @@ class Version:
     def samples(self, split: str) -> int:
         """How many objects a split has."""
         return sum(len(shard.samples) for shard in self.split(split))
+
+    @property
+    def digest(self) -> str:
+        """16 hexadecimal digits that change with any shard, not with where the dataset lies or what is beside it."""
+        return digest_json([self.views, self.hw, [[shard.name, shard.sha256] for shard in self.shards]])
 
     def to_json(self) -> bytes:
         """The version as one line of JSON; equal versions give equal bytes."""

@@ -82,7 +82,7 @@ def _check(model: ModelSettings, settings: TrainSettings, storage: Storage, out:
     import ray
 
     finished, wanted = complete(out), settings.ray
-    began = read_position(finished[-1]).version if finished else None
+    began = read_position(finished[-1]) if finished else None
     patience = Patience(settings.stream.patience_s, progress.say, threading.Event())
     version = version_of(storage, settings, began, out, patience)
     check_dataset(version, model, settings)
