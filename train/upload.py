@@ -143,6 +143,7 @@ def _best(storage: Storage, names: list[str], patience: Patience) -> str:
 
 
 def _fetch(storage: Storage, name: str, path: Path, patience: Patience) -> None:
+    storage.path(name)  # raises for a name that leaves its folder, which a bucket can list
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as copy:
         while part := patience.ask(lambda: storage.read_range(name, copy.tell(), PART_BYTES)):

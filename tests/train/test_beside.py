@@ -299,6 +299,18 @@ def test_a_disk_that_is_full_while_a_checkpoint_is_fetched_is_a_sentence_and_lea
     assert list((tmp_path / "checkpoints").iterdir()) == []
 
 
+def test_a_name_that_leaves_its_folder_is_not_fetched(
+    watched: tuple[Path, TrainSummary], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bucket's keys are any text."""
+    (tmp_path / "notes").write_text("mine")
+    listed = Storage.names
+    monkeypatch.setattr(Storage, "names", lambda *to: [*listed(*to), f"{to[1]}/../../../notes"])
+    with pytest.raises(UsageError, match="expected a relative name inside"):
+        fetch_newest(str(watched[0] / "store"), tmp_path / "out", IMPATIENT)
+    assert (tmp_path / "notes").read_text() == "mine"
+
+
 def test_half_an_upload_is_no_checkpoint(watched: tuple[Path, TrainSummary], tmp_path: Path) -> None:
     _, done = watched
     half = tmp_path / "store" / "checkpoints" / "0000009999"
