@@ -16,7 +16,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 from base.errors import Failure, UsageError
 from tests.zero123.networks import settings, small_pipeline
 from zero123.layouts.folders import SPELLINGS, Spelling, load_folder, save_folder, spelling_of
-from zero123.layouts.ldm import Parts, fill_parts, ldm_state, load_ldm, read_state, save_ldm
+from zero123.layouts.ldm import UNET, Parts, fill_parts, ldm_state, load_ldm, read_state, save_ldm
 from zero123.modules import unet_config
 from zero123.pipeline import Zero123Pipeline
 from zero123.projection import CCProjection
@@ -192,6 +192,9 @@ def test_what_is_missing_unknown_or_misshapen_is_named(model: Zero123Pipeline) -
         ({"cc_projection.bias": None}, "expected no missing tensor, got none named cc_projection.bias"),
         ({"model_ema.diffusion_modelout0bias": None}, "got none named model_ema.diffusion_modelout0bias"),
         ({"control_model.x": torch.zeros(1)}, "expected no unknown tensor, got control_model.x"),
+        ({f"{UNET}input_blocks.0.0.lora_up": torch.zeros(1)}, f"no unknown tensor, got {UNET}input_blocks.0.0.lora_up"),
+        ({f"{UNET}output_blocks.9.1.norm.bias": torch.zeros(1)}, f"got {UNET}output_blocks.9.1.norm.bias"),
+        ({"model_ema.diffusion_modelextra": torch.zeros(1)}, "tensor, got model_ema.diffusion_modelextra"),
         ({"cc_projection.weight": torch.zeros(2, 2)}, "projection.weight: expected shape [16, 20], got [2, 2]"),
     ):
         broken = {name: value for name, value in {**state, **change}.items() if value is not None}
@@ -199,7 +202,10 @@ def test_what_is_missing_unknown_or_misshapen_is_named(model: Zero123Pipeline) -
             fill_parts(laid_out(model), broken, where="file.ckpt", ema=True)
         assert sentence in str(caught.value)
     extra = {"betas": torch.zeros(3), "cond_stage_model.model.ln_final.bias": torch.zeros(2), "logvar": torch.zeros(3)}
+    extra |= {f"model_ema.{name}": torch.zeros(()) for name in ("decay", "num_updates")}
     fill_parts(laid_out(model), {**state, **extra}, where="file.ckpt", ema=True)
+    averaged = {name: value for name, value in state.items() if not name.startswith(UNET)}
+    fill_parts(laid_out(model), averaged, where="file.ckpt", ema=True)
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS)
