@@ -11,6 +11,7 @@ import pytest
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint, convert_ldm_vae_checkpoint
+from safetensors.torch import save_file
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from base.errors import Failure, UsageError
@@ -163,6 +164,23 @@ def test_a_trainers_states_are_not_read_into_memory(model: Zero123Pipeline, tmp_
     fill_parts(found, state, where="here", ema=True)
     mapped = state["cc_projection.weight"].data_ptr()
     assert found.cc_projection.projection.weight.data_ptr() == mapped, "a copy"
+
+
+def test_what_no_view_depends_on_is_not_read_into_memory_from_safetensors(
+    model: Zero123Pipeline, tmp_path: Path
+) -> None:
+    """Such a file puts its tensors at any multiple of 8 bytes, where only those that are used must not stay."""
+    path, unused = tmp_path / "model.safetensors", "cond_stage_model.model.transformer.weight"
+    tensors = {name: tensor.contiguous().clone() for name, tensor in ldm_state(model).items()}
+    save_file({**tensors, unused: torch.ones(16 << 20)}, path)
+    before = anonymous_kb()
+    state = read_state(path)
+    assert state[unused].data_ptr() % 64, "expected a place that PyTorch would not choose"
+    assert anonymous_kb() - before < 16 << 10
+    found = laid_out(model)
+    fill_parts(found, state, where="here", ema=True)
+    same(model, found)
+    assert not any(tensor.data_ptr() % 64 for part in found for tensor in part.parameters())
 
 
 def anonymous_kb() -> int:
