@@ -9,6 +9,7 @@ NaN, or of a whole sample, which then has no other member. A reader meets the da
 """
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -27,7 +28,17 @@ from shards.plan import Visit
 from shards.read import Ranges, sample_members
 from shards.sample import Sample, view_suffix
 from shards.stream import Reading, good_among, pair_row, source_polar_rad, streamed
-from shards.version import ShardEntry, Version, check_ranges, fields_of, is_a, object_json, parse_shard, shard_json
+from shards.version import (
+    ShardEntry,
+    Version,
+    check_ranges,
+    fields_of,
+    is_a,
+    object_json,
+    parse_shard,
+    shard_json,
+    within,
+)
 
 SCHEMA = 1
 KEPT = ("json", "extrinsics.npy", "pairs.npz")
@@ -35,6 +46,8 @@ LATENTS, EMBEDDING, DAMAGE = "latents.npy", "embedding.npy", "damage.json"
 WHOLE = "sample"
 """Where `damage.json` tells of a whole sample; of a view it tells under the name of the view's picture."""
 DIGEST = re.compile(r"[0-9a-f]{16}")
+MAX_LENGTH, MAX_NUMBERS = 1 << 16, 1 << 22
+"""Of a view's latents and of its embedding: no axis is longer, and none of both has more numbers."""
 
 
 @dataclass(frozen=True)
@@ -121,10 +134,13 @@ def read_record(storage: Storage, name: str) -> ShardEntry | None:
     """The latent shard that a record tells of; None when there is no record. Raises Failure for a damaged one."""
     if not storage.exists(name):
         return None
+    where = f"{storage.root}/{name}"
     try:
-        return parse_shard(json.loads(storage.read(name)))
+        shard = parse_shard(json.loads(storage.read(name)))
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise Failure(f"{storage.root}/{name}: expected a latent shard's record, got: {error}; remove it") from None
+        raise Failure(f"{where}: expected a latent shard's record, got: {error}; remove it") from None
+    _check_shard(shard, str(PurePosixPath(name).parent), where)
+    return shard
 
 
 def unneeded_latents(storage: Storage, kept: Sequence[Version]) -> list[str]:
@@ -147,8 +163,8 @@ def parse_latents(data: bytes, *, where: str) -> Latents:
     try:
         got = fields_of(Latents, json.loads(data))
         told = fields_of(Encoder, got["encoder"])
-        channels, height, width = _lengths(told["latents"])
-        vectors, numbers = _lengths(told["embedding"])
+        channels, height, width = _lengths(told["latents"], "latents")
+        vectors, numbers = _lengths(told["embedding"], "embedding")
         encoder = Encoder(is_a(str, told["digest"], "digest"), (channels, height, width), (vectors, numbers))
         shards = tuple(parse_shard(item) for item in is_a(list, got["shards"], "shards"))
         found = Latents(**{**got, "encoder": encoder, "shards": shards})
@@ -156,12 +172,15 @@ def parse_latents(data: bytes, *, where: str) -> Latents:
         raise Failure(f"{where}: expected a list of latent shards, got a file with a mistake: {error}") from None
     if found.schema != SCHEMA or not DIGEST.fullmatch(found.encoder.digest):
         raise Failure(f"{where}: expected schema {SCHEMA} and an encoder's digest, got {found.schema}")
-    pattern = re.compile(rf"{latents_folder(found.encoder.digest)}/(train|val)-[0-9]{{6,}}-[0-9a-f]{{12}}\.tar")
     for shard in found.shards:
-        if not pattern.fullmatch(shard.name):
-            raise Failure(f"{where}: expected latents/<encoder>/<split>-<number>-<digest>.tar, got {shard.name!r}")
-        check_ranges(shard, where)
+        _check_shard(shard, latents_folder(found.encoder.digest), where)
     return found
+
+
+def _check_shard(shard: ShardEntry, folder: str, where: str) -> None:
+    if not re.fullmatch(rf"{re.escape(folder)}/(train|val)-[0-9]{{6,}}-[0-9a-f]{{12}}\.tar", shard.name):
+        raise Failure(f"{where}: expected {folder}/<split>-<number>-<digest>.tar, got {shard.name!r}")
+    check_ranges(shard, where)
 
 
 def check_latents(sample: Sample, encoder: Encoder, views: int) -> None:
@@ -182,8 +201,10 @@ def _no_numbers(sample: Sample, suffix: str) -> Damaged:
     return Damaged(sample.shard, sample.uid, f".{suffix}: expected finite numbers, got infinite or none")
 
 
-def _lengths(value: Any) -> list[int]:
-    return [is_a(int, length, "shape") for length in is_a(list, value, "shape")]
+def _lengths(value: Any, what: str) -> list[int]:
+    lengths = [within(0, length, MAX_LENGTH, what) for length in is_a(list, value, what)]
+    within(0, math.prod(lengths), MAX_NUMBERS, what)
+    return lengths
 
 
 def damage_members(damages: Mapping[str, Damaged]) -> dict[str, bytes]:

@@ -10,14 +10,19 @@ from typing import Any, NamedTuple, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from base.digest import canonical_json
+from base.digest import canonical_json, digest_json
 from base.errors import Failure, UsageError
 from base.storage import Missing, Storage
 
 SCHEMA = 1
 SPLITS = ("train", "val")
 MAX_BYTES = 1 << 62
+MAX_NUMBER = 1 << 31
+MAX_VIEWS = 999
+MAX_EDGE = 4096
 UID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+SETTINGS_DIGEST = re.compile(r"[0-9a-f]{1,64}")
 SHARD_NAME = re.compile(rf"shards/({'|'.join(SPLITS)})-([0-9]{{6,}})-[0-9a-f]{{12}}\.tar")
 
 
@@ -93,6 +98,11 @@ class Version:
     def samples(self, split: str) -> int:
         """How many objects a split has."""
         return sum(len(shard.samples) for shard in self.split(split))
+
+    @property
+    def digest(self) -> str:
+        """16 hexadecimal digits that change with any shard, not with where the dataset lies or what is beside it."""
+        return digest_json([self.views, self.hw, [[shard.name, shard.sha256] for shard in self.shards]])
 
     def to_json(self) -> bytes:
         """The version as one line of JSON; equal versions give equal bytes."""
@@ -175,6 +185,20 @@ def is_a(kind: type[T], value: Any, what: str) -> T:
     return value
 
 
+def within(least: int, value: Any, most: int, what: str) -> int:
+    """`value`, which is an int of `least` to `most`. Raises TypeError or ValueError naming `what` it is."""
+    if not least <= (number := is_a(int, value, what)) <= most:
+        raise ValueError(f"{what}: expected {least} to {most}, got {number}")
+    return number
+
+
+def hexadecimal(digits: re.Pattern[str], value: Any, what: str) -> str:
+    """`value`, which is text of these `digits`. Raises TypeError or ValueError naming `what` it is."""
+    if not digits.fullmatch(text := is_a(str, value, what)):
+        raise ValueError(f"{what}: expected hexadecimal digits, got {text[:80]!r}")
+    return text
+
+
 def fields_of(kind: type, value: Any) -> dict[str, Any]:
     """The values of a dataclass's fields: no field more, none less, and those that are int or str of that type."""
     got = is_a(dict, value, kind.__name__)
@@ -186,7 +210,11 @@ def fields_of(kind: type, value: Any) -> dict[str, Any]:
 
 def _version(value: Any) -> Version:
     got = fields_of(Version, value)
-    height, width = (is_a(int, side, "hw") for side in is_a(list, got["hw"], "hw"))
+    within(1, got["number"], MAX_NUMBER, "number")
+    within(0, got["parent"], MAX_NUMBER, "parent")
+    within(1, got["views"], MAX_VIEWS, "views")
+    hexadecimal(SETTINGS_DIGEST, got["settings_digest"], "settings_digest")
+    height, width = (within(1, side, MAX_EDGE, "hw") for side in is_a(list, got["hw"], "hw"))
     shards = tuple(parse_shard(item) for item in is_a(list, got["shards"], "shards"))
     return Version(**{**got, "hw": (height, width), "shards": shards})
 
@@ -194,6 +222,9 @@ def _version(value: Any) -> Version:
 def parse_shard(value: Any) -> ShardEntry:
     """The shard in a JSON value. Raises TypeError, ValueError or OverflowError for anything that is none."""
     got = fields_of(ShardEntry, value)
+    within(0, got["number"], MAX_NUMBER, "number")
+    within(0, got["bytes"], MAX_BYTES, "bytes")
+    hexadecimal(SHA256, got["sha256"], "sha256")
     return ShardEntry(**{**got, "samples": _samples(is_a(list, got["samples"], "samples"))})
 
 
@@ -210,14 +241,14 @@ def _samples(items: list[Any]) -> Samples:
 
 def _check_shard(shard: ShardEntry, where: str) -> None:
     match = SHARD_NAME.fullmatch(shard.name)
-    if match is None or match[1] != shard.split or int(match[2]) != shard.number:
+    if match is None or (match[1], match[2]) != (shard.split, f"{shard.number:06d}"):
         raise Failure(f"{where}: expected shards/<split>-<number>-<digest>.tar, got {json.dumps(shard.name)}")
     check_ranges(shard, where)
 
 
 def check_ranges(shard: ShardEntry, where: str) -> None:
     """Raise Failure, opening with `where`, for a parsed shard without samples or with one that lies outside it."""
-    samples, limit = shard.samples, min(shard.bytes, MAX_BYTES)
+    samples, limit = shard.samples, shard.bytes
     if not isinstance(samples, Samples) or not samples:
         raise Failure(f"{where}: {shard.name}: expected at least one sample, got none")
     inside = (samples.offsets >= 0) & (samples.lengths > 0) & (samples.lengths <= limit)

@@ -8,6 +8,7 @@ from base.patience import Patience
 from base.storage import Storage
 from shards.version import Version, read_version
 from train.settings import TrainSettings
+from train.state import Position
 from zero123.settings import ModelSettings
 
 FREE_TO_CHANGE: dict[str, Any] = {
@@ -30,14 +31,24 @@ def fixed_settings(model: ModelSettings, settings: TrainSettings) -> dict[str, A
     return {"model": model.model_dump(mode="json"), "train": train}
 
 
-def version_of(storage: Storage, settings: TrainSettings, began: int | None, out: Path, patience: Patience) -> Version:
+def version_of(
+    storage: Storage, settings: TrainSettings, began: Position | None, out: Path, patience: Patience
+) -> Version:
     """The dataset's version that a run reads: the one with which it `began`, or else the one that is set.
 
-    Raises UsageError for a run in `out` that is to go on with another.
+    Raises UsageError for a run in `out` that is to go on with another version, or with another dataset's of its number.
     """
-    if began is not None and settings.version not in (0, began):
-        check_same(began, settings.version, out, "train.version")
-    return patience.ask(lambda: read_version(storage, began or settings.version or None))
+    if began is None:
+        return patience.ask(lambda: read_version(storage, settings.version or None))
+    if settings.version:
+        check_same(began.version, settings.version, out, "train.version")
+    version = patience.ask(lambda: read_version(storage, began.version))
+    if began.dataset not in ("", version.digest):
+        raise UsageError(
+            f"storage.root: expected the dataset with which the run in {out} began, got other shards in version "
+            f"{version.number} of {storage.root}; use another folder"
+        )
+    return version
 
 
 def check_dataset(version: Version, model: ModelSettings, settings: TrainSettings) -> None:

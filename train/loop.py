@@ -137,11 +137,12 @@ class _Run:
         fixed = fixed_settings(model, settings)
         if folder is None:
             self.version = version_of(storage, settings, None, out, patience)
-            self.position = Position(0, 0, 0.0, self.version.number, fixed)
+            self.position = Position(0, 0, 0.0, self.version.number, fixed, self.version.digest)
         else:
             self.position = read_position(folder)
             check_same(self.position.settings, fixed, out)
-            self.version = version_of(storage, settings, self.position.version, out, patience)
+            self.version = version_of(storage, settings, self.position, out, patience)
+            self.position = replace(self.position, dataset=self.version.digest)
         check_dataset(self.version, model, settings)
         check_ranks(settings, world.size)
         pipeline = Zero123Pipeline.from_pretrained(folder) if folder else build_pipeline(model, settings.seed)

@@ -88,9 +88,9 @@ def _check(model: ModelSettings, settings: TrainSettings, storage: Storage, out:
     import ray
 
     finished, wanted = complete(out), settings.ray
-    began = read_position(finished[-1]).version if finished else None
-    if finished:
-        check_same(read_position(finished[-1]).settings, fixed_settings(model, settings), out)
+    began = read_position(finished[-1]) if finished else None
+    if began is not None:
+        check_same(began.settings, fixed_settings(model, settings), out)
     patience = Patience(settings.stream.patience_s, progress.say, threading.Event())
     version = version_of(storage, settings, began, out, patience)
     check_dataset(version, model, settings)

@@ -117,7 +117,7 @@ class TrainSettings(Section):
     uniform, more favours noise. `min_snr_gamma` and `noise_offset`: see train.loss. `held_out_views` last views of
     every object are never drawn. `stream` says how the pairs travel; with `cached_latents` they are what `zero123
     cache` has made of the views. `threads` is the number of CPU threads, 0 for all there are. `keep_checkpoints` newest
-    are kept, and the one that validated best; `upload` is a folder or URL to which each is copied, null for none. A
+    are kept, and the one that validated best; `upload` is a folder or URL to which they are copied, null for none. A
     rank waits for the others for at most `wait_minutes`.
     """
 

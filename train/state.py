@@ -38,6 +38,7 @@ class Position:
     """How far a run is: `images` learnt from (the next pair's global number), `steps` made, `seconds` spent.
 
     `version` is the dataset's, which a run keeps to its end; `settings` are those that it may not change on the way.
+    `dataset` is that version's digest, empty in a checkpoint of a program that did not keep it.
     `skipped` counts bad steps, `in_a_row` those since the last good one. `usual_norm` is the average norm of the
     gradients of good ones, by the formula of the weights' average; None before the first. `score` is the PSNR of the
     validation at this very position, None where there was none.
@@ -48,6 +49,7 @@ class Position:
     seconds: float
     version: int
     settings: dict[str, Any]
+    dataset: str = ""
     skipped: int = 0
     in_a_row: int = 0
     usual_norm: float | None = None

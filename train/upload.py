@@ -1,7 +1,6 @@
 """Checkpoints copied to a store while training goes on, and fetched from there where a run has none on its disk."""
 
 import os
-import queue
 import shutil
 import tempfile
 import threading
@@ -22,9 +21,10 @@ PART_BYTES = 1 << 24
 class Uploader:
     """Copies finished checkpoints to `target`, one after another in a thread; the newest is never left out.
 
-    Files are linked, not copied, before `add` returns: forgetting a checkpoint on the disk does not disturb its upload.
-    The store holds the checkpoints that the disk holds. A failed upload is given up, as the next one has all that it
-    had, and is a Failure only where it was the last; `upload_newest` makes up for it.
+    Files are linked, not copied, before `add` returns: forgetting a checkpoint on the disk does not disturb its upload,
+    and one that is forgotten while it waits is not uploaded. Once all is uploaded the store holds the checkpoints that
+    the disk holds, and until then the newest that is whole. A failed upload is given up, as the next one has all that
+    it had, and is a Failure only where it was the last; `upload_newest` makes up for it.
     """
 
     def __init__(self, target: str, out: Path) -> None:
@@ -32,7 +32,8 @@ class Uploader:
         self.failure: Failure | None = None
         self._added: set[str] = set()
         self._kept: frozenset[str] = frozenset()
-        self._queue: queue.Queue[Path | None] = queue.Queue()
+        self._waiting: list[Path] = []
+        self._closed, self._changed = False, threading.Condition()
         shutil.rmtree(out / WAITING, ignore_errors=True)
         self._thread = threading.Thread(target=self._work, name="upload", daemon=True)
         self._thread.start()
@@ -44,18 +45,25 @@ class Uploader:
         self._added.add(folder.name)
         linked = self.out / WAITING / folder.name
         shutil.copytree(folder, linked, copy_function=_link)
-        self._kept = frozenset(path.name for path in complete(self.out))
-        self._queue.put(linked)
+        with self._changed:
+            self._kept = frozenset(path.name for path in complete(self.out))
+            forgotten = [path for path in self._waiting if path.name not in self._kept]
+            self._waiting = [path for path in (*self._waiting, linked) if path not in forgotten]
+            self._changed.notify()
+        for path in forgotten:
+            shutil.rmtree(path, ignore_errors=True)
 
     def close(self) -> None:
         """Return when everything is uploaded. Raises Failure when the last checkpoint could not be."""
-        self._queue.put(None)
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
         self._thread.join()
         if self.failure:
             raise self.failure
 
     def _work(self) -> None:
-        while (folder := self._queue.get()) is not None:
+        while (folder := self._next()) is not None:
             try:
                 self._upload(folder)
                 self.failure = None
@@ -66,25 +74,37 @@ class Uploader:
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
 
+    def _next(self) -> Path | None:
+        """The checkpoint that has waited longest, once there is one; None when all that were added are uploaded."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._closed)
+            return self._waiting.pop(0) if self._waiting else None
+
     def _upload(self, folder: Path) -> None:
         """The file that makes a checkpoint one comes last."""
         files = sorted((path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.name == MARKER)
         for path in files:
             self.storage.put_file(f"{FOLDER}/{folder.name}/{path.relative_to(folder).as_posix()}", path)
-        for name in sorted({path.parts[1] for path in _files(self.storage)} - self._kept):
+        there = _files(self.storage)
+        newest = max(path.parts[1] for path in there if _makes_whole(path))
+        for name in sorted({path.parts[1] for path in there} - self._kept - {newest}):
             self.storage.remove(f"{FOLDER}/{name}/{STATE}/{MARKER}")
             self.storage.remove(f"{FOLDER}/{name}")
 
 
 def remote_checkpoints(storage: Storage) -> list[str]:
     """The names of the whole checkpoints in a store, oldest first."""
-    return sorted(path.parts[1] for path in _files(storage) if path.name == MARKER and len(path.parts) == 4)
+    return sorted(path.parts[1] for path in _files(storage) if _makes_whole(path))
 
 
 def _files(storage: Storage) -> list[PurePosixPath]:
     """Every file of a checkpoint in a store, whole or not."""
     paths = map(PurePosixPath, storage.names(FOLDER))
     return [path for path in paths if len(path.parts) > 2 and path.parts[1].isdecimal()]
+
+
+def _makes_whole(path: PurePosixPath) -> bool:
+    return path.name == MARKER and len(path.parts) == 4
 
 
 def upload_newest(target: str, out: Path) -> None:
@@ -123,6 +143,7 @@ def _best(storage: Storage, names: list[str], patience: Patience) -> str:
 
 
 def _fetch(storage: Storage, name: str, path: Path, patience: Patience) -> None:
+    storage.path(name)  # raises for a name that leaves its folder, which a bucket can list
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as copy:
         while part := patience.ask(lambda: storage.read_range(name, copy.tell(), PART_BYTES)):

@@ -80,11 +80,11 @@ def _autoencoder(settings: ModelSettings) -> tuple[Autoencoder, Reference | None
     from diffusers import AutoencoderKL
 
     vae = base_part(AutoencoderKL, settings.weights, settings.weights_revision, "vae")
-    return vae, base_reference(settings.weights, settings.weights_revision, "vae")
+    return vae, base_reference(settings.weights, settings.weights_revision, "vae", vae)
 
 
 def _image_encoder(settings: ModelSettings) -> tuple[ImageEncoder, Reference | None]:
     if settings.image_encoder.kind == "latents" or settings.weights is None:
         return new_image_encoder(settings), None
     encoder = base_part(CLIPVisionModelWithProjection, settings.weights, settings.weights_revision, "image_encoder")
-    return encoder, base_reference(settings.weights, settings.weights_revision, "image_encoder")
+    return encoder, base_reference(settings.weights, settings.weights_revision, "image_encoder", encoder)

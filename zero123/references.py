@@ -7,6 +7,7 @@ from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
 from torch import nn
 
 from base.errors import Failure
+from zero123.encoders import weights_digest
 from zero123.taesd import load_taesd, taesd_digest
 
 M = TypeVar("M", bound=nn.Module)
@@ -21,21 +22,33 @@ def taesd_reference() -> Reference:
     return {"packaged": "taesd", "sha256": taesd_digest()}
 
 
-def base_reference(source: str, revision: str | None, part: str) -> Reference:
-    """What a checkpoint writes instead of a frozen part of the base model."""
-    return {"source": source, "part": part} | ({"revision": revision} if revision else {})
+def base_reference(source: str, revision: str | None, part: str, module: nn.Module) -> Reference:
+    """What a checkpoint writes instead of a frozen part of the base model, `module`: where it is, and its digest.
+
+    A folder is named as it is found from any other; what it holds may change, as what a hub's revision means may.
+    """
+    place = str(Path(source).absolute()) if Path(source).is_dir() else source
+    told = {"source": place, "part": part, "sha256": weights_digest(module)}
+    return told | ({"revision": revision} if revision else {})
 
 
 def resolved(cls: type[M], reference: Any, *, where: str) -> M:
-    """The module that a reference names. Raises Failure when it is not there or is not the same any more."""
+    """The module that a reference names. Raises Failure when it is not there or is not the same any more.
+
+    A reference of a checkpoint that noted no digest takes what is there.
+    """
     if not isinstance(reference, dict) or not all(isinstance(value, str) for value in reference.values()):
         raise Failure(f"{where}: expected a reference to a frozen part, got {reference!r}")
     if reference.get("packaged") == "taesd" and cls is AutoencoderTiny:
         if reference.get("sha256") != taesd_digest():
             raise Failure(f"{where}: expected the TAESD that it was trained with, got another one in this package")
         return cast("M", load_taesd())
-    if set(reference) <= {"source", "part", "revision"} and {"source", "part"} <= set(reference):
-        return base_part(cls, reference["source"], reference.get("revision"), reference["part"])
+    if {"source", "part"} <= set(reference) <= {"source", "part", "revision", "sha256"}:
+        module = base_part(cls, reference["source"], reference.get("revision"), reference["part"])
+        if "sha256" in reference and reference["sha256"] != weights_digest(module):
+            place = f"{reference['part']} of {reference['source']}"
+            raise Failure(f"{where}: expected the weights that it was trained with, got others in {place}")
+        return module
     raise Failure(f"{where}: expected a reference to TAESD or to a base model, got {reference!r}")
 
 

@@ -76,10 +76,10 @@ def weights_file(folder: Path) -> Path:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """All tensors of a safetensors file, on the CPU. Raises Failure naming the file."""
+    """All tensors of a safetensors file, mapped from it until they are used. Raises Failure naming the file."""
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: aligned(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118 -- no mapping
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- no mapping
     except (OSError, SafetensorError) as error:
         raise Failure(f"{path}: expected safetensors, got: {error}") from None
 

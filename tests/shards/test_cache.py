@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from base.errors import UsageError
+from base.errors import Failure, UsageError
 from base.storage import Storage
 from shards.cache import LEDGER, SampleCache
 from shards.stream import read
-from shards.version import SampleEntry, ShardEntry, Version
+from shards.version import SampleEntry, ShardEntry, Version, parse_version
 from tests.shards.far import served
 from tests.shards.test_transport import settings
 
@@ -117,3 +117,12 @@ def test_a_full_disk_costs_nothing_but_the_copy(tmp_path: Path, monkeypatch: pyt
     cache.put(SHARD, ENTRY, bytes(1000))
     assert cache.get(SHARD, ENTRY) is None
     assert not list(tmp_path.rglob(".tmp-*"))
+
+
+def test_a_digest_that_is_a_path_writes_nothing_outside_the_folder(dataset: tuple[Version, Storage]) -> None:
+    """What names a folder of the cache comes from a version's file, which may come from anyone."""
+    version, _ = dataset
+    for path in ("/tmp/elsewhere", "../elsewhere"):
+        hostile = replace(version, shards=(replace(version.shards[0], sha256=path),))
+        with pytest.raises(Failure, match="sha256: expected hexadecimal digits"):
+            parse_version(hostile.to_json(), where="there")

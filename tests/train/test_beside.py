@@ -309,6 +309,18 @@ def test_a_disk_that_is_full_while_a_checkpoint_is_fetched_is_a_sentence_and_lea
     assert list((tmp_path / "checkpoints").iterdir()) == []
 
 
+def test_a_name_that_leaves_its_folder_is_not_fetched(
+    watched: tuple[Path, TrainSummary], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bucket's keys are any text."""
+    (tmp_path / "notes").write_text("mine")
+    listed = Storage.names
+    monkeypatch.setattr(Storage, "names", lambda *to: [*listed(*to), f"{to[1]}/../../../notes"])
+    with pytest.raises(UsageError, match="expected a relative name inside"):
+        fetch_newest(str(watched[0] / "store"), tmp_path / "out", IMPATIENT)
+    assert (tmp_path / "notes").read_text() == "mine"
+
+
 def test_half_an_upload_is_no_checkpoint(watched: tuple[Path, TrainSummary], tmp_path: Path) -> None:
     _, done = watched
     half = tmp_path / "store" / "checkpoints" / "0000009999"
@@ -349,6 +361,46 @@ def test_an_upload_that_was_cut_is_forgotten_with_its_checkpoint(
     shutil.copytree(watched[1].checkpoint, tmp_path / "out" / "checkpoints" / "0000000064")
     upload_newest(str(tmp_path / "store"), tmp_path / "out")
     assert [path.name for path in (tmp_path / "store" / "checkpoints").iterdir()] == ["0000000064"]
+
+
+def finished(out: Path, images: int) -> Path:
+    """What passes for a checkpoint where nothing is loaded."""
+    folder = out / "checkpoints" / f"{images:010d}"
+    (folder / "training_state").mkdir(parents=True)
+    for name in ("weights.safetensors", "training_state/state.json"):
+        (folder / name).write_text(f"{images}")
+    return folder
+
+
+def test_the_store_is_never_without_a_checkpoint_and_what_is_forgotten_while_it_waits_is_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of three checkpoints, one is kept on the disk, and the upload of the first outlasts the making of all."""
+    out, store = tmp_path / "out", Storage(tmp_path / "store")
+    began, go_on = threading.Event(), threading.Event()
+    real, there = Storage.put_file, list[tuple[str, list[str]]]()
+
+    def slow(storage: Storage, name: str, source: Path) -> None:
+        there.append((name.split("/")[1], remote_checkpoints(store)))
+        began.set()
+        assert go_on.wait(60)
+        real(storage, name, source)
+
+    monkeypatch.setattr(Storage, "put_file", slow)
+    uploader = Uploader(store.root, out)
+    for images in (1, 2, 3):
+        for older in complete(out):
+            shutil.rmtree(older)
+        uploader.add(finished(out, images))
+        assert began.wait(60)
+    assert sorted(path.name for path in (out / WAITING).iterdir()) == ["0000000001", "0000000003"]
+    go_on.set()
+    uploader.close()
+    first, last = "0000000001", "0000000003"
+    assert there == [(first, []), (first, []), (last, [first]), (last, [first])]
+    assert remote_checkpoints(store) == [last]
+    assert held(tmp_path / "store" / "checkpoints" / last) == held(complete(out)[-1])
+    assert list((out / WAITING).iterdir()) == []
 
 
 def test_an_upload_to_no_known_place_is_blamed_on_its_setting(storage: Storage, tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from shards.latents import (
     parse_latents,
     read_latents,
     read_latents_index,
+    read_record,
     record_name,
     unneeded_latents,
 )
@@ -248,7 +249,16 @@ def test_latents_that_are_not_there_or_not_these_are_one_sentence(storage: Stora
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [("latents/", "../x/"), ('"latents":[4,', '"latents":["4",'), ('"schema":1', '"schema":2'), ("{", "[")],
+    [
+        ("latents/", "../x/"),
+        ('"latents":[4,', '"latents":["4",'),
+        ('"latents":[4,', '"latents":[-4,'),
+        ('"latents":[4,4,4]', '"latents":[4096,4096,4]'),
+        ('"latents":[4,', f'"latents":[{10**9},'),
+        ('"sha256":"', '"sha256":"../'),
+        ('"schema":1', '"schema":2'),
+        ("{", "["),
+    ],
 )
 def test_a_list_of_another_kind_is_refused(storage: Storage, made: CacheSummary, old: str, new: str) -> None:
     text = storage.read(latents_name(1, made.encoder)).decode()
@@ -394,6 +404,12 @@ def test_the_digest_is_of_weights_size_and_tokens() -> None:
     assert len(digests) == 5
 
 
-def test_the_record_of_a_shard_is_json(storage: Storage, made: CacheSummary) -> None:
+def test_the_record_of_a_shard_is_json_and_not_trusted(storage: Storage, made: CacheSummary, tmp_path: Path) -> None:
     name = record_name(made.encoder, read_version(storage).shards[0])
-    assert json.loads(storage.read(name))["name"].startswith(f"latents/{made.encoder}/train-000000-")
+    record = json.loads(storage.read(name))
+    assert record["name"].startswith(f"latents/{made.encoder}/train-000000-")
+    there = Storage(tmp_path)
+    for change in ({"name": "shards/train-000000-0123456789ab.tar"}, {"sha256": "../.."}, {"bytes": 1}):
+        there.write(name, json.dumps(record | change).encode())
+        with pytest.raises(Failure, match=f"{name}: "):
+            read_record(there, name)

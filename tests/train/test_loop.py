@@ -25,10 +25,12 @@ from torch import nn
 from base.errors import Failure, UsageError
 from base.progress import SILENT, Task
 from base.storage import Storage
+from shards.version import read_version
 from tests.shards.datasets import spoilt
 from tests.train.runs import make_dataset, model_settings, one_good_view, train_settings
 from train import step
 from train.batch import Batch
+from train.cache import Job, cache_latents
 from train.ema import Ema
 from train.gather import Gathered
 from train.interrupt import Interrupt
@@ -494,3 +496,26 @@ def test_a_run_whose_rate_falls_is_taken_up_towards_the_same_last_image_alone(st
         train(model_settings(), train_settings(), storage, out, SILENT)
     again = train(model_settings(), falling, storage, out, SILENT)
     same_state(again.checkpoint, train(model_settings(), falling, storage, tmp_path / "whole", SILENT).checkpoint)
+
+
+def test_a_run_is_not_taken_up_on_other_shards_of_the_same_number(storage: Storage, tmp_path: Path) -> None:
+    """The same shards elsewhere, with latents beside them, are the same dataset."""
+    out, mirror = tmp_path / "out", Storage(tmp_path / "mirror")
+    train(model_settings(), train_settings(images=32), storage, out, SILENT)
+    other = make_dataset(tmp_path / "other", objects=3)
+    with pytest.raises(UsageError, match=r"storage.root: .* began, got other shards in version 1 of .*/other; use an"):
+        train(model_settings(), train_settings(), other, out, SILENT)
+    shutil.copytree(storage.root, mirror.root)
+    cache_latents(Job(mirror, read_version(mirror), model_settings(), 0, "cpu", 1), 1, SILENT)
+    assert train(model_settings(), train_settings(images=40), mirror, out, SILENT).images == 40
+
+
+def test_a_run_that_did_not_note_its_dataset_goes_on_and_notes_it(storage: Storage, tmp_path: Path) -> None:
+    path = train(model_settings(), train_settings(images=8), storage, tmp_path, SILENT).checkpoint
+    marker = path / "training_state" / "state.json"
+    state = json.loads(marker.read_text())
+    assert state.pop("dataset") == read_version(storage).digest
+    marker.write_text(json.dumps(state))
+    assert read_position(path).dataset == ""
+    done = train(model_settings(), train_settings(images=16), storage, tmp_path, SILENT)
+    assert read_position(done.checkpoint).dataset == read_version(storage).digest

@@ -148,6 +148,13 @@ def test_references_are_checked(folder: Path) -> None:
         refused(folder, sentence)
 
 
+BASED: dict[str, Any] = {
+    "autoencoder": "sd", "image_encoder": {"kind": "clip", "embedding": 16, "channels": []},
+    "prediction": "epsilon", "zero_terminal_snr": False, "timestep_spacing": "leading",
+}  # fmt: skip
+"""What a model takes from image variations, and what it predicts then."""
+
+
 def base_model(folder: Path) -> Path:
     """A folder such as Stable Diffusion image variations has, with small random networks of 4 input channels."""
     torch.manual_seed(0)
@@ -168,10 +175,7 @@ def base_model(folder: Path) -> Path:
 
 def test_a_model_starts_from_image_variations_and_refers_to_its_frozen_parts(tmp_path: Path) -> None:
     base = base_model(tmp_path / "base")
-    wanted = settings(
-        weights=str(base), autoencoder="sd", image_encoder={"kind": "clip", "embedding": 16, "channels": []},
-        prediction="epsilon", zero_terminal_snr=False, timestep_spacing="leading",
-    )  # fmt: skip
+    wanted = settings(weights=str(base), **BASED)
     pipeline = build_pipeline(wanted, 0)
     four = UNet2DConditionModel.from_pretrained(base / "unet", low_cpu_mem_usage=False)
     assert torch.equal(pipeline.unet.conv_in.weight[:, :4], four.conv_in.weight)
@@ -186,6 +190,29 @@ def test_a_model_starts_from_image_variations_and_refers_to_its_frozen_parts(tmp
     assert np.array_equal(*views)
     with pytest.raises(UsageError, match=r"model.unet: expected block_out_channels"):
         build_pipeline(wanted.model_copy(update={"unet": wanted.unet.model_copy(update={"channels": (8, 32)})}), 0)
+
+
+@pytest.mark.parametrize("part", ["vae", "image_encoder"])
+def test_frozen_parts_that_became_others_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    """Named by a relative path when it was trained, the model is found from another folder."""
+    monkeypatch.chdir(tmp_path)
+    base_model(Path("base"))
+    build_pipeline(settings(weights="base", **BASED), 0).save_pretrained("model")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert set(Zero123Pipeline.from_pretrained(tmp_path / "model").references) == {"vae", "image_encoder"}
+    (path,) = (tmp_path / "base" / part).glob("*.safetensors")
+    tensors = load_file(path)
+    tensors[min(tensors)] += 1.0
+    save_file(tensors, path, metadata={"format": "pt"})
+    refused(tmp_path / "model", f"{part}: expected the weights that it was trained with, got others in {part} of ")
+    index = tmp_path / "model" / "model_index.json"
+    facts = json.loads(index.read_text())["_zero123"]
+    del facts["references"][part]["sha256"]
+    changed(index, _zero123=facts)
+    assert Zero123Pipeline.from_pretrained(tmp_path / "model"), "as before digests were noted"
 
 
 def test_weights_that_are_nowhere_are_named() -> None:

@@ -11,12 +11,13 @@ import pytest
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint, convert_ldm_vae_checkpoint
+from safetensors.torch import save_file
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from base.errors import Failure, UsageError
 from tests.zero123.networks import settings, small_pipeline
 from zero123.layouts.folders import SPELLINGS, Spelling, load_folder, save_folder, spelling_of
-from zero123.layouts.ldm import Parts, fill_parts, ldm_state, load_ldm, read_state, save_ldm
+from zero123.layouts.ldm import UNET, Parts, fill_parts, ldm_state, load_ldm, read_state, save_ldm
 from zero123.modules import unet_config
 from zero123.pipeline import Zero123Pipeline
 from zero123.projection import CCProjection
@@ -165,6 +166,23 @@ def test_a_trainers_states_are_not_read_into_memory(model: Zero123Pipeline, tmp_
     assert found.cc_projection.projection.weight.data_ptr() == mapped, "a copy"
 
 
+def test_what_no_view_depends_on_is_not_read_into_memory_from_safetensors(
+    model: Zero123Pipeline, tmp_path: Path
+) -> None:
+    """Such a file puts its tensors at any multiple of 8 bytes, where only those that are used must not stay."""
+    path, unused = tmp_path / "model.safetensors", "cond_stage_model.model.transformer.weight"
+    tensors = {name: tensor.contiguous().clone() for name, tensor in ldm_state(model).items()}
+    save_file({**tensors, unused: torch.ones(16 << 20)}, path)
+    before = anonymous_kb()
+    state = read_state(path)
+    assert state[unused].data_ptr() % 64, "expected a place that PyTorch would not choose"
+    assert anonymous_kb() - before < 16 << 10
+    found = laid_out(model)
+    fill_parts(found, state, where="here", ema=True)
+    same(model, found)
+    assert not any(tensor.data_ptr() % 64 for part in found for tensor in part.parameters())
+
+
 def anonymous_kb() -> int:
     """Memory of this process that no file is behind."""
     lines = Path("/proc/self/status").read_text().splitlines()
@@ -192,6 +210,9 @@ def test_what_is_missing_unknown_or_misshapen_is_named(model: Zero123Pipeline) -
         ({"cc_projection.bias": None}, "expected no missing tensor, got none named cc_projection.bias"),
         ({"model_ema.diffusion_modelout0bias": None}, "got none named model_ema.diffusion_modelout0bias"),
         ({"control_model.x": torch.zeros(1)}, "expected no unknown tensor, got control_model.x"),
+        ({f"{UNET}input_blocks.0.0.lora_up": torch.zeros(1)}, f"no unknown tensor, got {UNET}input_blocks.0.0.lora_up"),
+        ({f"{UNET}output_blocks.9.1.norm.bias": torch.zeros(1)}, f"got {UNET}output_blocks.9.1.norm.bias"),
+        ({"model_ema.diffusion_modelextra": torch.zeros(1)}, "tensor, got model_ema.diffusion_modelextra"),
         ({"cc_projection.weight": torch.zeros(2, 2)}, "projection.weight: expected shape [16, 20], got [2, 2]"),
     ):
         broken = {name: value for name, value in {**state, **change}.items() if value is not None}
@@ -199,7 +220,10 @@ def test_what_is_missing_unknown_or_misshapen_is_named(model: Zero123Pipeline) -
             fill_parts(laid_out(model), broken, where="file.ckpt", ema=True)
         assert sentence in str(caught.value)
     extra = {"betas": torch.zeros(3), "cond_stage_model.model.ln_final.bias": torch.zeros(2), "logvar": torch.zeros(3)}
+    extra |= {f"model_ema.{name}": torch.zeros(()) for name in ("decay", "num_updates")}
     fill_parts(laid_out(model), {**state, **extra}, where="file.ckpt", ema=True)
+    averaged = {name: value for name, value in state.items() if not name.startswith(UNET)}
+    fill_parts(laid_out(model), averaged, where="file.ckpt", ema=True)
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS)

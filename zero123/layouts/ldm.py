@@ -100,7 +100,7 @@ def fill_parts(parts: Parts, state: Tensors, *, where: str, ema: bool) -> None:
     fill(vae, _vae_from(vae, take), where=f"{where}: autoencoder")
     fill(clip, _clip_from(clip, take), where=f"{where}: image encoder")
     fill(projection, {f"projection.{leaf}": take(PROJECTION + leaf) for leaf in ("weight", "bias")}, where=where)
-    unknown = sorted(name for name in rest if not name.startswith((UNET, EMA, *UNUSED)))
+    unknown = sorted(name for name in rest - _both_unets(unet) if not name.startswith(UNUSED))
     if unknown:
         raise Failure(f"{where}: expected no unknown tensor, got {', '.join(unknown[:3])}")
 
@@ -129,8 +129,7 @@ def ldm_state(pipeline: Zero123Pipeline) -> Tensors:
         raise UsageError(
             "expected a model of the paper's architecture, got one with latent_origin, context_in_time or patch tokens"
         )
-    unet = pipeline.unet.state_dict()
-    names = renamed(unet, unet_pairs(pipeline.unet.config))
+    unet, names = pipeline.unet.state_dict(), _unet_names(pipeline.unet)
     state = {UNET + theirs: unet[ours] for ours, theirs in names.items()}
     state |= {_averaged(theirs): unet[ours] for ours, theirs in names.items()}
     state |= {VAE + name: tensor for name, tensor in _vae_to(vae).items()}
@@ -175,9 +174,18 @@ def _averaged(name: str) -> str:
     return EMA + f"diffusion_model.{name}".replace(".", "")
 
 
+def _both_unets(unet: Any) -> set[str]:
+    """Every name of the UNet's, as trained and as averaged: a file has both, or one, and one of them is taken."""
+    theirs = _unet_names(unet).values()
+    return {EMA + "decay", EMA + "num_updates", *(UNET + name for name in theirs), *map(_averaged, theirs)}
+
+
+def _unet_names(unet: Any) -> dict[str, str]:
+    return renamed(unet.state_dict(), unet_pairs(unet.config))
+
+
 def _unet_from(unet: Any, take: Callable[[str], Tensor], *, ema: bool) -> Tensors:
-    names = renamed(unet.state_dict(), unet_pairs(unet.config))
-    return {ours: take(_averaged(theirs) if ema else UNET + theirs) for ours, theirs in names.items()}
+    return {ours: take(_averaged(theirs) if ema else UNET + theirs) for ours, theirs in _unet_names(unet).items()}
 
 
 def _vae_names(vae: Any) -> dict[str, str]:
