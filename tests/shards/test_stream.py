@@ -73,6 +73,13 @@ def test_a_stream_continues_anywhere(counts: list[int], position: int, pairs_per
         assert list(islice(order.draws(stream, position), 20)) == whole[position:]
 
 
+@pytest.mark.parametrize("objects", [16, 96, 10_000])
+def test_the_small_presets_workers_share_out_the_streams_of_few_objects(objects: int) -> None:
+    chosen = load_settings(SHIPPED, ["small"])
+    streams = stream_count(-(-objects // chosen.shards.objects_per_shard))
+    assert streams % chosen.train.stream.workers == 0 < chosen.train.stream.workers
+
+
 @given(st.integers(2, 12), st.integers(0, 5))
 def test_pairs_of_a_visit_are_disjoint_as_long_as_there_are_views(count: int, epoch: int) -> None:
     visit = next(paper_order([1]).draws(0, epoch * 6)).visit
