@@ -23,7 +23,7 @@ from shards.stream import Pair, read
 from shards.version import Version
 from shards.visits import Share, numbered
 from tests.shards.datasets import make_version
-from tests.shards.test_stream import paper_order
+from tests.shards.test_stream import MANY, paper_order
 from train.loader import MOST, Reader, pairs_of_rank, shares_of_workers
 
 
@@ -50,15 +50,16 @@ def drawn(order: Order, share: Share, workers: int, count: int) -> list[tuple[in
 
 
 @given(
-    st.lists(st.integers(1, 5), min_size=8, max_size=20),
-    st.integers(0, 200),
+    st.tuples(st.lists(st.integers(1, 5), min_size=8, max_size=20), st.integers(0, 200))
+    | st.tuples(MANY, st.integers(0, 5000)),
     st.sampled_from([1, 2, 4]),
     st.sampled_from([1, 2]),
     st.integers(1, 3),
 )
 def test_every_steps_batch_is_the_same_for_any_ranks_and_workers_and_stop(
-    counts: list[int], stop: int, ranks: int, workers: int, per_rank: int
+    stopped: tuple[list[int], int], ranks: int, workers: int, per_rank: int
 ) -> None:
+    counts, stop = stopped
     order = paper_order(counts)
     batch = per_rank * ranks
     whole = list(islice(numbered(order, Share(0, 0, 1)), stop + 3 * batch))
