@@ -1,16 +1,17 @@
 """Everything that makes the `small` model, from objects to figures and weights; the same command goes on after a stop.
 
 python -m bench.small --objects DIR --test DIR [--out runs/small] [--preset small] [--set KEY=VALUE]
-                      [--bench-preset paper] [--bench-set KEY=VALUE]
+                      [--bench-preset paper] [--bench-set KEY=VALUE] [--file-mb 16]
 
-Renders --objects into a dataset and --test, which is never trained on, into another; caches latents;
-trains on them; measures the model on held-out objects and on --test beside trivial answers; runs
-bench.train; writes weights in half precision. What it found stands in figures.md and figures.json. A CPU does it all
-at `tiny` size: --preset tiny --bench-preset tiny.
+Renders --objects into a dataset and --test, which is never trained on, into another; caches latents; trains on them;
+measures the model on held-out objects and on --test beside trivial answers; runs bench.train; writes weights in half
+precision, --file-mb of tensors in a file at most. What it found stands in figures.md and figures.json. A CPU does it
+all at `tiny` size: --preset tiny --bench-preset tiny.
 """
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from train.page import NAME
 from zero123.pipeline import trained_parts
 
 LIMIT_BYTES = 48_000_000
+"""All of the weights that are to be downloaded."""
 WEIGHTS = "weights"
 
 
@@ -38,6 +40,7 @@ class Plan:
     settings: tuple[str, ...]
     bench: tuple[str, ...]
     held_out: float
+    file_bytes: int
 
     def command(self, name: str, dataset: str, *words: str) -> list[str]:
         """A `zero123` command on one of the datasets."""
@@ -66,6 +69,9 @@ def main() -> int:
     parser.add_argument("--test", type=Path, required=True, metavar="DIR", help="objects that are never trained on")
     parser.add_argument("--out", type=Path, default=Path("runs/small"), metavar="DIR")
     parser.add_argument("--held-out", type=float, default=0.1, metavar="SHARE", help="of --objects")
+    parser.add_argument(
+        "--file-mb", type=float, default=16.0, metavar="MB", help="of tensors in one file of weights, at most"
+    )
     parser.add_argument("--preset", default="small", metavar="NAME")
     parser.add_argument("--bench-preset", default="paper", metavar="NAME")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
@@ -77,6 +83,7 @@ def main() -> int:
         ("--preset", options.preset, *words),
         ("--preset", options.bench_preset, *(f"--set={one}" for one in options.bench_set)),
         options.held_out,
+        round(options.file_mb * 1e6),
     )  # fmt: skip
     try:
         made(plan)
@@ -93,7 +100,7 @@ def made(plan: Plan) -> None:
         if subprocess.run(words, check=False).returncode:
             raise Failure(f"{' '.join(words[1:])}: expected it to succeed; this command again goes on from there")
     found = {
-        "weights": half_weights(plan.out / "model", plan.out / WEIGHTS),
+        "weights": half_weights(plan.out / "model", plan.out / WEIGHTS, plan.file_bytes),
         "training": [vars(row) for row in read_log(plan.out / "model" / "log.jsonl")],
         **{name: json.loads((plan.out / f"{name}.json").read_text()) for name in ("on-dataset", "on-test", "bench")},
     }
@@ -103,18 +110,21 @@ def made(plan: Plan) -> None:
     print(f"curves and held-out views: {plan.out / 'model' / NAME}")
 
 
-def half_weights(run: Path, folder: Path) -> dict[str, Any]:
-    """Write a run's newest model in half precision; its files' sizes. Raises Failure for one that is too large."""
+def half_weights(run: Path, folder: Path, file_bytes: int) -> dict[str, Any]:
+    """Write a run's newest model anew in half precision, with at most `file_bytes` of tensors in a file; files' sizes.
+
+    Raises Failure when all together are larger than weights to be downloaded may be.
+    """
     model = load_model(run, "cpu")
     for module in trained_parts(model).values():
         module.half()
-    model.save_pretrained(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    model.save_pretrained(folder, file_bytes)
     load_model(folder, "cpu")
     files = {str(path.relative_to(folder)): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
-    for name, size in files.items():
-        if size > LIMIT_BYTES:
-            raise Failure(f"{folder / name}: expected at most {LIMIT_BYTES:,} bytes, got {size:,}")
-    return {"bytes": sum(files.values()), "files": files}
+    if (size := sum(files.values())) > LIMIT_BYTES:
+        raise Failure(f"{folder}: expected at most {LIMIT_BYTES:,} bytes, got {size:,}")
+    return {"bytes": size, "files": files}
 
 
 def page(found: dict[str, Any]) -> str:

@@ -54,17 +54,18 @@ def make_dataset(root: Path, shards: int, objects: int) -> None:
     pictures = [[encode_rgba(_ball(number, view)) for view in range(VIEWS)] for number in range(PICTURED)]
     entries = []
     for shard in range(shards):
-        samples = ((f"{shard:03d}-{n:04d}", _members(shard, n, pictures)) for n in range(objects))
+        samples = ((f"{shard:03d}-{n:04d}", members(shard, n, pictures)) for n in range(objects))
         entries.append(write_shard(storage, "train", shard, samples))
     version = Version(SCHEMA, 1, 0, "0" * 16, VIEWS, HW, tuple(entries))
     storage.write(version_name(1), version.to_json())
 
 
-def _members(shard: int, number: int, pictures: list[list[bytes]]) -> dict[str, bytes]:
+def members(shard: int, number: int, pictures: list[list[bytes]]) -> dict[str, bytes]:
+    """The members of one object's sample, by suffix; it shows the pictures of one of those that have any."""
     rng = stable_rng(0, "cameras", shard, number)
     centres = stratified_block(rng) * rng.uniform(1.5, 2.2, (VIEWS, 1))
     extrinsics = np.stack([look_at_origin(centre) for centre in centres])
-    shown = pictures[number % PICTURED]
+    shown = pictures[number % len(pictures)]
     return {
         "json": facts_json({"uid": f"{shard:03d}-{number:04d}"}, {"light": "sun"}),
         "extrinsics.npy": npy_bytes(extrinsics),

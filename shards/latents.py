@@ -27,7 +27,7 @@ from shards.damage import Damaged
 from shards.plan import Visit
 from shards.read import Ranges, sample_members
 from shards.sample import Sample, view_suffix
-from shards.stream import Reading, good_among, pair_row, source_polar_rad, streamed
+from shards.stream import Reading, good_among, pair_row, streamed
 from shards.version import (
     ShardEntry,
     Version,
@@ -324,5 +324,5 @@ class LatentViews:
             R=sample.pairs.R[row],
             T=sample.pairs.T[row],
             pose=sample.pairs.pose[row],
-            source_polar_rad=source_polar_rad(sample, source),
+            source_polar_rad=sample.polar_rad[source],
         )

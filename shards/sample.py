@@ -18,7 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 from base.digest import canonical_json
 from base.errors import Failure
 from base.passes import PASS_FILES, pass_file
-from geometry.relative import ordered_pairs, pose_vector, relative_motion
+from geometry.relative import ordered_pairs, polar_angle, pose_vector, relative_motion
 from shards.arrays import BadArray, npy_bytes, npz_bytes, npz_members, read_npy
 from shards.damage import Damaged
 from shards.image import BadImage, decode_rgba
@@ -135,6 +135,11 @@ class Sample:
     def extrinsics(self) -> NDArray[np.float64]:
         """`cam_from_world` of every view, (V, 3, 4)."""
         return self.array("extrinsics.npy", (None, 3, 4), np.float64)
+
+    @cached_property
+    def polar_rad(self) -> list[float]:
+        """The angle from +z of every view's camera."""
+        return polar_angle(self.extrinsics).tolist()  # type: ignore[no-any-return]
 
     @cached_property
     def pairs(self) -> Pairs:

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from base.errors import UsageError
 from base.patience import silently
 from base.storage import Storage
-from geometry.relative import polar_angle
 from shards.damage import Damaged, Handler, fatal
 from shards.plan import Order, Visit
 from shards.read import Ranges, ranges_of, sample_members
@@ -143,14 +142,15 @@ class Images:
             R=stored.R[row],
             T=stored.T[row],
             pose=stored.pose[row],
-            source_polar_rad=source_polar_rad(sample, source),
+            source_polar_rad=sample.polar_rad[source],
         )
 
 
 def good_among(sample: Sample, drawn: tuple[int, ...], count: int) -> tuple[int, ...]:
     """Those of the `drawn` views that are good in an object. Raises Damaged unless it has `count` views, two good."""
     sample.check_count(count)
-    good = tuple(view for view in drawn if view in sample.good)
+    sound = set(sample.good)
+    good = tuple([view for view in drawn if view in sound])
     if len(good) < 2:
         raise Damaged(sample.shard, sample.uid, f": expected at least two good views of {list(drawn)}, got {good}")
     return good
@@ -161,8 +161,3 @@ def pair_row(sample: Sample, source: int, target: int) -> int:
     if (row := sample.pairs.row(source, target)) is None:
         raise Damaged(sample.shard, sample.uid, f".pairs.npz: expected pair {source} → {target} once")
     return row
-
-
-def source_polar_rad(sample: Sample, source: int) -> float:
-    """The angle from +z of the input view's camera."""
-    return float(polar_angle(sample.extrinsics[source]))

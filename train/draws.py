@@ -3,8 +3,8 @@
 Which rank or worker trains the pair, in which batch, and how often the run was interrupted change none of it.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -16,7 +16,8 @@ from base.seeds import stable_seed
 class Draws:
     """For N pairs: `time`, `drop`, `mirror`, `coloured` (N,) and `colour` (N, 3) in [0, 1).
 
-    `noise` and `posterior` (N, 4, h, w) and `offset` (N, 4) are standard normal.
+    `offset` (N, 4), `noise` and `posterior` (N, 4, h, w) are standard normal; `posterior` is None where the autoencoder
+    gives an image one latent only.
     """
 
     time: Tensor
@@ -24,31 +25,39 @@ class Draws:
     mirror: Tensor
     coloured: Tensor
     colour: Tensor
-    noise: Tensor
-    posterior: Tensor
     offset: Tensor
+    noise: Tensor
+    posterior: Tensor | None
 
     def to(self, device: torch.device) -> "Draws":
         """The same draws on a device."""
-        return Draws(*(getattr(self, field.name).to(device, non_blocking=True) for field in fields(self)))
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pinned(self) -> "Draws":
         """The same draws in memory from which a GPU copies by itself."""
-        return Draws(*(getattr(self, field.name).pin_memory() for field in fields(self)))
+        return self._each(Tensor.pin_memory)
+
+    def tensors(self) -> list[Tensor]:
+        """Every tensor that there is."""
+        return [tensor for tensor in vars(self).values() if tensor is not None]
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Draws":
+        return replace(self, **{name: change(one) for name, one in vars(self).items() if one is not None})
 
 
-def draws_for(seed: int, numbers: Sequence[int], latent_shape: tuple[int, int, int]) -> Draws:
-    """The draws of the pairs with these global numbers."""
-    uniform, noise, colour, offset = [], [], [], []
-    for number in numbers:
-        generator = torch.Generator().manual_seed(stable_seed(seed, "train", number))
-        uniform.append(torch.rand(3, generator=generator))
-        noise.append(torch.randn((2, *latent_shape), generator=generator))
-        colour.append(torch.rand(4, generator=generator))
-        offset.append(torch.randn(4, generator=generator))
-    noises, colours = torch.stack(noise), torch.stack(colour)
-    time, drop, mirror = torch.stack(uniform).T
-    return Draws(time, drop, mirror, colours[:, 0], colours[:, 1:], noises[:, 0], noises[:, 1], torch.stack(offset))
+def draws_for(seed: int, numbers: Sequence[int], latent_shape: tuple[int, int, int], *, posterior: bool) -> Draws:
+    """The draws of the pairs with these global numbers; what else is drawn is the same with a posterior and without."""
+    uniform, offset = torch.empty(len(numbers), 7), torch.empty(len(numbers), 4)
+    normal = torch.empty(1 + posterior, len(numbers), *latent_shape)
+    generator = torch.Generator()
+    for row, number in enumerate(numbers):
+        generator.manual_seed(stable_seed(seed, "train", number))
+        torch.rand(7, generator=generator, out=uniform[row])
+        torch.randn(4, generator=generator, out=offset[row])
+        for tensor in normal:
+            torch.randn(latent_shape, generator=generator, out=tensor[row])
+    time, drop, mirror, coloured, *_ = uniform.T
+    return Draws(time, drop, mirror, coloured, uniform[:, 4:], offset, normal[0], normal[1] if posterior else None)
 
 
 def timesteps_from(uniform: Tensor, count: int, power: float) -> Tensor:

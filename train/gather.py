@@ -1,7 +1,7 @@
 """Pairs as tensors, with what chance decides for each: made beside the step, on the CPU."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TypeVar
 
@@ -14,6 +14,7 @@ from shards.latents import LatentPair
 from shards.stream import Pair
 from train.draws import Draws, draws_for, timesteps_from
 from train.settings import TrainSettings
+from zero123.latents import is_deterministic
 from zero123.pipeline import Zero123Pipeline
 
 TENSORS = ("source", "target", "embedding", "pose", "timesteps")
@@ -61,7 +62,7 @@ class Gathered:
 
     def tensors(self) -> list[Tensor]:
         """Every tensor of the pairs and of their draws."""
-        return [getattr(self, name) for name in TENSORS] + [getattr(self.draws, one.name) for one in fields(Draws)]
+        return [getattr(self, name) for name in TENSORS] + self.draws.tensors()
 
     def named(self, which: Sequence[int]) -> list[str]:
         """Some of the pairs for a person to read."""
@@ -81,7 +82,8 @@ def chunks(pairs: Iterator[P], count: int, at_once: int) -> Iterator[list[P]]:
 def gathered(pairs: Sequence[Pair | LatentPair], pipeline: Zero123Pipeline, settings: TrainSettings) -> Gathered:
     """The pairs as tensors; pictures are mirrored as their draws have it."""
     numbers = tuple(pair.number for pair in pairs)
-    draws = draws_for(settings.seed, numbers, pipeline.latent_shape)
+    posterior = not is_deterministic(pipeline.vae)
+    draws = draws_for(settings.seed, numbers, pipeline.latent_shape, posterior=posterior)
     flips = (draws.mirror < settings.mirror).tolist()
     seen: list[Pair | LatentPair] = [
         mirrored(pair) if flip and isinstance(pair, Pair) else pair for pair, flip in zip(pairs, flips, strict=True)

@@ -3,6 +3,7 @@
 Each worker reads its own streams in blocks; the rank takes one pair from each worker in turn.
 """
 
+import math
 import multiprocessing
 import signal
 import threading
@@ -15,6 +16,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
@@ -28,8 +30,10 @@ P = TypeVar("P")
 Reader: TypeAlias = Callable[..., Iterator[P]]
 """`shards.stream.read` but for `position`, `rank`, `world`, `on_damage`, `say` and `stop`, which come as keywords."""
 
-BLOCK = 8
-"""Pairs that travel together from a worker, their arrays in shared memory, of which containers have little."""
+BLOCK_BYTES = 4 << 20
+"""As many pairs as this holds travel together from a worker, in shared memory, of which containers have little …"""
+LEAST, MOST = 8, 64
+"""… but at least and at most so many."""
 WAITING_BLOCKS = 2
 """How many blocks each worker is ahead."""
 LOST = (RuntimeError, OSError, EOFError)
@@ -39,10 +43,16 @@ LOOK_EVERY_S = 0.25
 
 @dataclass
 class Block(Generic[P]):
-    """What a worker hands over: pairs as columns, what it had to tell, and why it ended, if it did."""
+    """What a worker hands over: pairs as columns, what it had to tell, and why it ended, if it did.
+
+    All arrays lie in `memory`, for each tensor that travels costs as much as several pairs do; `laid` tells where: the
+    type and shape of each column (N, …), one after the other.
+    """
 
     kind: type[P] | None
-    columns: dict[str, Any]
+    columns: dict[str, list[Any]]
+    laid: dict[str, tuple[np.dtype, tuple[int, ...]]]
+    memory: Tensor
     damages: list[Damaged]
     said: list[str]
     failure: Failure | None
@@ -50,9 +60,17 @@ class Block(Generic[P]):
     def pairs(self) -> Iterator[P]:
         """The pairs; their arrays are views of the block's memory."""
         if self.kind is not None:
-            rows = (column.numpy() if isinstance(column, Tensor) else column for column in self.columns.values())
-            for values in zip(*rows, strict=True):
-                yield self.kind(**dict(zip(self.columns, values, strict=True)))
+            columns = {**self.columns, **self._arrays()}
+            for values in zip(*columns.values(), strict=True):
+                yield self.kind(**dict(zip(columns, values, strict=True)))
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        memory, offset, arrays = self.memory.numpy(), 0, {}
+        for name, (dtype, shape) in self.laid.items():
+            end = offset + dtype.itemsize * math.prod(shape)
+            arrays[name] = memory[offset:end].view(dtype).reshape(shape)
+            offset = end
+        return arrays
 
 
 def pairs_of_rank(
@@ -109,13 +127,18 @@ def _in_turn(
 
 
 def _interleaved(blocks: Sequence[Block[P]]) -> Iterator[P]:
-    """A pair of each block in turn, until all are out; raises the failure of a worker where its pairs end."""
+    """A pair of each block in turn, until all are out; raises the failure of a worker where its pairs end.
+
+    Blocks without a failure are equally long.
+    """
     columns = [block.pairs() for block in blocks]
-    for _ in range(BLOCK):
+    while True:
         for block, column in zip(blocks, columns, strict=True):
             pair = next(column, None)
+            if pair is None and block.failure:
+                raise block.failure
             if pair is None:
-                raise block.failure or Failure("expected pairs without end, got a stream that ended")
+                return
             yield pair
 
 
@@ -164,7 +187,7 @@ class _Blocks(IterableDataset[Block[P]]):
         failure = None
         while failure is None:
             some, failure = _some(pairs)
-            yield Block(type(some[0]) if some else None, _columns(some), damages[:], said[:], failure)
+            yield _block(some, damages[:], said[:], failure)
             damages.clear()
             said.clear()
 
@@ -173,19 +196,31 @@ def _some(pairs: Iterator[P]) -> tuple[list[P], Failure | None]:
     """A block's worth of pairs, or those before the failure that ended them."""
     some: list[P] = []
     try:
-        for pair in islice(pairs, BLOCK):
+        for pair in pairs:
             some.append(pair)
+            if len(some) == _length(some[0]):
+                return some, None
     except Failure as failure:
         return some, failure
-    return some, None
+    return some, Failure("expected pairs without end, got a stream that ended")
 
 
-def _columns(pairs: Sequence[Any]) -> dict[str, Any]:
-    columns = {field.name: [getattr(pair, field.name) for pair in pairs] for field in fields(pairs[0])} if pairs else {}
-    return {
-        name: torch.from_numpy(np.stack(values)) if isinstance(values[0], np.ndarray) else values
-        for name, values in columns.items()
-    }
+def _length(pair: Any) -> int:
+    """How many pairs like this one make a block; all of a stream are alike."""
+    size = sum(value.nbytes for value in vars(pair).values() if isinstance(value, np.ndarray))
+    return min(MOST, max(LEAST, BLOCK_BYTES // max(1, size)))
+
+
+def _block(pairs: Sequence[Any], damages: list[Damaged], said: list[str], failure: Failure | None) -> Block[Any]:
+    names = [field.name for field in fields(pairs[0])] if pairs else []
+    columns = {name: [getattr(pair, name) for pair in pairs] for name in names}
+    stacked = {name: np.stack(columns.pop(name)) for name in names if isinstance(columns[name][0], np.ndarray)}
+    # Wider numbers first, so that each begins where its type may.
+    arrays = dict(sorted(stacked.items(), key=lambda item: -item[1].itemsize))
+    laid = {name: (array.dtype, array.shape) for name, array in arrays.items()}
+    memory = np.concatenate([np.zeros(0, np.uint8), *(array.reshape(-1).view(np.uint8) for array in arrays.values())])
+    kind = type(pairs[0]) if pairs else None
+    return Block(kind, columns, laid, torch.from_numpy(memory), damages, said, failure)
 
 
 @contextmanager

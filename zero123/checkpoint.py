@@ -42,11 +42,12 @@ CLASSES: dict[str, dict[tuple[str, str], type[nn.Module]]] = {
 SCHEDULER = ["diffusers", "DDIMScheduler"]
 
 
-def save_checkpoint(pipeline: Zero123Pipeline, folder: Path) -> None:
-    """Write the parts, then the index that makes the folder a checkpoint."""
+def save_checkpoint(pipeline: Zero123Pipeline, folder: Path, file_bytes: int | None = None) -> None:
+    """Write the parts, then the index that makes the folder a checkpoint; see `Zero123Pipeline.save_pretrained`."""
+    split = {"max_shard_size": file_bytes} if file_bytes else {}
     for name, module in pipeline.modules().items():
         if name not in pipeline.references:
-            module.save_pretrained(folder / name)
+            module.save_pretrained(folder / name, **split)
     pipeline.scheduler.save_pretrained(folder / "scheduler")
     index = {
         "_class_name": Zero123Pipeline.__name__,

@@ -10,7 +10,7 @@ from transformers import CLIPVisionModelWithProjection
 
 from zero123.encoders import weights_digest
 from zero123.image_encoder import CLIP_MEAN, CLIP_STD
-from zero123.tensors import fill, laid_out, read_json, read_tensors, weights_file
+from zero123.tensors import fill, laid_out, read_json, weights_in
 
 IMAGE_HALF = ("vision_model.", "visual_projection.")
 COUNTED = "position_ids"
@@ -33,15 +33,15 @@ class ClipImages:
         Raises Failure naming the file for weights in any other form, for what is no CLIP, and for tensors that are
         missing, unknown or of another shape. Nothing is fetched.
         """
-        config, weights = read_json(folder / "config.json"), weights_file(folder)
+        config, weights = read_json(folder / "config.json"), weights_in(folder)
         whole = config.get("vision_config")
         if isinstance(whole, dict):
             config = {**whole, "projection_dim": config.get("projection_dim", 512)}
         model = laid_out(CLIPVisionModelWithProjection, config, folder)
-        tensors = {name: tensor for name, tensor in read_tensors(weights).items() if not name.endswith(COUNTED)}
+        tensors = {name: tensor for name, tensor in weights.tensors().items() if not name.endswith(COUNTED)}
         if whole:
             tensors = {name: tensor for name, tensor in tensors.items() if name.startswith(IMAGE_HALF)}
-        fill(model, tensors, where=str(weights))
+        fill(model, tensors, where=str(weights.where))
         return cls(model, device)
 
     @torch.no_grad()

@@ -69,11 +69,14 @@ class Zero123Pipeline:
 
         return load_checkpoint(Path(folder)).to(device)
 
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write a checkpoint in diffusers' layout; frozen parts that `references` names are not written again."""
+    def save_pretrained(self, folder: str | Path, file_bytes: int | None = None) -> None:
+        """Write a checkpoint in diffusers' layout; frozen parts that `references` names are not written again.
+
+        A part with more than `file_bytes` of tensors is split into files of at most so many, with an index of them.
+        """
         from zero123.checkpoint import save_checkpoint
 
-        save_checkpoint(self, Path(folder))
+        save_checkpoint(self, Path(folder), file_bytes)
 
     def modules(self) -> dict[str, Any]:
         """The networks by the names of their folders."""

@@ -5,7 +5,9 @@ a hostile configuration cannot ask for more memory than the file is long.
 """
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -17,9 +19,12 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 from base.errors import Failure
 
 M = TypeVar("M", bound=nn.Module)
+T = TypeVar("T")
 
 MAX_JSON_BYTES = 1 << 20
 WEIGHT_NAMES = ("diffusion_pytorch_model.safetensors", "model.safetensors")
+BESIDE = re.compile(r"[\w.-]+\.safetensors")
+"""What an index may name: files in its own folder."""
 SHOWN = 3
 ALIGNMENT_BYTES = 64
 
@@ -40,16 +45,16 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def load_module(cls: type[M], folder: Path) -> M:
-    """A module of class `cls` from `config.json` and safetensors in `folder`, in the file's precision.
+    """A module of class `cls` from `config.json` and safetensors in `folder`, in one file or several, as they are.
 
     Raises Failure naming the folder for weights in any other form, a configuration that is none of `cls`, and tensors
     that are missing, unknown or of another shape.
     """
     config = read_json(folder / "config.json")
-    weights = weights_file(folder)
+    weights = weights_in(folder)
     module = laid_out(cls, config, folder)
-    _check_shapes(module, weights)
-    fill(module, read_tensors(weights), where=str(weights))
+    check_shapes(shapes_of(module.state_dict()), weights.shapes(), where=str(weights.where))
+    fill(module, weights.tensors(), where=str(weights.where))
     return module
 
 
@@ -65,14 +70,57 @@ def fill(module: nn.Module, tensors: dict[str, Tensor], *, where: str) -> None:
             _restore(module, name, buffer, where)
 
 
-def weights_file(folder: Path) -> Path:
-    """The safetensors file in a part's folder. Raises Failure when it has none, pickled weights or not."""
+@dataclass(frozen=True)
+class Weights:
+    """A part's safetensors: `where` is the one of its `files`, or the index that names several.
+
+    Each method raises Failure naming the file for what is no safetensors, or a tensor that stands in two files.
+    """
+
+    where: Path
+    files: tuple[Path, ...]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All tensors, on the CPU."""
+        return self._whole(read_tensors)
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shapes of all tensors, by the files' headers alone."""
+        return self._whole(_shapes_in)
+
+    def _whole(self, read: Callable[[Path], dict[str, T]]) -> dict[str, T]:
+        whole: dict[str, T] = {}
+        for file in self.files:
+            part = read(file)
+            for name in part.keys() & whole.keys():
+                raise Failure(f"{file}: expected each tensor once, got {name} again")
+            whole |= part
+        return whole
+
+
+def weights_in(folder: Path) -> Weights:
+    """The safetensors in a part's folder: one file, or those that an index beside them names, as Hugging Face has it.
+
+    Raises Failure when there are none, pickled weights or not, and for an index of other files.
+    """
     for name in WEIGHT_NAMES:
-        if (folder / name).is_file():
-            return folder / name
+        whole, index = folder / name, folder / f"{name}.index.json"
+        if whole.is_file():
+            return Weights(whole, (whole,))
+        if index.is_file():
+            return Weights(index, _named_by(index))
     others = sorted(path.name for path in folder.glob("*.bin")) if folder.is_dir() else []
     got = f"{', '.join(others)}, which can run code and is not opened" if others else "none"
     raise Failure(f"{folder}: expected weights as safetensors, got {got}")
+
+
+def _named_by(index: Path) -> tuple[Path, ...]:
+    named = read_json(index).get("weight_map")
+    files = list(named.values()) if isinstance(named, dict) else []
+    for name in files or [named]:
+        if not isinstance(name, str) or not BESIDE.fullmatch(name) or not (index.parent / name).is_file():
+            raise Failure(f"{index}: expected the names of safetensors files beside it, got {str(name)[:80]!r}")
+    return tuple(index.parent / name for name in sorted(set(files)))
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -105,13 +153,12 @@ def laid_out(cls: type[M], config: dict[str, Any], folder: Path) -> M:
         raise Failure(f"{folder / 'config.json'}: expected a {cls.__name__}, got: {error}") from None
 
 
-def _check_shapes(module: nn.Module, weights: Path) -> None:
+def _shapes_in(path: Path) -> dict[str, tuple[int, ...]]:
     try:
-        with safe_open(weights, framework="pt") as file:
-            got = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 -- no mapping
+        with safe_open(path, framework="pt") as file:
+            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 -- no mapping
     except (OSError, SafetensorError) as error:
-        raise Failure(f"{weights}: expected safetensors, got: {error}") from None
-    check_shapes(shapes_of(module.state_dict()), got, where=str(weights))
+        raise Failure(f"{path}: expected safetensors, got: {error}") from None
 
 
 def aligned(tensor: Tensor) -> Tensor:

@@ -12,9 +12,11 @@ from bench.small import Plan, half_weights, page
 from tests.zero123.networks import small_pipeline
 from zero123.pipeline import Zero123Pipeline
 
+FILE_BYTES, WHOLE = 60_000, "diffusion_pytorch_model.safetensors"
+
 
 def test_the_commands_go_from_objects_to_figures_in_order() -> None:
-    plan = Plan(Path("/a"), Path("/b"), Path("/out"), ("--preset", "tiny"), ("--preset", "paper"), 0.1)
+    plan = Plan(Path("/a"), Path("/b"), Path("/out"), ("--preset", "tiny"), ("--preset", "paper"), 0.1, 1)
     names = [words[3] if words[2] == "app" else words[2] for words in plan.commands()]
     assert names == ["build", "build", "cache", "train", "evaluate", "evaluate", "bench.train"]
     trained = [word for words in plan.commands() for word in words if "train" in words[3:4] and "root" in word]
@@ -26,10 +28,14 @@ def test_the_commands_go_from_objects_to_figures_in_order() -> None:
 def test_weights_in_half_precision_give_nearly_the_same_view(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pipeline = small_pipeline()
     pipeline.save_pretrained(tmp_path / "whole")
-    written = half_weights(tmp_path / "whole", tmp_path / "half")
+    written = half_weights(tmp_path / "whole", tmp_path / "half", FILE_BYTES)
     whole = sum(path.stat().st_size for path in (tmp_path / "whole").rglob("*.safetensors"))
     half = sum(path.stat().st_size for path in (tmp_path / "half").rglob("*.safetensors"))
     assert half < 0.6 * whole
+    split = sorted(path for path in (tmp_path / "half" / "unet").glob("*.safetensors"))
+    assert len(split) > 1
+    headers = [int.from_bytes(path.read_bytes()[:8], "little") for path in split]
+    assert all(path.stat().st_size - header - 8 <= FILE_BYTES for path, header in zip(split, headers, strict=True))
     assert written["bytes"] == sum(written["files"].values())
     again = Zero123Pipeline.from_pretrained(tmp_path / "half")
     assert again.unet.dtype == torch.float32
@@ -41,7 +47,8 @@ def test_weights_in_half_precision_give_nearly_the_same_view(tmp_path: Path, mon
     assert np.abs(one - other).mean() < 1.0
     monkeypatch.setattr(small, "LIMIT_BYTES", 1000)
     with pytest.raises(Failure, match=r"expected at most 1,000 bytes, got \d"):
-        half_weights(tmp_path / "whole", tmp_path / "again")
+        half_weights(tmp_path / "whole", tmp_path / "half", 10 * whole)
+    assert [path.name for path in (tmp_path / "half" / "unet").glob("*.safetensors*")] == [WHOLE], "written anew"
 
 
 def test_the_page_tells_the_figures() -> None:

@@ -134,9 +134,9 @@ def finished(place: Place, calm: Place, most: int) -> Counter[str]:
         if code == 0:
             break
         last = said.strip().splitlines()[-1]
-        assert (code, last[:9]) == (1, "zero123: "), said[-3000:]
+        assert (code, last[:9]) == (1, "zero123: "), f"{said[:1500]} … {said[-1500:]}"
         ends["a sentence"] += 1
-        assert ends.total() < most, said[-3000:]
+        assert ends.total() < most, f"{said[:1500]} … {said[-1500:]}"
     is_what(place, calm)
     return ends
 
@@ -210,7 +210,7 @@ def test_killed_while_writing_into_a_bucket(
                 hits += strike(target, build, nodes, rng)
             code, said = ended(build)
             length_s = max(length_s, time.monotonic() - started) if code == 0 else length_s
-            assert code == 0 or target == "driver", said[-3000:]
+            assert code == 0 or target == "driver", f"{said[:1500]} … {said[-1500:]}"
             finished(place, calm, most=2)
         shutil.rmtree(place.folder)
         number += 1
@@ -241,9 +241,11 @@ def test_a_builder_silent_past_its_lease_is_followed_and_stops(
                     time.sleep(1.0)
             finally:
                 first.send_signal(signal.SIGCONT)
-            assert code == 0, said[-3000:]
+            assert code == 0, f"{said[:1500]} … {said[-1500:]}"
             code, said = ended(first)
-        assert code == 0 or "another builder took over" in said or "could not" in said, said[-3000:]
+        assert code == 0 or "another builder took over" in said or "could not" in said, (
+            f"{said[:1500]} … {said[-1500:]}"
+        )
         woken["it had ended" if code == 0 else "it stopped with a sentence"] += 1
         finished(place, calm, most=2)
         shutil.rmtree(place.folder)

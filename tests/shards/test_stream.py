@@ -13,13 +13,19 @@ from hypothesis import strategies as st
 from app.settings import load_settings, preset_names
 from base.errors import Failure, UsageError
 from base.storage import Storage
-from shards.plan import Order, draw_pair, interleaved, stream_count
+from shards.plan import MAX_STREAMS, WINDOW_SHARDS, Order, draw_pair, interleaved, stream_count
 from shards.stream import Pair, read
 from shards.version import SampleEntry, ShardEntry, Version
 from tests.shards.datasets import VIEWS
 
 SHIPPED = Path(__file__).parents[2] / "pipeline.yaml"
 COUNTS = st.lists(st.integers(1, 9), min_size=1, max_size=20)
+MANY = st.builds(
+    lambda shards, seed: np.random.default_rng(seed).integers(1, 4, shards).tolist(),
+    st.integers(MAX_STREAMS * WINDOW_SHARDS + 1, 2 * MAX_STREAMS * WINDOW_SHARDS + 9),
+    st.integers(0, 99),
+)
+"""So many shards that some stream has several windows."""
 
 
 def paper_order(counts: list[int], seed: int = 0, pairs_per_visit: int = 6) -> Order:
@@ -45,7 +51,7 @@ def test_streams_are_a_power_of_two(shards: int) -> None:
     assert count & (count - 1) == 0
 
 
-@given(COUNTS, st.integers(0, 3), st.integers(0, 3))
+@given(COUNTS | MANY, st.integers(0, 3), st.integers(0, 3))
 def test_an_epoch_deals_every_shard_once_and_a_stream_visits_its_objects_once(
     counts: list[int], seed: int, epoch: int
 ) -> None:
@@ -56,6 +62,33 @@ def test_an_epoch_deals_every_shard_once_and_a_stream_visits_its_objects_once(
     assert sorted(visited) == sorted(entry.uid for shard in order.shards for entry in shard.samples)
 
 
+@given(MANY, st.integers(0, 3), st.integers(0, 3))
+def test_a_stream_mixes_samples_within_windows_of_its_shards_alone(counts: list[int], seed: int, epoch: int) -> None:
+    order = paper_order(counts, seed)
+    for stream in range(order.streams):
+        visits, dealt = order.visits(epoch, stream), order.deal(epoch, stream)
+        assert [visit.place for visit in visits] == list(range(len(visits)))
+        uids = [visit.entry.uid for visit in visits]
+        for start in range(0, len(dealt), WINDOW_SHARDS):
+            shards = [order.shards[index] for index in dealt[start : start + WINDOW_SHARDS]]
+            window = [entry.uid for shard in shards for entry in shard.samples]
+            here, uids = uids[: len(window)], uids[len(window) :]
+            assert sorted(here) == sorted(window)
+        assert not uids
+    assert len(order.deal(epoch, 0)) > WINDOW_SHARDS
+
+
+def test_each_window_is_mixed_in_a_way_of_its_own() -> None:
+    order = paper_order([3] * (2 * MAX_STREAMS * WINDOW_SHARDS))
+    for stream in range(order.streams):
+        dealt, visits = order.deal(0, stream), order.visits(0, stream)
+        stored = [entry.uid for index in dealt for entry in order.shards[index].samples]
+        places = [stored.index(visit.entry.uid) for visit in visits]
+        first, second = places[: len(places) // 2], places[len(places) // 2 :]
+        assert second != sorted(second)
+        assert [place - len(first) for place in second] != first
+
+
 @given(st.integers(1, 50), st.integers(1, 8), st.sampled_from([1, 2, 16, 64]))
 def test_interleaving_gives_every_pair_of_every_visit_once(visits: int, pairs: int, spread: int) -> None:
     drawn = [interleaved(index, visits, pairs, spread) for index in range(visits * pairs)]
@@ -64,13 +97,20 @@ def test_interleaving_gives_every_pair_of_every_visit_once(visits: int, pairs: i
     assert len({visit for visit, _ in drawn[:first]}) == first
 
 
-@given(COUNTS, st.integers(0, 400), st.integers(1, 7))
+@given(COUNTS | MANY, st.integers(0, 400), st.integers(1, 7))
 @settings(max_examples=30, deadline=None)
 def test_a_stream_continues_anywhere(counts: list[int], position: int, pairs_per_visit: int) -> None:
     order = paper_order(counts, pairs_per_visit=pairs_per_visit)
     for stream in {0, order.streams - 1}:
         whole = list(islice(order.draws(stream, 0), position + 20))
         assert list(islice(order.draws(stream, position), 20)) == whole[position:]
+
+
+@pytest.mark.parametrize("objects", [16, 96, 10_000])
+def test_the_small_presets_workers_share_out_the_streams_of_few_objects(objects: int) -> None:
+    chosen = load_settings(SHIPPED, ["small"])
+    streams = stream_count(-(-objects // chosen.shards.objects_per_shard))
+    assert streams % chosen.train.stream.workers == 0 < chosen.train.stream.workers
 
 
 @given(st.integers(2, 12), st.integers(0, 5))

@@ -23,8 +23,8 @@ from shards.stream import Pair, read
 from shards.version import Version
 from shards.visits import Share, numbered
 from tests.shards.datasets import make_version
-from tests.shards.test_stream import paper_order
-from train.loader import Reader, pairs_of_rank, shares_of_workers
+from tests.shards.test_stream import MANY, paper_order
+from train.loader import MOST, Reader, pairs_of_rank, shares_of_workers
 
 
 @pytest.fixture(scope="module")
@@ -50,15 +50,16 @@ def drawn(order: Order, share: Share, workers: int, count: int) -> list[tuple[in
 
 
 @given(
-    st.lists(st.integers(1, 5), min_size=8, max_size=20),
-    st.integers(0, 200),
+    st.tuples(st.lists(st.integers(1, 5), min_size=8, max_size=20), st.integers(0, 200))
+    | st.tuples(MANY, st.integers(0, 5000)),
     st.sampled_from([1, 2, 4]),
     st.sampled_from([1, 2]),
     st.integers(1, 3),
 )
 def test_every_steps_batch_is_the_same_for_any_ranks_and_workers_and_stop(
-    counts: list[int], stop: int, ranks: int, workers: int, per_rank: int
+    stopped: tuple[list[int], int], ranks: int, workers: int, per_rank: int
 ) -> None:
+    counts, stop = stopped
     order = paper_order(counts)
     batch = per_rank * ranks
     whole = list(islice(numbered(order, Share(0, 0, 1)), stop + 3 * batch))
@@ -83,13 +84,40 @@ def test_processes_give_what_one_gives(
     dataset: tuple[Version, Storage], rank: int, ranks: int, workers: int, position: int
 ) -> None:
     share = Share(position, rank, ranks)
-    alone = list(islice(rank_of(dataset, share, 0), 45))
+    count = 2 * MOST * workers + 5
+    alone = list(islice(rank_of(dataset, share, 0), count))
     got = rank_of(dataset, share, workers)
-    for pair, expected in zip(islice(got, 45), alone, strict=True):
+    for pair, expected in zip(islice(got, count), alone, strict=True):
         assert type(pair) is Pair
         for name, value in vars(expected).items():
             assert np.array_equal(getattr(pair, name), value), name
     got.close()  # type: ignore[attr-defined]
+
+
+def memory_of(array: np.ndarray) -> int:
+    """Where the memory begins that an array is a view of."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array.ctypes.data
+
+
+def test_pairs_that_travel_together_lie_in_one_piece_of_memory(dataset: tuple[Version, Storage]) -> None:
+    got = rank_of(dataset, Share(0, 0, 1), 1)
+    pairs = list(islice(got, MOST + 1))
+    arrays = [[value for value in vars(pair).values() if isinstance(value, np.ndarray)] for pair in pairs]
+    first, *_, next_block = [{memory_of(array) for array in some} for some in arrays]
+    assert len(set().union(*({memory_of(array) for array in some} for some in arrays[:MOST]))) == 1
+    assert first != next_block
+    assert all(array.flags.aligned for some in arrays for array in some)
+    got.close()  # type: ignore[attr-defined]
+
+
+def test_a_stream_that_ends_is_a_sentence() -> None:
+    def ending(**_: Any) -> Iterator[Pair]:
+        return iter(())
+
+    with pytest.raises(Failure, match="expected pairs without end, got a stream that ended"):
+        next(pairs_of_rank(ending, Share(0, 0, 1), 1, fatal, print))
 
 
 def test_workers_that_do_not_divide_the_streams_are_one_sentence(dataset: tuple[Version, Storage]) -> None:

@@ -79,7 +79,7 @@ def test_min_snr_keeps_pure_noise() -> None:
 
 
 def test_an_offset_shifts_whole_channels() -> None:
-    draws = draws_for(0, range(2000), SHAPE)
+    draws = draws_for(0, range(2000), SHAPE, posterior=False)
     assert offset_noise(draws, 0.0) is draws.noise
     shift = offset_noise(draws, 0.1) - draws.noise
     assert float(shift.std(dim=(2, 3)).max()) < 1e-6

@@ -43,16 +43,25 @@ def test_ema_follows_the_formula_and_starts_short() -> None:
 
 
 def test_draws_belong_to_the_pair_not_to_its_batch() -> None:
-    together = draws_for(0, [5, 6, 7], (4, 2, 2))
-    alone = draws_for(0, [6], (4, 2, 2))
-    assert torch.equal(together.noise[1], alone.noise[0])
-    assert torch.equal(together.time[1], alone.time[0])
-    assert not torch.equal(together.noise, draws_for(1, [5, 6, 7], (4, 2, 2)).noise)
-    many = draws_for(0, range(4000), (4, 2, 2))
+    together = draws_for(0, [5, 6, 7], (4, 2, 2), posterior=True)
+    alone = draws_for(0, [6], (4, 2, 2), posterior=True)
+    for one, other in zip(alone.tensors(), together.tensors(), strict=True):
+        assert torch.equal(one[0], other[1])
+    assert not torch.equal(together.noise, draws_for(1, [5, 6, 7], (4, 2, 2), posterior=True).noise)
+    many = draws_for(0, range(4000), (4, 2, 2), posterior=True)
+    assert many.posterior is not None
     for values in (many.time, many.drop):
         assert abs(float(values.mean()) - 0.5) < 0.02
     assert abs(float(many.noise.std()) - 1.0) < 0.01
     assert abs(float((many.noise * many.posterior).mean())) < 0.01
+
+
+def test_a_posterior_that_nobody_needs_is_not_drawn_and_changes_nothing_else() -> None:
+    numbers, shape = [3, 10**12], (4, 8, 8)
+    drawn, spared = (draws_for(0, numbers, shape, posterior=posterior) for posterior in (True, False))
+    assert spared.posterior is None
+    for one, other in zip(spared.tensors(), drawn.tensors(), strict=False):
+        assert torch.equal(one, other)
 
 
 @pytest.mark.parametrize("power", [1.0, 2.0])

@@ -113,6 +113,45 @@ def test_a_truncated_file_is_named(folder: Path) -> None:
     refused(folder, f"unet/{WEIGHTS}: expected safetensors")
 
 
+@pytest.fixture
+def split(folder: Path) -> Path:
+    """The same model, its UNet in several files."""
+    Zero123Pipeline.from_pretrained(folder).save_pretrained(folder.with_name("split"), 120_000)
+    return folder.with_name("split")
+
+
+def test_weights_in_several_files_are_the_same_model(folder: Path, split: Path) -> None:
+    assert len(list((split / "unet").glob("*.safetensors"))) > 1
+    one, other = (Zero123Pipeline.from_pretrained(path).unet.state_dict() for path in (folder, split))
+    assert list(one) == list(other)
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    theirs = UNet2DConditionModel.from_pretrained(split / "unet").state_dict()
+    assert all(torch.equal(one[name], theirs[name]) for name in one)
+
+
+@pytest.mark.parametrize(
+    "name", ["../config.json", "/etc/passwd", "../unet/a.safetensors", "gone.safetensors", 7, None]
+)
+def test_an_index_names_nothing_but_files_beside_it(split: Path, name: Any) -> None:
+    changed(split / "unet" / f"{WEIGHTS}.index.json", weight_map={"conv_in.weight": name})
+    refused(split, f"{WEIGHTS}.index.json: expected the names of safetensors files beside it, got {str(name)!r}")
+
+
+def test_every_tensor_of_several_files_is_accounted_for(split: Path) -> None:
+    index = split / "unet" / f"{WEIGHTS}.index.json"
+    first, *rest = sorted((split / "unet").glob("*.safetensors"))
+    tensors = load_file(first)
+    save_file({**tensors, "extra": torch.zeros(1)}, first)
+    refused(split, "index.json: expected no unknown tensor, got extra")
+    save_file({**tensors, **load_file(rest[0])}, first)
+    refused(split, f"{rest[0].name}: expected each tensor once, got")
+    save_file(tensors, first)
+    changed(index, weight_map={"conv_in.weight": first.name})
+    refused(split, "index.json: expected no missing tensor, got")
+    changed(index, weight_map=[])
+    refused(split, "index.json: expected the names of safetensors files")
+
+
 def test_code_and_foreign_classes_in_the_index_are_not_loaded(folder: Path) -> None:
     (folder / "unet" / "evil.py").write_text("raise SystemExit('ran')")
     changed(folder / "model_index.json", unet=["evil", "UNet"])
