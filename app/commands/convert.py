@@ -1,6 +1,7 @@
 """`zero123 convert`: weights from one public layout to another."""
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     layouts = "; ".join(f"{name}: {meaning}" for name, meaning in LAYOUTS.items())
     parser.description = (
         "Read a model in any of these layouts and write it in another. What SOURCE is shows by itself; a .ckpt also "
-        f"needs its sizes, which --preset paper gives. {layouts}."
+        "needs its sizes, which --preset paper gives. What the layout written does not say is printed, in the words "
+        f"with which to read it. {layouts}."
     )
     parser.add_argument("source", type=Path, metavar="SOURCE", help="a .ckpt or .safetensors file, or a folder")
     parser.add_argument("--out", type=Path, required=True, metavar="PATH", help="a folder, or a .ckpt for ldm")
@@ -45,6 +47,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Convert."""
     from zero123.layouts.folders import SPELLINGS, save_folder
+    from zero123.layouts.foreign import unsaid_by_folder, unsaid_by_ldm
     from zero123.layouts.ldm import save_ldm
     from zero123.saving import saved_whole
 
@@ -67,6 +70,9 @@ def run(options: argparse.Namespace) -> int:
         else:
             save_folder(model, temporary, SPELLINGS[options.layout])
     print(f"{options.out}: {told}")
+    if options.layout != "zero123":
+        unsaid = unsaid_by_ldm(model) if options.layout == "ldm" else unsaid_by_folder(model)
+        print(f"This layout does not say: {shlex.join(unsaid)}")
     return 0
 
 

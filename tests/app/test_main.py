@@ -183,6 +183,17 @@ def test_weights_go_from_layout_to_layout(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["copy", "model"]
 
 
+def test_what_a_layout_does_not_say_is_told(tmp_path: Path) -> None:
+    from tests.zero123.test_layouts import paper_model
+
+    paper_model({}).save_pretrained(tmp_path / "model")
+    done = zero123("convert", "model", "--out", "x.ckpt", "--layout", "ldm", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    words = done.stdout.splitlines()[-1]
+    assert words.startswith("This layout does not say: --pose-slot4 radius_difference --set 'model.hw=[32,32]' --set ")
+    assert " --set model.prediction=v_prediction --set model.zero_terminal_snr=true " in words
+
+
 def test_a_model_that_cannot_be_written_whole_does_not_stand_in_the_way(tmp_path: Path) -> None:
     from tests.zero123.networks import small_pipeline
 

@@ -4,11 +4,13 @@ import json
 import pickle
 import shutil
 from collections import OrderedDict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import yaml
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint, convert_ldm_vae_checkpoint
 from safetensors.torch import save_file
@@ -17,6 +19,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 from base.errors import Failure, UsageError
 from tests.zero123.networks import settings, small_pipeline
 from zero123.layouts.folders import SPELLINGS, Spelling, load_folder, save_folder, spelling_of
+from zero123.layouts.foreign import unsaid_by_folder, unsaid_by_ldm
 from zero123.layouts.ldm import UNET, Parts, fill_parts, ldm_state, load_ldm, read_state, save_ldm
 from zero123.modules import unet_config
 from zero123.pipeline import Zero123Pipeline
@@ -239,12 +242,44 @@ def test_a_folder_without_a_part_says_which_and_asks_nobody(
         load_folder(tmp_path / "model", "radius_difference")
 
 
+def test_what_neither_names_nor_shapes_say_is_refused_or_told(tmp_path: Path) -> None:
+    """The words that tell it are a command's, and the settings that it makes of them are the model's."""
+    model = replace(paper_model({}), pose_slot4="input_polar")
+    assert unsaid_by_folder(model) == ["--pose-slot4", "input_polar"]
+    slot, value, *words = unsaid_by_ldm(model)
+    assert ([slot, value], set(words[::2])) == (unsaid_by_folder(model), {"--set"})
+    unet = {"heads": 2, "norm_groups": 4}
+    v = {"prediction": "v_prediction", "zero_terminal_snr": True, "timestep_spacing": "trailing"}
+    named = (word.removeprefix("model.").split("=") for word in words[1::2])
+    assert {name: yaml.safe_load(text) for name, text in named} == {
+        "hw": [32, 32], **{f"unet.{name}": count for name, count in unet.items()}, **v,
+    }  # fmt: skip
+    flat = model.scheduler.from_config({**model.scheduler.config, "beta_end": 0.02})
+    with pytest.raises(UsageError, match="expected a model of Stable Diffusion's noise schedule, got one of other"):
+        ldm_state(replace(model, scheduler=flat))
+    save_folder(replace(model, scheduler=flat), tmp_path / "flat", SPELLINGS["kxic"])
+    assert load_folder(tmp_path / "flat", "input_polar").scheduler.config.beta_end == 0.02
+    with pytest.raises(UsageError, match="expected a model of 32 × 32 pixels, got 32 × 64"):
+        save_folder(replace(model, hw=(32, 64)), tmp_path / "wide", SPELLINGS["kxic"])
+
+
 def test_only_the_papers_architecture_has_these_layouts(tmp_path: Path) -> None:
     small = small_pipeline()
     with pytest.raises(UsageError, match="expected a model with Stable Diffusion's autoencoder and CLIP"):
         save_ldm(small, tmp_path / "x.ckpt")
     with pytest.raises(UsageError, match="expected a model with Stable Diffusion's autoencoder and CLIP"):
         save_folder(small, tmp_path, SPELLINGS["kxic"])
+    for changes, sentence in (
+        ({"latent_origin": "white"}, "latent_origin zero, got white"),
+        ({"context_tokens": "patches"}, "image_encoder.tokens one, got patches"),
+        ({"unet": UNet2DConditionModel(**unet_config(settings(unet={"context_in_time": True}).unet, 4))},
+         "unet.context_in_time False, got True"),
+        ({"cc_projection": CCProjection(embedding=16, pose=4, context=24)}, "unet.context 16, got 24"),
+    ):  # fmt: skip
+        other = replace(paper_model({}), **changes)
+        for save in (lambda: ldm_state(other), lambda: save_folder(other, tmp_path, SPELLINGS["ashawkey"])):  # noqa: B023
+            with pytest.raises(UsageError, match=f"expected a model of the paper's architecture, {sentence}"):
+                save()
     with pytest.raises(UsageError, match="got autoencoder taesd, image_encoder latents"):
         load_ldm(tmp_path / "x.ckpt", settings(), "radius_difference")
     (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "StableDiffusionPipeline"}))

@@ -16,10 +16,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import CLIPVisionModelWithProjection
 
-from base.errors import Failure, UsageError
+from base.errors import Failure
 from base.storage import write_atomically
 from zero123.checkpoint import INDEX, load_scheduler
 from zero123.image_encoder import CLIP_HW, CLIP_MEAN, CLIP_STD
+from zero123.layouts.foreign import check_architecture, check_square
 from zero123.pipeline import PoseSlot4, Zero123Pipeline
 from zero123.projection import CCProjection
 from zero123.references import base_part
@@ -80,16 +81,11 @@ def load_folder(folder: Path, pose_slot4: PoseSlot4) -> Zero123Pipeline:
 def save_folder(pipeline: Zero123Pipeline, folder: Path, spelling: Spelling) -> None:
     """Write a model as a folder of one spelling, tensors as safetensors.
 
-    Raises UsageError for a model whose parts that spelling has no names for.
+    Of what it means `unsaid_by_folder` tells the rest. Raises UsageError for a model that such a folder cannot express.
     """
+    check_architecture(pipeline)
+    check_square(pipeline)
     parts = pipeline.modules()
-    config = pipeline.cc_projection.config
-    if not isinstance(parts["vae"], AutoencoderKL) or not isinstance(
-        parts["image_encoder"], CLIPVisionModelWithProjection
-    ):
-        raise UsageError("expected a model with Stable Diffusion's autoencoder and CLIP, got one of other parts")
-    if (pipeline.latent_origin, pipeline.context_tokens) != ("zero", "one") or config.embedding != config.context:
-        raise UsageError("expected a model of the paper's architecture, got one with latent_origin, patches or widths")
     for name in ("unet", "vae", "image_encoder"):
         parts[name].save_pretrained(folder / name)
     pipeline.scheduler.save_pretrained(folder / "scheduler")

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler
+from diffusers import DDIMScheduler
 from torch import Tensor
-from transformers import CLIPVisionModelWithProjection
 
 from base.errors import Failure, UsageError
+from zero123.layouts.foreign import check_architecture, check_betas
 from zero123.layouts.names import clip_layer, clip_pairs, renamed, unet_pairs, vae_pairs
 from zero123.modules import new_image_encoder, new_sd_vae, new_unet
 from zero123.pipeline import PoseSlot4, Zero123Pipeline
@@ -108,7 +108,8 @@ def fill_parts(parts: Parts, state: Tensors, *, where: str, ema: bool) -> None:
 def save_ldm(pipeline: Zero123Pipeline, path: Path) -> None:
     """Write a model as the original's `.ckpt`, tensors only, the UNet both as trained and as averaged.
 
-    Raises UsageError for a model whose parts the original has no names for, OSError when it cannot be written.
+    Of what it means `unsaid_by_ldm` tells the rest. Raises UsageError for a model that the original's names cannot
+    express, OSError when it cannot be written.
     """
     state = ldm_state(pipeline)
     with path.open("wb") as stream:
@@ -120,20 +121,14 @@ def save_ldm(pipeline: Zero123Pipeline, path: Path) -> None:
 
 
 def ldm_state(pipeline: Zero123Pipeline) -> Tensors:
-    """Every tensor of a model under the original's names."""
-    vae, clip = pipeline.vae, pipeline.image_encoder
-    if not isinstance(vae, AutoencoderKL) or not isinstance(clip, CLIPVisionModelWithProjection):
-        raise UsageError("expected a model with Stable Diffusion's autoencoder and CLIP, got one of other parts")
-    foreign = pipeline.unet.config.get("class_embed_type")
-    if (pipeline.latent_origin, pipeline.context_tokens) != ("zero", "one") or foreign:
-        raise UsageError(
-            "expected a model of the paper's architecture, got one with latent_origin, context_in_time or patch tokens"
-        )
+    """Every tensor of a model under the original's names. Raises UsageError for one that they cannot express."""
+    check_architecture(pipeline)
+    check_betas(pipeline)
     unet, names = pipeline.unet.state_dict(), _unet_names(pipeline.unet)
     state = {UNET + theirs: unet[ours] for ours, theirs in names.items()}
     state |= {_averaged(theirs): unet[ours] for ours, theirs in names.items()}
-    state |= {VAE + name: tensor for name, tensor in _vae_to(vae).items()}
-    state |= {CLIP + name: tensor for name, tensor in _clip_to(clip).items()}
+    state |= {VAE + name: tensor for name, tensor in _vae_to(pipeline.vae).items()}
+    state |= {CLIP + name: tensor for name, tensor in _clip_to(pipeline.image_encoder).items()}
     projection = pipeline.cc_projection.projection
     return state | {PROJECTION + "weight": projection.weight.data, PROJECTION + "bias": projection.bias.data}
 

@@ -1,0 +1,71 @@
+"""What the layouts of others can hold: the paper's architecture, and of what a model means not all."""
+
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL
+from transformers import CLIPVisionModelWithProjection
+
+from base.digest import canonical_json
+from base.errors import UsageError
+from zero123.pipeline import Zero123Pipeline
+from zero123.schedule import Schedule, scheduler_config
+
+
+def check_architecture(pipeline: Zero123Pipeline) -> None:
+    """Raise UsageError for a model with parts or ways that none of these layouts has names for."""
+    if not isinstance(pipeline.vae, AutoencoderKL) or not isinstance(
+        pipeline.image_encoder, CLIPVisionModelWithProjection
+    ):
+        raise UsageError("expected a model with Stable Diffusion's autoencoder and CLIP, got one of other parts")
+    widths = pipeline.cc_projection.config
+    for setting, expected, got in (
+        ("latent_origin", "zero", pipeline.latent_origin),
+        ("image_encoder.tokens", "one", pipeline.context_tokens),
+        ("unet.context_in_time", False, bool(pipeline.unet.config.get("class_embed_type"))),
+        ("unet.context", widths.embedding, widths.context),
+    ):
+        if got != expected:
+            raise UsageError(f"expected a model of the paper's architecture, {setting} {expected}, got {got}")
+
+
+def check_square(pipeline: Zero123Pipeline) -> None:
+    """Raise UsageError for views of other than the one side that a folder tells, by the side of the UNet's latents."""
+    side = 8 * int(pipeline.unet.config.sample_size)
+    if tuple(pipeline.hw) != (side, side):
+        raise UsageError(f"expected a model of {side} × {side} pixels, got {pipeline.hw[0]} × {pipeline.hw[1]}")
+
+
+def check_betas(pipeline: Zero123Pipeline) -> None:
+    """Raise UsageError for a noise schedule of other betas than Stable Diffusion's, which a `.ckpt` cannot tell."""
+    if not torch.equal(Schedule.from_config(_schedule(pipeline)).alphas_cumprod, pipeline.schedule.alphas_cumprod):
+        raise UsageError("expected a model of Stable Diffusion's noise schedule, got one of other betas or timesteps")
+
+
+def unsaid_by_folder(pipeline: Zero123Pipeline) -> list[str]:
+    """The words of a command that reads a folder of others rightly, which the folder itself does not say."""
+    return ["--pose-slot4", pipeline.pose_slot4]
+
+
+def unsaid_by_ldm(pipeline: Zero123Pipeline) -> list[str]:
+    """The words of a command that reads the original's `.ckpt` rightly, which neither names nor shapes in it say."""
+    schedule, unet = _schedule(pipeline), pipeline.unet.config
+    values = {
+        "hw": list(pipeline.hw),
+        "unet.heads": unet.attention_head_dim,
+        "unet.norm_groups": unet.norm_num_groups,
+        "prediction": schedule["prediction_type"],
+        "zero_terminal_snr": schedule["rescale_betas_zero_snr"],
+        "timestep_spacing": schedule["timestep_spacing"],
+    }
+    told = ((name, value if isinstance(value, str) else canonical_json(value)) for name, value in values.items())
+    return [*unsaid_by_folder(pipeline), *(word for name, text in told for word in ("--set", f"model.{name}={text}"))]
+
+
+def _schedule(pipeline: Zero123Pipeline) -> dict[str, Any]:
+    """What the settings can say of a model's schedule."""
+    return scheduler_config(
+        prediction=pipeline.schedule.prediction,
+        zero_terminal_snr=bool(pipeline.scheduler.config.get("rescale_betas_zero_snr")),
+        spacing=pipeline.schedule.spacing,
+    )
