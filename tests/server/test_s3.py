@@ -25,9 +25,12 @@ from tests.pipeline.builds import files, models, tiny
 from tests.server.s3 import BUCKET, LONGEST_AWAY_S, trouble
 from tests.shards.datasets import make_version
 from tests.shards.test_transport import settings
-from train.loader import pairs_of_rank
+from train.loader import MOST, WAITING_BLOCKS, pairs_of_rank
 
 pytestmark = pytest.mark.server
+
+MORE_THAN_AHEAD = 2 * 2 * (WAITING_BLOCKS + 1) * MOST
+"""Twice as many pairs as two workers may have read ahead."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -131,7 +134,7 @@ def waited_for(away_s: float, remote: Storage, s3: str, local: Storage, workers:
     for name in [*local.names("shards"), *local.names("versions")]:
         remote.write(name, local.read(name))
     request = {"split": "train", "seed": 3, "pairs_per_visit": 6}
-    near = shown(islice(read(read_version(local), local, **request, position=5), 120))
+    near = shown(islice(read(read_version(local), local, **request, position=5), MORE_THAN_AHEAD))
     reader = partial(read, read_version(remote), remote, **request, settings=settings(requests=1, patience_s=300.0))
     far = pairs_of_rank(reader, Share(5, 0, 1), workers, fatal, print)
     got = shown(islice(far, 1))
@@ -139,9 +142,12 @@ def waited_for(away_s: float, remote: Storage, s3: str, local: Storage, workers:
     began = time.monotonic()
     back = threading.Timer(away_s, trouble, (s3,), {"share": 0.0})
     back.start()
-    got += shown(islice(far, 119))
-    assert time.monotonic() - began >= away_s, "what was read before must not be enough"
-    back.join()
+    try:
+        got += shown(islice(far, MORE_THAN_AHEAD - 1))
+        waited_s = time.monotonic() - began
+    finally:
+        back.join()
+    assert waited_s >= away_s, "what was read before must not be enough"
     far.close()  # type: ignore[attr-defined]
     assert got == near
 
