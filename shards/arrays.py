@@ -105,8 +105,9 @@ def _member(data: bytes, offset: int) -> tuple[str, bytes, int]:
     begin = offset + MEMBER.size + name_length
     name, end = data[offset + MEMBER.size : begin].decode(), begin + size
     if flags or method != zipfile.ZIP_STORED or stored != size or extras:
-        raise BadArray("expected an uncompressed .npz, got compressed members")
+        got = f"method {method}, flags {flags}, {stored} bytes for {size}, {extras} bytes of extras"
+        raise BadArray(f"expected an uncompressed .npz as it is written here, got {got}")
     member = data[begin:end]
     if len(member) != size or zlib.crc32(member) != crc:
-        raise BadArray(f"{name}: expected {size} bytes of its checksum, got others")
+        raise BadArray(f"{name!r}: expected {size} bytes of its checksum, got others")
     return name, member, end

@@ -86,7 +86,7 @@ class Uploader:
         for path in files:
             self.storage.put_file(f"{FOLDER}/{folder.name}/{path.relative_to(folder).as_posix()}", path)
         there = _files(self.storage)
-        newest = max(path.parts[1] for path in there if _makes_whole(path))
+        newest = max((path.parts[1] for path in there if _makes_whole(path)), default=folder.name)
         for name in sorted({path.parts[1] for path in there} - self._kept - {newest}):
             self.storage.remove(f"{FOLDER}/{name}/{STATE}/{MARKER}")
             self.storage.remove(f"{FOLDER}/{name}")

@@ -25,10 +25,12 @@ def taesd_reference() -> Reference:
 def base_reference(source: str, revision: str | None, part: str, module: nn.Module) -> Reference:
     """What a checkpoint writes instead of a frozen part of the base model, `module`: where it is, and its digest.
 
-    A folder is named as it is found from any other; what it holds may change, as what a hub's revision means may.
+    A folder is named by its full path, for another working directory, and as it was set, for another machine; what it
+    holds may change, as what a hub's revision means may.
     """
-    place = str(Path(source).absolute()) if Path(source).is_dir() else source
-    told = {"source": place, "part": part, "sha256": weights_digest(module)}
+    told = {"source": source, "part": part, "sha256": weights_digest(module)}
+    if Path(source).is_dir():
+        told["path"] = str(Path(source).absolute())
     return told | ({"revision": revision} if revision else {})
 
 
@@ -43,13 +45,24 @@ def resolved(cls: type[M], reference: Any, *, where: str) -> M:
         if reference.get("sha256") != taesd_digest():
             raise Failure(f"{where}: expected the TAESD that it was trained with, got another one in this package")
         return cast("M", load_taesd())
-    if {"source", "part"} <= set(reference) <= {"source", "part", "revision", "sha256"}:
-        module = base_part(cls, reference["source"], reference.get("revision"), reference["part"])
+    if {"source", "part"} <= set(reference) <= {"source", "part", "revision", "sha256", "path"}:
+        source = _found(reference, where)
+        module = base_part(cls, source, reference.get("revision"), reference["part"])
         if "sha256" in reference and reference["sha256"] != weights_digest(module):
-            place = f"{reference['part']} of {reference['source']}"
+            place = f"{reference['part']} of {source}"
             raise Failure(f"{where}: expected the weights that it was trained with, got others in {place}")
         return module
     raise Failure(f"{where}: expected a reference to TAESD or to a base model, got {reference!r}")
+
+
+def _found(reference: Reference, where: str) -> str:
+    source = reference["source"]
+    if "path" not in reference:
+        return source
+    for folder in (reference["path"], source):
+        if Path(folder).is_dir():
+            return folder
+    raise Failure(f"{where}: expected the base model in {source} or {reference['path']}, got no such folders")
 
 
 def base_part(cls: type[M], source: str, revision: str | None, part: str) -> M:

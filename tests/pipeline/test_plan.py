@@ -82,7 +82,9 @@ def rebuilt(
     for job in jobs:
         ledger.settle(packed(job))
     assert ledger.done
-    return plan, merged(rows, ledger, final=True), jobs
+    books = merged(rows, ledger, final=True)
+    assert ledger.any_stands == any(row.ok for row in books.values())
+    return plan, books, jobs
 
 
 def assigned(existing: dict[str, int], uids: list[str], per_shard: int) -> dict[str, int]:

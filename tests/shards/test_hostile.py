@@ -58,8 +58,12 @@ def test_a_sound_version_passes(dataset: tuple[Version, Storage]) -> None:
 
 
 def pickled_npz() -> bytes:
-    stream = io.BytesIO()
-    np.savez(stream, **{name: np.array([{}], object) for name in ("source", "target", "R", "T", "pose")})
+    """Python objects in an archive that is as ours are."""
+    member, stream = io.BytesIO(), io.BytesIO()
+    np.save(member, np.array([{}], object))
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name in ("source", "target", "R", "T", "pose"):
+            archive.writestr(f"{name}.npy", member.getvalue())
     return stream.getvalue()
 
 
@@ -90,7 +94,7 @@ HOSTILE = [
     ("json", b"[" * 500_000, "expected JSON"),
     ("json", b'{"uid": "other", "schema": 1}', "about this object"),
     ("json", b'{"uid": "object-0-000", "schema": 1, "object": null, "render": {"passes": ""}}', "got null"),
-    ("pairs.npz", pickled_npz(), r"pairs\.npz: expected .*got (object|dtype|shape)?"),
+    ("pairs.npz", pickled_npz(), r"pairs\.npz: .*expected int.*, got object"),
     ("pairs.npz", compressed_npz(), "uncompressed"),
     ("pairs.npz", npz_bytes({"R": np.zeros(3)}), "expected the arrays"),
     ("pairs.npz", b"PK", r"expected an \.npz"),

@@ -403,6 +403,22 @@ def test_the_store_is_never_without_a_checkpoint_and_what_is_forgotten_while_it_
     assert list((out / WAITING).iterdir()) == []
 
 
+def test_a_store_that_others_clear_gets_the_next_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out, store, real = tmp_path / "out", Storage(tmp_path / "store"), Storage.put_file
+
+    def cleared(storage: Storage, name: str, source: Path) -> None:
+        real(storage, name, source)
+        if "0000000001" in name:
+            storage.remove("checkpoints")
+
+    monkeypatch.setattr(Storage, "put_file", cleared)
+    uploader = Uploader(store.root, out)
+    uploader.add(finished(out, 1))
+    uploader.add(finished(out, 2))
+    uploader.close()
+    assert remote_checkpoints(store) == ["0000000002"]
+
+
 def test_an_upload_to_no_known_place_is_blamed_on_its_setting(storage: Storage, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"^train.upload: expected a folder or a URL, got 's3x://bucket/run'"):
         train(model_settings(), train_settings(upload="s3x://bucket/run"), storage, tmp_path, SILENT)

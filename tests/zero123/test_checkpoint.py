@@ -231,6 +231,21 @@ def test_a_model_starts_from_image_variations_and_refers_to_its_frozen_parts(tmp
         build_pipeline(wanted.model_copy(update={"unet": wanted.unet.model_copy(update={"channels": (8, 32)})}), 0)
 
 
+def test_a_base_model_in_the_same_folder_of_another_machine_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "one").mkdir()
+    monkeypatch.chdir(tmp_path / "one")
+    base_model(Path("base"))
+    build_pipeline(settings(weights="base", **BASED), 0).save_pretrained("model")
+    (tmp_path / "one").rename(tmp_path / "other")
+    monkeypatch.chdir(tmp_path / "other")
+    assert Zero123Pipeline.from_pretrained("model")
+    monkeypatch.chdir(tmp_path)
+    sentence = f"vae: expected the base model in base or {tmp_path / 'one' / 'base'}, got no such folders"
+    refused(tmp_path / "other" / "model", sentence)
+
+
 @pytest.mark.parametrize("part", ["vae", "image_encoder"])
 def test_frozen_parts_that_became_others_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str

@@ -257,6 +257,13 @@ def test_what_neither_names_nor_shapes_say_is_refused_or_told(tmp_path: Path) ->
     flat = model.scheduler.from_config({**model.scheduler.config, "beta_end": 0.02})
     with pytest.raises(UsageError, match="expected a model of Stable Diffusion's noise schedule, got one of other"):
         ldm_state(replace(model, scheduler=flat))
+    for change, sentence in (
+        ({"timestep_spacing": "leading", "steps_offset": 7}, "whose last timestep is 1, as a .ckpt is read, got 7"),
+        ({"set_alpha_to_one": not model.scheduler.config.set_alpha_to_one}, "whose ᾱ without noise is "),
+    ):
+        other = model.scheduler.from_config({**model.scheduler.config, **change})
+        with pytest.raises(UsageError, match=sentence):
+            ldm_state(replace(model, scheduler=other))
     save_folder(replace(model, scheduler=flat), tmp_path / "flat", SPELLINGS["kxic"])
     assert load_folder(tmp_path / "flat", "input_polar").scheduler.config.beta_end == 0.02
     with pytest.raises(UsageError, match="expected a model of 32 × 32 pixels, got 32 × 64"):

@@ -11,6 +11,9 @@ from base.errors import UsageError
 from zero123.pipeline import Zero123Pipeline
 from zero123.schedule import Schedule, scheduler_config
 
+STEPS = 50
+"""A usual number of a sampler's steps."""
+
 
 def check_architecture(pipeline: Zero123Pipeline) -> None:
     """Raise UsageError for a model with parts or ways that none of these layouts has names for."""
@@ -36,10 +39,17 @@ def check_square(pipeline: Zero123Pipeline) -> None:
         raise UsageError(f"expected a model of {side} × {side} pixels, got {pipeline.hw[0]} × {pipeline.hw[1]}")
 
 
-def check_betas(pipeline: Zero123Pipeline) -> None:
-    """Raise UsageError for a noise schedule of other betas than Stable Diffusion's, which a `.ckpt` cannot tell."""
-    if not torch.equal(Schedule.from_config(_schedule(pipeline)).alphas_cumprod, pipeline.schedule.alphas_cumprod):
+def check_schedule(pipeline: Zero123Pipeline) -> None:
+    """Raise UsageError for a noise schedule other than Stable Diffusion's, which a `.ckpt` cannot tell."""
+    expected, got = Schedule.from_config(_schedule(pipeline)), pipeline.schedule
+    if not torch.equal(expected.alphas_cumprod, got.alphas_cumprod):
         raise UsageError("expected a model of Stable Diffusion's noise schedule, got one of other betas or timesteps")
+    for what, ours, theirs in (
+        ("last timestep", expected.timesteps(STEPS)[-1], got.timesteps(STEPS)[-1]),
+        ("ᾱ without noise", expected.final, got.final),
+    ):
+        if ours != theirs:
+            raise UsageError(f"expected a sampler whose {what} is {ours:g}, as a .ckpt is read, got {theirs:g}")
 
 
 def unsaid_by_folder(pipeline: Zero123Pipeline) -> list[str]:

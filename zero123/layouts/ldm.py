@@ -14,7 +14,7 @@ from diffusers import DDIMScheduler
 from torch import Tensor
 
 from base.errors import Failure, UsageError
-from zero123.layouts.foreign import check_architecture, check_betas
+from zero123.layouts.foreign import check_architecture, check_schedule
 from zero123.layouts.names import clip_layer, clip_pairs, renamed, unet_pairs, vae_pairs
 from zero123.modules import new_image_encoder, new_sd_vae, new_unet
 from zero123.pipeline import PoseSlot4, Zero123Pipeline
@@ -123,7 +123,7 @@ def save_ldm(pipeline: Zero123Pipeline, path: Path) -> None:
 def ldm_state(pipeline: Zero123Pipeline) -> Tensors:
     """Every tensor of a model under the original's names. Raises UsageError for one that they cannot express."""
     check_architecture(pipeline)
-    check_betas(pipeline)
+    check_schedule(pipeline)
     unet, names = pipeline.unet.state_dict(), _unet_names(pipeline.unet)
     state = {UNET + theirs: unet[ours] for ours, theirs in names.items()}
     state |= {_averaged(theirs): unet[ours] for ours, theirs in names.items()}
