@@ -50,7 +50,8 @@ class Share:
         if self.world < 1 or order.streams % self.world:
             raise UsageError(
                 f"expected ranks × workers to divide the {order.streams} streams of split {split!r} "
-                f"({len(order.shards)} shards), got {self.world}"
+                f"({len(order.shards)} shards), got {self.world}; take fewer train.stream.workers, or build it with "
+                "smaller shards.objects_per_shard"
             )
         if not 0 <= self.rank < self.world or self.position < 0:
             raise UsageError(
