@@ -54,7 +54,7 @@ def ray_for(run: RunSettings) -> Iterator[bool]:
         yield False
         return
     with ExitStack() as stack:
-        folder = None if address else stack.enter_context(_ray_folder())
+        folder = None if address else stack.enter_context(ray_folder())
         stack.callback(_shut_down)
         if folder is None:
             _join(address)
@@ -144,7 +144,7 @@ def _exported(name: str, value: str) -> Iterator[None]:
 
 
 @contextmanager
-def _ray_folder() -> Iterator[Path]:
+def ray_folder() -> Iterator[Path]:
     """A folder for a local Ray's files, locked while this process lives; those of processes that were killed go."""
     parent = Path(tempfile.gettempdir() if len(tempfile.gettempdir()) <= SOCKET_PATH_LIMIT else "/tmp")  # noqa: S108
     sweep(filter(_is_ours, parent.glob(f"{FOLDER_PREFIX}*")))

@@ -2,13 +2,13 @@
 
 import os
 import secrets
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
+
+from pipeline.cluster.session import ray_folder
 
 HEAD = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": 75 << 20, "node_ip_address": "127.0.0.1"}
 NODE = {"num_cpus": 1, "object_store_memory": 75 << 20, "node_ip_address": "127.0.0.1"}
@@ -17,10 +17,9 @@ NODE = {"num_cpus": 1, "object_store_memory": 75 << 20, "node_ip_address": "127.
 @contextmanager
 def cluster(**head: Any) -> Iterator[Any]:
     """A head without CPUs, and whatever nodes are added to it. This process may join it by its address."""
-    folder = tempfile.mkdtemp(prefix="z123t-", dir="/tmp")
-    with pytest.MonkeyPatch.context() as patch:
+    with ray_folder() as folder, pytest.MonkeyPatch.context() as patch:
         for name, value in {
-            "RAY_TMPDIR": folder,
+            "RAY_TMPDIR": str(folder),
             "RAY_AUTH_MODE": os.environ.get("RAY_AUTH_MODE", "token"),
             "RAY_AUTH_TOKEN": os.environ.get("RAY_AUTH_TOKEN", secrets.token_hex(32)),
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
@@ -36,4 +35,3 @@ def cluster(**head: Any) -> Iterator[Any]:
             yield found
         finally:
             found.shutdown()
-            shutil.rmtree(folder, ignore_errors=True)

@@ -5,16 +5,15 @@ It lives in a process of its own, since Ray keeps much about itself in the envir
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from pipeline.cluster.session import ray_folder
 from tests.pipeline.processes import below, children, command
 
 ROOT = Path(__file__).parents[2]
@@ -96,9 +95,10 @@ class Nodes:
         self.raylets: list[int] = started["raylets"]
 
     def _launch(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="z123-", dir="/tmp"))  # sockets need short paths
-        (self._folder / "ray").mkdir()
-        own = {**ALONE, "PYTHONPATH": str(ROOT), "RAY_TMPDIR": str(self._folder)}
+        self._held = ExitStack()
+        folder = self._held.enter_context(ray_folder())
+        (folder / "ray").mkdir()
+        own = {**ALONE, "PYTHONPATH": str(ROOT), "RAY_TMPDIR": str(folder)}
         self._server = subprocess.Popen(
             [sys.executable, "-m", "tests.pipeline.nodes", str(self._count)],
             cwd=ROOT,
@@ -142,7 +142,7 @@ class Nodes:
         for stream in (self._server.stdin, self._server.stdout):
             with suppress(OSError):
                 stream.close()  # type: ignore[union-attr]
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._held.close()
 
     def start_again(self) -> None:
         """A new cluster after `kill`."""
