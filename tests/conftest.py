@@ -3,7 +3,7 @@
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 # Before any test imports numpy, torch or Ray: they read these once.
@@ -27,13 +27,12 @@ import pytest  # noqa: E402
 
 from base.storage import write_atomically  # noqa: E402
 
-FIGURES = pytest.StashKey[dict[str, dict[str, str]]]()
-PASSED = pytest.StashKey[dict[str, float]]()
-FAILED = pytest.StashKey[list[str]]()
-# Cheap rooms first, so that a slip shows within seconds; what starts Blender, Ray or the whole chain comes last.
+KEPT = pytest.StashKey["Kept"]()
+# Cheap rooms first, so that a slip shows within seconds; what starts Blender, Ray or the whole chain comes late. `app`
+# is last: of two processes (pytest-xdist) one has it to do while the other is busy with the chain.
 ORDER = (
     "base", "geometry", "shards", "report", "zero123", "train",
-    "evaluation", "reconstruct", "render", "pipeline", "app",
+    "evaluation", "reconstruct", "render", "pipeline", "chain", "app",
 )  # fmt: skip
 
 hypothesis.settings.register_profile("repeatable", derandomize=True, database=None, deadline=None, max_examples=50)
@@ -47,37 +46,50 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+class Kept:
+    """What passed, what failed and the figures of each test, in whichever process it ran; also in a file, if given."""
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = file
+        kept = json.loads(file.read_text()) if file and file.exists() else {}
+        self.figures: dict[str, dict[str, str]] = kept.get("figures", {})
+        self.passed: dict[str, float] = kept.get("passed", {})
+        self.failed: list[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self.failed.append(report.nodeid)
+        elif report.when == "call" and report.passed:
+            self.passed[report.nodeid] = report.duration
+        if report.when == "call":
+            for name, value in report.user_properties:
+                self.figures.setdefault(report.nodeid, {})[name] = str(value)
+            if self._file:
+                kept = {"passed": self.passed, "failed": self.failed, "figures": self.figures}
+                write_atomically(self._file, json.dumps(kept, indent=2).encode() + b"\n")
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        for test, figures in self.figures.items():
+            for name, value in figures.items():
+                terminalreporter.write_line(f"{value:>12}  {test} {name}")
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    file = config.getoption("--figures")
-    kept = json.loads(file.read_text()) if file and file.exists() else {}
-    config.stash[FIGURES], config.stash[PASSED] = kept.get("figures", {}), kept.get("passed", {})
-    config.stash[FAILED] = []
+    config.stash[KEPT] = kept = Kept(config.getoption("--figures"))
+    if not hasattr(config, "workerinput"):  # a process of pytest-xdist, whose reports the first process gets
+        config.pluginmanager.register(kept)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    passed = [item for item in items if item.nodeid in config.stash[PASSED]]
+    passed = [item for item in items if item.nodeid in config.stash[KEPT].passed]
     config.hook.pytest_deselected(items=passed)
     items[:] = [item for item in items if item not in passed]
-    items.sort(key=lambda item: (item.get_closest_marker("chain") is not None, _room(item)))
+    items.sort(key=_place)
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    report = yield
-    file, stash = item.config.getoption("--figures"), item.config.stash
-    if report.failed:
-        stash[FAILED].append(item.nodeid)
-    elif call.when == "call" and report.passed:
-        stash[PASSED][item.nodeid] = report.duration
-    if file and call.when == "call":
-        kept = {"passed": stash[PASSED], "failed": stash[FAILED], "figures": stash[FIGURES]}
-        write_atomically(file, json.dumps(kept, indent=2).encode() + b"\n")
-    return report
-
-
-def _room(item: pytest.Item) -> int:
-    folder = item.path.relative_to(Path(__file__).parent).parts[0]
-    return ORDER.index(folder) if folder in ORDER else -1
+def _place(item: pytest.Item) -> int:
+    room = "chain" if item.get_closest_marker("chain") else item.path.relative_to(Path(__file__).parent).parts[0]
+    return ORDER.index(room) if room in ORDER else -1
 
 
 @pytest.fixture(scope="session")
@@ -91,12 +103,6 @@ def figure(request: pytest.FixtureRequest) -> Callable[[str, object], None]:
     """Note a figure of this test: `figure("kills", 40)` stands in the table at the end of the run."""
 
     def note(name: str, value: object) -> None:
-        request.config.stash[FIGURES].setdefault(request.node.nodeid, {})[name] = str(value)
+        request.node.user_properties.append((name, str(value)))
 
     return note
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    for test, figures in config.stash[FIGURES].items():
-        for name, value in figures.items():
-            terminalreporter.write_line(f"{value:>12}  {test} {name}")

@@ -110,6 +110,7 @@ def _start_local(run: RunSettings, folder: Path) -> None:
 
     if os.environ.get("RAY_AUTH_MODE") == "token":
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    _have_ray_read_its_environment()
     asked = math.ceil(run.workers * run.cpus_per_worker)
     try:
         with _uncut(), _exported("PYTHONPATH", os.pathsep.join(_import_paths())):
@@ -123,6 +124,14 @@ def _start_local(run: RunSettings, folder: Path) -> None:
     except Exception as error:  # Ray's own has no narrower kind for a machine too busy to start it in 30 s
         sentence = f"expected a Ray of our own to start, got: {_sentence(error)}; the same command tries again"
         raise Failure(sentence) from error
+
+
+def _have_ray_read_its_environment() -> None:
+    """Once more, as Ray does where it sets the mode itself: whoever imported Ray before us may have had it read."""
+    from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]  # Cython
+
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
 
 
 def _sentence(error: Exception) -> str:

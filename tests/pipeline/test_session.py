@@ -27,7 +27,6 @@ def begun(*given, **named):
 
 for number in (signal.SIGINT, signal.SIGTERM):
     signal.signal(number, stop)
-os.environ["RAY_AUTH_MODE"] = "token"
 from ray._private import services
 start, services.start_gcs_server = services.start_gcs_server, begun
 try:
@@ -36,6 +35,17 @@ try:
 except KeyboardInterrupt:
     import ray
     print("stopped", ray.is_initialized())
+"""
+
+STARTED_AFTER_RAY_HAS_BEEN_USED = """
+import sys
+from ray._raylet import AuthenticationMode, get_authentication_mode
+get_authentication_mode()
+from pipeline.cluster import ray_for
+from tests.pipeline.builds import tiny
+
+with ray_for(tiny(sys.argv[1], sys.argv[1]).run):
+    print(get_authentication_mode() == AuthenticationMode.TOKEN)
 """
 
 
@@ -62,9 +72,27 @@ def test_a_cluster_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.chain
+def test_it_starts_where_ray_has_been_used_before_and_wants_a_token_all_the_same(tmp_path: Path) -> None:
+    assert _run_alone(STARTED_AFTER_RAY_HAS_BEEN_USED, tmp_path) == "True\n"
+
+
+@pytest.mark.chain
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_while_ray_starts_is_ours_and_cuts_nothing(number: int, tmp_path: Path) -> None:
-    words = [sys.executable, "-c", STOPPED_AS_RAY_STARTS, str(tmp_path), str(int(number))]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
-    assert (done.returncode, done.stdout) == (0, "stopped False\n"), done.stderr[-3000:]
+    assert _run_alone(STOPPED_AS_RAY_STARTS, tmp_path, str(int(number))) == "stopped False\n"
+
+
+def _run_alone(program: str, *words: Path | str) -> str:
+    """What `program` printed, in a process of its own in which nobody has used Ray."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH_")}
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words],
+        cwd=ROOT,
+        env={**environment, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
