@@ -102,6 +102,7 @@ class Run:
             release_memory()
             self.version = self.catalog.newest()
             refresh_card(self.storage, self.version)
+            release_memory()
         self._published, self._published_at = len(self.ledger.packed), time.monotonic()
         if final:
             self.storage.remove(FOLDER)
