@@ -31,7 +31,7 @@ COMMANDS = {
     "reconstruct": "a mesh of the object in a picture",
     "evaluate": "measure a model's novel views against the true ones",
     "convert": "weights from one public layout to another",
-    "inspect": "a picture and a page of a dataset, a shard, or rendered views",
+    "inspect": "a picture and a page of a dataset, an object, a shard, rendered views or a model",
     "demo": "the whole chain on eight small objects, with a report",
 }
 INTERRUPTED = 130

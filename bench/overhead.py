@@ -1,10 +1,12 @@
 """What a build adds to rendering, and what a second worker brings: the same objects bare, with one worker, with two.
 
-python -m bench.overhead [--objects N] [--views N] [--set KEY=VALUE …] [--json FILE] [--page]
+python -m bench.overhead [--objects N] [--rounds N] [--views N] [--set KEY=VALUE …] [--json FILE] [--page]
 
 Bare is Blender in a loop, nothing fetched, staged, packed or recorded; what a second one brings there is what the
 machine has to give. A build's seconds run from the beginning of the first render to the end of the last; Ray's start
-and the build's end, which do not grow with the objects, stand beside them. Run it on a machine that does nothing else.
+and the build's end, which do not grow with the objects, stand beside them. One Blender bare and a build with one worker
+take turns, a part of the objects in each round, since a machine is now faster and now slower; two get all objects at
+once, since at the end one of them waits for the other. Run it on a machine that does nothing else.
 """
 
 import argparse
@@ -38,21 +40,20 @@ Figures = dict[str, Any]
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--objects", type=int, default=16, metavar="N", help="copies of examples/objects, in turn")
+    parser.add_argument("--rounds", type=int, default=4, metavar="N", help="that one Blender's objects are split into")
     parser.add_argument("--views", type=int, default=12, metavar="N")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--page", action="store_true", help="write a section of docs/scale.md")
     options = parser.parse_args()
+    shared = [f"render.views={options.views}", "run.cpus_per_worker=1.0", *options.set]
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        copies(folder / "models", options.objects)
-        shared = [f"objects.folder={folder / 'models'}", f"render.views={options.views}", "run.cpus_per_worker=1.0"]
-        plain = load_settings(None, [], [*shared, *options.set])
-        bares = [bare(plain, folder / f"bare{blenders}", blenders) for blenders in (1, 2)]
-        builds = []
-        for workers in (1, 2):
-            mine = [f"storage.root={folder / str(workers)}", f"run.workers={workers}"]
-            builds.append(built(load_settings(None, [], [*shared, *mine, *options.set]), workers))
+        folder, rows = Path(scratch), list[Figures]()
+        for number, count in enumerate([options.objects // options.rounds] * options.rounds):
+            rows += both(folder / f"round{number}", count, 1, shared, build_first=number % 2 == 1)
+        rows += both(folder / "all", options.objects // options.rounds * options.rounds, 2, shared, build_first=False)
+    bares = [total(rows, bare_of(blenders)) for blenders in (1, 2)]
+    builds = [total(rows, build_of(workers)) for workers in (1, 2)]
     cells = [[row["side"], f"{row['s']:.1f}", f"{row['all_s']:.1f}"] for row in (*bares, *builds)]
     table = markdown_table(["", "seconds", "with start and end"], cells)
     overhead = builds[0]["s"] / bares[0]["s"] - 1.0
@@ -65,14 +66,36 @@ def main() -> int:
     if options.page:
         write_section(PAGE, "Real renders", [table, "", told])
     if options.json:
-        figures = {"rows": [*bares, *builds], "overhead": overhead, "gain": gain, "ceiling": ceiling}
+        figures = {"rows": [*bares, *builds], "rounds": rows, "overhead": overhead, "gain": gain, "ceiling": ceiling}
         options.json.write_text(json.dumps({**figures, "machine": machine(), "versions": versions()}, indent=2) + "\n")
     return 0
 
 
+def bare_of(blenders: int) -> str:
+    return f"bare, {blenders} Blender(s)"
+
+
+def build_of(workers: int) -> str:
+    return f"a build, {workers} worker(s)"
+
+
+def total(rows: list[Figures], side: str) -> Figures:
+    """The rounds of one side together."""
+    return {"side": side, **{name: sum(row[name] for row in rows if row["side"] == side) for name in ("s", "all_s")}}
+
+
+def both(folder: Path, objects: int, at_once: int, shared: list[str], *, build_first: bool) -> list[Figures]:
+    """So many objects bare and as a build, `at_once` of them at a time; the build comes second or first."""
+    copies(folder / "models", objects)
+    mine = [f"objects.folder={folder / 'models'}", f"storage.root={folder / 'dataset'}", f"run.workers={at_once}"]
+    settings = load_settings(None, [], [*shared, *mine])
+    sides = [lambda: bare(settings, folder / "bare", at_once), lambda: built(settings, at_once)]
+    return [side() for side in (sides[::-1] if build_first else sides)]
+
+
 def copies(folder: Path, count: int) -> None:
     """So many models of the examples; a copy has a few bytes more, or it would count as a duplicate."""
-    folder.mkdir()
+    folder.mkdir(parents=True)
     models = sorted(EXAMPLES.glob("*.glb"))
     for number in range(count):
         source = models[number % len(models)]
@@ -99,7 +122,7 @@ def bare(settings: Settings, folder: Path, blenders: int) -> Figures:
         for done in [pool.submit(_drain, waiting, child, settings, folder) for child in children]:
             done.result()
         ended = time.monotonic()
-    return {"side": f"bare, {blenders} Blender(s)", "s": ended - begun, "all_s": time.monotonic() - started}
+    return {"side": bare_of(blenders), "s": ended - begun, "all_s": time.monotonic() - started}
 
 
 def _drain(waiting: SimpleQueue[SourceObject], child: RenderChild, settings: Settings, folder: Path) -> None:
@@ -119,7 +142,7 @@ def built(settings: Settings, workers: int) -> Figures:
     all_s = time.monotonic() - started
     attempts = Catalog(Storage(settings.storage.root)).attempts()
     ended = max(one.at + sum(one.seconds.values()) for one in attempts)
-    return {"side": f"a build, {workers} worker(s)", "s": ended - min(one.at for one in attempts), "all_s": all_s}
+    return {"side": build_of(workers), "s": ended - min(one.at for one in attempts), "all_s": all_s}
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ def main() -> int:
         type=int,
         default=50,
         metavar="N",
-        help="faults of a kind, of slow ones a fifth (default: %(default)s)",
+        help="faults of a kind, fewer of slow ones (default: %(default)s)",
     )
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--fresh", action="store_true", help="repeat also what passed before")
@@ -89,7 +89,7 @@ def page(result: Mapping[str, Any]) -> str:
     lines = [
         "# Reliability",
         "",
-        f"Written by `python -m bench.soak --times {result['times']}`: so many faults of a kind, of slow ones a fifth; "
+        f"Written by `python -m bench.soak --times {result['times']}`: so many faults of a kind, fewer of slow ones; "
         f"{result['seconds']} s on {about['cores']} cores of {about['processor']}, for the sources of digest "
         f"`{result['sources']}`. {'Every test passed' if result['passed'] else 'NOT EVERY TEST PASSED'}.",
         *(f"\n- not passed: `{test}`" for test in result["failed"]),

@@ -17,7 +17,7 @@ class Errand:
 
 @dataclass
 class Errands:
-    """Jobs that wait. After `free_losses` losses a job waits to be tried alone; one more, and it is given up."""
+    """Jobs that wait. `free_losses` losses cost a job nothing; after one more it is tried alone, and then given up."""
 
     free_losses: int
     _queue: deque[Errand] = field(default_factory=deque)

@@ -1,4 +1,4 @@
-"""The house plan of DESIGN.md, enforced: who may import whom, and what light rooms must not pull in."""
+"""The house plan of CONTRIBUTING.md, enforced: who may import whom, and what light rooms must not pull in."""
 
 import ast
 import subprocess

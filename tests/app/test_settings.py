@@ -20,6 +20,12 @@ def test_every_preset_fits_the_shipped_file(preset: str) -> None:
     assert load_settings(SHIPPED, [preset]).digest()
 
 
+@pytest.mark.parametrize("preset", ["tiny", "small"])
+def test_what_a_preset_renders_is_what_its_model_takes(preset: str) -> None:
+    settings = load_settings(SHIPPED, [preset])
+    assert settings.render.hw == settings.model.hw
+
+
 def test_the_demo_holds_two_views_of_each_object_out_of_training_and_asks_for_them() -> None:
     settings = load_settings(SHIPPED, ["tiny", "demo"])
     assert settings.train.held_out_views == settings.evaluate.held_out_views == 2
