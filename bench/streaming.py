@@ -49,7 +49,7 @@ PICTURED = 6
 
 
 def make_dataset(root: Path, shards: int, objects: int) -> None:
-    """A dataset of balls with a texture, lit from a corner: some tens of KiB a view, as rendered objects have."""
+    """A dataset of balls with a texture, lit from a corner: about 34 KiB a view, as rendered objects have."""
     storage = Storage(root)
     pictures = [[encode_rgba(_ball(number, view)) for view in range(VIEWS)] for number in range(PICTURED)]
     entries = []
