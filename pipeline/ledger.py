@@ -1,6 +1,5 @@
 """The books of one build: how each object ended so far, which shards were written, and the rows that follow."""
 
-import hashlib
 from bisect import insort
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -15,8 +14,9 @@ import pyarrow
 
 from base.outcomes import CHILD_DEATHS, Outcome
 from pipeline.changes import Changes, whole
-from pipeline.columns import CHUNK, Columns, Places, compact, places_in, table_of
+from pipeline.columns import CHUNK, Columns, Places, compact, table_of
 from pipeline.extend import place_of
+from pipeline.firsts import Firsts
 from pipeline.objects import SourceObject, uid_order
 from pipeline.pack import Member, Packed, PackJob
 from pipeline.plan import AGAIN, IN_SHARDS, TRANSIENT, Plan, State
@@ -60,7 +60,7 @@ class Ledger:
         self.rendered, self.written = 0, list[str]()
         self._ends = {**plan.staged, **plan.failed}
         self._copies, self._heirs = dict[str, str](), dict[str, str]()
-        self._firsts, self._members = _Firsts(plan), _Members(plan)
+        self._firsts, self._members = Firsts(plan), _Members(plan)
         self._in_shards = np.isin(plan.state, IN_SHARDS)
         self._open = Counter(plan.number[plan.order].tolist())
         self._numbers, self._sealed = sorted(plan.rewrite), 0
@@ -326,50 +326,6 @@ class _Members:
     def of(self, number: int) -> Places:
         first, end = np.searchsorted(self._numbers, [number, number + 1])
         return self._places[first:end]
-
-
-class _Firsts:
-    """Which object was the first with some bytes: one that stands in a shard, or the first one packed."""
-
-    def __init__(self, plan: Plan) -> None:
-        self._plan, self._order = plan, np.argsort(plan.sha256, kind="stable")
-        self._met = _Met()
-
-    def of(self, sha256: str, place: int) -> int:
-        """The place of the first of these bytes, which is `place` when there was none."""
-        sought, known = sha256.encode(), self._plan.sha256
-        for other in self._order[np.searchsorted(known, sought, sorter=self._order) :]:
-            if known[other] != sought:
-                break
-            if self._plan.state[other] in IN_SHARDS:
-                return int(other)
-        return self._met.first(hashlib.sha256(sought).digest()[:16], place)
-
-
-class _Met:
-    """Where each of many digests of 16 bytes was met first: a million in 24 MB, where a dict takes some 200."""
-
-    def __init__(self) -> None:
-        self._recent = dict[bytes, int]()
-        self._digests, self._places = np.zeros(0, "S16"), np.zeros(0, np.int64)
-
-    def first(self, digest: bytes, place: int) -> int:
-        """The place that was said when `digest` was first met, which is `place` if it is now."""
-        found = int(places_in(self._digests, np.array([digest]))[0])
-        if found >= 0:
-            return int(self._places[found])
-        first = self._recent.setdefault(digest, place)
-        if len(self._recent) >= CHUNK:
-            self._sort_in()
-        return first
-
-    def _sort_in(self) -> None:
-        digests = np.fromiter(self._recent, "S16", len(self._recent))
-        at = np.argsort(digests)
-        digests, places = digests[at], np.fromiter(self._recent.values(), np.int64, len(at))[at]
-        where = np.searchsorted(self._digests, digests)
-        self._digests, self._places = np.insert(self._digests, where, digests), np.insert(self._places, where, places)
-        self._recent.clear()
 
 
 def _is_news(now: Finding, before: Finding | None) -> bool:

@@ -5,14 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from base.outcomes import Outcome
 from base.progress import SILENT
 from pipeline.build import BuildSettings, build
 from pipeline.catalog import Catalog
-from pipeline.ledger import Ledger, _Met
+from pipeline.ledger import Ledger
 from pipeline.pack import Packed
 from pipeline.plan import State
 from pipeline.rows import Attempt, ObjectRow
@@ -55,16 +53,6 @@ def three_alike(tmp_path: Path, *titles: str) -> BuildSettings:
 def outcomes(settings: BuildSettings) -> dict[str, str]:
     rows = Catalog(storage(settings)).objects().values()
     return {row.title: row.outcome if row.outcome != Outcome.DUPLICATE else "copy" for row in rows}
-
-
-@given(st.lists(st.integers(0, 9)))
-def test_digests_are_met_first_where_a_dict_says(numbers: list[int]) -> None:
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("pipeline.ledger.CHUNK", 3)
-        met, expected = _Met(), dict[bytes, int]()
-        for place, number in enumerate(numbers):
-            digest = number.to_bytes(16, "little")  # ends in zeros, which numpy does not keep
-            assert met.first(digest, place) == expected.setdefault(digest, place)
 
 
 @pytest.mark.parametrize("kind", ["lost", "gone"])
