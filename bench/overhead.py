@@ -46,12 +46,15 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--page", action="store_true", help="write a section of docs/scale.md")
     options = parser.parse_args()
+    if not 1 <= options.rounds <= options.objects:
+        parser.error(f"--rounds: expected 1 to as many as objects ({options.objects}), got {options.rounds}")
     shared = [f"render.views={options.views}", "run.cpus_per_worker=1.0", *options.set]
     with tempfile.TemporaryDirectory() as scratch:
         folder, rows = Path(scratch), list[Figures]()
-        for number, count in enumerate([options.objects // options.rounds] * options.rounds):
+        for number in range(options.rounds):
+            count = (options.objects + number) // options.rounds
             rows += both(folder / f"round{number}", count, 1, shared, build_first=number % 2 == 1)
-        rows += both(folder / "all", options.objects // options.rounds * options.rounds, 2, shared, build_first=False)
+        rows += both(folder / "all", options.objects, 2, shared, build_first=False)
     bares = [total(rows, bare_of(blenders)) for blenders in (1, 2)]
     builds = [total(rows, build_of(workers)) for workers in (1, 2)]
     cells = [[row["side"], f"{row['s']:.1f}", f"{row['all_s']:.1f}"] for row in (*bares, *builds)]
@@ -119,13 +122,15 @@ def bare(settings: Settings, folder: Path, blenders: int) -> Figures:
     with ThreadPoolExecutor(blenders) as pool, ExitStack() as stack:
         children = [stack.enter_context(RenderChild(settings.render)) for _ in range(blenders)]
         begun = time.monotonic()
-        for done in [pool.submit(_drain, waiting, child, settings, folder) for child in children]:
-            done.result()
+        parts = [pool.submit(_drain, waiting, child, settings, folder) for child in children]
+        objects = sum(part.result() for part in parts)
         ended = time.monotonic()
-    return {"side": bare_of(blenders), "s": ended - begun, "all_s": time.monotonic() - started}
+    all_s = time.monotonic() - started
+    return {"side": bare_of(blenders), "objects": objects, "s": ended - begun, "all_s": all_s}
 
 
-def _drain(waiting: SimpleQueue[SourceObject], child: RenderChild, settings: Settings, folder: Path) -> None:
+def _drain(waiting: SimpleQueue[SourceObject], child: RenderChild, settings: Settings, folder: Path) -> int:
+    objects = 0
     with suppress(Empty):
         while True:
             item = waiting.get_nowait()
@@ -133,6 +138,8 @@ def _drain(waiting: SimpleQueue[SourceObject], child: RenderChild, settings: Set
             views.mkdir(parents=True)
             result = render_object(child, Path(item.location), item.uid, settings.render, settings.run.seed, views)
             assert result.outcome == "ok", result.reason
+            objects += 1
+    return objects
 
 
 def built(settings: Settings, workers: int) -> Figures:
@@ -141,8 +148,8 @@ def built(settings: Settings, workers: int) -> Figures:
     build(BuildSettings(**{name: getattr(settings, name) for name in BuildSettings.model_fields}), SILENT)
     all_s = time.monotonic() - started
     attempts = Catalog(Storage(settings.storage.root)).attempts()
-    ended = max(one.at + sum(one.seconds.values()) for one in attempts)
-    return {"side": build_of(workers), "s": ended - min(one.at for one in attempts), "all_s": all_s}
+    begun, ended = min(one.at for one in attempts), max(one.at + sum(one.seconds.values()) for one in attempts)
+    return {"side": build_of(workers), "objects": len(attempts), "s": ended - begun, "all_s": all_s}
 
 
 if __name__ == "__main__":
