@@ -21,8 +21,8 @@ from evaluation.table import novel_views_json, novel_views_table
 from geometry.camera import camera_centre
 from geometry.sphere import spherical_from_cartesian
 from pipeline.build import BuildSummary, build
-from report.demo_facts import DemoFacts
-from report.demo_page import demo_page
+from report.pages.demo_facts import DemoFacts
+from report.pages.demo_page import demo_page
 from shards.read import read_shard
 from shards.sample import Sample
 from shards.version import read_version

@@ -14,9 +14,9 @@ from base.measure import StageCost
 from base.versions import machine, versions
 from evaluation.table import novel_views_notes
 from pipeline.build import BuildSummary
-from report import demo_facts as facts
-from report.answers import MEASURES
 from report.numbers import count_text
+from report.pages import demo_facts as facts
+from report.pages.answers import MEASURES
 from shards.sample import Sample
 from shards.version import Version
 from train.loop import TrainSummary

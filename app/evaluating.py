@@ -14,8 +14,8 @@ from base.storage import Storage, write_atomically
 from evaluation.novel_views import NovelViews, Triptych, evaluate_novel_views
 from evaluation.settings import EvaluateSettings
 from evaluation.table import novel_views_json, novel_views_notes
-from report.evaluation_page import EvaluationFacts, ShownPair, evaluation_page
 from report.images import encoded
+from report.pages.evaluation_page import EvaluationFacts, ShownPair, evaluation_page
 from shards.version import Version
 
 PARTS, NEAREST = ("input", "novel", "true"), "nearest"

@@ -6,7 +6,7 @@ from typing import Any
 
 from base.errors import Failure
 from render.phases import PHASES
-from report.object_page import InspectedObject
+from report.pages.object_page import InspectedObject
 from shards.layouts import Views
 from shards.sample import Sample
 

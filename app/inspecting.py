@@ -14,16 +14,16 @@ from base.outcomes import Outcome
 from base.progress import Progress
 from base.storage import Storage, write_atomically
 from base.versions import versions
-from pipeline.catalog import Catalog
-from pipeline.objects import uid_of
-from pipeline.rows import Attempt
+from pipeline.catalog.objects import uid_of
+from pipeline.catalog.rows import Attempt
+from pipeline.catalog.tables import Catalog
 from render.child import RenderChild
-from render.formats import CHECKS
+from render.formats.registry import CHECKS
 from render.run import render_object
 from render.settings import RenderSettings
 from report.images import encoded
-from report.object_page import InspectedObject, object_page
-from report.object_sheet import object_sheet
+from report.pages.object_page import InspectedObject, object_page
+from report.pages.object_sheet import object_sheet
 from shards.layouts import layout_of, read_views
 from shards.read import read_sample, read_shard
 from shards.sample import Sample

@@ -13,7 +13,7 @@ from base.outcomes import Outcome
 from base.progress import SILENT, Progress, Task
 from base.scratch import folder_beside
 from base.storage import write_atomically
-from pipeline.objects import uid_of
+from pipeline.catalog.objects import uid_of
 from pipeline.sources.folder import MODEL_SUFFIXES, model_sha256
 from render.child import RenderChild
 from render.fingerprint import fingerprint

@@ -26,8 +26,8 @@ from base.versions import machine, versions
 from bench.sections import write_section
 from evaluation.table import markdown_table
 from pipeline.build import BuildSettings, build
-from pipeline.catalog import Catalog
-from pipeline.objects import SourceObject
+from pipeline.catalog.objects import SourceObject
+from pipeline.catalog.tables import Catalog
 from pipeline.sources.folder import folder_objects
 from render.child import RenderChild
 from render.run import render_object

@@ -34,8 +34,8 @@ from bench.sections import write_section
 from bench.stub import HW, VIEWS, StubWorker
 from evaluation.table import markdown_table
 from pipeline.build import BuildSettings, build
-from pipeline.catalog import Catalog
-from pipeline.columns import Columns
+from pipeline.catalog.columns import Columns
+from pipeline.catalog.tables import Catalog
 from shards.version import Version, read_version
 
 PAGE = Path(__file__).parents[1] / "docs" / "scale.md"

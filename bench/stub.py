@@ -13,10 +13,10 @@ import numpy as np
 from base.outcomes import Outcome
 from base.storage import Storage
 from geometry.camera import look_at_origin
-from pipeline.limiter import Gate
-from pipeline.pack import Member, Packed, PackJob
-from pipeline.rows import Attempt
-from pipeline.worker import Job, WorkerSpec, view_fingerprints
+from pipeline.catalog.rows import Attempt
+from pipeline.fetch.limiter import Gate
+from pipeline.work.pack import Member, Packed, PackJob
+from pipeline.work.worker import Job, WorkerSpec, view_fingerprints
 from shards.image import encode_rgba
 from shards.read import read_sample
 from shards.sample import members_from_views, view_suffix, with_object_facts

@@ -21,7 +21,7 @@ from base.storage import write_atomically
 from geometry.camera import look_at_origin
 from geometry.sphere import cartesian_from_spherical
 from render.child import RenderChild
-from render.formats import companions
+from render.formats.registry import companions
 from render.job import RenderJob, view_name
 from render.lights import lights
 from render.run import render_object

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from evaluation.novel_views import NovelViews
-from report.answers import ANSWERS, MEASURES
+from report.pages.answers import ANSWERS, MEASURES
 
 DIGITS = {"db_bare": 2, "ratio": 3}
 FIELDS = {

@@ -18,22 +18,22 @@ from base.outcomes import CHILD_DEATHS
 from base.progress import Progress
 from base.settings import Section
 from base.storage import Storage, StorageSettings
-from pipeline.card import refresh_card
-from pipeline.catalog import Catalog, VersionFacts
+from pipeline.catalog.columns import Columns
+from pipeline.catalog.lease import Lease
+from pipeline.catalog.memory import be_frugal, release_memory
+from pipeline.catalog.objects import SourceObject
+from pipeline.catalog.rows import SampleLocation
+from pipeline.catalog.tables import Catalog, VersionFacts
 from pipeline.cluster.actor import DoerFactory
-from pipeline.columns import Columns
-from pipeline.extend import Place, fewer_views
-from pipeline.filters import left_out, refusals
-from pipeline.forecast import Views, forecast, measured
-from pipeline.former import former_samples
-from pipeline.found_views import DEPENDS_ON
-from pipeline.lease import Lease
+from pipeline.dataset.card import refresh_card
 from pipeline.ledger import Ledger, failures
-from pipeline.memory import be_frugal, release_memory
-from pipeline.objects import SourceObject
-from pipeline.plan import Plan, Rules
-from pipeline.planning import make_plan
-from pipeline.reports import keep_plan
+from pipeline.plan.fewer_views import fewer_views
+from pipeline.plan.filters import left_out, refusals
+from pipeline.plan.forecast import Views, forecast, measured
+from pipeline.plan.former_versions import former_samples
+from pipeline.plan.plan import Plan, Rules
+from pipeline.plan.planner import make_plan
+from pipeline.report.reports import keep_plan
 from pipeline.run import Run, Spoilt
 from pipeline.settings import ObjectsSettings, RunSettings
 from pipeline.sources.folder import folder_objects
@@ -41,8 +41,9 @@ from pipeline.sources.hub import endpoint
 from pipeline.sources.objaverse import objaverse_objects
 from pipeline.sources.renders import rendered_objects
 from pipeline.sources.urls import url_objects
-from pipeline.staging import clear_work, staged_attempts
-from pipeline.worker import Worker, WorkerSpec, view_fingerprints
+from pipeline.work.found_views import DEPENDS_ON
+from pipeline.work.staging import clear_work, staged_attempts
+from pipeline.work.worker import Worker, WorkerSpec, view_fingerprints
 from render.settings import RenderSettings
 from shards.settings import ShardsSettings
 from shards.verify import cut_or_gone
@@ -258,7 +259,7 @@ def _worked(run: Run, settings: BuildSettings, make: DoerFactory) -> Version | N
     return run.version
 
 
-def _fewer(settings: BuildSettings, ledger: Ledger, newest: Version | None) -> Mapping[str, Place]:
+def _fewer(settings: BuildSettings, ledger: Ledger, newest: Version | None) -> Mapping[str, SampleLocation]:
     """The samples that only lack some views."""
     source, seed = settings.objects.source, settings.run.seed
     if source == "renders":
@@ -270,7 +271,7 @@ def _told(
     settings: BuildSettings,
     catalog: Catalog,
     ledger: Ledger,
-    earlier: Mapping[str, Place],
+    earlier: Mapping[str, SampleLocation],
     newest: Version | None,
 ) -> list[str]:
     """The plan and what it will take, line by line."""

@@ -13,15 +13,14 @@ import numpy as np
 import pyarrow
 
 from base.outcomes import CHILD_DEATHS, Outcome
-from pipeline.changes import Changes, whole
-from pipeline.columns import CHUNK, Columns, Places, compact, table_of
-from pipeline.extend import place_of
-from pipeline.firsts import Firsts
-from pipeline.objects import SourceObject, uid_order
-from pipeline.pack import Member, Packed, PackJob
-from pipeline.plan import AGAIN, IN_SHARDS, TRANSIENT, Plan, State
-from pipeline.rows import FOUND, NOWHERE, UNASSIGNED, Attempt, Finding
-from pipeline.standing import Mask
+from pipeline.catalog.changes import Changes, whole
+from pipeline.catalog.columns import CHUNK, Columns, Places, compact, table_of
+from pipeline.catalog.objects import SourceObject, uid_order
+from pipeline.catalog.rows import FOUND, NOWHERE, UNASSIGNED, Attempt, Finding, location_of
+from pipeline.plan.catalog_join import Mask
+from pipeline.plan.first_seen import Firsts
+from pipeline.plan.plan import AGAIN, IN_SHARDS, TRANSIENT, Plan, State
+from pipeline.work.pack import Member, Packed, PackJob
 from shards.version import SampleEntry, ShardEntry
 
 PARTS = 64
@@ -211,7 +210,7 @@ class Ledger:
         end = self._ends.get(item.uid)
         if end is not None or stands is None:
             return Member(item.uid, split, facts, end.fingerprint if end is not None else "")
-        shard, entry = place_of(stands)
+        shard, entry = location_of(stands)
         former = bool(self.plan.state[place] == State.FORMER)
         return Member(item.uid, split, facts, stands.fingerprint, shard, entry, former)
 

@@ -10,22 +10,21 @@ from base.interrupts import held_back
 from base.outcomes import CHILD_DEATHS, Outcome
 from base.progress import Progress
 from base.storage import Storage
-from pipeline.card import refresh_card
-from pipeline.catalog import Catalog, VersionFacts
+from pipeline.catalog.lease import Lease
+from pipeline.catalog.memory import release_memory
+from pipeline.catalog.objects import SourceObject
+from pipeline.catalog.rows import Attempt, SampleLocation
+from pipeline.catalog.tables import Catalog, VersionFacts
 from pipeline.cluster import Crew, Done
 from pipeline.cluster.actor import DoerFactory
-from pipeline.extend import Place
-from pipeline.lease import Lease
+from pipeline.dataset.card import refresh_card
 from pipeline.ledger import Ledger
-from pipeline.memory import release_memory
-from pipeline.objects import SourceObject
-from pipeline.pack import Packed, PackJob
-from pipeline.reports import write_report
-from pipeline.rows import Attempt
+from pipeline.report.messages import Telling, nothing_stands
+from pipeline.report.reports import write_report
 from pipeline.settings import RunSettings
-from pipeline.staging import FOLDER
-from pipeline.telling import Telling, nothing_stands
-from pipeline.worker import ViewJob, WorkerSpec
+from pipeline.work.pack import Packed, PackJob
+from pipeline.work.staging import FOLDER
+from pipeline.work.worker import ViewJob, WorkerSpec
 from shards.version import Version
 
 RECORD_EVERY_S = 2.0
@@ -57,7 +56,7 @@ class Run:
     facts: VersionFacts
     progress: Progress
     may_publish_early: bool
-    earlier: Mapping[str, Place] = field(default_factory=dict)
+    earlier: Mapping[str, SampleLocation] = field(default_factory=dict)
     version: Version | None = None
     _to_render: Iterator[SourceObject] = field(default_factory=lambda: iter(()))
     _unrecorded: list[Attempt] = field(default_factory=list)

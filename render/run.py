@@ -14,10 +14,10 @@ from geometry.camera import camera_centre
 from geometry.sphere import spherical_from_cartesian
 from render.child import RenderChild
 from render.earlier import NONE, EarlierViews
-from render.formats import companions
+from render.formats.refused import Refused
+from render.formats.registry import companions
 from render.job import COLOUR, RenderJob, RenderResult, ViewFacts, view_name
 from render.lights import lights
-from render.refused import Refused
 from render.settings import RenderSettings
 from render.viewpoints import Floats, viewpoints
 

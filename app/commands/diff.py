@@ -20,7 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print a line an object, a line a shard, and a summary."""
-    from pipeline.history import difference
+    from pipeline.dataset.history import difference
     from report.numbers import bytes_text
 
     found = difference(Storage(settings_of(options).storage.root), options.old, options.new)

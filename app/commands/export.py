@@ -11,7 +11,7 @@ from base.storage import Storage
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
-    from pipeline.export import LAYOUTS
+    from pipeline.dataset.export import LAYOUTS
     from shards.version import SPLITS
 
     layouts = "; ".join(f"{name}: {meaning}" for name, meaning in LAYOUTS.items())
@@ -33,7 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Export, or say what that would write."""
-    from pipeline.export import Choice, chosen, export
+    from pipeline.dataset.export import Choice, chosen, export
     from shards.version import read_version
 
     if "://" in options.out:

@@ -19,7 +19,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Restore, or say what that would change."""
-    from pipeline.history import check_earlier, difference, restore
+    from pipeline.dataset.history import check_earlier, difference, restore
     from shards.version import read_version
 
     settings = settings_of(options)

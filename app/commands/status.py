@@ -26,7 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the state."""
-    from pipeline.status import status
+    from pipeline.dataset.status import status
     from report.numbers import bytes_text, seconds_text
 
     storage = Storage(settings_of(options).storage.root)
@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _report(storage: Storage, options: argparse.Namespace) -> int:
-    from pipeline.reports import report_page
+    from pipeline.report.reports import report_page
 
     if options.report.is_dir():
         raise UsageError(f"--report: expected a file's path, got the folder {options.report}")

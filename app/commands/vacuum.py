@@ -33,7 +33,7 @@ def age_s(text: str) -> float:
 
 def run(options: argparse.Namespace) -> int:
     """Remove, or name what would be."""
-    from pipeline.vacuum import vacuum
+    from pipeline.dataset.vacuum import vacuum
     from report.numbers import bytes_text
 
     settings = settings_of(options)

@@ -24,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Verify one version."""
-    from pipeline.history import check_against_catalogue
+    from pipeline.dataset.history import check_against_catalogue
     from report.numbers import bytes_text
     from shards.latents import all_latents
     from shards.verify import verify

@@ -16,7 +16,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print a line a version."""
-    from pipeline.history import versions
+    from pipeline.dataset.history import versions
     from report.numbers import bytes_text
 
     for one in versions(Storage(settings_of(options).storage.root)):

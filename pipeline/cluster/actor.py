@@ -9,12 +9,12 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from base.errors import Failure
-from pipeline.code import code_digest
-from pipeline.limiter import Buckets, Gate
-from pipeline.pack import Packed
-from pipeline.rows import Attempt
+from pipeline.catalog.rows import Attempt
+from pipeline.cluster.code import code_digest
+from pipeline.fetch.limiter import Buckets, Gate
 from pipeline.settings import FetchSettings
-from pipeline.worker import Job, WorkerSpec
+from pipeline.work.pack import Packed
+from pipeline.work.worker import Job, WorkerSpec
 
 CALL_S = 0.25
 """A call goes on for so long with jobs that take milliseconds each, or calls would cost more than they do."""

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from base.errors import Failure
+from pipeline.catalog.rows import Attempt
 from pipeline.cluster.actor import (
     ASIDE,
     CALL_S,
@@ -26,16 +27,15 @@ from pipeline.cluster.actor import (
     share_buckets,
     worker_name,
 )
+from pipeline.cluster.code import code_digest
+from pipeline.cluster.job_queue import Errand, Errands
 from pipeline.cluster.metrics import Meters
 from pipeline.cluster.room import Room, room
 from pipeline.cluster.session import ray_for
-from pipeline.code import code_digest
-from pipeline.errands import Errand, Errands
-from pipeline.pack import Packed, PackJob
-from pipeline.rows import Attempt
+from pipeline.cluster.stragglers import AtWork
 from pipeline.settings import RunSettings
-from pipeline.stragglers import AtWork
-from pipeline.worker import Job, ViewJob, Worker, WorkerSpec
+from pipeline.work.pack import Packed, PackJob
+from pipeline.work.worker import Job, ViewJob, Worker, WorkerSpec
 
 TICK_S = 1.0
 CLOSE_S = 5.0

@@ -10,10 +10,10 @@ from base.errors import UsageError
 from base.progress import Progress
 from base.storage import reason
 from base.text import whole_text
-from pipeline.objects import SourceObject, uid_of
+from pipeline.catalog.objects import SourceObject, uid_of
 from pipeline.sources.table import facts_of, rows_by
-from render.formats import CHECKS, companions
-from render.refused import Refused
+from render.formats.refused import Refused
+from render.formats.registry import CHECKS, companions
 
 FACTS_FILE = "OBJECTS.csv"
 MODEL_SUFFIXES = frozenset(

@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from base.errors import UsageError
-from pipeline.addresses import has_user, public_address
+from pipeline.fetch.addresses import has_user, public_address
 
 OBJAVERSE, OBJAVERSE_XL = "datasets/allenai/objaverse", "datasets/allenai/objaverse-xl"
 PRINTABLE = re.compile(r"[!-~]*")

@@ -17,8 +17,8 @@ from urllib.parse import quote
 
 from base.errors import Failure
 from base.storage import write_atomically
-from pipeline.fetch import FetchError, fetch
-from pipeline.limiter import Buckets
+from pipeline.fetch.fetch import FetchError, fetch
+from pipeline.fetch.limiter import Buckets
 from pipeline.settings import FetchSettings, ObjaverseSettings
 from pipeline.sources.hub import OBJAVERSE, OBJAVERSE_XL, file_url, token
 

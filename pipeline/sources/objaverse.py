@@ -9,7 +9,7 @@ from base.errors import UsageError
 from base.progress import Progress
 from base.seeds import stable_rng
 from base.text import whole_text
-from pipeline.objects import SourceObject, count_of
+from pipeline.catalog.objects import SourceObject, count_of
 from pipeline.settings import FetchSettings, ObjaverseSettings
 from pipeline.sources.hub import OBJAVERSE, file_url
 from pipeline.sources.indexes import Indexes

@@ -10,7 +10,7 @@ from base.digest import digest_json, sha256_file
 from base.errors import UsageError
 from base.parallel import threaded
 from base.progress import Progress
-from pipeline.objects import SourceObject, uid_of
+from pipeline.catalog.objects import SourceObject, uid_of
 from pipeline.sources.table import facts_of, rows_by
 from report.escape import inv_csv_cell
 from shards.layouts import TRANSFORMS, layout_of

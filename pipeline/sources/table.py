@@ -9,7 +9,7 @@ import pyarrow
 from pyarrow import parquet
 
 from base.errors import UsageError
-from pipeline.objects import UNKNOWN, count_of
+from pipeline.catalog.objects import UNKNOWN, count_of
 
 ROWS_AT_A_TIME = 1 << 12
 COUNTS = ("faces", "vertices", "animations", "likes")

@@ -12,10 +12,10 @@ import numpy as np
 
 from base.digest import sha256_bytes
 from base.errors import UsageError
-from pipeline.addresses import has_user, public_address
-from pipeline.objects import SourceObject, uid_of
+from pipeline.catalog.objects import SourceObject, uid_of
+from pipeline.fetch.addresses import has_user, public_address
+from pipeline.fetch.http import FetchError, checked_url
 from pipeline.sources.table import facts_of, read_table
-from pipeline.transport import FetchError, checked_url
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 DIGITS = 16

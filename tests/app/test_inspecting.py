@@ -9,8 +9,8 @@ from app.settings import Settings, load_settings
 from base.errors import Failure, UsageError
 from base.progress import SILENT
 from base.storage import Storage
-from pipeline.catalog import Catalog, VersionFacts
-from pipeline.rows import Attempt, ObjectRow
+from pipeline.catalog.rows import Attempt, ObjectRow
+from pipeline.catalog.tables import Catalog, VersionFacts
 from shards.sample import members_from_views
 from shards.write import write_shard
 from tests.pipeline.builds import changes

@@ -13,15 +13,15 @@ from base.progress import Progress, Task, _SilentTask
 from base.settings import Layer, validated
 from base.storage import Storage
 from pipeline.build import BuildSettings
-from pipeline.changes import Changes
+from pipeline.catalog.changes import Changes
+from pipeline.catalog.columns import table_of
+from pipeline.catalog.rows import ObjectRow
 from pipeline.cluster import Done
 from pipeline.cluster.actor import DoerFactory
-from pipeline.columns import table_of
-from pipeline.limiter import Buckets
-from pipeline.pack import PackJob
-from pipeline.rows import ObjectRow
+from pipeline.fetch.limiter import Buckets
 from pipeline.settings import RunSettings
-from pipeline.worker import Job, WorkerSpec
+from pipeline.work.pack import PackJob
+from pipeline.work.worker import Job, WorkerSpec
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples" / "objects"

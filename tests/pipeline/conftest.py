@@ -29,5 +29,5 @@ def lasting_hub() -> Iterator[Hub]:
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Builds are without Ray and Blender."""
     monkeypatch.setattr("pipeline.run.Crew", Alone)
-    monkeypatch.setattr("pipeline.worker.RenderChild", RenderChild)  # so that it is put back
+    monkeypatch.setattr("pipeline.work.worker.RenderChild", RenderChild)  # so that it is put back
     install()

@@ -31,10 +31,10 @@ SLOWEST_S = 0.4
 
 def install() -> None:
     """Have the workers of this process start this child instead of Blender."""
-    import pipeline.worker
+    import pipeline.work.worker
     from render.child import RenderChild
 
-    pipeline.worker.RenderChild = partial(RenderChild, command=(sys.executable, __file__))  # type: ignore[misc,assignment]
+    pipeline.work.worker.RenderChild = partial(RenderChild, command=(sys.executable, __file__))  # type: ignore[misc,assignment]
 
 
 def main() -> None:

@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from pipeline.catalog.objects import SourceObject
+from pipeline.catalog.rows import Attempt
 from pipeline.cluster import Crew
-from pipeline.limiter import Gate
-from pipeline.objects import SourceObject
-from pipeline.pack import Packed, PackJob
-from pipeline.rows import Attempt
-from pipeline.worker import Job, ViewJob, WorkerSpec
+from pipeline.fetch.limiter import Gate
+from pipeline.work.pack import Packed, PackJob
+from pipeline.work.worker import Job, ViewJob, WorkerSpec
 from tests.pipeline.builds import tiny
 
 

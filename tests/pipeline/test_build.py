@@ -14,12 +14,12 @@ from base.errors import Failure, UsageError
 from base.progress import SILENT
 from base.storage import Storage
 from pipeline.build import BuildSettings, build, requested_objects
-from pipeline.catalog import Catalog
+from pipeline.catalog.lease import Lease
+from pipeline.catalog.tables import Catalog
 from pipeline.cluster import Crew, ray_for
-from pipeline.lease import Lease
 from pipeline.sources.folder import model_sha256
-from pipeline.staging import FOLDER
-from pipeline.worker import ViewJob, WorkerSpec
+from pipeline.work.staging import FOLDER
+from pipeline.work.worker import ViewJob, WorkerSpec
 from shards.read import read_shard
 from shards.verify import verify
 from shards.version import read_version

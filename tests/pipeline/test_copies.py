@@ -9,15 +9,15 @@ import pytest
 from base.outcomes import Outcome
 from base.progress import SILENT
 from pipeline.build import BuildSettings, build
-from pipeline.catalog import Catalog
+from pipeline.catalog.rows import Attempt, ObjectRow
+from pipeline.catalog.tables import Catalog
 from pipeline.ledger import Ledger
-from pipeline.pack import Packed
-from pipeline.plan import State
-from pipeline.rows import Attempt, ObjectRow
-from pipeline.worker import Job, ViewJob, Worker
+from pipeline.plan.plan import State
+from pipeline.work.pack import Packed
+from pipeline.work.worker import Job, ViewJob, Worker
 from tests.pipeline.builds import Told, models, storage, tiny
+from tests.pipeline.plan.test_plan import attempt, item, merged, packed, planned, rebuilt
 from tests.pipeline.test_no_news import ended
-from tests.pipeline.test_plan import attempt, item, merged, packed, planned, rebuilt
 
 GONE = set[str]()
 """Titles of the objects whose bytes cannot be had."""

@@ -9,9 +9,10 @@ import pytest
 
 from base.progress import SILENT
 from pipeline.build import BuildSettings, build
-from pipeline.catalog import Catalog
+from pipeline.catalog.rows import SampleLocation, location_of
+from pipeline.catalog.tables import Catalog
 from pipeline.cluster import ray_for
-from pipeline.extend import Place, earlier_views, place_of
+from pipeline.work.earlier_views import earlier_views
 from render.earlier import NONE
 from shards.read import read_shard
 from shards.version import read_version
@@ -59,9 +60,9 @@ def test_earlier_views_stay_and_only_others_are_made(grown: BuildSettings, tmp_p
 def test_what_is_no_sound_sample_of_these_bytes_is_not_built_upon(grown: BuildSettings, tmp_path: Path) -> None:
     store, scratch = storage(grown), tmp_path / "scratch"
     row = next(iter(Catalog(store).objects().values()))
-    shard, entry = place_of(row)
+    shard, entry = location_of(row)
 
-    def taken(place: Place | None = (shard, entry), sha256: str = row.sha256) -> bool:
+    def taken(place: SampleLocation | None = (shard, entry), sha256: str = row.sha256) -> bool:
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir()
         return earlier_views(store, place, sha256, grown.render, scratch) is not NONE

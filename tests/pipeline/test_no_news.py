@@ -11,12 +11,12 @@ from base.errors import Failure
 from base.outcomes import Outcome
 from base.progress import SILENT
 from pipeline.build import BuildSettings, build
-from pipeline.catalog import Catalog
-from pipeline.history import restore, versions
-from pipeline.pack import Packed
-from pipeline.rows import Attempt
-from pipeline.vacuum import vacuum
-from pipeline.worker import Job, ViewJob, Worker
+from pipeline.catalog.rows import Attempt
+from pipeline.catalog.tables import Catalog
+from pipeline.dataset.history import restore, versions
+from pipeline.dataset.vacuum import vacuum
+from pipeline.work.pack import Packed
+from pipeline.work.worker import Job, ViewJob, Worker
 from shards.version import read_version, version_numbers
 from tests.pipeline.builds import Told, files, models, storage, tiny
 

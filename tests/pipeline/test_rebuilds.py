@@ -9,16 +9,16 @@ import pytest
 from deltalake import write_deltalake
 
 from base.storage import Storage
-from pipeline.catalog import ATTEMPTS, Catalog
-from pipeline.columns import table_of
-from pipeline.forecast import Forecast, Views, forecast, measured
-from pipeline.objects import SourceObject
-from pipeline.plan import Plan, Rules
-from pipeline.rows import Attempt, ObjectRow
-from pipeline.worker import view_fingerprints
+from pipeline.catalog.columns import table_of
+from pipeline.catalog.objects import SourceObject
+from pipeline.catalog.rows import Attempt, ObjectRow
+from pipeline.catalog.tables import ATTEMPTS, Catalog
+from pipeline.plan.forecast import Forecast, Views, forecast, measured
+from pipeline.plan.plan import Plan, Rules
+from pipeline.work.worker import view_fingerprints
 from render.settings import RenderSettings
 from tests.pipeline.builds import tiny
-from tests.pipeline.test_plan import item, planned, rebuilt
+from tests.pipeline.plan.test_plan import item, planned, rebuilt
 
 ITEMS = [item(uid) for uid in "abcdefgh"]
 

@@ -13,7 +13,7 @@ import pytest
 from base.progress import SILENT
 from base.storage import Storage
 from pipeline.build import build
-from pipeline.catalog import Catalog
+from pipeline.catalog.tables import Catalog
 from shards.verify import verify
 from shards.version import read_version
 from tests.pipeline.builds import ROOT, files, models

@@ -12,7 +12,7 @@ from numpy.random import Generator
 
 from base.digest import sha256_bytes, sha256_file
 from base.seeds import stable_rng
-from pipeline.plan import AGAIN
+from pipeline.plan.plan import AGAIN
 from tests.pipeline.disturbed import REPOSITORY, Place, address, contents, ended, model, outcomes, stock, tries
 from tests.pipeline.hub import Hub, Trouble, send, short, stalled, status
 from tests.pipeline.nodes import Nodes

@@ -7,7 +7,7 @@ import numpy as np
 
 from geometry.camera import look_at_origin
 from geometry.sphere import cartesian_from_spherical
-from report.demo_facts import (
+from report.pages.demo_facts import (
     DemoFacts,
     MeshFacts,
     ObjectFacts,

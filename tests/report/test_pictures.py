@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from report.contact_sheet import contact_sheet, sheet_grid
-from report.demo_pictures import BEYOND, MISSED, overlay
 from report.images import checker, fitted, image_uri, over
+from report.pages.demo_pictures import BEYOND, MISSED, overlay
 from report.turntable import turntable_webp
 from tests.report.facts import image, mesh
 

@@ -14,7 +14,7 @@ from base.errors import Failure
 from base.progress import SILENT
 from base.storage import Storage
 from pipeline.build import build
-from pipeline.catalog import Catalog
+from pipeline.catalog.tables import Catalog
 from pipeline.cluster import ray_for
 from shards.damage import fatal
 from shards.read import read_sample

@@ -21,9 +21,9 @@ import pytest
 from base.errors import Failure
 from base.seeds import stable_rng
 from base.storage import Storage
-from pipeline.catalog import Catalog
-from pipeline.lease import NAME, Holder, Lease
-from pipeline.rows import Attempt
+from pipeline.catalog.lease import NAME, Holder, Lease
+from pipeline.catalog.rows import Attempt
+from pipeline.catalog.tables import Catalog
 from tests.pipeline.disturbed import ROOT, Place, contents, ended, facts, model, stock, strike, table, watched
 from tests.pipeline.hub import Hub
 from tests.pipeline.nodes import Nodes
@@ -90,8 +90,8 @@ def test_of_many_that_follow_a_silent_builder_one_wins(storage: Storage) -> None
 WRITER = """
 import sys
 from base.storage import Storage
-from pipeline.catalog import Catalog
-from pipeline.rows import Attempt
+from pipeline.catalog.tables import Catalog
+from pipeline.catalog.rows import Attempt
 for number in range(5):
     one = Attempt(attempt=f"{sys.argv[2]}-{number}", run="", uid="thing", outcome="ok")
     Catalog(Storage(sys.argv[1])).record([one])

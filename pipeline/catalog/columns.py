@@ -1,0 +1,181 @@
+"""Records of one kind by uid, held as Arrow columns: a million of them in hundreds of megabytes, not in gigabytes."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from itertools import islice
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import pyarrow
+from numpy.typing import NDArray
+from pyarrow import compute
+
+from pipeline.catalog.memory import release_memory
+
+T = TypeVar("T")
+Places = NDArray[np.int64]
+CHUNK = 1 << 12
+"""So many records stand as Python objects at a time."""
+REPEATED = frozenset(
+    {
+        *("source", "licence", "category", "outcome", "reason", "phase", "checks"),
+        *("split", "shard_name", "shard_sha256"),
+    }
+)
+"""Columns in which many records say the same: each text is held once."""
+
+
+def schema(kind: type) -> pyarrow.Schema:
+    """The columns of a dataclass of texts, numbers and, under the name `seconds`, times by phase."""
+    types: dict[Any, Any] = {str: pyarrow.string(), int: pyarrow.int64(), float: pyarrow.float64()}
+    phases = pyarrow.map_(pyarrow.string(), pyarrow.float64())
+    return pyarrow.schema(
+        [(item.name, phases if item.name == "seconds" else types[item.type]) for item in fields(kind)]
+    )
+
+
+def table_of(kind: type, records: Sequence[Any]) -> pyarrow.Table:
+    """Records as a table with a column for each field."""
+    columns = {item.name: [getattr(record, item.name) for record in records] for item in fields(kind)}
+    if "seconds" in columns:
+        columns["seconds"] = [sorted(seconds.items()) for seconds in columns["seconds"]]
+    return pyarrow.table(columns, schema=schema(kind))
+
+
+def texts(column: pyarrow.ChunkedArray) -> NDArray[np.bytes_]:
+    """A column of ASCII texts as an array that sorts and compares at once; what is absent is empty.
+
+    Raises UnicodeEncodeError for other texts.
+    """
+    return np.concatenate([_texts(column.slice(start, CHUNK)) for start in range(0, len(column) or 1, CHUNK)])
+
+
+def _texts(column: pyarrow.ChunkedArray) -> NDArray[np.bytes_]:
+    whole = column.cast(pyarrow.string()).fill_null("").combine_chunks()
+    longest = compute.max(compute.binary_length(whole)).as_py() or 1
+    if not compute.all(compute.string_is_ascii(whole)).as_py():
+        return np.array(whole.to_pylist(), np.bytes_)
+    padded = compute.utf8_rpad(whole, longest, "\0").buffers()[2]
+    return np.frombuffer(padded or b"", f"S{longest}", len(whole))
+
+
+def places_in(ordered: NDArray[np.bytes_], sought: NDArray[np.bytes_]) -> Places:
+    """Where each of the texts `sought` stands among `ordered` ones, −1 for one that does not."""
+    if not len(ordered) or not len(sought):
+        return np.full(len(sought), -1)
+    found = np.minimum(np.searchsorted(ordered, sought), len(ordered) - 1)
+    return np.where(ordered[found] == sought, found, -1)
+
+
+class Columns(Mapping[str, T], Generic[T]):
+    """A mapping from uid to record, in order of uid; a record is made when it is asked for.
+
+    `place` below is a record's number in that order. Of records with one uid the last counts. Beside the uids, columns
+    stay in the order in which they came: to sort them would take their memory once more.
+    """
+
+    def __init__(self, kind: type[T], columns: dict[str, pyarrow.ChunkedArray]) -> None:
+        """Of `columns` nothing is left: no more than one stands twice in memory at a time."""
+        uids = texts(columns.pop("uid"))
+        order = np.argsort(uids, kind="stable")
+        uids = uids[order]
+        if (again := uids[1:] == uids[:-1]).any():
+            last = np.append(~again, True)
+            uids, order = uids[last], order[last]
+        self.kind, self.uids, self._order = kind, uids, order
+        said = dict[str, pyarrow.ChunkedArray]()
+        for name in list(columns):
+            said[name] = columns.pop(name).combine_chunks()
+            release_memory()
+        self._said = pyarrow.table(said)
+
+    @classmethod
+    def of(cls, kind: type[T], records: Iterable[T]) -> "Columns[T]":
+        """The records of an iterable, of which few stand as Python objects at a time."""
+        stream = iter(records)
+        chunks = iter(lambda: list(islice(stream, CHUNK)), [])
+        return cls.joined(kind, (table_of(kind, chunk) for chunk in chunks))
+
+    @classmethod
+    def joined(cls, kind: type[T], tables: Iterable[pyarrow.Table]) -> "Columns[T]":
+        """The records of several tables."""
+        parts = [compact(table.select(schema(kind).names).cast(schema(kind))) for table in tables]
+        whole = pyarrow.concat_tables(parts or [compact(schema(kind).empty_table())]).unify_dictionaries()
+        columns = dict(zip(whole.column_names, whole.columns, strict=True))
+        del parts, whole
+        return cls(kind, columns)
+
+    def __len__(self) -> int:
+        return len(self.uids)
+
+    def __iter__(self) -> Iterator[str]:
+        return (uid.decode() for uid in self.uids)
+
+    def __getitem__(self, uid: str) -> T:
+        place = int(self.places([uid])[0])
+        if place < 0:
+            raise KeyError(uid)
+        return self.at([place])[0]
+
+    def __contains__(self, uid: object) -> bool:
+        return isinstance(uid, str) and bool(self.places([uid])[0] >= 0)
+
+    def places(self, uids: Sequence[str] | NDArray[np.bytes_]) -> Places:
+        """The place of each of `uids`, −1 for one that is not here."""
+        return places_in(self.uids, np.asarray(uids, dtype=np.bytes_))
+
+    def rows(self, places: Sequence[int] | Places) -> pyarrow.Table:
+        """The records at some places as a table."""
+        taken = self._said.take(pyarrow.array(self._order[places], pyarrow.int64()))
+        uids = pyarrow.array(self.uids[places], pyarrow.binary()).cast(pyarrow.string())
+        return taken.add_column(0, "uid", uids)
+
+    def at(self, places: Sequence[int] | Places) -> list[T]:
+        """The records at some places."""
+        taken = self.rows(places)
+        names = taken.column_names
+        rows = zip(*(column.to_pylist() for column in taken.columns), strict=True)
+        return [self.kind(**dict(zip(names, row, strict=True))) for row in rows]
+
+    def records(self, places: Places | None = None) -> Iterator[T]:
+        """All records, or those at some places, in that order."""
+        wanted = np.arange(len(self)) if places is None else places
+        for start in range(0, len(wanted), CHUNK):
+            yield from self.at(wanted[start : start + CHUNK])
+
+    def share_uids(self, others: "Columns[Any]") -> None:
+        """Hold the uids of other records once for both, where they are the same: tens of bytes a record."""
+        if np.array_equal(self.uids, others.uids):
+            self.uids = others.uids
+
+    def column(self, name: str) -> pyarrow.ChunkedArray:
+        """A column but the uid's as plain values, in order of uid."""
+        return plain(self._said[name].take(self._order))
+
+    def counts(self, name: str, places: Places | None = None) -> dict[str, int]:
+        """How often each text stands in a column, or in some places of it, the most frequent first."""
+        order = self._order if places is None else self._order[places]
+        column = plain(self._said[name].take(order))
+        counted = ((row["values"], row["counts"]) for row in column.value_counts().to_pylist())
+        return dict(sorted(counted, key=lambda item: (-item[1], item[0])))
+
+    def aligned(self, name: str, places: Places, absent: Any) -> pyarrow.ChunkedArray:
+        """A column as it stands at `places`; `absent` where the place is −1."""
+        absent_here = places < 0
+        order = self._order[places] if len(self) else places
+        taken = plain(self._said[name].take(pyarrow.array(order, mask=absent_here)))
+        return taken if absent is None else taken.fill_null(absent)
+
+
+def compact(table: pyarrow.Table) -> pyarrow.Table:
+    """The table with what many rows say held once."""
+    for index, name in enumerate(table.column_names):
+        if name in REPEATED:
+            table = table.set_column(index, name, table[name].dictionary_encode())
+    return table.unify_dictionaries()
+
+
+def plain(column: pyarrow.ChunkedArray) -> pyarrow.ChunkedArray:
+    """A column without a dictionary, of texts of the one type that we use."""
+    kind = column.type.value_type if pyarrow.types.is_dictionary(column.type) else column.type
+    return column.cast(pyarrow.string() if pyarrow.types.is_string_view(kind) else kind)

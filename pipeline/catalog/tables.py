@@ -1,0 +1,360 @@
+"""The catalogue: two Delta Lake tables that any engine reads, and the version files derived from them.
+
+A version of the dataset is a version of the table `objects`; `versions/<n>.json` follows from version n of the table
+alone, and is derived again when a crash came between the two.
+"""
+
+import json
+import math
+import re
+import secrets
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import pyarrow
+from numpy.typing import NDArray
+from pyarrow import compute
+
+from base.errors import Failure
+from base.outcomes import Outcome
+from base.storage import Storage
+from pipeline.catalog.changes import ROW, Changes
+from pipeline.catalog.columns import REPEATED, Columns, plain, table_of, texts
+from pipeline.catalog.memory import release_memory
+from pipeline.catalog.rows import Attempt, ObjectRow
+from shards.version import SCHEMA, Samples, ShardEntry, Version, version_name, version_numbers
+
+OBJECTS, ATTEMPTS = "catalog/objects", "catalog/attempts"
+METADATA_KEY, TOKEN_KEY = "zero123", "zero123_commit"
+SHARD = ("shard_name", "split", "shard", "shard_bytes", "shard_sha256")
+PLACED = ("uid", "shard_name", "sample_offset", "sample_bytes")
+TOLD = ("attempt", "run", "uid", "outcome", "reason", "phase", "sha256", "fingerprint", "checks", "at")
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+"""Which deltalake's errors carry."""
+KNOWN = (OSError, KeyError, TypeError, ValueError)
+"""What the tables' engine raises beside its own."""
+LOG_STAYS = {"delta.enableExpiredLogCleanup": "false"}
+"""Commits stay, or a version older than a month could be neither dated nor restored."""
+SOUGHT = ("uid", "outcome", "shard")
+"""The columns of which each part of a file says its least and its greatest, so that who seeks one can pass over it."""
+ROWS_AT_A_TIME, ROWS_IN_A_GROUP, FILE_BYTES = 1 << 14, 1 << 13, 16 << 20
+"""What is read at a time, and what of a table of objects is held until it is written: groups and files are small."""
+
+
+@dataclass(frozen=True)
+class VersionFacts:
+    """What a version says beside its shards, and the settings that made its views; stored with the table's commit."""
+
+    settings_digest: str
+    views: int
+    hw: tuple[int, int]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Catalog:
+    """The catalogue of one dataset. Every method raises Failure when a table cannot be read or written."""
+
+    def __init__(self, storage: Storage) -> None:
+        self.storage = storage
+
+    def objects(self, version: int | None = None) -> Columns[ObjectRow]:
+        """The row of every object ever asked for, by uid, as of a version; today's when None."""
+        with self._reported(OBJECTS):
+            return Columns.joined(ObjectRow, self.rows(version))
+
+    def rows(self, version: int | None = None) -> Iterator[pyarrow.Table]:
+        """The same, part by part, in no order."""
+        return self.parts(OBJECTS, "select * from rows", version)
+
+    def counts(self, column: str, where: str = "true") -> dict[str, int]:
+        """How many rows of `objects` say what in a column, the most frequent first."""
+        query = f"select {column} as said, count(*) as n from rows where {where} group by said order by n desc, said"  # noqa: S608
+        return {row["said"]: row["n"] for row in self.select(OBJECTS, query)}
+
+    def select(self, name: str, query: str) -> list[dict[str, Any]]:
+        """What a query finds in table `name`, which it calls `rows`; none of the table need fit into memory."""
+        return [row for part in self.parts(name, query) for row in part.to_pylist()]
+
+    def parts(self, name: str, query: str, version: int | None = None) -> Iterator[pyarrow.Table]:
+        """The same, part by part; nothing when there is no such table.
+
+        Through the table's own engine: pyarrow's readers leave threads that now and then abort the exit.
+        """
+        from deltalake import QueryBuilder
+
+        table = self._table(name, version)
+        if table is not None:
+            with self._reported(name):
+                yield from _copied(map(pyarrow.table, QueryBuilder().register("rows", table).execute(query)))
+
+    def columns(self, name: str) -> frozenset[str]:
+        """The columns of table `name`, fewer in one of an earlier release; none when there is no such table."""
+        table = self._table(name)
+        with self._reported(name):
+            return frozenset(field.name for field in table.schema().fields) if table is not None else frozenset()
+
+    def attempts(self, uids: Collection[str] | None = None) -> list[Attempt]:
+        """Every attempt recorded, or those at some objects, oldest first."""
+        return self._attempts("*", "true" if uids is None else f"uid in ({quoted(uids)})")
+
+    def troubled(self) -> list[Attempt]:
+        """Every attempt at an object of which one did not end well, oldest first: what the next plan must know of it.
+
+        What else there is to an attempt, such as what Blender said, is left out.
+        """
+        bad = f"(select uid from rows where outcome <> {quoted([Outcome.OK])})"  # noqa: S608
+        return self._attempts(", ".join(TOLD), f"uid in {bad}")
+
+    def recorded(self, attempts: Collection[str]) -> set[str]:
+        """Which of these attempts, by their names, are recorded."""
+        query = f"select attempt from rows where attempt in ({quoted(attempts)})"  # noqa: S608
+        return {row["attempt"] for row in self.select(ATTEMPTS, query)}
+
+    def record(self, attempts: Sequence[Attempt]) -> None:
+        """Append attempts, with columns that the table lacks; milliseconds, while a run goes on."""
+        if not attempts:
+            return
+        from deltalake import write_deltalake
+
+        with self._reported(ATTEMPTS):
+            write_deltalake(self._uri(ATTEMPTS), table_of(Attempt, attempts), mode="append", schema_mode="merge")
+
+    def commit(self, changes: Changes, facts: VersionFacts) -> None:
+        """Make `changes` in `objects`. The version that this makes is published by `newest`, or by the next command.
+
+        They are two, so that whoever holds the changes can let go of them before a version is derived.
+        """
+        from deltalake import CommitProperties, DeltaTable
+        from deltalake.exceptions import DeltaError
+
+        token = secrets.token_hex(8)
+        known = {METADATA_KEY: json.dumps(asdict(facts)), TOKEN_KEY: token}
+        with self._reported(OBJECTS):
+            table = self._table(OBJECTS) or DeltaTable.create(self._uri(OBJECTS), ROW, configuration=LOG_STAYS)
+            try:
+                self._write(table, changes, CommitProperties(custom_metadata=known))
+            except DeltaError:
+                if not self._stands(token):
+                    raise
+
+    def _write(self, table: Any, changes: Changes, said: Any) -> None:
+        """Append when all rows are new, which writes them alone; else write all rows anew, a part at a time.
+
+        deltalake's own merge holds both sides in memory.
+        """
+        from deltalake import write_deltalake
+
+        known = self.parts(OBJECTS, "select uid from rows")
+        renewed = any(changes.touch(texts(part["uid"])) for part in known)
+        rows = changes.applied_to(self.rows()) if renewed else changes.tables()
+        mode: Any = "overwrite" if renewed else "append"
+        batches = chain.from_iterable(part.to_batches() for part in _elsewhere(rows))
+        stream = pyarrow.RecordBatchReader.from_batches(ROW, batches)
+        sizes: dict[str, Any] = {"writer_properties": _properties(), "target_file_size": FILE_BYTES}
+        write_deltalake(table, stream, mode=mode, commit_properties=said, **sizes)
+
+    def _stands(self, token: str) -> bool:
+        """True when the newest commit is the one of this token: it was made, and only the answer was lost."""
+        table = self._table(OBJECTS)
+        return table is not None and table.history(1)[0].get(TOKEN_KEY) == token
+
+    def restore(self, number: int) -> Version:
+        """Make the rows of version `number` today's, and publish the version that this makes."""
+        from deltalake import CommitProperties
+
+        with self._reported(OBJECTS):
+            known = self._commit_of(number)[METADATA_KEY]
+            self._table(OBJECTS).restore(
+                number, commit_properties=CommitProperties(custom_metadata={METADATA_KEY: known})
+            )
+        return self.newest()
+
+    def former(self) -> list[int]:
+        """The numbers of the versions before today's that are kept, the newest first."""
+        table = self._table(OBJECTS)
+        known = version_numbers(self.storage) if table is not None else []
+        return [number for number in known[::-1] if number < table.version()]
+
+    def committed_at(self) -> dict[int, float]:
+        """When each version was committed, in Unix seconds."""
+        with self._reported(OBJECTS):
+            table = self._table(OBJECTS)
+            history = table.history() if table is not None else []
+            return {entry["version"]: entry["timestamp"] / 1000 for entry in history}
+
+    def unneeded_files(self, kept: Sequence[int], older_than_s: float) -> list[str]:
+        """The catalogue's files, relative to the dataset's root, that none of the `kept` versions of `objects` reads,
+        nor `attempts` for so long. (The engine also names those that were removed long ago.)"""
+        found = list[str]()
+        for name, rest in ((OBJECTS, {"keep_versions": list(kept)}), (ATTEMPTS, {})):
+            if (table := self._table(name)) is not None:
+                hours = 0 if rest else math.ceil(older_than_s / 3600.0)
+                with self._reported(name):
+                    stale = table.vacuum(hours, dry_run=True, enforce_retention_duration=False, full=True, **rest)
+                found += sorted({f"{name}/{file}" for file in stale} & self.storage.sizes(name).keys())
+        return found
+
+    def compact(self) -> None:
+        """Make few files of the many that `record` leaves; for a builder alone."""
+        table = self._table(ATTEMPTS)
+        if table is not None:
+            with self._reported(ATTEMPTS):
+                table.optimize.compact()
+
+    def _commit_of(self, number: int) -> dict[str, Any]:
+        """What the commit of a version says; the newest is read at once, an older one with all since."""
+        table = self._table(OBJECTS)
+        for entry in table.history(table.version() - number + 1) if table is not None else []:
+            if entry["version"] == number:
+                return dict(entry)
+        raise KeyError(f"no commit of version {number}")
+
+    def publish(self) -> Version | None:
+        """The newest version, its file written if it is not there or damaged; None before the first commit."""
+        table = self._table(OBJECTS)
+        if table is None or table.version() == 0:
+            return None
+        version = self.version(table.version())
+        self._write_version(version)
+        release_memory()
+        return version
+
+    def _write_version(self, version: Version) -> None:
+        """Write the file of a version unless it is there as it must be."""
+        name, data = version_name(version.number), version.to_json()
+        if not self.storage.exists(name):
+            self.storage.create(name, data)
+        elif self.storage.read(name) != data:
+            self.storage.write(name, data)
+
+    def newest(self) -> Version:
+        """The version that was committed last, its file written. Raises Failure when there is none."""
+        version = self.publish()
+        if version is None:
+            raise Failure(f"{self.storage.root}/{OBJECTS}: expected the version just committed, got none")
+        return version
+
+    def version(self, number: int) -> Version:
+        """Version `number` as the rows of that version make it."""
+        facts = self.facts(number)
+        standing = f"from rows where outcome = {quoted([Outcome.OK])}"
+        shards = self.parts(OBJECTS, f"select distinct {', '.join(SHARD)} {standing}", number)
+        placed = self.parts(OBJECTS, f"select {', '.join(PLACED)} {standing}", number)
+        return derived([row for part in shards for row in part.to_pylist()], placed, number, facts)
+
+    def facts(self, number: int) -> VersionFacts:
+        """What was stored with the commit of version `number`."""
+        with self._reported(OBJECTS):
+            known = json.loads(self._commit_of(number)[METADATA_KEY])
+            return VersionFacts(**{**known, "hw": (known["hw"][0], known["hw"][1])})
+
+    def _attempts(self, columns: str, where: str) -> list[Attempt]:
+        rows = self.select(ATTEMPTS, f"select {columns} from rows where {where}")  # noqa: S608
+        return sorted(map(_attempt, rows), key=lambda attempt: (attempt.at, attempt.attempt))
+
+    def _table(self, name: str, version: int | None = None) -> Any:
+        from deltalake import DeltaTable
+
+        with self._reported(name):
+            uri = self._uri(name)
+            return DeltaTable(uri, version=version) if DeltaTable.is_deltatable(uri) else None
+
+    def _uri(self, name: str) -> str:
+        return str(self.storage.local_path(name)) if self.storage.is_local else f"{self.storage.root}/{name}"
+
+    @contextmanager
+    def _reported(self, name: str) -> Iterator[None]:
+        from deltalake.exceptions import DeltaError
+
+        try:
+            yield
+        except Exception as error:
+            # The engine's own, for a file that is not there, have no other name than Exception.
+            if type(error) is not Exception and not isinstance(error, (DeltaError, *KNOWN)):
+                raise
+            sentence = " ".join(COLOURS.sub("", str(error)).split())[:300]
+            raise Failure(f"{self.storage.root}/{name}: the catalogue could not be used: {sentence}") from error
+
+
+def _attempt(row: Mapping[str, Any]) -> Attempt:
+    """The attempt of a row, in which what its release did not note yet is absent."""
+    noted = {name: value for name, value in row.items() if value is not None}
+    return Attempt(**{**noted, "seconds": dict(noted.get("seconds", ()))})
+
+
+def derived(
+    shards: Iterable[Mapping[str, Any]], placed: Iterable[pyarrow.Table], number: int, facts: VersionFacts
+) -> Version:
+    """Version `number` of the dataset from its shards and from where each sample stands, both in any order."""
+    named = sorted(shards, key=lambda shard: str(shard["shard_name"]))
+    names = pyarrow.array([shard["shard_name"] for shard in named], pyarrow.string())
+    nothing = pyarrow.table({name: pyarrow.array([], ROW.field(name).type) for name in PLACED})
+    found = [_placed(part, names) for part in (nothing, *placed)]
+    columns = list(zip(*found, strict=True))
+    del found
+    ranks, lengths, offsets, uids = (np.concatenate(columns.pop()) for _ in range(4))
+    order = np.lexsort((offsets, ranks))
+    uids, offsets, lengths = uids[order], offsets[order], lengths[order]
+    release_memory()
+    ends = np.cumsum(np.bincount(ranks, minlength=len(named))).tolist()
+    entries = []
+    for shard, start, end in zip(named, [0, *ends], ends, strict=False):
+        samples = Samples(uids[start:end], offsets[start:end], lengths[start:end])
+        name, split, shard_number, size, sha256 = (shard[column] for column in SHARD)
+        entries.append(ShardEntry(name, split, shard_number, size, sha256, samples))
+    return Version(SCHEMA, number, number - 1, facts.settings_digest, facts.views, facts.hw, tuple(entries))
+
+
+def _placed(part: pyarrow.Table, names: pyarrow.Array) -> tuple[NDArray[Any], ...]:
+    """Of some samples: uids, offsets, lengths, and the places of their shards among `names`."""
+    rank = compute.index_in(part["shard_name"], value_set=names)
+    return texts(part["uid"]), *(column.to_numpy() for column in (part["sample_offset"], part["sample_bytes"], rank))
+
+
+def _copied(batches: Iterable[pyarrow.Table]) -> Iterator[pyarrow.Table]:
+    """The engine's small batches as larger tables of our own: a column of its would keep all of its batch in memory."""
+    waiting, rows = list[pyarrow.Table](), 0
+    for batch in chain(batches, [None]):
+        if batch is not None:
+            waiting.append(pyarrow.table(list(map(plain, batch.columns)), batch.column_names))
+            rows += len(batch)
+        if waiting and (batch is None or rows >= ROWS_AT_A_TIME):
+            yield pyarrow.concat_tables(waiting).combine_chunks()
+            waiting, rows = [], 0
+
+
+def _elsewhere(parts: Iterable[pyarrow.Table]) -> Iterator[pyarrow.Table]:
+    """The same, each made in another thread: the engine's own, which ask for them, may not call the engine.
+
+    The next one is made while the engine writes the last.
+    """
+    remaining = iter(parts)
+    with ThreadPoolExecutor(1, thread_name_prefix="rows") as thread:
+        following = thread.submit(next, remaining, None)
+        while (part := following.result()) is not None:
+            following = thread.submit(next, remaining, None)
+            yield part
+
+
+def _properties() -> Any:
+    """How the files of `objects` are written: small, and without what costs more than it brings.
+
+    A dictionary of texts that are all different is made in vain, and so is the least and the greatest of most columns.
+    """
+    from deltalake import ColumnProperties, WriterProperties
+
+    columns = {
+        name: ColumnProperties(name in REPEATED, statistics_enabled="CHUNK" if name in SOUGHT else "NONE")
+        for name in ROW.names
+    }
+    return WriterProperties(max_row_group_size=ROWS_IN_A_GROUP, compression="ZSTD", column_properties=columns)
+
+
+def quoted(values: Iterable[str]) -> str:
+    """Texts as a list of SQL literals; never an empty one, which SQL does not have."""
+    return ", ".join("'" + value.replace("'", "''") + "'" for value in values) or "''"

@@ -1,0 +1,177 @@
+"""A version of a dataset for other tools: the released layout of Zero-1-to-3, NeRF's, or a folder for the hub.
+
+An object or, for the hub, a shard is there whole or not at all; the same export again does what is not done yet.
+"""
+
+import fcntl
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from base.digest import digest_json
+from base.errors import Failure, UsageError
+from base.parallel import threaded
+from base.progress import Progress
+from base.storage import TEMPORARY_PREFIX, Storage, place, reason, write_atomically
+from pipeline.catalog.tables import Catalog
+from pipeline.dataset.card import ATTRIBUTION, CARD, PICTURE, attribution, card, card_picture
+from pipeline.dataset.export_layouts import write_nerf, write_tar, write_zero123
+from shards.read import read_sample
+from shards.version import SPLITS, SampleEntry, ShardEntry, Version
+
+LAYOUTS = {
+    "zero123": "UID/000.png and 000.npy (cam_from_world) … with valid_paths.json, as the released views of Zero-1-to-3",
+    "nerf": "UID/000.png … with UID/transforms.json, as NeRF's synthetic scenes (world_from_cam, OpenGL axes)",
+    "hf": "WebDataset tars in data/ with a card that names them, as Hugging Face's hub and `datasets` read them",
+}
+FOLDERS = {"zero123": write_zero123, "nerf": write_nerf}
+MARK, VALID = "export.json", "valid_paths.json"
+THREADS = min(8, os.cpu_count() or 1)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which objects: of these `uids` and of this `split`, when given, the first `limit`; 0 is no limit."""
+
+    uids: frozenset[str] | None = None
+    split: str | None = None
+    limit: int = 0
+
+
+def chosen(version: Version, choice: Choice) -> Version:
+    """The version with only the chosen objects; `train` comes first. Raises UsageError for a uid that it has not."""
+    shards, left = list[ShardEntry](), choice.limit or sum(len(shard.samples) for shard in version.shards)
+    for shard in (shard for split in SPLITS if choice.split in (None, split) for shard in version.split(split)):
+        wanted = [entry for entry in shard.samples if choice.uids is None or entry.uid in choice.uids][:left]
+        left -= len(wanted)
+        if wanted:
+            shards.append(replace(shard, samples=tuple(wanted)))
+    there = {entry.uid for shard in version.shards for entry in shard.samples}
+    for uid in sorted((choice.uids or frozenset()) - there):
+        raise UsageError(f"--uids: expected objects of version {version.number}, got {uid!r}")
+    if not shards:
+        raise UsageError(f"expected objects of version {version.number} to export, got none of that choice")
+    return replace(version, shards=tuple(shards))
+
+
+def export(storage: Storage, version: Version, choice: Choice, layout: str, out: Path, progress: Progress) -> None:
+    """Write the chosen objects of a version to the folder `out` in a layout of LAYOUTS.
+
+    Raises UsageError for a folder that holds something else, Failure for a damaged sample and a full disk.
+    """
+    part = chosen(version, choice)
+    try:
+        with _held(out, _mark(part, layout)):
+            if layout == "hf":
+                _tars(storage, version, part, out, progress)
+            else:
+                _folders(storage, part, layout, out, progress)
+            _about(storage, part, layout, out)
+    except OSError as error:
+        raise Failure(f"{place(error) or out}: {reason(error)}") from error
+
+
+def _mark(part: Version, layout: str) -> bytes:
+    """What the folder holds: equal marks, equal exports."""
+    objects = [[shard.name, [entry.uid for entry in shard.samples]] for shard in part.shards]
+    count = sum(len(shard.samples) for shard in part.shards)
+    mark = {"layout": layout, "version": part.number, "objects": count, "digest": digest_json(objects)}
+    return f"{json.dumps(mark, indent=2)}\n".encode()
+
+
+@contextmanager
+def _held(out: Path, mark: bytes) -> Iterator[None]:
+    """The folder, ours alone while it lasts, without what a stopped export left half done."""
+    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / MARK).is_file()):
+        raise UsageError(f"{out}: expected an empty folder or one of `zero123 export`, got something else")
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / MARK).open("a+b") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Failure(f"{out}: expected no other export at work there, got one") from None
+        stream.seek(0)
+        found = stream.read()
+        if found not in (b"", mark):
+            raise UsageError(f"{out}: expected an export of {_words(mark)}, got one of {_words(found)}")
+        if not found:
+            stream.write(mark)
+            stream.flush()
+            os.fsync(stream.fileno())
+        for left in (*out.glob(f"{TEMPORARY_PREFIX}*"), *out.glob(f"data/{TEMPORARY_PREFIX}*")):
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        yield
+
+
+def _words(mark: bytes) -> str:
+    try:
+        told = json.loads(mark)
+        return f"{told['objects']} objects of version {told['version']} as {told['layout']} ({told['digest'][:6]})"
+    except (ValueError, KeyError, TypeError):
+        return "something else"
+
+
+def _folders(storage: Storage, part: Version, layout: str, out: Path, progress: Progress) -> None:
+    places = [(shard, entry) for shard in part.shards for entry in shard.samples]
+    waiting = [place for place in places if not (out / place[1].uid).is_dir()]
+    done = len(places) - len(waiting)
+    with progress.task("export", total=len(places), unit="objects", done=done) as task:
+        for uid in threaded(partial(_folder, storage, layout, out), waiting, THREADS):
+            task.advance(1, note=uid)
+
+
+def _folder(storage: Storage, layout: str, out: Path, place: tuple[ShardEntry, SampleEntry]) -> str:
+    """One object, whole or not at all."""
+    shard, entry = place
+    temporary = out / f"{TEMPORARY_PREFIX}{entry.uid}-{secrets.token_hex(4)}"
+    temporary.mkdir()
+    try:
+        FOLDERS[layout](read_sample(storage, shard, entry), temporary)
+        temporary.rename(out / entry.uid)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return entry.uid
+
+
+def _tars(storage: Storage, version: Version, part: Version, out: Path, progress: Progress) -> None:
+    whole = {shard.name: len(shard.samples) for shard in version.shards}
+    waiting = [shard for shard in part.shards if not (out / _tar(shard)).is_file()]
+    (out / "data").mkdir(exist_ok=True)
+    with progress.task("export", total=len(part.shards), unit="shards", done=len(part.shards) - len(waiting)) as task:
+        for shard in waiting:
+            write_tar(storage, shard, out / _tar(shard), whole=len(shard.samples) == whole[shard.name])
+            task.advance(1, note=_tar(shard))
+
+
+def _tar(shard: ShardEntry) -> str:
+    return f"data/{shard.split}-{shard.number:06d}.tar"
+
+
+def _about(storage: Storage, part: Version, layout: str, out: Path) -> None:
+    """Whose the objects are, and what tells a reader that all of them are there."""
+    uids = [entry.uid for shard in part.shards for entry in shard.samples]
+    catalog = Catalog(storage)
+    known = catalog.objects(part.number)
+    places = known.places(sorted(uids))
+    places = places[places >= 0]
+    write_atomically(out / ATTRIBUTION, "".join(attribution([known.rows(places)])).encode())
+    if layout == "zero123":
+        write_atomically(out / VALID, f"{json.dumps(uids, indent=0)}\n".encode())
+    if layout == "hf":
+        sizes = tuple(replace(shard, bytes=(out / _tar(shard)).stat().st_size) for shard in part.shards)
+        write_atomically(out / PICTURE, card_picture(storage, part))
+        outcomes, licences = (known.counts(column, places) for column in ("outcome", "licence"))
+        copy = replace(part, shards=sizes)
+        text = card(copy, outcomes, licences, catalog.facts(part.number).settings, files=_globs(part.shards))
+        write_atomically(out / CARD, text.encode())
+
+
+def _globs(shards: Sequence[ShardEntry]) -> dict[str, list[str]]:
+    there = {shard.split for shard in shards}
+    return {split: [f"data/{split}-*.tar"] for split in SPLITS if split in there}

@@ -1,0 +1,77 @@
+"""How a dataset stands, and what its builder is doing just now, from its files alone."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from base.storage import Storage
+from pipeline.catalog.lease import Holder, holder
+from pipeline.catalog.tables import ATTEMPTS, Catalog
+from pipeline.work.staging import staged_attempts
+from shards.version import read_version, version_numbers
+
+
+class Ended(NamedTuple):
+    """How an attempt at an object ended."""
+
+    uid: str
+    outcome: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Live:
+    """The build that holds the lease: who, since when, what it has recorded so far, its pace, its last object."""
+
+    holder: Holder
+    run: str
+    outcomes: Mapping[str, int] = field(default_factory=dict)
+    objects_per_minute: float = 0.0
+    last: Ended | None = None
+
+
+@dataclass(frozen=True)
+class Status:
+    """`version` is 0 before the first; `outcomes` are the catalogue's, `waiting` counts views not packed yet."""
+
+    version: int
+    shards: int
+    bytes: int
+    outcomes: Mapping[str, int]
+    waiting: int
+    live: Live | None
+
+
+RECENT_S = 600.0
+
+
+def status(storage: Storage) -> Status:
+    """The state of a dataset. Raises Failure for a catalogue that cannot be read."""
+    catalog, numbers = Catalog(storage), version_numbers(storage)
+    shards = read_version(storage, numbers[-1]).shards if numbers else ()
+    held = holder(storage)
+    return Status(
+        version=numbers[-1] if numbers else 0,
+        shards=len(shards),
+        bytes=sum(shard.bytes for shard in shards),
+        outcomes=catalog.counts("outcome"),
+        waiting=len(staged_attempts(storage)),
+        live=_live(held, catalog, time.time()) if held is not None and not held.gone else None,
+    )
+
+
+def _live(held: Holder, catalog: Catalog, now: float) -> Live:
+    mine, recent = f"from rows where at >= {held.since!r}", f"at > {now - RECENT_S!r}"
+    ended = catalog.select(ATTEMPTS, f"select outcome, count(*) as n {mine} group by outcome order by n desc, outcome")
+    lately = catalog.select(ATTEMPTS, f"select count(*) as n {mine} and {recent}")
+    newest = f"select run, uid, outcome, reason {mine} order by at desc, attempt desc limit 1"
+    last = catalog.select(ATTEMPTS, newest)
+    minutes = min(now - held.since, RECENT_S) / 60.0
+    return Live(
+        holder=held,
+        run=last[0]["run"] if last else "",
+        outcomes={row["outcome"]: row["n"] for row in ended},
+        objects_per_minute=lately[0]["n"] / minutes if lately and minutes > 0.0 else 0.0,
+        last=Ended(last[0]["uid"], last[0]["outcome"], last[0]["reason"]) if last else None,
+    )

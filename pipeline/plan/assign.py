@@ -1,0 +1,50 @@
+"""Which object goes where: its shard number before anything is rendered, its split by its bytes."""
+
+import hashlib
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from base.digest import sha256_bytes
+from pipeline.catalog.objects import uid_order
+from pipeline.catalog.rows import UNASSIGNED
+
+Uids = NDArray[np.bytes_]
+Numbers = NDArray[np.int64]
+
+
+def uid_digests(uids: Uids) -> Uids:
+    """The key by which objects are ordered, as `uid_order` gives it, for many of them."""
+    return np.fromiter((hashlib.sha256(uid).digest() for uid in uids), "S32", len(uids))
+
+
+def assign(numbers: Numbers, uids: Uids, first: int, objects_per_shard: int) -> Numbers:
+    """The shard number of each of `uids`: as in `numbers`; those UNASSIGNED, by uid digest, are cut into new ones.
+
+    `first` is the lowest number that no object ever had, so a number never comes to mean other objects.
+    """
+    new = np.flatnonzero(numbers == UNASSIGNED)
+    ordered = new[np.argsort(uid_digests(uids[new]))]
+    assigned = numbers.copy()
+    assigned[ordered] = first + np.arange(len(ordered)) // objects_per_shard
+    return assigned
+
+
+def split_of(sha256: str, val_fraction: float) -> str:
+    """`val` for the share `val_fraction` of all source digests, else `train`."""
+    place = int(sha256_bytes(f"split:{sha256}".encode())[:8], 16) / 2**32
+    return "val" if place < val_fraction else "train"
+
+
+def duplicates(sha256: Mapping[str, str], ranks: Mapping[str, int], numbers: Mapping[str, int]) -> dict[str, str]:
+    """For every object whose bytes an earlier one has: that earlier one.
+
+    Earlier is who has the lower rank, then the lower shard number of those who have one, then the lower uid digest.
+    Objects of unknown sha256 ("") are nobody's duplicate.
+    """
+    known = [uid for uid in sha256 if sha256[uid]]
+    first: dict[str, str] = {}
+    for uid in sorted(known, key=lambda uid: (ranks[uid], uid not in numbers, numbers.get(uid, 0), uid_order(uid))):
+        first.setdefault(sha256[uid], uid)
+    return {uid: first[sha256[uid]] for uid in known if first[sha256[uid]] != uid}

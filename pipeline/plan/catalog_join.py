@@ -1,0 +1,82 @@
+"""What the catalogue says of the objects that a build asks for, laid beside them: arrays by place in `asked`."""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import pyarrow
+from numpy.typing import NDArray
+from pyarrow import compute
+
+from base.outcomes import Outcome
+from pipeline.catalog.columns import Columns, plain, texts
+from pipeline.catalog.memory import release_memory
+from pipeline.catalog.objects import SourceObject
+from pipeline.catalog.rows import FOUND, STATED, UNASSIGNED, Attempt, Finding
+
+Texts = NDArray[np.bytes_]
+Mask = NDArray[np.bool_]
+
+
+class Standing:
+    """`row` is an object's place in `rows`, −1 for a new one, of which all else is empty, false or UNASSIGNED.
+
+    `restated` is true where the source does not say of an object what its row says. What sources say is read and
+    compared part by part, and not kept: `asked` says it again.
+    """
+
+    def __init__(self, asked: Columns[SourceObject], catalogue: Iterable[pyarrow.Table]) -> None:
+        self.asked = asked
+        self.restated, self.same_location = np.ones(len(asked), bool), np.zeros(len(asked), bool)
+        self.rows = Columns.joined(Finding, map(self._compared, catalogue))
+        self.rows.share_uids(asked)
+        self.row = self.rows.places(asked.uids)
+        self.outcome, self.sha256, self.fingerprint, self.facts_digest, self.split = (
+            texts(self.rows.aligned(name, self.row, ""))
+            for name in ("outcome", "sha256", "fingerprint", "facts_digest", "split")
+        )
+        release_memory()
+        self.ok = self.outcome == Outcome.OK.encode()
+        self.number: NDArray[np.int64] = self.rows.aligned("shard", self.row, UNASSIGNED).to_numpy()
+
+    def bytes_known(self, waiting: Mapping[str, Attempt]) -> Texts:
+        """The sha256 of each object as far as it is known: from its source, else from an earlier build of the same
+        location, else from the attempt whose views wait."""
+        known = texts(self.asked.column("sha256")).astype("S64")
+        earlier = (known == b"") & self.same_location
+        known[earlier] = self.sha256[earlier]
+        attempted = np.array([one.sha256 for one in waiting.values()], "S64")
+        places = self.asked.places(list(waiting))
+        known[places] = np.where(known[places] == b"", attempted, known[places])
+        return known
+
+    @property
+    def unread(self) -> Mask:
+        """True for each object that ended while it was fetched: nobody has seen its bytes."""
+        return np.asarray(texts(self.rows.aligned("phase", self.row, "")) == b"fetch", bool)
+
+    def tells(self, attempt: Attempt) -> bool:
+        """True when the row of an object that is asked for says how this attempt ended."""
+        place = self.asked.places([attempt.uid])[0]
+        said = (self.outcome[place].decode(), self.fingerprint[place].decode())
+        return bool(said == (attempt.outcome, attempt.fingerprint))
+
+    def within(self, shards: frozenset[str]) -> Mask:
+        """True for each object that stands in one of the `shards` of these names."""
+        if not shards:
+            return np.zeros(len(self.asked), bool)
+        names = texts(self.rows.aligned("shard_name", self.row, ""))
+        return np.isin(names, [name.encode() for name in shards])
+
+    def _compared(self, part: pyarrow.Table) -> pyarrow.Table:
+        """The findings of some rows, when it is noted what their sources said."""
+        places = self.asked.places(texts(part["uid"]))
+        here = places >= 0
+        known, stated = part.filter(pyarrow.array(here)), self.asked.rows(places[here])
+        same = {name: _equal(known[name], stated[name]) for name in STATED}
+        self.same_location[places[here]] = same["location"]
+        self.restated[places[here]] = ~np.logical_and.reduce(list(same.values()))
+        return part.select(FOUND)
+
+
+def _equal(known: pyarrow.ChunkedArray, stated: pyarrow.ChunkedArray) -> Mask:
+    return np.asarray(compute.equal(plain(known), plain(stated)), bool)

@@ -1,0 +1,101 @@
+"""Which of the objects that a source lists are taken, and the rule that leaves the others out."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import pyarrow
+
+from pipeline.catalog.columns import Columns
+from pipeline.catalog.objects import UNKNOWN, SourceObject
+from pipeline.settings import Bounds, FilterSettings
+
+OWN = ("folder", "renders")
+"""Sources of one's own files, which need state no licence to be one's own."""
+
+
+def refusals(items: Columns[SourceObject], settings: FilterSettings) -> dict[int, str]:
+    """The rule that leaves an object out, by its place, for each that is left out.
+
+    Objects that say the same wherever a rule looks are looked at once.
+    """
+    said = list(_looked_at(settings))
+    seen = pyarrow.table({name: items.column(name) for name in said} | {"place": np.arange(len(items))})
+    groups = seen.group_by(said, use_threads=False).aggregate([("place", "min"), ("place", "list")])
+    firsts = items.records(groups["place_min"].to_numpy())
+    found = ((index, refusal(item, settings)) for index, item in enumerate(firsts))
+    return {place: rule for index, rule in found if rule for place in groups["place_list"][index].as_py()}
+
+
+def _looked_at(settings: FilterSettings) -> Iterator[str]:
+    yield from ("source", "licence")
+    yield from ("category",) if settings.categories else ()
+    yield from ("title", "tags") if settings.text else ()
+    yield from ("faces",) if any(settings.faces) else ()
+    yield from ("vertices",) if any(settings.vertices) else ()
+    yield from ("animations",) if settings.animated != "any" else ()
+    yield from ("likes",) if settings.likes else ()
+
+
+def refusal(item: SourceObject, settings: FilterSettings) -> str:
+    """The first rule that leaves `item` out, as a sentence; empty when it is taken."""
+    for sentence in (
+        _licence(item, settings),
+        _member("filter.categories", item.category, settings.categories),
+        _text(item, settings),
+        _within("filter.faces", item.faces, settings.faces),
+        _within("filter.vertices", item.vertices, settings.vertices),
+        _animated(item, settings),
+        _within("filter.likes", item.likes, (settings.likes, 0)),
+    ):
+        if sentence:
+            return sentence
+    return ""
+
+
+def _licence(item: SourceObject, settings: FilterSettings) -> str:
+    own = item.source in OWN and settings.unstated_licence == "own"
+    if not item.licence and (own or settings.unstated_licence == "any"):
+        return ""
+    return _member("filter.licences", item.licence, settings.licences)
+
+
+def _member(rule: str, value: str, allowed: tuple[str, ...]) -> str:
+    if not allowed or value.casefold() in {one.casefold() for one in allowed}:
+        return ""
+    return f"{rule}: expected one of {', '.join(allowed)}, got {value or 'none'}"
+
+
+def _text(item: SourceObject, settings: FilterSettings) -> str:
+    said = f"{item.title} {item.tags}".casefold()
+    if not settings.text or any(word.casefold() in said for word in settings.text):
+        return ""
+    return f"filter.text: expected one of {', '.join(settings.text)} in title or tags, got neither"
+
+
+def _within(rule: str, value: int, bounds: Bounds) -> str:
+    least, most = bounds
+    if not (least or most) or (value != UNKNOWN and least <= value and (not most or value <= most)):
+        return ""
+    wanted = f"{least} to {most}" if most else f"{least} or more"
+    return f"{rule}: expected {wanted}, got {value if value != UNKNOWN else 'no count'}"
+
+
+def _animated(item: SourceObject, settings: FilterSettings) -> str:
+    if settings.animated == "any" or (
+        item.animations != UNKNOWN and (settings.animated == "only") == (item.animations > 0)
+    ):
+        return ""
+    wanted = "an animated object" if settings.animated == "only" else "an object that is not animated"
+    return (
+        f"filter.animated: expected {wanted}, got {item.animations if item.animations != UNKNOWN else 'no'} animations"
+    )
+
+
+def left_out(items: Columns[SourceObject], rules: Mapping[int, str], settings: FilterSettings) -> list[str]:
+    """What the rules that leave objects out, by place, come to, and which categories no object has."""
+    counts = Counter(sentence.partition(":")[0] for sentence in rules.values()).most_common()
+    lines = ["left out: " + ", ".join(f"{count} by {rule}" for rule, count in counts)] if counts else []
+    there = {str(name).casefold() for name in items.counts("category")} if settings.categories else set()
+    unknown = [name for name in settings.categories if name.casefold() not in there]
+    return [*lines, *([f"filter.categories: no object is of {', '.join(unknown)}"] if unknown else [])]

@@ -1,0 +1,164 @@
+"""What a plan will take, told before it runs: which shards are written, their bytes, and hours, from what was measured.
+
+Nothing is made up: what no attempt of the catalogue has measured is unknown, and says so.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from base.outcomes import Outcome
+from pipeline.catalog.columns import texts
+from pipeline.catalog.rows import device_text
+from pipeline.catalog.tables import ATTEMPTS, Catalog
+from pipeline.plan.catalog_join import Mask
+from pipeline.plan.plan import Plan, Rules, State
+from report.numbers import bytes_text, seconds_text
+
+NEWEST = 2000
+"""This many of the newest attempts are looked at."""
+NAMED = 20
+"""At most so many shards are named."""
+
+
+@dataclass(frozen=True)
+class Views:
+    """How many views each object is to have, how many the newest version has of each, and of how many objects only the
+    views between the two are made."""
+
+    wanted: int
+    there: int
+    extended: int = 0
+
+    @property
+    def growth(self) -> float:
+        """How many times the views that are there are wanted."""
+        return self.wanted / self.there
+
+    def renders(self, objects: int) -> float:
+        """How many whole renders it takes to render `objects`, of which some are extended."""
+        return objects - self.extended * self.there / self.wanted
+
+    def scaled(self, *measured: int) -> str:
+        """What is said of a figure for the views wanted that was measured with others; empty when all had as many."""
+        least, most = min(measured), max(measured)
+        some = f"{least}–{most} views" if least < most else f"{most} view{'s' * (most != 1)}"
+        return "" if least == most == self.wanted else f", scaled from {some} to {self.wanted}"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One render that went well: whether with the settings and on the kind of device of this build, how many views it
+    made, and the seconds that they took."""
+
+    same: bool
+    device: str
+    seconds: float
+    views: int
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """`rewritten` are the shards of the newest version that will not be in the next, `added` how many numbers no object
+    ever had.
+
+    `bytes` is the size of all shards to be written, `worker_s` the time of one worker for all renders; None when
+    nothing like it was measured. `bytes_from` and `seconds_from` say what they follow from.
+    """
+
+    rewritten: tuple[str, ...]
+    added: int
+    bytes: int | None
+    bytes_from: str
+    worker_s: float | None
+    seconds_from: str
+
+    def lines(self, plan: Plan) -> list[str]:
+        """The plan and what it will take, for people."""
+        if plan.idle:
+            return [plan.sentence()]
+        size = f"about {bytes_text(self.bytes)}" if self.bytes is not None else "unknown"
+        told = [f"replaces {len(self.rewritten)} shards of the newest version, begins {self.added} new numbers"]
+        told += [f"  {name}" for name in self.rewritten[:NAMED]]
+        told += [f"  and {len(self.rewritten) - NAMED} more"] if len(self.rewritten) > NAMED else []
+        hours = f"about {hours_text(self.worker_s)}" if self.worker_s is not None else "unknown"
+        return [plan.sentence(), *told, f"bytes to write: {size} ({self.bytes_from})",
+                f"machine hours, a worker a machine: {hours} ({self.seconds_from})"]  # fmt: skip
+
+
+def forecast(plan: Plan, measured: Sequence[Measured], views: Views) -> Forecast:
+    """What `plan` will take, given what was measured."""
+    ok = texts(plan.rows.column("outcome")) == Outcome.OK.encode()
+    number = plan.rows.column("shard").to_numpy()
+    standing = np.flatnonzero(ok & np.isin(number, list(plan.rewrite)))
+    size, bytes_from = _bytes(plan, ok, views)
+    seconds, seconds_from = _seconds(len(plan.order), measured, views)
+    return Forecast(
+        rewritten=tuple(sorted(plan.rows.counts("shard_name", standing))),
+        added=len(plan.rewrite - set(number.tolist())),
+        bytes=size,
+        bytes_from=bytes_from,
+        worker_s=seconds,
+        seconds_from=seconds_from,
+    )
+
+
+def measured(catalog: Catalog, rules: Rules, device: str, views: Views) -> list[Measured]:
+    """The newest renders that went well, newest first; `device` is the kind asked for, or `auto` for any.
+
+    One that does not say how many views it made is taken for one of all that are wanted, or, with other settings, of as
+    many as the newest version has.
+    """
+    made = "views" if "views" in catalog.columns(ATTEMPTS) else "0"
+    rows = catalog.select(
+        ATTEMPTS,
+        f"select sha256, fingerprint, device, array_sum(map_values(seconds)) as spent, {made} as made from rows "  # noqa: S608
+        f"where outcome = 'ok' order by at desc, attempt limit {NEWEST}",
+    )
+    return [_measured(row, rules, device, views) for row in rows]
+
+
+def _measured(row: Mapping[str, Any], rules: Rules, device: str, views: Views) -> Measured:
+    kinds = ("auto", row["device"].removeprefix("kind ").partition(",")[0])
+    same = rules.fingerprint(row["sha256"]) == row["fingerprint"]
+    made = row["made"] or (views.wanted if same else views.there)
+    return Measured(same and device in kinds, row["device"], row["spent"] or 0.0, made)
+
+
+def _seconds(objects: int, measured: Sequence[Measured], views: Views) -> tuple[float | None, str]:
+    if not objects:
+        return 0.0, "nothing to render"
+    like = [one for one in measured if one.same]
+    found = like or list(measured)
+    if not found:
+        return None, "no render of this dataset was measured yet"
+    mean = views.wanted * sum(one.seconds / one.views for one in found) / len(found)
+    how = "with these settings" if like else "with other settings or on another kind of device"
+    how += views.scaled(*(one.views for one in found))
+    devices = sorted({device_text(one.device) for one in found if one.device})
+    where = f", on {' and '.join(devices[:3])}" if devices else ""
+    return mean * views.renders(
+        objects
+    ), f"{seconds_text(mean)} a render, the mean of the newest {len(found)} {how}{where}"
+
+
+def _bytes(plan: Plan, ok: Mask, views: Views) -> tuple[int | None, str]:
+    sizes, kept = plan.rows.column("sample_bytes").to_numpy(), plan.state == State.KEPT
+    stay = int(sizes[plan.row[kept & np.isin(plan.number, list(plan.rewrite))]].sum())
+    stay += int(plan.former.column("sample_bytes").to_numpy().sum())
+    come = len(plan.order) + len(plan.staged)
+    if not come:
+        return stay, "samples that are there"
+    found = sizes[plan.row[kept]] if kept.any() else sizes[ok]
+    if not len(found):
+        return None, "no sample of this dataset was measured yet"
+    mean = float(found.mean()) * (1.0 if kept.any() else views.growth)
+    how = "" if kept.any() else f", which were made with other settings{views.scaled(views.there)}"
+    return round(stay + mean * come), f"{bytes_text(mean)} a sample, the mean of the {len(found)} there are{how}"
+
+
+def hours_text(seconds: float) -> str:
+    """Hours to two figures: 0.0034, 1.2, 470."""
+    return f"{seconds / 3600:.2g}" if seconds < 36_000 else f"{seconds / 3600:,.0f}"

@@ -1,0 +1,88 @@
+"""Samples in former versions: what was rendered once and still lies in a shard of one is not rendered again."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow
+
+from base.errors import Failure
+from base.outcomes import Outcome
+from base.progress import Progress
+from pipeline.catalog.columns import Columns, Places, compact, places_in, schema, texts
+from pipeline.catalog.memory import release_memory
+from pipeline.catalog.rows import NOWHERE, Finding
+from pipeline.catalog.tables import ATTEMPTS, OBJECTS, Catalog, quoted
+from pipeline.plan.catalog_join import Texts
+from shards.verify import FOLDER
+
+TAKEN = ("uid", "outcome", "fingerprint", "checks", "attempts", *NOWHERE)
+"""What is read of a row of a former version; all else is as of today."""
+FEW = 1000
+"""Up to so many objects are named to the tables' engine, which then passes over what has none of them."""
+
+
+def former_samples(
+    catalog: Catalog,
+    numbers: Sequence[int],
+    lost: frozenset[str],
+    progress: Progress,
+    uids: Texts,
+    fingerprints: Texts,
+) -> Columns[Finding]:
+    """Where the versions `numbers`, the first of them first, have samples of these `uids`, in order, each with its
+    fingerprint, in shards that are there whole and not `lost`.
+
+    A fingerprint is of the object's bytes too. Nothing is looked through unless an attempt at one of the objects ended
+    well with that fingerprint. A version that cannot be read is told and passed over.
+    """
+    sought = _Sought(uids, fingerprints)
+    found = [schema(Finding).empty_table().select(TAKEN)]
+    if _rendered_once(catalog, sought):
+        there = {name: size for name, size in catalog.storage.sizes(FOLDER).items() if name not in lost}
+        for number in numbers:
+            try:
+                rows = catalog.parts(OBJECTS, f"select {', '.join(TAKEN)} {sought.ok_rows}", number)
+                found += (sought.taken(part, there) for part in rows)
+            except Failure as failure:
+                progress.say(f"version {number} is not looked through for what was rendered: {failure}")
+            if not sought.missing.any():
+                break
+    whole = pyarrow.concat_tables(map(compact, found)).unify_dictionaries()
+    columns = dict(zip(whole.column_names, whole.columns, strict=True))
+    del found, whole
+    release_memory()
+    return Columns(Finding, columns)
+
+
+def _rendered_once(catalog: Catalog, sought: "_Sought") -> bool:
+    rows = catalog.parts(ATTEMPTS, f"select uid, fingerprint {sought.ok_rows}")
+    return any((sought.places(part) >= 0).any() for part in rows)
+
+
+class _Sought:
+    """Objects that are looked for by uid and fingerprint, and which of them are `missing` still."""
+
+    def __init__(self, uids: Texts, fingerprints: Texts) -> None:
+        self._uids, self._fingerprints = uids, fingerprints
+        self.missing = np.ones(len(uids), bool)
+
+    @property
+    def ok_rows(self) -> str:
+        """The end of a query for rows that ended well: of these objects alone when they are few."""
+        these = f" and uid in ({quoted(uid.decode() for uid in self._uids)})" if len(self._uids) <= FEW else ""
+        return f"from rows where outcome = {quoted([Outcome.OK])}{these}"
+
+    def places(self, part: pyarrow.Table) -> Places:
+        """Which of the objects each row is about, −1 for one of an object or fingerprint that nobody looks for."""
+        places = places_in(self._uids, texts(part["uid"]))
+        return np.where(self._fingerprints[places] == texts(part["fingerprint"]), places, -1)
+
+    def taken(self, part: pyarrow.Table, there: Mapping[str, int]) -> pyarrow.Table:
+        """The rows of missing objects whose shards are `there`, by name and length; they are missing no more."""
+        places = self.places(part)
+        wanted = (places >= 0) & self.missing[places]
+        part, places = part.filter(pyarrow.array(wanted)), places[wanted]
+        shards = zip(part["shard_name"].to_pylist(), part["shard_bytes"].to_pylist(), strict=True)
+        whole = np.array([there.get(name) == size for name, size in shards], bool)
+        self.missing[places[whole]] = False
+        return compact(part.filter(pyarrow.array(whole)))

@@ -1,0 +1,173 @@
+"""Makes the plan of a build, from what is asked for, what the catalogue says and what waits in staging.
+
+Everything is done to all objects at once, in arrays by place in `asked`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import pyarrow
+from numpy.typing import NDArray
+
+from base.outcomes import Outcome
+from pipeline.catalog.columns import CHUNK, Columns, Places, texts
+from pipeline.catalog.memory import release_memory
+from pipeline.catalog.objects import SourceObject
+from pipeline.catalog.rows import UNASSIGNED, Attempt, Finding
+from pipeline.plan.assign import Numbers, assign, duplicates, uid_digests
+from pipeline.plan.catalog_join import Mask, Standing, Texts
+from pipeline.plan.plan import AGAIN, Plan, Rules, State
+
+States = NDArray[np.int8]
+
+
+def make_plan(
+    asked: Columns[SourceObject],
+    catalogue: Iterable[pyarrow.Table],
+    staged: Sequence[Attempt],
+    failed: Mapping[tuple[str, str], Attempt],
+    rules: Rules,
+) -> Plan:
+    """The plan for the objects `asked` for, given the rows of the catalogue in tables, the attempts whose views are
+    `staged`, and those that ended badly for good, by (uid, fingerprint)."""
+    standing, rule = Standing(asked, catalogue), rules.refusals(asked) if rules.refusals is not None else {}
+    rows = standing.rows
+    waiting = {one.uid: one for one in staged if rules.fingerprint(one.sha256) == one.fingerprint and one.uid in asked}
+    sha256 = standing.bytes_known(waiting)
+    fingerprint = _fingerprints(sha256, rules)
+    ended = {uid: one for (uid, digest), one in failed.items() if _is(fingerprint, asked, uid, digest.encode())}
+    release_memory()
+
+    state = _states(standing, fingerprint, rules)
+    _mark(state, State.RENDER, asked.places(list(waiting)), State.STAGED)
+    _mark(state, State.RENDER, asked.places(list(ended)), State.ENDED)
+    copies = _copies(standing, sha256, rule, _ranks(standing, state))
+    state[asked.places(list(copies))] = State.DUPLICATE
+    state[list(rule)] = State.FILTERED
+    former = _former(asked, state, fingerprint, rules)
+    state[asked.places(former.uids)] = State.FORMER
+    number = _numbers(standing, state, copies, rules)
+    dropped = (asked.places(rows.uids) < 0) & (texts(rows.column("outcome")) != Outcome.REMOVED.encode())
+    certain = _changing(standing, state, number, _moved(standing, state, sha256, rules), dropped)
+    return Plan(
+        rules=rules,
+        asked=asked,
+        rows=rows,
+        state=state,
+        number=number,
+        sha256=sha256,
+        row=standing.row,
+        restated=standing.restated | (number != standing.number),
+        order=_order(asked, number, np.flatnonzero(state == State.RENDER)),
+        failed={
+            uid: one for uid, one in ended.items() if _is(state, asked, uid, State.ENDED) and not standing.tells(one)
+        },
+        staged={uid: one for uid, one in waiting.items() if _is(state, asked, uid, State.STAGED)},
+        duplicate=copies,
+        rule=rule,
+        removed=np.flatnonzero(dropped),
+        rewrite=certain | frozenset(number[state == State.RENDER].tolist()),
+        certain=certain,
+        former=former,
+    )
+
+
+def _fingerprints(sha256: Texts, rules: Rules) -> Texts:
+    """Some thousands at a time, or they would stand in memory as Python's texts too."""
+    parts = [sha256[start : start + CHUNK] for start in range(0, len(sha256) or 1, CHUNK)]
+    return np.concatenate(
+        [np.array([rules.fingerprint(one.decode()) if one else "" for one in part], np.bytes_) for part in parts]
+    )
+
+
+def _mark(state: States, before: State, places: Places, after: State) -> None:
+    state[places[state[places] == before]] = after
+
+
+def _is(values: NDArray, asked: Columns[SourceObject], uid: str, value: object) -> bool:
+    place = asked.places([uid])[0]
+    return bool(place >= 0 and values[place] == value)
+
+
+def _ranks(standing: Standing, state: States) -> States:
+    """Who of the objects with the same bytes stands for them: first who does so far, last whose could not be had."""
+    unread = (state == State.ENDED) & standing.unread
+    return np.select([state == State.KEPT, state == State.STAGED, unread], [0, 1, 3], 2).astype(np.int8)
+
+
+def _copies(standing: Standing, sha256: Texts, rule: Mapping[int, str], rank: States) -> dict[str, str]:
+    """See `duplicates`, which looks at the objects that share their bytes with another."""
+    known = np.flatnonzero(sha256 != b"")
+    known = known[~np.isin(known, list(rule))]
+    ordered = known[np.argsort(sha256[known], kind="stable")]
+    alike = sha256[ordered][1:] == sha256[ordered][:-1]
+    places = ordered[np.append(alike, False) | np.append(False, alike)] if len(ordered) else ordered
+    uids = [uid.decode() for uid in standing.asked.uids[places]]
+    numbers = dict(zip(uids, standing.number[places].tolist(), strict=True))
+    existing = {uid: number for uid, number in numbers.items() if number != UNASSIGNED}
+    ranks = dict(zip(uids, rank[places].tolist(), strict=True))
+    return duplicates(dict(zip(uids, (one.decode() for one in sha256[places]), strict=True)), ranks, existing)
+
+
+def _former(asked: Columns[SourceObject], state: States, fingerprint: Texts, rules: Rules) -> Columns[Finding]:
+    sought = np.flatnonzero((state == State.RENDER) & (fingerprint != b""))
+    if rules.former is None or not len(sought):
+        return Columns.of(Finding, [])
+    return rules.former(asked.uids[sought], fingerprint[sought])
+
+
+def _numbers(standing: Standing, state: States, copies: Mapping[str, str], rules: Rules) -> Numbers:
+    """The number of each object that may come to stand; a copy may, unless the one that stands for it does already."""
+    first = int(standing.rows.column("shard").to_numpy().max(initial=UNASSIGNED)) + 1
+    number, wanted = standing.number.copy(), ~np.isin(state, (State.DUPLICATE, State.FILTERED))
+    stands = state[standing.asked.places(list(copies.values()))] == State.KEPT
+    wanted[standing.asked.places(list(copies))[~stands]] = True
+    number[wanted] = assign(number[wanted], standing.asked.uids[wanted], first, rules.objects_per_shard)
+    return number
+
+
+def _states(standing: Standing, fingerprint: Texts, rules: Rules) -> States:
+    """KEPT and ENDED as the catalogue says, RENDER for all others, those in lost shards among them."""
+    open_again = [outcome.encode() for outcome in AGAIN | rules.retry]
+    same = (standing.fingerprint == fingerprint) & ((standing.fingerprint != b"") | standing.same_location)
+    settled = (standing.row >= 0) & ~np.isin(standing.outcome, open_again) & same & ~standing.within(rules.lost)
+    return np.where(settled, np.where(standing.ok, State.KEPT, State.ENDED), State.RENDER).astype(np.int8)
+
+
+def _moved(standing: Standing, state: States, sha256: Texts, rules: Rules) -> Mask:
+    """True for a kept object that must be written anew: its facts or its split are others now.
+
+    Facts can only be others where the source or the bytes say otherwise than the row; one object is looked at in any
+    case, so that a build with another idea of what the facts are looks at all.
+    """
+    kept = np.flatnonzero(state == State.KEPT)
+    moved = np.zeros(len(state), bool)
+    moved[kept] = [rules.split(one.decode()) for one in sha256[kept]] != standing.split[kept].astype(str)
+    doubtful = kept[standing.restated[kept] | (sha256[kept] != standing.sha256[kept])]
+    if _other_facts(standing, kept[:1], sha256).any():
+        doubtful = kept
+    moved[doubtful] |= _other_facts(standing, doubtful, sha256)
+    return moved
+
+
+def _other_facts(standing: Standing, places: Places, sha256: Texts) -> Mask:
+    items = zip(standing.asked.records(places), sha256[places].tolist(), strict=True)
+    now = np.array([item.facts_digest(known.decode()) for item, known in items], np.bytes_)
+    return np.asarray(now != standing.facts_digest[places], bool)
+
+
+def _changing(standing: Standing, state: States, number: Numbers, moved: Mask, dropped: Mask) -> frozenset[int]:
+    """The numbers that change however what is to be rendered ends: by what is staged or comes from a former version,
+    moves, leaves, or stood there with other views."""
+    changed = moved | np.isin(state, (State.STAGED, State.FORMER))
+    leaving = standing.ok & (state != State.KEPT)
+    rows = standing.rows
+    gone = dropped & (texts(rows.column("outcome")) == Outcome.OK.encode())
+    parts = (number[changed], standing.number[leaving], rows.column("shard").to_numpy()[gone])
+    return frozenset(np.concatenate(parts).tolist())
+
+
+def _order(asked: Columns[SourceObject], number: Numbers, places: Places) -> Places:
+    """Shard by shard, so that shards are sealed early, and within one by uid digest."""
+    ordered: Places = places[np.lexsort((uid_digests(asked.uids[places]), number[places]))]
+    return ordered

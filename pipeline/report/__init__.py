@@ -1,0 +1,1 @@
+"""Report on a build: facts of a run, messages on the console, pages."""

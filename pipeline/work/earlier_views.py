@@ -1,0 +1,36 @@
+"""Extend a sample to more views: its views stay, byte for byte, and only those after them are rendered."""
+
+from pathlib import Path
+
+from base.errors import Failure
+from base.storage import Storage
+from pipeline.catalog.rows import SampleLocation
+from render.earlier import NONE, EarlierViews
+from render.settings import RenderSettings
+from shards.read import read_sample
+from shards.sample import view_members
+
+
+def earlier_views(
+    storage: Storage, place: SampleLocation | None, sha256: str, render: RenderSettings, scratch: Path
+) -> EarlierViews:
+    """The views of the sample at `place`, as files below `scratch`; none when it is no sound sample of these bytes."""
+    if place is None:
+        return NONE
+    try:
+        sample = read_sample(storage, *place)
+        views = len(sample.extrinsics)
+        sample.check(views=views, hw=render.hw)
+        about, record = sample.facts["object"], sample.facts["render"]
+        names = view_members(views, render.passes)
+        if about.get("sha256") != sha256 or views >= render.views or not set(names) <= set(sample.members):
+            return NONE
+        found = EarlierViews(scratch / "earlier", record)
+        if [view.view for view in found.views] != list(range(views)):
+            return NONE
+    except (Failure, KeyError, TypeError, AttributeError):
+        return NONE  # all its views are rendered then
+    found.folder.mkdir()
+    for name in names:
+        (found.folder / name).write_bytes(sample.members[name])
+    return found

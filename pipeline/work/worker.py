@@ -1,0 +1,246 @@
+"""What a worker does with one object, without Ray: fetch, render, leave the views in staging, say what happened."""
+
+import os
+import secrets
+import shutil
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from base.digest import sha256_file
+from base.errors import Failure
+from base.outcomes import Outcome
+from base.storage import Storage, place, reason
+from pipeline.catalog.objects import SourceObject
+from pipeline.catalog.rows import Attempt, SampleLocation
+from pipeline.fetch.fetch import FetchError, check_glb, fetch
+from pipeline.fetch.limiter import Gate
+from pipeline.fetch.model_cache import ModelCache
+from pipeline.settings import FetchSettings, ObjaverseSettings
+from pipeline.sources.folder import model_sha256
+from pipeline.sources.hub import downloaded_file, token
+from pipeline.sources.renders import views_sha256
+from pipeline.work.earlier_views import earlier_views
+from pipeline.work.found_views import found_fingerprints, found_views
+from pipeline.work.pack import Packed, PackJob, pack
+from pipeline.work.staging import stage, work_folder
+from render.child import RenderChild
+from render.fingerprint import fingerprints
+from render.formats.registry import CHECKS
+from render.job import RenderResult
+from render.run import render_object
+from render.settings import RenderSettings
+
+T = TypeVar("T")
+ROOM_BYTES = 64 << 20
+"""With less than this left on the disk a failed render is taken for the disk's fault."""
+
+
+@dataclass(frozen=True)
+class WorkerSpec:
+    """What a worker needs to know once: where the dataset is, and how to fetch and render.
+
+    `hub` is the address that may see the token, which a worker has from its own environment.
+    """
+
+    run: str
+    root: str
+    seed: int
+    render: RenderSettings
+    fetch: FetchSettings
+    objaverse: ObjaverseSettings
+    hub: str
+
+
+@dataclass(frozen=True)
+class ViewJob:
+    """One object to be rendered; `earlier` is its sample when that has the first of the views."""
+
+    item: SourceObject
+    earlier: SampleLocation | None = None
+
+    @property
+    def name(self) -> str:
+        """What people know the job by."""
+        return self.item.uid
+
+
+Job = ViewJob | PackJob
+
+LOCAL: dict[str, Callable[[Path], str]] = {"folder": model_sha256, "renders": views_sha256}
+"""Sources on this machine's own disks, and how the digest of an object of each is taken."""
+
+
+def view_fingerprints(source: str, render: RenderSettings, seed: int) -> Callable[[str], str]:
+    """From bytes of this kind of source to 16 digits, which change when anything does that their views depend on."""
+    return found_fingerprints(render) if source == "renders" else fingerprints(render, render.compat, seed)
+
+
+def view_fingerprint(source: str, sha256: str, render: RenderSettings, seed: int) -> str:
+    """The same, of one object's bytes."""
+    return view_fingerprints(source, render, seed)(sha256)
+
+
+class Worker:
+    """Owns one Blender child, which starts at the first render. Its requests to servers pass the `gate`.
+
+    `phase` is what it is at just now, empty between jobs; any thread may read it.
+    """
+
+    def __init__(self, spec: WorkerSpec, gate: Gate) -> None:
+        self.spec, self.storage, self.gate = spec, Storage(spec.root), gate
+        self.child = RenderChild(spec.render)
+        self.child.watch = self._enter
+        self.phase = ""
+
+    def do(self, job: Job) -> Attempt | Packed:
+        """Render or pack. What the object did is part of the answer; raises Failure for what the machine did."""
+        try:
+            self._enter("pack" if isinstance(job, PackJob) else "fetch")
+            return pack(self.storage, job) if isinstance(job, PackJob) else self._views(job)
+        except OSError as error:
+            raise Failure(f"{place(error) or self.spec.root}: {reason(error)}") from error
+        finally:
+            self._enter("")
+
+    def _enter(self, phase: str) -> None:
+        self.phase = phase
+
+    def close(self) -> None:
+        """End the child."""
+        self.child.close()
+
+    def _views(self, job: ViewJob) -> Attempt:
+        item, started, seconds = job.item, time.time(), dict[str, float]()
+        identity: dict[str, Any] = {
+            "attempt": secrets.token_hex(8),
+            "run": self.spec.run,
+            "uid": item.uid,
+            "at": started,
+        }
+        with work_folder(self.storage) as folder:
+            try:
+                path, sha256 = _timed(seconds, "fetch", lambda: self._file(item, folder))
+            except FetchError as error:
+                unread: dict[str, Any] = {
+                    "sha256": item.sha256,
+                    "fingerprint": self._fingerprint(item, item.sha256),
+                }
+                return Attempt(
+                    **identity,
+                    **unread,
+                    outcome=error.outcome,
+                    reason=error.reason,
+                    phase="fetch",
+                    seconds=seconds,
+                    host=socket.gethostname(),
+                )
+            views = folder / "views"
+            views.mkdir()
+            self._enter("start")
+            result = self._result(job, path, sha256, views)
+            known = {
+                "sha256": sha256,
+                "fingerprint": self._fingerprint(item, sha256),
+                "peak_mb": self.child.peak_mb,
+                "walls": self.child.walls,
+            }
+            attempt = _attempt(identity | known, result, seconds, _size(path))
+            if attempt.outcome == Outcome.OK:
+                self._enter("stage")
+                stage(self.storage, views, attempt)
+            elif shutil.disk_usage(folder).free < ROOM_BYTES:
+                raise Failure(f"{folder.parent}: the disk is full; free some space and run the same command again")
+            return attempt
+
+    def _result(self, job: ViewJob, path: Path, sha256: str, views: Path) -> RenderResult:
+        uid, render = job.item.uid, self.spec.render
+        if job.item.source == "renders":
+            return found_views(path, uid, render, views)
+        earlier = earlier_views(self.storage, job.earlier, sha256, render, views.parent)
+        return render_object(self.child, path, uid, render, self.spec.seed, views, earlier)
+
+    def _fingerprint(self, item: SourceObject, sha256: str) -> str:
+        return view_fingerprint(item.source, sha256, self.spec.render, self.spec.seed) if sha256 else ""
+
+    def _file(self, item: SourceObject, folder: Path) -> tuple[Path, str]:
+        """The object's file and its digest. Raises FetchError."""
+        if item.source in LOCAL:
+            return _read_here(item)
+        suffix = PurePosixPath(unquote(urlsplit(item.location).path)).suffix.lower()
+        if suffix not in CHECKS:
+            raise FetchError(Outcome.UNSUPPORTED, f"{item.location}: expected a model of {', '.join(sorted(CHECKS))}")
+        path = folder / f"source{suffix}"
+        return path, self._downloaded(item, path) or self._cached_or_fetched(item, path)
+
+    def _downloaded(self, item: SourceObject, path: Path) -> str:
+        """The digest of a copy of what the `objaverse` package fetched before; empty when there is no sound one."""
+        objaverse = self.spec.objaverse
+        found = downloaded_file(item.location, objaverse.revision, objaverse.downloaded)
+        if found is None or not os.access(found, os.R_OK):
+            return ""
+        shutil.copyfile(found, path)
+        sha256 = sha256_file(path)
+        try:
+            check_glb(path, item.location)
+        except FetchError:
+            return ""
+        return sha256 if item.sha256 in ("", sha256) else ""
+
+    def _cached_or_fetched(self, item: SourceObject, path: Path) -> str:
+        fetching = self.spec.fetch
+        cache = ModelCache(Path(fetching.cache).expanduser(), fetching.cache_mb << 20)
+        if sha256 := cache.take(item.location, path, item.sha256):
+            return sha256
+        secret = token() if item.location.startswith(f"{self.spec.hub}/") else ""
+        fetched = fetch(item.address or item.location, path, fetching, self.gate, token=secret, sha256=item.sha256)
+        cache.keep(item.location, path, fetched.sha256)
+        return fetched.sha256
+
+
+def _read_here(item: SourceObject) -> tuple[Path, str]:
+    """A local object's file or folder and its digest. Raises FetchError."""
+    path = Path(item.location)
+    try:
+        sha256 = LOCAL[item.source](path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise FetchError(Outcome.MISSING, f"{path.name}: expected in {path.parent}, got nothing there") from None
+    except OSError as error:
+        outcome = Outcome.FORBIDDEN if isinstance(error, PermissionError) else Outcome.LOST
+        raise FetchError(outcome, f"{path.name}: expected to be readable, got: {error.strerror}") from None
+    if item.sha256 and sha256 != item.sha256:
+        raise FetchError(Outcome.MODIFIED, f"{path.name}: changed since the build began")
+    return path, sha256
+
+
+def _attempt(known: Mapping[str, Any], result: RenderResult, seconds: Mapping[str, float], size: int) -> Attempt:
+    return Attempt(
+        **known,
+        outcome=result.outcome,
+        reason=result.reason,
+        phase=result.phase,
+        checks=result.said_yes,
+        seconds={**seconds, **result.seconds},
+        views=len(result.views) - result.kept,
+        source_bytes=size,
+        device=", ".join(f"{key} {value}" for key, value in sorted(result.device.items())),
+        host=socket.gethostname(),
+        warnings="; ".join(result.warnings),
+        stderr_tail=result.stderr_tail,
+    )
+
+
+def _size(path: Path) -> int:
+    return sum(one.stat().st_size for one in path.iterdir()) if path.is_dir() else path.stat().st_size
+
+
+def _timed(seconds: dict[str, float], phase: str, act: Callable[[], T]) -> T:
+    started = time.monotonic()
+    try:
+        return act()
+    finally:
+        seconds[phase] = time.monotonic() - started

@@ -1,0 +1,1 @@
+"""Model files, one module per format: checked without Blender before Blender opens them."""

@@ -1,0 +1,88 @@
+"""Blender's own files, checked before Blender sees them: blocks up to an end, and nothing linked from other files.
+
+A file is a header and blocks, each a header (code, length, …) and that many bytes, the last of code ENDB; all of it may
+be packed with gzip (before 3.0) or Zstandard.
+"""
+
+import gzip
+import struct
+import zlib
+from pathlib import Path
+from typing import Protocol
+
+from render.formats.refused import corrupt, unsupported
+
+MAGIC = b"BLENDER"
+GZIP, ZSTANDARD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+HEADER_BYTES = 12
+NEWEST = 405
+BLOCK = {b"_": struct.Struct("<4si12x"), b"-": struct.Struct("<4si16x")}
+"""Block headers with pointers of 4 and of 8 bytes: code and length are all that matters here."""
+
+END, LIBRARY = b"ENDB", b"LI\0\0"
+MAX_BYTES = 4 << 30
+MAX_WINDOW_BYTES = 128 << 20
+PIECE = 1 << 20
+
+
+class Readable(Protocol):
+    """What bytes are read from, one after the other."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most `size` next bytes; none at the end."""
+
+
+def check_blend(path: Path) -> list[str]:
+    """No other files: pictures count when they are packed. Raises Refused for a cut file and for linked libraries."""
+    import zstandard
+
+    with path.open("rb") as stream:
+        magic = stream.read(4)
+        stream.seek(0)
+        try:
+            if magic.startswith(GZIP):
+                with gzip.open(stream) as unpacked:
+                    _check_blocks(unpacked)
+            elif magic == ZSTANDARD:
+                unpacker = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW_BYTES)
+                _check_blocks(unpacker.stream_reader(stream, read_across_frames=True, closefd=False))
+            else:
+                _check_blocks(stream)
+        except (zlib.error, gzip.BadGzipFile, EOFError, zstandard.ZstdError) as error:
+            raise corrupt(f"expected a Blender file that unpacks, got: {error}") from None
+    return []
+
+
+def _check_blocks(stream: Readable) -> None:
+    head = stream.read(HEADER_BYTES)
+    if not head.startswith(MAGIC) or len(head) < HEADER_BYTES:
+        raise corrupt(f"expected a Blender file, got {'an empty file' if not head else repr(head)}")
+    pointers, order, version = head[7:8], head[8:9], head[9:12]
+    if pointers not in BLOCK or order != b"v" or not version.isdigit() or int(version) > NEWEST:
+        raise unsupported(
+            f"expected a little-endian file of Blender {NEWEST // 100}.{NEWEST % 100} or older, got {head!r}"
+        )
+    block, total = BLOCK[pointers], 0
+    while total <= MAX_BYTES:
+        head = _exactly(stream, 4)
+        if head == END:
+            return
+        code, length = block.unpack(head + _exactly(stream, block.size - 4))
+        if code == LIBRARY:
+            raise unsupported("expected a Blender file that holds all it shows, got one that links other files")
+        if length < 0:
+            raise corrupt(f"expected a block of 0 bytes or more, got one of {length}")
+        for start in range(0, length, PIECE):
+            _exactly(stream, min(PIECE, length - start))
+        total += block.size + length
+    raise corrupt(f"expected a Blender file of at most {MAX_BYTES} bytes, got more")
+
+
+def _exactly(stream: Readable, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        more = stream.read(size - len(data))
+        if not more:
+            raise corrupt("expected a whole Blender file, got one that ends before its last block")
+        data += more
+    return data

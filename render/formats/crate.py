@@ -1,0 +1,99 @@
+"""The words of a binary USD file ("crate"), among which stand all the files that it names.
+
+Layout: a bootstrap of 88 bytes says where the table of contents lies; it names sections; TOKENS holds every word once,
+as one LZ4 block or several.
+"""
+
+import struct
+
+from render.formats.refused import corrupt
+
+MAGIC = b"PXR-USDC"
+BOOTSTRAP_BYTES = 88
+SECTION = struct.Struct("<16sqq")
+MAX_SECTIONS = 64
+MAX_TOKEN_BYTES = 32 << 20
+COMPRESSED_SINCE = (0, 4)
+OLDEST, NEWEST = (0, 0), (0, 255)
+
+
+def tokens(data: memoryview) -> list[str]:
+    """Every word of a crate. Raises Refused for one that is cut or contradicts itself."""
+    sections = _sections(data)
+    if "TOKENS" not in sections:
+        raise corrupt("expected a USD crate with words, got none")
+    start, size = sections["TOKENS"]
+    section = data[start : start + size]
+    try:
+        text = _inflated(section) if tuple(data[8:10]) >= COMPRESSED_SINCE else bytes(section[16:])
+    except (struct.error, IndexError):
+        raise corrupt("expected the words of a USD crate, got a block that ends early") from None
+    return text.decode("utf-8", "replace").split("\0")
+
+
+def _sections(data: memoryview) -> dict[str, tuple[int, int]]:
+    if len(data) < BOOTSTRAP_BYTES:
+        raise corrupt(f"expected a USD crate, got only its first {len(data)} bytes")
+    (contents,) = struct.unpack_from("<q", data, 16)
+    if not BOOTSTRAP_BYTES <= contents <= len(data) - 8:
+        raise corrupt(f"expected a table of contents inside {len(data)} bytes, got one at byte {contents}")
+    (count,) = struct.unpack_from("<Q", data, contents)
+    if count > MAX_SECTIONS or contents + 8 + count * SECTION.size > len(data):
+        raise corrupt(f"expected the sections of a USD crate, got {count} of them")
+    found = {}
+    for number in range(count):
+        name, start, size = SECTION.unpack_from(data, contents + 8 + number * SECTION.size)
+        if start < 0 or size < 0 or start + size > len(data):
+            raise corrupt(f"expected section {number} inside {len(data)} bytes, got {size} bytes at {start}")
+        found[name.rstrip(b"\0").decode("latin-1")] = start, size
+    return found
+
+
+def _inflated(section: memoryview) -> bytes:
+    _, size, packed = struct.unpack_from("<QQQ", section)
+    if size > MAX_TOKEN_BYTES or packed > len(section) - 24:
+        raise corrupt(f"expected at most {MAX_TOKEN_BYTES} bytes of words inside the section, got {size}")
+    blocks, place = section[24], 25
+    if not blocks:
+        return lz4_block(section[place : 24 + packed], size)
+    whole = b""
+    for _ in range(blocks):
+        (length,) = struct.unpack_from("<i", section, place)
+        if not 0 <= length <= len(section) - place - 4:
+            raise corrupt(f"expected a block inside the section, got one of {length} bytes")
+        whole += lz4_block(section[place + 4 : place + 4 + length], size - len(whole))
+        place += 4 + length
+    return whole
+
+
+def lz4_block(data: memoryview, limit: int) -> bytes:
+    """What an LZ4 block holds. Raises Refused beyond `limit` bytes, IndexError for a block that ends early."""
+    out, place = bytearray(), 0
+    while place < len(data):
+        token = data[place]
+        literals, place = _length(data, place + 1, token >> 4)
+        out += data[place : place + literals]
+        place += literals
+        if place < len(data):
+            back = data[place] | data[place + 1] << 8
+            count, place = _length(data, place + 2, token & 15)
+            _repeat(out, back, count + 4, limit)
+        if len(out) > limit:
+            raise corrupt(f"expected a block of at most {limit} bytes, got more")
+    return bytes(out)
+
+
+def _length(data: memoryview, place: int, length: int) -> tuple[int, int]:
+    more = 255 if length == 15 else 0
+    while more == 255:
+        more = data[place]
+        length += more
+        place += 1
+    return length, place
+
+
+def _repeat(out: bytearray, back: int, count: int, limit: int) -> None:
+    if not 0 < back <= len(out) or len(out) + count > limit:
+        raise corrupt(f"expected a repetition inside a block of {limit} bytes, got {count} bytes from {back} back")
+    pattern = out[-back:]
+    out += (pattern * (count // back + 1))[:count]

@@ -1,0 +1,137 @@
+"""Binary FBX, checked before Blender sees it: a tree of nodes that ends where it says, with arrays as long as they say.
+
+A node is a header (end, number and length of properties, name), its properties, and its children up to an empty header.
+"""
+
+import mmap
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from base.outcomes import Outcome
+from render.formats.beside import inside, windows_name
+from render.formats.refused import Refused, corrupt, unsupported
+
+MAGIC = b"Kaydara FBX Binary  \0\x1a\0"
+VERSION = struct.Struct("<I")
+NODES_AT = len(MAGIC) + VERSION.size
+OLDEST, WIDE_SINCE = 7100, 7500
+NARROW, WIDE = struct.Struct("<IIIB"), struct.Struct("<QQQB")
+MAX_DEPTH = 64
+SCALARS = {b"Z": 1, b"Y": 2, b"B": 1, b"C": 1, b"I": 4, b"F": 4, b"D": 8, b"L": 8}
+ARRAYS = {b"b": 1, b"c": 1, b"i": 4, b"l": 8, b"f": 4, b"d": 8}
+ARRAY = struct.Struct("<III")
+PICTURE_NODES = {b"FileName", b"Filename", b"RelativeFilename"}
+MAX_UNPACKED_BYTES = 4 << 30
+"""Of all packed arrays together."""
+PIECE = 1 << 20
+
+
+def check_fbx(path: Path) -> list[str]:
+    """The pictures that an FBX file names and that lie beside it. Raises Refused for what is no whole binary FBX.
+
+    FBX keeps the paths of its author's machine: what lies elsewhere is not looked for.
+    """
+    with path.open("rb") as stream:
+        head = stream.read(NODES_AT)
+        if head.lstrip()[:5] == b"; FBX":
+            raise unsupported("expected a binary FBX model, got one as text")
+        if not head.startswith(MAGIC) or len(head) < NODES_AT:
+            raise corrupt(f"expected a binary FBX model, got {'an empty file' if not head else repr(head[:12])}")
+        (version,) = VERSION.unpack_from(head, len(MAGIC))
+        if version < OLDEST:
+            raise unsupported(f"expected FBX version {OLDEST} or newer, got version {version}")
+        with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            try:
+                names = set(_Tree(data, WIDE if version >= WIDE_SINCE else NARROW).pictures(NODES_AT, len(data), 0))
+            except (struct.error, IndexError):
+                raise corrupt("expected a whole FBX model, got one that ends inside a node") from None
+    return sorted({file for name in names if (file := _beside(path.parent, name))})
+
+
+def _beside(folder: Path, name: str) -> str | None:
+    """The file that a picture's path means here: at that place below the folder, or of that name in it."""
+    relative = windows_name(name)
+    for candidate in (relative, relative.rpartition("/")[2]):
+        try:
+            if candidate and (folder / inside(folder, candidate)).is_file():
+                return candidate
+        except Refused:
+            continue
+    return None
+
+
+class _Tree:
+    def __init__(self, data: mmap.mmap, header: struct.Struct) -> None:
+        self._data, self._header = data, header
+        self._unpacked_bytes = 0
+
+    def pictures(self, place: int, end: int, depth: int) -> Iterator[str]:
+        """The paths of pictures in the nodes from `place` to the empty header before `end`."""
+        if depth > MAX_DEPTH:
+            raise corrupt(f"expected nodes at most {MAX_DEPTH} deep, got deeper ones")
+        while place < end:
+            node_end, count, length, name_length = self._header.unpack_from(self._data, place)
+            if not node_end:
+                return
+            start = place + self._header.size + name_length
+            children = start + length
+            if not start <= children <= node_end <= end or count > length:
+                raise corrupt(f"expected a node inside {end} bytes, got one to byte {node_end}")
+            text = self._checked(start, children, count)
+            if text is not None and self._data[start - name_length : start] in PICTURE_NODES:
+                yield text.decode("utf-8", "replace")
+            yield from self.pictures(children, node_end, depth + 1)
+            place = node_end
+        if depth == 0:
+            raise corrupt("expected a whole FBX model, got the end of the file before the last node")
+
+    def _checked(self, place: int, end: int, count: int) -> bytes | None:
+        """The first property if it is text. Raises Refused for properties that do not fill the room they have."""
+        first = None
+        for number in range(count):
+            kind = self._data[place : place + 1]
+            if kind in SCALARS:
+                place += 1 + SCALARS[kind]
+            elif kind in ARRAYS:
+                items, packed, length = ARRAY.unpack_from(self._data, place + 1)
+                place += 1 + ARRAY.size
+                if place + length > end:
+                    break
+                self._check_array(place, length, items * ARRAYS[kind], packed)
+                place += length
+            elif kind in {b"S", b"R"}:
+                (length,) = VERSION.unpack_from(self._data, place + 1)
+                place += 1 + VERSION.size + length
+                first = self._data[place - length : place] if number == 0 and place <= end else first
+            else:
+                raise corrupt(f"expected a kind of property that FBX has, got {kind!r}")
+        if place != end:
+            raise corrupt(f"expected {count} properties to end at byte {end}, got {place}")
+        return first
+
+    def _check_array(self, place: int, length: int, expected: int, packed: int) -> None:
+        held = length
+        if packed:
+            self._unpacked_bytes += expected
+            if self._unpacked_bytes > MAX_UNPACKED_BYTES:
+                raise Refused(Outcome.TOO_LARGE, f"expected at most {MAX_UNPACKED_BYTES} bytes in arrays, got more")
+            pieces = (self._data[at : min(at + PIECE, place + length)] for at in range(place, place + length, PIECE))
+            held = _unpacked_length(pieces, expected)
+        if held != expected:
+            raise corrupt(f"expected an array of {expected} bytes, got {'at least ' * (held > expected)}{held}")
+
+
+def _unpacked_length(pieces: Iterator[bytes], enough: int) -> int:
+    """How many bytes the pieces of a zlib stream hold, in bounded memory; counted no further than past `enough`."""
+    unpack, held = zlib.decompressobj(), 0
+    try:
+        for piece in pieces:
+            rest = piece
+            while rest and held <= enough:
+                held += len(unpack.decompress(rest, PIECE))
+                rest = unpack.unconsumed_tail
+        return held + len(unpack.flush())
+    except zlib.error as error:
+        raise corrupt(f"expected a packed array, got: {error}") from None

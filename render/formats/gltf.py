@@ -1,0 +1,210 @@
+"""The JSON of a glTF 2.0 file: what it promises, and which files it needs.
+
+Only what could harm or mislead is checked: where data lies, what must be understood, what would never end.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import numpy as np
+
+from base.outcomes import Outcome
+from render.formats.beside import inside
+from render.formats.gltf_data import Blob
+from render.formats.refused import Refused, corrupt, unsupported
+
+UNDERSTOOD = frozenset(
+    {
+        "EXT_mesh_gpu_instancing",
+        "EXT_texture_webp",
+        "KHR_animation_pointer",
+        "KHR_draco_mesh_compression",
+        "KHR_lights_punctual",
+        "KHR_materials_anisotropy",
+        "KHR_materials_clearcoat",
+        "KHR_materials_emissive_strength",
+        "KHR_materials_ior",
+        "KHR_materials_pbrSpecularGlossiness",
+        "KHR_materials_sheen",
+        "KHR_materials_specular",
+        "KHR_materials_transmission",
+        "KHR_materials_unlit",
+        "KHR_materials_variants",
+        "KHR_materials_volume",
+        "KHR_mesh_quantization",
+        "KHR_texture_transform",
+    }
+)
+"""What Blender 4.5's importer understands (io_scene_gltf2, `extensions_managed`)."""
+
+COMPONENT_BYTES = {5120: 1, 5121: 1, 5122: 2, 5123: 2, 5125: 4, 5126: 4}
+INDICES = {5121: "<u1", 5123: "<u2", 5125: "<u4"}
+STRIPS = {2, 3, 5, 6}
+"""Modes in which the highest number that fits may begin a new strip, loop or fan, which Blender does not know."""
+COMPONENTS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
+MAX_INDICES = 1 << 28
+MAX_IMPLICIT = 1 << 24
+"""Elements of an accessor that no bytes stand behind: zeros, or compressed data."""
+
+
+class Document:
+    """A parsed glTF file in `folder`; `blob` is the binary chunk, None without one."""
+
+    def __init__(self, json: dict[str, Any], folder: Path, blob: Blob | None) -> None:
+        self._json = json
+        self._folder = folder.resolve()
+        self._blob = blob
+
+    def companions(self) -> list[str]:
+        """The other files needed, relative to the folder. Raises Refused for what must not reach Blender."""
+        try:
+            self._check_versions()
+            buffers = [self._buffer(number) for number in range(len(self._list("buffers")))]
+            self._check_views()
+            self._check_accessors()
+            self._check_indices(buffers)
+            self._check_nodes()
+            return sorted({*self._buffer_files(buffers), *self._image_files()})
+        except (TypeError, AttributeError, KeyError, IndexError, ValueError) as error:
+            raise corrupt(f"expected glTF 2.0 as specified, got a structure that is not: {error}") from None
+
+    def _check_versions(self) -> None:
+        version = str(self._json["asset"]["version"])
+        if version != "2.0":
+            raise unsupported(f"expected glTF version 2.0, got {version[:20]}")
+        unknown = sorted(str(name)[:80] for name in set(self._list("extensionsRequired")) - UNDERSTOOD)
+        if unknown:
+            raise unsupported(f"expected a model that Blender understands, got one that requires {', '.join(unknown)}")
+
+    def _buffer(self, number: int) -> Blob | None:
+        """The data of a buffer; None for one that compressed data stands in for."""
+        buffer = self._list("buffers")[number]
+        declared, uri = _count(buffer["byteLength"]), buffer.get("uri")
+        name = None
+        if uri is None:
+            held = self._blob if number == 0 else None
+        elif uri.startswith("data:"):
+            held = Blob.of_text(uri)
+        else:
+            name = inside(self._folder, unquote(uri))
+            file = self._folder / name
+            held = Blob(file.stat().st_size, file) if file.is_file() else None
+        if held is None:
+            if "extensions" in buffer:
+                return None
+            raise corrupt(f"expected the data of buffer {number}, got none{f' at {name}' if name else ''}")
+        if held.length < declared:
+            raise corrupt(f"expected {declared} bytes in buffer {number}, got {held.length}")
+        return held
+
+    def _buffer_files(self, buffers: list[Blob | None]) -> Iterator[str]:
+        for blob in buffers:
+            if blob is not None and blob is not self._blob and blob.path is not None:
+                yield blob.path.relative_to(self._folder).as_posix()
+
+    def _image_files(self) -> Iterator[str]:
+        for image in self._list("images"):
+            uri = image.get("uri")
+            if uri is not None and not uri.startswith("data:"):
+                name = inside(self._folder, unquote(uri))
+                if (self._folder / name).is_file():
+                    yield name
+
+    def _check_views(self) -> None:
+        buffers = self._list("buffers")
+        for number, view in enumerate(self._list("bufferViews")):
+            end = _count(view.get("byteOffset", 0)) + _count(view["byteLength"])
+            held = _count(buffers[_count(view["buffer"])]["byteLength"])
+            if end > held:
+                raise corrupt(f"expected buffer view {number} to end by byte {held}, got {end}")
+
+    def _check_accessors(self) -> None:
+        views = self._list("bufferViews")
+        for number, accessor in enumerate(self._list("accessors")):
+            count = _count(accessor["count"])
+            if "bufferView" not in accessor:
+                if count > MAX_IMPLICIT:
+                    raise corrupt(f"expected at most {MAX_IMPLICIT} elements in accessor {number}, got {count}")
+                continue
+            view = views[_count(accessor["bufferView"])]
+            element = COMPONENT_BYTES[accessor["componentType"]] * COMPONENTS[accessor["type"]]
+            stride = _count(view.get("byteStride", 0)) or element
+            end = _count(accessor.get("byteOffset", 0)) + max(count - 1, 0) * stride + element * min(count, 1)
+            if end > view["byteLength"]:
+                raise corrupt(f"expected accessor {number} inside {view['byteLength']} bytes, got {end}")
+
+    def _check_indices(self, buffers: list[Blob | None]) -> None:
+        """Every face names vertices that are there. What is compressed is left to its decoder."""
+        accessors, highest, read = self._list("accessors"), dict[int, int](), 0
+        for number, mesh in enumerate(self._list("meshes")):
+            for primitive in mesh["primitives"]:
+                places, indices = primitive["attributes"].get("POSITION"), primitive.get("indices")
+                if places is not None and (kind := accessors[_count(places)]["type"]) != "VEC3":
+                    raise corrupt(f"expected positions of type VEC3 in mesh {number}, got {kind}")
+                if places is None or indices is None or "KHR_draco_mesh_compression" in primitive.get("extensions", {}):
+                    continue
+                if _count(indices) not in highest:
+                    read += _count(accessors[indices]["count"])
+                    if read > MAX_INDICES:  # each lies inside the file, but many may lie in one place
+                        raise Refused(Outcome.TOO_LARGE, f"expected at most {MAX_INDICES} indices in all, got more")
+                    highest[indices] = self._highest(accessors[indices], buffers)
+                vertices = _count(accessors[places]["count"])
+                if primitive.get("mode", 4) in STRIPS:
+                    vertices = min(vertices, np.iinfo(INDICES[accessors[indices]["componentType"]]).max)
+                if highest[indices] >= vertices:
+                    raise corrupt(f"expected indices below {vertices} in mesh {number}, got {highest[indices]}")
+
+    def _highest(self, accessor: dict[str, Any], buffers: list[Blob | None]) -> int:
+        """The largest index that an accessor holds."""
+        dtype = INDICES[accessor["componentType"]]
+        if "bufferView" not in accessor:
+            return 0
+        view = self._list("bufferViews")[_count(accessor["bufferView"])]
+        blob = buffers[_count(view["buffer"])]
+        stride = view.get("byteStride", 0) or np.dtype(dtype).itemsize
+        if stride != np.dtype(dtype).itemsize or accessor["type"] != "SCALAR":
+            raise corrupt("expected indices one after the other, got gaps between them")
+        if blob is None:
+            return 0
+        start = _count(view.get("byteOffset", 0)) + _count(accessor.get("byteOffset", 0))
+        return blob.highest(start, _count(accessor["count"]), dtype)
+
+    def _check_nodes(self) -> None:
+        """Each node has at most one parent and is not its own descendant."""
+        nodes = self._list("nodes")
+        parent: dict[int, int] = {}
+        for number, node in enumerate(nodes):
+            for child in node.get("children", ()):
+                if parent.setdefault(_count(child), number) != number:
+                    raise corrupt(f"expected node {child} to have one parent, got two")
+                if child >= len(nodes):
+                    raise corrupt(f"expected {len(nodes)} nodes, got a child numbered {child}")
+        if (below := _below_itself(parent)) is not None:
+            raise corrupt(f"expected a tree of nodes, got node {below} below itself")
+
+    def _list(self, key: str) -> list[Any]:
+        value = self._json.get(key, [])
+        if not isinstance(value, list):
+            raise corrupt(f"expected {key} to be a list, got {type(value).__name__}")
+        return value
+
+
+def _below_itself(parent: dict[int, int]) -> int | None:
+    """A node that comes back to itself on the way up, each step looked at once; None in a forest."""
+    walk_of: dict[int, int] = {}
+    for start in parent:
+        node = start
+        while node in parent and node not in walk_of:
+            walk_of[node] = start
+            node = parent[node]
+        if walk_of.get(node) == start:
+            return node
+    return None
+
+
+def _count(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise corrupt(f"expected a whole number of 0 or more, got {str(value)[:40]}")
+    return value

@@ -1,0 +1,1 @@
+"""The HTML pages: a demo, a build, an object, an evaluation."""

@@ -1,0 +1,178 @@
+"""The demo's sentences. Each is chosen by the numbers it speaks of, so that it is true whatever they are."""
+
+from markupsafe import Markup
+
+from report.escape import fill
+from report.numbers import Figures
+from report.pages.demo_facts import CameraMove, DemoFacts
+
+
+def intro(facts: DemoFacts, figures: Figures) -> Markup:
+    """Three sentences: what the thing is, what this run did, where the figures are."""
+    return fill(
+        "One photo of an object and a camera move go in; the object seen from there, and then its 3D mesh, come out. "
+        "One command took {objects} objects through the whole chain in {seconds}: {views} views, {pairs} pairs "
+        "of them, a diffusion model of {parameters} parameters, new views, a mesh. "
+        "All of it ran on {machine}, and every figure below stands in report.json too.",
+        objects=figures.show("data.objects", "count"),
+        seconds=figures.show("total.seconds", "seconds"),
+        views=figures.show("data.views", "count"),
+        pairs=figures.show("data.pairs", "count"),
+        parameters=figures.show("train.parameters", "short"),
+        machine=facts.machine,
+    )
+
+
+def move_text(move: CameraMove) -> str:
+    """The camera's move in words: "64° to the right, 12° up, 0.2 closer"."""
+    parts = []
+    if abs(move.right_deg) >= 0.5:
+        parts.append(f"{abs(move.right_deg):.0f}° to the {'right' if move.right_deg > 0 else 'left'}")
+    if abs(move.up_deg) >= 0.5:
+        parts.append(f"{abs(move.up_deg):.0f}° {'up' if move.up_deg > 0 else 'down'}")
+    if abs(move.farther) >= 0.05:
+        parts.append(f"{abs(move.farther):.1f} {'farther' if move.farther > 0 else 'closer'}")
+    return ", ".join(parts) or "hardly any move"
+
+
+def views_lead(facts: DemoFacts, figures: Figures) -> Markup:
+    """Where the views come from, how many were made now and how many are kept from training."""
+    rendered, reused = facts.render.rendered, facts.render.reused
+    counts = {len(item.views) for item in facts.objects}
+    made = (
+        Markup("Blender rendered all of them in this run")
+        if not reused
+        else fill(
+            "{} were rendered in this run, {} were there from an earlier one",
+            figures.show("data.rendered", "count"),
+            figures.show("data.reused", "count"),
+        )
+        if rendered
+        else Markup("Every object’s views were there from an earlier run, so nothing was rendered twice")
+    )
+    return fill(
+        "{}{} cameras look at each object from random places on a sphere. {}. "
+        "The {} views marked in orange were held out: the model never saw them while it learned.",
+        "Up to " if len(counts) > 1 else "",
+        figures.show("data.views_each", "count"),
+        made,
+        figures.show("data.held_out", "count"),
+    )
+
+
+def training_lead(figures: Figures) -> Markup:
+    """What was trained, how long and how the loss went."""
+    first, last = figures.value("train.loss_first_tenth"), figures.value("train.loss_last_tenth")
+    shown = [figures.show(f"train.loss_{part}_tenth", "ratio") for part in ("first", "last")]
+    if first is None or last is None:
+        course = Markup("Its loss was not recorded.")
+    elif last < first:
+        course = fill("Its mean loss fell from {} in the first tenth of the training to {} in the last.", *shown)
+    else:
+        course = fill("Its mean loss did not fall: {} in the first tenth, {} in the last.", *shown)
+    return fill(
+        "The model learned from {} images of {} × {} pixels in {}. {}",
+        figures.show("train.images", "count"),
+        figures.show("train.height", "count"),
+        figures.show("train.width", "count"),
+        figures.show("train.seconds", "seconds"),
+        course,
+    )
+
+
+def loss_caption(window: int) -> str:
+    """What the loss's curve shows, each of whose points is the mean over `window` of the log."""
+    if window == 1:
+        return "Each point is the mean since the one before."
+    return f"The mean over {window} points, each point faint behind."
+
+
+def verdict(figures: Figures) -> Markup:
+    """Whether the model beats the trivial answers, and by enough."""
+    margin, goal = figures.value("novel_views.margin_db"), figures.value("novel_views.goal_db")
+    kind = "db" if margin is not None and margin > 0 else "signed_db"
+    shown, asked = figures.show("novel_views.margin_db", kind), figures.show("novel_views.goal_db", "db")
+    if margin is None or goal is None:
+        return Markup("The margin over the trivial answers could not be measured.")
+    if margin >= goal:
+        text = "The model is {} closer to the truth than the better of two trivial answers; {} was asked for."
+    elif margin > 0:
+        text = "The model is {} closer to the truth than the better of two trivial answers, less than the {} asked for."
+    else:
+        text = "The model is no closer to the truth than a trivial answer ({}); {} better was asked for."
+    return fill(text, shown, asked)
+
+
+def against_mean(figures: Figures) -> Markup:
+    """The harder baseline: the mean of the object's training views, which no single photo can give."""
+    model, mean = figures.value("novel_views.psnr_db.model"), figures.value("novel_views.psnr_db.mean_view")
+    if model is None or mean is None:
+        return Markup("The mean of the training views could not be compared with.")
+    shown = figures.show("novel_views.psnr_db.mean_view", "db")
+    if model > mean:
+        text = (
+            "It also beats the mean of the object’s own training views ({}), which has seen the object from all around."
+        )
+    else:
+        text = (
+            "It does not beat the mean of the object’s own training views ({}). That blur has seen the object from all "
+            "around, where the model is given one photo, and PSNR is kind to blur."
+        )
+    return fill(text, shown)
+
+
+def mesh_lead(facts: DemoFacts, figures: Figures) -> Markup:
+    """How the mesh was made and how its outline compares with the photo."""
+    iou, goal = figures.show("mesh.iou", "ratio"), figures.show("mesh.iou_goal", "ratio")
+    result = (
+        "overlaps it with an IoU of {} (asked for: {})"
+        if facts.mesh.passed
+        else "overlaps it with an IoU of only {}, where {} was asked for"
+    )
+    return fill(
+        "From one photo alone (view {} of “{}”), a density and colour field was fitted in {} steps so that the model "
+        "finds every view of it likely, and its surface became a mesh. Seen from the photo’s camera, its outline {}.",
+        facts.mesh.view,
+        facts.object_of(facts.mesh.uid).title,
+        figures.show("mesh.steps", "count"),
+        fill(result, iou, goal),
+    )
+
+
+def can(facts: DemoFacts, figures: Figures) -> list[Markup]:
+    """What this model has shown that it can do, or failed to."""
+    better = sum(pair.better for pair in facts.pairs)
+    return [
+        verdict(figures),
+        against_mean(figures),
+        fill(
+            "In {} of the {} pairs shown above it is closer to the truth than the photo it was given.",
+            better,
+            len(facts.pairs),
+        ),
+        Markup("Every view it was asked for was held out of its training, and the seed is fixed."),
+    ]
+
+
+def cannot(figures: Figures) -> list[Markup]:
+    """What nobody should expect of it, whatever its figures."""
+    return [
+        fill(
+            "It knows {} objects. The held-out views are of these same objects, so no figure here says anything about "
+            "an object it has never seen. Expect it to fail on a photo of your own.",
+            figures.show("data.objects", "count"),
+        ),
+        fill(
+            "It is small: {} parameters, {} pixels, {} images seen. The paper’s network has about 860 million "
+            "parameters, and its public weights had seen {} images, {} times as many.",
+            figures.show("train.parameters", "short"),
+            figures.show("train.height", "count"),
+            figures.show("train.images", "short"),
+            figures.show("train.paper_images", "short"),
+            figures.show("train.paper_ratio", "short"),
+        ),
+        Markup(
+            "The mesh’s overlap judges one side, the one in the photo, to which it was fitted. What the photo does not "
+            "show is the model’s guess."
+        ),
+    ]
