@@ -7,7 +7,7 @@ from base.digest import canonical_json, sha256_bytes
 from render.environments import environment_maps
 from render.settings import RenderSettings, RigSettings
 
-SCHEMA = 3
+SCHEMA = 4
 """Raised by hand when the code draws other pixels from the same settings."""
 
 NOT_SEEN = {"child", "device", "compat", "lights", "light"}

@@ -82,12 +82,34 @@ class ViewFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ObjectFacts:
+    """What is known of an object besides its views; the same names and types for every object.
+
+    Faces are polygons, counted once for every place where they are drawn. `culled_faces` are drawn from their front
+    only, `merged_faces` were in the same place as another face and were removed or moved apart, `unseen_faces` have no
+    area or are fully transparent, `stray_faces` are so far away that the framing leaves them out. `frame` is the moment
+    of the animation that is shown; `other_frame` says that it is not the first one, which shows nothing or not all.
+    """
+
+    meshes: int
+    faces: int
+    untextured: bool
+    animated: bool
+    culled_faces: int = 0
+    merged_faces: int = 0
+    unseen_faces: int = 0
+    stray_faces: int = 0
+    other_frame: bool = False
+    frame: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class RenderResult:
     """How one job ended. `phase` names where; all else is filled as far as the work came.
 
     `normalisation` maps the imported scene to the unit box: x ↦ scale · (x − centre); `bounds` is the box before.
-    `checks` are facts about the object (meshes, faces, untextured, animated). `seconds` are by phase, without those of
-    the first `kept` of the views, which were made before.
+    `checks` are facts about the object, as `ObjectFacts` names them. `seconds` are by phase, without those of the first
+    `kept` of the views, which were made before.
     """
 
     outcome: Outcome
@@ -99,7 +121,7 @@ class RenderResult:
     lights: list[dict[str, Any]] = field(default_factory=list)
     device: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
-    checks: dict[str, int | bool] = field(default_factory=dict)
+    checks: dict[str, int | bool | float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
     stderr_tail: str = ""

@@ -1,21 +1,21 @@
 """What can be said of the imported model besides its pictures."""
 
-from typing import Any
-
 import bpy
 
 from render.blender.pose import is_animated
+from render.job import ObjectFacts
 
 
-def object_facts(scene: bpy.types.Scene) -> dict[str, Any]:
+def object_facts(scene: bpy.types.Scene) -> ObjectFacts:
     """Counts of meshes and faces, and whether the model is untextured or animated."""
     meshes = [thing for thing in scene.objects if _is_drawn(thing) and thing.data.polygons]
-    return {
-        "meshes": len(meshes),
-        "faces": sum(len(thing.data.polygons) for thing in meshes),
-        "untextured": not any(_has_colours(thing) for thing in meshes),
-        "animated": is_animated(),
-    }
+    return ObjectFacts(
+        meshes=len(meshes),
+        faces=sum(len(thing.data.polygons) for thing in meshes),
+        untextured=not any(_has_colours(thing) for thing in meshes),
+        animated=is_animated(),
+        frame=float(scene.frame_current_final),
+    )
 
 
 def _is_drawn(thing: bpy.types.Object) -> bool:

@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ class OneObject:
             self.found["warnings"] = import_model(Path(self.job.file), settings)
         with self._timed("normalise"):
             self.found["normalisation"] = normalise(scene)
-            self.found["checks"] = object_facts(scene)
+            self.found["checks"] = asdict(object_facts(scene))
         with self._timed("prepare"):
             add_lights(scene, self.job.lights, settings["lights"][settings["light"]]["maps"])
             camera = add_camera(scene, settings["lens"])

@@ -1,6 +1,7 @@
 """The real child: true cameras, true bounds, the same bytes every time, a plain answer for what it cannot render."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 from base.outcomes import Outcome
 from geometry.camera import Lens, camera_centre, project
 from render.child import RenderChild
+from render.job import ObjectFacts
 from render.run import render_object
 from tests.render.conftest import EXAMPLES, write_glb
 from tests.render.models import MARKER_RADIUS, MARKERS, digests, in_unit_box, marker_bounds, markers_glb
@@ -75,7 +77,7 @@ def test_the_record_says_how_the_model_was_normalised(settings, blender, tmp_pat
         np.linalg.norm(camera_centre(np.load(tmp_path / "out" / "extrinsics.npy")[1]))
     )
     assert (record["device"], record["warnings"], record["hw"]) == ("CPU", "", [64, 64])
-    assert record["checks"] == {"animated": False, "faces": 1920, "meshes": 6, "untextured": True}
+    assert record["checks"] == asdict(ObjectFacts(meshes=6, faces=1920, untextured=True, animated=False, frame=1.0))
     assert record["versions"]["blender"].startswith("4.5")
 
 
