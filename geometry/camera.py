@@ -17,12 +17,23 @@ class Lens:
 
     @property
     def fov_rad(self) -> float:
-        """The angle that the longer image edge spans, in (0, π)."""
+        """Return the angle across the longer image edge, in (0, π)."""
         return 2.0 * float(np.arctan(self.sensor_mm / (2.0 * self.focal_mm)))
 
     def focal_px(self, hw: tuple[int, int]) -> float:
-        """The focal length in pixels of an image of `hw`."""
+        """Return the focal length in pixels for an image of `hw`."""
         return self.focal_mm / self.sensor_mm * max(hw)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Orthographic:
+    """A camera without perspective; `width` of the world, in its own units, spans the image's longer edge."""
+
+    width: float
+
+    def scale_px(self, hw: tuple[int, int]) -> float:
+        """Return the pixels for each unit of the world in an image of `hw`."""
+        return max(hw) / self.width
 
 
 PAPER_LENS = Lens(focal_mm=35.0, sensor_mm=32.0)
@@ -30,10 +41,10 @@ PAPER_LENS = Lens(focal_mm=35.0, sensor_mm=32.0)
 
 
 def look_at_origin(centre: ArrayLike) -> Floats:
-    """The `cam_from_world` (3, 4) of an upright camera at `centre` (3,) that looks at the origin.
+    """Return `cam_from_world` (3, 4) of an upright camera at `centre` (3,) looking at the origin.
 
-    Exactly above or below the origin, where "upright" says nothing, the camera's right is +y above and below alike:
-    the limit from azimuth 0. Raises ValueError at the origin.
+    Exactly above or below the origin "upright" has no meaning; there the camera's right is +y, the limit from
+    azimuth 0. Raises ValueError for a camera at the origin.
     """
     centre = np.asarray(centre, np.float64)
     distance = np.linalg.norm(centre)
@@ -47,34 +58,37 @@ def look_at_origin(centre: ArrayLike) -> Floats:
 
 
 def camera_centre(cam_from_world: ArrayLike) -> Floats:
-    """The camera's position in the world, c = −Rᵀt; (..., 3, 4) → (..., 3)."""
+    """Return the camera's position in the world, c = −Rᵀt; (..., 3, 4) → (..., 3)."""
     matrix = np.asarray(cam_from_world, np.float64)
     return np.asarray(-np.einsum("...ji,...j->...i", matrix[..., :3], matrix[..., 3]), np.float64)
 
 
 def world_from_cam(cam_from_world: ArrayLike) -> Floats:
-    """The inverse rigid transform; (..., 3, 4) → (..., 3, 4)."""
+    """Invert the rigid transform; (..., 3, 4) → (..., 3, 4)."""
     matrix = np.asarray(cam_from_world, np.float64)
     rotation = np.swapaxes(matrix[..., :3], -1, -2)
     return np.concatenate([rotation, camera_centre(matrix)[..., None]], axis=-1)
 
 
-def project(points: ArrayLike, cam_from_world: ArrayLike, lens: Lens, hw: tuple[int, int]) -> Floats:
-    """Where world points (N, 3) fall in the image, as (N, 2) of x (right) and y (down) in pixels.
+def project(points: ArrayLike, cam_from_world: ArrayLike, lens: Lens | Orthographic, hw: tuple[int, int]) -> Floats:
+    """Project world points (N, 3) into the image, as (N, 2) of x (right) and y (down) in pixels.
 
     Pixel (row, column) covers x in [column, column + 1). A point at or behind the camera gives NaN.
     """
     matrix = np.asarray(cam_from_world, np.float64)
     in_cam = np.asarray(points, np.float64) @ matrix[:, :3].T + matrix[:, 3]
     depth = np.where(in_cam[:, 2] < 0.0, -in_cam[:, 2], np.nan)
-    focal = lens.focal_px(hw)
-    x = hw[1] / 2.0 + focal * in_cam[:, 0] / depth
-    y = hw[0] / 2.0 - focal * in_cam[:, 1] / depth
+    if isinstance(lens, Orthographic):
+        scale = lens.scale_px(hw) * np.where(np.isnan(depth), np.nan, 1.0)
+    else:
+        scale = lens.focal_px(hw) / depth
+    x = hw[1] / 2.0 + scale * in_cam[:, 0]
+    y = hw[0] / 2.0 - scale * in_cam[:, 1]
     return np.stack([x, y], axis=1)
 
 
 def ray_directions(lens: Lens, hw: tuple[int, int]) -> Floats:
-    """The direction in camera axes through each pixel's centre, scaled so that z is −1; (H, W, 3)."""
+    """Return the direction through each pixel's centre in camera axes, scaled to z = −1; (H, W, 3)."""
     height, width = hw
     focal = lens.focal_px(hw)
     x = (np.arange(width) + 0.5 - width / 2.0) / focal

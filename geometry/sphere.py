@@ -1,4 +1,4 @@
-"""Points on the sphere around an object: spherical coordinates, and seeded draws that fill it evenly.
+"""Points on the sphere around an object: spherical coordinates and evenly distributed, seeded draws.
 
 `polar` in [0, π] from +z, `azimuth` in [0, 2π) from +x towards +y, `radius` in units of the object's longest edge.
 """
@@ -9,13 +9,13 @@ from numpy.typing import ArrayLike, NDArray
 Floats = NDArray[np.float64]
 
 BLOCK = 12
-"""Views are stratified in blocks of this many, so that asking for more later keeps the earlier ones."""
+"""Views are stratified in blocks of this many; more views later keep the earlier blocks."""
 
 
 def spherical_from_cartesian(points: ArrayLike) -> tuple[Floats, Floats, Floats]:
-    """(polar, azimuth, radius) of points (..., 3); the azimuth of a pole is 0."""
-    # Each coordinate by itself in memory: for numbers that lie apart, what stands beside them decides which of two ways
-    # numpy computes an angle, and the ways differ in the last bit.
+    """Return (polar, azimuth, radius) of points (..., 3); the azimuth of a pole is 0."""
+    # numpy computes angles of strided and of contiguous arrays in two ways that differ in the last bit: always take the
+    # contiguous way, so that a point's angles do not depend on its neighbours in memory.
     x, y, z = np.ascontiguousarray(np.moveaxis(np.asarray(points, np.float64), -1, 0))
     horizontal = np.hypot(x, y)
     polar = np.arctan2(horizontal, z)
@@ -24,7 +24,7 @@ def spherical_from_cartesian(points: ArrayLike) -> tuple[Floats, Floats, Floats]
 
 
 def cartesian_from_spherical(polar: ArrayLike, azimuth: ArrayLike, radius: ArrayLike) -> Floats:
-    """Points (..., 3) at the given spherical coordinates."""
+    """Return points (..., 3) at the given spherical coordinates."""
     polar, azimuth, radius = (np.asarray(value, np.float64) for value in (polar, azimuth, radius))
     unit = np.stack(
         np.broadcast_arrays(np.sin(polar) * np.cos(azimuth), np.sin(polar) * np.sin(azimuth), np.cos(polar)), axis=-1
@@ -33,9 +33,9 @@ def cartesian_from_spherical(polar: ArrayLike, azimuth: ArrayLike, radius: Array
 
 
 def stratified_block(rng: np.random.Generator) -> Floats:
-    """BLOCK points on the unit sphere, (BLOCK, 3): each is uniform on its own, together they cover the sphere.
+    """Draw BLOCK points on the unit sphere, (BLOCK, 3): each alone is uniform, together they cover the sphere.
 
-    Height and azimuth are each cut into BLOCK equal parts; every part of either holds one point (a Latin hypercube).
+    Height and azimuth are each cut into BLOCK equal parts; every part holds a single point (a Latin hypercube).
     A height uniform in [−1, 1] with a uniform azimuth is uniform by area (Archimedes).
     """
     height = (rng.permutation(BLOCK) + rng.random(BLOCK)) / BLOCK * 2.0 - 1.0
@@ -44,7 +44,7 @@ def stratified_block(rng: np.random.Generator) -> Floats:
 
 
 def cube_normalised(rng: np.random.Generator, count: int) -> Floats:
-    """`count` directions (count, 3) as the original draws them: uniform in a cube, then normalised.
+    """Draw directions (count, 3) as the original does: uniform in a cube, then normalised.
 
     Not uniform on the sphere: cube diagonals are 3.6 times as dense as axes. Kept for the `legacy` preset.
     """
