@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow
 
 from pipeline.catalog.columns import Columns
+from pipeline.catalog.licences import licence_key
 from pipeline.catalog.objects import UNKNOWN, SourceObject
 from pipeline.settings import Bounds, FilterSettings
 
@@ -57,11 +58,13 @@ def _licence(item: SourceObject, settings: FilterSettings) -> str:
     own = item.source in OWN and settings.unstated_licence == "own"
     if not item.licence and (own or settings.unstated_licence == "any"):
         return ""
+    if licence_key(item.licence) in map(licence_key, settings.licences):
+        return ""
     return _member("filter.licences", item.licence, settings.licences)
 
 
 def _member(rule: str, value: str, allowed: tuple[str, ...]) -> str:
-    if not allowed or value.casefold() in {one.casefold() for one in allowed}:
+    if not allowed or value.casefold() in {name.casefold() for name in allowed}:
         return ""
     return f"{rule}: expected one of {', '.join(allowed)}, got {value or 'none'}"
 

@@ -11,7 +11,8 @@ from base.progress import Progress
 from base.storage import reason
 from base.text import whole_text
 from pipeline.catalog.objects import SourceObject, uid_of
-from pipeline.sources.table import facts_of, rows_by
+from pipeline.sources.fact_tables import facts_by_name, table_in
+from pipeline.sources.table import facts_of
 from render.formats.refused import Refused
 from render.formats.registry import CHECKS, companions
 
@@ -46,9 +47,8 @@ def folder_objects(folder: Path, progress: Progress) -> list[SourceObject]:
     if not folder.is_dir():
         raise UsageError(f"objects.folder: expected a folder of models, got {folder}, which is no folder")
     paths = _model_paths(folder, progress)
-    facts = _read_facts(folder / FACTS_FILE)
-    for name in sorted(set(facts) - set(paths)):
-        progress.say(f"{folder / FACTS_FILE}: {name} is listed but no model of that name is there")
+    table = table_in(folder, FACTS_FILE)
+    facts = facts_by_name(table, "path", paths, progress) if table is not None else {}
     return [_object(folder, name, facts.get(name, {})) for name in paths]
 
 
@@ -74,7 +74,7 @@ def _model_paths(folder: Path, progress: Progress) -> list[str]:
                     progress.say(f"{folder}: {relative!a} is left out: {problem}")
                 else:
                     names.append(relative)
-            elif relative != FACTS_FILE:
+            elif relative.casefold() != FACTS_FILE.casefold():
                 others[Path(name).suffix.lower() or name] += 1
     if not names:
         kinds = ", ".join(sorted(CHECKS))
@@ -110,8 +110,3 @@ def _object(folder: Path, name: str, facts: dict[str, str]) -> SourceObject:
         title=facts.get("title") or Path(name).stem.replace("_", " "),
         **facts_of(facts),
     )
-
-
-def _read_facts(path: Path) -> dict[str, dict[str, str]]:
-    """The rows of OBJECTS.csv by their column `path`; nothing when there is no such file."""
-    return rows_by(path, "path") if path.exists() else {}

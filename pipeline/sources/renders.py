@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,7 +11,8 @@ from base.errors import UsageError
 from base.parallel import threaded
 from base.progress import Progress
 from pipeline.catalog.objects import SourceObject, uid_of
-from pipeline.sources.table import facts_of, rows_by
+from pipeline.sources.fact_tables import facts_by_name, table_in
+from pipeline.sources.table import facts_of
 from report.escape import inv_csv_cell
 from shards.layouts import TRANSFORMS, layout_of
 from shards.version import UID
@@ -33,7 +34,7 @@ def rendered_objects(folder: Path, progress: Progress) -> list[SourceObject]:
     if layout_of(folder) is not None:
         raise UsageError(f"objects.renders: expected a folder of such folders, got the views of one object: {folder}")
     names = _names(folder, progress)
-    facts = _facts(folder)
+    facts = _facts(folder, names, progress)
     with progress.task("list", total=len(names), unit="folders") as task:
         objects = []
         for item in threaded(lambda name: _object(folder, name, facts.get(name, {})), names, THREADS):
@@ -82,18 +83,15 @@ def _is_name(name: object) -> bool:
     return isinstance(name, str) and name[:1] not in ("", ".") and Path(name).name == name and "\0" not in name
 
 
-def _facts(folder: Path) -> Mapping[str, dict[str, str]]:
+def _facts(folder: Path, names: Sequence[str], progress: Progress) -> Mapping[str, dict[str, str]]:
     for name, key in FACTS.items():
-        if (folder / name).exists():
-            rows = rows_by(folder / name, key)
-            return rows if key == "path" else dict(map(_attributed, rows.values()))
+        if (table := table_in(folder, name)) is not None:
+            if key == "path":
+                return facts_by_name(table, key, names, progress)
+            # ATTRIBUTION.csv names in `source` where a build had its objects from, which is no page.
+            rows = facts_by_name(table, key, names, progress, decode=inv_csv_cell)
+            return {uid: {**row, "source": ""} for uid, row in rows.items()}
     return {}
-
-
-def _attributed(row: dict[str, str]) -> tuple[str, dict[str, str]]:
-    """A row of ATTRIBUTION.csv by its uid, its cells as they were before they were made harmless to spreadsheets."""
-    cells = {column: inv_csv_cell(cell) for column, cell in row.items()}
-    return cells["uid"], {**cells, "source": ""}
 
 
 def _object(folder: Path, name: str, facts: dict[str, str]) -> SourceObject:

@@ -1,7 +1,7 @@
 """Tables that say what is known of objects: CSV or Parquet, one row an object, a column a fact."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,24 +9,41 @@ import pyarrow
 from pyarrow import parquet
 
 from base.errors import UsageError
+from pipeline.catalog.licences import is_one_licence, licence_key
 from pipeline.catalog.objects import UNKNOWN, count_of
+from pipeline.sources.headers import LICENCE, facts_of_columns
 
 ROWS_AT_A_TIME = 1 << 12
 COUNTS = ("faces", "vertices", "animations", "likes")
 
 
 def read_table(path: Path, key: str) -> Iterator[dict[str, str]]:
-    """The rows of a CSV or `.parquet` file as they are read, every value as text, an absent one empty.
+    """Yield the rows of a CSV or `.parquet` file by the facts of their columns: texts, empty where nothing is stated.
 
-    Raises UsageError for a file that cannot be read, for a row without a value in the column `key`, and for a count
-    that is none.
+    Raises UsageError for a file that cannot be read, for column names as `facts_of_columns` does, for a row without a
+    value in the column `key` or with more values than columns, for a row that states two licences, and for a count
+    that is no whole number.
     """
     rows = _parquet_rows(path) if path.suffix.lower() == ".parquet" else _csv_rows(path)
-    for number, row in enumerate(rows, start=1):
+    facts = facts_of_columns(next(rows, []), str(path))
+    for number, cells in enumerate(rows, start=1):
+        row = _row(facts, cells, f"{path}: row {number}")
         if not row.get(key):
             raise UsageError(f"{path}: expected a column `{key}` with a value in every row")
-        _check_counts(f"{path}: row {number}", row)
         yield row
+
+
+def _row(facts: Sequence[str], cells: Sequence[str], where: str) -> dict[str, str]:
+    # A row with too many cells has them shifted: what is under `licence` is another column's.
+    if any(cell.strip() for cell in cells[len(facts) :]):
+        raise UsageError(f"{where}: expected {len(facts)} values, as there are columns, got {len(cells)}")
+    cells = cells[: len(facts)]
+    row = {fact: cell for fact, cell in zip(facts, cells, strict=False) if fact and fact != LICENCE}
+    stated = [cell.strip() for fact, cell in zip(facts, cells, strict=False) if fact == LICENCE and licence_key(cell)]
+    if not is_one_licence(stated):
+        raise UsageError(f"{where}: expected one licence, got {' and '.join(map(repr, stated))}")
+    _check_counts(where, row)
+    return row | {LICENCE: stated[0] if stated else ""}
 
 
 def rows_by(path: Path, key: str) -> dict[str, dict[str, str]]:
@@ -41,7 +58,7 @@ def rows_by(path: Path, key: str) -> dict[str, dict[str, str]]:
 def facts_of(row: dict[str, str]) -> dict[str, Any]:
     """What a row says of its object, as the fields of a `SourceObject`."""
     return {
-        "licence": row.get("licence") or row.get("license", ""),
+        "licence": row.get(LICENCE, ""),
         "author": row.get("author", ""),
         "page": row.get("page") or row.get("source") or row.get("source_repo", ""),
         "category": row.get("category", ""),
@@ -58,20 +75,26 @@ def _check_counts(place: str, row: dict[str, str]) -> None:
             raise UsageError(f"{place}: expected {what}, got {text[:80]!r}")
 
 
-def _csv_rows(path: Path) -> Iterator[dict[str, str]]:
+def _csv_rows(path: Path) -> Iterator[list[str]]:
+    """The rows of a CSV file that are not empty, the names of its columns first."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            for row in csv.DictReader(stream, strict=True):
-                yield {key: value for key, value in row.items() if key and isinstance(value, str)}
+            yield from filter(None, csv.reader(stream, strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{path}: expected a CSV file in UTF-8, got: {error}") from None
 
 
-def _parquet_rows(path: Path) -> Iterator[dict[str, str]]:
+def _parquet_rows(path: Path) -> Iterator[list[str]]:
+    """The rows of a Parquet file, the names of its columns first. Columns may share a name, so no row is a mapping."""
     try:
         with parquet.ParquetFile(path) as table:
+            yield table.schema_arrow.names
             for batch in table.iter_batches(ROWS_AT_A_TIME, use_threads=False):
-                for row in batch.to_pylist():
-                    yield {key: str(value) for key, value in row.items() if value is not None}
+                columns = ([_text(value) for value in column.to_pylist()] for column in batch.columns)
+                yield from map(list, zip(*columns, strict=True))
     except (OSError, pyarrow.ArrowException) as error:
         raise UsageError(f"{path}: expected a Parquet file, got: {error}") from None
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)

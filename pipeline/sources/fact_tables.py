@@ -1,0 +1,73 @@
+"""The table beside a source's objects that states their licence and author: found and matched by any spelling."""
+
+import posixpath
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from base.errors import UsageError
+from base.progress import Progress
+from pipeline.sources.table import rows_by
+
+NAMED = 5
+"""At most so many rows without an object are named."""
+Facts = dict[str, str]
+
+
+def table_in(folder: Path, name: str) -> Path | None:
+    """The table called `name` in a folder, in small or capital letters; None without one. Raises UsageError for two."""
+    found = sorted(path for path in folder.iterdir() if path.name.casefold() == name.casefold())
+    if len(found) > 1:
+        raise UsageError(f"{folder}: expected one {name}, got {' and '.join(path.name for path in found)}")
+    return found[0] if found else None
+
+
+def facts_by_name(
+    table: Path, key: str, names: Sequence[str], progress: Progress, *, decode: Callable[[str], str] = str
+) -> dict[str, Facts]:
+    """The rows of a table by the object of `names`, paths relative to the table's folder, that their `key` means.
+
+    A row means the object of just its name, else that of the same name but for slashes, letter case and `./`. Rows of
+    other objects are counted and some of them named. `decode` undoes what was done to each cell when it was written.
+
+    Raises UsageError as `rows_by` does, for two rows of one object, for a row that could mean several, and when no row
+    means any: the objects would count as having no licence, whatever the table says.
+    """
+    rows, alike = rows_by(table, key), _by_spelling(names)
+    found, exact, others = dict[str, Facts](), set(names), list[str]()
+    for written, row in rows.items():
+        name = decode(written)
+        meant = [name] if name in exact else alike.get(_spelling(_inside(name, table.parent)), [])
+        if len(meant) > 1:
+            raise UsageError(f"{table}: expected the `{key}` of one object, got {name!r} for {' and '.join(meant)}")
+        if not meant:
+            others.append(name)
+        elif found.setdefault(meant[0], facts := {fact: decode(cell) for fact, cell in row.items()}) is not facts:
+            raise UsageError(f"{table}: expected every `{key}` once, got {meant[0]!r} twice")
+    if rows and not found:
+        raise UsageError(f"{table}: expected the `{key}` of objects in {table.parent}, got none: {_some(others)}")
+    if others:
+        progress.say(f"{table}: {len(others)} rows are of no object that is there: {_some(others)}")
+    return found
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(name[:80] for name in sorted(names)[:NAMED]) + more
+
+
+def _by_spelling(names: Iterable[str]) -> Mapping[str, list[str]]:
+    alike = dict[str, list[str]]()
+    for name in names:
+        alike.setdefault(_spelling(name), []).append(name)
+    return alike
+
+
+def _spelling(name: str) -> str:
+    """What different spellings of one path have in common."""
+    composed = unicodedata.normalize("NFC", name).strip().replace("\\", "/")
+    return posixpath.normpath(composed).casefold()
+
+
+def _inside(name: str, folder: Path) -> str:
+    return name.strip().removeprefix(f"{folder.absolute()}/")
