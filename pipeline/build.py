@@ -24,7 +24,7 @@ from pipeline.catalog.memory import be_frugal, release_memory
 from pipeline.catalog.objects import SourceObject
 from pipeline.catalog.rows import SampleLocation
 from pipeline.catalog.tables import Catalog, VersionFacts
-from pipeline.cluster.actor import DoerFactory
+from pipeline.cluster.actor import RunnerFactory
 from pipeline.dataset.card import refresh_card
 from pipeline.ledger import Ledger, failures
 from pipeline.plan.fewer_views import fewer_views
@@ -108,7 +108,7 @@ def build(
     *,
     dry_run: bool = False,
     retry: frozenset[str] = frozenset(),
-    make: DoerFactory = Worker,
+    make: RunnerFactory = Worker,
 ) -> BuildSummary:
     """Bring the dataset at `storage.root` up to date with the objects and settings; with `dry_run` only say how.
 
@@ -240,7 +240,7 @@ def _prepared(
     return run
 
 
-def _worked(run: Run, settings: BuildSettings, make: DoerFactory) -> Version | None:
+def _worked(run: Run, settings: BuildSettings, make: RunnerFactory) -> Version | None:
     """The version that a run has made, if it had to make one."""
     storage, objects = run.storage, settings.objects
     if run.ledger.plan.idle:

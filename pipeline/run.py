@@ -16,7 +16,7 @@ from pipeline.catalog.objects import SourceObject
 from pipeline.catalog.rows import Attempt, SampleLocation
 from pipeline.catalog.tables import Catalog, VersionFacts
 from pipeline.cluster import Crew, Done
-from pipeline.cluster.actor import DoerFactory
+from pipeline.cluster.actor import RunnerFactory
 from pipeline.dataset.card import refresh_card
 from pipeline.ledger import Ledger
 from pipeline.report.messages import Telling, nothing_stands
@@ -64,7 +64,7 @@ class Run:
     _published: int = 0
     _published_at: float = field(default_factory=time.monotonic)
 
-    def work(self, spec: WorkerSpec, make: DoerFactory) -> None:
+    def work(self, spec: WorkerSpec, make: RunnerFactory) -> None:
         """Render and pack all there is, by what `make` makes.
 
         Raises Failure for what would fail every object, Spoilt for what can be rendered instead, KeyboardInterrupt to
@@ -76,7 +76,7 @@ class Run:
         plan = self.ledger.plan
         try:
             with Crew(self.settings, spec, make, self.lease.holder.token) as crew:
-                crew.follow(self.lease.holder.followed)
+                crew.replace_builders(self.lease.holder.followed)
                 self._to_render = plan.to_render()
                 try:
                     self._work_off(crew, len(plan.order) * self.facts.views)

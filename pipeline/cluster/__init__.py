@@ -1,4 +1,4 @@
-"""The crew that does the work, on Ray: the only room of the pipeline that imports it."""
+"""The crew of workers, on Ray. No other part of the pipeline imports Ray."""
 
 from pipeline.cluster.crew import Crew, Done
 from pipeline.cluster.session import ray_for

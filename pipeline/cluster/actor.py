@@ -1,4 +1,4 @@
-"""The actors: workers that own a Blender child each, and the one that holds the buckets all of them draw from."""
+"""Ray actors: workers with a Blender child each, and the holder of the shared rate-limit buckets."""
 
 import socket
 import time
@@ -17,13 +17,13 @@ from pipeline.work.pack import Packed
 from pipeline.work.worker import Job, WorkerSpec
 
 CALL_S = 0.25
-"""A call goes on for so long with jobs that take milliseconds each, or calls would cost more than they do."""
-ASIDE = "aside"
-"""The concurrency group of questions that are answered while a job is at work."""
+"""A call takes further jobs for this long. One call per millisecond job would cost more than the job."""
+STATUS_GROUP = "status"
+"""The concurrency group of questions answered while a job runs."""
 
 
-class Doer(Protocol):
-    """What an actor does its jobs with: a `Worker`, or in tests something quicker."""
+class JobRunner(Protocol):
+    """The interface of `Worker`, as an actor uses it. Tests substitute something quicker."""
 
     phase: str
 
@@ -36,17 +36,17 @@ class Doer(Protocol):
         ...
 
 
-class DoerFactory(Protocol):
-    """Makes the doer, in the actor."""
+class RunnerFactory(Protocol):
+    """Makes the job runner inside the actor."""
 
-    def __call__(self, spec: WorkerSpec, gate: Gate, /) -> Doer:
-        """A doer for these settings, whose requests pass the gate."""
+    def __call__(self, spec: WorkerSpec, gate: Gate, /) -> JobRunner:
+        """Make a job runner for these settings; its requests pass the gate."""
         ...
 
 
 @dataclass(frozen=True)
-class Arrival:
-    """Where an actor came to life, and which code runs there."""
+class WorkerInfo:
+    """The node and host of a started actor, and the digest of its code."""
 
     node: str
     host: str
@@ -54,7 +54,7 @@ class Arrival:
 
 
 class ClusterGate:
-    """The gate that all workers of a cluster pass: the actor that `share_buckets` made, found at the first request."""
+    """The rate limit shared by all workers of a cluster: the actor made by `start_shared_buckets`."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -85,71 +85,71 @@ class ClusterGate:
 
 
 class RenderWorker:
-    """The actor: answers with what happened, and with a sentence where the machine failed."""
+    """The actor around a job runner. It answers with results, or with a message when its machine failed."""
 
-    def __init__(self, spec: WorkerSpec, make: DoerFactory) -> None:
-        self.doer = make(spec, ClusterGate(buckets_name(spec.fetch)))
+    def __init__(self, spec: WorkerSpec, make: RunnerFactory) -> None:
+        self.runner = make(spec, ClusterGate(buckets_name(spec.fetch)))
 
-    def ready(self) -> Arrival:
-        """Where it is, once it is alive."""
+    def ready(self) -> WorkerInfo:
+        """Describe this worker, once it is alive."""
         import ray
 
-        return Arrival(ray.get_runtime_context().get_node_id(), socket.gethostname(), code_digest())
+        return WorkerInfo(ray.get_runtime_context().get_node_id(), socket.gethostname(), code_digest())
 
     def do(self, jobs: Sequence[Job]) -> list[Attempt | Packed | str]:
-        """See `Worker.do`: the first job, and as many more as can be begun soon; without an answer is who was not.
+        """Do the first job, then further ones for `CALL_S`. Returns an answer per started job, in order.
 
-        A Failure comes back as its sentence, and is the last answer.
+        A Failure is returned as its message, as the last answer.
         """
         answers, until = list[Attempt | Packed | str](), time.monotonic() + CALL_S
         for job in jobs:
             if answers and time.monotonic() > until:
                 break
             try:
-                answers.append(self.doer.do(job))
+                answers.append(self.runner.do(job))
             except Failure as failure:
                 return [*answers, str(failure)]
         return answers
 
     def phase(self) -> str:
-        """What its job is at just now; to be asked with `options(concurrency_group=ASIDE)`, beside the job."""
-        return self.doer.phase
+        """Return the phase of the running job. Call it with `options(concurrency_group=STATUS_GROUP)`."""
+        return self.runner.phase
 
     def close(self) -> None:
         """End the Blender child."""
-        self.doer.close()
+        self.runner.close()
 
 
-def render_worker(cpus: float, gpus: float) -> Any:
-    """The actor class that asks for so much of a node. Ray starts the actor again, but leaves its lost job to us."""
+def worker_actor_class(cpus: float, gpus: float) -> Any:
+    """Return the actor class for these resources. Ray restarts the actor; the crew queues its lost job again."""
     import ray
 
-    options: dict[str, Any] = {"max_restarts": -1, "max_task_retries": 0, "concurrency_groups": {ASIDE: 1}}
+    options: dict[str, Any] = {"max_restarts": -1, "max_task_retries": 0, "concurrency_groups": {STATUS_GROUP: 1}}
     return ray.remote(num_cpus=cpus, num_gpus=gpus, **options)(RenderWorker)
 
 
 def worker_name(builder: str, number: int) -> str:
-    """What the cluster calls a worker, by the token of its builder's lease and its number there."""
+    """Return a worker's name on the cluster: the token of its builder's lease, and its number."""
     return f"worker of {builder}, {number}"
 
 
-def dismiss_workers_of(builders: Collection[str]) -> None:
-    """End what is left of the workers of these builders, on the cluster that this process is joined to."""
+def kill_workers_of(builders: Collection[str]) -> None:
+    """Kill the remaining workers of these builders on the joined cluster."""
     import ray
     from ray.util import list_named_actors
 
-    for known in list_named_actors(all_namespaces=True) if builders else ():
-        name, namespace = known["name"], known["namespace"]
+    for actor in list_named_actors(all_namespaces=True) if builders else ():
+        name, namespace = actor["name"], actor["namespace"]
         if name.startswith(tuple(worker_name(builder, 0)[:-1] for builder in builders)):
-            with suppress(ValueError):  # it has ended meanwhile
+            with suppress(ValueError):  # ended meanwhile
                 ray.kill(ray.get_actor(name, namespace))
 
 
-def share_buckets(fetch: FetchSettings) -> None:
-    """Have an actor hold the buckets for all builds of the cluster that this process is joined to.
+def start_shared_buckets(fetch: FetchSettings) -> None:
+    """Start the holder of the rate-limit buckets, shared by all builds on the joined cluster.
 
-    It stays when the build ends, or the next one would begin with full buckets; on this process's node, which an
-    autoscaler does not take away.
+    It outlives the build, because the next build must not begin with full buckets. It runs on this process's node,
+    because an autoscaler keeps it.
     """
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -163,5 +163,5 @@ def share_buckets(fetch: FetchSettings) -> None:
 
 
 def buckets_name(fetch: FetchSettings) -> str:
-    """The name of the actor with the buckets: builds of one limit and one code share it."""
+    """Return the name of the buckets' actor. Builds with the same limit and code share it."""
     return f"buckets of {fetch.requests} in {fetch.window_s:g} s, {code_digest()}"

@@ -1,4 +1,4 @@
-"""Which code runs here, so that two machines of one build can be told apart when they do not run the same."""
+"""Identify the code on this machine: a build refuses workers with other code."""
 
 import hashlib
 from functools import cache
@@ -6,15 +6,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("base", "geometry", "render", "shards", "pipeline")
+FOLDERS = ("base", "geometry", "render", "shards", "pipeline")
 PACKAGES = ("bpy", "numpy", "pillow", "pydantic", "webdataset")
 
 
 @cache
 def code_digest() -> str:
-    """16 digits of what a worker runs: the sources of its rooms, and the versions of what it draws and packs with."""
+    """Return 16 digits of the sources a worker runs and the packages that make its bytes."""
     digest = hashlib.sha256()
-    for path in sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py")):
+    for path in sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")):
         digest.update(f"{path.relative_to(ROOT).as_posix()} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     for name in PACKAGES:
         digest.update(f"{name} {_version(name)}\n".encode())

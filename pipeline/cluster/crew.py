@@ -1,9 +1,9 @@
-"""The crew: as many workers as the cluster has room for, and what becomes of the jobs that they are given.
+"""The crew: workers up to the capacity of the cluster, and the jobs they are given.
 
-Each worker is an actor that owns one Blender child. What an object does to the child is data in an answer; what happens
-to an actor or its node is infrastructure, and gives the job back: a few times freely, then once alone, then as lost.
-A worker has one job at a time, so that what is in flight is bounded by the crew, and none on a node that is to go away;
-of jobs that take milliseconds it has as many as fill a fraction of a second, and gives back what it has not begun then.
+Each worker is an actor with its own Blender child. An object's failure is data in an answer. The loss of an actor or
+its node is infrastructure: its job is queued again, a few times freely, then once alone, and then ends as lost. A
+worker has a single job at a time, which bounds the work in flight. Jobs of milliseconds travel in batches of a fraction
+of a second; a worker returns those not started by then. Workers on draining nodes get no job.
 """
 
 import secrets
@@ -18,21 +18,21 @@ from typing import Any, Self
 from base.errors import Failure
 from pipeline.catalog.rows import Attempt
 from pipeline.cluster.actor import (
-    ASIDE,
     CALL_S,
-    Arrival,
-    DoerFactory,
-    dismiss_workers_of,
-    render_worker,
-    share_buckets,
+    STATUS_GROUP,
+    RunnerFactory,
+    WorkerInfo,
+    kill_workers_of,
+    start_shared_buckets,
+    worker_actor_class,
     worker_name,
 )
+from pipeline.cluster.capacity import Capacity, cluster_capacity
 from pipeline.cluster.code import code_digest
-from pipeline.cluster.job_queue import Errand, Errands
-from pipeline.cluster.metrics import Meters
-from pipeline.cluster.room import Room, room
+from pipeline.cluster.job_queue import JobQueue, QueuedJob
+from pipeline.cluster.metrics import BuildMetrics
 from pipeline.cluster.session import ray_for
-from pipeline.cluster.stragglers import AtWork
+from pipeline.cluster.stragglers import RunningJob
 from pipeline.settings import RunSettings
 from pipeline.work.pack import Packed, PackJob
 from pipeline.work.worker import Job, ViewJob, Worker, WorkerSpec
@@ -40,64 +40,64 @@ from pipeline.work.worker import Job, ViewJob, Worker, WorkerSpec
 TICK_S = 1.0
 CLOSE_S = 5.0
 ANSWER_S = 1.0
-MOST_AT_ONCE = 256
+MAX_BATCH = 256
 IDLE_S = 60.0
-"""A worker without work for so long goes, and its node may: starting Blender anew is cheaper than a machine."""
+"""An idle worker is dismissed after this time, and its node can go. A new Blender costs less than a machine."""
 SPARE = 8
-"""So many workers at least, and otherwise as many as there are, wait for room: the demand that an autoscaler sees."""
+"""At least this many workers wait for capacity on a joined cluster. They are the demand its autoscaler sees."""
 
 
 @dataclass(frozen=True)
 class Done:
-    """A job that came to an end: with an `answer`, or without one when its workers died too often."""
+    """A finished job with its answer, or with None when its workers were lost too often."""
 
     job: Job
     answer: Attempt | Packed | None
 
 
 @dataclass
-class _Hand:
-    """One actor, and what it is doing: nothing, coming to life (without errands), or some errands, one after another.
+class _WorkerHandle:
+    """One actor and its present call: none, its start (without jobs), or a batch of jobs.
 
-    `at` is where it came to life, None before; `since` when it began to do what it does.
+    `info` is None until the actor has started. `since` is when the present call or idleness began.
     """
 
     actor: Any
     ref: Any = None
-    errands: Sequence[Errand] = ()
-    at: Arrival | None = None
+    jobs: Sequence[QueuedJob] = ()
+    info: WorkerInfo | None = None
     since: float = field(default_factory=time.monotonic)
 
-    def wait_for(self, ref: Any, errands: Sequence[Errand] = ()) -> None:
-        self.ref, self.errands, self.since = ref, errands, time.monotonic()
+    def wait_for(self, ref: Any, jobs: Sequence[QueuedJob] = ()) -> None:
+        self.ref, self.jobs, self.since = ref, jobs, time.monotonic()
 
 
 @dataclass
 class Crew:
-    """A context manager: a Ray, local or joined, and its workers. Jobs go in by `submit`, ends come by `results`.
+    """A context manager: a local or joined Ray, and its workers. `submit` jobs, then iterate over `results`.
 
-    `builder` is the token of who it works for.
+    `builder` is the token of the builder's lease. It is part of the workers' names.
     """
 
     run: RunSettings
     spec: WorkerSpec
-    make: DoerFactory = Worker
+    make: RunnerFactory = Worker
     builder: str = field(default_factory=lambda: secrets.token_hex(8))
-    _hands: list[_Hand] = field(default_factory=list)
+    _handles: list[_WorkerHandle] = field(default_factory=list)
     _ray: ExitStack = field(default_factory=ExitStack)
-    _room: Room = field(default_factory=lambda: Room(0, frozenset()))
-    _looked_at: float = 0.0
-    _stillborn: int = 0
-    _at_once: int = 1
+    _capacity: Capacity = field(default_factory=lambda: Capacity(0, frozenset()))
+    _measured_at: float = 0.0
+    _failed_starts: int = 0
+    _batch: int = 1
     _fetches: bool = False
     _numbers: Iterator[int] = field(default_factory=count)
 
     def __post_init__(self) -> None:
-        self._errands = Errands(self.run.infrastructure_losses)
+        self._queue = JobQueue(self.run.infrastructure_losses)
 
     def __enter__(self) -> Self:
-        self._is_ours = self._ray.enter_context(ray_for(self.run))
-        self._meters, self._code = Meters(), code_digest()
+        self._is_local = self._ray.enter_context(ray_for(self.run))
+        self._metrics, self._code = BuildMetrics(), code_digest()
         return self
 
     def __exit__(
@@ -106,206 +106,212 @@ class Crew:
         import ray
 
         try:
-            closing = [hand.actor.close.remote() for hand in self._hands if hand.at is not None and error is None]
+            # After an error the workers may be stuck, so only a clean end waits for their children.
+            closing = [handle.actor.close.remote() for handle in self._handles if handle.info and error is None]
             if closing:
                 ray.wait(closing, num_returns=len(closing), timeout=CLOSE_S)
-            for hand in self._hands:
-                ray.kill(hand.actor)
+            for handle in self._handles:
+                ray.kill(handle.actor)
         finally:
             self._ray.close()
 
     @property
     def waiting(self) -> int:
-        """How many jobs nobody has begun."""
-        return len(self._errands)
+        """The number of jobs in the queue."""
+        return len(self._queue)
 
     @property
     def in_flight(self) -> int:
-        """How many jobs a worker is at."""
-        return sum(len(hand.errands) for hand in self._hands)
+        """The number of jobs at workers."""
+        return sum(len(handle.jobs) for handle in self._handles)
 
     @property
     def workers(self) -> int:
-        """How many workers have come to life; the others wait for room on the cluster."""
-        return sum(hand.at is not None for hand in self._hands)
+        """The number of started workers. Others wait for capacity on the cluster."""
+        return sum(handle.info is not None for handle in self._handles)
 
     @property
-    def needs(self) -> str:
-        """What a worker needs of a machine, in words."""
+    def worker_needs(self) -> str:
+        """The resources needed by a worker, in words."""
         gpus = f" and {self.run.gpus_per_worker:g} GPU" if self.run.gpus_per_worker else ""
         return f"{self.run.cpus_per_worker:g} CPU{gpus}"
 
     def submit(self, job: Job, *, soon: bool = False) -> None:
-        """Queue a job; `soon` puts it before the others."""
+        """Queue a job; `soon` puts it before all others."""
         if isinstance(job, ViewJob) and "://" in job.item.location and not self._fetches:
-            share_buckets(self.spec.fetch)
+            start_shared_buckets(self.spec.fetch)
             self._fetches = True
-        self._errands.add(job, soon=soon)
+        self._queue.add(job, soon=soon)
 
     def results(self) -> Iterator[Done | None]:
-        """Every job's end as it comes, until none is left; None about once a second meanwhile, and for every loss.
+        """Yield every job as it ends, until no job is left. Yields None about once a second and after every loss.
 
-        Raises Failure when a worker's machine fails in a way that would fail every object.
+        Raises Failure when a worker's machine has a fault and every object would fail.
         """
         import ray
 
         while self.waiting or self.in_flight:
-            self._look_around()
+            self._measure_capacity()
             self._resize()
-            self._hand_out()
-            refs = [hand.ref for hand in self._hands if hand.ref is not None]
+            self._dispatch()
+            refs = [handle.ref for handle in self._handles if handle.ref is not None]
             finished, _ = ray.wait(refs, num_returns=1, timeout=TICK_S)
             if not finished:
                 yield None
             for ref in finished:
-                ends = list(self._take(next(hand for hand in self._hands if hand.ref == ref)))
-                yield from ends or (None,)
+                ended = list(self._collect(next(handle for handle in self._handles if handle.ref == ref)))
+                yield from ended or (None,)
 
-    def follow(self, builders: Collection[str]) -> None:
-        """Take the place of builders that fell silent: their workers end, which hold what ours need."""
-        dismiss_workers_of(builders)
+    def replace_builders(self, builders: Collection[str]) -> None:
+        """Kill the workers of builders whose leases expired: our workers need the resources they hold."""
+        kill_workers_of(builders)
 
     def give_up_views(self) -> None:
-        """Forget every object, also those at work; what is to be packed stays."""
+        """Drop every view job, queued or running. Pack jobs stay."""
         import ray
 
-        self._errands.keep(lambda job: isinstance(job, PackJob))
-        for hand in [hand for hand in self._hands if hand.errands and isinstance(hand.errands[0].job, ViewJob)]:
-            ray.kill(hand.actor)
-            self._hands.remove(hand)
+        self._queue.keep(lambda job: isinstance(job, PackJob))
+        for handle in [handle for handle in self._handles if handle.jobs and isinstance(handle.jobs[0].job, ViewJob)]:
+            ray.kill(handle.actor)
+            self._handles.remove(handle)
 
-    def at_work(self, most: int) -> list[AtWork]:
-        """What has been in flight for longest, `most` of it, the longest first."""
+    def oldest_running(self, limit: int) -> list[RunningJob]:
+        """Describe the jobs in flight for longest, at most `limit`, the oldest first."""
         import ray
 
         now = time.monotonic()
-        busy = [(hand, hand.errands[0]) for hand in self._hands if hand.errands]
-        oldest = sorted(busy, key=lambda pair: pair[0].since)[:most]
-        asked = [hand.actor.phase.options(concurrency_group=ASIDE).remote() for hand, _ in oldest]
+        busy = [(handle, handle.jobs[0]) for handle in self._handles if handle.jobs]
+        oldest = sorted(busy, key=lambda pair: pair[0].since)[:limit]
+        asked = [handle.actor.phase.options(concurrency_group=STATUS_GROUP).remote() for handle, _ in oldest]
         answered, _ = ray.wait(asked, num_returns=len(asked), timeout=ANSWER_S) if asked else ([], [])
         return [
-            AtWork(
-                errand.job.name,
+            RunningJob(
+                queued.job.name,
                 _phase(ref) if ref in answered else "",
-                now - hand.since,
-                hand.at.host if hand.at is not None else "",
+                now - handle.since,
+                handle.info.host if handle.info is not None else "",
             )
-            for (hand, errand), ref in zip(oldest, asked, strict=True)
+            for (handle, queued), ref in zip(oldest, asked, strict=True)
         ]
 
-    def _look_around(self) -> None:
+    def _measure_capacity(self) -> None:
         now = time.monotonic()
-        if now - self._looked_at < TICK_S:
+        if now - self._measured_at < TICK_S:
             return
-        self._looked_at, self._room = now, room(self.run)
-        if self._is_ours and not self._room.slots:
+        self._measured_at, self._capacity = now, cluster_capacity(self.run)
+        # A joined cluster may still grow. A local Ray never does, so waiting would be for ever.
+        if self._is_local and not self._capacity.slots:
             raise Failure(
-                f"expected a machine with {self.needs} for each worker (run.cpus_per_worker, run.gpus_per_worker), "
-                "got a smaller one"
+                f"expected a machine with {self.worker_needs} for each worker "
+                "(run.cpus_per_worker, run.gpus_per_worker), got a smaller machine"
             )
-        self._meters.show(waiting=self.waiting, in_flight=self.in_flight, workers=self.workers, slots=self._room.slots)
+        self._metrics.set_levels(
+            waiting=self.waiting, in_flight=self.in_flight, workers=self.workers, slots=self._capacity.slots
+        )
 
-    def _leaves(self, hand: _Hand) -> bool:
-        return hand.at is not None and hand.at.node in self._room.leaving
+    def _is_leaving(self, handle: _WorkerHandle) -> bool:
+        return handle.info is not None and handle.info.node in self._capacity.leaving
 
     def _resize(self) -> None:
-        """Hire up to the work and the room; let go who is on a node that goes, who is not needed, and who idles."""
+        """Hire up to the work and the capacity. Dismiss workers on draining nodes, surplus workers and idle workers."""
         now = time.monotonic()
-        for hand in [hand for hand in self._hands if hand.ref is None and self._leaves(hand)]:
-            self._dismiss(hand)
-        surplus = sum(not self._leaves(hand) for hand in self._hands) - self._wanted()
+        for handle in [handle for handle in self._handles if handle.ref is None and self._is_leaving(handle)]:
+            self._dismiss(handle)
+        surplus = sum(not self._is_leaving(handle) for handle in self._handles) - self._wanted_workers()
         for _ in range(-surplus):
             self._hire()
-        for hand in self._hands[::-1]:
-            unborn, idle = hand.at is None and not hand.errands, hand.ref is None and now - hand.since > IDLE_S
-            if surplus > 0 and (unborn or idle):
-                self._dismiss(hand)
+        for handle in self._handles[::-1]:
+            is_starting = handle.info is None and not handle.jobs
+            is_idle = handle.ref is None and now - handle.since > IDLE_S
+            if surplus > 0 and (is_starting or is_idle):
+                self._dismiss(handle)
                 surplus -= 1
 
-    def _wanted(self) -> int:
-        spare = 0 if self._is_ours else max(SPARE, self._room.slots)
-        return min(self.run.workers or max(1, self._room.slots + spare), self.in_flight + self.waiting)
+    def _wanted_workers(self) -> int:
+        spare = 0 if self._is_local else max(SPARE, self._capacity.slots)
+        return min(self.run.workers or max(1, self._capacity.slots + spare), self.in_flight + self.waiting)
 
-    def _hand_out(self) -> None:
+    def _dispatch(self) -> None:
         busy = self.in_flight
-        for hand in self._hands:
-            if hand.ref is None and (errands := self._errands.take_some(self._share(), others_at_work=busy > 0)):
-                hand.wait_for(hand.actor.do.remote([errand.job for errand in errands]), errands)
-                busy += len(errands)
+        for handle in self._handles:
+            if handle.ref is None and (jobs := self._queue.pop_batch(self._batch_size(), others_busy=busy > 0)):
+                handle.wait_for(handle.actor.do.remote([queued.job for queued in jobs]), jobs)
+                busy += len(jobs)
 
-    def _share(self) -> int:
-        """How many jobs a worker gets at once, so that there are some for all."""
-        return max(1, min(self._at_once, self.waiting // len(self._hands)))
+    def _batch_size(self) -> int:
+        """Limit a batch to a worker's share of the queue, for all workers to get some."""
+        return max(1, min(self._batch, self.waiting // len(self._handles)))
 
-    def _take(self, hand: _Hand) -> Iterator[Done]:
+    def _collect(self, handle: _WorkerHandle) -> Iterator[Done]:
         import ray
 
-        errands, ref, took_s = hand.errands, hand.ref, time.monotonic() - hand.since
-        hand.wait_for(None)
+        jobs, ref, took_s = handle.jobs, handle.ref, time.monotonic() - handle.since
+        handle.wait_for(None)
         try:
             answers = ray.get(ref)
         except ray.exceptions.ActorDiedError as error:
-            self._stillborn += not errands
-            if self._stillborn > self.run.infrastructure_losses:
-                room(self.run)  # says so when it is Ray itself that has ended here
+            self._failed_starts += not jobs
+            if self._failed_starts > self.run.infrastructure_losses:
+                cluster_capacity(self.run)  # raises a clearer Failure when Ray itself has ended here
                 raise Failure(f"workers die before their first job: {' '.join(str(error).split())[:300]}") from None
-            self._hands.remove(hand)
-            yield from self._lost(errands)
-        except _losses():
-            hand.at = None
-            hand.wait_for(hand.actor.ready.remote())
-            yield from self._lost(errands)
+            self._handles.remove(handle)
+            yield from self._requeue_lost(jobs)
+        except _infrastructure_errors():
+            # Ray restarts this actor, so the handle waits for its next start.
+            handle.info = None
+            handle.wait_for(handle.actor.ready.remote())
+            yield from self._requeue_lost(jobs)
         else:
-            if isinstance(answers, Arrival):
-                self._arrived(hand, answers)
+            if isinstance(answers, WorkerInfo):
+                self._register(handle, answers)
                 return
-            if isinstance(errands[0].job, ViewJob):
-                self._at_once = max(1, min(MOST_AT_ONCE, int(CALL_S * len(errands) / max(took_s, 1e-9))))
-            yield from self._answered(errands, answers)
+            if isinstance(jobs[0].job, ViewJob):
+                self._batch = max(1, min(MAX_BATCH, int(CALL_S * len(jobs) / max(took_s, 1e-9))))
+            yield from self._pass_on(jobs, answers)
 
-    def _answered(self, errands: Sequence[Errand], answers: Sequence[Attempt | Packed | str]) -> Iterator[Done]:
-        self._errands.give_back(errands[len(answers) :])
-        for errand, answer in zip(errands, answers, strict=False):
+    def _pass_on(self, jobs: Sequence[QueuedJob], answers: Sequence[Attempt | Packed | str]) -> Iterator[Done]:
+        self._queue.requeue_unstarted(jobs[len(answers) :])
+        for queued, answer in zip(jobs, answers, strict=False):
             if isinstance(answer, str):
                 raise Failure(answer)
             if isinstance(answer, Attempt):
-                self._meters.ended(answer.outcome, answer.seconds)
-            yield Done(errand.job, answer)
+                self._metrics.count_attempt(answer.outcome, answer.seconds)
+            yield Done(queued.job, answer)
 
-    def _arrived(self, hand: _Hand, arrival: Arrival) -> None:
-        hand.at, self._stillborn = arrival, 0
-        if arrival.code != self._code:
+    def _register(self, handle: _WorkerHandle, info: WorkerInfo) -> None:
+        handle.info, self._failed_starts = info, 0
+        if info.code != self._code:
             raise Failure(
-                f"{arrival.host}: expected the code and packages of the machine that builds ({self._code}), "
-                f"got others ({arrival.code}): `ray up` or `ray rsync-up --all-nodes` brings the present ones"
+                f"{info.host}: expected the driver's code and packages ({self._code}), got {info.code}: "
+                "`ray up` or `ray rsync-up --all-nodes` updates them"
             )
 
-    def _lost(self, errands: Sequence[Errand]) -> Iterator[Done]:
-        for errand in errands:
-            self._meters.lost()
-            if not self._errands.lost(errand):
-                yield Done(errand.job, None)
+    def _requeue_lost(self, jobs: Sequence[QueuedJob]) -> Iterator[Done]:
+        for queued in jobs:
+            self._metrics.count_loss()
+            if not self._queue.requeue_lost(queued):
+                yield Done(queued.job, None)
 
     def _hire(self) -> None:
-        actor = render_worker(self.run.cpus_per_worker, self.run.gpus_per_worker)
-        named = actor.options(name=worker_name(self.builder, next(self._numbers)))
-        hand = _Hand(named.remote(self.spec, self.make))
-        hand.wait_for(hand.actor.ready.remote())
-        self._hands.append(hand)
+        actor_class = worker_actor_class(self.run.cpus_per_worker, self.run.gpus_per_worker)
+        named = actor_class.options(name=worker_name(self.builder, next(self._numbers)))
+        handle = _WorkerHandle(named.remote(self.spec, self.make))
+        handle.wait_for(handle.actor.ready.remote())
+        self._handles.append(handle)
 
-    def _dismiss(self, hand: _Hand) -> None:
-        """An actor that nobody knows any more ends when its last call has."""
+    def _dismiss(self, handle: _WorkerHandle) -> None:
+        """Let a worker go. An actor without references ends after its last call."""
         import ray
 
-        self._hands.remove(hand)
-        if hand.at is None:
-            ray.kill(hand.actor)
+        self._handles.remove(handle)
+        if handle.info is None:
+            ray.kill(handle.actor)
         else:
-            hand.actor.close.remote()
+            handle.actor.close.remote()
 
 
-def _losses() -> tuple[type[Exception], ...]:
-    """What Ray raises when an actor, its node or the machine's memory gave out, and not the job itself."""
+def _infrastructure_errors() -> tuple[type[Exception], ...]:
+    """List what Ray raises when an actor, its node or the machine's memory failed, and not the job itself."""
     from ray import exceptions
 
     return (
@@ -319,5 +325,5 @@ def _phase(ref: Any) -> str:
 
     try:
         return str(ray.get(ref))
-    except _losses():
+    except _infrastructure_errors():
         return ""

@@ -1,4 +1,4 @@
-"""The queue of a crew, and what becomes of a job whose worker was lost: a few more tries, one alone, then none."""
+"""The queue of a crew: a job whose worker was lost is tried again, then alone, then given up."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -8,60 +8,63 @@ from pipeline.work.worker import Job, ViewJob
 
 
 @dataclass
-class Errand:
-    """A job, and how often it was given to a worker that was lost with it."""
+class QueuedJob:
+    """A job and the number of times its worker was lost."""
 
     job: Job
     losses: int = 0
 
 
 @dataclass
-class Errands:
-    """Jobs that wait. `free_losses` losses cost a job nothing; after one more it is tried alone, and then given up."""
+class JobQueue:
+    """Waiting jobs. The first `free_losses` losses of a job cost nothing; after a further loss it runs alone."""
 
     free_losses: int
-    _queue: deque[Errand] = field(default_factory=deque)
-    _alone: deque[Errand] = field(default_factory=deque)
+    _queue: deque[QueuedJob] = field(default_factory=deque)
+    _alone: deque[QueuedJob] = field(default_factory=deque)
 
     def __len__(self) -> int:
         return len(self._queue) + len(self._alone)
 
     def add(self, job: Job, *, soon: bool) -> None:
-        """Queue a job; `soon` puts it before the others."""
-        (self._queue.appendleft if soon else self._queue.append)(Errand(job))
+        """Queue a job; `soon` puts it before all others."""
+        (self._queue.appendleft if soon else self._queue.append)(QueuedJob(job))
 
-    def take(self, *, others_at_work: bool) -> Errand | None:
-        """The next one to be done; of those to be tried alone only when nobody is at work and nothing else waits."""
+    def pop(self, *, others_busy: bool) -> QueuedJob | None:
+        """Take the next job. A suspect job comes last, and only while no other worker is busy.
+
+        A job lost too often may kill its node. Alone, it can harm no other job, and the blame is certain.
+        """
         if self._queue:
             return self._queue.popleft()
-        return self._alone.popleft() if self._alone and not others_at_work else None
+        return self._alone.popleft() if self._alone and not others_busy else None
 
-    def take_some(self, most: int, *, others_at_work: bool) -> list[Errand]:
-        """The next ones for one worker, up to `most`: objects that were never lost; anything else comes by itself."""
-        taken = [errand] if (errand := self.take(others_at_work=others_at_work)) else []
-        while taken and len(taken) < most and self._queue and _goes_along(taken[0]) and _goes_along(self._queue[0]):
-            taken.append(self._queue.popleft())
-        return taken
+    def pop_batch(self, limit: int, *, others_busy: bool) -> list[QueuedJob]:
+        """Take up to `limit` jobs for one worker. Only view jobs without losses share a batch."""
+        batch = [queued] if (queued := self.pop(others_busy=others_busy)) else []
+        while batch and len(batch) < limit and self._queue and _can_share(batch[0]) and _can_share(self._queue[0]):
+            batch.append(self._queue.popleft())
+        return batch
 
-    def give_back(self, errands: Sequence[Errand]) -> None:
-        """Errands that nobody has begun are the next ones again."""
-        self._queue.extendleft(reversed(errands))
+    def requeue_unstarted(self, jobs: Sequence[QueuedJob]) -> None:
+        """Put jobs not yet started back at the front, in their order."""
+        self._queue.extendleft(reversed(jobs))
 
-    def lost(self, errand: Errand) -> bool:
-        """Count a loss and queue the job again; False when it was lost once more than may be."""
-        errand.losses += 1
-        if errand.losses > self.free_losses + 1:
+    def requeue_lost(self, queued: QueuedJob) -> bool:
+        """Count a loss and queue the job again. Returns False when the job has no try left."""
+        queued.losses += 1
+        if queued.losses > self.free_losses + 1:
             return False
-        (self._alone if errand.losses > self.free_losses else self._queue).append(errand)
+        (self._alone if queued.losses > self.free_losses else self._queue).append(queued)
         return True
 
     def keep(self, wanted: Callable[[Job], bool]) -> None:
-        """Forget every job but the wanted ones."""
+        """Drop every job unless `wanted` is true for it."""
         for waiting in (self._queue, self._alone):
-            kept = [errand for errand in waiting if wanted(errand.job)]
+            kept = [queued for queued in waiting if wanted(queued.job)]
             waiting.clear()
             waiting.extend(kept)
 
 
-def _goes_along(errand: Errand) -> bool:
-    return isinstance(errand.job, ViewJob) and not errand.losses
+def _can_share(queued: QueuedJob) -> bool:
+    return isinstance(queued.job, ViewJob) and not queued.losses

@@ -1,9 +1,9 @@
-"""Runs beside Ray on a spot machine: when the cloud says that it takes the machine back, Ray hears it too.
+"""Watch for the cloud's notice of taking this spot machine back, and pass it on to Ray.
 
     python -m pipeline.cluster.notice aws
 
-A node that Ray knows to be going finishes its object and gets no other. The section for AWS in pipeline.yaml starts
-this on every worker; it asks the machine's metadata service and nobody else, and ends when the notice is passed on.
+A draining node finishes its object and gets no other. The AWS section of pipeline.yaml starts this program on every
+worker. It asks only the machine's metadata service, and ends once the notice is passed on.
 """
 
 import subprocess
@@ -22,22 +22,22 @@ TOKEN_TTL_S = 60
 
 @dataclass(frozen=True)
 class Cloud:
-    """Whom to ask, how to tell whether there is a notice, and how many seconds a machine has left after it."""
+    """The metadata service, the test for a notice, and the seconds left after it."""
 
     metadata: str
-    noticed: Callable[[str], bool]
+    has_notice: Callable[[str], bool]
     left_s: int
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Wait for the notice and tell Ray until it takes it; returns 0 then, and 2 for a cloud that is not known."""
+    """Wait for the notice and drain this node. Returns 0 then, and 2 for an unknown cloud."""
     if len(arguments) != 1 or arguments[0] not in CLOUDS:
         sys.stderr.write(f"notice: expected one of {', '.join(CLOUDS)}, got {' '.join(arguments) or 'nothing'}\n")
         return 2
     cloud, complained = CLOUDS[arguments[0]], False
     while True:
         try:
-            if cloud.noticed(cloud.metadata) and drain("auto", cloud.left_s) == 0:
+            if cloud.has_notice(cloud.metadata) and drain("auto", cloud.left_s) == 0:
                 return 0
             complained = False
         except (OSError, HTTPException) as error:
@@ -48,38 +48,38 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def drain(address: str, left_s: int, node_id: str = "") -> int:
-    """Tell the Ray at `address` that a node, this one if none is named, is gone in so many seconds; Ray's exit code."""
+    """Have the Ray at `address` drain a node, by default this one, within `left_s`. Returns Ray's exit code."""
     node = ["--node-id", node_id] if node_id else []
-    why = ["--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "the cloud takes this machine back"]
+    reason = ["--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "the cloud takes this machine back"]
     ray = [str(Path(sys.executable).with_name("ray")), "drain-node", "--address", address]
-    return subprocess.run([*ray, *node, *why, "--deadline-remaining-seconds", str(left_s)], check=False).returncode
+    return subprocess.run([*ray, *node, *reason, "--deadline-remaining-seconds", str(left_s)], check=False).returncode
 
 
-def aws_noticed(metadata: str) -> bool:
-    """True when EC2 has scheduled an interruption of this spot instance. Raises OSError when nobody answers.
+def has_aws_notice(metadata: str) -> bool:
+    """Return True when EC2 has scheduled an interruption of this spot instance. Raises OSError without an answer.
 
-    Source: EC2's user guide, spot instance interruption notices, with a token as IMDSv2 wants one.
+    Source: EC2's user guide, spot instance interruption notices; IMDSv2 requires a token.
     """
     ttl = {"X-aws-ec2-metadata-token-ttl-seconds": str(TOKEN_TTL_S)}
     token = _answer(f"{metadata}/latest/api/token", ttl, "PUT")
-    said = {"X-aws-ec2-metadata-token": token or ""}
-    return _answer(f"{metadata}/latest/meta-data/spot/instance-action", said) is not None
+    headers = {"X-aws-ec2-metadata-token": token or ""}
+    return _answer(f"{metadata}/latest/meta-data/spot/instance-action", headers) is not None
 
 
-def gcp_noticed(metadata: str) -> bool:
-    """True when Compute Engine has begun to preempt this machine. Raises OSError when nobody answers."""
-    said = _answer(f"{metadata}/computeMetadata/v1/instance/preempted", {"Metadata-Flavor": "Google"})
-    return said == "TRUE"
+def has_gcp_notice(metadata: str) -> bool:
+    """Return True when Compute Engine has begun to preempt this machine. Raises OSError without an answer."""
+    answer = _answer(f"{metadata}/computeMetadata/v1/instance/preempted", {"Metadata-Flavor": "Google"})
+    return answer == "TRUE"
 
 
 CLOUDS = {
-    "aws": Cloud("http://169.254.169.254", aws_noticed, 120),
-    "gcp": Cloud("http://metadata.google.internal", gcp_noticed, 30),
+    "aws": Cloud("http://169.254.169.254", has_aws_notice, 120),
+    "gcp": Cloud("http://metadata.google.internal", has_gcp_notice, 30),
 }
 
 
 def _answer(url: str, headers: dict[str, str], method: str = "GET") -> str | None:
-    """What the metadata service says; None where it has nothing to say."""
+    """Return the metadata service's answer, or None for 404."""
     request = urllib.request.Request(url, headers=headers, method=method)  # noqa: S310 -- of a Cloud, always http
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:

@@ -1,4 +1,4 @@
-"""A Ray to work on: local and gone with this process, or a cluster that is joined."""
+"""Start a local Ray, ended with this process, or join a cluster."""
 
 import logging
 import math
@@ -21,7 +21,7 @@ from pipeline.settings import RunSettings
 CONNECT_S = 10.0
 FOLDER_PREFIX = "z123-"
 SOCKET_PATH_LIMIT = 40
-"""Ray puts sockets some 60 characters below its folder, and a socket's path may have 107."""
+"""Ray appends about 60 characters to its folder, and the path of a socket may have 107."""
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_USAGE_STATS_REPORT_URL": "http://127.0.0.1:9/",
@@ -29,22 +29,22 @@ QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 ALONE = {"RAY_AUTH_MODE": "token", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
-"""A Ray of our own wants a token, and listens on this machine alone: so Ray does where it cannot have other nodes."""
+"""A local Ray requires a token. It listens on loopback only, as Ray does on systems without other nodes."""
 
 SILENT: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False, "namespace": "zero123"}
 
 
 def cluster_address(run: RunSettings) -> str:
-    """The address of the cluster to join; empty for a local Ray."""
+    """Return the address of the cluster to join, or an empty string for a local Ray."""
     return run.address or os.environ.get("RAY_ADDRESS", "")
 
 
 @contextmanager
 def ray_for(run: RunSettings) -> Iterator[bool]:
-    """A Ray to work on: the one this process is joined to already, the one at `run.address`, or a local one of its own.
+    """Use the Ray joined by this process, else the cluster at `run.address`, else a new local Ray.
 
-    Yields True for one that was started here, whose size is fixed. Raises Failure when there is no cluster at the
-    address. What was started here ends here.
+    Yields True for a new local Ray, whose size is fixed; it ends with the context. Raises Failure when there is no
+    cluster at the address.
     """
     address = cluster_address(run)
     _prepare_environment(local=not address)
@@ -64,10 +64,10 @@ def ray_for(run: RunSettings) -> Iterator[bool]:
 
 
 @contextmanager
-def _uncut() -> Iterator[None]:
-    """Hold back signals to stop: a Ray that half stands can end this process by a segmentation fault.
+def _signals_held_back() -> Iterator[None]:
+    """Hold back stop signals while Ray starts or ends: a half-started Ray can crash this process.
 
-    While it starts, Ray is kept from taking SIGTERM for itself. (It starts in this thread: with it its processes end.)
+    Ray must not install its own SIGTERM handler meanwhile. Ray starts in this thread, so its processes end with it.
     """
     from ray._private import utils
 
@@ -82,12 +82,12 @@ def _uncut() -> Iterator[None]:
 def _shut_down() -> None:
     import ray
 
-    with _uncut():
+    with _signals_held_back():
         ray.shutdown()
 
 
 def _prepare_environment(*, local: bool) -> None:
-    """Make sure that Ray, which reads these when it is imported, reports to nobody and, if ours, keeps to itself."""
+    """Set what Ray reads at its import: no usage reports; for a local Ray also a token and loopback only."""
     for name, value in {**QUIET, **(ALONE if local else {})}.items():
         os.environ.setdefault(name, value)
 
@@ -98,11 +98,11 @@ def _join(address: str) -> None:
     host, _, port = address.rpartition(":")
     try:
         if host and port.isdecimal() and "/" not in host:
-            socket.create_connection((host, int(port)), CONNECT_S).close()  # Ray itself would try for minutes
-        with _uncut():
+            socket.create_connection((host, int(port)), CONNECT_S).close()  # Ray would try for minutes
+        with _signals_held_back():
             ray.init(address=address, **SILENT)
     except (OSError, RuntimeError, ValueError, OverflowError) as error:
-        raise Failure(f"run.address: expected a Ray cluster at {address!r}, got: {_sentence(error)}") from None
+        raise Failure(f"run.address: expected a Ray cluster at {address!r}, got: {_one_line(error)}") from None
 
 
 def _start_local(run: RunSettings, folder: Path) -> None:
@@ -110,37 +110,37 @@ def _start_local(run: RunSettings, folder: Path) -> None:
 
     if os.environ.get("RAY_AUTH_MODE") == "token":
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    _have_ray_read_its_environment()
-    asked = math.ceil(run.workers * run.cpus_per_worker)
+    _reload_ray_environment()
+    requested_cpus = math.ceil(run.workers * run.cpus_per_worker)
     try:
-        with _uncut(), _exported("PYTHONPATH", os.pathsep.join(_import_paths())):
+        with _signals_held_back(), _exported("PYTHONPATH", os.pathsep.join(_import_paths())):
             ray.init(
-                num_cpus=max(1, os.cpu_count() or 1, asked),
+                num_cpus=max(1, os.cpu_count() or 1, requested_cpus),
                 include_dashboard=False,
                 object_store_memory=run.object_store_mb << 20,
                 _temp_dir=str(folder),
                 **SILENT,
             )
-    except Exception as error:  # Ray's own has no narrower kind for a machine too busy to start it in 30 s
-        sentence = f"expected a Ray of our own to start, got: {_sentence(error)}; the same command tries again"
-        raise Failure(sentence) from error
+    except Exception as error:  # Ray raises no narrower type on a machine too busy to start it in 30 s
+        message = f"expected a local Ray to start, got: {_one_line(error)}; run the same command again"
+        raise Failure(message) from error
 
 
-def _have_ray_read_its_environment() -> None:
-    """Once more, as Ray does where it sets the mode itself: whoever imported Ray before us may have had it read."""
+def _reload_ray_environment() -> None:
+    """Make Ray read its environment again: an earlier import of Ray has read it already."""
     from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]  # Cython
 
     Config.initialize("")
     AuthenticationTokenLoader.instance().reset_cache()
 
 
-def _sentence(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:300].rstrip(".")
 
 
 @contextmanager
 def _exported(name: str, value: str) -> Iterator[None]:
-    """An environment variable for the processes started meanwhile: quicker than Ray's runtime environments."""
+    """Set an environment variable for processes started meanwhile. Ray's runtime environments are slower."""
     before = os.environ.get(name)
     os.environ[name] = value
     try:
@@ -154,7 +154,7 @@ def _exported(name: str, value: str) -> Iterator[None]:
 
 @contextmanager
 def ray_folder() -> Iterator[Path]:
-    """A folder for a local Ray's files, locked while this process lives; those of processes that were killed go."""
+    """Make a locked folder for a local Ray's files, and remove folders left by killed processes."""
     parent = Path(tempfile.gettempdir() if len(tempfile.gettempdir()) <= SOCKET_PATH_LIMIT else "/tmp")  # noqa: S108
     sweep(filter(_is_ours, parent.glob(f"{FOLDER_PREFIX}*")))
     folder, lock = owned(lambda: Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=parent)))
@@ -173,7 +173,7 @@ def _is_ours(folder: Path) -> bool:
 
 
 def _import_paths() -> list[str]:
-    """Where this process finds its modules, so that a worker finds the same ones."""
+    """List the folders from which this process imports, so that a worker imports the same modules."""
     ours = str(Path(__file__).resolve().parents[2])
     given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     return list(dict.fromkeys(path for path in (ours, *given) if path and path in (ours, *sys.path)))

@@ -1,4 +1,4 @@
-"""What the last jobs of a build are at: who holds up the end, where, and since when."""
+"""Describe the last jobs of a build: their names, phases, machines and ages."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from base.progress import clock
 
 
 @dataclass(frozen=True)
-class AtWork:
-    """A job in flight: an object or a shard, for `seconds` on `host`; `phase` is empty when its worker does not say."""
+class RunningJob:
+    """A job in flight for `seconds` on `host`. `phase` is empty when its worker does not answer."""
 
     name: str
     phase: str
@@ -19,7 +19,7 @@ class AtWork:
         return f"{self.name} ({self.phase or 'no answer'}, {clock(self.seconds)}, on {self.host or 'a lost node'})"
 
 
-def sentence(oldest: Sequence[AtWork], in_flight: int) -> str:
-    """The last jobs in one line, the oldest first."""
+def describe_stragglers(oldest: Sequence[RunningJob], in_flight: int) -> str:
+    """Describe the last jobs in one line, the oldest first."""
     more = f", and {in_flight - len(oldest)} more" if in_flight > len(oldest) else ""
     return f"waiting for the last {in_flight}: {', '.join(map(str, oldest))}{more}"

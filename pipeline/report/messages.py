@@ -11,7 +11,7 @@ from base.progress import Progress, Task
 from base.reminder import Reminder
 from pipeline.catalog.rows import Attempt
 from pipeline.cluster import Crew
-from pipeline.cluster.stragglers import sentence
+from pipeline.cluster.stragglers import describe_stragglers
 
 TOLD = 5
 """So many jobs, or objects, are named."""
@@ -37,13 +37,13 @@ class Telling:
         """Called often: names the last jobs when the others are done, and what there is no machine for."""
         show, say = self._last_ones.due(lasts=crew.in_flight > 0 and not crew.waiting)
         if show or say:
-            told = sentence(crew.at_work(TOLD), crew.in_flight)
+            told = describe_stragglers(crew.oldest_running(TOLD), crew.in_flight)
             self.task.show(told)
             if say:
                 self.progress.say(told)
         _, say = self._no_room.due(lasts=not crew.workers)
         if say:
-            self.progress.say(f"waiting for a machine of the cluster with {crew.needs} free")
+            self.progress.say(f"waiting for a machine of the cluster with {crew.worker_needs} free")
 
 
 def nothing_stands(rows: Iterable[pyarrow.Table]) -> str:

@@ -17,7 +17,7 @@ from pipeline.catalog.changes import Changes
 from pipeline.catalog.columns import table_of
 from pipeline.catalog.rows import ObjectRow
 from pipeline.cluster import Done
-from pipeline.cluster.actor import DoerFactory
+from pipeline.cluster.actor import RunnerFactory
 from pipeline.fetch.limiter import Buckets
 from pipeline.settings import RunSettings
 from pipeline.work.pack import PackJob
@@ -69,7 +69,7 @@ class Alone:
 
     in_flight, workers = 0, 1
 
-    def __init__(self, run: RunSettings, spec: WorkerSpec, make: DoerFactory, builder: str) -> None:
+    def __init__(self, run: RunSettings, spec: WorkerSpec, make: RunnerFactory, builder: str) -> None:
         self.worker = make(spec, Buckets(spec.fetch.requests, spec.fetch.window_s))
         self.jobs: deque[Job] = deque()
 
@@ -79,7 +79,7 @@ class Alone:
     def __exit__(self, *error: object) -> None:
         self.worker.close()
 
-    def follow(self, builders: Collection[str]) -> None:
+    def replace_builders(self, builders: Collection[str]) -> None:
         assert not builders
 
     def submit(self, job: Job, *, soon: bool = False) -> None:

@@ -177,7 +177,7 @@ def test_a_lost_actor_gives_its_object_back(tmp_path: Path) -> None:
             crew.submit(ViewJob(item))
         for done in crew.results():
             if not killed:
-                ray.kill(crew._hands[0].actor, no_restart=False)
+                ray.kill(crew._handles[0].actor, no_restart=False)
                 killed = True
             if done is not None:
                 ended.append((done.job.item.title, done.answer.outcome))  # type: ignore[union-attr]

@@ -13,10 +13,10 @@ import pytest
 from base.errors import Failure
 from pipeline.catalog.rows import Attempt
 from pipeline.cluster import Crew
-from pipeline.cluster.actor import ClusterGate, buckets_name, dismiss_workers_of, render_worker, worker_name
+from pipeline.cluster.actor import ClusterGate, buckets_name, kill_workers_of, worker_actor_class, worker_name
+from pipeline.cluster.capacity import count_slots
 from pipeline.cluster.crew import SPARE
 from pipeline.cluster.notice import drain
-from pipeline.cluster.room import slots
 from pipeline.cluster.session import ray_for
 from pipeline.settings import RunSettings
 from tests.pipeline.builds import tiny
@@ -91,13 +91,15 @@ def test_workers_end_whose_builder_is_followed_and_no_others(nodes: Any, tmp_pat
 
     with ray_for(run_settings(nodes, tmp_path)):
         of = {
-            builder: render_worker(0.1, 0).options(name=worker_name(builder, 0)).remote(stub_spec(tmp_path), StubWorker)
+            builder: worker_actor_class(0.1, 0)
+            .options(name=worker_name(builder, 0))
+            .remote(stub_spec(tmp_path), StubWorker)
             for builder in ("silent", "silent-2", "another")
         }
         for worker in of.values():
             ray.get(worker.ready.remote())
-        dismiss_workers_of([])
-        dismiss_workers_of(["silent", "unheard of"])
+        kill_workers_of([])
+        kill_workers_of(["silent", "unheard of"])
         with pytest.raises(ray.exceptions.ActorDiedError):
             answer_for(60.0, of["silent"])
         for builder in ("silent-2", "another"):
@@ -147,7 +149,7 @@ def test_the_last_ones_are_told_with_phase_and_host(nodes: Any, tmp_path: Path) 
         for _ in crew.results():
             if (tmp_path / "log").exists():
                 break
-        (told,) = crew.at_work(5)
+        (told,) = crew.oldest_running(5)
         assert (told.name, told.phase, told.host) == ("long0", "sample", socket.gethostname())
         crew.give_up_views()
         assert (crew.waiting, crew.in_flight, list(crew.results())) == (0, 0, [])
@@ -250,4 +252,4 @@ def test_as_many_workers_fit_as_cpus_and_whole_gpus_allow(
     tmp_path: Path, resources: dict[str, float], cpus: float, gpus: float, fit: int
 ) -> None:
     run = tiny(tmp_path, tmp_path, run={"cpus_per_worker": cpus, "gpus_per_worker": gpus}).run
-    assert slots(resources, run) == fit
+    assert count_slots(resources, run) == fit

@@ -10,7 +10,7 @@ from threading import Thread
 
 import pytest
 
-from pipeline.cluster.notice import aws_noticed, gcp_noticed
+from pipeline.cluster.notice import has_aws_notice, has_gcp_notice
 
 TOKEN = "a-token"
 
@@ -48,21 +48,21 @@ def metadata(answers: dict[str, str]) -> Iterator[str]:
 
 def test_a_spot_instance_is_noticed_when_its_interruption_is_scheduled() -> None:
     with metadata({}) as service:
-        assert not aws_noticed(service)
+        assert not has_aws_notice(service)
     with metadata({"/latest/meta-data/spot/instance-action": '{"action": "terminate"}'}) as service:
-        assert aws_noticed(service)
+        assert has_aws_notice(service)
 
 
 @pytest.mark.parametrize(("said", "noticed"), [("TRUE", True), ("FALSE", False)])
 def test_a_spot_machine_is_noticed_when_its_preemption_has_begun(said: str, noticed: bool) -> None:
     with metadata({"/computeMetadata/v1/instance/preempted": said + "\n"}) as service:
-        assert gcp_noticed(service) is noticed
+        assert has_gcp_notice(service) is noticed
 
 
 def test_a_service_that_is_not_there_is_no_notice() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    for noticed in (aws_noticed, gcp_noticed):
+    for noticed in (has_aws_notice, has_gcp_notice):
         with pytest.raises(OSError, match="refused"):
             noticed(f"http://127.0.0.1:{port}")
 

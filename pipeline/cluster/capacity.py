@@ -1,4 +1,4 @@
-"""How many workers a cluster has room for, and which of its nodes are about to go."""
+"""How many workers fit on a cluster, and the nodes it drains."""
 
 import math
 from collections.abc import Mapping
@@ -11,31 +11,31 @@ ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
-class Room:
-    """`slots` workers fit on the nodes that stay; those `leaving` were told that they will be taken away."""
+class Capacity:
+    """`slots` workers fit on the remaining nodes. Nodes in `leaving` are draining and get no new job."""
 
     slots: int
     leaving: frozenset[str]
 
 
-def room(run: RunSettings) -> Room:
-    """The room of the cluster that this process is joined to, just now.
+def cluster_capacity(run: RunSettings) -> Capacity:
+    """Return the present capacity of the joined cluster.
 
-    Raises Failure when the node that this process is joined by has ended: it would wait for ever.
+    Raises Failure when Ray has ended on this machine, because calls to it would wait for ever.
     """
     import ray
-    from ray._private.state import state  # Ray says nowhere else which nodes are draining
+    from ray._private.state import state  # no public API lists draining nodes
 
     leaving = frozenset(state.get_draining_nodes())
     alive = {node["NodeID"]: node for node in ray.nodes() if node["Alive"]}
     if ray.get_runtime_context().get_node_id() not in alive:
         raise Failure("Ray has ended on this machine; start it again and run the same command again")
     staying = [node for name, node in alive.items() if name not in leaving]
-    return Room(sum(slots(node["Resources"], run) for node in staying), leaving)
+    return Capacity(sum(count_slots(node["Resources"], run) for node in staying), leaving)
 
 
-def slots(resources: Mapping[str, float], run: RunSettings) -> int:
-    """How many workers fit on a node with these resources; a share of a GPU never spans two of them."""
+def count_slots(resources: Mapping[str, float], run: RunSettings) -> int:
+    """Count the workers a node with these resources can hold. A share of a GPU never spans two GPUs."""
     fits = _times(resources.get("CPU", 0.0), run.cpus_per_worker)
     if run.gpus_per_worker > 0.0:
         gpus, share = resources.get("GPU", 0.0), run.gpus_per_worker
