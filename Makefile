@@ -3,12 +3,13 @@
 PYTHON ?=
 BIN := .venv/bin
 
-.PHONY: help install demo test check format soak bench clean
+.PHONY: help install demo test check docs format soak clean
 
 help:
 	@echo "make demo    the whole chain on eight small objects, with a report: runs/demo/report.html"
 	@echo "make test    every test that needs no root and no server (10 minutes on 2 cores)"
 	@echo "make check   formatting, lint, types, layout"
+	@echo "make docs    the documentation as a site: build/site/index.html"
 	@echo "make soak    the reliability tests at full counts"
 	@echo "make clean   remove .venv and caches; runs/ stays"
 
@@ -29,6 +30,9 @@ check: install
 	@$(BIN)/mypy
 	@$(BIN)/mypy bootstrap.py bench
 	@$(BIN)/python -m pytest tests/test_layout.py
+
+docs: install
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 format: install
 	@$(BIN)/ruff format .
