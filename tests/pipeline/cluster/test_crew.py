@@ -229,7 +229,7 @@ def test_a_machine_with_other_code_is_named_before_it_works(
     monkeypatch.setattr("pipeline.cluster.crew.code_digest", lambda: "0" * 16)
     with Crew(run_settings(nodes, tmp_path), stub_spec(tmp_path), StubWorker) as crew:
         crew.submit(stub_jobs("quick", 1)[0])
-        with pytest.raises(Failure, match=r"expected the code and packages of the machine that builds \(0{16}\), got"):
+        with pytest.raises(Failure, match=r"expected the driver's code and packages \(0{16}\), got"):
             list(crew.results())
     assert not (tmp_path / "log").exists()
 

@@ -59,7 +59,7 @@ def test_a_machine_too_busy_to_start_ray_is_told(monkeypatch: pytest.MonkeyPatch
         raise Exception("The current node timed out during startup.")  # as Ray does
 
     monkeypatch.setattr(ray, "init", too_late)
-    with pytest.raises(Failure, match=r"to start, got: The current node .* startup; the same command"):
+    with pytest.raises(Failure, match=r"to start, got: The current node .* startup; run the same command again"):
         ray_for(tiny(tmp_path, tmp_path).run).__enter__()
     assert len(folders) == 1
     assert not folders[0].exists()
