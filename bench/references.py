@@ -21,7 +21,10 @@ from render.viewpoints import viewpoints
 
 Picture = NDArray[np.uint8]
 
-SEEN = {"hw", "lens", "bounces", "filter_width_px", "view_transform", "exposure", "pose", "merge_vertices", "neutral"}
+SEEN = {
+    "hw", "lens", "bounces", "filter_width_px", "view_transform", "exposure", "pose", "merge_vertices", "backfaces",
+    "coincident_faces", "bounds", "importer_quirks", "neutral",
+}  # fmt: skip
 """What the scene's picture depends on besides model, cameras and lights; all else is how well it is approached."""
 
 PATIENCE_S = 3600.0

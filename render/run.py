@@ -107,7 +107,7 @@ def view_rows(views: Sequence[ViewFacts], extrinsics: Floats) -> list[dict[str, 
 RECORDED = {
     "camera_sampling", "radius", "framing", "light", "samples", "adaptive_threshold", "clamp_indirect",
     "light_tree", "bounces", "object_rectangle", "filter_width_px", "denoise", "view_transform", "exposure", "pose",
-    "alpha", "merge_vertices", "neutral",
+    "alpha", "merge_vertices", "backfaces", "coincident_faces", "bounds", "importer_quirks", "neutral",
 }  # fmt: skip
 
 

@@ -134,6 +134,10 @@ class RenderSettings(Section):
     alpha: Literal["soft", "hard"]
     pose: Literal["first_frame", "rest"]
     merge_vertices: bool
+    backfaces: Literal["culled", "shown"]
+    coincident_faces: Literal["parted", "kept"]
+    bounds: Literal["seen", "all"]
+    importer_quirks: Literal["mended", "kept"]
     neutral: NeutralSettings
     checks: ChecksSettings
     max_bad_views: Annotated[int, Field(ge=0)]

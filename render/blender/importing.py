@@ -1,13 +1,15 @@
 """Reading a model into the scene, by the suffix of its file."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import bpy
 
 from render.blender.blend import append_objects, flatten
-from render.blender.materials import dress, drop_images
+from render.blender.gltf import shown_nodes_only
+from render.blender.materials import dress, drop_images, scale_byte_colours
 from render.blender.points import points_as_balls
 from render.blender.pose import rest_remembered, take_pose
 from render.blender.refusal import Refusal
@@ -18,7 +20,7 @@ Settings = dict[str, Any]
 
 def import_gltf(path: Path, settings: Settings) -> None:
     """Read glTF 2.0, binary or text; its y-up becomes our z-up."""
-    with rest_remembered():
+    with rest_remembered(), shown_nodes_only() if settings["importer_quirks"] == "mended" else nullcontext():
         bpy.ops.import_scene.gltf(
             filepath=str(path),
             disable_bone_shape=True,
@@ -85,6 +87,7 @@ IMPORTERS: dict[str, Callable[[Path, Settings], None]] = {
     ".stl": import_stl,
     **dict.fromkeys((".usd", ".usda", ".usdc", ".usdz"), import_usd),
 }
+GLTF = {".glb", ".gltf"}
 COLOURS_COUNT = {".obj", ".fbx"}
 """Formats whose materials say nothing of vertex colours: they colour whatever has no texture."""
 
@@ -94,6 +97,7 @@ def import_model(path: Path, settings: Settings) -> list[str]:
 
     Returns a sentence for each picture it had to do without. Raises Refusal for what cannot be read.
     """
+    is_mended, is_gltf = settings["importer_quirks"] == "mended", path.suffix in GLTF
     importer = IMPORTERS.get(path.suffix)
     if importer is None:
         expected = ", ".join(sorted(IMPORTERS))
@@ -103,6 +107,12 @@ def import_model(path: Path, settings: Settings) -> list[str]:
     take_pose(bpy.context.scene, settings["pose"])
     if path.suffix == ".blend":
         flatten(bpy.context.scene)
-    dress(settings["neutral"], over_materials=path.suffix in COLOURS_COUNT)
+    if is_mended:
+        scale_byte_colours()
+    is_culled = is_gltf and settings["backfaces"] == "culled"
+    dress(settings["neutral"], over_materials=path.suffix in COLOURS_COUNT, single_sided=is_culled)
+    if not is_culled:
+        for material in bpy.data.materials:
+            material.use_backface_culling = False
     points_as_balls()
     return warnings

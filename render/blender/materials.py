@@ -1,13 +1,22 @@
 """Something to see on every face: pictures that cannot be read taken out, bare faces dressed, vertex colours shown."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import bpy
 import numpy as np
+from numpy.typing import NDArray
+
+from geometry.colour import linear_from_srgb, srgb_from_linear
 
 ORM = (1.0, 0.6, 0.0, 1.0)
 """What stands in for a picture of occlusion, roughness and metal: rough, and no metal."""
+
+WHITE = (1.0, 1.0, 1.0, 1.0)
+BYTE_RANGE = 255.0
+LARGEST_SHARE = 2.0
+"""Colours, as shares of white in sRGB, are not above this; larger ones count from 0 to 255."""
 
 MATERIAL_HOLDERS = {"MESH", "CURVE", "SURFACE", "FONT", "META"}
 
@@ -56,12 +65,14 @@ def _take_out(image: bpy.types.Image | None) -> int:
     return len(meant)
 
 
-def dress(neutral: dict[str, float], *, over_materials: bool) -> None:
-    """Give bare faces their vertex colours, or the neutral material.
+def dress(neutral: dict[str, float], *, over_materials: bool, single_sided: bool) -> None:
+    """Give bare faces their vertex colours, or the neutral material, which may be single-sided.
 
     With `over_materials`, vertex colours also tint materials that show no picture.
     """
     bare = _material("neutral", neutral)
+    bare.use_backface_culling = single_sided
+    tinted = cache(_tinted)
     for thing in bpy.data.objects:
         if thing.type not in MATERIAL_HOLDERS:
             continue
@@ -70,9 +81,26 @@ def dress(neutral: dict[str, float], *, over_materials: bool) -> None:
             thing.data.materials.append(None)
         for slot in thing.material_slots:
             if slot.material is None:
-                slot.material = _tinted(bare, colours, (1.0, 1.0, 1.0, 1.0)) if colours else bare
+                slot.material = tinted(bare, colours, WHITE) if colours else bare
             elif colours and over_materials and not _shows_more_than_a_colour(slot.material):
-                slot.material = _tinted(slot.material, colours)
+                slot.material = tinted(slot.material, colours)
+
+
+def scale_byte_colours() -> None:
+    """Bring vertex colours of 0 to 255, as some programs write them where shares of white are meant, to 0 to 1."""
+    layers = [layer for mesh in bpy.data.meshes for layer in mesh.color_attributes if layer.data_type == "FLOAT_COLOR"]
+    found = [_colours(layer) for layer in layers]
+    largest = max((float(colours[:, :3].max(initial=0.0)) for colours in found), default=0.0)
+    if not linear_from_srgb(LARGEST_SHARE) < largest < np.inf:
+        return
+    for layer, colours in zip(layers, found, strict=True):
+        # The importer took them for shares of white in sRGB and made linear light of them.
+        bright = colours[:, :3] > 1.0
+        stored = np.where(
+            bright, 1.055 * np.maximum(colours[:, :3], 1.0) ** (1 / 2.4) - 0.055, srgb_from_linear(colours[:, :3])
+        )
+        colours[:, :3] = linear_from_srgb(stored / BYTE_RANGE)
+        layer.data.foreach_set("color", colours.ravel())
 
 
 def colour_name(mesh: bpy.types.Mesh) -> str:
@@ -81,9 +109,14 @@ def colour_name(mesh: bpy.types.Mesh) -> str:
     if not attributes:
         return ""
     chosen = attributes[max(attributes.render_color_index, 0)]
-    values = np.zeros(len(chosen.data) * 4, np.float32)
-    chosen.data.foreach_get("color", values)
-    return str(chosen.name) if values.reshape(-1, 4)[:, :3].any() else ""
+    return str(chosen.name) if _colours(chosen)[:, :3].any() else ""
+
+
+def _colours(layer: bpy.types.Attribute) -> NDArray[np.float32]:
+    """The colours (N, 4) of a layer, linear."""
+    values = np.zeros(len(layer.data) * 4, np.float32)
+    layer.data.foreach_get("color", values)
+    return values.reshape(-1, 4)
 
 
 def _shows_more_than_a_colour(material: bpy.types.Material) -> bool:
@@ -105,11 +138,8 @@ def _tinted(
     material: bpy.types.Material, colours: str, base: tuple[float, float, float, float] | None = None
 ) -> bpy.types.Material:
     """A copy of `material` whose base colour, or `base`, is multiplied by the vertex colours of that name."""
-    name = f"{material.name} × {colours}"[:60]
-    if name in bpy.data.materials:
-        return bpy.data.materials[name]
     tinted = material.copy()
-    tinted.name = name
+    tinted.name = f"{material.name} × {colours}"[:60]
     tinted.use_nodes = True
     shader = _shader(tinted)
     if shader is None:

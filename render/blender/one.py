@@ -4,7 +4,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import bpy
 import numpy as np
 
 from render.blender.camera import add_camera, place
+from render.blender.culling import cull_backs
 from render.blender.device import use_device
 from render.blender.facts import object_facts
 from render.blender.floats import last_is_finite
@@ -74,7 +75,9 @@ class OneObject:
             self.found["warnings"] = import_model(Path(self.job.file), settings)
         with self._timed("normalise"):
             self.found["normalisation"] = normalise(scene)
-            self.found["checks"] = asdict(object_facts(scene))
+            facts = object_facts(scene)
+            culled = cull_backs()
+            self.found["checks"] = asdict(replace(facts, culled_faces=culled))
         with self._timed("prepare"):
             add_lights(scene, self.job.lights, settings["lights"][settings["light"]]["maps"])
             camera = add_camera(scene, settings["lens"])

@@ -1,0 +1,75 @@
+"""What Blender's glTF importer leaves out of the specification: which nodes are shown."""
+
+import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import bpy
+
+VISIBILITY = "KHR_node_visibility"
+
+
+@contextmanager
+def shown_nodes_only() -> Iterator[None]:
+    """Have a glTF import keep the meshes of one scene: the default one, or the first where none is named.
+
+    Meshes of other scenes, of nodes in no scene, and of nodes that KHR_node_visibility hides are removed.
+    """
+    importer = importlib.import_module("io_scene_gltf2.blender.imp.scene").BlenderScene
+    reader = importlib.import_module("io_scene_gltf2.io.imp.gltf2_io_gltf").glTFImporter
+    create, checks = importer.create, reader.checks
+
+    def accept_visibility(gltf: Any) -> None:
+        gltf.extensions_managed.append(VISIBILITY)
+        checks(gltf)
+
+    def create_shown(gltf: Any) -> None:
+        if gltf.data.scenes and gltf.data.scene is None:
+            gltf.data.scene = 0
+        create(gltf)
+        _remove_unshown(gltf)
+        _make_default_single_sided(gltf)
+
+    importer.create, reader.checks = staticmethod(create_shown), accept_visibility
+    try:
+        yield
+    finally:
+        importer.create, reader.checks = staticmethod(create), checks
+
+
+def _remove_unshown(gltf: Any) -> None:
+    unseen = _hidden_nodes(gltf)
+    for number, node in gltf.vnodes.items():
+        thing = node.blender_object if node.type in (node.Object, node.Inst) else None
+        if thing is None or thing.type != "MESH":
+            continue
+        is_elsewhere = bool(gltf.data.scenes) and gltf.data.scene not in node.scenes
+        source = number if isinstance(number, int) else node.mesh_node_idx
+        if is_elsewhere or source in unseen or node.parent in unseen:
+            bpy.data.objects.remove(thing)
+
+
+def _make_default_single_sided(gltf: Any) -> None:
+    """The material of primitives without one is as single-sided as any other."""
+    stated = {name for material in gltf.data.materials or [] for name in material.blender_material.values()}
+    for material in bpy.data.materials:
+        if material.name not in stated:
+            material.use_backface_culling = True
+
+
+def _hidden_nodes(gltf: Any) -> set[int]:
+    """The nodes that KHR_node_visibility hides, with all below them."""
+    nodes = gltf.data.nodes or []
+    waiting = [
+        number
+        for number, node in enumerate(nodes)
+        if (node.extensions or {}).get(VISIBILITY, {}).get("visible", True) is False
+    ]
+    hidden: set[int] = set()
+    while waiting:
+        number = waiting.pop()
+        if number not in hidden:
+            hidden.add(number)
+            waiting += nodes[number].children or []
+    return hidden
