@@ -86,7 +86,8 @@ class RigCamera:
 class Rig:
     """A list of cameras: perspective with `fov_deg` across the longer image edge, or orthographic.
 
-    `orthographic_width` is the width of the view in longest edges of the object. The lens is the paper's without either.
+    `orthographic_width` is the width of the view in longest edges of the object. Without either, the lens is the
+    paper's.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
@@ -121,14 +122,15 @@ class Rig:
         return coordinate not in self.relative
 
     def coordinates(self, rngs: Sequence[np.random.Generator]) -> Floats:
-        """Return (polar_rad, azimuth_rad, radius) of each camera as the file has them, (V, 3), by one generator each."""
+        """Return (polar_rad, azimuth_rad, radius) of each camera as in the file, (V, 3), by one generator each."""
         return np.array([camera.draw(rng) for camera, rng in zip(self.cameras, rngs, strict=True)], np.float64)
 
     def moves(self, origin: Viewpoint, lens: Lens, rngs: Sequence[np.random.Generator]) -> Floats:
         """Return the moves (polar_rad, azimuth_rad, radius) from the input's camera at `origin`, (V, 3).
 
         `lens` is the one that the views are made with: an absolute radius of another lens becomes the radius of the
-        same framing. Raises ValueError for orthographic cameras, and for absolute polar angles when `origin`'s is unknown.
+        same framing. Raises ValueError for orthographic cameras, and for absolute polar angles when `origin`'s is
+        unknown.
         """
         moves = self.coordinates(rngs)
         for number, move in enumerate(moves):
