@@ -27,7 +27,7 @@ from shards.read import read_shard
 from shards.sample import Sample
 from shards.version import read_version
 from train.loop import TrainSummary, train
-from train.state import complete
+from train.state import finished_checkpoints
 
 OWN_FOLDERS = ("stages", "novel_views", "mesh")
 """What the demo itself writes into; the dataset and the model look after theirs."""
@@ -95,9 +95,9 @@ class Chain:
         folder = self.out / "model"
 
         def work() -> bool:
-            before = complete(folder)[-1:]
+            before = finished_checkpoints(folder)[-1:]
             summaries.append(train(self.settings.model, self.settings.train, self.storage, folder, self.progress))
-            return before != complete(folder)[-1:]
+            return before != finished_checkpoints(folder)[-1:]
 
         self.stages.costing(TRAIN, work)
         return summaries[0]

@@ -12,7 +12,7 @@ from types import FrameType
 from typing import NoReturn
 
 from base.errors import Failure
-from base.text import without_controls
+from base.text import replace_controls
 
 COMMANDS = {
     "build": "render objects and pack the views into a versioned dataset",
@@ -73,9 +73,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.errno not in FOR_PEOPLE:
             raise
-        from base.storage import place, reason  # loads slowly, and Ctrl-C is a sentence only once this module is loaded
+        # It loads slowly, and Ctrl-C is a sentence only once this module is loaded.
+        from base.storage import error_path, reason
 
-        return _fail(f"{place(error) or 'a file'}: {reason(error)}", 1)
+        return _fail(f"{error_path(error) or 'a file'}: {reason(error)}", 1)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -120,5 +121,5 @@ def _hang_up(_number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _fail(sentence: str, code: int) -> int:
-    print("\n".join(f"zero123: {without_controls(line)}" for line in sentence.splitlines()), file=sys.stderr)
+    print("\n".join(f"zero123: {replace_controls(line)}" for line in sentence.splitlines()), file=sys.stderr)
     return code

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from base.digest import digest_json, sha256_file
 from base.errors import Failure
-from train.state import FOLDER, complete
+from train.state import FOLDER, finished_checkpoints
 
 if TYPE_CHECKING:
     from zero123.pipeline import Zero123Pipeline
@@ -18,7 +18,7 @@ def checkpoint_of(path: Path) -> Path:
     """
     if (path / "model_index.json").is_file():
         return path
-    checkpoints = complete(path)
+    checkpoints = finished_checkpoints(path)
     if not checkpoints:
         raise Failure(f"{path}: expected a model or a training run with {FOLDER}/, got neither")
     return checkpoints[-1]

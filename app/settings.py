@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from base.errors import UsageError
-from base.settings import Layer, Section, parse_overrides, read_yaml, validated
+from base.settings import Layer, Section, parse_overrides, read_yaml, validate
 from base.storage import StorageSettings
 from evaluation.settings import EvaluateSettings
 from pipeline.settings import ObjectsSettings, RunSettings
@@ -51,7 +51,7 @@ def load_settings(config: Path | None, presets: Sequence[str] = (), overrides: S
     layers = [Layer(str(path), _pipeline_section(path))]
     layers += [Layer(f"preset {name}", read_preset(name)) for name in presets]
     layers += [Layer("--set", parse_overrides(overrides))]
-    return validated(Settings, *layers)
+    return validate(Settings, *layers)
 
 
 def default_config() -> Path:

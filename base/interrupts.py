@@ -10,7 +10,7 @@ STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
-def held_back() -> Iterator[None]:
+def delay_signals() -> Iterator[None]:
     """A block that the first signal to stop does not cut: it arrives at the end. A second one arrives at once."""
     if threading.current_thread() is not threading.main_thread():
         yield  # signals never arrive here

@@ -9,7 +9,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def threaded(work: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:
+def map_in_threads(work: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:
     """What `work` makes of each item, in the order of the items, which are taken as they are needed.
 
     The first error is raised in its turn; what was not begun by then, or when the caller stops, never is.

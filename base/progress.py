@@ -9,7 +9,7 @@ import time
 from types import TracebackType
 from typing import Protocol, Self, TextIO
 
-from base.text import without_controls
+from base.text import replace_controls
 
 PLAIN_EVERY_S = 5.0
 """Without a terminal a task prints at most one line in this many seconds."""
@@ -88,7 +88,11 @@ class _PlainTask(_SilentTask):
 
     def _line(self, now: float, note: str) -> str:
         rate = (self.done - self.done_before) / max(now - self.started, 1e-9)
-        left = f", {clock(max(self.total - self.done, 0) / rate)} left" if rate > 0 and self.done < self.total else ""
+        left = (
+            f", {format_duration(max(self.total - self.done, 0) / rate)} left"
+            if rate > 0 and self.done < self.total
+            else ""
+        )
         return (
             f"{self.name}: {self.done:,.0f}/{self.total:,.0f} {self.unit}, {_rate(rate)} {self.unit}/s"
             f"{left}{f', {note}' if note else ''}"
@@ -124,7 +128,7 @@ class RichProgress:
 
     def say(self, line: str) -> None:
         """See `Progress.say`."""
-        self.console.print(without_controls(line), markup=False, soft_wrap=True)
+        self.console.print(replace_controls(line), markup=False, soft_wrap=True)
 
 
 class _RichTask:
@@ -156,13 +160,13 @@ class _RichTask:
     def advance(self, amount: float = 1, *, note: str = "") -> None:
         self.done += amount
         rate = (self.done - self.done_before) / max(time.monotonic() - self.started, 1e-9)
-        left = f"{clock(max(self.total - self.done, 0) / rate)} left" if rate > 0 else ""
+        left = f"{format_duration(max(self.total - self.done, 0) / rate)} left" if rate > 0 else ""
         count = f"{self.done:,.0f}/{self.total:,.0f} {self.unit}, {_rate(rate)}/s"
         self.bar.update(self.task, advance=amount, count=count, left=left)
         self.show(note)
 
     def show(self, note: str) -> None:
-        self.bar.update(self.task, note=without_controls(note))
+        self.bar.update(self.task, note=replace_controls(note))
 
 
 def progress_on(stream: TextIO) -> Progress:
@@ -170,7 +174,7 @@ def progress_on(stream: TextIO) -> Progress:
     return RichProgress(stream) if stream.isatty() else PlainProgress(stream)
 
 
-def clock(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """A duration as people say it: "45 s", "3:20 min", "2:05 h"."""
     whole = round(seconds)
     if whole < 60:
@@ -183,7 +187,7 @@ def _rate(per_s: float) -> str:
 
 
 def _print(stream: TextIO, line: str) -> None:
-    print(without_controls(line), file=stream, flush=True)
+    print(replace_controls(line), file=stream, flush=True)
 
 
 def standard_progress() -> Progress:

@@ -17,7 +17,7 @@ from base.storage import TEMPORARY_PREFIX
 OPENED = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def owned(make: Callable[[], Path]) -> tuple[Path, int]:
+def create_owned_folder(make: Callable[[], Path]) -> tuple[Path, int]:
     """A new folder of `make`, and the file descriptor that holds its lock; to close it gives the folder up.
 
     Someone may sweep a folder away in the moment before it is locked: then another one is made.
@@ -35,7 +35,7 @@ def owned(make: Callable[[], Path]) -> tuple[Path, int]:
         os.close(lock)
 
 
-def sweep(folders: Iterable[Path]) -> None:
+def remove_abandoned(folders: Iterable[Path]) -> None:
     """Remove those of the folders whose owner is gone."""
     for folder in folders:
         _remove_unless_held(folder)
@@ -45,8 +45,8 @@ def sweep(folders: Iterable[Path]) -> None:
 def folder_beside(target: Path) -> Iterator[Path]:
     """A new folder beside `target`; gone afterwards unless it was renamed. What killed owners left there goes too."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    sweep(target.parent.glob(f"{TEMPORARY_PREFIX}{glob.escape(target.name)}-*/"))
-    folder, lock = owned(lambda: _made_beside(target))
+    remove_abandoned(target.parent.glob(f"{TEMPORARY_PREFIX}{glob.escape(target.name)}-*/"))
+    folder, lock = create_owned_folder(lambda: _made_beside(target))
     try:
         yield folder
     finally:

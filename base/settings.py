@@ -50,12 +50,12 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return value
 
 
-def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """`below` with the values of `above` laid over it, mapping by mapping; lists and scalars are replaced whole."""
     result = dict(below)
     for key, value in above.items():
         both_mappings = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
-        result[key] = merged(result[key], value) if both_mappings else value
+        result[key] = merge(result[key], value) if both_mappings else value
     return result
 
 
@@ -72,7 +72,7 @@ def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:
             raise UsageError(f"--set {dotted}: expected a YAML value, got {_short(text)}") from None
         for key in reversed(dotted.split(".")):
             value = {key: value}
-        result = merged(result, value)
+        result = merge(result, value)
     return result
 
 
@@ -95,7 +95,7 @@ class Layer:
         return True
 
 
-def validated(model: type[S], *layers: Layer) -> S:
+def validate(model: type[S], *layers: Layer) -> S:
     """The layers laid over each other, lowest first, as a checked `model`.
 
     Raises UsageError with one line a mistake: source, dotted path, expected, got. Values count as JSON would have
@@ -103,7 +103,7 @@ def validated(model: type[S], *layers: Layer) -> S:
     """
     values: dict[str, Any] = {}
     for layer in layers:
-        values = merged(values, layer.values)
+        values = merge(values, layer.values)
     try:
         foreign = next(_foreign(values), None)
     except RecursionError:

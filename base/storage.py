@@ -166,7 +166,7 @@ class Storage:
         target = self.path(name)
         with self._reported("write", name):
             if self.is_local:
-                place_atomically(source, Path(target))
+                move_atomically(source, Path(target))
             else:
                 self.fs.put_file(str(source), target)
 
@@ -279,7 +279,7 @@ def _is_temporary(name: str) -> bool:
     return PurePosixPath(name).name.startswith(TEMPORARY_PREFIX)
 
 
-def place(error: OSError) -> str:
+def error_path(error: OSError) -> str:
     """The file that an I/O error is about, of a copy the one that was to be written; empty where that is not known."""
     return str(error.filename2 or error.filename or "")
 
@@ -290,7 +290,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     temporary.replace(path)
 
 
-def to_disk(path: Path) -> None:
+def flush_to_disk(path: Path) -> None:
     """Flush a local file, or a folder's list of names, to the disk itself."""
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -299,7 +299,7 @@ def to_disk(path: Path) -> None:
         os.close(handle)
 
 
-def place_atomically(source: Path, target: Path) -> None:
+def move_atomically(source: Path, target: Path) -> None:
     """Rename `source` to `target`; across file systems, copy to a temporary name first."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:

@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 T = TypeVar("T")
 
 
-def typed_json(kind: type[T], text: str | bytes) -> T:
+def parse_typed_json(kind: type[T], text: str | bytes) -> T:
     """The `kind`, a dataclass, that the JSON describes. Raises ValueError for anything else."""
     if not isinstance(text, (str, bytes)):
         raise ValueError(f"expected JSON, got {type(text).__name__}")

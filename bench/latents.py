@@ -26,17 +26,17 @@ from base.storage import Storage
 from base.versions import machine, versions
 from bench.streaming import VIEWS, members
 from evaluation.table import markdown_table
-from shards.damage import PassedOver
-from shards.latents import SCHEMA, Encoder, LatentPair, Latents, latent_members, latents_folder, latents_name
+from shards.damage import DamageTolerance
+from shards.latents import SCHEMA, Encoder, LatentIndex, LatentPair, latent_members, latents_folder, latents_name
 from shards.sample import Sample
 from shards.stream import Pair
 from shards.version import SCHEMA as VERSION_SCHEMA
 from shards.version import Version
 from shards.visits import Share
-from shards.write import Named, write_samples
-from train.gather import chunks, gathered
+from shards.write import NamedSample, write_samples
+from train.collate import collate, split_batches
 from train.settings import TrainSettings
-from train.source import training_pairs
+from train.source import read_training_pairs
 from zero123.build import build_pipeline
 from zero123.pipeline import Zero123Pipeline
 
@@ -76,7 +76,7 @@ def make_latents(storage: Storage, settings: Settings, shape: tuple[int, int, in
         write_samples(storage, "train", number, _samples(number, min(each, objects - begin), shape), _folder())
         for number, begin in enumerate(range(0, objects, each))
     )
-    storage.write(latents_name(1, DIGEST), Latents(SCHEMA, 1, encoder, shards).to_json().encode())
+    storage.write(latents_name(1, DIGEST), LatentIndex(SCHEMA, 1, encoder, shards).to_json().encode())
     return Version(VERSION_SCHEMA, 1, 0, DIGEST, VIEWS, settings.model.hw, shards)
 
 
@@ -84,7 +84,7 @@ def _folder() -> str:
     return latents_folder(DIGEST)
 
 
-def _samples(shard: int, count: int, shape: tuple[int, int, int]) -> Iterator[Named]:
+def _samples(shard: int, count: int, shape: tuple[int, int, int]) -> Iterator[NamedSample]:
     for number in range(count):
         uid = f"{shard:03d}-{number:04d}"
         seen = Sample("", uid, members(shard, number, [[]]))
@@ -101,9 +101,9 @@ def measured(
     def read(workers: int) -> Iterator[Pair | LatentPair]:
         stream = settings.stream.model_copy(update={"workers": workers})
         cached = settings.model_copy(update={"cached_latents": True, "stream": stream})
-        return training_pairs(version, storage, cached, Share(0, 0, 1), lambda: DIGEST, PassedOver(0, print))
+        return read_training_pairs(version, storage, cached, Share(0, 0, 1), lambda: DIGEST, DamageTolerance(0, print))
 
-    batches = (gathered(some, pipeline, settings) for some in chunks(read(workers), at_once, at_once))
+    batches = (collate(some, pipeline, settings) for some in split_batches(read(workers), at_once, at_once))
     return {
         "read by one process": _rates(read(0), images, 1),
         f"read by {workers} workers, for the rank": _rates(read(workers), images, 1),

@@ -14,7 +14,7 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
-from train.gather import Gathered
+from train.collate import CollatedPairs
 from zero123.image_encoder import LatentEncoder, clip_pixels
 from zero123.latents import composited, condition_latent, target_latent
 from zero123.pipeline import Zero123Pipeline
@@ -38,7 +38,7 @@ class ReferenceStep:
         self.optimiser = torch.optim.AdamW(parameters, lr=rate)
         self.average = EMAModel(self.unet.parameters(), decay=0.9999)
 
-    def take(self, parts: list[Gathered], autocast: AbstractContextManager[object]) -> None:
+    def take(self, parts: list[CollatedPairs], autocast: AbstractContextManager[object]) -> None:
         """One step on the parts of a batch."""
         for part in parts:
             with autocast:
@@ -50,7 +50,7 @@ class ReferenceStep:
             self.optimiser.zero_grad()
             self.average.step(self.unet.parameters())
 
-    def _loss(self, part: Gathered) -> Tensor:
+    def _loss(self, part: CollatedPairs) -> Tensor:
         like, schedule = self.like, self.like.schedule
         with self.clock("encode"), torch.no_grad():
             images, targets = composited(part.source), composited(part.target)

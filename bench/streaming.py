@@ -27,18 +27,18 @@ from base.storage import Storage
 from geometry.camera import look_at_origin
 from geometry.sphere import stratified_block
 from shards.arrays import npy_bytes, npz_bytes
-from shards.damage import fatal
+from shards.damage import raise_damage
 from shards.image import encode_rgba
 from shards.plan import Visit, draw_pair
-from shards.read import ranges_of
+from shards.read import range_reader
 from shards.sample import Pairs as StoredPairs
 from shards.sample import Sample, facts_json, view_suffix
 from shards.settings import StreamSettings
-from shards.stream import Images, read
+from shards.stream import ImageSource, read
 from shards.version import SCHEMA, SampleEntry, Version, read_version, version_name
 from shards.visits import Share
 from shards.write import write_shard
-from train.loader import pairs_of_rank
+from train.loader import read_rank_pairs
 
 ROOT = Path(__file__).parents[1]
 VIEWS, HW, PAIRS = 12, (256, 256), 6
@@ -69,7 +69,7 @@ def members(shard: int, number: int, pictures: list[list[bytes]]) -> dict[str, b
     return {
         "json": facts_json({"uid": f"{shard:03d}-{number:04d}"}, {"light": "sun"}),
         "extrinsics.npy": npy_bytes(extrinsics),
-        "pairs.npz": npz_bytes(vars(StoredPairs.of(extrinsics, range(VIEWS)))),
+        "pairs.npz": npz_bytes(vars(StoredPairs.from_extrinsics(extrinsics, range(VIEWS)))),
         **{view_suffix(view): data for view, data in enumerate(shown)},
     }
 
@@ -93,7 +93,7 @@ def stream_settings(workers: int) -> StreamSettings:
 def ours(version: Version, storage: Storage, workers: int) -> Iterator[Any]:
     settings = stream_settings(workers)
     reader = partial(read, version, storage, split="train", seed=0, pairs_per_visit=PAIRS, settings=settings)
-    return pairs_of_rank(reader, Share(0, 0, 1), workers, fatal, print)
+    return read_rank_pairs(reader, Share(0, 0, 1), workers, raise_damage, print)
 
 
 def plain(version: Version, storage: Storage, workers: int, on_white: Callable[[Image.Image], Image.Image]) -> Any:
@@ -132,7 +132,7 @@ def on_white_in_pillow(image: Image.Image) -> Image.Image:
 
 
 def decoder(version: Version, storage: Storage, _workers: int) -> Any:
-    source = Images(ranges_of(storage), VIEWS, version.hw, tuple(range(VIEWS)))
+    source = ImageSource(range_reader(storage), VIEWS, version.hw, tuple(range(VIEWS)))
 
     def pairs(samples: Any) -> Iterator[Any]:
         for number, raw in enumerate(samples):

@@ -19,7 +19,7 @@ from pipeline.work.pack import Member, Packed, PackJob
 from pipeline.work.worker import Job, WorkerSpec, view_fingerprints
 from shards.image import encode_rgba
 from shards.read import read_sample
-from shards.sample import members_from_views, view_suffix, with_object_facts
+from shards.sample import members_from_views, replace_object_facts, view_suffix
 from shards.write import write_shard
 
 VIEWS, HW = 2, (16, 16)
@@ -71,7 +71,7 @@ class StubWorker:
             sample = template()
             if member.kept_in is not None and member.entry is not None:
                 sample = read_sample(self.storage, member.kept_in, member.entry).members
-            yield member.uid, with_object_facts(sample, member.facts)
+            yield member.uid, replace_object_facts(sample, member.facts)
 
 
 @cache

@@ -31,12 +31,12 @@ from bench.reference_step import ReferenceStep
 from evaluation.table import markdown_table
 from shards.stream import Pair
 from train.batch import Batch
-from train.compute import autocast, computing, prepare
+from train.collate import CollatedPairs, collate, split_batches
+from train.compute import autocast, prepare_unet, set_compute_mode
 from train.ema import Ema
 from train.flops import peak_flops, training_flops
-from train.gather import Gathered, chunks, gathered
-from train.optimiser import new_optimiser, trained_parameters
-from train.prefetch import prefetched
+from train.optimiser import make_optimiser, trained_parameters
+from train.prefetch import prefetch
 from train.state import Learner
 from train.step import Stepper
 from train.world import World
@@ -129,7 +129,10 @@ def measured(settings: Settings, rounds: int, steps: int) -> dict[str, Any]:
     device = torch_device(train.device)
     pipeline = build_pipeline(settings.model, train.seed).to(str(device))
     batch = train.batch
-    with computing(train.compute, device, train.threads), closing(host_parts(pipeline, settings, device)) as parts:
+    with (
+        set_compute_mode(train.compute, device, train.threads),
+        closing(host_parts(pipeline, settings, device)) as parts,
+    ):
         sides = all_sides(pipeline, settings, parts, device)
         for side in sides:
             side.take()
@@ -148,7 +151,7 @@ def measured(settings: Settings, rounds: int, steps: int) -> dict[str, Any]:
 
 
 def all_sides(
-    pipeline: Zero123Pipeline, settings: Settings, parts: Iterator[Gathered], device: torch.device
+    pipeline: Zero123Pipeline, settings: Settings, parts: Iterator[CollatedPairs], device: torch.device
 ) -> list[Side]:
     """Ours with latents given and with encoders in the loop, and the plain step in two precisions."""
     train, count = settings.train, -(-settings.train.batch // settings.train.images_at_once)
@@ -156,9 +159,9 @@ def all_sides(
     encoders = encoder_flops(pipeline, next(parts))
     clocks = [Phases(device) for _ in range(4)]
     reference = ReferenceStep(pipeline, train.optimiser.learning_rate, clocks[2])
-    prepare(pipeline, train.compute)
+    prepare_unet(pipeline, train.compute)
     parameters = trained_parameters(pipeline)
-    learner = Learner(parameters, new_optimiser(parameters, train.optimiser), Ema(parameters, train.ema.decay))
+    learner = Learner(parameters, make_optimiser(parameters, train.optimiser), Ema(parameters, train.ema.decay))
     world = World(0, 1, device, train.wait_minutes)
 
     def ours(kind: type[Stepper], clock: Phases) -> Callable[[], None]:
@@ -213,7 +216,7 @@ def bytes_of_others(side: Side, sides: Iterable[Side]) -> int:
 class Cached(Stepper):
     """Our step where every part's latents and embeddings are known before it."""
 
-    def seen(self, part: Gathered) -> Batch:
+    def make_batch(self, part: CollatedPairs) -> Batch:
         """The batch that was made of the first part of this length, with this part's chances."""
         kept: dict[int, Batch] = self.__dict__.setdefault("known", {})
         if len(part) not in kept:
@@ -221,18 +224,20 @@ class Cached(Stepper):
         return replace(kept[len(part)], timesteps=part.timesteps, pose=part.pose)
 
     @torch.no_grad()
-    def _made(self, part: Gathered) -> Batch:
-        batch = super().seen(part)
+    def _made(self, part: CollatedPairs) -> Batch:
+        batch = super().make_batch(part)
         if isinstance(self.pipeline.image_encoder, LatentEncoder):
             return batch
         return replace(batch, embedding=self.pipeline.embedding(batch.images, batch.condition), images=None)
 
 
-def host_parts(pipeline: Zero123Pipeline, settings: Settings, device: torch.device) -> Generator[Gathered, None, None]:
+def host_parts(
+    pipeline: Zero123Pipeline, settings: Settings, device: torch.device
+) -> Generator[CollatedPairs, None, None]:
     """Parts of batches as training gets them, from made-up pairs: gathered and copied ahead of the step."""
     train = settings.train
-    parts = chunks(made_up_pairs(settings.model.hw), train.batch, train.images_at_once)
-    return prefetched((gathered(some, pipeline, train) for some in parts), device, train.compute.ahead)
+    parts = split_batches(made_up_pairs(settings.model.hw), train.batch, train.images_at_once)
+    return prefetch((collate(some, pipeline, train) for some in parts), device, train.compute.ahead)
 
 
 def made_up_pairs(hw: tuple[int, int]) -> Iterator[Pair]:
@@ -247,7 +252,7 @@ def made_up_pairs(hw: tuple[int, int]) -> Iterator[Pair]:
         number += 1
 
 
-def timed(parts: Iterator[Gathered], clock: Phases) -> Iterator[Gathered]:
+def timed(parts: Iterator[CollatedPairs], clock: Phases) -> Iterator[CollatedPairs]:
     """The parts, their coming counted as the phase `data`."""
     while True:
         with clock("data"):
@@ -269,13 +274,13 @@ def figures(side: Side, batch: int, matmul: float, peak: float | None) -> dict[s
     }
 
 
-def encoder_flops(pipeline: Zero123Pipeline, part: Gathered) -> float:
+def encoder_flops(pipeline: Zero123Pipeline, part: CollatedPairs) -> float:
     """The arithmetic of the frozen encoders for one pair."""
-    from train.batch import batch_of
+    from train.batch import make_batch
     from train.memo import LatentMemo
 
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        batch = batch_of(pipeline, part, LatentMemo(pipeline.vae, 0), 0.0)
+        batch = make_batch(pipeline, part, LatentMemo(pipeline.vae, 0), 0.0)
         if not isinstance(pipeline.image_encoder, LatentEncoder):
             pipeline.embedding(batch.images, batch.condition)
     return float(counter.get_total_flops()) / len(part)

@@ -29,7 +29,7 @@ def answers(
     not held out; and where there is `training`, `nearest_view`.
     """
     seen, cameras = sample.image(source), sample.extrinsics
-    own = [sample.image(view) for view in sample.good if view < len(cameras) - settings.held_out_views]
+    own = [sample.image(view) for view in sample.good_views if view < len(cameras) - settings.held_out_views]
     same = {"input": on_white(seen), "white": white((seen.shape[0], seen.shape[1])), "mean_view": mean_view(own)}
     found = [{"model": picture, **same} for picture in _sampled(pipeline, sample, source, targets, settings)]
     if training:

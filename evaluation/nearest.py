@@ -58,9 +58,9 @@ class TrainingViews:
         """For an input uint8 (H, W, 4) of camera (3, 4), and target cameras (T, 3, 4), one RGB picture a target."""
         sample, view = self.most_like(rgba)
         asked = seen_from(cam_from_world, targets_from_world)
-        offered = seen_from(sample.extrinsics[view], sample.extrinsics[sample.good])
+        offered = seen_from(sample.extrinsics[view], sample.extrinsics[sample.good_views])
         apart = np.linalg.norm(asked[:, None] - offered, axis=-1)
-        return [on_white(sample.image(sample.good[int(nearest)])) for nearest in apart.argmin(axis=1)]
+        return [on_white(sample.image(sample.good_views[int(nearest)])) for nearest in apart.argmin(axis=1)]
 
 
 def small_picture(rgba: Image) -> Image:
@@ -121,8 +121,8 @@ def indexed(
         for entry in entries:
             sample = read_sample(storage, *entry)
             if source_digest(sample) not in evaluated:
-                small += [small_picture(sample.image(view, version.hw)) for view in sample.good]
-                owners += [(len(kept), view) for view in sample.good]
+                small += [small_picture(sample.image(view, version.hw)) for view in sample.good_views]
+                owners += [(len(kept), view) for view in sample.good_views]
                 kept.append(entry)
             task.advance(note=sample.uid)
     if not small:

@@ -121,7 +121,7 @@ def evaluate_novel_views(
     kept = set(np.linspace(0, total - 1, min(settings.triptychs, total)).round().astype(int).tolist())
     with progress.task("evaluate", total=total, unit="views") as task:
         for sample in objects(version, storage, settings):
-            for source, targets in pairs(sample.uid, version.views, sample.good, settings):
+            for source, targets in pairs(sample.uid, version.views, sample.good_views, settings):
                 views = answers(pipeline, training, sample, source, targets, settings)
                 for target, pictures in zip(targets, views, strict=True):
                     true = on_white(sample.image(target))
@@ -146,10 +146,10 @@ def evaluate_novel_views(
 
 
 def objects(version: Version, storage: Storage, settings: EvaluateSettings) -> Iterator[Sample]:
-    """The objects that are looked at, in order of their uids. Raises Damaged for one that cannot be compared."""
+    """The objects that are looked at, in order of their uids. Raises DamagedSample for one that cannot be compared."""
     for shard, entry in _entries(version, settings):
         sample = read_sample(storage, shard, entry)
-        sample.check_good(views=version.views, hw=version.hw)
+        sample.check_good_views(views=version.views, hw=version.hw)
         yield sample
 
 

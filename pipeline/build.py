@@ -46,7 +46,7 @@ from pipeline.work.staging import clear_work, staged_attempts
 from pipeline.work.worker import Worker, WorkerSpec, view_fingerprints
 from render.settings import RenderSettings
 from shards.settings import ShardsSettings
-from shards.verify import cut_or_gone
+from shards.verify import find_truncated_or_missing
 from shards.version import Version, read_version, version_numbers
 
 
@@ -182,7 +182,7 @@ def requested_objects(settings: ObjectsSettings, progress: Progress) -> Iterable
 
 def _lost(storage: Storage, newest: Version | None, progress: Progress) -> frozenset[str]:
     """The shards that a disk lost or someone removed, each told: their objects are rendered again."""
-    found = cut_or_gone(storage, newest) if newest is not None else {}
+    found = find_truncated_or_missing(storage, newest) if newest is not None else {}
     for name, damage in found.items():
         progress.say(f"{storage.root}/{name}: {damage}; its objects are rendered again")
     return frozenset(found)

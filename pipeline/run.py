@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from base.errors import Failure
-from base.interrupts import held_back
+from base.interrupts import delay_signals
 from base.outcomes import CHILD_DEATHS, Outcome
 from base.progress import Progress
 from base.storage import Storage
@@ -122,7 +122,7 @@ class Run:
             telling = Telling(self.progress, task)
             self._feed(crew)
             for done in crew.results():
-                with held_back():
+                with delay_signals():
                     self._tick(done, crew, telling)
                     self._feed(crew)
 
@@ -138,7 +138,7 @@ class Run:
                     self._packed(done)
                 if time.monotonic() > until:
                     break
-            with held_back():
+            with delay_signals():
                 if self._has_news:
                     self.publish(final=False)
         except Failure as failure:

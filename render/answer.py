@@ -3,7 +3,7 @@
 from typing import Any
 
 from base.outcomes import Outcome
-from base.typed import typed_json
+from base.typed import parse_typed_json
 from render.job import RenderJob, RenderResult
 
 TOLD = ("import", "normalise", "prepare", "view", "encode")
@@ -26,7 +26,7 @@ def told_phase(message: dict[str, Any]) -> str | None:
 def told_result(message: dict[str, Any], job: RenderJob) -> RenderResult:
     """The result of `job` in a message. Raises ValueError for one that is none, or that lacks what an ok one has."""
     try:
-        result = typed_json(RenderResult, message["result"])
+        result = parse_typed_json(RenderResult, message["result"])
         result.to_json()  # raises for a value that is no number
     except (KeyError, ValueError) as error:
         raise ValueError(f"no result: {error}") from None

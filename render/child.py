@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from base.errors import Failure
 from base.outcomes import Outcome
-from base.storage import place, reason
+from base.storage import error_path, reason
 from render.answer import most_phases, told_phase, told_result
 from render.job import RenderJob, RenderResult
 from render.kernels import kernel_caches
@@ -91,7 +91,7 @@ class RenderChild:
             )
         except OSError as error:
             self.close()
-            raise Failure(f"{job.uid}: could not handle {place(error) or 'its files'}: {reason(error)}") from error
+            raise Failure(f"{job.uid}: could not handle {error_path(error) or 'its files'}: {reason(error)}") from error
         except BaseException:
             self.close()
             raise

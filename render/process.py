@@ -17,8 +17,8 @@ from typing import IO, Any, cast
 
 from base.errors import Failure
 from base.outcomes import Outcome
-from base.scratch import owned, sweep
-from base.text import without_controls
+from base.scratch import create_owned_folder, remove_abandoned
+from base.text import replace_controls
 
 POLL_S = 0.05
 MAX_LINE_BYTES = 4 << 20
@@ -46,8 +46,8 @@ class ChildProcess:
     """
 
     def __init__(self, command: Sequence[str], environment: dict[str, str]) -> None:
-        sweep(Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*"))
-        self.folder, self._lock = owned(lambda: Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX)))
+        remove_abandoned(Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*"))
+        self.folder, self._lock = create_owned_folder(lambda: Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX)))
         self._log = self.folder / "log"
         self._buffer = b""
         private = {"HOME": str(self.folder), "TMPDIR": str(self.folder)}
@@ -118,7 +118,7 @@ class ChildProcess:
         try:
             with self._log.open("rb") as log:
                 log.seek(max(0, self._log.stat().st_size - TAIL_BYTES))
-                return without_controls(log.read().decode(errors="replace"))
+                return replace_controls(log.read().decode(errors="replace"))
         except OSError:
             return ""
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont
 
-from base.text import without_controls
+from base.text import replace_controls
 from report.images import Pixels, checked
 
 LABEL_GREY = (130, 136, 146, 255)
@@ -97,7 +97,7 @@ def _write_labels(
     height, width = grid.cell_hw
     for index, label in enumerate(labels):
         row, column = grid.corner(index)
-        text = " ".join(without_controls(label).split())
+        text = " ".join(replace_controls(label).split())
         while text and draw.textlength(text, font=font) > width:
             text = text[:-1]
         left = column + (width - draw.textlength(text, font=font)) / 2

@@ -6,7 +6,7 @@ from typing import TypeGuard
 from markupsafe import Markup
 from markupsafe import escape as _escape
 
-from base.text import without_controls
+from base.text import replace_controls
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~&:@])")
 _HARMLESS = re.compile(r"[A-Za-z0-9][ -~]*")
@@ -16,13 +16,13 @@ _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 
 def html(text: object) -> Markup:
     """`text` as HTML that shows its characters and means nothing; Markup of ours passes unchanged."""
-    return text if isinstance(text, Markup) else _escape(without_controls(str(text)))
+    return text if isinstance(text, Markup) else _escape(replace_controls(str(text)))
 
 
 def fill(template: str, *values: object, **named: object) -> Markup:
     """A template of ours (never text from outside) with `{}` filled by values, each escaped unless it is Markup."""
-    clean = [without_controls(value) if _plain(value) else value for value in values]
-    clean_named = {key: without_controls(value) if _plain(value) else value for key, value in named.items()}
+    clean = [replace_controls(value) if _plain(value) else value for value in values]
+    clean_named = {key: replace_controls(value) if _plain(value) else value for key, value in named.items()}
     return Markup(template).format(*clean, **clean_named)  # noqa: S704
 
 
@@ -32,7 +32,7 @@ def _plain(value: object) -> TypeGuard[str]:
 
 def markdown(text: object) -> str:
     """`text` as one line of Markdown that renders as its own characters, inside a table cell too."""
-    line = " ".join(without_controls(str(text)).split())
+    line = " ".join(replace_controls(str(text)).split())
     return _MARKDOWN.sub(r"\\\1", line)
 
 
@@ -44,7 +44,7 @@ def csv_cell(text: object) -> str:
     """
     if _HARMLESS.fullmatch(str(text)):
         return str(text)
-    value = without_controls(str(text))
+    value = replace_controls(str(text))
     return f"'{value}" if _is_formula(value.lstrip("'")) else value
 
 

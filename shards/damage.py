@@ -6,35 +6,35 @@ from typing import NoReturn
 from base.errors import Failure
 
 
-class Damaged(Failure):
+class DamagedSample(Failure):
     """A sample is not what it should be: the shard's name, the sample's key, and what is wrong with which part."""
 
     def __init__(self, shard: str, uid: str, problem: str) -> None:
         super().__init__(f"{shard}: {uid}{problem}")
         self.shard, self.uid, self.problem = shard, uid, problem
 
-    def __reduce__(self) -> tuple[type["Damaged"], tuple[str, str, str]]:
-        return Damaged, (self.shard, self.uid, self.problem)
+    def __reduce__(self) -> tuple[type["DamagedSample"], tuple[str, str, str]]:
+        return DamagedSample, (self.shard, self.uid, self.problem)
 
 
-Handler = Callable[[Damaged], None]
+DamageHandler = Callable[[DamagedSample], None]
 """Is told of damage; returning passes the sample over, raising ends the work."""
 
 
-def fatal(damage: Damaged) -> NoReturn:
+def raise_damage(damage: DamagedSample) -> NoReturn:
     """End at the first damage."""
     raise damage
 
 
-class PassedOver:
+class DamageTolerance:
     """Passes over damaged samples, each told once to `say`; raises Failure for the first beyond `limit`."""
 
     def __init__(self, limit: int, say: Callable[[str], None]) -> None:
         self.limit, self.say = limit, say
-        self.samples: dict[tuple[str, str], Damaged] = {}
+        self.samples: dict[tuple[str, str], DamagedSample] = {}
 
-    def __call__(self, damage: Damaged) -> None:
-        """See `Handler`."""
+    def __call__(self, damage: DamagedSample) -> None:
+        """See `DamageHandler`."""
         if (key := (damage.shard, damage.uid)) in self.samples:
             return
         if len(self.samples) >= self.limit:

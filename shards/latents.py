@@ -23,21 +23,21 @@ from base.digest import canonical_json
 from base.errors import Failure
 from base.storage import Missing, Storage
 from shards.arrays import npy_bytes
-from shards.damage import Damaged
+from shards.damage import DamagedSample
 from shards.plan import Visit
-from shards.read import Ranges, sample_members
+from shards.read import ReadRange, read_sample_members
 from shards.sample import Sample, view_suffix
-from shards.stream import Reading, good_among, pair_row, streamed
+from shards.stream import StreamOptions, find_pair_row, good_drawn_views, stream_pairs
 from shards.version import (
     ShardEntry,
     Version,
+    check_fields,
+    check_range,
     check_ranges,
-    fields_of,
-    is_a,
+    check_type,
     object_json,
     parse_shard,
     shard_json,
-    within,
 )
 
 SCHEMA = 1
@@ -68,7 +68,7 @@ class Encoder:
 
 
 @dataclass(frozen=True)
-class Latents:
+class LatentIndex:
     """The latent shards of one version for one encoder, in the order of the version's shards."""
 
     schema: int
@@ -82,7 +82,7 @@ class Latents:
         known = {"encoder": canonical_json(asdict(self.encoder)), "shards": f"[{shards}]"}
         return object_json(self, known) + "\n"
 
-    def instead_of(self, version: Version) -> Version:
+    def replace_shards_of(self, version: Version) -> Version:
         """The version with its shards replaced by these. Raises Failure where they do not hold the same objects."""
         if [_held(shard) for shard in self.shards] != [_held(shard) for shard in version.shards]:
             raise Failure(
@@ -106,13 +106,13 @@ def latents_folder(digest: str) -> str:
     return f"latents/{digest}"
 
 
-def all_latents(storage: Storage, version: Version) -> list[Latents]:
+def read_latent_indexes(storage: Storage, version: Version) -> list[LatentIndex]:
     """What is listed for a version, of every encoder. Raises Failure for a list that is damaged."""
     names = [name for name in storage.names("versions") if name.startswith(f"versions/{version.number}-latents-")]
     return [parse_latents(storage.read(name), where=f"{storage.root}/{name}") for name in names]
 
 
-def read_latents_index(storage: Storage, version: Version, digest: str) -> Latents:
+def read_latent_index(storage: Storage, version: Version, digest: str) -> LatentIndex:
     """The latent shards of a version for an encoder. Raises Failure when there are none or the file is damaged."""
     name = latents_name(version.number, digest)
     try:
@@ -143,7 +143,7 @@ def read_record(storage: Storage, name: str) -> ShardEntry | None:
     return shard
 
 
-def unneeded_latents(storage: Storage, kept: Sequence[Version]) -> list[str]:
+def find_unneeded_latents(storage: Storage, kept: Sequence[Version]) -> list[str]:
     """The latent shards, records and lists that no version among `kept` needs."""
     numbers = {str(version.number) for version in kept}
     lists = [name for name in storage.names("versions") if "-latents-" in name]
@@ -154,20 +154,22 @@ def unneeded_latents(storage: Storage, kept: Sequence[Version]) -> list[str]:
     records = [name for name in storage.names("latents") if name.endswith(".json")]
     gone = [name for name in records if PurePosixPath(name).stem not in stems]
     entries = [entry for name in records if name not in gone and (entry := read_record(storage, name)) is not None]
-    listed = [shard for version in kept for latents in all_latents(storage, version) for shard in latents.shards]
+    listed = [
+        shard for version in kept for latents in read_latent_indexes(storage, version) for shard in latents.shards
+    ]
     return [*old, *gone, *sorted(tars - {shard.name for shard in (*entries, *listed)})]
 
 
-def parse_latents(data: bytes, *, where: str) -> Latents:
+def parse_latents(data: bytes, *, where: str) -> LatentIndex:
     """The index in JSON bytes. Raises Failure, opening with `where`, for anything that is not one of ours."""
     try:
-        got = fields_of(Latents, json.loads(data))
-        told = fields_of(Encoder, got["encoder"])
+        got = check_fields(LatentIndex, json.loads(data))
+        told = check_fields(Encoder, got["encoder"])
         channels, height, width = _lengths(told["latents"], "latents")
         vectors, numbers = _lengths(told["embedding"], "embedding")
-        encoder = Encoder(is_a(str, told["digest"], "digest"), (channels, height, width), (vectors, numbers))
-        shards = tuple(parse_shard(item) for item in is_a(list, got["shards"], "shards"))
-        found = Latents(**{**got, "encoder": encoder, "shards": shards})
+        encoder = Encoder(check_type(str, told["digest"], "digest"), (channels, height, width), (vectors, numbers))
+        shards = tuple(parse_shard(item) for item in check_type(list, got["shards"], "shards"))
+        found = LatentIndex(**{**got, "encoder": encoder, "shards": shards})
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise Failure(f"{where}: expected a list of latent shards, got a file with a mistake: {error}") from None
     if found.schema != SCHEMA or not DIGEST.fullmatch(found.encoder.digest):
@@ -184,10 +186,10 @@ def _check_shard(shard: ShardEntry, folder: str, where: str) -> None:
 
 
 def check_latents(sample: Sample, encoder: Encoder, views: int) -> None:
-    """Read everything once; raises Damaged for the first part that is missing, foreign or not what it should be."""
-    for damage in damages_of(sample).values():
+    """Read every part once. Raises DamagedSample for the first that is missing, unexpected or wrong."""
+    for damage in read_damages(sample).values():
         problem = f".{DAMAGE}: expected latents of a sound sample, got those of {damage}"
-        raise Damaged(sample.shard, sample.uid, problem)
+        raise DamagedSample(sample.shard, sample.uid, problem)
     arrays = encoder.arrays(views)
     sample.check_members({*KEPT, *arrays})
     sample.check_count(views)
@@ -197,37 +199,42 @@ def check_latents(sample: Sample, encoder: Encoder, views: int) -> None:
             raise _no_numbers(sample, suffix)
 
 
-def _no_numbers(sample: Sample, suffix: str) -> Damaged:
-    return Damaged(sample.shard, sample.uid, f".{suffix}: expected finite numbers, got infinite or none")
+def _no_numbers(sample: Sample, suffix: str) -> DamagedSample:
+    return DamagedSample(sample.shard, sample.uid, f".{suffix}: expected finite numbers, got infinite or none")
 
 
 def _lengths(value: Any, what: str) -> list[int]:
-    lengths = [within(0, length, MAX_LENGTH, what) for length in is_a(list, value, what)]
-    within(0, math.prod(lengths), MAX_NUMBERS, what)
+    lengths = [check_range(0, length, MAX_LENGTH, what) for length in check_type(list, value, what)]
+    check_range(0, math.prod(lengths), MAX_NUMBERS, what)
     return lengths
 
 
-def damage_members(damages: Mapping[str, Damaged]) -> dict[str, bytes]:
+def damage_members(damages: Mapping[str, DamagedSample]) -> dict[str, bytes]:
     """The member that tells of the damages of one image sample, by the part that each makes unreadable."""
     told = {part: [damage.shard, damage.problem] for part, damage in damages.items()}
     return {DAMAGE: canonical_json(told).encode()} if told else {}
 
 
-def damages_of(sample: Sample) -> dict[str, Damaged]:
-    """What `damage_members` has told of a latent sample. Raises Damaged for anything else in its place."""
+def read_damages(sample: Sample) -> dict[str, DamagedSample]:
+    """What `damage_members` has told of a latent sample. Raises DamagedSample for anything else in its place."""
     if DAMAGE not in sample.members:
         return {}
     try:
-        told = is_a(dict, json.loads(sample.members[DAMAGE]), DAMAGE)
-        named = {part: [is_a(str, word, part) for word in is_a(list, words, part)] for part, words in told.items()}
-        return {part: Damaged(shard, sample.uid, problem) for part, (shard, problem) in named.items()}
+        told = check_type(dict, json.loads(sample.members[DAMAGE]), DAMAGE)
+        named = {
+            part: [check_type(str, word, part) for word in check_type(list, words, part)]
+            for part, words in told.items()
+        }
+        return {part: DamagedSample(shard, sample.uid, problem) for part, (shard, problem) in named.items()}
     except (TypeError, ValueError, RecursionError) as error:
-        raise Damaged(sample.shard, sample.uid, f".{DAMAGE}: expected the damages of a sample, got: {error}") from None
+        raise DamagedSample(
+            sample.shard, sample.uid, f".{DAMAGE}: expected the damages of a sample, got: {error}"
+        ) from None
 
 
 def check_encoded(sample: Sample, *parts: str) -> None:
-    """Raise Damaged as the image sample did where one of these parts could not be encoded."""
-    damages = damages_of(sample)
+    """Raise DamagedSample as the image sample did where one of these parts could not be encoded."""
+    damages = read_damages(sample)
     for part in parts:
         if part in damages:
             raise damages[part]
@@ -237,11 +244,11 @@ def latent_members(
     sample: Sample,
     latents: NDArray[np.float32],
     embedding: NDArray[np.float32] | None,
-    damages: Mapping[int, Damaged],
+    damages: Mapping[int, DamagedSample],
 ) -> dict[str, bytes]:
     """The members of the latent sample of an object; what is given for views that have `damages` is left out.
 
-    Raises Damaged for latents that float16 cannot hold.
+    Raises DamagedSample for latents that float16 cannot hold.
     """
     arrays = {LATENTS: latents} | ({} if embedding is None else {EMBEDDING: embedding})
     halves = {suffix: array.astype(np.float16) for suffix, array in arrays.items()}
@@ -275,39 +282,39 @@ class LatentPair:
 
 
 def read_latents(
-    version: Version, latents: Latents, storage: Storage, **reading: Unpack[Reading]
+    version: Version, latents: LatentIndex, storage: Storage, **reading: Unpack[StreamOptions]
 ) -> Iterator[LatentPair]:
     """The pairs that `shards.stream.read` gives for the same arguments, their views as cached latents."""
-    return streamed(
-        latents.instead_of(version),
+    return stream_pairs(
+        latents.replace_shards_of(version),
         storage,
-        lambda ranges, drawn: LatentViews(ranges, version.views, latents.encoder, drawn),
+        lambda ranges, drawn: LatentSource(ranges, version.views, latents.encoder, drawn),
         **reading,
     )
 
 
 @dataclass(frozen=True)
-class LatentViews:
+class LatentSource:
     """Pairs of latents out of samples of `count` views, drawn among `drawn`."""
 
-    ranges: Ranges
+    ranges: ReadRange
     count: int
     encoder: Encoder
     drawn: tuple[int, ...]
 
     def fetch(self, visit: Visit) -> Sample:
         """The sample of a visit; only that its members are its own, and made of a sample, is checked here."""
-        sample = Sample(visit.shard.name, visit.entry.uid, sample_members(self.ranges, visit.shard, visit.entry))
+        sample = Sample(visit.shard.name, visit.entry.uid, read_sample_members(self.ranges, visit.shard, visit.entry))
         check_encoded(sample, WHOLE)
         return sample
 
     def views(self, sample: Sample) -> tuple[int, ...]:
         """Those of the drawn views that are good in this object."""
-        return good_among(sample, self.drawn, self.count)
+        return good_drawn_views(sample, self.drawn, self.count)
 
     def pair(self, number: int, sample: Sample, source: int, target: int) -> LatentPair:
         """The pair of two views."""
-        row = pair_row(sample, source, target)
+        row = find_pair_row(sample, source, target)
         check_encoded(sample, view_suffix(source), view_suffix(target))
         latents = sample.array(LATENTS, (self.count, *self.encoder.latents), np.float16)
         embedding: NDArray[Any] = np.zeros((self.count, *self.encoder.embedding), np.float16)

@@ -62,22 +62,24 @@ class Order:
         return stream_count(len(self.shards))
 
     @property
-    def spread(self) -> int:
+    def interleaved_visits(self) -> int:
         """How many visits a stream interleaves, so that 64 pairs in a row show 64 objects where there are as many."""
         return MAX_STREAMS // self.streams
 
-    def deal(self, epoch: int, stream: int) -> list[int]:
+    def shards_in_epoch(self, epoch: int, stream: int) -> list[int]:
         """The shards that a stream reads in an epoch, as indices into `shards`, in order."""
         order = stable_rng(self.seed, "shards", epoch).permutation(len(self.shards))
         return [int(index) for index in order[stream :: self.streams]]
 
     def pairs_in_epoch(self, epoch: int, stream: int) -> int:
         """How many pairs a stream gives in an epoch."""
-        return sum(len(self.shards[index].samples) for index in self.deal(epoch, stream)) * self.pairs_per_visit
+        return (
+            sum(len(self.shards[index].samples) for index in self.shards_in_epoch(epoch, stream)) * self.pairs_per_visit
+        )
 
     def visits(self, epoch: int, stream: int) -> list[Visit]:
         """The objects that a stream visits in an epoch, in order; each of its objects once."""
-        dealt, visits = self.deal(epoch, stream), list[Visit]()
+        dealt, visits = self.shards_in_epoch(epoch, stream), list[Visit]()
         for start in range(0, len(dealt), WINDOW_SHARDS):
             window = [
                 (self.shards[index], entry)
@@ -88,7 +90,7 @@ class Order:
             visits += [Visit(epoch, stream, len(visits) + place, *window[index]) for place, index in enumerate(order)]
         return visits
 
-    def stand_ins(self, draw: Draw) -> Iterator[Draw]:
+    def substitutes(self, draw: Draw) -> Iterator[Draw]:
         """What is drawn in place of a draw that cannot be: further pairs of the visits that follow, then none.
 
         Those of its own stream come first, then those of the streams after it, from the same place on. A visit gives
@@ -109,7 +111,7 @@ class Order:
         while True:
             visits = self.visits(epoch, stream)
             for index in range(position, len(visits) * self.pairs_per_visit):
-                visit, pair = interleaved(index, len(visits), self.pairs_per_visit, self.spread)
+                visit, pair = locate_draw(index, len(visits), self.pairs_per_visit, self.interleaved_visits)
                 yield Draw(visits[visit], pair, pair == self.pairs_per_visit - 1)
             epoch, position = epoch + 1, 0
 
@@ -119,7 +121,7 @@ def stream_count(shards: int) -> int:
     return 1 << (min(MAX_STREAMS, shards).bit_length() - 1)
 
 
-def interleaved(index: int, visits: int, pairs_per_visit: int, spread: int) -> tuple[int, int]:
+def locate_draw(index: int, visits: int, pairs_per_visit: int, spread: int) -> tuple[int, int]:
     """(visit, pair) of draw number `index`: blocks of `spread` visits give their first pairs, then their second, …"""
     block, within = divmod(index, spread * pairs_per_visit)
     size = min(spread, visits - block * spread)

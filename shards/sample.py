@@ -20,9 +20,9 @@ from base.errors import Failure
 from base.passes import PASS_FILES, pass_file
 from geometry.relative import ordered_pairs, polar_angle, pose_vector, relative_motion
 from shards.arrays import BadArray, npy_bytes, npz_bytes, npz_members, read_npy
-from shards.damage import Damaged
+from shards.damage import DamagedSample
 from shards.image import BadImage, decode_rgba
-from shards.layers import decode_pass
+from shards.passes import decode_pass
 
 T = TypeVar("T")
 SCHEMA = 1
@@ -41,13 +41,13 @@ class Pairs:
     pose: NDArray[np.float64]
 
     @classmethod
-    def of(cls, extrinsics: NDArray[np.float64], good: Sequence[int]) -> "Pairs":
+    def from_extrinsics(cls, extrinsics: NDArray[np.float64], good: Sequence[int]) -> "Pairs":
         """The pairs of the `good` views of cameras `extrinsics` (V, 3, 4), in source-major order."""
         source, target = ordered_pairs(good)
         rotation, translation = relative_motion(extrinsics[source], extrinsics[target])
         return cls(source, target, rotation, translation, pose_vector(extrinsics[source], extrinsics[target]))
 
-    def row(self, source: int, target: int) -> int | None:
+    def find_row(self, source: int, target: int) -> int | None:
         """Where the pair (source, target) stands; None when it is not there."""
         found = np.flatnonzero((self.source == source) & (self.target == target))
         return int(found[0]) if len(found) == 1 else None
@@ -67,14 +67,14 @@ def members_from_views(folder: Path, object_facts: Mapping[str, Any]) -> dict[st
     try:
         rendered = json.loads((folder / "views.json").read_bytes())
         extrinsics = read_npy((folder / "extrinsics.npy").read_bytes(), (None, 3, 4), np.float64)
-        names = view_members(len(extrinsics), passes_of(rendered))
+        names = view_members(len(extrinsics), pass_names(rendered))
         seen = {name: (folder / name).read_bytes() for name in names}
     except (OSError, ValueError, KeyError) as error:
         raise Failure(f"{folder.name}: expected a folder of rendered views, got: {error}") from None
     return {
         "json": facts_json(object_facts, rendered),
         "extrinsics.npy": npy_bytes(extrinsics),
-        "pairs.npz": npz_bytes(vars(Pairs.of(extrinsics, good_views(rendered, len(extrinsics))))),
+        "pairs.npz": npz_bytes(vars(Pairs.from_extrinsics(extrinsics, good_views(rendered, len(extrinsics))))),
         **seen,
     }
 
@@ -84,7 +84,7 @@ def view_members(views: int, passes: Sequence[str]) -> list[str]:
     return [name for view in range(views) for name in (view_suffix(view), *(pass_file(view, one) for one in passes))]
 
 
-def passes_of(rendered: Mapping[str, Any]) -> list[str]:
+def pass_names(rendered: Mapping[str, Any]) -> list[str]:
     """The passes that lie beside each view, by what views.json says."""
     return str(rendered.get("passes", "")).split()
 
@@ -101,7 +101,7 @@ def facts_json(object_facts: Mapping[str, Any], rendered: Mapping[str, Any]) -> 
     return canonical_json(facts).encode()
 
 
-def with_object_facts(members: Mapping[str, bytes], object_facts: Mapping[str, Any]) -> dict[str, bytes]:
+def replace_object_facts(members: Mapping[str, bytes], object_facts: Mapping[str, Any]) -> dict[str, bytes]:
     """The same sample with other facts about its object, for a licence or title that was corrected."""
     rendered = json.loads(members["json"])["render"]
     return {**members, "json": facts_json(object_facts, rendered)}
@@ -111,8 +111,7 @@ def with_object_facts(members: Mapping[str, bytes], object_facts: Mapping[str, A
 class Sample:
     """A sample as read from a shard; each part is checked when it is first asked for.
 
-    `members` is by suffix and comes from outside: every property raises Damaged when a part is missing or not what it
-    should be.
+    `members` maps each suffix to untrusted bytes. Every property raises DamagedSample for a missing or wrong part.
     """
 
     shard: str
@@ -148,7 +147,7 @@ class Sample:
             arrays = npz_members(self._member("pairs.npz"), PAIR_ARRAYS)
         except BadArray as error:
             raise self._failure("pairs.npz", str(error)) from None
-        good = len(self.good)
+        good = len(self.good_views)
         count = good * (good - 1)
         shapes = {"source": (), "target": (), "R": (3, 3), "T": (3,), "pose": (4,)}
         return Pairs(
@@ -159,16 +158,16 @@ class Sample:
         )
 
     @cached_property
-    def good(self) -> list[int]:
+    def good_views(self) -> list[int]:
         """The numbers of the views that passed all checks which count."""
         return self._said(lambda rendered: good_views(rendered, len(self.extrinsics)))
 
     @cached_property
     def passes(self) -> list[str]:
         """The names of the passes that lie beside each view."""
-        return self._said(passes_of)
+        return self._said(pass_names)
 
-    def layer(self, name: str, view: int) -> NDArray[Any]:
+    def read_pass(self, name: str, view: int) -> NDArray[Any]:
         """Pass `name` of a view, as `base.passes` describes it: (H, W) or (H, W, 3)."""
         if name not in self.passes or name not in PASS_FILES:
             raise self._failure("json", f"expected pass {name!r}, got {', '.join(self.passes) or 'none'}")
@@ -190,37 +189,37 @@ class Sample:
         return image
 
     def check_members(self, expected: Set[str]) -> None:
-        """Raise Damaged for a member that is missing, or that is not `expected`."""
+        """Raise DamagedSample for a member that is missing, or that is not `expected`."""
         for suffix in sorted(expected ^ set(self.members)):
             raise self._failure(suffix, "expected this member" if suffix in expected else "expected no such member")
 
     def check_count(self, views: int) -> None:
-        """Raise Damaged unless there are cameras of `views` views."""
+        """Raise DamagedSample unless there are cameras of `views` views."""
         if (got := len(self.extrinsics)) != views:
             raise self._failure("extrinsics.npy", f"expected {views} views, got {got}")
 
-    def check_good(self, *, views: int, hw: tuple[int, int]) -> None:
-        """Decode each good view; raises Damaged for one that is not of `hw` pixels, and for another number of views."""
+    def check_good_views(self, *, views: int, hw: tuple[int, int]) -> None:
+        """Decode each good view. Raises DamagedSample for another resolution than `hw` or another number of views."""
         self.check_count(views)
-        for view in self.good:
+        for view in self.good_views:
             self.image(view, hw)
 
     def check(self, *, views: int, hw: tuple[int, int]) -> None:
-        """Read everything once; raises Damaged for the first part that is missing, foreign or inconsistent."""
+        """Read everything once; raises DamagedSample for the first part that is missing, foreign or inconsistent."""
         if not set(self.passes) <= set(PASS_FILES):
             raise self._failure("json", f"expected passes of {', '.join(PASS_FILES)}, got {', '.join(self.passes)}")
         self.check_members({"json", "extrinsics.npy", "pairs.npz", *view_members(views, self.passes)})
         self.check_count(views)
-        derived = Pairs.of(self.extrinsics, self.good)
+        derived = Pairs.from_extrinsics(self.extrinsics, self.good_views)
         for name in PAIR_ARRAYS:
             if not np.allclose(getattr(self.pairs, name), getattr(derived, name), atol=1e-9):
                 raise self._failure("pairs.npz", f"expected {name} to agree with extrinsics.npy")
-        for problem in unplain(self.facts):
+        for problem in find_irregular_values(self.facts):
             raise self._failure("json", problem)
         for view in range(views):
             self.image(view, hw)
             for name in self.passes:
-                self.layer(name, view)
+                self.read_pass(name, view)
 
     def array(self, suffix: str, shape: tuple[int | None, ...], dtype: DTypeLike) -> NDArray[Any]:
         """The array in a member, of exactly `shape` (None is any length) and `dtype`."""
@@ -244,30 +243,34 @@ class Sample:
         except BadArray as error:
             raise self._failure(suffix, str(error)) from None
 
-    def _failure(self, suffix: str, problem: str) -> Damaged:
-        return Damaged(self.shard, self.uid, f".{suffix}: {problem}")
+    def _failure(self, suffix: str, problem: str) -> DamagedSample:
+        return DamagedSample(self.shard, self.uid, f".{suffix}: {problem}")
 
 
-def signature(value: Any) -> Any:
+def json_signature(value: Any) -> Any:
     """The keys and types of a JSON value: equal for values that one table schema can hold; a list is its first item."""
     if isinstance(value, dict):
-        return {key: signature(item) for key, item in sorted(value.items())}
+        return {key: json_signature(item) for key, item in sorted(value.items())}
     if isinstance(value, list):
-        return [signature(value[0])] if value else []
+        return [json_signature(value[0])] if value else []
     return type(value).__name__
 
 
-def unplain(value: Any, path: str = "") -> list[str]:
+def find_irregular_values(value: Any, path: str = "") -> list[str]:
     """Where a JSON value holds a null, an empty list, an empty mapping or a list of mixed types, as sentences."""
     if value is None:
         return [f"{path}: expected a value, got null"]
     if isinstance(value, dict):
-        found = [problem for key, item in value.items() for problem in unplain(item, f"{path}.{key}".lstrip("."))]
+        found = [
+            problem
+            for key, item in value.items()
+            for problem in find_irregular_values(item, f"{path}.{key}".lstrip("."))
+        ]
         return found if value else [f"{path}: expected keys, got an empty mapping"]
     if not isinstance(value, list):
         return []
     if not value:
         return [f"{path}: expected values, got an empty list"]
-    if any(signature(item) != signature(value[0]) for item in value):
+    if any(json_signature(item) != json_signature(value[0]) for item in value):
         return [f"{path}: expected items of one type, got several"]
-    return [problem for item in value for problem in unplain(item, f"{path}[]")]
+    return [problem for item in value for problem in find_irregular_values(item, f"{path}[]")]

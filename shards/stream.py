@@ -9,16 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base.errors import UsageError
-from base.patience import silently
+from base.retry import say_nothing
 from base.storage import Storage
-from shards.damage import Damaged, Handler, fatal
+from shards.damage import DamagedSample, DamageHandler, raise_damage
 from shards.plan import Order, Visit
-from shards.read import Ranges, ranges_of, sample_members
+from shards.read import ReadRange, range_reader, read_sample_members
 from shards.sample import Sample
 from shards.settings import StreamSettings
-from shards.transport import transport
+from shards.transport import open_transport
 from shards.version import Version
-from shards.visits import Share, Source, pairs
+from shards.visits import Share, Source, read_pairs
 
 S = TypeVar("S")
 P = TypeVar("P")
@@ -45,7 +45,7 @@ class Pair:
     source_polar_rad: float
 
 
-class Reading(TypedDict, total=False):
+class StreamOptions(TypedDict, total=False):
     """One point in one stream, and how to read on from there: what `read` and `shards.latents.read_latents` take.
 
     The pairs of `split` in the order of `seed` from number `position` on, `pairs_per_visit` of an object at a time;
@@ -63,24 +63,26 @@ class Reading(TypedDict, total=False):
     pairs_per_visit: Required[int]
     views: tuple[int, ...] | None
     settings: StreamSettings | None
-    on_damage: Handler
+    on_damage: DamageHandler
     say: Callable[[str], None]
     stop: threading.Event | None
 
 
-def read(version: Version, storage: Storage, **reading: Unpack[Reading]) -> Iterator[Pair]:
+def read(version: Version, storage: Storage, **reading: Unpack[StreamOptions]) -> Iterator[Pair]:
     """The pairs of the global order from number `position` on, without end; this rank's share is every `world`-th.
 
     All arguments are checked before the first pair is asked for: UsageError for a world that does not divide the
     streams, a rank outside it, or views that the dataset does not have.
     """
-    return streamed(version, storage, lambda ranges, drawn: Images(ranges, version.views, version.hw, drawn), **reading)
+    return stream_pairs(
+        version, storage, lambda ranges, drawn: ImageSource(ranges, version.views, version.hw, drawn), **reading
+    )
 
 
-def streamed(  # noqa: PLR0913 -- each is a coordinate of one point in one stream
+def stream_pairs(  # noqa: PLR0913 -- each is a coordinate of one point in one stream
     version: Version,
     storage: Storage,
-    source_of: Callable[[Ranges, tuple[int, ...]], Source[S, P]],
+    source_of: Callable[[ReadRange, tuple[int, ...]], Source[S, P]],
     *,
     split: str,
     seed: int,
@@ -90,21 +92,21 @@ def streamed(  # noqa: PLR0913 -- each is a coordinate of one point in one strea
     pairs_per_visit: int,
     views: tuple[int, ...] | None = None,
     settings: StreamSettings | None = None,
-    on_damage: Handler = fatal,
-    say: Callable[[str], None] = silently,
+    on_damage: DamageHandler = raise_damage,
+    say: Callable[[str], None] = say_nothing,
     stop: threading.Event | None = None,
 ) -> Iterator[P]:
-    """What `read` gives, whatever `source_of` makes of ranges and the views to draw: see `Reading`."""
-    drawn = checked_views(version, views)
+    """What `read` gives, whatever `source_of` makes of ranges and the views to draw: see `StreamOptions`."""
+    drawn = check_views(version, views)
     order = Order.of(version, split, seed, pairs_per_visit)
     share = Share(position, rank, world)
     share.check(order, split)
     stop = stop or threading.Event()
-    ranges, requests = transport(storage, settings, stop, say) if settings else (ranges_of(storage), 0)
-    return pairs(order, source_of(ranges, drawn), share, requests, stop, on_damage)
+    ranges, requests = open_transport(storage, settings, stop, say) if settings else (range_reader(storage), 0)
+    return read_pairs(order, source_of(ranges, drawn), share, requests, stop, on_damage)
 
 
-def checked_views(version: Version, views: tuple[int, ...] | None) -> tuple[int, ...]:
+def check_views(version: Version, views: tuple[int, ...] | None) -> tuple[int, ...]:
     """The views to draw, all when None. Raises UsageError for fewer than two, or any that the dataset does not have."""
     drawn = tuple(range(version.views)) if views is None else tuple(views)
     if len(drawn) < 2 or len(set(drawn)) != len(drawn) or not set(drawn) <= set(range(version.views)):
@@ -113,25 +115,25 @@ def checked_views(version: Version, views: tuple[int, ...] | None) -> tuple[int,
 
 
 @dataclass(frozen=True)
-class Images:
+class ImageSource:
     """Pairs of pictures out of samples of `count` views of `hw` pixels, drawn among `drawn`."""
 
-    ranges: Ranges
+    ranges: ReadRange
     count: int
     hw: tuple[int, int]
     drawn: tuple[int, ...]
 
     def fetch(self, visit: Visit) -> Sample:
         """The sample of a visit; only that its members are its own is checked here."""
-        return Sample(visit.shard.name, visit.entry.uid, sample_members(self.ranges, visit.shard, visit.entry))
+        return Sample(visit.shard.name, visit.entry.uid, read_sample_members(self.ranges, visit.shard, visit.entry))
 
     def views(self, sample: Sample) -> tuple[int, ...]:
         """Those of the drawn views that are good in this object; pairs have no others."""
-        return good_among(sample, self.drawn, self.count)
+        return good_drawn_views(sample, self.drawn, self.count)
 
     def pair(self, number: int, sample: Sample, source: int, target: int) -> Pair:
         """The pair of two views, which alone are decoded."""
-        stored, row = sample.pairs, pair_row(sample, source, target)
+        stored, row = sample.pairs, find_pair_row(sample, source, target)
         return Pair(
             number=number,
             uid=sample.uid,
@@ -146,18 +148,20 @@ class Images:
         )
 
 
-def good_among(sample: Sample, drawn: tuple[int, ...], count: int) -> tuple[int, ...]:
-    """Those of the `drawn` views that are good in an object. Raises Damaged unless it has `count` views, two good."""
+def good_drawn_views(sample: Sample, drawn: tuple[int, ...], count: int) -> tuple[int, ...]:
+    """The good views of an object among `drawn`. Raises DamagedSample for fewer than two or a count other than `count`."""
     sample.check_count(count)
-    sound = set(sample.good)
+    sound = set(sample.good_views)
     good = tuple([view for view in drawn if view in sound])
     if len(good) < 2:
-        raise Damaged(sample.shard, sample.uid, f": expected at least two good views of {list(drawn)}, got {good}")
+        raise DamagedSample(
+            sample.shard, sample.uid, f": expected at least two good views of {list(drawn)}, got {good}"
+        )
     return good
 
 
-def pair_row(sample: Sample, source: int, target: int) -> int:
-    """Where a pair of views stands in the sample's pairs. Raises Damaged when it does not stand there once."""
-    if (row := sample.pairs.row(source, target)) is None:
-        raise Damaged(sample.shard, sample.uid, f".pairs.npz: expected pair {source} → {target} once")
+def find_pair_row(sample: Sample, source: int, target: int) -> int:
+    """Where a pair of views stands in the sample's pairs. Raises DamagedSample when it does not stand there once."""
+    if (row := sample.pairs.find_row(source, target)) is None:
+        raise DamagedSample(sample.shard, sample.uid, f".pairs.npz: expected pair {source} → {target} once")
     return row

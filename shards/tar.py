@@ -16,7 +16,7 @@ class BadTar(ValueError):
     """Bytes that are not the tar they should be; says what was expected and what was got."""
 
 
-class TarSink:
+class TarWriter:
     """Writes a tar of whole samples to a stream; nothing in it depends on time, user or machine."""
 
     def __init__(self, stream: BinaryIO) -> None:

@@ -6,7 +6,7 @@ from functools import partial
 from base.errors import Failure
 from base.progress import Progress
 from base.storage import Storage
-from shards.latents import all_latents, check_latents
+from shards.latents import check_latents, read_latent_indexes
 from shards.read import read_sample
 from shards.sample import Sample
 from shards.version import ShardEntry, Version
@@ -15,7 +15,7 @@ MOST_TOLD = 100
 FOLDER = "shards"
 
 Check = Callable[[Sample], None]
-"""Raises Damaged for a sample that is not what it should be."""
+"""Raises DamagedSample for a sample that is not what it should be."""
 
 
 def verify(storage: Storage, version: Version, progress: Progress) -> None:
@@ -23,19 +23,19 @@ def verify(storage: Storage, version: Version, progress: Progress) -> None:
     found = list[str]()
     pictures = partial(Sample.check, views=version.views, hw=version.hw)
     todo: list[tuple[ShardEntry, Check]] = [(shard, pictures) for shard in version.shards]
-    for latents in all_latents(storage, version):
+    for latents in read_latent_indexes(storage, version):
         vectors = partial(check_latents, encoder=latents.encoder, views=version.views)
-        todo += [(shard, vectors) for shard in latents.instead_of(version).shards]
+        todo += [(shard, vectors) for shard in latents.replace_shards_of(version).shards]
     with progress.task("verify", total=len(todo), unit="shards") as task:
         for shard, check in todo:
-            found += damages(storage, shard, check)
+            found += find_damage(storage, shard, check)
             task.advance(1, note=shard.name)
     if found:
         more = [f"and {len(found) - MOST_TOLD} more"] if len(found) > MOST_TOLD else []
         raise Failure("\n".join([*found[:MOST_TOLD], *more]))
 
 
-def cut_or_gone(storage: Storage, version: Version) -> dict[str, str]:
+def find_truncated_or_missing(storage: Storage, version: Version) -> dict[str, str]:
     """The shards of a version that a look at names and lengths shows to be damaged: what was expected and got, by name.
 
     Damage inside a shard of the right length shows to `verify` alone.
@@ -48,7 +48,7 @@ def cut_or_gone(storage: Storage, version: Version) -> dict[str, str]:
     }
 
 
-def damages(storage: Storage, shard: ShardEntry, check: Check) -> list[str]:
+def find_damage(storage: Storage, shard: ShardEntry, check: Check) -> list[str]:
     """What is wrong with one shard: with its samples first, then, where they do not tell, with its length or digest."""
     if not storage.exists(shard.name):
         return [f"{shard.name}: expected a shard in {storage.root}, got none"]

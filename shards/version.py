@@ -178,54 +178,54 @@ def parse_version(data: bytes, *, where: str) -> Version:
 T = TypeVar("T")
 
 
-def is_a(kind: type[T], value: Any, what: str) -> T:
+def check_type(kind: type[T], value: Any, what: str) -> T:
     """`value`, which is of exactly this type. Raises TypeError naming `what` it is."""
     if type(value) is not kind:
         raise TypeError(f"{what}: expected {kind.__name__}, got {type(value).__name__}")
     return value
 
 
-def within(least: int, value: Any, most: int, what: str) -> int:
+def check_range(least: int, value: Any, most: int, what: str) -> int:
     """`value`, which is an int of `least` to `most`. Raises TypeError or ValueError naming `what` it is."""
-    if not least <= (number := is_a(int, value, what)) <= most:
+    if not least <= (number := check_type(int, value, what)) <= most:
         raise ValueError(f"{what}: expected {least} to {most}, got {number}")
     return number
 
 
-def hexadecimal(digits: re.Pattern[str], value: Any, what: str) -> str:
+def check_hexadecimal(digits: re.Pattern[str], value: Any, what: str) -> str:
     """`value`, which is text of these `digits`. Raises TypeError or ValueError naming `what` it is."""
-    if not digits.fullmatch(text := is_a(str, value, what)):
+    if not digits.fullmatch(text := check_type(str, value, what)):
         raise ValueError(f"{what}: expected hexadecimal digits, got {text[:80]!r}")
     return text
 
 
-def fields_of(kind: type, value: Any) -> dict[str, Any]:
+def check_fields(kind: type, value: Any) -> dict[str, Any]:
     """The values of a dataclass's fields: no field more, none less, and those that are int or str of that type."""
-    got = is_a(dict, value, kind.__name__)
+    got = check_type(dict, value, kind.__name__)
     if set(got) != {field.name for field in fields(kind)}:
         raise ValueError(f"{kind.__name__}: expected {', '.join(f.name for f in fields(kind))}, got {', '.join(got)}")
     plain = {field.name: field.type for field in fields(kind) if field.type in (int, str)}
-    return {key: is_a(plain[key], item, key) if key in plain else item for key, item in got.items()}
+    return {key: check_type(plain[key], item, key) if key in plain else item for key, item in got.items()}
 
 
 def _version(value: Any) -> Version:
-    got = fields_of(Version, value)
-    within(1, got["number"], MAX_NUMBER, "number")
-    within(0, got["parent"], MAX_NUMBER, "parent")
-    within(1, got["views"], MAX_VIEWS, "views")
-    hexadecimal(SETTINGS_DIGEST, got["settings_digest"], "settings_digest")
-    height, width = (within(1, side, MAX_EDGE, "hw") for side in is_a(list, got["hw"], "hw"))
-    shards = tuple(parse_shard(item) for item in is_a(list, got["shards"], "shards"))
+    got = check_fields(Version, value)
+    check_range(1, got["number"], MAX_NUMBER, "number")
+    check_range(0, got["parent"], MAX_NUMBER, "parent")
+    check_range(1, got["views"], MAX_VIEWS, "views")
+    check_hexadecimal(SETTINGS_DIGEST, got["settings_digest"], "settings_digest")
+    height, width = (check_range(1, side, MAX_EDGE, "hw") for side in check_type(list, got["hw"], "hw"))
+    shards = tuple(parse_shard(item) for item in check_type(list, got["shards"], "shards"))
     return Version(**{**got, "hw": (height, width), "shards": shards})
 
 
 def parse_shard(value: Any) -> ShardEntry:
     """The shard in a JSON value. Raises TypeError, ValueError or OverflowError for anything that is none."""
-    got = fields_of(ShardEntry, value)
-    within(0, got["number"], MAX_NUMBER, "number")
-    within(0, got["bytes"], MAX_BYTES, "bytes")
-    hexadecimal(SHA256, got["sha256"], "sha256")
-    return ShardEntry(**{**got, "samples": _samples(is_a(list, got["samples"], "samples"))})
+    got = check_fields(ShardEntry, value)
+    check_range(0, got["number"], MAX_NUMBER, "number")
+    check_range(0, got["bytes"], MAX_BYTES, "bytes")
+    check_hexadecimal(SHA256, got["sha256"], "sha256")
+    return ShardEntry(**{**got, "samples": _samples(check_type(list, got["samples"], "samples"))})
 
 
 def _samples(items: list[Any]) -> Samples:

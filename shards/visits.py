@@ -13,7 +13,7 @@ from queue import SimpleQueue
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from base.errors import Failure, UsageError
-from shards.damage import Damaged, Handler
+from shards.damage import DamagedSample, DamageHandler
 from shards.plan import MAX_STREAMS, Draw, Order, Visit, draw_pair
 
 S = TypeVar("S")
@@ -22,7 +22,7 @@ P_co = TypeVar("P_co", covariant=True)
 
 
 class Source(Protocol[S, P_co]):
-    """What a stream gives. Each method raises Damaged for a sample that is not what it should be."""
+    """What a stream gives. Each method raises DamagedSample for a sample that is not what it should be."""
 
     def fetch(self, visit: Visit) -> S:
         """The sample of a visit; called by several threads at a time."""
@@ -66,7 +66,7 @@ class Share:
             number += self.world
 
 
-class Fetched(NamedTuple):
+class FetchedDraw(NamedTuple):
     """A draw, its number in the global order, and its sample once it is there."""
 
     number: int
@@ -74,7 +74,7 @@ class Fetched(NamedTuple):
     sample: Future
 
 
-def numbered(order: Order, share: Share) -> Iterator[tuple[int, Draw]]:
+def number_draws(order: Order, share: Share) -> Iterator[tuple[int, Draw]]:
     """The draws of a share with their numbers."""
     streams: dict[int, Iterator[Draw]] = {}
     for number in share.numbers():
@@ -84,23 +84,23 @@ def numbered(order: Order, share: Share) -> Iterator[tuple[int, Draw]]:
         yield number, next(streams[stream])
 
 
-def fetched(
+def fetch_ahead(
     draws: Iterator[tuple[int, Draw]], fetch: Callable[[Visit], S], submit: "Submit", ahead: int
-) -> Iterator[Fetched]:
+) -> Iterator[FetchedDraw]:
     """The draws with their samples, each fetched once a visit, `ahead` draws before it is needed."""
     visited: dict[tuple[int, int, int], Future] = {}
-    waiting: deque[Fetched] = deque()
+    waiting: deque[FetchedDraw] = deque()
     for number, draw in draws:
         key = draw.visit[:3]
         if key not in visited:
             visited[key] = submit(fetch, draw.visit)
-        waiting.append(Fetched(number, draw, visited.pop(key) if draw.last else visited[key]))
+        waiting.append(FetchedDraw(number, draw, visited.pop(key) if draw.last else visited[key]))
         if len(waiting) > ahead:
             yield waiting.popleft()
 
 
-def pairs(
-    order: Order, source: Source[S, P], share: Share, requests: int, stop: threading.Event, on_damage: Handler
+def read_pairs(
+    order: Order, source: Source[S, P], share: Share, requests: int, stop: threading.Event, on_damage: DamageHandler
 ) -> Iterator[P]:
     """The pairs of a share without end; up to `requests` samples are fetched at once, 0 fetches each when needed.
 
@@ -109,60 +109,62 @@ def pairs(
     """
     ahead = order.pairs_per_visit * MAX_STREAMS // share.world if requests else 0
     with _submitting(requests, stop) as submit:
-        for number, draw, sample in fetched(numbered(order, share), source.fetch, submit, ahead):
-            yield _sound_pair(order, source, number, draw, sample, on_damage)
+        for number, draw, sample in fetch_ahead(number_draws(order, share), source.fetch, submit, ahead):
+            yield _make_sound_pair(order, source, number, draw, sample, on_damage)
 
 
-def _sound_pair(order: Order, source: Source[S, P], number: int, draw: Draw, sample: Future, on_damage: Handler) -> P:
+def _make_sound_pair(
+    order: Order, source: Source[S, P], number: int, draw: Draw, sample: Future, on_damage: DamageHandler
+) -> P:
     """The pair that is drawn, or of the draws that may stand in for it the first that is sound."""
     try:
-        return _pair(order, source, number, draw, sample.result())
-    except Damaged as damage:
+        return _make_pair(order, source, number, draw, sample.result())
+    except DamagedSample as damage:
         on_damage(damage)
-    for other in order.stand_ins(draw):
+    for other in order.substitutes(draw):
         try:
-            return _pair(order, source, number, other, source.fetch(other.visit))
-        except Damaged as damage:
+            return _make_pair(order, source, number, other, source.fetch(other.visit))
+        except DamagedSample as damage:
             on_damage(damage)
     raise Failure(f"{draw.visit.shard.name}: expected one sound sample in split {draw.visit.shard.split!r}, got none")
 
 
-def _pair(order: Order, source: Source[S, P], number: int, draw: Draw, sample: S) -> P:
+def _make_pair(order: Order, source: Source[S, P], number: int, draw: Draw, sample: S) -> P:
     views = source.views(sample)
     return source.pair(number, sample, *draw_pair(order.seed, draw.visit, draw.pair, views))
 
 
 Submit = Callable[[Callable[[Visit], S], Visit], Future]
-Errand = tuple[Future, Callable[[Visit], Any], Visit]
+QueuedFetch = tuple[Future, Callable[[Visit], Any], Visit]
 
 
 @contextmanager
 def _submitting(requests: int, stop: threading.Event) -> Iterator[Submit]:
     if not requests:
-        yield _at_once
+        yield _fetch_now
         return
-    errands: SimpleQueue[Errand | None] = SimpleQueue()
+    queue: SimpleQueue[QueuedFetch | None] = SimpleQueue()
 
     def submit(fetch: Callable[[Visit], S], visit: Visit) -> Future:
         future: Future = Future()
-        errands.put((future, fetch, visit))
+        queue.put((future, fetch, visit))
         return future
 
     for number in range(requests):
         # A pool's threads would hold up the end of a program while a client asks a store that is away.
-        threading.Thread(target=_fetch, args=(errands, stop), name=f"fetch-{number}", daemon=True).start()
+        threading.Thread(target=_fetch, args=(queue, stop), name=f"fetch-{number}", daemon=True).start()
     try:
         yield submit
     finally:
         stop.set()
         for _ in range(requests):
-            errands.put(None)
+            queue.put(None)
 
 
-def _fetch(errands: "SimpleQueue[Errand | None]", stop: threading.Event) -> None:
-    """Do errands; after `stop` cancel them, so that nobody waits for what will not come."""
-    while (errand := errands.get()) is not None:
-        future, fetch, visit = errand
+def _fetch(queue: "SimpleQueue[QueuedFetch | None]", stop: threading.Event) -> None:
+    """Do queued fetches; after `stop` cancel them, so that nobody waits for what will not come."""
+    while (queued := queue.get()) is not None:
+        future, fetch, visit = queued
         if stop.is_set():
             future.cancel()
             continue
@@ -172,10 +174,10 @@ def _fetch(errands: "SimpleQueue[Errand | None]", stop: threading.Event) -> None
             future.set_exception(error)
 
 
-def _at_once(fetch: Callable[[Visit], S], visit: Visit) -> Future:
+def _fetch_now(fetch: Callable[[Visit], S], visit: Visit) -> Future:
     future: Future = Future()
     try:
         future.set_result(fetch(visit))
-    except Damaged as damage:
+    except DamagedSample as damage:
         future.set_exception(damage)
     return future

@@ -10,9 +10,9 @@ from typing import Any, BinaryIO
 from base.digest import sha256_file
 from base.errors import Failure
 from base.storage import TEMPORARY_PREFIX, Storage, reason
-from shards.read import is_whole
-from shards.sample import signature, unplain
-from shards.tar import TarSink
+from shards.read import is_intact
+from shards.sample import find_irregular_values, json_signature
+from shards.tar import TarWriter
 from shards.version import UID, SampleEntry, ShardEntry
 
 
@@ -21,20 +21,20 @@ def shard_name(split: str, number: int, sha256: str, folder: str = "shards") -> 
     return f"{folder}/{split}-{number:06d}-{sha256[:12]}.tar"
 
 
-Named = tuple[str, Mapping[str, bytes]]
+NamedSample = tuple[str, Mapping[str, bytes]]
 """A sample's uid, and its members by suffix."""
 
 
-def write_shard(storage: Storage, split: str, number: int, samples: Iterable[Named]) -> ShardEntry:
+def write_shard(storage: Storage, split: str, number: int, samples: Iterable[NamedSample]) -> ShardEntry:
     """Write the shard of `samples`, in ascending order of uid, and describe it.
 
     The same samples give the same bytes and so the same name; a shard that is there already, whole, is left as it is.
     Raises Failure for samples out of order or with facts of another shape than the first's, and when writing fails.
     """
-    return write_samples(storage, split, number, _alike(f"{split}-{number:06d}", samples), "shards")
+    return write_samples(storage, split, number, _check_alike(f"{split}-{number:06d}", samples), "shards")
 
 
-def write_samples(storage: Storage, split: str, number: int, samples: Iterable[Named], folder: str) -> ShardEntry:
+def write_samples(storage: Storage, split: str, number: int, samples: Iterable[NamedSample], folder: str) -> ShardEntry:
     """`write_shard` into another folder, of samples whose facts are copied from a shard and are as they are there."""
     place = storage.local_path(folder) if storage.is_local else Path(tempfile.gettempdir())
     try:
@@ -52,7 +52,7 @@ def write_samples(storage: Storage, split: str, number: int, samples: Iterable[N
         sha256 = sha256_file(path)
         name = shard_name(split, number, sha256, folder)
         shard = ShardEntry(name, split, number, path.stat().st_size, sha256, tuple(entries))
-        if not is_whole(storage, shard):
+        if not is_intact(storage, shard):
             storage.put_file(name, path)
     except OSError as error:
         raise Failure(f"could not write shard {split}-{number:06d} in {place}: {reason(error)}") from error
@@ -61,8 +61,8 @@ def write_samples(storage: Storage, split: str, number: int, samples: Iterable[N
     return shard
 
 
-def _write_samples(stream: BinaryIO, shard: str, samples: Iterable[Named]) -> list[SampleEntry]:
-    sink, entries = TarSink(stream), list[SampleEntry]()
+def _write_samples(stream: BinaryIO, shard: str, samples: Iterable[NamedSample]) -> list[SampleEntry]:
+    sink, entries = TarWriter(stream), list[SampleEntry]()
     for uid, members in samples:
         if not UID.fullmatch(uid) or (entries and uid <= entries[-1].uid):
             raise Failure(f"{shard}: {uid}: expected uids of letters, digits, _ and - in ascending order")
@@ -72,7 +72,7 @@ def _write_samples(stream: BinaryIO, shard: str, samples: Iterable[Named]) -> li
     return entries
 
 
-def _alike(shard: str, samples: Iterable[Named]) -> Iterator[Named]:
+def _check_alike(shard: str, samples: Iterable[NamedSample]) -> Iterator[NamedSample]:
     """The samples, whose facts have all keys and types of the first's."""
     shape = None
     for uid, members in samples:
@@ -81,8 +81,8 @@ def _alike(shard: str, samples: Iterable[Named]) -> Iterator[Named]:
 
 
 def _checked_shape(shard: str, uid: str, facts: Any, shape: Any) -> Any:
-    for problem in unplain(facts):
+    for problem in find_irregular_values(facts):
         raise Failure(f"{shard}: {uid}.json: {problem}")
-    if shape is not None and signature(facts) != shape:
+    if shape is not None and json_signature(facts) != shape:
         raise Failure(f"{shard}: {uid}.json: expected the keys and types of the sample before it, got others")
-    return signature(facts)
+    return json_signature(facts)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from train.collate import CollatedPairs
 from train.draws import Draws
-from train.gather import Gathered
 from train.memo import LatentMemo
 from zero123.image_encoder import LatentEncoder
 from zero123.latents import (
@@ -38,11 +38,11 @@ class Batch:
 
 
 @torch.no_grad()
-def batch_of(pipeline: Zero123Pipeline, pairs: Gathered, memo: LatentMemo, random_background: float) -> Batch:
+def make_batch(pipeline: Zero123Pipeline, pairs: CollatedPairs, memo: LatentMemo, random_background: float) -> Batch:
     """The batch of pairs that lie on the device; `random_background` is the chance of a colour instead of white."""
-    if pairs.cached:
+    if pairs.is_cached:
         return _batch_of_latents(pairs)
-    colours = backgrounds(pairs.draws, random_background) if random_background else None
+    colours = background_colours(pairs.draws, random_background) if random_background else None
     reads_images = not isinstance(pipeline.image_encoder, LatentEncoder)
     if is_deterministic(pipeline.vae) and colours is None and memo.limit_bytes:
         source = memo.latents([key for key, _ in pairs.keys], pairs.source)
@@ -56,7 +56,7 @@ def batch_of(pipeline: Zero123Pipeline, pairs: Gathered, memo: LatentMemo, rando
     return Batch(target, condition, pairs.pose, pairs.timesteps, images if reads_images else None)
 
 
-def _batch_of_latents(pairs: Gathered) -> Batch:
+def _batch_of_latents(pairs: CollatedPairs) -> Batch:
     """The batch of pairs whose views are cached moments: what encoding them would give, but for float16's rounding."""
     target = target_from_moments(pairs.target.float(), pairs.draws.posterior)
     condition = condition_from_moments(pairs.source.float())
@@ -64,7 +64,7 @@ def _batch_of_latents(pairs: Gathered) -> Batch:
     return Batch(target, condition, pairs.pose, pairs.timesteps, None, embedding)
 
 
-def backgrounds(draws: Draws, chance: float) -> Tensor:
+def background_colours(draws: Draws, chance: float) -> Tensor:
     """The colour (N, 3, 1, 1) in [0, 1] behind each pair's views: white, or with `chance` the one drawn for it."""
     coloured = (draws.coloured < chance)[:, None]
     return torch.where(coloured, draws.colour, torch.ones_like(draws.colour))[:, :, None, None]

@@ -16,12 +16,12 @@ from base.children import end_with_parent
 from base.errors import Failure, UsageError
 from base.progress import Progress
 from base.storage import Storage
-from shards.damage import Damaged, Handler, PassedOver
+from shards.damage import DamagedSample, DamageHandler, DamageTolerance
 from shards.latents import (
     SCHEMA,
     WHOLE,
     Encoder,
-    Latents,
+    LatentIndex,
     damage_members,
     latent_members,
     latents_folder,
@@ -29,7 +29,7 @@ from shards.latents import (
     read_record,
     record_name,
 )
-from shards.read import is_whole, read_sample
+from shards.read import is_intact, read_sample
 from shards.version import SampleEntry, ShardEntry, Version, shard_json
 from shards.write import write_samples
 from zero123.build import build_encoders
@@ -50,7 +50,7 @@ class CacheSummary:
 
 
 @dataclass(frozen=True)
-class Job:
+class CacheJob:
     """What each process needs to know: the dataset, the model whose frozen part encodes, and where."""
 
     storage: Storage
@@ -61,7 +61,7 @@ class Job:
     threads: int
 
 
-def cache_latents(job: Job, processes: int, progress: Progress, damaged_samples: int = 0) -> CacheSummary:
+def cache_latents(job: CacheJob, processes: int, progress: Progress, damaged_samples: int = 0) -> CacheSummary:
     """Encode every view of a version that is not encoded yet, and list all of them for the version.
 
     What is there is read, and made again where it is not what was made. The same call goes on where one was stopped,
@@ -70,32 +70,32 @@ def cache_latents(job: Job, processes: int, progress: Progress, damaged_samples:
     """
     if tuple(job.version.hw) != tuple(job.model.hw):
         raise UsageError(f"model.hw: expected the dataset's view size {list(job.version.hw)}, got {list(job.model.hw)}")
-    work = Work(job)
-    passed_over = PassedOver(damaged_samples, progress.say)
-    had: dict[str, Had] = {}
+    work = CacheWorker(job)
+    passed_over = DamageTolerance(damaged_samples, progress.say)
+    had: dict[str, CachedShard] = {}
     with progress.task("cache", total=sum(len(shard.samples) for shard in job.version.shards), unit="objects") as task:
         for shard, one in _had(work, processes, passed_over):
             had[shard.name] = one
             task.advance(len(shard.samples), note=shard.name)
     shards = tuple(had[shard.name].shard for shard in job.version.shards)
-    index = Latents(SCHEMA, job.version.number, work.encoder, shards)
+    index = LatentIndex(SCHEMA, job.version.number, work.encoder, shards)
     job.storage.write(latents_name(job.version.number, work.digest), index.to_json().encode())
     made = sum(one.made for one in had.values())
     size = sum(shard.bytes for shard in shards)
     return CacheSummary(work.digest, made, len(shards), size, len(passed_over.samples))
 
 
-class Had(NamedTuple):
+class CachedShard(NamedTuple):
     """A latent shard that is there, and whether it was made now."""
 
     shard: ShardEntry
     made: bool
 
 
-class Work:
+class CacheWorker:
     """The encoders, loaded, and what they do to a shard."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: CacheJob) -> None:
         self.job = job
         if job.threads:
             torch.set_num_threads(job.threads)
@@ -111,21 +111,21 @@ class Work:
         _, channels, height, width = moments.shape
         self.encoder = Encoder(self.digest, (channels, height, width), (count, length))
 
-    def have(self, shard: ShardEntry, on_damage: Handler) -> Had:
+    def find_or_make(self, shard: ShardEntry, on_damage: DamageHandler) -> CachedShard:
         """The latent shard of a shard: the one that is there, where that is whole, or one that is made.
 
         To read all of it costs little beside encoding, and nothing else shows damage inside.
         """
         entry = read_record(self.job.storage, record_name(self.digest, shard))
-        if entry is not None and is_whole(self.job.storage, entry):
-            return Had(entry, made=False)
-        return Had(self.make(shard, on_damage), made=True)
+        if entry is not None and is_intact(self.job.storage, entry):
+            return CachedShard(entry, made=False)
+        return CachedShard(self.make(shard, on_damage), made=True)
 
-    def make(self, shard: ShardEntry, on_damage: Handler) -> ShardEntry:
+    def make(self, shard: ShardEntry, on_damage: DamageHandler) -> ShardEntry:
         """Encode a shard, write it, and then, unless a sample is damaged, the record that says that it is whole."""
-        damages = list[Damaged]()
+        damages = list[DamagedSample]()
 
-        def noted(damage: Damaged) -> None:
+        def noted(damage: DamagedSample) -> None:
             on_damage(damage)
             damages.append(damage)
 
@@ -135,30 +135,30 @@ class Work:
             self.job.storage.write(record_name(self.digest, shard), (shard_json(latents) + "\n").encode())
         return latents
 
-    def _members(self, shard: ShardEntry, entry: SampleEntry, on_damage: Handler) -> dict[str, bytes]:
+    def _members(self, shard: ShardEntry, entry: SampleEntry, on_damage: DamageHandler) -> dict[str, bytes]:
         version = self.job.version
         try:
             sample = read_sample(self.job.storage, shard, entry)
             sample.check_count(version.views)
-            _ = sample.good, sample.pairs
-        except Damaged as damage:
+            _ = sample.good_views, sample.pairs
+        except DamagedSample as damage:
             on_damage(damage)
             return damage_members({WHOLE: damage})
-        views, damages = np.zeros((version.views, *version.hw, 4), np.uint8), dict[int, Damaged]()
+        views, damages = np.zeros((version.views, *version.hw, 4), np.uint8), dict[int, DamagedSample]()
         for view in range(version.views):
             try:
                 views[view] = sample.image(view, version.hw)
-            except Damaged as damage:
+            except DamagedSample as damage:
                 on_damage(damage)
                 damages[view] = damage
         return latent_members(sample, *self.encoders.encode(views), damages)
 
 
-def _had(work: Work, processes: int, on_damage: Handler) -> Iterator[tuple[ShardEntry, Had]]:
+def _had(work: CacheWorker, processes: int, on_damage: DamageHandler) -> Iterator[tuple[ShardEntry, CachedShard]]:
     """Each of the version's shards with its latent shard, as they become ready."""
     shards = work.job.version.shards
     if min(processes, len(shards)) <= 1:
-        yield from ((shard, work.have(shard, on_damage)) for shard in shards)
+        yield from ((shard, work.find_or_make(shard, on_damage)) for shard in shards)
         return
     with _pool(work.job, min(processes, len(shards))) as pool:
         waiting = {pool.submit(_have, shard): shard for shard in shards}
@@ -173,7 +173,7 @@ def _had(work: Work, processes: int, on_damage: Handler) -> Iterator[tuple[Shard
 
 
 @contextmanager
-def _pool(job: Job, processes: int) -> Iterator[ProcessPoolExecutor]:
+def _pool(job: CacheJob, processes: int) -> Iterator[ProcessPoolExecutor]:
     """Processes that load the encoders anew; whatever ends this one's work ends theirs at once."""
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_begin, initargs=(job,))
@@ -188,20 +188,20 @@ def _pool(job: Job, processes: int) -> Iterator[ProcessPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
-_work: Work | None = None
+_work: CacheWorker | None = None
 """Of a process in the pool: loaded once."""
 
 
-def _begin(job: Job) -> None:
+def _begin(job: CacheJob) -> None:
     global _work  # noqa: PLW0603 -- how a pool's initialiser hands on what it made
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent()
-    _work = Work(job)
+    _work = CacheWorker(job)
 
 
-def _have(shard: ShardEntry) -> tuple[Had, list[Damaged]]:
+def _have(shard: ShardEntry) -> tuple[CachedShard, list[DamagedSample]]:
     """A latent shard and what was damaged, which the parent judges: it alone knows of all processes."""
     if _work is None:
         raise RuntimeError("expected a process that has begun")
-    damages = list[Damaged]()
-    return _work.have(shard, damages.append), damages
+    damages = list[DamagedSample]()
+    return _work.find_or_make(shard, damages.append), damages

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from base.errors import UsageError
-from base.patience import Patience
+from base.retry import Retry
 from base.storage import Storage
 from shards.version import Version, read_version
 from train.settings import TrainSettings
@@ -31,18 +31,18 @@ def fixed_settings(model: ModelSettings, settings: TrainSettings) -> dict[str, A
     return {"model": model.model_dump(mode="json"), "train": train}
 
 
-def version_of(
-    storage: Storage, settings: TrainSettings, began: Position | None, out: Path, patience: Patience
+def select_version(
+    storage: Storage, settings: TrainSettings, began: Position | None, out: Path, retry: Retry
 ) -> Version:
     """The dataset's version that a run reads: the one with which it `began`, or else the one that is set.
 
     Raises UsageError for a run in `out` that is to go on with another version, or with another dataset's of its number.
     """
     if began is None:
-        return patience.ask(lambda: read_version(storage, settings.version or None))
+        return retry.call(lambda: read_version(storage, settings.version or None))
     if settings.version:
-        check_same(began.version, settings.version, out, "train.version")
-    version = patience.ask(lambda: read_version(storage, began.version))
+        check_unchanged(began.version, settings.version, out, "train.version")
+    version = retry.call(lambda: read_version(storage, began.version))
     if began.dataset not in ("", version.digest):
         raise UsageError(
             f"storage.root: expected the dataset with which the run in {out} began, got other shards in version "
@@ -74,11 +74,11 @@ def check_ranks(settings: TrainSettings, ranks: int) -> None:
         raise UsageError(f"train.batch: expected a multiple of the {ranks} ranks, got {settings.batch}")
 
 
-def check_same(began: Any, now: Any, out: Path, path: str = "") -> None:
+def check_unchanged(began: Any, now: Any, out: Path, path: str = "") -> None:
     """Raise UsageError naming the first setting with which the run in `out` did not begin; what is missing is None."""
     if isinstance(began, dict) and isinstance(now, dict):
         for key in now | began:
-            check_same(began.get(key), now.get(key), out, f"{path}.{key}".lstrip("."))
+            check_unchanged(began.get(key), now.get(key), out, f"{path}.{key}".lstrip("."))
     elif began != now:
         falls = " and where its rate falls to 0" if path == "train.images" else ""
         raise UsageError(

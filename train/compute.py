@@ -10,7 +10,7 @@ from train.settings import ComputeSettings
 from zero123.pipeline import Zero123Pipeline
 
 
-def prepare(pipeline: Zero123Pipeline, settings: ComputeSettings) -> None:
+def prepare_unet(pipeline: Zero123Pipeline, settings: ComputeSettings) -> None:
     """Arrange the UNet, which does nearly all of the work, as the settings say; its weights stay the same numbers."""
     if settings.channels_last:
         pipeline.unet.to(memory_format=torch.channels_last)
@@ -26,7 +26,7 @@ def autocast(device: torch.device, settings: ComputeSettings) -> AbstractContext
 
 
 @contextmanager
-def computing(settings: ComputeSettings, device: torch.device, threads: int) -> Iterator[None]:
+def set_compute_mode(settings: ComputeSettings, device: torch.device, threads: int) -> Iterator[None]:
     """The process's own switches, put back afterwards: CPU threads, and how exact and how chosen a GPU's products are.
 
     Convolutions have a switch of their own for how exact they are in float32, which torch leaves at TF32.

@@ -33,7 +33,7 @@ class Draws:
         """The same draws on a device."""
         return self._each(lambda tensor: tensor.to(device, non_blocking=True))
 
-    def pinned(self) -> "Draws":
+    def pin(self) -> "Draws":
         """The same draws in memory from which a GPU copies by itself."""
         return self._each(Tensor.pin_memory)
 
@@ -45,7 +45,7 @@ class Draws:
         return replace(self, **{name: change(one) for name, one in vars(self).items() if one is not None})
 
 
-def draws_for(seed: int, numbers: Sequence[int], latent_shape: tuple[int, int, int], *, posterior: bool) -> Draws:
+def make_draws(seed: int, numbers: Sequence[int], latent_shape: tuple[int, int, int], *, posterior: bool) -> Draws:
     """The draws of the pairs with these global numbers; what else is drawn is the same with a posterior and without."""
     uniform, offset = torch.empty(len(numbers), 7), torch.empty(len(numbers), 4)
     normal = torch.empty(1 + posterior, len(numbers), *latent_shape)

@@ -26,7 +26,7 @@ class Ema:
         torch._foreach_lerp_(list(self.averages.values()), list(self.parameters.values()), weight)
 
     @contextmanager
-    def in_place(self) -> Iterator[None]:
+    def apply_averages(self) -> Iterator[None]:
         """The averages in place of the weights, for as long as the block lasts."""
         weights = {name: parameter.detach().clone() for name, parameter in self.parameters.items()}
         self._set(self.averages)

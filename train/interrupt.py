@@ -9,7 +9,7 @@ from typing import Any, Self
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class NoData(Exception):
+class StepAbandoned(Exception):
     """What a step needs did not come before somebody asked to stop; the step was not taken."""
 
 
@@ -26,7 +26,7 @@ class Interrupt:
         self._before: dict[int, Any] = {}
 
     @property
-    def asked(self) -> bool:
+    def requested(self) -> bool:
         """True once a signal has come, or somebody asks elsewhere."""
         return self.signal is not None or self.elsewhere()
 

@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from base.children import end_with_parent
 from base.errors import Failure
-from shards.damage import Damaged, Handler
+from shards.damage import DamagedSample, DamageHandler
 from shards.visits import Share
 
 P = TypeVar("P")
@@ -51,10 +51,10 @@ class Block(Generic[P]):
 
     kind: type[P] | None
     columns: dict[str, list[Any]]
-    laid: dict[str, tuple[np.dtype, tuple[int, ...]]]
+    layout: dict[str, tuple[np.dtype, tuple[int, ...]]]
     memory: Tensor
-    damages: list[Damaged]
-    said: list[str]
+    damages: list[DamagedSample]
+    messages: list[str]
     failure: Failure | None
 
     def pairs(self) -> Iterator[P]:
@@ -66,18 +66,18 @@ class Block(Generic[P]):
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
         memory, offset, arrays = self.memory.numpy(), 0, {}
-        for name, (dtype, shape) in self.laid.items():
+        for name, (dtype, shape) in self.layout.items():
             end = offset + dtype.itemsize * math.prod(shape)
             arrays[name] = memory[offset:end].view(dtype).reshape(shape)
             offset = end
         return arrays
 
 
-def pairs_of_rank(
+def read_rank_pairs(
     reader: Reader[P],
     share: Share,
     workers: int,
-    on_damage: Handler,
+    on_damage: DamageHandler,
     say: Callable[[str], None],
     stop: threading.Event | None = None,
 ) -> Iterator[P]:
@@ -89,12 +89,12 @@ def pairs_of_rank(
     stop = stop or threading.Event()
     if not workers:
         return reader(**vars(share), on_damage=on_damage, say=say, stop=stop)
-    shares = shares_of_workers(share, workers)
+    shares = split_share(share, workers)
     reader(**vars(shares[0]))
     return _in_turn(reader, share, shares, on_damage, say, stop)
 
 
-def shares_of_workers(share: Share, workers: int) -> list[Share]:
+def split_share(share: Share, workers: int) -> list[Share]:
     """The part of a rank's share that each of its workers reads: the first pair is the first worker's."""
     first, world = next(share.numbers()), share.world * workers
     return [Share(share.position, (first + worker * share.world) % world, world) for worker in range(workers)]
@@ -104,7 +104,7 @@ def _in_turn(
     reader: Reader[P],
     share: Share,
     shares: list[Share],
-    on_damage: Handler,
+    on_damage: DamageHandler,
     say: Callable[[str], None],
     stop: threading.Event,
 ) -> Iterator[P]:
@@ -114,7 +114,7 @@ def _in_turn(
             for block in blocks:
                 for damage in block.damages:
                     on_damage(damage)
-                for line in block.said:
+                for line in block.messages:
                     say(line)
             for pair in _interleaved(blocks):
                 next(numbers)
@@ -181,7 +181,7 @@ class _Blocks(IterableDataset[Block[P]]):
 
     def __iter__(self) -> Iterator[Block[P]]:
         worker = get_worker_info()
-        damages: list[Damaged] = []
+        damages: list[DamagedSample] = []
         said: list[str] = []
         pairs = self.reader(**vars(self.shares[worker.id if worker else 0]), on_damage=damages.append, say=said.append)
         failure = None
@@ -211,7 +211,7 @@ def _length(pair: Any) -> int:
     return min(MOST, max(LEAST, BLOCK_BYTES // max(1, size)))
 
 
-def _block(pairs: Sequence[Any], damages: list[Damaged], said: list[str], failure: Failure | None) -> Block[Any]:
+def _block(pairs: Sequence[Any], damages: list[DamagedSample], said: list[str], failure: Failure | None) -> Block[Any]:
     names = [field.name for field in fields(pairs[0])] if pairs else []
     columns = {name: [getattr(pair, name) for pair in pairs] for name in names}
     stacked = {name: np.stack(columns.pop(name)) for name in names if isinstance(columns[name][0], np.ndarray)}

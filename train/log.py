@@ -12,7 +12,7 @@ LOG = "log.jsonl"
 
 
 @dataclass(frozen=True)
-class Row:
+class LogRow:
     """After `images` images: means since the row before, and the rates of the last step.
 
     `loss` and `gradient_norm` are None where every step was bad. `loss_by_timestep` is over equal parts of the
@@ -46,7 +46,7 @@ class Log:
         if path and (not path.is_file() or path.read_bytes() != kept):
             write_atomically(path, kept)
 
-    def add(self, row: Row) -> None:
+    def add(self, row: LogRow) -> None:
         """Append a row. Raises Failure when it cannot be written."""
         self.rows.append(row)
         if self.path is None:
@@ -58,24 +58,24 @@ class Log:
             raise Failure(f"{self.path}: could not write: {reason(error)}") from None
 
 
-def read_log(path: Path) -> list[Row]:
+def read_log(path: Path) -> list[LogRow]:
     """The rows of a log; none when there is no file. A last line that was cut off is left out."""
     rows = []
     for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else ():
         if line.endswith("\n"):
             try:
                 values = json.loads(line)
-                rows.append(Row(**values | {"loss_by_timestep": tuple(values["loss_by_timestep"])}))
+                rows.append(LogRow(**values | {"loss_by_timestep": tuple(values["loss_by_timestep"])}))
             except (ValueError, TypeError, KeyError):
                 raise Failure(f"{path}: expected a training log of this program, got: {line[:80]!r}") from None
     return rows
 
 
-def _line(row: Row) -> str:
+def _line(row: LogRow) -> str:
     return json.dumps(asdict(row)) + "\n"
 
 
-class Since:
+class LogInterval:
     """What happened since the last row of the log; bad steps count for time alone."""
 
     def __init__(self) -> None:

@@ -10,32 +10,32 @@ from pathlib import Path
 import numpy as np
 
 from base.errors import Failure
-from base.patience import Patience
 from base.progress import SILENT, Progress
+from base.retry import Retry
 from base.storage import Storage
 from base.versions import versions
-from shards.damage import PassedOver
+from shards.damage import DamageTolerance
 from shards.sample import Sample
-from shards.transport import transport
+from shards.transport import open_transport
 from shards.version import Version
 from shards.visits import Share
-from train.checks import check_dataset, check_ranks, check_same, fixed_settings, version_of
-from train.compute import computing, prepare
+from train.checks import check_dataset, check_ranks, check_unchanged, fixed_settings, select_version
+from train.collate import CollatedPairs, collate, split_batches
+from train.compute import prepare_unet, set_compute_mode
 from train.ema import Ema
 from train.flops import peak_flops, training_flops
-from train.gather import Gathered, chunks, gathered
-from train.interrupt import Interrupt, NoData
-from train.log import LOG, Log, Row, Since, read_log
-from train.optimiser import PROJECTION, learning_rate, new_optimiser, trained_parameters
+from train.interrupt import Interrupt, StepAbandoned
+from train.log import LOG, Log, LogInterval, LogRow, read_log
+from train.optimiser import PROJECTION, learning_rate, make_optimiser, trained_parameters
 from train.page import write_page
-from train.prefetch import prefetched
+from train.prefetch import prefetch
 from train.settings import TrainSettings
-from train.source import training_pairs
-from train.state import Learner, Position, complete, load_learner, read_position, save_state
+from train.source import read_training_pairs
+from train.state import Learner, Position, finished_checkpoints, load_learner, read_position, save_state
 from train.step import Step, Stepper
 from train.trackers import numbers_of, numbers_of_score, trackers_for
 from train.upload import Uploader, fetch_newest, upload_newest
-from train.validation import Validation, grid, held_out
+from train.validation import Validation, held_out_samples, picture_grid
 from train.world import World, world_for
 from zero123.build import build_pipeline
 from zero123.encoders import FrozenEncoders
@@ -53,7 +53,7 @@ class TrainSummary:
     images: int
     seconds: float
     checkpoint: Path
-    log: tuple[Row, ...]
+    log: tuple[LogRow, ...]
     first: bool
 
     @property
@@ -62,7 +62,7 @@ class TrainSummary:
         return tuple((row.images, row.loss) for row in self.log if row.loss is not None)
 
 
-def nothing() -> None:
+def do_nothing() -> None:
     """Does nothing."""
 
 
@@ -72,7 +72,7 @@ def train(
     storage: Storage,
     out: Path,
     progress: Progress,
-    begin: Callable[[], None] = nothing,
+    begin: Callable[[], None] = do_nothing,
 ) -> TrainSummary:
     """Train on a version of the dataset in `storage` until `settings.images`, with checkpoints below `out`.
 
@@ -81,22 +81,22 @@ def train(
     UsageError for settings that do not fit the dataset or the run in `out`, Failure for a damaged dataset, losses that
     are no numbers, a disk that is full, or a rank that does not come.
     """
-    return summary(out, first=take_part(model, settings, storage, out, progress, Interrupt(), begin))
+    return read_summary(out, first=run_rank(model, settings, storage, out, progress, Interrupt(), begin))
 
 
-def take_part(
+def run_rank(
     model: ModelSettings,
     settings: TrainSettings,
     storage: Storage,
     out: Path,
     progress: Progress,
     interrupt: Interrupt,
-    begin: Callable[[], None] = nothing,
+    begin: Callable[[], None] = do_nothing,
 ) -> bool:
     """One rank's part of `train`, to the last image or until `interrupt` asks; True in the rank that writes."""
     with ExitStack() as stack:
         world = stack.enter_context(world_for(settings.device, settings.wait_minutes))
-        stack.enter_context(computing(settings.compute, world.device, settings.threads))
+        stack.enter_context(set_compute_mode(settings.compute, world.device, settings.threads))
         run = _Run(model, settings, storage, out, world, progress)
         if world.first:
             begin()
@@ -108,9 +108,9 @@ def take_part(
         return world.first
 
 
-def summary(out: Path, *, first: bool) -> TrainSummary:
+def read_summary(out: Path, *, first: bool) -> TrainSummary:
     """What the files of a run tell of it; Failure where it has no checkpoint."""
-    finished = complete(out)
+    finished = finished_checkpoints(out)
     if not finished:
         raise Failure(f"{out}: expected a checkpoint of a run, got none")
     position = read_position(finished[-1])
@@ -132,29 +132,29 @@ class _Run:
         self.settings, self.storage, self.out = settings, storage, out
         self.world, self.progress = world, progress
         self.stop = threading.Event()
-        patience = Patience(settings.stream.patience_s, self._say, self.stop)
-        folder = self._newest(patience)
+        retry = Retry(settings.stream.patience_s, self._say, self.stop)
+        folder = self._newest(retry)
         fixed = fixed_settings(model, settings)
         if folder is None:
-            self.version = version_of(storage, settings, None, out, patience)
+            self.version = select_version(storage, settings, None, out, retry)
             self.position = Position(0, 0, 0.0, self.version.number, fixed, self.version.digest)
         else:
             self.position = read_position(folder)
-            check_same(self.position.settings, fixed, out)
-            self.version = version_of(storage, settings, self.position, out, patience)
+            check_unchanged(self.position.settings, fixed, out)
+            self.version = select_version(storage, settings, self.position, out, retry)
             self.position = replace(self.position, dataset=self.version.digest)
         check_dataset(self.version, model, settings)
         check_ranks(settings, world.size)
         pipeline = Zero123Pipeline.from_pretrained(folder) if folder else build_pipeline(model, settings.seed)
         self.pipeline = pipeline.to(str(world.device))
-        self.passed_over = PassedOver(settings.stream.damaged_samples, self._say)
+        self.passed_over = DamageTolerance(settings.stream.damaged_samples, self._say)
         self.pairs = self._pairs(self.version)
         self.flops, self.peak = training_flops(self.pipeline), peak_flops(world.device)
-        prepare(self.pipeline, settings.compute)
+        prepare_unet(self.pipeline, settings.compute)
         parameters = trained_parameters(self.pipeline)
         averaged = {name: value for name, value in parameters.items() if _is_averaged(name, settings)}
         self.learner = Learner(
-            parameters, new_optimiser(parameters, settings.optimiser), Ema(averaged, settings.ema.decay)
+            parameters, make_optimiser(parameters, settings.optimiser), Ema(averaged, settings.ema.decay)
         )
         if folder is not None:
             load_learner(folder, self.learner)
@@ -166,66 +166,66 @@ class _Run:
         """Step until the last image or until asked to stop; the state is saved in either case."""
         settings, world = self.settings, self.world
         stepper = Stepper(self.pipeline, self.learner, settings, world)
-        since, rate = Since(), 0.0
+        since, rate = LogInterval(), 0.0
         with ExitStack() as stack:
             self._open(stack)
-            ahead = prefetched(self.pairs, world.device, settings.compute.ahead, self.stop, lambda: interrupt.asked)
-            waits = _Waits(stack.enter_context(closing(ahead)), world)
+            ahead = prefetch(self.pairs, world.device, settings.compute.ahead, self.stop, lambda: interrupt.requested)
+            waits = _TimedParts(stack.enter_context(closing(ahead)), world)
             shown = self.progress if world.first else SILENT
             task = stack.enter_context(
                 shown.task("train", total=settings.images, unit="images", done=self.position.images)
             )
             while self.position.images < settings.images:
-                world.meet(f"train: {self.position.images:,} images")
-                if world.any(interrupt.asked):
+                world.barrier(f"train: {self.position.images:,} images")
+                if world.any_rank(interrupt.requested):
                     break
                 began, waits.seconds = time.monotonic(), 0.0
                 rate = learning_rate(settings.optimiser, self.position.images, settings.images)
                 try:
-                    with world.together():
+                    with world.collective():
                         largest = self.position.largest_norm(settings.bad_steps.times_usual)
                         step = stepper.take(waits, rate, self.position.steps + 1, largest)
-                except NoData:
+                except StepAbandoned:
                     break
                 before, seconds = self.position.images, time.monotonic() - began
-                self.position = self.position.after(settings.batch, seconds, None if step.bad else step.norm)
+                self.position = self.position.advance(settings.batch, seconds, None if step.bad else step.norm)
                 self._judge(step)
                 since.add(step, waits.seconds, seconds, settings.batch)
-                if _crossed(before, self.position.images, settings.log_every_images):
+                if _passed_multiple(before, self.position.images, settings.log_every_images):
                     since = self._note(since, rate)
                 self._keep(before, interrupt)
                 task.advance(settings.batch, note=f"loss {step.loss:.3f}")
             self._note(since, rate)
             self._save()
-            world.meet("train: the last checkpoint")
+            world.barrier("train: the last checkpoint")
 
-    def _newest(self, patience: Patience) -> Path | None:
+    def _newest(self, retry: Retry) -> Path | None:
         """The checkpoint to go on from; every rank must see the same one."""
         world, settings = self.world, self.settings
         if settings.upload and world.first:
-            fetch_newest(settings.upload, self.out, patience)
-        world.meet("train: the newest checkpoint")
-        finished = complete(self.out)
-        seen = world.gathered(finished[-1].name if finished else "")
+            fetch_newest(settings.upload, self.out, retry)
+        world.barrier("train: the newest checkpoint")
+        finished = finished_checkpoints(self.out)
+        seen = world.gather(finished[-1].name if finished else "")
         if len(set(seen)) > 1:
             raise Failure(f"{self.out}: expected a folder that every rank sees, got newest checkpoints {seen}")
         return finished[-1] if finished else None
 
-    def _pairs(self, version: Version) -> Generator[Gathered, None, None]:
+    def _pairs(self, version: Version) -> Generator[CollatedPairs, None, None]:
         settings, world = self.settings, self.world
         share = Share(self.position.images, world.rank, world.size)
         encoder = FrozenEncoders.in_model(self.pipeline).digest
-        pairs = training_pairs(version, self.storage, settings, share, encoder, self.passed_over, self.stop)
-        parts = chunks(pairs, settings.batch // world.size, settings.images_at_once)
-        return (gathered(some, self.pipeline, settings) for some in parts)
+        pairs = read_training_pairs(version, self.storage, settings, share, encoder, self.passed_over, self.stop)
+        parts = split_batches(pairs, settings.batch // world.size, settings.images_at_once)
+        return (collate(some, self.pipeline, settings) for some in parts)
 
     def _held_out(self) -> list[Sample]:
         """The objects to validate on, looked at before the first step as training looks at its own."""
         stream, validation = self.settings.stream, self.settings.validation
         if not validation.every_images:
             return []
-        ranges, _ = transport(self.storage, stream, self.stop, self._say)
-        return held_out(self.version, ranges, validation.objects, self.passed_over)
+        ranges, _ = open_transport(self.storage, stream, self.stop, self._say)
+        return held_out_samples(self.version, ranges, validation.objects, self.passed_over)
 
     def _say(self, line: str) -> None:
         self.progress.say(line if self.world.first else f"rank {self.world.rank}: {line}")
@@ -258,12 +258,12 @@ class _Run:
         if self.world.first:
             self._say(f"{sentence}; step skipped, {self.position.skipped} so far")
 
-    def _note(self, since: Since, rate: float) -> Since:
+    def _note(self, since: LogInterval, rate: float) -> LogInterval:
         """Write a row of the log for what has happened since the last one."""
         if not since.images:
             return since
         loss, norm = since.means
-        row = Row(
+        row = LogRow(
             images=self.position.images,
             loss=loss,
             loss_by_timestep=since.by_timestep,
@@ -277,8 +277,8 @@ class _Run:
         )
         self.log.add(row)
         for tracker in self.trackers:
-            tracker.numbers(row.images, numbers_of(row))
-        return Since()
+            tracker.add_numbers(row.images, numbers_of(row))
+        return LogInterval()
 
     def _keep(self, before: int, interrupt: Interrupt) -> None:
         """Validate and save where a multiple of either's images was passed, and at the last image.
@@ -288,24 +288,24 @@ class _Run:
         settings, now = self.settings, self.position.images
         every, last = settings.validation.every_images, now >= settings.images
         try:
-            if every and (last or _crossed(before, now, every)):
+            if every and (last or _passed_multiple(before, now, every)):
                 self._validate(interrupt)
         finally:
-            if last or _crossed(before, now, settings.checkpoint_every_images):
+            if last or _passed_multiple(before, now, settings.checkpoint_every_images):
                 self._save()
 
     def _validate(self, interrupt: Interrupt) -> None:
         world, settings = self.world, self.settings
-        with self.learner.ema.in_place():
-            mine = self.validation.scored(self.pipeline, settings.seed, world, lambda: interrupt.asked)
+        with self.learner.ema.apply_averages():
+            mine = self.validation.sample_views(self.pipeline, settings.seed, world, lambda: interrupt.requested)
         if mine is None:
             return
-        scored = [one for some in world.gathered(mine) for one in some]
-        score = self.validation.keep(self.position.images, sorted(scored, key=lambda one: (one.uid, one.target)))
+        scored = [one for some in world.gather(mine) for one in some]
+        score = self.validation.record(self.position.images, sorted(scored, key=lambda one: (one.uid, one.target)))
         self.position = replace(self.position, score=score.psnr_db)
         for tracker in self.trackers:
-            tracker.numbers(score.images, numbers_of_score(score))
-            tracker.picture(score.images, "validation", np.asarray(grid(scored).convert("RGB")))
+            tracker.add_numbers(score.images, numbers_of_score(score))
+            tracker.add_picture(score.images, "validation", np.asarray(picture_grid(scored).convert("RGB")))
 
     def _save(self) -> None:
         if not self.world.first or not self.position.images:
@@ -316,28 +316,28 @@ class _Run:
             self.uploader.add(folder)
 
 
-class _Waits:
+class _TimedParts:
     """An iterator that counts the seconds for which it was waited for; on all ranks it goes on, or on none.
 
     Raises NoData in every rank when the parts of one have ended, which they do when that rank is asked to stop.
     """
 
-    def __init__(self, parts: Iterator[Gathered], world: World) -> None:
+    def __init__(self, parts: Iterator[CollatedPairs], world: World) -> None:
         self.parts, self.world, self.seconds = parts, world, 0.0
 
-    def __iter__(self) -> "_Waits":
+    def __iter__(self) -> "_TimedParts":
         return self
 
-    def __next__(self) -> Gathered:
+    def __next__(self) -> CollatedPairs:
         began = time.monotonic()
         part = next(self.parts, None)
         self.seconds += time.monotonic() - began
-        if self.world.any(part is None) or part is None:
-            raise NoData
+        if self.world.any_rank(part is None) or part is None:
+            raise StepAbandoned
         return part
 
 
-def _crossed(before: int, after: int, every: int) -> bool:
+def _passed_multiple(before: int, after: int, every: int) -> bool:
     return before // every != after // every
 
 

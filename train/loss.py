@@ -20,25 +20,25 @@ class Objective(nn.Module):
         self.pipeline, self.settings = pipeline, settings
 
     def forward(self, batch: Batch, draws: Draws) -> Tensor:
-        """See `losses`."""
-        return losses(self.pipeline, batch, draws, self.settings)
+        """See `pair_losses`."""
+        return pair_losses(self.pipeline, batch, draws, self.settings)
 
 
-def losses(pipeline: Zero123Pipeline, batch: Batch, draws: Draws, settings: TrainSettings) -> Tensor:
+def pair_losses(pipeline: Zero123Pipeline, batch: Batch, draws: Draws, settings: TrainSettings) -> Tensor:
     """The loss of each pair (N,), averaged over its latents' values."""
     schedule = pipeline.schedule
     alpha, sigma = schedule.alpha_sigma(batch.timesteps)
     noise = offset_noise(draws, settings.noise_offset)
     noisy = noised(batch.target, noise, alpha, sigma)
     wanted = target_of(batch.target, noise, alpha, sigma, schedule.prediction)
-    conditioning = dropped(pipeline, batch, Dropout(**settings.dropout.model_dump()), draws.drop)
+    conditioning = apply_dropout(pipeline, batch, Dropout(**settings.dropout.model_dump()), draws.drop)
     answer = pipeline.predict(noisy, batch.timesteps, conditioning)
     each = torch.mean((answer.float() - wanted) ** 2, dim=(1, 2, 3))
     gamma = settings.min_snr_gamma
     return each if gamma is None else each * min_snr_weight(alpha, sigma, gamma, schedule.prediction)
 
 
-def dropped(pipeline: Zero123Pipeline, batch: Batch, dropout: Dropout, uniform: Tensor) -> Conditioning:
+def apply_dropout(pipeline: Zero123Pipeline, batch: Batch, dropout: Dropout, uniform: Tensor) -> Conditioning:
     """The batch's condition, parts of it zeroed as `dropout` and the draws `uniform` (N,) have it."""
     keeps_context, keeps_latents = (keep.to(batch.condition) for keep in dropout.kept(uniform))
     embedding = batch.embedding
@@ -71,7 +71,7 @@ def min_snr_weight(alpha: Tensor, sigma: Tensor, gamma: float, prediction: Predi
     return torch.where(signal == 0.0, 1.0, torch.minimum(signal, gamma * noise))
 
 
-def by_timestep(each: Tensor, timesteps: Tensor, count: int, buckets: int) -> tuple[Tensor, Tensor]:
+def sum_by_timestep(each: Tensor, timesteps: Tensor, count: int, buckets: int) -> tuple[Tensor, Tensor]:
     """Sums of the losses (N,) and their number, (buckets,) each, by equal parts of `count` timesteps, clean first."""
     which = timesteps * buckets // count
     empty = torch.zeros(buckets, device=each.device)

@@ -24,7 +24,7 @@ def trained_parameters(pipeline: Zero123Pipeline) -> dict[str, nn.Parameter]:
     return {name: parameter for name, parameter in named.items() if name not in idle}
 
 
-def new_optimiser(parameters: Mapping[str, nn.Parameter], settings: OptimiserSettings) -> torch.optim.AdamW:
+def make_optimiser(parameters: Mapping[str, nn.Parameter], settings: OptimiserSettings) -> torch.optim.AdamW:
     """AdamW over two groups: the projection, and everything else."""
     projection = [parameter for name, parameter in parameters.items() if name.startswith(PROJECTION)]
     others = [parameter for name, parameter in parameters.items() if not name.startswith(PROJECTION)]

@@ -11,14 +11,14 @@ from report.escape import fill
 from report.images import data_uri
 from report.numbers import count_text
 from report.page import Metric, Page
-from train.log import Row
-from train.validation import Score, grid_path
+from train.log import LogRow
+from train.validation import ValidationScore, grid_path
 
 NAME = "report.html"
 X = "images seen"
 
 
-def write_page(out: Path, rows: Sequence[Row], scores: Sequence[Score], told: Mapping[str, str]) -> None:
+def write_page(out: Path, rows: Sequence[LogRow], scores: Sequence[ValidationScore], told: Mapping[str, str]) -> None:
     """Write the page of the run in `out`; `told` (versions, digests) stands at its foot."""
     page = Page("Training", kicker=out.name, lead="What the run has learnt so far, and how fast.")
     page.metrics(*_headline(rows, scores))
@@ -30,7 +30,7 @@ def write_page(out: Path, rows: Sequence[Row], scores: Sequence[Score], told: Ma
     write_atomically(out / NAME, page.html().encode())
 
 
-def _headline(rows: Sequence[Row], scores: Sequence[Score]) -> list[Metric]:
+def _headline(rows: Sequence[LogRow], scores: Sequence[ValidationScore]) -> list[Metric]:
     shown = []
     if rows:
         last = rows[-1]
@@ -48,7 +48,7 @@ def _headline(rows: Sequence[Row], scores: Sequence[Score]) -> list[Metric]:
     return shown
 
 
-def _curves(page: Page, rows: Sequence[Row]) -> None:
+def _curves(page: Page, rows: Sequence[LogRow]) -> None:
     section = page.section("The loss", "Means since the point before; by part of the schedule, clean to noisy.")
     images = [row.images for row in rows]
     loss = Series("loss", images, [_known(row.loss) for row in rows], smooth=max(1, len(rows) // 40))
@@ -62,7 +62,7 @@ def _curves(page: Page, rows: Sequence[Row]) -> None:
         section.figure(chart, label, css_class="panel")
 
 
-def _speed(page: Page, rows: Sequence[Row]) -> None:
+def _speed(page: Page, rows: Sequence[LogRow]) -> None:
     section = page.section("The machine and the optimiser")
     images = [row.images for row in rows]
     for name, label in (
@@ -80,7 +80,7 @@ def _speed(page: Page, rows: Sequence[Row]) -> None:
         section.figure(chart, label, css_class="panel")
 
 
-def _validation(page: Page, out: Path, scores: Sequence[Score]) -> None:
+def _validation(page: Page, out: Path, scores: Sequence[ValidationScore]) -> None:
     lead = f"The averaged weights sample {scores[-1].views} views, always the same ones from the same noise."
     section = page.section("Held-out views", lead)
     images = [score.images for score in scores]

@@ -7,22 +7,22 @@ from collections.abc import Callable, Generator
 
 import torch
 
-from train.gather import Gathered
+from train.collate import CollatedPairs
 
-Item = tuple[Gathered, "torch.cuda.Event | None"]
+Item = tuple[CollatedPairs, "torch.cuda.Event | None"]
 PROMPT_S = 0.25
 """How long an item may take once somebody wants to stop, and a source to end by itself."""
 LEFT_BEHIND_AFTER_S = 60.0
 """When nobody is in a hurry: by then every request of a client has ended."""
 
 
-def prefetched(
-    source: Generator[Gathered, None, None],
+def prefetch(
+    source: Generator[CollatedPairs, None, None],
     device: torch.device,
     ahead: int,
     stop: threading.Event | None = None,
     asked: Callable[[], bool] = lambda: False,
-) -> Generator[Gathered, None, None]:
+) -> Generator[CollatedPairs, None, None]:
     """The items of `source` on `device`, in order, up to `ahead` of them ready before they are asked for.
 
     A thread makes them; on a GPU it copies them on a stream of its own, and the stream that computes waits for no more
@@ -66,8 +66,8 @@ def _leave(worker: threading.Thread, ready: "queue.Queue[Item | BaseException]",
 
 
 def _fill(
-    source: Generator[Gathered, None, None],
-    copy: Callable[[Gathered], Item],
+    source: Generator[CollatedPairs, None, None],
+    copy: Callable[[CollatedPairs], Item],
     ready: "queue.Queue[Item | BaseException]",
     stopped: threading.Event,
 ) -> None:
@@ -82,20 +82,20 @@ def _fill(
         source.close()
 
 
-def _copier(device: torch.device) -> Callable[[Gathered], Item]:
+def _copier(device: torch.device) -> Callable[[CollatedPairs], Item]:
     if device.type != "cuda":
         return lambda item: (item.to(device), None)
     stream = torch.cuda.Stream(device)
 
-    def copy(item: Gathered) -> Item:
+    def copy(item: CollatedPairs) -> Item:
         with torch.cuda.stream(stream):
-            moved = item.pinned().to(device)
+            moved = item.pin().to(device)
             return moved, stream.record_event()
 
     return copy
 
 
-def _arrived(item: Gathered, copied: "torch.cuda.Event | None") -> Gathered:
+def _arrived(item: CollatedPairs, copied: "torch.cuda.Event | None") -> CollatedPairs:
     """The memory of what a side stream filled must not be given away while the computing stream reads it."""
     if copied is not None:
         stream = torch.cuda.current_stream(item.pose.device)

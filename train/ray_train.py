@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from base.errors import Failure, UsageError
-from base.patience import Patience
 from base.progress import Progress
+from base.retry import Retry
 from base.storage import Storage
-from shards.damage import PassedOver
+from shards.damage import DamageTolerance
 from shards.visits import Share
-from train.checks import check_dataset, check_ranks, check_same, fixed_settings, version_of
-from train.driven import Heard, Saying, asked_in, driven
+from train.checks import check_dataset, check_ranks, check_unchanged, fixed_settings, select_version
+from train.driver import RankMessages, RankProgress, is_stop_requested, run_until_stopped
 from train.interrupt import Interrupt
-from train.log import LOG, Row, read_log
-from train.loop import TrainSummary, nothing, summary, take_part
+from train.log import LOG, LogRow, read_log
+from train.loop import TrainSummary, do_nothing, read_summary, run_rank
 from train.settings import TrainSettings
-from train.source import training_pairs
-from train.state import complete, read_position
+from train.source import read_training_pairs
+from train.state import finished_checkpoints, read_position
 from zero123.build import build_encoders
 from zero123.settings import ModelSettings
 
@@ -28,7 +28,7 @@ LOOK_EVERY_S = 1.0
 
 
 @dataclass(frozen=True)
-class Task:
+class RankTask:
     """What every rank is asked to do, from the folder `here`, to which relative paths in it belong."""
 
     model: ModelSettings
@@ -44,7 +44,7 @@ def train_on_ray(
     storage: Storage,
     out: Path,
     progress: Progress,
-    begin: Callable[[], None] = nothing,
+    begin: Callable[[], None] = do_nothing,
 ) -> TrainSummary:
     """`train` on the ranks of `settings.ray`, on the Ray that this process is joined to.
 
@@ -57,46 +57,46 @@ def train_on_ray(
     from ray.train.torch import TorchConfig, TorchTrainer
 
     trainer = TorchTrainer(
-        rank,
-        train_loop_config={"task": Task(model, settings, storage.root, str(out), str(Path.cwd()))},
+        run_task,
+        train_loop_config={"task": RankTask(model, settings, storage.root, str(out), str(Path.cwd()))},
         scaling_config=_scaling(settings),
         torch_config=TorchConfig(timeout_s=round(settings.wait_minutes * 60)),
         run_config=RunConfig(
             name="ray", storage_path=str(out.resolve()), failure_config=FailureConfig(settings.ray.failures)
         ),
     )
-    with _followed(out, settings, progress):
+    with _follow_log(out, settings, progress):
         try:
-            driven(trainer.fit, out)
+            run_until_stopped(trainer.fit, out)
         except Exception as error:  # noqa: BLE001 -- whatever ended a rank is one sentence here
-            raise _told(error) from None
-    return summary(out, first=True)
+            raise _failure_of(error) from None
+    return read_summary(out, first=True)
 
 
-def rank(given: dict[str, Task]) -> None:
+def run_task(given: dict[str, RankTask]) -> None:
     """One rank, in a process that Ray Train started."""
     task = given["task"]
     if Path(task.here).is_dir():
         os.chdir(task.here)
     out = Path(task.out)
-    stopped, said = Interrupt(lambda: asked_in(out)), Saying(out, int(os.environ.get("RANK", "0")))
-    take_part(task.model, task.settings, Storage(task.root), out, said, stopped)
+    stopped, said = Interrupt(lambda: is_stop_requested(out)), RankProgress(out, int(os.environ.get("RANK", "0")))
+    run_rank(task.model, task.settings, Storage(task.root), out, said, stopped)
 
 
 def _check(model: ModelSettings, settings: TrainSettings, storage: Storage, out: Path, progress: Progress) -> None:
     """What every rank would find out for itself, told once and at once."""
     import ray
 
-    finished, wanted = complete(out), settings.ray
+    finished, wanted = finished_checkpoints(out), settings.ray
     began = read_position(finished[-1]) if finished else None
     if began is not None:
-        check_same(began.settings, fixed_settings(model, settings), out)
-    patience = Patience(settings.stream.patience_s, progress.say, threading.Event())
-    version = version_of(storage, settings, began, out, patience)
+        check_unchanged(began.settings, fixed_settings(model, settings), out)
+    retry = Retry(settings.stream.patience_s, progress.say, threading.Event())
+    version = select_version(storage, settings, began, out, retry)
     check_dataset(version, model, settings)
     check_ranks(settings, wanted.ranks)
     share, encoder = Share(0, 0, wanted.ranks), lambda: build_encoders(model, settings.seed).digest()
-    training_pairs(version, storage, settings, share, encoder, PassedOver(0, progress.say))
+    read_training_pairs(version, storage, settings, share, encoder, DamageTolerance(0, progress.say))
     there = ray.cluster_resources()
     for name, each in (("CPU", wanted.cpus_per_rank), ("GPU", wanted.gpus_per_rank)):
         if there.get(name, 0.0) < wanted.ranks * each:
@@ -115,9 +115,9 @@ def _scaling(settings: TrainSettings) -> "ScalingConfig":  # type: ignore[name-d
 
 
 @contextmanager
-def _followed(out: Path, settings: TrainSettings, progress: Progress) -> Iterator[None]:
+def _follow_log(out: Path, settings: TrainSettings, progress: Progress) -> Iterator[None]:
     """Progress as the log in `out` tells it, and what the ranks say, for as long as the block lasts."""
-    ended, heard = threading.Event(), Heard(out)
+    ended, heard = threading.Event(), RankMessages(out)
 
     def follow() -> None:
         rows, last = read_log(out / LOG), False
@@ -141,11 +141,11 @@ def _followed(out: Path, settings: TrainSettings, progress: Progress) -> Iterato
         follower.join()
 
 
-def _note(row: Row) -> str:
+def _note(row: LogRow) -> str:
     return "every step skipped" if row.loss is None else f"loss {row.loss:.3f}"
 
 
-def _told(error: Exception) -> Failure:
+def _failure_of(error: Exception) -> Failure:
     """The rank's own sentence where it had one."""
     causes = [getattr(cause, "_base_exc", cause) for cause in getattr(error, "worker_failures", {}).values()]
     ours = [cause for cause in causes if isinstance(cause, Failure)]

@@ -5,26 +5,26 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from base.patience import Patience
+from base.retry import Retry
 from base.storage import Storage
-from shards.damage import PassedOver
-from shards.latents import LatentPair, read_latents, read_latents_index
+from shards.damage import DamageTolerance
+from shards.latents import LatentPair, read_latent_index, read_latents
 from shards.stream import Pair, read
 from shards.version import Version
 from shards.visits import Share
-from train.loader import pairs_of_rank
+from train.loader import read_rank_pairs
 from train.settings import TrainSettings
 
 SPLIT = "train"
 
 
-def training_pairs(
+def read_training_pairs(
     version: Version,
     storage: Storage,
     settings: TrainSettings,
     share: Share,
     encoder: Callable[[], str],
-    passed_over: PassedOver,
+    passed_over: DamageTolerance,
     stop: threading.Event | None = None,
 ) -> Iterator[Pair | LatentPair]:
     """The pairs of one rank's share, until `stop` is set. Samples passed over, and a store that is away, are told.
@@ -35,8 +35,8 @@ def training_pairs(
     kind: Any = partial(read, version)
     if settings.cached_latents:
         digest = encoder()
-        patience = Patience(settings.stream.patience_s, passed_over.say, stop or threading.Event())
-        latents = patience.ask(lambda: read_latents_index(storage, version, digest))
+        retry = Retry(settings.stream.patience_s, passed_over.say, stop or threading.Event())
+        latents = retry.call(lambda: read_latent_index(storage, version, digest))
         kind = partial(read_latents, version, latents)
     reader = partial(
         kind,
@@ -47,4 +47,4 @@ def training_pairs(
         views=tuple(range(version.views - settings.held_out_views)),
         settings=settings.stream,
     )
-    return pairs_of_rank(reader, share, settings.stream.workers, passed_over, passed_over.say, stop)
+    return read_rank_pairs(reader, share, settings.stream.workers, passed_over, passed_over.say, stop)

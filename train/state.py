@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from base.digest import canonical_json
 from base.errors import Failure
 from base.storage import TEMPORARY_PREFIX
-from base.typed import typed_json
+from base.typed import parse_typed_json
 from train.ema import Ema, ema_decay
 from zero123.pipeline import Zero123Pipeline
 from zero123.saving import saved_whole
@@ -55,7 +55,7 @@ class Position:
     usual_norm: float | None = None
     score: float | None = None
 
-    def after(self, images: int, seconds: float, norm: float | None) -> "Position":
+    def advance(self, images: int, seconds: float, norm: float | None) -> "Position":
         """The position after a step of so many images with a gradient of that norm; None for one that was skipped."""
         taken = norm is not None
         return replace(
@@ -99,8 +99,8 @@ def save_state(out: Path, pipeline: Zero123Pipeline, learner: Learner, position:
     if not folder.exists():
         with saved_whole(folder, "checkpoint") as temporary:
             _write(temporary, pipeline, learner, position)
-    finished = complete(out)
-    kept = {best(finished), *finished[-keep:]}
+    finished = finished_checkpoints(out)
+    kept = {best_checkpoint(finished), *finished[-keep:]}
     for old in finished:
         if old not in kept:
             going = old.rename(old.with_name(f"{TEMPORARY_PREFIX}{old.name}"))  # killed on the way, it is no half one
@@ -108,14 +108,14 @@ def save_state(out: Path, pipeline: Zero123Pipeline, learner: Learner, position:
     return folder
 
 
-def best(folders: Sequence[Path]) -> Path | None:
+def best_checkpoint(folders: Sequence[Path]) -> Path | None:
     """The checkpoint whose validation was best, the newest of equals; None where none was validated."""
     scored = [(read_position(folder).score, folder) for folder in folders]
     known = [(score, folder) for score, folder in scored if score is not None]
     return max(known)[1] if known else None
 
 
-def complete(out: Path) -> list[Path]:
+def finished_checkpoints(out: Path) -> list[Path]:
     """The finished checkpoints of a run, oldest first."""
     folders = (out / FOLDER).glob("[0-9]*") if (out / FOLDER).is_dir() else ()
     return sorted(folder for folder in folders if (folder / STATE / MARKER).is_file())
@@ -125,7 +125,7 @@ def read_position(folder: Path) -> Position:
     """How far the run was when it wrote this checkpoint. Raises Failure for one that this version did not write."""
     path = folder / STATE / MARKER
     try:
-        return typed_json(Position, canonical_json(asdict(Position(**read_json(path)))))
+        return parse_typed_json(Position, canonical_json(asdict(Position(**read_json(path)))))
     except (TypeError, ValueError):
         raise Failure(f"{path}: expected a training state of this program, got another one") from None
 
@@ -161,7 +161,7 @@ def _placed(tensor: Tensor, moment: str, parameter: nn.Parameter) -> Tensor:
 
 def _write(folder: Path, pipeline: Zero123Pipeline, learner: Learner, position: Position) -> None:
     (folder / STATE).mkdir(parents=True)
-    with learner.ema.in_place():
+    with learner.ema.apply_averages():
         pipeline.save_pretrained(folder)
     save_file(_contiguous(learner.parameters), folder / STATE / "weights.safetensors")
     moments = {

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from train.batch import Batch, batch_of
+from train.batch import Batch, make_batch
+from train.collate import CollatedPairs
 from train.compute import autocast
-from train.gather import Gathered
-from train.loss import Objective, by_timestep
+from train.loss import Objective, sum_by_timestep
 from train.memo import LatentMemo
 from train.settings import TrainSettings
 from train.state import Learner
@@ -39,11 +39,11 @@ class Step:
     bad: tuple[str, ...] = ()
 
 
-Clock = Callable[[str], AbstractContextManager[None]]
+PhaseTimer = Callable[[str], AbstractContextManager[None]]
 """Is entered around each phase of a step: encode, forward, backward, optimiser."""
 
 
-def no_clock(_phase: str) -> AbstractContextManager[None]:
+def no_timer(_phase: str) -> AbstractContextManager[None]:
     """Measures nothing."""
     return nullcontext()
 
@@ -57,7 +57,7 @@ class Stepper:
         learner: Learner,
         settings: TrainSettings,
         world: World,
-        clock: Clock = no_clock,
+        clock: PhaseTimer = no_timer,
     ) -> None:
         self.pipeline, self.learner, self.settings, self.world = pipeline, learner, settings, world
         self.clock = clock
@@ -69,7 +69,7 @@ class Stepper:
             place = [world.device] if world.device.type == "cuda" else None
             self.objective = DistributedDataParallel(self.objective, place, gradient_as_bucket_view=True)
 
-    def take(self, parts: Iterator[Gathered], rate: float, steps: int, largest_norm: float = math.inf) -> Step:
+    def take(self, parts: Iterator[CollatedPairs], rate: float, steps: int, largest_norm: float = math.inf) -> Step:
         """Step number `steps` (from 1) at learning rate `rate`, on as many parts as this rank's share has.
 
         It is bad where its loss or gradient is no number, or the gradient's norm is above `largest_norm`.
@@ -84,14 +84,14 @@ class Stepper:
             self.learner.optimiser.zero_grad(set_to_none=True)
         return found
 
-    def seen(self, part: Gathered) -> Batch:
+    def make_batch(self, part: CollatedPairs) -> Batch:
         """What the network sees of a part."""
-        return batch_of(self.pipeline, part, self.memo, self.settings.random_background)
+        return make_batch(self.pipeline, part, self.memo, self.settings.random_background)
 
-    def _gradients(self, parts: Iterator[Gathered]) -> tuple[list[Gathered], Tensor]:
+    def _gradients(self, parts: Iterator[CollatedPairs]) -> tuple[list[CollatedPairs], Tensor]:
         """Add up this rank's share of the gradient; its parts and the loss of each of its pairs."""
         settings, share = self.settings, self.settings.batch // self.world.size
-        some: list[Gathered] = []
+        some: list[CollatedPairs] = []
         each: list[Tensor] = []
         while (seen := sum(map(len, some))) < share:
             part = next(parts)
@@ -99,7 +99,7 @@ class Stepper:
             with self._apart(last=seen + len(part) == share):
                 with autocast(self.world.device, settings.compute):
                     with self.clock("encode"):
-                        batch = self.seen(part)
+                        batch = self.make_batch(part)
                     with self.clock("forward"):
                         losses = self.objective(batch, part.draws)
                 with self.clock("backward"):
@@ -113,24 +113,24 @@ class Stepper:
         alone = self.world.size == 1 or last
         return nullcontext() if alone else self.objective.no_sync()  # type: ignore[no-any-return]
 
-    def _measured(self, some: Sequence[Gathered], each: Tensor, largest_norm: float) -> Step:
+    def _measured(self, some: Sequence[CollatedPairs], each: Tensor, largest_norm: float) -> Step:
         settings, parameters = self.settings, list(self.learner.parameters.values())
         timesteps = torch.cat([part.timesteps for part in some])
-        sums, counts = by_timestep(each, timesteps, len(self.pipeline.schedule.alphas_cumprod), BUCKETS)
+        sums, counts = sum_by_timestep(each, timesteps, len(self.pipeline.schedule.alphas_cumprod), BUCKETS)
         limit = settings.optimiser.clip_norm or float("inf")
         norm = torch.nn.utils.clip_grad_norm_(parameters, limit)
-        told = self.world.total(torch.cat([sums, counts]))
+        told = self.world.sum(torch.cat([sums, counts]))
         *values, size = torch.cat([told, norm[None]]).tolist()
         loss = sum(values[:BUCKETS]) / settings.batch
         good = math.isfinite(loss) and math.isfinite(size) and size <= largest_norm
         bad = () if good else self._named(some, each)
         return Step(loss, size, tuple(values[:BUCKETS]), tuple(values[BUCKETS:]), bad)
 
-    def _named(self, some: Sequence[Gathered], each: Tensor) -> tuple[str, ...]:
+    def _named(self, some: Sequence[CollatedPairs], each: Tensor) -> tuple[str, ...]:
         """The pairs of the global batch whose losses are no numbers, or else the largest."""
-        names = [name for part in some for name in part.named(range(len(part)))]
+        names = [name for part in some for name in part.describe(range(len(part)))]
         worth = torch.where(torch.isfinite(each), each, float("inf")).tolist()
-        worst = [pair for pairs in self.world.gathered(list(zip(worth, names, strict=True))) for pair in pairs]
+        worst = [pair for pairs in self.world.gather(list(zip(worth, names, strict=True))) for pair in pairs]
         wrong = [name for value, name in worst if value == float("inf")]
         return tuple(wrong or [name for _, name in sorted(worst, reverse=True)])[:NAMED]
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from base.errors import UsageError
 from base.storage import write_atomically
-from train.log import Row
+from train.log import LogRow
 from train.settings import LogSettings
-from train.validation import Score
+from train.validation import ValidationScore
 
 TENSORBOARD, WANDB_ID = "tensorboard", "wandb-id"
 
@@ -20,10 +20,10 @@ TENSORBOARD, WANDB_ID = "tensorboard", "wandb-id"
 class Tracker(Protocol):
     """Something that is told numbers and pictures, each after so many images."""
 
-    def numbers(self, images: int, values: dict[str, float]) -> None:
+    def add_numbers(self, images: int, values: dict[str, float]) -> None:
         """Take values by name."""
 
-    def picture(self, images: int, name: str, pixels: NDArray[np.uint8]) -> None:
+    def add_picture(self, images: int, name: str, pixels: NDArray[np.uint8]) -> None:
         """Take a picture, RGB (H, W, 3)."""
 
     def close(self) -> None:
@@ -39,7 +39,7 @@ def trackers_for(settings: LogSettings, out: Path, told: dict[str, Any], images:
     return found + ([WandB(settings.wandb, out, told)] if settings.wandb else [])
 
 
-def numbers_of(row: Row) -> dict[str, float]:
+def numbers_of(row: LogRow) -> dict[str, float]:
     """A row of the log as values by name; what is not known is left out."""
     single = (
         "loss",
@@ -56,7 +56,7 @@ def numbers_of(row: Row) -> dict[str, float]:
     return {name: float(value) for name, value in values.items() if value is not None}
 
 
-def numbers_of_score(score: Score) -> dict[str, float]:
+def numbers_of_score(score: ValidationScore) -> dict[str, float]:
     """A validation as values by name."""
     return {"validation/psnr_db": score.psnr_db, "validation/ssim": score.ssim}
 
@@ -71,12 +71,12 @@ class TensorBoard:
         suffix = f".{images:010d}"
         self.writer = SummaryWriter(str(out / TENSORBOARD), purge_step=images + 1, filename_suffix=suffix)
 
-    def numbers(self, images: int, values: dict[str, float]) -> None:
+    def add_numbers(self, images: int, values: dict[str, float]) -> None:
         """See `Tracker`."""
         for name, value in values.items():
             self.writer.add_scalar(name, value, images)
 
-    def picture(self, images: int, name: str, pixels: NDArray[np.uint8]) -> None:
+    def add_picture(self, images: int, name: str, pixels: NDArray[np.uint8]) -> None:
         """See `Tracker`."""
         self.writer.add_image(name, pixels, images, dataformats="HWC")
 
@@ -97,11 +97,11 @@ class WandB:
             project=project, name=out.name, id=_run_id(out), dir=str(out), config=told, resume="allow"
         )
 
-    def numbers(self, images: int, values: dict[str, float]) -> None:
+    def add_numbers(self, images: int, values: dict[str, float]) -> None:
         """See `Tracker`."""
         self.run.log(values | {"images": images})
 
-    def picture(self, images: int, name: str, pixels: NDArray[np.uint8]) -> None:
+    def add_picture(self, images: int, name: str, pixels: NDArray[np.uint8]) -> None:
         """See `Tracker`."""
         self.run.log({name: self.wandb.Image(pixels), "images": images})
 

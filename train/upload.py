@@ -7,9 +7,9 @@ import threading
 from pathlib import Path, PurePosixPath
 
 from base.errors import Failure
-from base.patience import Patience
+from base.retry import Retry
 from base.storage import Storage
-from train.state import FOLDER, MARKER, STATE, best, complete
+from train.state import FOLDER, MARKER, STATE, best_checkpoint, finished_checkpoints
 from zero123.saving import saved_whole
 
 SETTING = "train.upload"
@@ -46,7 +46,7 @@ class Uploader:
         linked = self.out / WAITING / folder.name
         shutil.copytree(folder, linked, copy_function=_link)
         with self._changed:
-            self._kept = frozenset(path.name for path in complete(self.out))
+            self._kept = frozenset(path.name for path in finished_checkpoints(self.out))
             forgotten = [path for path in self._waiting if path.name not in self._kept]
             self._waiting = [path for path in (*self._waiting, linked) if path not in forgotten]
             self._changed.notify()
@@ -109,44 +109,44 @@ def _makes_whole(path: PurePosixPath) -> bool:
 
 def upload_newest(target: str, out: Path) -> None:
     """Upload the newest checkpoint in `out` unless the store has it. Raises Failure when that does not succeed."""
-    uploader, newest = Uploader(target, out), complete(out)[-1]
+    uploader, newest = Uploader(target, out), finished_checkpoints(out)[-1]
     if newest.name not in remote_checkpoints(uploader.storage):
         uploader.add(newest)
     uploader.close()
 
 
-def fetch_newest(target: str, out: Path, patience: Patience) -> None:
+def fetch_newest(target: str, out: Path, retry: Retry) -> None:
     """Fetch the newest checkpoint of a store and the best into `out`, unless `out` has one as new; a store that is away
     is waited for.
 
     Raises Failure for a store that stays away, and for a disk that cannot hold them.
     """
     storage = Storage(target, SETTING)
-    here, there = complete(out), patience.ask(lambda: remote_checkpoints(storage))
+    here, there = finished_checkpoints(out), retry.call(lambda: remote_checkpoints(storage))
     if not there or (here and here[-1].name >= there[-1]):
         return
-    for name in sorted({there[-1], _best(storage, there, patience)} - {path.name for path in here}):
+    for name in sorted({there[-1], _best(storage, there, retry)} - {path.name for path in here}):
         folder = f"{FOLDER}/{name}"
-        names = patience.ask(lambda: storage.names(folder))  # noqa: B023 -- asked here and now
+        names = retry.call(lambda: storage.names(folder))  # noqa: B023 -- asked here and now
         with saved_whole(out / folder, "checkpoint") as temporary:
             for file in names:
-                _fetch(storage, file, temporary / PurePosixPath(file).relative_to(folder), patience)
+                _fetch(storage, file, temporary / PurePosixPath(file).relative_to(folder), retry)
 
 
-def _best(storage: Storage, names: list[str], patience: Patience) -> str:
+def _best(storage: Storage, names: list[str], retry: Retry) -> str:
     """Which of a store's checkpoints validated best, as they say themselves; the newest where none was validated."""
     with tempfile.TemporaryDirectory() as scratch:
         for name in names:
-            _fetch(storage, f"{FOLDER}/{name}/{STATE}/{MARKER}", Path(scratch, name, STATE, MARKER), patience)
-        found = best([Path(scratch, name) for name in names])
+            _fetch(storage, f"{FOLDER}/{name}/{STATE}/{MARKER}", Path(scratch, name, STATE, MARKER), retry)
+        found = best_checkpoint([Path(scratch, name) for name in names])
         return found.name if found is not None else names[-1]
 
 
-def _fetch(storage: Storage, name: str, path: Path, patience: Patience) -> None:
+def _fetch(storage: Storage, name: str, path: Path, retry: Retry) -> None:
     storage.path(name)  # raises for a name that leaves its folder, which a bucket can list
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as copy:
-        while part := patience.ask(lambda: storage.read_range(name, copy.tell(), PART_BYTES)):
+        while part := retry.call(lambda: storage.read_range(name, copy.tell(), PART_BYTES)):
             copy.write(part)
 
 

@@ -17,10 +17,10 @@ from base.storage import write_atomically
 from geometry.relative import polar_angle, pose_vector
 from report.contact_sheet import contact_sheet
 from report.images import encoded, over
-from shards.damage import Damaged, Handler
-from shards.read import Ranges, sample_members
+from shards.damage import DamagedSample, DamageHandler
+from shards.read import ReadRange, read_sample_members
 from shards.sample import Sample
-from shards.stream import good_among
+from shards.stream import good_drawn_views
 from shards.version import Version
 from train.settings import ValidationSettings
 from train.world import World
@@ -32,7 +32,7 @@ SHOWN_OBJECTS = 8
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredView:
     """One sampled view beside the true one, RGB (H, W, 3) each, and the object's input view."""
 
     uid: str
@@ -57,7 +57,7 @@ class Scored:
 
 
 @dataclass(frozen=True)
-class Score:
+class ValidationScore:
     """The means after `images` images over `views` views."""
 
     images: int
@@ -73,67 +73,67 @@ class Validation:
         self.samples, self.settings, self.out = samples, settings, out
         self.scores = [score for score in read_scores(out) if score.images <= images] if out else []
 
-    def scored(
+    def sample_views(
         self, pipeline: Zero123Pipeline, seed: int, world: World, asked: Callable[[], bool]
-    ) -> list[Scored] | None:
+    ) -> list[ScoredView] | None:
         """Sample this rank's share of the objects; None in every rank once one of them is `asked` to stop."""
-        scored: list[Scored] = []
+        scored: list[ScoredView] = []
         for first in range(0, len(self.samples), world.size):
-            if world.any(asked()):
+            if world.any_rank(asked()):
                 return None
             for sample in self.samples[first : first + world.size][world.rank :][:1]:
-                scored += _scored(pipeline, sample, self.settings, seed)
+                scored += _sample_object(pipeline, sample, self.settings, seed)
         return scored
 
-    def keep(self, images: int, scored: Sequence[Scored]) -> Score:
+    def record(self, images: int, scored: Sequence[ScoredView]) -> ValidationScore:
         """Write the grid of pictures and the means of all ranks' views."""
         means = [float(np.mean([getattr(one, name) for one in scored])) for name in ("psnr_db", "ssim")]
-        score = Score(images, len(scored), *means)
+        score = ValidationScore(images, len(scored), *means)
         self.scores.append(score)
         if self.out:
-            write_atomically(grid_path(self.out, images), encoded(grid(scored), "webp", quality=90))
+            write_atomically(grid_path(self.out, images), encoded(picture_grid(scored), "webp", quality=90))
             lines = "".join(json.dumps(asdict(one)) + "\n" for one in self.scores)
             write_atomically(self.out / LOG, lines.encode())
         return score
 
 
-def held_out(version: Version, ranges: Ranges, count: int, on_damage: Handler) -> list[Sample]:
+def held_out_samples(version: Version, ranges: ReadRange, count: int, on_damage: DamageHandler) -> list[Sample]:
     """The first sound objects by uid of split `val`, or of `train` where nothing is held out; all is decoded once.
 
     A damaged one is given to `on_damage`; where that returns, the next takes its place. Raises Failure where none is
     sound.
     """
     split = "val" if version.samples("val") else "train"
-    found = list(islice(_sound(version, split, ranges, on_damage), count))
+    found = list(islice(_sound_samples(version, split, ranges, on_damage), count))
     if not found:
         raise Failure(f"train.validation: expected a sound object in split {split!r}, got none")
     return found
 
 
-def _sound(version: Version, split: str, ranges: Ranges, on_damage: Handler) -> Iterator[Sample]:
+def _sound_samples(version: Version, split: str, ranges: ReadRange, on_damage: DamageHandler) -> Iterator[Sample]:
     entries = [(shard, entry) for shard in version.split(split) for entry in shard.samples]
     for shard, entry in sorted(entries, key=lambda one: one[1].uid):
         try:
-            sample = Sample(shard.name, entry.uid, sample_members(ranges, shard, entry))
-            good_among(sample, tuple(range(version.views)), version.views)
-            sample.check_good(views=version.views, hw=version.hw)
-        except Damaged as damage:
+            sample = Sample(shard.name, entry.uid, read_sample_members(ranges, shard, entry))
+            good_drawn_views(sample, tuple(range(version.views)), version.views)
+            sample.check_good_views(views=version.views, hw=version.hw)
+        except DamagedSample as damage:
             on_damage(damage)
         else:
             yield sample
 
 
-def read_scores(out: Path) -> list[Score]:
+def read_scores(out: Path) -> list[ValidationScore]:
     """What a run's validations found; none where there were none. Raises Failure for a foreign file."""
     path = out / LOG
     try:
         lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-        return [Score(**json.loads(line)) for line in lines]
+        return [ValidationScore(**json.loads(line)) for line in lines]
     except (ValueError, TypeError):
         raise Failure(f"{path}: expected the validations of this program, got something else") from None
 
 
-def grid(scored: Sequence[Scored]) -> Any:
+def picture_grid(scored: Sequence[ScoredView]) -> Any:
     """Each object's first view as a column: input, truth, sample."""
     firsts = list({one.uid: one for one in reversed(scored)}.values())[::-1][:SHOWN_OBJECTS]
     pictures = [getattr(one, row) for row in ("input", "true", "sampled") for one in firsts]
@@ -147,8 +147,10 @@ def grid_path(out: Path, images: int) -> Path:
     return out / FOLDER / f"{images:010d}.webp"
 
 
-def _scored(pipeline: Zero123Pipeline, sample: Sample, settings: ValidationSettings, seed: int) -> Iterator[Scored]:
-    source, *others = sample.good
+def _sample_object(
+    pipeline: Zero123Pipeline, sample: Sample, settings: ValidationSettings, seed: int
+) -> Iterator[ScoredView]:
+    source, *others = sample.good_views
     targets = others[-settings.views :]
     cameras = sample.extrinsics
     poses = pose_vector(np.broadcast_to(cameras[source], (len(targets), 3, 4)), cameras[targets])
@@ -162,4 +164,4 @@ def _scored(pipeline: Zero123Pipeline, sample: Sample, settings: ValidationSetti
     )
     shown = over(sample.image(source))
     for target, view in zip(targets, views, strict=True):
-        yield Scored(sample.uid, source, target, shown, over(sample.image(target)), view)
+        yield ScoredView(sample.uid, source, target, shown, over(sample.image(target)), view)

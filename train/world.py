@@ -41,16 +41,16 @@ class World:
     wait_minutes: float
     control: Any = None
     after_loss: Any = None
-    where: str = "train"
+    stage: str = "train"
 
     @property
     def first(self) -> bool:
         """True for the one rank that writes."""
         return self.rank == 0
 
-    def meet(self, where: str) -> None:
+    def barrier(self, where: str) -> None:
         """Return when every rank is here. Raises Failure naming the ranks that are not after `wait_minutes`."""
-        self.where = where
+        self.stage = where
         if self.size == 1:
             return
         limit = timedelta(minutes=self.wait_minutes)
@@ -65,35 +65,35 @@ class World:
     def _whom(self, error: RuntimeError) -> str:
         if not self.first:
             return "rank 0, which says on whom it waited"
-        return _named(error) or f"a rank that is gone: {_sentence(error)}"
+        return _ranks_named_in(error) or f"a rank that is gone: {_sentence(error)}"
 
-    def any(self, flag: bool) -> bool:
+    def any_rank(self, flag: bool) -> bool:
         """Whether any rank says yes; all ranks ask at the same place. Raises Failure for a rank that is lost."""
         if self.size == 1:
             return flag
         told = torch.tensor([float(flag)])
-        with self.together():
+        with self.collective():
             dist.all_reduce(told, group=self.control)
         return bool(told > 0)
 
-    def total(self, values: Tensor) -> Tensor:
+    def sum(self, values: Tensor) -> Tensor:
         """The sum of every rank's `values`, on their device. Raises Failure for a rank that is lost."""
         if self.size > 1:
-            with self.together():
+            with self.collective():
                 dist.all_reduce(values)
         return values
 
-    def gathered(self, value: T) -> list[T]:
+    def gather(self, value: T) -> list[T]:
         """Every rank's value, by rank; plain Python values alone. Raises Failure for a rank that is lost."""
         if self.size == 1:
             return [value]
         values: list[Any] = [None] * self.size
-        with self.together():
+        with self.collective():
             dist.all_gather_object(values, value, group=self.control)
         return values
 
     @contextmanager
-    def together(self) -> Iterator[None]:
+    def collective(self) -> Iterator[None]:
         """A block that needs all ranks: one that is lost on the way is a Failure."""
         try:
             yield
@@ -101,7 +101,7 @@ class World:
             if self.size == 1 or isinstance(error, torch.OutOfMemoryError) or not LOST.search(str(error)):
                 raise
             raise Failure(
-                f"{self.where}: rank {self.rank} lost {self._lost()} while they worked together: {_sentence(error)}"
+                f"{self.stage}: rank {self.rank} lost {self._lost()} while they worked together: {_sentence(error)}"
             ) from None
 
     def _lost(self) -> str:
@@ -109,7 +109,7 @@ class World:
         try:
             dist.monitored_barrier(self.after_loss, AFTER_LOSS, wait_all_ranks=True)
         except RuntimeError as error:
-            if self.first and (named := _named(error)):
+            if self.first and (named := _ranks_named_in(error)):
                 return named
         return "another rank"
 
@@ -121,11 +121,11 @@ def world_for(device: str, wait_minutes: float) -> Iterator[World]:
     Raises UsageError for an environment that describes none and a device that is not there, Failure where not all ranks
     have started after `wait_minutes`.
     """
-    size, rank, local = _told()
+    size, rank, local = _read_environment()
     if size == 1:
         yield World(0, 1, torch_device(device), wait_minutes)
         return
-    place = torch_device(_of_rank(device, local))
+    place = torch_device(_device_of_rank(device, local))
     backend = "nccl" if place.type == "cuda" else "gloo"
     if place.type == "cuda":
         torch.cuda.set_device(place)
@@ -149,7 +149,7 @@ ALONE = {"WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0"}
 MEETING = ("MASTER_ADDR", "MASTER_PORT")
 
 
-def _told() -> tuple[int, int, int]:
+def _read_environment() -> tuple[int, int, int]:
     """How many ranks there are, which this is, and which of this machine's, by the environment."""
     told = {name: os.environ.get(name, alone) for name, alone in ALONE.items()}
     for name, value in told.items():
@@ -164,7 +164,7 @@ def _told() -> tuple[int, int, int]:
     return size, rank, local
 
 
-def _named(error: RuntimeError) -> str | None:
+def _ranks_named_in(error: RuntimeError) -> str | None:
     """The ranks that the first one waited for in vain, where a monitored barrier's error names them."""
     named = RANKS.search(str(error).partition("failed to pass")[0].rpartition("]")[2])
     return f"rank {named[1].strip(' ,')}" if named else None
@@ -174,7 +174,7 @@ def _sentence(error: Exception) -> str:
     return " ".join(str(error).split())[:200]
 
 
-def _of_rank(device: str, local_rank: int) -> str:
+def _device_of_rank(device: str, local_rank: int) -> str:
     """`auto` and `cuda` mean a GPU for each rank of a machine."""
     if device == "auto" and torch.cuda.is_available():
         device = "cuda"

@@ -10,7 +10,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from base.errors import Failure
-from base.storage import TEMPORARY_PREFIX, reason, to_disk
+from base.storage import TEMPORARY_PREFIX, flush_to_disk, reason
 
 
 @contextmanager
@@ -24,7 +24,7 @@ def saved_whole(path: Path, what: str) -> Iterator[Path]:
         _remove(temporary)
         yield temporary
         for written in (*temporary.rglob("*"), temporary):
-            to_disk(written)
+            flush_to_disk(written)
         temporary.rename(path)
     except (OSError, SafetensorError) as error:
         raise Failure(f"{path}: could not write the {what}: {_reason(error)}") from None

@@ -40,11 +40,11 @@ def run(options: argparse.Namespace) -> int:
         return 0
     from report.numbers import bytes_text
     from shards.version import read_version
-    from train.cache import Job, cache_latents
+    from train.cache import CacheJob, cache_latents
 
     storage = Storage(settings.storage.root)
     version = read_version(storage, options.number or settings.train.version or None)
-    job = Job(storage, version, settings.model, settings.train.seed, settings.train.device, settings.train.threads)
+    job = CacheJob(storage, version, settings.model, settings.train.seed, settings.train.device, settings.train.threads)
     summary = cache_latents(job, options.processes, standard_progress(), settings.train.stream.damaged_samples)
     print(
         f"version {version.number}, encoder {summary.encoder}: {summary.shards} latent shards, "

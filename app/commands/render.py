@@ -6,7 +6,7 @@ from pathlib import Path
 from app.commands.options import add_settings_flags, settings_of, writable_folder
 from base.outcomes import Outcome
 from base.progress import standard_progress
-from base.text import without_controls
+from base.text import replace_controls
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
         failed += end.result.outcome is not Outcome.OK
         told = "up to date" if end.done_before else ": ".join(filter(None, (end.result.outcome, end.result.reason)))
         where = f" in {end.asked.out}" if end.result.outcome is Outcome.OK else ""
-        progress.say(without_controls(f"{end.asked.model}: {told}{where}"))
+        progress.say(replace_controls(f"{end.asked.model}: {told}{where}"))
         for warning in end.result.warnings:
-            progress.say(without_controls(f"{end.asked.model}: {warning}"))
+            progress.say(replace_controls(f"{end.asked.model}: {warning}"))
     return 1 if failed else 0

@@ -8,7 +8,7 @@ from pathlib import Path
 from app.commands.options import add_settings_flags, settings_of
 from base.errors import UsageError
 from base.storage import Storage, write_atomically
-from base.text import without_controls
+from base.text import replace_controls
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
         f"attempts: {_counts(live.outcomes)}; {live.objects_per_minute:.1f} objects/min lately"
     )
     if live.last is not None:
-        print(without_controls(f"last: {live.last.uid}: {live.last.outcome} {live.last.reason}".rstrip()))
+        print(replace_controls(f"last: {live.last.uid}: {live.last.outcome} {live.last.reason}".rstrip()))
     return 0
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from app.commands.options import add_settings_flags, settings_of, writable_folder
 from app.settings import Settings
-from base.progress import clock, standard_progress
+from base.progress import format_duration, standard_progress
 from base.storage import Storage, write_atomically
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
     out = writable_folder(options.out)
     summary = _trained(settings, out, on_ray=options.on == "ray")
     if summary.first:
-        print(f"{summary.images:,} images in {clock(summary.seconds)}: {summary.checkpoint}")
+        print(f"{summary.images:,} images in {format_duration(summary.seconds)}: {summary.checkpoint}")
     return 0
 
 

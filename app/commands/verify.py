@@ -26,7 +26,7 @@ def run(options: argparse.Namespace) -> int:
     """Verify one version."""
     from pipeline.dataset.history import check_against_catalogue
     from report.numbers import bytes_text
-    from shards.latents import all_latents
+    from shards.latents import read_latent_indexes
     from shards.verify import verify
     from shards.version import read_version
 
@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
     size = bytes_text(sum(shard.bytes for shard in version.shards))
     objects = sum(len(shard.samples) for shard in version.shards)
     told = f"version {version.number}: {objects} objects in {len(version.shards)} shards, {size}"
-    if cached := [shard.bytes for latents in all_latents(storage, version) for shard in latents.shards]:
+    if cached := [shard.bytes for latents in read_latent_indexes(storage, version) for shard in latents.shards]:
         told += f"; {len(cached)} latent shards, {bytes_text(sum(cached))}"
     if options.dry_run:
         print(told)

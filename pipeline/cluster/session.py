@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from base.errors import Failure
-from base.interrupts import held_back
-from base.scratch import owned, sweep
+from base.interrupts import delay_signals
+from base.scratch import create_owned_folder, remove_abandoned
 from pipeline.settings import RunSettings
 
 CONNECT_S = 10.0
@@ -73,7 +73,7 @@ def _signals_held_back() -> Iterator[None]:
 
     take, utils.set_sigterm_handler = utils.set_sigterm_handler, lambda _handler: None
     try:
-        with held_back():
+        with delay_signals():
             yield
     finally:
         utils.set_sigterm_handler = take
@@ -156,8 +156,8 @@ def _exported(name: str, value: str) -> Iterator[None]:
 def ray_folder() -> Iterator[Path]:
     """Make a locked folder for a local Ray's files, and remove folders left by killed processes."""
     parent = Path(tempfile.gettempdir() if len(tempfile.gettempdir()) <= SOCKET_PATH_LIMIT else "/tmp")  # noqa: S108
-    sweep(filter(_is_ours, parent.glob(f"{FOLDER_PREFIX}*")))
-    folder, lock = owned(lambda: Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=parent)))
+    remove_abandoned(filter(_is_ours, parent.glob(f"{FOLDER_PREFIX}*")))
+    folder, lock = create_owned_folder(lambda: Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=parent)))
     try:
         yield folder
     finally:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from base.progress import clock
+from base.progress import format_duration
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,8 @@ class RunningJob:
     host: str
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.phase or 'no answer'}, {clock(self.seconds)}, on {self.host or 'a lost node'})"
+        phase, host = self.phase or "no answer", self.host or "a lost node"
+        return f"{self.name} ({phase}, {format_duration(self.seconds)}, on {host})"
 
 
 def describe_stragglers(oldest: Sequence[RunningJob], in_flight: int) -> str:

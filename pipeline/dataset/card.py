@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 
 from base.outcomes import Outcome
 from base.storage import Storage
-from base.text import without_controls
+from base.text import replace_controls
 from pipeline.catalog.tables import OBJECTS, Catalog, quoted
 from report.contact_sheet import contact_sheet
 from report.escape import csv_cell, markdown
 from report.images import encoded, fitted, over
 from report.numbers import bytes_text
-from shards.damage import Damaged
+from shards.damage import DamagedSample
 from shards.read import read_sample
 from shards.version import SPLITS, Version
 
@@ -147,7 +147,7 @@ def _front_matter(files: Mapping[str, list[str]]) -> str:
 
 
 def _table(header: tuple[str, str], counts: Mapping[str, int]) -> list[str]:
-    rows = [f"| {markdown(without_controls(name))} | {count} |" for name, count in counts.items()]
+    rows = [f"| {markdown(replace_controls(name))} | {count} |" for name, count in counts.items()]
     return [f"| {header[0]} | {header[1]} |", "|:--|--:|", *rows]
 
 
@@ -162,5 +162,5 @@ def _first_views(storage: Storage, version: Version) -> Iterator[NDArray[np.uint
     """Of every object but damaged ones, which `verify` names and which hinder no version."""
     for shard in version.shards:
         for entry in shard.samples:
-            with suppress(Damaged):
+            with suppress(DamagedSample):
                 yield over(read_sample(storage, shard, entry).image(0))

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from base.digest import digest_json
 from base.errors import Failure, UsageError
-from base.parallel import threaded
+from base.parallel import map_in_threads
 from base.progress import Progress
-from base.storage import TEMPORARY_PREFIX, Storage, place, reason, write_atomically
+from base.storage import TEMPORARY_PREFIX, Storage, error_path, reason, write_atomically
 from pipeline.catalog.tables import Catalog
 from pipeline.dataset.card import ATTRIBUTION, CARD, PICTURE, attribution, card, card_picture
 from pipeline.dataset.export_layouts import write_nerf, write_tar, write_zero123
@@ -74,7 +74,7 @@ def export(storage: Storage, version: Version, choice: Choice, layout: str, out:
                 _folders(storage, part, layout, out, progress)
             _about(storage, part, layout, out)
     except OSError as error:
-        raise Failure(f"{place(error) or out}: {reason(error)}") from error
+        raise Failure(f"{error_path(error) or out}: {reason(error)}") from error
 
 
 def _mark(part: Version, layout: str) -> bytes:
@@ -122,7 +122,7 @@ def _folders(storage: Storage, part: Version, layout: str, out: Path, progress: 
     waiting = [place for place in places if not (out / place[1].uid).is_dir()]
     done = len(places) - len(waiting)
     with progress.task("export", total=len(places), unit="objects", done=done) as task:
-        for uid in threaded(partial(_folder, storage, layout, out), waiting, THREADS):
+        for uid in map_in_threads(partial(_folder, storage, layout, out), waiting, THREADS):
             task.advance(1, note=uid)
 
 

@@ -10,12 +10,12 @@ from PIL import Image
 
 from base.errors import Failure
 from base.passes import PASS_FILES, pass_file
-from base.storage import TEMPORARY_PREFIX, Storage, to_disk
+from base.storage import TEMPORARY_PREFIX, Storage, flush_to_disk
 from render.layouts import nerf_transforms
 from render.run import npy_bytes
 from shards.read import read_sample
 from shards.sample import Sample
-from shards.tar import TarSink
+from shards.tar import TarWriter
 from shards.version import ShardEntry
 
 CHUNK_BYTES = 1 << 20
@@ -49,7 +49,7 @@ def write_tar(storage: Storage, shard: ShardEntry, target: Path, *, whole: bool)
                 _copy(storage, shard, stream)
             else:
                 _write_samples(storage, shard, stream)
-        to_disk(temporary)
+        flush_to_disk(temporary)
         temporary.rename(target)
     finally:
         temporary.unlink(missing_ok=True)
@@ -59,13 +59,13 @@ def _pictures(sample: Sample, folder: Path) -> None:
     for view in range(len(sample.extrinsics)):
         Image.fromarray(sample.image(view), "RGBA").save(folder / f"{view:03d}.png")
         for name in sample.passes:
-            sample.layer(name, view)  # checks it
+            sample.read_pass(name, view)  # checks it
             (folder / f"{view:03d}.{PASS_FILES[name]}").write_bytes(sample.members[pass_file(view, name)])
 
 
 def _flush(folder: Path) -> None:
     for path in (*folder.iterdir(), folder):
-        to_disk(path)
+        flush_to_disk(path)
 
 
 def _copy(storage: Storage, shard: ShardEntry, stream: BinaryIO) -> None:
@@ -79,7 +79,7 @@ def _copy(storage: Storage, shard: ShardEntry, stream: BinaryIO) -> None:
 
 
 def _write_samples(storage: Storage, shard: ShardEntry, stream: BinaryIO) -> None:
-    sink = TarSink(stream)
+    sink = TarWriter(stream)
     for entry in shard.samples:
         sample = read_sample(storage, shard, entry)
         sink.add({f"{entry.uid}.{suffix}": data for suffix, data in sample.members.items()})

@@ -9,7 +9,7 @@ from pipeline.catalog.lease import Lease
 from pipeline.catalog.tables import Catalog
 from pipeline.dataset.history import kept_version, versions
 from pipeline.work.staging import clear_work
-from shards.latents import unneeded_latents
+from shards.latents import find_unneeded_latents
 from shards.version import read_version, version_name, version_numbers
 
 TEMPORARY_AGE_S = 86_400.0
@@ -54,7 +54,7 @@ def _unneeded(storage: Storage, older_than_s: float) -> Vacuumed:
     needed = {shard.name for version in read for shard in version.shards}
     files = [
         *(version_name(number) for number in old),  # first: whoever asks for one afterwards is told so
-        *unneeded_latents(storage, read),
+        *find_unneeded_latents(storage, read),
         *(name for name in storage.names("shards") if name not in needed),
         *Catalog(storage).unneeded_files(kept, older_than_s),
         *_left_by_crashes(storage, now),

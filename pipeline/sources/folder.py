@@ -9,7 +9,7 @@ from base.digest import digest_json, sha256_file
 from base.errors import UsageError
 from base.progress import Progress
 from base.storage import reason
-from base.text import whole_text
+from base.text import replace_surrogates
 from pipeline.catalog.objects import SourceObject, uid_of
 from pipeline.sources.fact_tables import facts_by_name, table_in
 from pipeline.sources.table import facts_of
@@ -90,7 +90,7 @@ def _problem(path: Path) -> str:
     with suppress(PermissionError):  # that is how its object ends
         if not path.is_file():
             return "expected a file, got a link to nothing or something that is no file"
-    return "" if whole_text(str(path)) == str(path) else "expected a name in UTF-8"
+    return "" if replace_surrogates(str(path)) == str(path) else "expected a name in UTF-8"
 
 
 def _unreadable(error: OSError) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from base.errors import UsageError
 from base.progress import Progress
 from base.seeds import stable_rng
-from base.text import whole_text
+from base.text import replace_surrogates
 from pipeline.catalog.objects import SourceObject, count_of
 from pipeline.settings import FetchSettings, ObjaverseSettings
 from pipeline.sources.hub import OBJAVERSE, file_url
@@ -135,4 +135,4 @@ def _names(value: Any) -> list[str]:
 
 
 def _text(value: Any) -> str:
-    return whole_text(str(value or ""))
+    return replace_surrogates(str(value or ""))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from base.digest import digest_json, sha256_file
 from base.errors import UsageError
-from base.parallel import threaded
+from base.parallel import map_in_threads
 from base.progress import Progress
 from pipeline.catalog.objects import SourceObject, uid_of
 from pipeline.sources.fact_tables import facts_by_name, table_in
@@ -37,7 +37,7 @@ def rendered_objects(folder: Path, progress: Progress) -> list[SourceObject]:
     facts = _facts(folder, names, progress)
     with progress.task("list", total=len(names), unit="folders") as task:
         objects = []
-        for item in threaded(lambda name: _object(folder, name, facts.get(name, {})), names, THREADS):
+        for item in map_in_threads(lambda name: _object(folder, name, facts.get(name, {})), names, THREADS):
             objects.append(item)
             task.advance(1, note=item.uid)
     return objects

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from base.storage import Storage
 from pipeline.work.staging import staged_folder
-from shards.read import is_whole, read_sample
-from shards.sample import members_from_views, with_object_facts
+from shards.read import is_intact, read_sample
+from shards.sample import members_from_views, replace_object_facts
 from shards.version import SampleEntry, ShardEntry
 from shards.write import write_shard
 
@@ -56,7 +56,7 @@ def pack(storage: Storage, job: PackJob) -> Packed:
     """Write the shards of one number. Raises Failure for a sample that cannot be read or a shard that cannot be
     written; a shard of a former version, which nobody may have looked at since, is read against its digest first."""
     for shard in {member.kept_in: None for member in job.members if member.former and member.kept_in is not None}:
-        if not is_whole(storage, shard):
+        if not is_intact(storage, shard):
             return Packed(job.number, (), shard.name)
     by_split: dict[str, list[Member]] = {}
     for member in sorted(job.members, key=lambda member: member.uid):
@@ -71,7 +71,7 @@ def _samples(storage: Storage, members: list[Member]) -> Iterator[tuple[str, Map
             sample = read_sample(storage, member.kept_in, member.entry)
             height, width = sample.image(0).shape[:2]
             sample.check(views=len(sample.extrinsics), hw=(height, width))
-            yield member.uid, with_object_facts(sample.members, member.facts)
+            yield member.uid, replace_object_facts(sample.members, member.facts)
         else:
             with staged_folder(storage, member.uid, member.fingerprint) as folder:
                 yield member.uid, members_from_views(folder, member.facts)

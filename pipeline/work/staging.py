@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from base.errors import Failure
-from base.storage import TEMPORARY_PREFIX, Storage, to_disk
+from base.storage import TEMPORARY_PREFIX, Storage, flush_to_disk
 from pipeline.catalog.rows import Attempt
 
 FOLDER, MARK = "staging", "attempt.json"
@@ -46,7 +46,7 @@ def stage(storage: Storage, views: Path, attempt: Attempt) -> None:
         return
     (views / MARK).write_bytes(attempt.to_json())
     for path in (*views.iterdir(), views):
-        to_disk(path)
+        flush_to_disk(path)
     target = storage.local_path(name)
     if target.exists() and not (target / MARK).exists():
         shutil.rmtree(target)

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from base.digest import sha256_file
 from base.errors import Failure
 from base.outcomes import Outcome
-from base.storage import Storage, place, reason
+from base.storage import Storage, error_path, reason
 from pipeline.catalog.objects import SourceObject
 from pipeline.catalog.rows import Attempt, SampleLocation
 from pipeline.fetch.fetch import FetchError, check_glb, fetch
@@ -103,7 +103,7 @@ class Worker:
             self._enter("pack" if isinstance(job, PackJob) else "fetch")
             return pack(self.storage, job) if isinstance(job, PackJob) else self._views(job)
         except OSError as error:
-            raise Failure(f"{place(error) or self.spec.root}: {reason(error)}") from error
+            raise Failure(f"{error_path(error) or self.spec.root}: {reason(error)}") from error
         finally:
             self._enter("")
 

@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from base.text import without_controls
+from base.text import replace_controls
 from geometry.camera import camera_centre
 from geometry.sphere import spherical_from_cartesian
 from report.images import fitted, over
@@ -105,7 +105,7 @@ def _phases(draw: ImageDraw.ImageDraw, shown: InspectedObject, top: int) -> None
 
 def spelled(text: str, *, instead: str = "") -> str:
     """`text` in the letters that Pillow's own font has: accents fall off; `instead` where most would be lost."""
-    words = "".join(SPELLED.get(letter, letter) for letter in " ".join(without_controls(text).split()))
+    words = "".join(SPELLED.get(letter, letter) for letter in " ".join(replace_controls(text).split()))
     bare = "".join(letter for letter in unicodedata.normalize("NFKD", words) if not unicodedata.combining(letter))
     told = "".join(letter if letter.isascii() or letter in "°·" else "?" for letter in bare)
     return instead if instead and told.count("?") - text.count("?") > len(told) / 2 else told

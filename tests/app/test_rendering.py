@@ -10,7 +10,7 @@ from app.rendering import asked_models, rendered
 from base.errors import UsageError
 from base.outcomes import Outcome
 from base.progress import SILENT
-from base.settings import Layer, merged, read_yaml, validated
+from base.settings import Layer, merge, read_yaml, validate
 from render.settings import RenderSettings
 from tests.pipeline.builds import EXAMPLES, ROOT, Told, files, models
 
@@ -22,7 +22,7 @@ def settings() -> Callable[..., RenderSettings]:
     shipped = read_yaml(ROOT / "pipeline.yaml")["metadata"]["pipeline"]["render"]
 
     def make(**changes: Any) -> RenderSettings:
-        return validated(RenderSettings, Layer("test", merged(merged(shipped, TINY), changes)))
+        return validate(RenderSettings, Layer("test", merge(merge(shipped, TINY), changes)))
 
     return make
 

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from base.interrupts import STOPS, held_back
+from base.interrupts import STOPS, delay_signals
 
 
 def block(*numbers: int) -> list[int]:
     """What of a block was reached in which so many signals arrive, one after the other."""
     reached = []
     try:
-        with held_back():
+        with delay_signals():
             for number in numbers:
                 signal.raise_signal(number)
                 reached.append(number)
@@ -43,7 +43,7 @@ def test_the_second_one_arrives_at_once() -> None:
 
 def test_a_failure_of_the_block_does_not_swallow_it() -> None:
     def fail() -> None:
-        with held_back():
+        with delay_signals():
             signal.raise_signal(signal.SIGINT)
             raise ValueError
 
@@ -55,7 +55,7 @@ def test_other_threads_are_left_alone() -> None:
     before, seen = signal.getsignal(signal.SIGINT), []
 
     def work() -> None:
-        with held_back():
+        with delay_signals():
             seen.append(signal.getsignal(signal.SIGINT))
 
     thread = threading.Thread(target=work)

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from base.measure import Meter, tree_memory_mb
-from base.progress import PlainProgress, RichProgress, clock
-from base.text import without_controls
+from base.progress import PlainProgress, RichProgress, format_duration
+from base.text import replace_controls
 
 
 def test_plain_progress_ends_with_the_full_count() -> None:
@@ -44,11 +44,11 @@ def test_a_slow_rate_is_told_too(after_s: float, rate: str, monkeypatch: pytest.
 
 @pytest.mark.parametrize(("seconds", "words"), [(0.4, "0 s"), (59, "59 s"), (200, "3:20 min"), (7500, "2:05 h")])
 def test_durations_in_words(seconds: float, words: str) -> None:
-    assert clock(seconds) == words
+    assert format_duration(seconds) == words
 
 
 def test_control_characters_do_not_reach_a_terminal() -> None:
-    assert without_controls("a\x1b]0;title\x07b\u202ec\td\n") == "a\N{REPLACEMENT CHARACTER}]0;title" + (
+    assert replace_controls("a\x1b]0;title\x07b\u202ec\td\n") == "a\N{REPLACEMENT CHARACTER}]0;title" + (
         "\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}c\td\n"
     )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from base.scratch import folder_beside, owned, sweep
+from base.scratch import create_owned_folder, folder_beside, remove_abandoned
 
 ROOT = Path(__file__).parents[2]
 OWNER = """
@@ -57,14 +57,14 @@ def test_a_folder_that_is_swept_away_before_it_is_locked_is_made_again(tmp_path:
         folder = tmp_path / next(names)
         folder.mkdir()
         if folder.name != "third":
-            sweep(tmp_path.iterdir())
+            remove_abandoned(tmp_path.iterdir())
         return folder
 
-    folder, lock = owned(make)
-    sweep(tmp_path.iterdir())
+    folder, lock = create_owned_folder(make)
+    remove_abandoned(tmp_path.iterdir())
     assert (folder.name, list(tmp_path.iterdir())) == ("third", [folder])
     os.close(lock)
-    sweep(tmp_path.iterdir())
+    remove_abandoned(tmp_path.iterdir())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -85,6 +85,6 @@ def test_a_folder_that_is_swept_away_while_its_owner_waits_for_the_lock_is_made_
         lock_it(lock, how)
 
     monkeypatch.setattr("base.scratch.fcntl.flock", late)
-    folder, lock = owned(make)
+    folder, lock = create_owned_folder(make)
     assert folder == made[1]
     os.close(lock)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import Field
 
 from base.errors import UsageError
-from base.settings import Layer, Section, merged, parse_overrides, read_yaml, validated
+from base.settings import Layer, Section, merge, parse_overrides, read_yaml, validate
 
 
 class Lens(Section):
@@ -27,13 +27,13 @@ GOOD = {"hw": [8, 8], "lens": {"focal_mm": 35}, "kind": "cube"}
 
 def mistake(*layers: Layer) -> str:
     with pytest.raises(UsageError) as caught:
-        validated(Camera, *layers)
+        validate(Camera, *layers)
     assert caught.value.exit_code == 2
     return str(caught.value)
 
 
 def test_good_values_are_taken_and_frozen() -> None:
-    camera = validated(Camera, Layer("a.yaml", GOOD))
+    camera = validate(Camera, Layer("a.yaml", GOOD))
     assert camera.hw == (8, 8)
     with pytest.raises(ValueError, match="frozen"):
         camera.kind = "sphere"
@@ -83,9 +83,9 @@ MAPPINGS = st.dictionaries(st.sampled_from("abc"), NESTED)
 
 @given(MAPPINGS, MAPPINGS)
 def test_merging_keeps_what_only_one_says_and_lets_the_upper_win(below: dict, above: dict) -> None:
-    result = merged(below, above)
+    result = merge(below, above)
     assert set(result) == set(below) | set(above)
-    assert merged(result, above) == result
+    assert merge(result, above) == result
     for key in set(below) - set(above):
         assert result[key] == below[key]
 
@@ -104,7 +104,7 @@ def test_a_file_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_the_digest_follows_the_values_alone() -> None:
-    one = validated(Camera, Layer("a", GOOD))
-    other = validated(Camera, Layer("b", dict(reversed(GOOD.items()))))
+    one = validate(Camera, Layer("a", GOOD))
+    other = validate(Camera, Layer("b", dict(reversed(GOOD.items()))))
     assert one.digest() == other.digest()
-    assert one.digest() != validated(Camera, Layer("a", GOOD | {"hw": [8, 9]})).digest()
+    assert one.digest() != validate(Camera, Layer("a", GOOD | {"hw": [8, 9]})).digest()

@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 
 from base.errors import Failure, UsageError
-from base.storage import Missing, Storage, Unavailable, place, temporary_files, write_atomically
+from base.storage import Missing, Storage, Unavailable, error_path, temporary_files, write_atomically
 from tests.shards.far import served
 
 ROOT = Path(__file__).parents[2]
@@ -128,14 +128,14 @@ def test_a_full_disk_leaves_the_old_file_and_no_temporary(tmp_path: Path, monkey
     assert storage.read("version") == b"old"
     with pytest.raises(OSError, match="No space") as caught:
         write_atomically(tmp_path / "sheet.png", b"")
-    assert place(caught.value) == str(tmp_path / "sheet.png")
+    assert error_path(caught.value) == str(tmp_path / "sheet.png")
     assert list(temporary_files(tmp_path)) == []
 
 
 def test_a_copy_that_fails_names_the_file_that_was_to_be_written() -> None:
-    assert place(OSError(errno.ENOSPC, "full", "from", None, "to")) == "to"
-    assert place(OSError(errno.ENOSPC, "full", "to")) == "to"
-    assert place(OSError(errno.ENOSPC, "full")) == ""
+    assert error_path(OSError(errno.ENOSPC, "full", "from", None, "to")) == "to"
+    assert error_path(OSError(errno.ENOSPC, "full", "to")) == "to"
+    assert error_path(OSError(errno.ENOSPC, "full")) == ""
 
 
 def test_put_file_places_a_finished_file(storage: Storage, tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_each_side_reads_every_view_once_with_its_cameras(tmp_path: Path, side: 
         assert uid == other
         stored = samples[uid].pairs
         for name in ("R", "T", "pose"):
-            np.testing.assert_array_equal(got[name], getattr(stored, name)[stored.row(source, target)])
+            np.testing.assert_array_equal(got[name], getattr(stored, name)[stored.find_row(source, target)])
         seen += [(uid, source), (uid, target)]
     assert sorted(seen) == names
 

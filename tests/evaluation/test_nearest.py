@@ -14,7 +14,7 @@ from evaluation.settings import EvaluateSettings
 from geometry.camera import camera_centre, look_at_origin
 from geometry.relative import relative_motion
 from shards.read import read_sample
-from shards.sample import Sample, with_object_facts
+from shards.sample import Sample, replace_object_facts
 from shards.version import Version, version_name
 from shards.write import write_shard
 from tests.evaluation.settings import SETTINGS
@@ -160,7 +160,7 @@ def test_an_evaluated_object_is_not_looked_among_under_another_name(
 
     def told(members: dict[str, bytes]) -> None:
         about = {"uid": "object-0-000", "licence": "CC0-1.0", "sha256": "ab" * 32}
-        members |= with_object_facts(members, about)
+        members |= replace_object_facts(members, about)
 
     there = Storage(tmp_path / "training")
     training = damaged(version, storage, there, "object-0-000", told)
@@ -168,7 +168,7 @@ def test_an_evaluated_object_is_not_looked_among_under_another_name(
     tested = Storage(tmp_path / "test")
     members = dict(read_sample(there, training.shards[0], training.shards[0].samples[0]).members)
     facts = {"uid": "copy", "licence": "CC0-1.0", "sha256": "ab" * 32}
-    shard = write_shard(tested, "train", 0, [("copy", with_object_facts(members, facts))])
+    shard = write_shard(tested, "train", 0, [("copy", replace_object_facts(members, facts))])
     settings = changed(training_root=there.root, training_objects=100)
     found = training_views(version, tested, settings, [(shard, shard.samples[0])], SILENT)
     assert found is not None

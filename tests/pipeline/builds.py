@@ -10,7 +10,7 @@ import numpy as np
 import yaml
 
 from base.progress import Progress, Task, _SilentTask
-from base.settings import Layer, validated
+from base.settings import Layer, validate
 from base.storage import Storage
 from pipeline.build import BuildSettings
 from pipeline.catalog.changes import Changes
@@ -40,7 +40,7 @@ def tiny(root: Path, models: Path, **sections: dict[str, Any]) -> BuildSettings:
     nothing = {"fetch": {"cache_mb": 0}, "objaverse": {"downloaded": ""}, "filter": {"unstated_licence": "any"}}
     here = {"storage": {"root": str(root)}, "objects": {"folder": str(models), **nothing}}
     layers = [Layer("pipeline.yaml", asked), Layer("tiny", TINY), Layer("here", here), Layer("test", sections)]
-    return validated(BuildSettings, *layers)
+    return validate(BuildSettings, *layers)
 
 
 def models(folder: Path, *names: str) -> Path:

@@ -25,7 +25,7 @@ from numpy.random import Generator
 
 from base.digest import sha256_bytes
 from base.outcomes import CHILD_DEATHS
-from base.settings import merged
+from base.settings import merge
 from base.storage import Storage
 from tests.pipeline.hub import Hub
 from tests.pipeline.nodes import ALONE, Nodes, without_ray
@@ -134,7 +134,7 @@ class Place:
             },
         }
         path = self.folder / "pipeline.yaml"
-        whole = merged(merged(merged(shipped, SMALL), here), self.changes)
+        whole = merge(merge(merge(shipped, SMALL), here), self.changes)
         path.write_text(yaml.safe_dump({"metadata": {"pipeline": whole}}))
         return path
 

@@ -285,9 +285,9 @@ def test_bad_views_are_named_and_no_pair_has_one(tmp_path: Path) -> None:
     for entry in read_version(storage(settings)).shards:
         for sample in read_shard(storage(settings), entry):
             blank = [view for view in range(6) if f"{view:d}" in _views(rows[sample.uid].checks, "blank")]
-            assert sample.good == [view for view in range(6) if view not in blank]
-            assert {*sample.pairs.source, *sample.pairs.target} == set(sample.good)
-            assert all(((sample.layer("mask", view) > 0).mean() <= 0.23) for view in blank)
+            assert sample.good_views == [view for view in range(6) if view not in blank]
+            assert {*sample.pairs.source, *sample.pairs.target} == set(sample.good_views)
+            assert all(((sample.read_pass("mask", view) > 0).mean() <= 0.23) for view in blank)
 
 
 def _views(checks: str, name: str) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from base.settings import Layer, merged, read_yaml, validated
+from base.settings import Layer, merge, read_yaml, validate
 from render.child import RenderChild
 from render.settings import RenderSettings
 from tests.render.models import write_marker_object
@@ -38,7 +38,7 @@ def settings(shipped: dict[str, Any]) -> Callable[..., RenderSettings]:
 
     def make(**changes: Any) -> RenderSettings:
         small = {"hw": [64, 64], "views": 2, "samples": 4}
-        return validated(RenderSettings, Layer("test", merged(merged(shipped, small), changes)))
+        return validate(RenderSettings, Layer("test", merge(merge(shipped, small), changes)))
 
     return make
 

@@ -12,7 +12,7 @@ from base.passes import PASS_FILES, pass_file
 from geometry.camera import Lens, camera_centre, ray_directions
 from geometry.colour import linear_from_srgb, srgb_from_linear
 from render.run import render_object
-from shards.layers import decode_pass
+from shards.passes import decode_pass
 from tests.render.models import digests
 
 ALL = sorted(PASS_FILES)

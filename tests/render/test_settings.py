@@ -1,7 +1,7 @@
 import pytest
 
 from base.errors import UsageError
-from base.settings import Layer, merged, read_yaml, validated
+from base.settings import Layer, merge, read_yaml, validate
 from render.fingerprint import fingerprint
 from render.job import RenderJob
 from render.settings import RenderSettings
@@ -24,14 +24,14 @@ SHA = "0" * 64
 )
 def test_a_wrong_value_is_named_with_its_path(shipped, change, sentence) -> None:
     with pytest.raises(UsageError) as error:
-        validated(RenderSettings, Layer("file", merged(shipped, change)))
+        validate(RenderSettings, Layer("file", merge(shipped, change)))
     assert sentence.removeprefix("render.") in str(error.value)
 
 
 def test_the_legacy_preset_is_the_originals_recipe(shipped) -> None:
     """Value by value what objaverse-rendering/scripts/blender_script.py sets, or leaves to Blender 3.2."""
     preset = read_yaml(ROOT / "app" / "presets" / "legacy.yaml")["render"]
-    legacy = validated(RenderSettings, Layer("legacy", merged(shipped, preset))).model_dump(mode="json")
+    legacy = validate(RenderSettings, Layer("legacy", merge(shipped, preset))).model_dump(mode="json")
     assert (legacy["hw"], legacy["views"], legacy["camera_sampling"]) == ([512, 512], 12, "cube")
     assert (legacy["radius"], legacy["lens"]) == ([1.5, 2.2], {"focal_mm": 35.0, "sensor_mm": 32.0})
     assert (legacy["samples"], legacy["adaptive_threshold"], legacy["filter_width_px"]) == (128, 0.01, 0.01)

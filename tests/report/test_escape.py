@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import Markup
 
-from base.text import without_controls
+from base.text import replace_controls
 from report.escape import csv_cell, fill, html, inv_csv_cell, markdown
 from report.numbers import Figures, bytes_text, flattened, seconds_text, short_count_text, signed_db_text
 from report.page import Metric, Page, rendered
@@ -80,7 +80,7 @@ CELLS = st.lists(st.sampled_from(["'", " ", "=", "+", "-", "@", "\t", "\n", "\x1
 
 @given(st.text() | CELLS)
 def test_a_csv_cell_is_read_back(text: str) -> None:
-    assert inv_csv_cell(csv_cell(text)) == without_controls(text)
+    assert inv_csv_cell(csv_cell(text)) == replace_controls(text)
 
 
 @pytest.mark.parametrize("text", ["'", "''", "'quoted'", "'-3", "O'Hara"])

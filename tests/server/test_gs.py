@@ -10,7 +10,7 @@ import pytest
 
 from base.errors import Failure
 from base.storage import Missing, Storage, Unavailable
-from shards.damage import fatal
+from shards.damage import raise_damage
 from shards.stream import read
 from shards.version import read_version, version_name
 from shards.visits import Share
@@ -18,7 +18,7 @@ from tests.server.gs import BUCKET, Store, served, variables
 from tests.server.s3 import LONGEST_AWAY_S
 from tests.shards.datasets import make_version
 from tests.shards.test_transport import same, settings
-from train.loader import pairs_of_rank
+from train.loader import read_rank_pairs
 
 pytestmark = pytest.mark.server
 
@@ -94,7 +94,7 @@ def test_troubles_in_mid_epoch_change_no_pair(
 ) -> None:
     expected = read(read_version(near), near, **READING, position=5)
     reader = partial(read, read_version(far), far, **READING, settings=settings(requests=1))
-    got = pairs_of_rank(reader, Share(5, 0, 1), workers, fatal, str)
+    got = read_rank_pairs(reader, Share(5, 0, 1), workers, raise_damage, str)
     assert same(next(got), next(expected))
     gs.be(trouble, limit=2)
     for pair in islice(got, 89):

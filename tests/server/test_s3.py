@@ -16,7 +16,7 @@ from base.storage import Storage
 from pipeline.build import build
 from pipeline.catalog.tables import Catalog
 from pipeline.cluster import ray_for
-from shards.damage import fatal
+from shards.damage import raise_damage
 from shards.read import read_sample
 from shards.stream import Pair, read
 from shards.version import read_version, version_name
@@ -25,7 +25,7 @@ from tests.pipeline.builds import files, models, tiny
 from tests.server.s3 import BUCKET, LONGEST_AWAY_S, trouble
 from tests.shards.datasets import make_version
 from tests.shards.test_transport import settings
-from train.loader import MOST, WAITING_BLOCKS, pairs_of_rank
+from train.loader import MOST, WAITING_BLOCKS, read_rank_pairs
 
 pytestmark = pytest.mark.server
 
@@ -136,7 +136,7 @@ def waited_for(away_s: float, remote: Storage, s3: str, local: Storage, workers:
     request = {"split": "train", "seed": 3, "pairs_per_visit": 6}
     near = shown(islice(read(read_version(local), local, **request, position=5), MORE_THAN_AHEAD))
     reader = partial(read, read_version(remote), remote, **request, settings=settings(requests=1, patience_s=300.0))
-    far = pairs_of_rank(reader, Share(5, 0, 1), workers, fatal, print)
+    far = read_rank_pairs(reader, Share(5, 0, 1), workers, raise_damage, print)
     got = shown(islice(far, 1))
     trouble(s3, share=1.0, kinds=["503", "cut"])
     began = time.monotonic()

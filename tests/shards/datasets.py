@@ -15,7 +15,7 @@ from geometry.sphere import stratified_block
 from shards.image import encode_rgba
 from shards.read import read_shard
 from shards.sample import members_from_views, view_suffix
-from shards.tar import TarSink
+from shards.tar import TarWriter
 from shards.version import SCHEMA, SampleEntry, Version, read_version
 from shards.write import write_shard
 
@@ -57,7 +57,7 @@ def damaged(
     shards = []
     for shard in version.shards:
         stream, entries = io.BytesIO(), []
-        sink = TarSink(stream)
+        sink = TarWriter(stream)
         for sample in read_shard(storage, shard):
             members = dict(sample.members)
             if sample.uid == uid:

@@ -11,7 +11,7 @@ import pytest
 from base.errors import Failure
 from base.storage import Storage
 from shards.arrays import npy_bytes
-from shards.damage import Damaged, PassedOver
+from shards.damage import DamagedSample, DamageTolerance
 from shards.stream import Pair, read
 from shards.version import Version
 from tests.shards.datasets import damaged, make_version
@@ -65,10 +65,10 @@ def shown(pair: Pair) -> tuple[str, int, int]:
 def test_damage_is_fatal_or_passed_over(sound: tuple[Version, Storage], tmp_path: Path, name: str) -> None:
     change, problem = DAMAGES[name]
     dataset = spoilt(sound, tmp_path, change)
-    with pytest.raises(Damaged, match=rf"shards/train-000000-\w+\.tar: {BAD}.*{problem}"):
+    with pytest.raises(DamagedSample, match=rf"shards/train-000000-\w+\.tar: {BAD}.*{problem}"):
         list(islice(stream(dataset), 36))
     said: list[str] = []
-    passed = PassedOver(1, said.append)
+    passed = DamageTolerance(1, said.append)
     got = list(islice(stream(dataset, passed), 72))
     assert [pair.number for pair in got] == list(range(72))
     assert [key[1] for key in passed.samples] == [BAD]
@@ -84,7 +84,7 @@ def test_what_stands_in_is_the_same_on_any_ranks_and_after_any_stop(
     sound: tuple[Version, Storage], tmp_path: Path
 ) -> None:
     dataset = spoilt(sound, tmp_path, drop("json"))
-    passed = PassedOver(1, str)
+    passed = DamageTolerance(1, str)
     whole = list(map(shown, islice(stream(dataset, passed), 60)))
     for world in (1, 2):
         ranks = [stream(dataset, passed, rank=rank, world=world, position=7) for rank in range(world)]
@@ -96,18 +96,18 @@ def test_what_stands_in_is_the_same_on_any_ranks_and_after_any_stop(
 def test_more_damage_than_allowed_ends_the_work(sound: tuple[Version, Storage], tmp_path: Path) -> None:
     version, storage = spoilt(sound, tmp_path, drop("json"))
     with pytest.raises(Failure, match=rf"{BAD}\.json: expected this member, got none$"):
-        list(islice(stream((version, storage), PassedOver(0, str)), 36))
+        list(islice(stream((version, storage), DamageTolerance(0, str)), 36))
     first = version.shards[1].name
     storage.write(first, storage.read(first)[: version.shards[1].samples[0].bytes])
     with pytest.raises(Failure, match="ends after 0, after 1 that were passed over"):
-        list(islice(stream((version, storage), PassedOver(1, str)), 72))
+        list(islice(stream((version, storage), DamageTolerance(1, str)), 72))
 
 
 def test_other_streams_stand_in_for_one_without_a_sound_sample(sound: tuple[Version, Storage], tmp_path: Path) -> None:
     version, storage = spoilt(sound, tmp_path, lambda _: None)
     lost = version.shards[0]
     storage.write(lost.name, b"")
-    passed = PassedOver(3, str)
+    passed = DamageTolerance(3, str)
     whole = list(islice(stream((version, storage), passed), 72))
     assert sorted(key[1] for key in passed.samples) == [entry.uid for entry in lost.samples]
     assert [pair.number for pair in whole] == list(range(72))
@@ -125,10 +125,10 @@ def test_a_split_without_one_sound_sample_ends(sound: tuple[Version, Storage], t
     for shard in version.shards:
         storage.write(shard.name, b"")
     with pytest.raises(Failure, match="expected one sound sample in split 'train', got none"):
-        next(stream((version, storage), PassedOver(100, str)))
+        next(stream((version, storage), DamageTolerance(100, str)))
 
 
 def test_damage_survives_the_way_out_of_a_process() -> None:
-    damage = Damaged("shards/x.tar", "mug", ".json: expected this member, got none")
+    damage = DamagedSample("shards/x.tar", "mug", ".json: expected this member, got none")
     again = pickle.loads(pickle.dumps(damage))
     assert (str(again), again.shard, again.uid) == (str(damage), "shards/x.tar", "mug")

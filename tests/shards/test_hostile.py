@@ -17,7 +17,7 @@ from base.progress import SILENT
 from base.storage import Storage
 from shards.arrays import BadArray, npy_bytes, npz_bytes, npz_members, read_npy
 from shards.image import MAX_PIXELS, BadImage, decode_rgba, encode_rgba
-from shards.tar import BadTar, TarSink, read_members
+from shards.tar import BadTar, TarWriter, read_members
 from shards.verify import verify
 from shards.version import Version, parse_version, read_version
 from tests.shards.datasets import HW, make_version
@@ -37,7 +37,7 @@ def rewritten(version: Version, storage: Storage, change: Callable[[dict[str, by
         members = {info.name: archive.extractfile(info).read() for info in archive}  # type: ignore[union-attr]
     change(members)
     stream = io.BytesIO()
-    sink = TarSink(stream)
+    sink = TarWriter(stream)
     offset, length = sink.add(members)
     sink.close()
     storage.write(shard.name, stream.getvalue())
@@ -214,7 +214,7 @@ def test_a_folder_without_versions_says_so(storage: Storage) -> None:
 
 def _tar() -> bytes:
     stream = io.BytesIO()
-    TarSink(stream).add({"a.json": b"{}", "a.npy": bytes(700)})
+    TarWriter(stream).add({"a.json": b"{}", "a.npy": bytes(700)})
     return stream.getvalue()
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from app.settings import load_settings, preset_names
 from base.errors import Failure, UsageError
 from base.storage import Storage
-from shards.plan import MAX_STREAMS, WINDOW_SHARDS, Order, draw_pair, interleaved, stream_count
+from shards.plan import MAX_STREAMS, WINDOW_SHARDS, Order, draw_pair, locate_draw, stream_count
 from shards.stream import Pair, read
 from shards.version import SampleEntry, ShardEntry, Version
 from tests.shards.datasets import VIEWS
@@ -56,7 +56,7 @@ def test_an_epoch_deals_every_shard_once_and_a_stream_visits_its_objects_once(
     counts: list[int], seed: int, epoch: int
 ) -> None:
     order = paper_order(counts, seed)
-    dealt = [index for stream in range(order.streams) for index in order.deal(epoch, stream)]
+    dealt = [index for stream in range(order.streams) for index in order.shards_in_epoch(epoch, stream)]
     assert sorted(dealt) == list(range(len(counts)))
     visited = [visit.entry.uid for stream in range(order.streams) for visit in order.visits(epoch, stream)]
     assert sorted(visited) == sorted(entry.uid for shard in order.shards for entry in shard.samples)
@@ -66,7 +66,7 @@ def test_an_epoch_deals_every_shard_once_and_a_stream_visits_its_objects_once(
 def test_a_stream_mixes_samples_within_windows_of_its_shards_alone(counts: list[int], seed: int, epoch: int) -> None:
     order = paper_order(counts, seed)
     for stream in range(order.streams):
-        visits, dealt = order.visits(epoch, stream), order.deal(epoch, stream)
+        visits, dealt = order.visits(epoch, stream), order.shards_in_epoch(epoch, stream)
         assert [visit.place for visit in visits] == list(range(len(visits)))
         uids = [visit.entry.uid for visit in visits]
         for start in range(0, len(dealt), WINDOW_SHARDS):
@@ -75,13 +75,13 @@ def test_a_stream_mixes_samples_within_windows_of_its_shards_alone(counts: list[
             here, uids = uids[: len(window)], uids[len(window) :]
             assert sorted(here) == sorted(window)
         assert not uids
-    assert len(order.deal(epoch, 0)) > WINDOW_SHARDS
+    assert len(order.shards_in_epoch(epoch, 0)) > WINDOW_SHARDS
 
 
 def test_each_window_is_mixed_in_a_way_of_its_own() -> None:
     order = paper_order([3] * (2 * MAX_STREAMS * WINDOW_SHARDS))
     for stream in range(order.streams):
-        dealt, visits = order.deal(0, stream), order.visits(0, stream)
+        dealt, visits = order.shards_in_epoch(0, stream), order.visits(0, stream)
         stored = [entry.uid for index in dealt for entry in order.shards[index].samples]
         places = [stored.index(visit.entry.uid) for visit in visits]
         first, second = places[: len(places) // 2], places[len(places) // 2 :]
@@ -91,7 +91,7 @@ def test_each_window_is_mixed_in_a_way_of_its_own() -> None:
 
 @given(st.integers(1, 50), st.integers(1, 8), st.sampled_from([1, 2, 16, 64]))
 def test_interleaving_gives_every_pair_of_every_visit_once(visits: int, pairs: int, spread: int) -> None:
-    drawn = [interleaved(index, visits, pairs, spread) for index in range(visits * pairs)]
+    drawn = [locate_draw(index, visits, pairs, spread) for index in range(visits * pairs)]
     assert sorted(drawn) == [(visit, pair) for visit in range(visits) for pair in range(pairs)]
     first = min(spread, visits)
     assert len({visit for visit, _ in drawn[:first]}) == first

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from base.errors import Failure, UsageError
-from base.patience import Patience
-from base.settings import Layer, validated
+from base.retry import Retry
+from base.settings import Layer, validate
 from base.storage import Storage, Unavailable
 from shards.settings import StreamSettings
 from shards.stream import Pair, read
@@ -25,7 +25,7 @@ REMOTE: dict[str, Any] = {
 
 
 def settings(**changes: Any) -> StreamSettings:
-    return validated(StreamSettings, Layer("test", {**REMOTE, **changes}))
+    return validate(StreamSettings, Layer("test", {**REMOTE, **changes}))
 
 
 @pytest.fixture
@@ -154,10 +154,10 @@ def test_patience_asks_until_it_is_answered_and_no_longer() -> None:
         return answer
 
     said: list[str] = []
-    assert Patience(60.0, said.append, threading.Event()).ask(request) == 7
+    assert Retry(60.0, said.append, threading.Event()).call(request) == 7
     assert len(said) == 1
     stopped = threading.Event()
     stopped.set()
     answers = iter([Unavailable("away"), 7])
     with pytest.raises(Unavailable):
-        Patience(60.0, said.append, stopped).ask(request)
+        Retry(60.0, said.append, stopped).call(request)

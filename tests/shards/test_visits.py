@@ -4,10 +4,10 @@ import threading
 from collections import deque
 from concurrent.futures import CancelledError
 
-from shards.damage import fatal
+from shards.damage import raise_damage
 from shards.plan import Order, Visit
 from shards.version import SampleEntry, ShardEntry
-from shards.visits import Share, pairs
+from shards.visits import Share, read_pairs
 
 SOON_S = 60.0
 """What ends at once may take on a busy machine."""
@@ -39,7 +39,7 @@ def test_samples_still_to_be_fetched_hold_nobody_up_after_a_stop() -> None:
 
     def read() -> None:
         try:
-            deque(pairs(order, source, Share(0, 0, 1), 1, stop, fatal), maxlen=0)
+            deque(read_pairs(order, source, Share(0, 0, 1), 1, stop, raise_damage), maxlen=0)
         except CancelledError:
             ended.set()
 

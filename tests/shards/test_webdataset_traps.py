@@ -14,7 +14,7 @@ from webdataset.gopen import gopen, gopen_schemes
 
 from base.errors import Failure
 from base.storage import Storage
-from shards.damage import PassedOver
+from shards.damage import DamageTolerance
 from shards.stream import Pair, read
 from shards.version import Version
 from tests.shards.datasets import make_version
@@ -84,7 +84,7 @@ def test_a_tar_that_was_cut_short_gives_half_a_sample(dataset: tuple[Version, St
     found = list(wds.WebDataset([str(there.local_path(longest.name))], **handlers))
     assert found[-1]["__key__"] == last.uid
     assert "pairs.npz" not in found[-1]
-    passed = PassedOver(1, str)
+    passed = DamageTolerance(1, str)
     list(islice(stream(version, there, on_damage=passed), 36))
     assert list(passed.samples) == [(longest.name, last.uid)]
     with pytest.raises(Failure, match=f"{longest.name}: {last.uid}: expected .* bytes, got a shard that ends after"):

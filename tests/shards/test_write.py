@@ -16,9 +16,9 @@ from base.storage import Storage
 from geometry.relative import pose_vector, relative_motion
 from shards.arrays import npy_bytes
 from shards.image import encode_rgba
-from shards.layers import decode_pass
+from shards.passes import decode_pass
 from shards.read import read_shard
-from shards.sample import members_from_views, with_object_facts
+from shards.sample import members_from_views, replace_object_facts
 from shards.stream import read
 from shards.version import SCHEMA, Version
 from shards.write import write_shard
@@ -56,7 +56,7 @@ def test_what_was_rendered_is_what_is_read(tmp_path: Path, storage: Storage) -> 
     pairs = sample.pairs
     assert len(pairs.source) == VIEWS * (VIEWS - 1)
     for source, target in [(0, 1), (5, 2), (11, 10)]:
-        row = pairs.row(source, target)
+        row = pairs.find_row(source, target)
         rotation, translation = relative_motion(sample.extrinsics[source], sample.extrinsics[target])
         assert (pairs.source[row], pairs.target[row]) == (source, target)
         assert np.array_equal(pairs.R[row], rotation)
@@ -78,19 +78,19 @@ def test_pairs_are_made_of_good_views_only_and_passes_come_along(tmp_path: Path,
     shard = write_shard(storage, "train", 0, [("van", members_from_views(folder, {"uid": "van"}))])
     (sample,) = read_shard(storage, shard)
     sample.check(views=VIEWS, hw=HW)
-    assert sample.good == [1, 2, 3, 4, 5, 6, 8, 9, 10, 11]
+    assert sample.good_views == [1, 2, 3, 4, 5, 6, 8, 9, 10, 11]
     assert len(sample.pairs.source) == 90
-    assert {*sample.pairs.source, *sample.pairs.target} == set(sample.good)
-    assert sample.pairs.row(0, 1) is None
+    assert {*sample.pairs.source, *sample.pairs.target} == set(sample.good_views)
+    assert sample.pairs.find_row(0, 1) is None
     for view in range(VIEWS):
-        assert np.array_equal(sample.layer("depth", view), depth[view])
-        assert np.array_equal(sample.layer("albedo", view), albedo[view])
-        assert np.array_equal(sample.layer("mask", view), albedo[view, ..., 0])
+        assert np.array_equal(sample.read_pass("depth", view), depth[view])
+        assert np.array_equal(sample.read_pass("albedo", view), albedo[view])
+        assert np.array_equal(sample.read_pass("mask", view), albedo[view, ..., 0])
     with pytest.raises(Failure, match="expected pass 'normal_world', got depth, albedo, mask"):
-        sample.layer("normal_world", 0)
+        sample.read_pass("normal_world", 0)
     version = Version(SCHEMA, 1, 0, "0" * 16, VIEWS, HW, (shard,))
     drawn = list(itertools.islice(read(version, storage, split="train", seed=0, position=0, pairs_per_visit=5), 50))
-    assert {pair.source for pair in drawn} | {pair.target for pair in drawn} == set(sample.good)
+    assert {pair.source for pair in drawn} | {pair.target for pair in drawn} == set(sample.good_views)
     with pytest.raises(Failure, match=r"van: expected at least two good views of \[0, 7, 8\], got \(8,\)"):
         next(read(version, storage, split="train", seed=0, position=0, pairs_per_visit=5, views=(0, 7, 8)))
 
@@ -137,7 +137,7 @@ def test_every_json_has_the_same_keys_and_types(tmp_path: Path, storage: Storage
         write_shard(storage, "train", 3, [("a", one), ("b", two)])
     for facts, problem in [({"title": None}, "null"), ({"tags": []}, "empty list"), ({"more": {}}, "empty mapping")]:
         with pytest.raises(Failure, match=problem):
-            write_shard(storage, "train", 3, [("a", with_object_facts(one, {"uid": "a", **facts}))])
+            write_shard(storage, "train", 3, [("a", replace_object_facts(one, {"uid": "a", **facts}))])
     assert storage.names("shards") == []
 
 
@@ -151,7 +151,7 @@ def test_samples_out_of_order_are_refused(tmp_path: Path, storage: Storage) -> N
 
 def test_facts_can_be_corrected_without_rendering(tmp_path: Path) -> None:
     members = members_from_views(make_views(tmp_path / "a", "a"), {"uid": "a", "licence": "unknown"})
-    corrected = with_object_facts(members, {"uid": "a", "licence": "CC0-1.0"})
+    corrected = replace_object_facts(members, {"uid": "a", "licence": "CC0-1.0"})
     assert json.loads(corrected["json"])["object"]["licence"] == "CC0-1.0"
     assert {name for name in members if members[name] != corrected[name]} == {"json"}
 

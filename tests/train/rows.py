@@ -1,12 +1,12 @@
 """Rows of a training log."""
 
-from train.log import Row
+from train.log import LogRow
 from train.step import BUCKETS
 
 
-def row(images: int, loss: float | None) -> Row:
+def row(images: int, loss: float | None) -> LogRow:
     """A row where every step was taken, or where all were skipped."""
-    return Row(
+    return LogRow(
         images=images,
         loss=loss,
         loss_by_timestep=(loss,) * BUCKETS,

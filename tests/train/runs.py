@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from base.seeds import stable_rng
-from base.settings import Layer, merged, validated
+from base.settings import Layer, merge, validate
 from base.storage import Storage
 from geometry.camera import look_at_origin
 from geometry.sphere import stratified_block
@@ -93,11 +93,11 @@ TRAIN: dict[str, Any] = {
 
 
 def model_settings(**changes: Any) -> ModelSettings:
-    return validated(ModelSettings, Layer("test", merged(MODEL, changes)))
+    return validate(ModelSettings, Layer("test", merge(MODEL, changes)))
 
 
 def train_settings(**changes: Any) -> TrainSettings:
-    return validated(TrainSettings, Layer("test", merged(TRAIN, changes)))
+    return validate(TrainSettings, Layer("test", merge(TRAIN, changes)))
 
 
 def make_dataset(root: Path, objects: int = 4, shards: int = 1, val: int = 0) -> Storage:

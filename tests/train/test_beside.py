@@ -21,12 +21,12 @@ import torch
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 from base.errors import Failure, UsageError
-from base.patience import Patience, silently
 from base.progress import SILENT
+from base.retry import Retry, say_nothing
 from base.storage import Storage
 from evaluation.metrics import psnr, ssim
-from shards.damage import Damaged
-from shards.read import ranges_of
+from shards.damage import DamagedSample
+from shards.read import range_reader
 from shards.sample import Sample
 from shards.version import read_version
 from tests.shards.datasets import spoilt
@@ -38,10 +38,10 @@ from train import upload, validation
 from train.loop import TrainSummary, train
 from train.page import NAME, write_page
 from train.settings import LogSettings
-from train.state import best, complete, read_position
+from train.state import best_checkpoint, finished_checkpoints, read_position
 from train.trackers import TENSORBOARD, trackers_for
 from train.upload import WAITING, Uploader, fetch_newest, remote_checkpoints, upload_newest
-from train.validation import Score, Scored, Validation, grid_path, held_out, read_scores
+from train.validation import ScoredView, Validation, ValidationScore, grid_path, held_out_samples, read_scores
 from zero123.pipeline import Zero123Pipeline
 
 WATCHED: dict[str, Any] = {
@@ -49,7 +49,7 @@ WATCHED: dict[str, Any] = {
     "keep_checkpoints": 1, "optimiser": {"learning_rate": 0.05},
 }  # fmt: skip
 
-IMPATIENT = Patience(0.0, silently, threading.Event())
+IMPATIENT = Retry(0.0, say_nothing, threading.Event())
 
 
 def held(folder: Path) -> dict[str, bytes]:
@@ -93,18 +93,18 @@ def test_a_damaged_object_is_passed_over_and_the_next_by_uid_is_sampled(
     problem: str,
 ) -> None:
     seen: set[str] = set()
-    real = Validation.keep
+    real = Validation.record
 
-    def spied(kept: Validation, images: int, scored: list[Scored]) -> Score:
+    def spied(kept: Validation, images: int, scored: list[ScoredView]) -> ValidationScore:
         seen.update(one.uid for one in scored)
         return real(kept, images, scored)
 
-    monkeypatch.setattr(Validation, "keep", spied)
+    monkeypatch.setattr(Validation, "record", spied)
     there, out = spoilt(storage, tmp_path / "dataset", "val", change), tmp_path / "out"
     asked: dict[str, Any] = {"images": 8, "validation": {"every_images": 8, "objects": 1}}
     with pytest.raises(Failure, match=rf"shards/val-.*: val-0-0{problem}"):
         train(model_settings(), train_settings(**asked), there, out, SILENT)
-    assert not complete(out)
+    assert not finished_checkpoints(out)
     said = Said()
     train(model_settings(), train_settings(**asked, stream={"damaged_samples": 1}), there, out, said)
     (line,) = said.lines
@@ -115,42 +115,42 @@ def test_a_damaged_object_is_passed_over_and_the_next_by_uid_is_sampled(
 def test_a_split_without_a_sound_object_is_told(storage: Storage, tmp_path: Path) -> None:
     there = Storage(storage.root)
     version = replace(read_version(there), hw=(16, 16))
-    damages: list[Damaged] = []
+    damages: list[DamagedSample] = []
     with pytest.raises(Failure, match=r"train.validation: expected a sound object in split 'val', got none"):
-        held_out(version, ranges_of(there), 1, damages.append)
+        held_out_samples(version, range_reader(there), 1, damages.append)
     assert [damage.uid for damage in damages] == ["val-0-0", "val-0-1"]
 
 
 def test_validation_that_fails_loses_no_checkpoint(
     storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> list[Scored]:
+    def full(*_: object) -> list[ScoredView]:
         raise torch.OutOfMemoryError
 
-    monkeypatch.setattr(Validation, "scored", full)
+    monkeypatch.setattr(Validation, "sample_views", full)
     with pytest.raises(torch.OutOfMemoryError):
         train(model_settings(), train_settings(**WATCHED | {"log": {}}), storage, tmp_path, SILENT)
-    assert [folder.name for folder in complete(tmp_path)] == ["0000000016"]
+    assert [folder.name for folder in finished_checkpoints(tmp_path)] == ["0000000016"]
 
 
 def test_validation_is_left_when_training_is_asked_to_stop(
     storage: Storage, watched: tuple[Path, TrainSummary], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The state is saved without a score, and goes on to what a run without a stop learns."""
-    real, seen = validation._scored, []
+    real, seen = validation._sample_object, []
 
-    def terminated(pipeline: Zero123Pipeline, sample: Sample, *rest: Any) -> Iterator[Scored]:
+    def terminated(pipeline: Zero123Pipeline, sample: Sample, *rest: Any) -> Iterator[ScoredView]:
         seen.append(sample.uid)
         signal.raise_signal(signal.SIGTERM)
         return real(pipeline, sample, *rest)
 
     settings = train_settings(**WATCHED | {"log": {}})
     with monkeypatch.context() as patched:
-        patched.setattr(validation, "_scored", terminated)
+        patched.setattr(validation, "_sample_object", terminated)
         with own_sigterm(), pytest.raises(Stopped):
             train(model_settings(), settings, storage, tmp_path, SILENT)
     assert seen == ["val-0-0"]
-    (checkpoint,) = complete(tmp_path)
+    (checkpoint,) = finished_checkpoints(tmp_path)
     assert (read_position(checkpoint).images, read_position(checkpoint).score) == (16, None)
     assert (read_scores(tmp_path), grid_path(tmp_path, 16).exists()) == ([], False)
     _, whole = watched
@@ -161,19 +161,21 @@ def test_validation_is_left_when_training_is_asked_to_stop(
 def test_the_scores_are_those_of_the_evaluation() -> None:
     rng = np.random.default_rng(0)
     true, sampled = rng.integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)
-    one = Scored("mug", 0, 1, true, true, sampled)
+    one = ScoredView("mug", 0, 1, true, true, sampled)
     assert one.psnr_db == pytest.approx(psnr(sampled, true))
     assert one.ssim == pytest.approx(ssim(sampled, true))
-    assert Scored("mug", 0, 1, true, true, true).psnr_db == 100.0
+    assert ScoredView("mug", 0, 1, true, true, true).psnr_db == 100.0
 
 
 def test_the_newest_and_the_best_checkpoint_are_kept(watched: tuple[Path, TrainSummary]) -> None:
     out, done = watched
     scores = {score.images: score.psnr_db for score in read_scores(out)}
     wanted = {64, max(scores, key=lambda images: scores[images])}
-    kept = complete(out)
+    kept = finished_checkpoints(out)
     assert {int(folder.name) for folder in kept} == wanted
-    assert best(kept) == next(folder for folder in kept if int(folder.name) == max(scores, key=scores.__getitem__))
+    assert best_checkpoint(kept) == next(
+        folder for folder in kept if int(folder.name) == max(scores, key=scores.__getitem__)
+    )
     assert read_position(done.checkpoint).score == pytest.approx(scores[64])
 
 
@@ -182,15 +184,15 @@ def test_an_older_best_outlives_newer_ones_until_a_better_comes(
     storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scores: tuple[int, ...], kept: tuple[int, ...]
 ) -> None:
     worth = iter(scores)
-    monkeypatch.setattr(Scored, "psnr_db", property(lambda _: current[0]))
+    monkeypatch.setattr(ScoredView, "psnr_db", property(lambda _: current[0]))
     current = [0.0]
-    real = Validation.keep
-    monkeypatch.setattr(Validation, "keep", lambda *words: (current.__setitem__(0, next(worth)), real(*words))[1])
+    real = Validation.record
+    monkeypatch.setattr(Validation, "record", lambda *words: (current.__setitem__(0, next(worth)), real(*words))[1])
     store = str(tmp_path / "store")
     train(model_settings(), train_settings(**WATCHED | {"log": {}, "upload": store}), storage, tmp_path / "run", SILENT)
     fetch_newest(store, tmp_path / "elsewhere", IMPATIENT)
     for disk in ("run", "elsewhere"):
-        assert tuple(int(folder.name) for folder in complete(tmp_path / disk)) == kept
+        assert tuple(int(folder.name) for folder in finished_checkpoints(tmp_path / disk)) == kept
 
 
 def test_the_page_of_a_device_with_a_known_peak_shows_the_share_of_it(tmp_path: Path) -> None:
@@ -258,9 +260,9 @@ def test_the_store_holds_what_the_disk_holds_and_a_lost_disk_is_made_good(
 ) -> None:
     out, done = watched
     store = Storage(out / "store")
-    assert remote_checkpoints(store) == [folder.name for folder in complete(out)]
+    assert remote_checkpoints(store) == [folder.name for folder in finished_checkpoints(out)]
     fetch_newest(store.root, tmp_path, IMPATIENT)
-    assert held(complete(tmp_path)[-1]) == held(done.checkpoint)
+    assert held(finished_checkpoints(tmp_path)[-1]) == held(done.checkpoint)
     settings = train_settings(**WATCHED, upload=str(out / "store"), images=80)
     again = train(model_settings(), settings, storage, tmp_path / "elsewhere", SILENT)
     assert [row.images for row in again.log] == [80]
@@ -280,10 +282,10 @@ def test_a_store_that_is_away_is_waited_for_before_and_while_its_checkpoint_is_f
             answer(request)
 
         far.lists, far.answer = True, away_twice  # type: ignore[method-assign]
-        patience = Patience(60.0, silently, threading.Event())
-        monkeypatch.setattr(patience, "_tell", told.append)
-        fetch_newest(far.address, tmp_path, patience)
-    assert held(complete(tmp_path)[-1]) == held(complete(watched[0] / "store")[-1])
+        retry = Retry(60.0, say_nothing, threading.Event())
+        monkeypatch.setattr(retry, "_tell", told.append)
+        fetch_newest(far.address, tmp_path, retry)
+    assert held(finished_checkpoints(tmp_path)[-1]) == held(finished_checkpoints(watched[0] / "store")[-1])
     assert [line.partition(" http")[0] for line in told] == ["could not look for", "could not read"]
 
 
@@ -294,7 +296,7 @@ def test_a_store_that_stays_away_is_no_reason_to_begin_anew(storage: Storage, tm
         settings = train_settings(upload=target, stream={"patience_s": 0.0})
         with pytest.raises(Failure, match=f"could not look for {target}/checkpoints"):
             train(model_settings(), settings, storage, tmp_path, SILENT)
-    assert complete(tmp_path) == []
+    assert finished_checkpoints(tmp_path) == []
 
 
 def test_a_disk_that_is_full_while_a_checkpoint_is_fetched_is_a_sentence_and_leaves_nothing(
@@ -303,7 +305,7 @@ def test_a_disk_that_is_full_while_a_checkpoint_is_fetched_is_a_sentence_and_lea
     def full(_path: Path) -> None:
         raise OSError(errno.ENOSPC, "full")
 
-    monkeypatch.setattr("zero123.saving.to_disk", full)
+    monkeypatch.setattr("zero123.saving.flush_to_disk", full)
     with pytest.raises(Failure, match=r"could not write the checkpoint: the disk is full"):
         fetch_newest(str(watched[0] / "store"), tmp_path, IMPATIENT)
     assert list((tmp_path / "checkpoints").iterdir()) == []
@@ -328,7 +330,7 @@ def test_half_an_upload_is_no_checkpoint(watched: tuple[Path, TrainSummary], tmp
     (half / "training_state" / "state.json").unlink()
     assert remote_checkpoints(Storage(tmp_path / "store")) == []
     fetch_newest(str(tmp_path / "store"), tmp_path / "out", IMPATIENT)
-    assert complete(tmp_path / "out") == []
+    assert finished_checkpoints(tmp_path / "out") == []
 
 
 def test_an_upload_that_fails_is_told_at_the_end(watched: tuple[Path, TrainSummary], tmp_path: Path) -> None:
@@ -349,7 +351,7 @@ def test_the_same_command_again_uploads_what_could_not_be_uploaded(storage: Stor
         train(model_settings(), settings, storage, tmp_path / "out", SILENT)
     (tmp_path / "store" / "checkpoints").unlink()
     done = train(model_settings(), settings, storage, tmp_path / "out", SILENT)
-    assert held(complete(tmp_path / "store")[-1]) == held(done.checkpoint)
+    assert held(finished_checkpoints(tmp_path / "store")[-1]) == held(done.checkpoint)
 
 
 def test_an_upload_that_was_cut_is_forgotten_with_its_checkpoint(
@@ -389,7 +391,7 @@ def test_the_store_is_never_without_a_checkpoint_and_what_is_forgotten_while_it_
     monkeypatch.setattr(Storage, "put_file", slow)
     uploader = Uploader(store.root, out)
     for images in (1, 2, 3):
-        for older in complete(out):
+        for older in finished_checkpoints(out):
             shutil.rmtree(older)
         uploader.add(finished(out, images))
         assert began.wait(60)
@@ -399,7 +401,7 @@ def test_the_store_is_never_without_a_checkpoint_and_what_is_forgotten_while_it_
     first, last = "0000000001", "0000000003"
     assert there == [(first, []), (first, []), (last, [first]), (last, [first])]
     assert remote_checkpoints(store) == [last]
-    assert held(tmp_path / "store" / "checkpoints" / last) == held(complete(out)[-1])
+    assert held(tmp_path / "store" / "checkpoints" / last) == held(finished_checkpoints(out)[-1])
     assert list((out / WAITING).iterdir()) == []
 
 
@@ -436,8 +438,8 @@ def test_wandb_is_told_the_same_and_missed_in_a_sentence(tmp_path: Path, monkeyp
     fake = SimpleNamespace(init=lambda **words: (told.append(words), run)[1], Image=lambda pixels: pixels.shape)
     monkeypatch.setitem(sys.modules, "wandb", fake)
     (tracker,) = trackers_for(settings, tmp_path, {"a": 1}, 0)
-    tracker.numbers(8, {"train/loss": 0.5})
-    tracker.picture(8, "validation", np.zeros((2, 3, 3), np.uint8))
+    tracker.add_numbers(8, {"train/loss": 0.5})
+    tracker.add_picture(8, "validation", np.zeros((2, 3, 3), np.uint8))
     tracker.close()
     assert (told[0]["project"], told[0]["resume"]) == ("views", "allow")
     assert told[1:] == [

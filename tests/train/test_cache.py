@@ -20,18 +20,18 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 from base.errors import Failure, UsageError
 from base.progress import SILENT
 from base.storage import Storage
-from shards.damage import Damaged, PassedOver, fatal
+from shards.damage import DamagedSample, DamageTolerance, raise_damage
 from shards.latents import (
     LatentPair,
-    all_latents,
-    damages_of,
+    find_unneeded_latents,
     latents_name,
     parse_latents,
+    read_damages,
+    read_latent_index,
+    read_latent_indexes,
     read_latents,
-    read_latents_index,
     read_record,
     record_name,
-    unneeded_latents,
 )
 from shards.sample import Sample
 from shards.stream import Pair, read
@@ -43,10 +43,10 @@ from tests.shards.test_damage import drop, put
 from tests.train.runs import cut_view, make_dataset, model_settings, small_view, train_settings
 from tests.train.test_loop import Said
 from tests.zero123.networks import small_pipeline
-from train.batch import batch_of
-from train.cache import CacheSummary, Job, Work, cache_latents
-from train.gather import gathered
-from train.loader import pairs_of_rank
+from train.batch import make_batch
+from train.cache import CacheJob, CacheSummary, CacheWorker, cache_latents
+from train.collate import collate
+from train.loader import read_rank_pairs
 from train.loop import train
 from train.memo import LatentMemo
 from zero123.encoders import FrozenEncoders
@@ -58,8 +58,8 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Storage:
     return make_dataset(tmp_path_factory.mktemp("dataset") / "dataset")
 
 
-def job(storage: Storage, **changes: Any) -> Job:
-    return Job(storage, read_version(storage), model_settings(), 0, "cpu", 1)
+def job(storage: Storage, **changes: Any) -> CacheJob:
+    return CacheJob(storage, read_version(storage), model_settings(), 0, "cpu", 1)
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def small_clip() -> CLIPVisionModelWithProjection:
 
 def test_the_pairs_are_those_of_the_pictures(storage: Storage, made: CacheSummary) -> None:
     version = read_version(storage)
-    latents = read_latents_index(storage, version, made.encoder)
+    latents = read_latent_index(storage, version, made.encoder)
     assert latents.encoder.latents == (4, 4, 4)
     request = {"split": "train", "seed": 5, "position": 7, "pairs_per_visit": 6, "views": tuple(range(10))}
     vae = small_pipeline().vae
@@ -125,8 +125,8 @@ def test_moments_and_a_frozen_image_encoder_give_the_same_batch(storage: Storage
         return LatentPair(**kept, **{name: value.astype(np.float16) for name, value in halves.items()})
 
     settings, memo = train_settings(), LatentMemo(pipeline.vae, 0)
-    of_pictures = batch_of(pipeline, gathered(pictures, pipeline, settings), memo, 0.0)
-    of_latents = batch_of(pipeline, gathered(list(map(cached, pictures)), pipeline, settings), memo, 0.0)
+    of_pictures = make_batch(pipeline, collate(pictures, pipeline, settings), memo, 0.0)
+    of_latents = make_batch(pipeline, collate(list(map(cached, pictures)), pipeline, settings), memo, 0.0)
     assert of_latents.images is None
     embedding = pipeline.embedding(of_pictures.images, of_pictures.condition)
     for got, expected in (
@@ -152,19 +152,19 @@ def test_only_what_is_new_is_made(tmp_path: Path) -> None:
     whole = replace(make_version(storage, tmp_path / "views", [2, 1, 1]), hw=(16, 16))
     first = replace(whole, shards=whole.shards[:2])
     settings = model_settings().model_copy(update={"hw": (16, 16)})
-    begun = Job(storage, first, settings, 0, "cpu", 1)
-    work = Work(begun)
-    work.make(first.shards[1], fatal)
+    begun = CacheJob(storage, first, settings, 0, "cpu", 1)
+    work = CacheWorker(begun)
+    work.make(first.shards[1], raise_damage)
     summary = cache_latents(begun, 1, SILENT)
     assert (summary.made, summary.shards) == (1, 2)
     assert cache_latents(begun, 1, SILENT).made == 0
     second = replace(whole, number=2, parent=1)
     assert cache_latents(replace(begun, version=second), 1, SILENT).made == 1
-    assert [len(read_latents_index(storage, one, summary.encoder).shards) for one in (first, second)] == [2, 3]
+    assert [len(read_latent_index(storage, one, summary.encoder).shards) for one in (first, second)] == [2, 3]
     storage.write("shards/lost", b"")
     lists = [latents_name(number, summary.encoder) for number in (1, 2)]
     record = record_name(summary.encoder, first.shards[0])
-    *told, tar = unneeded_latents(storage, [replace(second, number=3, shards=whole.shards[1:])])
+    *told, tar = find_unneeded_latents(storage, [replace(second, number=3, shards=whole.shards[1:])])
     assert told == [*lists, record]
     assert tar.startswith(f"latents/{summary.encoder}/train-000000-")
     storage.remove(tar)
@@ -174,10 +174,10 @@ def test_only_what_is_new_is_made(tmp_path: Path) -> None:
 def test_damaged_latents_are_named_and_made_again(tmp_path: Path) -> None:
     storage = Storage(tmp_path / "dataset")
     version = make_version(storage, tmp_path / "views", [1, 1, 1])
-    begun = Job(storage, version, model_settings().model_copy(update={"hw": (16, 16)}), 0, "cpu", 1)
+    begun = CacheJob(storage, version, model_settings().model_copy(update={"hw": (16, 16)}), 0, "cpu", 1)
     digest = cache_latents(begun, 1, SILENT).encoder
-    [latents] = all_latents(storage, version)
-    assert latents == read_latents_index(storage, version, digest)
+    [latents] = read_latent_indexes(storage, version)
+    assert latents == read_latent_index(storage, version, digest)
     verify(storage, version, SILENT)
     names = [shard.name for shard in latents.shards]
     sound = [storage.read(name) for name in names]
@@ -216,19 +216,19 @@ def test_several_processes_make_what_one_makes(tmp_path: Path) -> None:
     storage = Storage(tmp_path / "dataset")
     version = make_version(storage, tmp_path / "views", [1, 1])
     settings = model_settings().model_copy(update={"hw": (16, 16)})
-    one = cache_latents(Job(storage, version, settings, 0, "cpu", 1), 2, SILENT)
+    one = cache_latents(CacheJob(storage, version, settings, 0, "cpu", 1), 2, SILENT)
     assert one.made == 2
     index = storage.read(latents_name(1, one.encoder))
     shutil.rmtree(tmp_path / "dataset" / "latents")
-    assert cache_latents(Job(storage, version, settings, 0, "cpu", 1), 1, SILENT).made == 2
+    assert cache_latents(CacheJob(storage, version, settings, 0, "cpu", 1), 1, SILENT).made == 2
     assert storage.read(latents_name(1, one.encoder)) == index
 
 
 def test_workers_hand_over_latents_as_they_hand_over_pictures(storage: Storage, made: CacheSummary) -> None:
     version = read_version(storage)
-    latents = read_latents_index(storage, version, made.encoder)
+    latents = read_latent_index(storage, version, made.encoder)
     reader = partial(read_latents, version, latents, storage, split="train", seed=3, pairs_per_visit=6)
-    alone, other = (list(islice(pairs_of_rank(reader, Share(2, 0, 1), n, fatal, print), 20)) for n in (0, 1))
+    alone, other = (list(islice(read_rank_pairs(reader, Share(2, 0, 1), n, raise_damage, print), 20)) for n in (0, 1))
     for one, pair in zip(alone, other, strict=True):
         assert isinstance(pair, LatentPair)
         assert all(np.array_equal(value, getattr(pair, name)) for name, value in vars(one).items())
@@ -237,10 +237,10 @@ def test_workers_hand_over_latents_as_they_hand_over_pictures(storage: Storage, 
 def test_latents_that_are_not_there_or_not_these_are_one_sentence(storage: Storage, made: CacheSummary) -> None:
     version = read_version(storage)
     with pytest.raises(Failure, match=r"expected cached latents of encoder 0{16} for version 1, got none"):
-        read_latents_index(storage, version, "0" * 16)
+        read_latent_index(storage, version, "0" * 16)
     other = replace(version, shards=(replace(version.shards[0], number=7),))
     with pytest.raises(Failure, match="expected the objects of version 1, got others; run `zero123 cache` again"):
-        read_latents_index(storage, version, made.encoder).instead_of(other)
+        read_latent_index(storage, version, made.encoder).replace_shards_of(other)
     with pytest.raises(UsageError, match=r"model.hw: expected the dataset's view size \[32, 32\], got \[64, 64\]"):
         cache_latents(replace(job(storage), model=model_settings(hw=[64, 64])), 1, SILENT)
     with pytest.raises(UsageError, match="mirror and random_background 0 with cached_latents"):
@@ -314,8 +314,8 @@ def test_damage_changes_the_pairs_of_latents_as_those_of_pictures(
     version = read_version(storage)
     summary = cache_latents(job(storage), 1, SILENT, damaged_samples=1)
     assert (summary.made, summary.damaged_samples) == (2, 1)
-    latents = read_latents_index(storage, version, summary.encoder)
-    of_pictures, of_latents = PassedOver(1, str), PassedOver(1, str)
+    latents = read_latent_index(storage, version, summary.encoder)
+    of_pictures, of_latents = DamageTolerance(1, str), DamageTolerance(1, str)
     request = {"split": "train", "seed": 5, "position": 3, "pairs_per_visit": 5, "views": tuple(range(views))}
     pictures = order(read(version, storage, on_damage=of_pictures, **request))
     cached = read_latents(version, latents, storage, on_damage=of_latents, **request)
@@ -340,7 +340,7 @@ def test_facts_of_other_keys_are_no_damage_to_latents_as_they_are_none_to_pictur
     storage = with_damage(two_shards, tmp_path / "dataset", change)
     summary = cache_latents(job(storage), 1, SILENT)
     assert (summary.made, summary.damaged_samples) == (2, 0)
-    latents = read_latents_index(storage, read_version(storage), summary.encoder)
+    latents = read_latent_index(storage, read_version(storage), summary.encoder)
     request = {"split": "train", "seed": 5, "position": 3, "pairs_per_visit": 5}
     pictures = order(read(read_version(storage), storage, **request))
     assert order(read_latents(read_version(storage), latents, storage, **request)) == pictures
@@ -354,18 +354,18 @@ def test_what_was_passed_over_is_tried_again_until_it_is_sound(two_shards: Stora
     again = cache_latents(job(storage), 1, SILENT, damaged_samples=1)
     assert (again.made, again.damaged_samples) == (1, 1)
     version = read_version(storage)
-    [before] = all_latents(storage, version)
-    assert unneeded_latents(storage, [version]) == []
+    [before] = read_latent_indexes(storage, version)
+    assert find_unneeded_latents(storage, [version]) == []
     with pytest.raises(
         Failure, match=r"object-0\.damage\.json: expected latents of a sound sample, got those of shards/"
     ):
         verify(storage, version, SILENT)
     healed = with_damage(two_shards, tmp_path / "dataset", lambda _: None)
     assert cache_latents(job(healed), 1, SILENT).made == 1
-    [after] = all_latents(healed, version)
+    [after] = read_latent_indexes(healed, version)
     assert after.encoder == before.encoder
     verify(healed, read_version(healed), SILENT)
-    assert unneeded_latents(healed, [version]) == [before.shards[0].name]
+    assert find_unneeded_latents(healed, [version]) == [before.shards[0].name]
 
 
 @pytest.mark.parametrize("processes", [1, 2])
@@ -376,7 +376,7 @@ def test_all_processes_together_pass_over_so_many(two_shards: Storage, tmp_path:
     said = Said()
     with pytest.raises(Failure, match="after 1 that were passed over"):
         cache_latents(job(storage), processes, said, damaged_samples=1)
-    assert all_latents(storage, read_version(storage)) == []
+    assert read_latent_indexes(storage, read_version(storage)) == []
     assert len(said.lines) == 1
     assert cache_latents(job(storage), processes, said, damaged_samples=2).damaged_samples == 2
     told = sorted(line.partition(": ")[2].partition(": ")[2] for line in said.lines[1:])
@@ -385,8 +385,8 @@ def test_all_processes_together_pass_over_so_many(two_shards: Storage, tmp_path:
 
 def test_a_foreign_damage_is_damage() -> None:
     for data in (b"[]", b'{"sample": ["x"]}', b'{"sample": 1}', b"\xff", b"[" * 100_000):
-        with pytest.raises(Damaged, match=r"t\.tar: mug\.damage\.json: expected the damages of a sample, got"):
-            damages_of(Sample("t.tar", "mug", {"damage.json": data}))
+        with pytest.raises(DamagedSample, match=r"t\.tar: mug\.damage\.json: expected the damages of a sample, got"):
+            read_damages(Sample("t.tar", "mug", {"damage.json": data}))
 
 
 def test_the_digest_is_of_weights_size_and_tokens() -> None:

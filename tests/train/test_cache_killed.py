@@ -14,11 +14,11 @@ import pytest
 from app.settings import load_settings
 from base.progress import SILENT
 from base.storage import Storage
-from shards.latents import all_latents
+from shards.latents import read_latent_indexes
 from shards.version import read_version
 from tests.pipeline.processes import below, command
 from tests.train.runs import make_dataset
-from train.cache import Job, cache_latents
+from train.cache import CacheJob, cache_latents
 
 ROOT = Path(__file__).parents[2]
 SHARDS = 64
@@ -30,7 +30,7 @@ PATIENCE_S = 300.0
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Storage:
     storage = make_dataset(tmp_path_factory.mktemp("undisturbed") / "dataset", objects=1, shards=SHARDS)
     settings = load_settings(None, ["tiny"], SMALL)
-    cache_latents(Job(storage, read_version(storage), settings.model, settings.train.seed, "cpu", 1), 1, SILENT)
+    cache_latents(CacheJob(storage, read_version(storage), settings.model, settings.train.seed, "cpu", 1), 1, SILENT)
     return storage
 
 
@@ -72,7 +72,7 @@ def test_kills_cost_only_what_was_in_hand(undisturbed: Storage, tmp_path: Path) 
         assert killed.returncode == code
         assert ("a process that encodes was killed; the same command goes on from there" in said) == (code == 1)
         eventually(lambda: not any(map(command, started)))  # noqa: B023
-        assert all_latents(storage, read_version(storage)) == []
+        assert read_latent_indexes(storage, read_version(storage)) == []
         assert len(before) < len(made(storage)) < SHARDS
     left = SHARDS - len(made(storage))
     with begun(tmp_path / "dataset") as again:

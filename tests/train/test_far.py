@@ -22,10 +22,10 @@ from tests.shards.far import Far, served
 from tests.train.runs import make_dataset, model_settings, train_settings
 from tests.train.test_loop import Said, same_state
 from tests.train.test_ranks import close, environment, port
-from train.cache import Job, cache_latents
+from train.cache import CacheJob, cache_latents
 from train.log import read_log
 from train.loop import TrainSummary, train
-from train.state import complete
+from train.state import finished_checkpoints
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S, PROMPT_S = 600.0, 60.0
@@ -79,7 +79,7 @@ def test_a_web_server_without_listings_needs_the_version_and_nothing_else(
 def test_what_is_read_before_the_first_step_is_waited_for_too(
     storage: Storage, far: Far, tmp_path: Path, part: str, changes: dict[str, Any]
 ) -> None:
-    cache_latents(Job(storage, read_version(storage), model_settings(), 0, "cpu", 1), 1, SILENT)
+    cache_latents(CacheJob(storage, read_version(storage), model_settings(), 0, "cpu", 1), 1, SILENT)
     settings = train_settings(images=8, pairs_per_visit=1, version=1, **changes)
     real, said = far.answer, Said()
 
@@ -121,7 +121,7 @@ def test_a_signal_while_the_store_is_away_ends_training_long_before_its_patience
     environments = [environment(rank, where) for rank in range(ranks)] if ranks > 1 else [alone]
     runs = [subprocess.Popen(words, cwd=ROOT, env=one, stderr=subprocess.DEVNULL) for one in environments]
     try:
-        _until(lambda: bool(complete(tmp_path)), runs)
+        _until(lambda: bool(finished_checkpoints(tmp_path)), runs)
         far.away = away
         _until(lambda: far.refused >= asks * REQUESTS * ranks * max(1, workers), runs)
         _until(partial(_still, tmp_path, []), runs)
@@ -133,7 +133,7 @@ def test_a_signal_while_the_store_is_away_ends_training_long_before_its_patience
             run.kill()
             run.wait()
     assert ends == [-signal.SIGINT] * ranks
-    newest = complete(tmp_path)[-1]
+    newest = finished_checkpoints(tmp_path)[-1]
     expected = near(int(newest.name)).checkpoint
     if ranks == 1:
         same_state(newest, expected)

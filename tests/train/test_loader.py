@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 
 from base.errors import Failure, UsageError
 from base.storage import Storage
-from shards.damage import PassedOver, fatal
+from shards.damage import DamageTolerance, raise_damage
 from shards.plan import Draw, Order
 from shards.stream import Pair, read
 from shards.version import Version
-from shards.visits import Share, numbered
+from shards.visits import Share, number_draws
 from tests.shards.datasets import make_version
 from tests.shards.test_stream import MANY, paper_order
-from train.loader import MOST, Reader, pairs_of_rank, shares_of_workers
+from train.loader import MOST, Reader, read_rank_pairs, split_share
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +40,12 @@ def reader(dataset: tuple[Version, Storage]) -> Reader[Pair]:
 
 
 def rank_of(dataset: tuple[Version, Storage], share: Share, workers: int, **more: Any) -> Iterator[Pair]:
-    return pairs_of_rank(reader(dataset), share, workers, more.get("on_damage", fatal), more.get("say", print))
+    return read_rank_pairs(reader(dataset), share, workers, more.get("on_damage", raise_damage), more.get("say", print))
 
 
 def drawn(order: Order, share: Share, workers: int, count: int) -> list[tuple[int, Draw]]:
     """What a rank gets, one from each worker in turn."""
-    each = [numbered(order, one) for one in shares_of_workers(share, workers)]
+    each = [number_draws(order, one) for one in split_share(share, workers)]
     return [next(each[n % workers]) for n in range(count)]
 
 
@@ -62,7 +62,7 @@ def test_every_steps_batch_is_the_same_for_any_ranks_and_workers_and_stop(
     counts, stop = stopped
     order = paper_order(counts)
     batch = per_rank * ranks
-    whole = list(islice(numbered(order, Share(0, 0, 1)), stop + 3 * batch))
+    whole = list(islice(number_draws(order, Share(0, 0, 1)), stop + 3 * batch))
     each = [drawn(order, Share(stop, rank, ranks), workers, 3 * per_rank) for rank in range(ranks)]
     for step in range(3):
         mine = [pair for rank in each for pair in rank[step * per_rank : (step + 1) * per_rank]]
@@ -74,8 +74,8 @@ def test_every_steps_batch_is_the_same_for_any_ranks_and_workers_and_stop(
 @given(st.lists(st.integers(1, 5), min_size=8, max_size=20), st.sampled_from([1, 2, 4]))
 def test_every_stream_has_one_reader(counts: list[int], ranks: int) -> None:
     order = paper_order(counts)
-    shares = [one for rank in range(ranks) for one in shares_of_workers(Share(5, rank, ranks), 2)]
-    read_by = [{draw.visit.stream for _, draw in islice(numbered(order, one), 40)} for one in shares]
+    shares = [one for rank in range(ranks) for one in split_share(Share(5, rank, ranks), 2)]
+    read_by = [{draw.visit.stream for _, draw in islice(number_draws(order, one), 40)} for one in shares]
     assert sum(map(len, read_by)) == len(set().union(*read_by)) == order.streams
 
 
@@ -117,7 +117,7 @@ def test_a_stream_that_ends_is_a_sentence() -> None:
         return iter(())
 
     with pytest.raises(Failure, match="expected pairs without end, got a stream that ended"):
-        next(pairs_of_rank(ending, Share(0, 0, 1), 1, fatal, print))
+        next(read_rank_pairs(ending, Share(0, 0, 1), 1, raise_damage, print))
 
 
 def test_workers_that_do_not_divide_the_streams_are_one_sentence(dataset: tuple[Version, Storage]) -> None:
@@ -138,9 +138,9 @@ def test_damage_in_a_worker_is_told_here_and_a_failure_is_a_sentence(
         there.write(shard.name, storage.read(shard.name))
     there.write(version.shards[0].name, there.read(version.shards[0].name)[: version.shards[0].samples[0].bytes])
     cut = (version, there)
-    passed = PassedOver(1, str)
+    passed = DamageTolerance(1, str)
     got = list(islice(rank_of(cut, Share(0, 0, 1), 2, on_damage=passed), 90))
-    alone = list(islice(rank_of(cut, Share(0, 0, 1), 0, on_damage=PassedOver(1, str)), 90))
+    alone = list(islice(rank_of(cut, Share(0, 0, 1), 0, on_damage=DamageTolerance(1, str)), 90))
     assert [(pair.uid, pair.source) for pair in got] == [(pair.uid, pair.source) for pair in alone]
     assert [uid for _, uid in passed.samples] == ["object-0-001"]
     there.remove(version.shards[1].name)

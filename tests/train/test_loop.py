@@ -30,15 +30,15 @@ from tests.shards.datasets import spoilt
 from tests.train.runs import make_dataset, model_settings, one_good_view, train_settings
 from train import step
 from train.batch import Batch
-from train.cache import Job, cache_latents
+from train.cache import CacheJob, cache_latents
+from train.collate import CollatedPairs
 from train.ema import Ema
-from train.gather import Gathered
 from train.interrupt import Interrupt
 from train.log import read_log
 from train.loop import TrainSummary, train
-from train.optimiser import new_optimiser, trained_parameters
+from train.optimiser import make_optimiser, trained_parameters
 from train.page import NAME
-from train.state import Learner, complete, load_learner, read_position
+from train.state import Learner, finished_checkpoints, load_learner, read_position
 from zero123.build import build_pipeline
 from zero123.pipeline import Zero123Pipeline
 
@@ -146,7 +146,7 @@ def test_what_is_taken_up_lies_as_the_optimiser_would_have_made_it(whole: TrainS
     pipeline = build_pipeline(model_settings(), 0)
     pipeline.unet.to(memory_format=torch.channels_last)
     parameters = {name: nn.Parameter(value.to("meta")) for name, value in trained_parameters(pipeline).items()}
-    optimiser = new_optimiser(parameters, train_settings().optimiser)
+    optimiser = make_optimiser(parameters, train_settings().optimiser)
     load_learner(whole.checkpoint, Learner(parameters, optimiser, Ema(parameters, 0.9)))
     for parameter in parameters.values():
         count, *moments = optimiser.state[parameter].values()
@@ -162,7 +162,7 @@ def test_sigterm_saves_and_the_same_call_finishes_bit_for_bit(
     terminate = Nudge(24, lambda: os.kill(os.getpid(), signal.SIGTERM))
     with own_sigterm(), pytest.raises(Stopped):
         train(model_settings(), train_settings(), storage, tmp_path, terminate)
-    assert [folder.name for folder in complete(tmp_path)] == ["0000000024"]
+    assert [folder.name for folder in finished_checkpoints(tmp_path)] == ["0000000024"]
     same_state(whole.checkpoint, train(model_settings(), train_settings(), storage, tmp_path, SILENT).checkpoint)
 
 
@@ -171,7 +171,7 @@ def test_ctrl_c_saves_and_is_still_ctrl_c(storage: Storage, tmp_path: Path) -> N
         train(
             model_settings(), train_settings(), storage, tmp_path, Nudge(8, lambda: signal.raise_signal(signal.SIGINT))
         )
-    assert [folder.name for folder in complete(tmp_path)] == ["0000000008"]
+    assert [folder.name for folder in finished_checkpoints(tmp_path)] == ["0000000008"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
@@ -180,7 +180,7 @@ def test_ctrl_c_that_a_shell_ignores_for_a_background_job_stays_ignored() -> Non
     try:
         with Interrupt() as interrupt:
             signal.raise_signal(signal.SIGINT)
-        assert not interrupt.asked
+        assert not interrupt.requested
     finally:
         signal.signal(signal.SIGINT, before)
 
@@ -213,7 +213,7 @@ def test_a_checkpoint_that_is_half_removed_is_none(
         patched.setattr("train.state.shutil.rmtree", killed)
         with pytest.raises(KeyboardInterrupt):
             train(model_settings(), settings, storage, tmp_path, SILENT)
-    assert [path.name for path in complete(tmp_path)] == ["0000000016", "0000000024"]
+    assert [path.name for path in finished_checkpoints(tmp_path)] == ["0000000016", "0000000024"]
     train(model_settings(), settings.model_copy(update={"images": 32}), storage, tmp_path, SILENT)
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["0000000024", "0000000032"]
 
@@ -251,12 +251,12 @@ def test_sigkill_loses_only_what_came_after_the_last_checkpoint(
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     run = subprocess.Popen(words, cwd=ROOT, env=environment)
     try:
-        while not complete(tmp_path) and run.poll() is None:
+        while not finished_checkpoints(tmp_path) and run.poll() is None:
             time.sleep(0.02)
     finally:
         run.kill()
     assert run.wait() == -signal.SIGKILL
-    images = int(complete(tmp_path)[-1].name)
+    images = int(finished_checkpoints(tmp_path)[-1].name)
     one, other = (
         train(model_settings(), train_settings(images=images + 32), storage, out, SILENT).checkpoint
         for out in (tmp_path, tmp_path / "whole")
@@ -295,13 +295,13 @@ def test_the_legacy_average_leaves_the_projection_as_trained(storage: Storage, t
 
 def explode(monkeypatch: pytest.MonkeyPatch, numbers: range) -> None:
     """Have the targets of some pairs be ten thousand times too large from now on."""
-    real = step.batch_of
+    real = step.make_batch
 
-    def exploding(pipeline: Zero123Pipeline, pairs: Gathered, *rest: Any) -> Batch:
+    def exploding(pipeline: Zero123Pipeline, pairs: CollatedPairs, *rest: Any) -> Batch:
         batch = real(pipeline, pairs, *rest)
         return replace(batch, target=batch.target * 1e4) if pairs.numbers[0] in numbers else batch
 
-    monkeypatch.setattr(step, "batch_of", exploding)
+    monkeypatch.setattr(step, "make_batch", exploding)
 
 
 def test_an_exploding_step_is_skipped_and_counted(
@@ -385,13 +385,13 @@ def test_it_learns(storage: Storage, tmp_path: Path) -> None:
 
 def test_held_out_views_are_never_drawn(storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: set[int] = set()
-    real = step.batch_of
+    real = step.make_batch
 
-    def spied(pipeline: Zero123Pipeline, pairs: Gathered, *rest: Any) -> Batch:
+    def spied(pipeline: Zero123Pipeline, pairs: CollatedPairs, *rest: Any) -> Batch:
         seen.update(view for keys in pairs.keys for _, view in keys)
         return real(pipeline, pairs, *rest)
 
-    monkeypatch.setattr(step, "batch_of", spied)
+    monkeypatch.setattr(step, "make_batch", spied)
     train(model_settings(), train_settings(images=128), storage, tmp_path, SILENT)
     assert seen == set(range(10))
 
@@ -402,12 +402,12 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_pairs(storage: Sto
     with pytest.raises(Failure, match=r"loss nan .*object-\d \d+→\d+ \(number \d+\).*; 3 steps in a row were skipped"):
         train(model_settings(), settings, storage, tmp_path, said)
     assert [line.rpartition(";")[2] for line in said.lines] == [f" step skipped, {n} so far" for n in (1, 2)]
-    assert complete(tmp_path) == []
+    assert finished_checkpoints(tmp_path) == []
 
 
 def test_a_full_disk_leaves_the_older_checkpoint_and_says_so(storage: Storage, tmp_path: Path) -> None:
     train(model_settings(), train_settings(images=32), storage, tmp_path, SILENT)
-    before = {path: path.read_bytes() for path in complete(tmp_path)[0].rglob("*") if path.is_file()}
+    before = {path: path.read_bytes() for path in finished_checkpoints(tmp_path)[0].rglob("*") if path.is_file()}
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
     try:
@@ -416,7 +416,9 @@ def test_a_full_disk_leaves_the_older_checkpoint_and_says_so(storage: Storage, t
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["0000000032"]
-    assert before == {path: path.read_bytes() for path in complete(tmp_path)[0].rglob("*") if path.is_file()}
+    assert before == {
+        path: path.read_bytes() for path in finished_checkpoints(tmp_path)[0].rglob("*") if path.is_file()
+    }
     assert train(model_settings(), train_settings(), storage, tmp_path, SILENT).images == 64
 
 
@@ -506,7 +508,7 @@ def test_a_run_is_not_taken_up_on_other_shards_of_the_same_number(storage: Stora
     with pytest.raises(UsageError, match=r"storage.root: .* began, got other shards in version 1 of .*/other; use an"):
         train(model_settings(), train_settings(), other, out, SILENT)
     shutil.copytree(storage.root, mirror.root)
-    cache_latents(Job(mirror, read_version(mirror), model_settings(), 0, "cpu", 1), 1, SILENT)
+    cache_latents(CacheJob(mirror, read_version(mirror), model_settings(), 0, "cpu", 1), 1, SILENT)
     assert train(model_settings(), train_settings(images=40), mirror, out, SILENT).images == 40
 
 

@@ -15,11 +15,11 @@ from geometry.camera import camera_centre
 from shards.stream import Pair, read
 from shards.version import read_version
 from tests.train.runs import make_dataset, model_settings, train_settings
-from train.batch import batch_of
-from train.draws import draws_for
-from train.gather import Gathered, gathered
+from train.batch import make_batch
+from train.collate import CollatedPairs, collate
+from train.draws import make_draws
 from train.loop import train
-from train.loss import losses, min_snr_weight, offset_noise
+from train.loss import min_snr_weight, offset_noise, pair_losses
 from train.memo import LatentMemo
 from train.optimiser import trained_parameters
 from zero123.build import build_pipeline
@@ -39,8 +39,8 @@ def pairs(storage: Storage) -> list[Pair]:
     return [next(stream) for _ in range(6)]
 
 
-def some(pairs: list[Pair], pipeline: Zero123Pipeline, **changes: Any) -> Gathered:
-    return gathered(pairs, pipeline, train_settings(**changes))
+def some(pairs: list[Pair], pipeline: Zero123Pipeline, **changes: Any) -> CollatedPairs:
+    return collate(pairs, pipeline, train_settings(**changes))
 
 
 def test_the_paper_has_none_of_them() -> None:
@@ -79,7 +79,7 @@ def test_min_snr_keeps_pure_noise() -> None:
 
 
 def test_an_offset_shifts_whole_channels() -> None:
-    draws = draws_for(0, range(2000), SHAPE, posterior=False)
+    draws = make_draws(0, range(2000), SHAPE, posterior=False)
     assert offset_noise(draws, 0.0) is draws.noise
     shift = offset_noise(draws, 0.1) - draws.noise
     assert float(shift.std(dim=(2, 3)).max()) < 1e-6
@@ -92,9 +92,9 @@ def test_a_random_background_is_one_colour_behind_both_views(pairs: list[Pair]) 
     real = pipeline.vae.encode
     pipeline.vae.encode = lambda images: (encoded.append(images), real(images))[1]
     part = some(pairs, pipeline)
-    white = batch_of(pipeline, part, LatentMemo(pipeline.vae, 1 << 20), 0.0)
+    white = make_batch(pipeline, part, LatentMemo(pipeline.vae, 1 << 20), 0.0)
     encoded.clear()
-    batch = batch_of(pipeline, part, LatentMemo(pipeline.vae, 1 << 20), 1.0)
+    batch = make_batch(pipeline, part, LatentMemo(pipeline.vae, 1 << 20), 1.0)
     targets, sources = encoded
     corner = sources[:, :, 0, 0]
     assert torch.equal(corner, targets[:, :, 0, 0])
@@ -145,7 +145,7 @@ def test_each_model_learns_saves_and_samples(storage: Storage, tmp_path: Path, c
 def test_patches_are_tokens_that_are_attended_to(pairs: list[Pair]) -> None:
     pipeline = build_pipeline(model_settings(image_encoder={"tokens": "patches"}), 0)
     part = some(pairs, pipeline)
-    batch = batch_of(pipeline, part, LatentMemo(pipeline.vae, 1 << 20), 0.0)
+    batch = make_batch(pipeline, part, LatentMemo(pipeline.vae, 1 << 20), 0.0)
     assert pipeline.embedding(None, batch.condition).shape == (6, 4, 12)
     names = set(trained_parameters(pipeline))
     assert [name for name in names if ".attn2.to_q" in name]
@@ -153,6 +153,6 @@ def test_patches_are_tokens_that_are_attended_to(pairs: list[Pair]) -> None:
         parameter.requires_grad = True
     with torch.no_grad():
         torch.nn.init.normal_(pipeline.unet.conv_out.weight)
-    losses(pipeline, batch, part.draws, train_settings()).sum().backward()
+    pair_losses(pipeline, batch, part.draws, train_settings()).sum().backward()
     moved = [name for name, p in pipeline.unet.named_parameters() if ".attn2.to_q" in name and p.grad.abs().max() > 0]
     assert moved

@@ -13,13 +13,13 @@ from geometry.camera import look_at_origin
 from geometry.relative import pose_vector
 from shards.stream import Pair
 from tests.train.runs import model_settings, train_settings
-from train.checks import check_same
-from train.compute import computing
-from train.draws import draws_for, timesteps_from
+from train.checks import check_unchanged
+from train.collate import mirror_pair
+from train.compute import set_compute_mode
+from train.draws import make_draws, timesteps_from
 from train.ema import Ema, ema_decay
-from train.gather import mirrored
 from train.memo import LatentMemo
-from train.optimiser import learning_rate, new_optimiser, trained_parameters
+from train.optimiser import learning_rate, make_optimiser, trained_parameters
 from train.state import Position
 from zero123.build import build_pipeline
 from zero123.latents import composited, target_latent
@@ -37,18 +37,18 @@ def test_ema_follows_the_formula_and_starts_short() -> None:
         ema.update(step)
     assert float(ema.averages["weight"]) == pytest.approx(expected, rel=1e-5)
     assert [ema_decay(0.9999, n) for n in (0, 8, 10**9)] == [0.1, 0.5, 0.9999]
-    with ema.in_place():
+    with ema.apply_averages():
         assert float(weight.detach()) == pytest.approx(expected, rel=1e-5)
     assert float(weight.detach()) == 121.0
 
 
 def test_draws_belong_to_the_pair_not_to_its_batch() -> None:
-    together = draws_for(0, [5, 6, 7], (4, 2, 2), posterior=True)
-    alone = draws_for(0, [6], (4, 2, 2), posterior=True)
+    together = make_draws(0, [5, 6, 7], (4, 2, 2), posterior=True)
+    alone = make_draws(0, [6], (4, 2, 2), posterior=True)
     for one, other in zip(alone.tensors(), together.tensors(), strict=True):
         assert torch.equal(one[0], other[1])
-    assert not torch.equal(together.noise, draws_for(1, [5, 6, 7], (4, 2, 2), posterior=True).noise)
-    many = draws_for(0, range(4000), (4, 2, 2), posterior=True)
+    assert not torch.equal(together.noise, make_draws(1, [5, 6, 7], (4, 2, 2), posterior=True).noise)
+    many = make_draws(0, range(4000), (4, 2, 2), posterior=True)
     assert many.posterior is not None
     for values in (many.time, many.drop):
         assert abs(float(values.mean()) - 0.5) < 0.02
@@ -58,7 +58,7 @@ def test_draws_belong_to_the_pair_not_to_its_batch() -> None:
 
 def test_a_posterior_that_nobody_needs_is_not_drawn_and_changes_nothing_else() -> None:
     numbers, shape = [3, 10**12], (4, 8, 8)
-    drawn, spared = (draws_for(0, numbers, shape, posterior=posterior) for posterior in (True, False))
+    drawn, spared = (make_draws(0, numbers, shape, posterior=posterior) for posterior in (True, False))
     assert spared.posterior is None
     for one, other in zip(spared.tensors(), drawn.tensors(), strict=False):
         assert torch.equal(one, other)
@@ -79,7 +79,7 @@ def test_learning_rates_warm_up_fade_and_differ_for_the_projection() -> None:
     assert max(rates) == pytest.approx(1e-3 * 0.5 * (1 + np.cos(np.pi * 0.1)), rel=1e-2)
     assert rates[-1] == 0.0
     parameters = trained_parameters(build_pipeline(model_settings(), 0))
-    optimiser = new_optimiser(parameters, settings)
+    optimiser = make_optimiser(parameters, settings)
     assert [group["factor"] for group in optimiser.param_groups] == [1.0, 10.0]
     names = {name.split(".")[0] for name in parameters}
     assert names == {"unet", "cc_projection", "image_encoder"}
@@ -115,20 +115,20 @@ def switches() -> tuple[str, bool, bool]:
 )
 def test_the_precision_is_that_of_products_and_convolutions_alike(precision: str, expected: tuple[str, bool]) -> None:
     compute, before = train_settings(compute={"precision": precision}).compute, switches()
-    with computing(compute, torch.device("cuda"), 0):
+    with set_compute_mode(compute, torch.device("cuda"), 0):
         assert switches() == (*expected, True)
     assert switches() == before
-    with computing(compute, torch.device("cpu"), 0):
+    with set_compute_mode(compute, torch.device("cpu"), 0):
         assert switches() == before
 
 
 def test_a_setting_that_a_run_began_without_is_named(tmp_path: Path) -> None:
     before = {"train": {"seed": 0}}
-    check_same(before, {"train": {"images": None, "seed": 0}}, tmp_path)
+    check_unchanged(before, {"train": {"images": None, "seed": 0}}, tmp_path)
     with pytest.raises(UsageError, match=r"train.images: expected None, .* began .*, got 8"):
-        check_same(before, {"train": {"images": 8, "seed": 0}}, tmp_path)
+        check_unchanged(before, {"train": {"images": 8, "seed": 0}}, tmp_path)
     with pytest.raises(UsageError, match=r"train.seed: expected 0, .* began, got None"):
-        check_same(before, {"train": {}}, tmp_path)
+        check_unchanged(before, {"train": {}}, tmp_path)
 
 
 def test_settings_that_mean_nothing_are_refused() -> None:
@@ -145,7 +145,7 @@ def test_a_mirror_shows_another_object_from_mirrored_cameras() -> None:
     behind = [look_at_origin(centre * np.array([1.0, -1.0, 1.0])) for centre in centres]
     images = rng.integers(0, 256, (2, 4, 4, 4), dtype=np.uint8)
     pair = Pair(0, "mug", 1, 2, images[0], images[1], np.eye(3), np.zeros(3), pose_vector(here, there), 1.0)
-    flipped = mirrored(pair)
+    flipped = mirror_pair(pair)
     np.testing.assert_allclose(flipped.pose, pose_vector(*behind), atol=1e-12)
     assert np.array_equal(flipped.target_rgba, images[1][:, ::-1])
     assert flipped.uid != pair.uid
@@ -154,8 +154,8 @@ def test_a_mirror_shows_another_object_from_mirrored_cameras() -> None:
 def test_a_first_step_that_exploded_is_soon_no_measure_of_what_is_usual() -> None:
     position = Position(0, 0, 0.0, 1, {})
     assert position.largest_norm(100.0) == math.inf
-    position = position.after(8, 0.1, 1e6)
+    position = position.advance(8, 0.1, 1e6)
     for _ in range(20):
-        position = position.after(8, 0.1, 1.0)
+        position = position.advance(8, 0.1, 1.0)
     assert position.usual_norm == pytest.approx(1.0, abs=1.0)
     assert position.largest_norm(100.0) < 200.0

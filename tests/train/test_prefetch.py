@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from train.prefetch import prefetched
+from train.prefetch import prefetch
 
 CPU = torch.device("cpu")
 
@@ -37,7 +37,7 @@ def alive() -> bool:
 
 def test_items_come_in_order_and_no_further_ahead_than_asked() -> None:
     made: list[int] = []
-    stream = prefetched(parts(made), CPU, ahead=3)
+    stream = prefetch(parts(made), CPU, ahead=3)
     assert [next(stream).number for _ in range(5)] == [0, 1, 2, 3, 4]  # type: ignore[attr-defined]
     deadline = time.monotonic() + 5
     while len(made) < 5 + 3 and time.monotonic() < deadline:
@@ -48,7 +48,7 @@ def test_items_come_in_order_and_no_further_ahead_than_asked() -> None:
 
 
 def test_an_error_comes_where_its_item_would_have() -> None:
-    stream = prefetched(parts([], until=2), CPU, ahead=8)
+    stream = prefetch(parts([], until=2), CPU, ahead=8)
     assert [next(stream).number for _ in range(2)] == [0, 1]  # type: ignore[attr-defined]
     with pytest.raises(ValueError, match="a damaged shard"):
         next(stream)
@@ -63,6 +63,6 @@ def test_the_items_end_where_one_is_waited_for_once_somebody_asks_to_stop() -> N
         store.wait()
         yield Part(1)
 
-    assert [part.number for part in prefetched(waits(), CPU, 2, store, lambda: True)] == [0]  # type: ignore[attr-defined]
+    assert [part.number for part in prefetch(waits(), CPU, 2, store, lambda: True)] == [0]  # type: ignore[attr-defined]
     assert store.is_set(), "what ends the waiting of the source"
     assert not alive()

@@ -24,7 +24,7 @@ from tests.train.runs import make_dataset, model_settings, train_settings
 from train.checks import check_ranks
 from train.log import read_log
 from train.loop import train
-from train.state import complete
+from train.state import finished_checkpoints
 from train.validation import read_scores
 from train.world import World, world_for
 
@@ -81,14 +81,14 @@ def stop_one_of_two(storage: Storage, out: Path, rows: int, **changes: Any) -> N
         for rank in ranks:
             rank.kill()
     assert [rank.returncode for rank in ranks] == [0, -signal.SIGTERM]
-    assert told[0] == f"{int(complete(out)[-1].name)} images\n"
+    assert told[0] == f"{int(finished_checkpoints(out)[-1].name)} images\n"
 
 
 def test_two_ranks_learn_what_one_learns_and_stop_together(storage: Storage, tmp_path: Path) -> None:
     """SIGTERM reaches one of two ranks; both stop after the same image, and one rank alone goes on from there."""
     two, one = tmp_path / "two", tmp_path / "one"
     stop_one_of_two(storage, two, rows=2, images=100_000, log_every_images=8)
-    (checkpoint,) = complete(two)[-1:]
+    (checkpoint,) = finished_checkpoints(two)[-1:]
     images = int(checkpoint.name)
     alone = train(model_settings(), train_settings(images=images, log_every_images=8), storage, one, SILENT)
     close(checkpoint, alone.checkpoint)
@@ -104,7 +104,7 @@ def test_two_ranks_leave_a_validation_together(storage: Storage, tmp_path: Path)
     """They have an odd number of objects between them; the row of the first step is written before they begin."""
     validation = {"every_images": 8, "objects": 7, "steps": 200}
     stop_one_of_two(storage, tmp_path, rows=1, images=100_000, log_every_images=8, validation=validation)
-    assert [folder.name for folder in complete(tmp_path)] == ["0000000008"]
+    assert [folder.name for folder in finished_checkpoints(tmp_path)] == ["0000000008"]
     assert read_scores(tmp_path) == []
 
 
@@ -117,7 +117,7 @@ def test_torchrun_starts_the_ranks(storage: Storage, tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.splitlines().count("16 images") == 2
-    assert [folder.name for folder in complete(tmp_path)] == ["0000000016"]
+    assert [folder.name for folder in finished_checkpoints(tmp_path)] == ["0000000016"]
 
 
 def test_a_rank_that_does_not_come_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,7 +134,7 @@ def test_a_rank_that_does_not_come_is_named(monkeypatch: pytest.MonkeyPatch) -> 
             with pytest.raises(
                 Failure, match=r"here: expected all 2 ranks within 0.01 minutes; rank 0 waited for rank 1"
             ):
-                impatient.meet("here")
+                impatient.barrier("here")
     finally:
         other.kill()
         other.communicate()
@@ -142,7 +142,7 @@ def test_a_rank_that_does_not_come_is_named(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize(
     "talk",
-    [lambda world: world.any(flag=True), lambda world: world.gathered(1), lambda world: world.total(torch.ones(2))],
+    [lambda world: world.any_rank(flag=True), lambda world: world.gather(1), lambda world: world.sum(torch.ones(2))],
 )
 def test_a_rank_that_is_lost_is_told_whatever_was_asked_of_it(
     monkeypatch: pytest.MonkeyPatch, talk: Callable[[World], object]
@@ -158,7 +158,7 @@ def test_a_rank_that_is_lost_is_told_whatever_was_asked_of_it(
         stdout=subprocess.PIPE,
     )
     with world_for("cpu", 1.0) as world:
-        world.where = "here"
+        world.stage = "here"
         assert other.stdout
         other.stdout.readline()
         other.kill()
@@ -173,7 +173,7 @@ def test_a_rank_that_hangs_while_they_work_together_is_named(monkeypatch: pytest
     for name, value in (environment(0, where) | THREE).items():
         monkeypatch.setenv(name, value)
     waits = JOINS.replace("5.0", "0.05")
-    programs = (waits.replace("sys.stdin.read()", "world.gathered(1)"), waits)
+    programs = (waits.replace("sys.stdin.read()", "world.gather(1)"), waits)
     others = [
         subprocess.Popen(
             [sys.executable, "-c", program], env=environment(rank, where) | THREE, cwd=ROOT, text=True,
@@ -183,9 +183,9 @@ def test_a_rank_that_hangs_while_they_work_together_is_named(monkeypatch: pytest
     ]  # fmt: skip
     try:
         with world_for("cpu", 0.05) as world:
-            world.where = "there"
+            world.stage = "there"
             with pytest.raises(Failure, match=told):
-                world.gathered(0)
+                world.gather(0)
         assert "train: rank 1 lost another rank while" in others[0].communicate()[1]
     finally:
         for other in others:
@@ -223,8 +223,8 @@ def test_an_environment_that_describes_no_world(
 
 def test_a_world_of_one_waits_for_nobody() -> None:
     world = World(0, 1, torch.device("cpu"), 0.001)
-    world.meet("here")
-    assert (world.any(True), world.gathered("x"), world.total(torch.ones(2)).tolist()) == (True, ["x"], [1.0, 1.0])  # noqa: FBT003
+    world.barrier("here")
+    assert (world.any_rank(True), world.gather("x"), world.sum(torch.ones(2)).tolist()) == (True, ["x"], [1.0, 1.0])  # noqa: FBT003
 
 
 def test_ranks_that_do_not_fit_the_batch_or_the_shards(
@@ -233,8 +233,8 @@ def test_ranks_that_do_not_fit_the_batch_or_the_shards(
     with pytest.raises(UsageError, match=r"train.batch: expected a multiple of the 3 ranks, got 8"):
         check_ranks(train_settings(), 3)
     four = World(0, 4, torch.device("cpu"), 1.0)
-    monkeypatch.setattr(World, "meet", lambda *_: None)
-    monkeypatch.setattr(World, "gathered", lambda _, value: [value])
+    monkeypatch.setattr(World, "barrier", lambda *_: None)
+    monkeypatch.setattr(World, "gather", lambda _, value: [value])
     monkeypatch.setattr("train.loop.world_for", lambda *_: _entered(four))
     with pytest.raises(
         UsageError, match=r"expected ranks × workers to divide the 2 streams of split 'train' \(2 shards\)"

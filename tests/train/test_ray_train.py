@@ -19,11 +19,11 @@ from tests.train.rows import row
 from tests.train.runs import make_dataset, model_settings, train_settings
 from tests.train.test_loop import Stopped, own_sigterm
 from tests.train.test_ranks import close
-from train.driven import STOP, asked_in
+from train.driver import STOP, is_stop_requested
 from train.log import LOG, read_log
 from train.loop import train
 from train.ray_train import _note, train_on_ray
-from train.state import complete
+from train.state import finished_checkpoints
 
 pytestmark = [
     pytest.mark.server,
@@ -63,7 +63,7 @@ def test_two_ranks_on_ray_outlive_one_of_them(
     killer = threading.Thread(target=kill_a_rank_of, args=(tmp_path / "ray", killed), daemon=True)
     killer.start()
     with monkeypatch.context() as driver:
-        driver.setattr("train.loop.take_part", None)
+        driver.setattr("train.loop.run_rank", None)
         done = train_on_ray(model_settings(), settings, storage, tmp_path / "ray", SILENT)
     alone = train(model_settings(), train_settings(images=320), storage, tmp_path / "alone", SILENT)
     assert (done.images, done.first) == (320, True)
@@ -92,13 +92,13 @@ def test_a_signal_has_the_ranks_save_and_the_same_call_goes_on(
         threading.Thread(target=signal_after, args=(out, 2, number), daemon=True).start()
         with own_sigterm(), pytest.raises(stops):
             train_on_ray(model_settings(), endless, storage, out, SILENT)
-        assert not asked_in(out)
+        assert not is_stop_requested(out)
         (out / STOP).touch()
-    first, second = (int(folder.name) for folder in complete(out))
+    first, second = (int(folder.name) for folder in finished_checkpoints(out))
     assert second >= first + 16
     assert [row.images for row in read_log(out / LOG)] == list(range(8, second + 1, 8))
     alone = train(model_settings(), train_settings(images=second), storage, tmp_path / "alone", SILENT)
-    close(complete(out)[-1], alone.checkpoint)
+    close(finished_checkpoints(out)[-1], alone.checkpoint)
 
 
 def test_a_cluster_that_is_too_small_is_told_at_once(ray_here: None, storage: Storage, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from base.settings import Layer, merged, validated
+from base.settings import Layer, merge, validate
 from zero123.build import build_pipeline
 from zero123.pipeline import Zero123Pipeline
 from zero123.settings import ModelSettings
@@ -31,7 +31,7 @@ MODEL: dict[str, Any] = {
 
 
 def settings(**changes: Any) -> ModelSettings:
-    return validated(ModelSettings, Layer("test", merged(MODEL, changes)))
+    return validate(ModelSettings, Layer("test", merge(MODEL, changes)))
 
 
 def small_pipeline(seed: int = 0, **changes: Any) -> Zero123Pipeline:

@@ -197,7 +197,7 @@ def test_a_full_disk_is_one_sentence(
     def full(path: Path) -> None:
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr(export_layouts, "to_disk", full)
+    monkeypatch.setattr(export_layouts, "flush_to_disk", full)
     with pytest.raises(Failure, match="the disk is full; free some space and run the same command again"):
         export(*dataset, Choice(), "zero123", tmp_path / "out", SILENT)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["export.json"]

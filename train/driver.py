@@ -16,12 +16,12 @@ GRACE_S = 25.0
 LOOK_EVERY_S = 0.25
 
 
-def asked_in(out: Path) -> bool:
+def is_stop_requested(out: Path) -> bool:
     """Whether the driver of the run in `out` wants its ranks to stop."""
     return out / STOP in out.iterdir()  # looked up by name, NFS may say for a minute that it is not there
 
 
-def driven(work: Callable[[], object], out: Path) -> None:
+def run_until_stopped(work: Callable[[], object], out: Path) -> None:
     """Do `work`, which is over soon after its ranks see `asked_in(out)`; raises what it raises.
 
     Ctrl-C or SIGTERM asks them to stop, and does what it always does once the work is over, or after GRACE_S; a second
@@ -34,9 +34,9 @@ def driven(work: Callable[[], object], out: Path) -> None:
     with Interrupt() as interrupt:
         threading.Thread(target=_fulfil, args=(done, work), name="driven", daemon=True).start()
         try:
-            while not interrupt.asked and not done.done():
+            while not interrupt.requested and not done.done():
                 wait([done], LOOK_EVERY_S)
-            if interrupt.asked:
+            if interrupt.requested:
                 stop.touch()
                 wait([done], GRACE_S)
         finally:
@@ -52,7 +52,7 @@ def _fulfil(promise: "Future[object]", work: Callable[[], object]) -> None:
         promise.set_exception(error)
 
 
-class Saying:
+class RankProgress:
     """The progress of a rank elsewhere: what it says is a line more in a file of its own, for the driver to tell."""
 
     def __init__(self, out: Path, rank: int) -> None:
@@ -69,7 +69,7 @@ class Saying:
             raise Failure(f"{self.path}: could not write: {reason(error)}") from None
 
 
-class Heard:
+class RankMessages:
     """What the ranks of the run in `out` have said since this was made."""
 
     def __init__(self, out: Path) -> None:

@@ -13,9 +13,9 @@ from base.errors import Failure
 from tests.shards.datasets import spoilt
 from tests.train.runs import make_dataset, model_settings, one_good_view, train_settings
 from tests.train.test_loop import Said, Stopped, own_sigterm
-from train import driven as module
-from train.driven import STOP, Heard, Saying, asked_in, driven
-from train.ray_train import Task, _followed, rank
+from train import driver as module
+from train.driver import STOP, RankMessages, RankProgress, is_stop_requested, run_until_stopped
+from train.ray_train import RankTask, _follow_log, run_task
 
 SOON_S = 60.0
 """What ends at once may take on a busy machine; the graces of these tests are longer, or shorter by far."""
@@ -26,7 +26,7 @@ def terminate() -> None:
 
 
 def until_asked(out: Path) -> None:
-    while not asked_in(out):
+    while not is_stop_requested(out):
         time.sleep(0.01)
 
 
@@ -44,7 +44,7 @@ def test_a_signal_asks_the_ranks_to_stop_and_goes_on_when_they_have(tmp_path: Pa
         did.append("saved")
 
     with own_sigterm(), pytest.raises(Stopped):
-        driven(work, out)
+        run_until_stopped(work, out)
     assert did == ["began", "saved"]
     assert list(out.iterdir()) == []
 
@@ -52,7 +52,7 @@ def test_a_signal_asks_the_ranks_to_stop_and_goes_on_when_they_have(tmp_path: Pa
 def test_what_an_earlier_driver_left_stops_nobody(tmp_path: Path) -> None:
     (tmp_path / STOP).touch()
     asked: list[bool] = []
-    driven(lambda: asked.append(asked_in(tmp_path)), tmp_path)
+    run_until_stopped(lambda: asked.append(is_stop_requested(tmp_path)), tmp_path)
     assert asked == [False]
 
 
@@ -66,8 +66,8 @@ def test_ranks_that_do_not_end_are_not_waited_for_beyond_the_grace(
         for_ever()
 
     with own_sigterm(), pytest.raises(Stopped):
-        driven(work, tmp_path)
-    assert not asked_in(tmp_path)
+        run_until_stopped(work, tmp_path)
+    assert not is_stop_requested(tmp_path)
 
 
 def test_a_second_signal_ends_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,9 +81,9 @@ def test_a_second_signal_ends_at_once(tmp_path: Path, monkeypatch: pytest.Monkey
 
     began = time.monotonic()
     with own_sigterm(), pytest.raises(Stopped):
-        driven(work, tmp_path)
+        run_until_stopped(work, tmp_path)
     assert time.monotonic() - began < SOON_S
-    assert not asked_in(tmp_path)
+    assert not is_stop_requested(tmp_path)
 
 
 def test_what_goes_wrong_while_ranks_stop_is_told(tmp_path: Path) -> None:
@@ -93,15 +93,15 @@ def test_what_goes_wrong_while_ranks_stop_is_told(tmp_path: Path) -> None:
         raise Failure("the disk is full")
 
     with own_sigterm(), pytest.raises(Failure, match="the disk is full"):
-        driven(work, tmp_path)
+        run_until_stopped(work, tmp_path)
 
 
 def test_what_ranks_say_is_heard_once_and_whole(tmp_path: Path) -> None:
-    Saying(tmp_path, 0).say("to an earlier driver")
-    heard = Heard(tmp_path)
+    RankProgress(tmp_path, 0).say("to an earlier driver")
+    heard = RankMessages(tmp_path)
     assert list(heard.lines()) == []
-    Saying(tmp_path, 1).say("a line\nthat was two")
-    Saying(tmp_path, 0).say("änother")
+    RankProgress(tmp_path, 1).say("a line\nthat was two")
+    RankProgress(tmp_path, 0).say("änother")
     assert list(heard.lines()) == ["änother", "a line that was two"]
     with (tmp_path / "said" / "1.log").open("ab") as stream:
         stream.write("hälf".encode()[:2])
@@ -114,7 +114,7 @@ def test_what_ranks_say_is_heard_once_and_whole(tmp_path: Path) -> None:
 def test_what_cannot_be_said_is_told(tmp_path: Path) -> None:
     (tmp_path / "said").touch()
     with pytest.raises(Failure, match=r"said/3.log: could not write: "):
-        Saying(tmp_path, 3).say("a line")
+        RankProgress(tmp_path, 3).say("a line")
 
 
 def test_a_rank_elsewhere_names_what_it_passes_over(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_a_rank_elsewhere_names_what_it_passes_over(tmp_path: Path) -> None:
     settings = train_settings(images=8, batch=8, stream={"damaged_samples": 1})
     out, said = tmp_path / "out", Said()
     out.mkdir()
-    with _followed(out, settings, said):
-        rank({"task": Task(model_settings(), settings, storage.root, str(out), str(tmp_path / "nowhere"))})
+    with _follow_log(out, settings, said):
+        run_task({"task": RankTask(model_settings(), settings, storage.root, str(out), str(tmp_path / "nowhere"))})
     (line,) = said.lines
     assert re.match(r"passed over, 1 of at most 1: shards/train-.*: object-0: expected at least two good views", line)

@@ -13,11 +13,11 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 0.25, 15.0
 SAY_EVERY_S = 5.0
 
 
-def silently(_line: str) -> None:
+def say_nothing(_line: str) -> None:
     """Say nothing."""
 
 
-class Patience:
+class Retry:
     """Goes on asking for `seconds`; `say` is told of the waiting, and whoever sets `stop` ends it at once.
 
     May be shared by threads.
@@ -27,7 +27,7 @@ class Patience:
         self.seconds, self.say, self.stop = seconds, say, stop
         self._said = -SAY_EVERY_S
 
-    def ask(self, request: Callable[[], T]) -> T:
+    def call(self, request: Callable[[], T]) -> T:
         """What `request` returns, asked again while it raises Unavailable; its last Unavailable when time is up."""
         began, wait_s = time.monotonic(), FIRST_WAIT_S
         while True:
