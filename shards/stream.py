@@ -149,7 +149,7 @@ class ImageSource:
 
 
 def good_drawn_views(sample: Sample, drawn: tuple[int, ...], count: int) -> tuple[int, ...]:
-    """The good views of an object among `drawn`. Raises DamagedSample for fewer than two or a count other than `count`."""
+    """The good views of an object among `drawn`. Raises DamagedSample for fewer than two, or unless it has `count`."""
     sample.check_count(count)
     sound = set(sample.good_views)
     good = tuple([view for view in drawn if view in sound])

@@ -1,6 +1,7 @@
 """A folder behind a real HTTP server on loopback, which answers ranges, counts them, and can be away for a while."""
 
 import re
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,9 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 from tests.serving import serving
+
+ENDS_WITHIN_S = 120.0
+"""How long the request at hand may take on a busy machine; a store that is away would be waited for longer."""
 
 
 @dataclass
@@ -62,6 +66,13 @@ class Far:
 
     def shard_requests(self) -> list[tuple[str, str]]:
         return [(path, span) for path, span in self.asked if "/shards/" in path]
+
+
+def join_fetch_threads() -> None:
+    """Wait for the requests of closed streams. They end by themselves; a later request would count for another read."""
+    for thread in [thread for thread in threading.enumerate() if thread.name.startswith("fetch-")]:
+        thread.join(ENDS_WITHIN_S)
+        assert not thread.is_alive(), thread.name
 
 
 @contextmanager

@@ -48,6 +48,10 @@ def eventually(true: Callable[[], object]) -> None:
         time.sleep(0.002)
 
 
+def pool_of(process: subprocess.Popen[str]) -> list[int]:
+    return [pid for pid in below(process.pid) if "spawn_main" in command(pid)]
+
+
 def made(storage: Storage) -> list[str]:
     return [name for name in storage.names("latents") if name.endswith(".json")]
 
@@ -63,9 +67,10 @@ def test_kills_cost_only_what_was_in_hand(undisturbed: Storage, tmp_path: Path) 
     for victim, code in (("one of its processes", 1), ("the command", -signal.SIGKILL)):
         before = made(storage)
         with begun(tmp_path / "dataset") as killed:
+            # The pool is looked up while it loads its encoders: after the first shard every moment counts.
+            eventually(lambda: len(pool_of(killed)) == 2 or killed.poll() is not None)
+            started, pool = below(killed.pid), pool_of(killed)
             eventually(lambda: len(made(storage)) > len(before) or killed.poll() is not None)  # noqa: B023
-            started = below(killed.pid)
-            pool = [pid for pid in started if "spawn_main" in command(pid)]
             os.kill(killed.pid if victim == "the command" else pool[0], signal.SIGKILL)
             _, said = killed.communicate(timeout=PATIENCE_S)
         assert len(pool) == 2

@@ -30,6 +30,13 @@ from train.world import World, world_for
 
 ROOT = Path(__file__).parents[2]
 THREE = {"WORLD_SIZE": "3"}
+READY = """
+import sys
+import train.world
+print("ready", flush=True)
+sys.stdin.readline()
+"""
+"""Before `JOINS`: loading torch must not count for the seconds in which ranks have to meet."""
 JOINS = """
 import sys
 from train.world import world_for
@@ -172,7 +179,7 @@ def test_a_rank_that_hangs_while_they_work_together_is_named(monkeypatch: pytest
     where, told = port(), r"there: rank 0 lost rank 2 while they worked together: .*[Tt]imed out"
     for name, value in (environment(0, where) | THREE).items():
         monkeypatch.setenv(name, value)
-    waits = JOINS.replace("5.0", "0.05")
+    waits = READY + JOINS.replace("5.0", "0.05")
     programs = (waits.replace("sys.stdin.read()", "world.gather(1)"), waits)
     others = [
         subprocess.Popen(
@@ -182,6 +189,13 @@ def test_a_rank_that_hangs_while_they_work_together_is_named(monkeypatch: pytest
         for rank, program in enumerate(programs, start=1)
     ]  # fmt: skip
     try:
+        for other in others:
+            assert other.stdout is not None
+            assert other.stdout.readline() == "ready\n"
+        for other in others:
+            assert other.stdin is not None
+            other.stdin.write("\n")
+            other.stdin.flush()
         with world_for("cpu", 0.05) as world:
             world.stage = "there"
             with pytest.raises(Failure, match=told):
