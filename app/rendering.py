@@ -17,6 +17,7 @@ from pipeline.catalog.objects import uid_of
 from pipeline.sources.folder import MODEL_SUFFIXES, model_sha256
 from render.child import RenderChild
 from render.fingerprint import fingerprint
+from render.formats.roots import Root
 from render.job import RenderResult
 from render.layouts import relaid
 from render.run import render_object
@@ -27,11 +28,15 @@ MARK = "render.json"
 
 @dataclass(frozen=True)
 class Asked:
-    """One model, and the folder for its views. The uid, and so its cameras, is what a build of its folder gives it."""
+    """One model, the folder for its views, and the root below which it may name files.
+
+    The uid, and so its cameras, is what a build of its folder gives it.
+    """
 
     model: Path
     out: Path
     uid: str
+    root: Root
 
 
 @dataclass(frozen=True)
@@ -49,8 +54,8 @@ def asked_models(sources: Sequence[Path], out: Path) -> list[Asked]:
     Raises UsageError for a source that is no model, and for two that would share a folder.
     """
     if len(sources) == 1 and sources[0].is_file():
-        return [Asked(sources[0], out, uid_of(sources[0].stem, sources[0].name))]
-    models = [_asked(name, model, out) for source in sources for name, model in _models(source)]
+        return [Asked(sources[0], out, uid_of(sources[0].stem, sources[0].name), Root.of_file(sources[0]))]
+    models = [_asked(name, model, out, source) for source in sources for name, model in _models(source)]
     by_folder = {one.out: one.model for one in models}
     for one in models:
         if by_folder[one.out] != one.model:
@@ -71,9 +76,10 @@ def _models(source: Path) -> Iterator[tuple[str, Path]]:
         yield path.relative_to(source).as_posix(), path
 
 
-def _asked(name: str, model: Path, out: Path) -> Asked:
+def _asked(name: str, model: Path, out: Path, source: Path) -> Asked:
     uid = uid_of(Path(name).stem, name)
-    return Asked(model, out / uid, uid)
+    root = Root.of_file(model) if model == source else Root.of_folder(source)
+    return Asked(model, out / uid, uid, root)
 
 
 def rendered(
@@ -138,7 +144,7 @@ def read_mark(folder: Path) -> dict[str, Any]:
 
 def _mark(asked: Asked, settings: RenderSettings, seed: int, layout: str) -> dict[str, Any]:
     """What the views depend on; equal marks, equal folders."""
-    sha256 = model_sha256(asked.model)
+    sha256 = model_sha256(asked.model, asked.root)
     return {
         "model": asked.model.name,
         "sha256": sha256,
@@ -150,7 +156,7 @@ def _mark(asked: Asked, settings: RenderSettings, seed: int, layout: str) -> dic
 
 def _one(child: RenderChild, asked: Asked, settings: RenderSettings, seed: int, mark: dict[str, Any]) -> Ended:
     with folder_beside(asked.out) as temporary:
-        result = render_object(child, asked.model, asked.uid, settings, seed, temporary)
+        result = render_object(child, asked.model, asked.uid, settings, seed, temporary, root=asked.root)
         if result.outcome is Outcome.OK:
             relaid(temporary, mark["layout"])
             made = {"files": sorted(path.name for path in temporary.iterdir()), "seconds": result.seconds}

@@ -17,6 +17,7 @@ class Outcome(StrEnum):
     DUPLICATE = "duplicate"
     FILTERED = "filtered"
     UNSUPPORTED = "unsupported"
+    MISSING_PICTURES = "missing_pictures"
     EMPTY = "empty"
     BLANK = "blank"
     IMPORT_ERROR = "import_error"

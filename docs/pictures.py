@@ -21,7 +21,6 @@ from base.storage import write_atomically
 from geometry.camera import look_at_origin
 from geometry.sphere import cartesian_from_spherical
 from render.child import RenderChild
-from render.formats.registry import companions
 from render.job import RenderJob, view_name
 from render.lights import lights
 from render.run import render_object
@@ -96,7 +95,6 @@ def lit(
         extrinsics=[look_at_origin(cartesian_from_spherical(polar, azimuth, LIT_RADIUS)).tolist()],
         lights=lights(settings.rig, name, SEED),
         out_dir=str(scratch),
-        companions=companions(source),
     )
     _checked(child.render(job).outcome, name)
     return _read(scratch / view_name(0))

@@ -249,7 +249,14 @@ def _worked(run: Run, settings: BuildSettings, make: RunnerFactory) -> Version |
     try:
         run.work(
             WorkerSpec(
-                run.name, storage.root, settings.run.seed, settings.render, objects.fetch, objects.objaverse, endpoint()
+                run=run.name,
+                root=storage.root,
+                seed=settings.run.seed,
+                render=settings.render,
+                fetch=objects.fetch,
+                objaverse=objects.objaverse,
+                hub=endpoint(),
+                models=str(Path(objects.folder).expanduser().absolute()) if objects.source == "folder" else "",
             ),
             make,
         )

@@ -14,11 +14,13 @@ from base.errors import Failure
 from base.outcomes import Outcome
 from base.storage import error_path, reason
 from render.answer import most_phases, told_phase, told_result
+from render.formats.model_files import ModelFiles
 from render.job import RenderJob, RenderResult
 from render.kernels import kernel_caches
 from render.phases import CYCLES_REPORT, Stopwatch, phases
 from render.process import ChildDeath, ChildProcess
 from render.settings import RenderSettings
+from render.staging import stage_model
 
 COMMAND = (sys.executable, "-P", "-m", "render.blender")
 GPUS_OF_OURS = (
@@ -69,8 +71,8 @@ class RenderChild:
         stood = self.hello.get("walls", {})
         return ", ".join(f"{name} {wall}" for name, wall in sorted(stood.items()) if wall != "none")
 
-    def render(self, job: RenderJob) -> RenderResult:
-        """Render one object; on ok, `job.out_dir` holds all of `job.files`.
+    def render(self, job: RenderJob, files: ModelFiles | None = None) -> RenderResult:
+        """Render one object, given what its check found; on ok, `job.out_dir` holds all of `job.files`.
 
         Crash, hang and out-of-memory are results. Raises Failure only when Blender cannot be started at all, or when
         a file of the job cannot be read or written.
@@ -80,7 +82,8 @@ class RenderChild:
             process = self._ready()
             start_s = time.monotonic() - started
             clock = Stopwatch()
-            result = self._rendered_by(process, job, clock)
+            files = files or ModelFiles(suffix=Path(job.file).suffix.lower())
+            result = self._rendered_by(process, job, files, clock)
         except ChildDeath as death:
             clock.stop()
             tail, seconds = process.log_tail(), phases(start_s, clock.seconds, process.log())
@@ -130,10 +133,10 @@ class RenderChild:
             raise
         return process
 
-    def _rendered_by(self, process: ChildProcess, job: RenderJob, clock: Stopwatch) -> RenderResult:
+    def _rendered_by(self, process: ChildProcess, job: RenderJob, files: ModelFiles, clock: Stopwatch) -> RenderResult:
         self._rendered += 1
         process.clear_log()
-        private = _private_copy(job, process.folder / "job")
+        private = _private_copy(job, files, process.folder / "job")
         (process.folder / "job.json").write_text(private.to_json(), encoding="utf-8")
         process.send({"job": "job.json"})
         result = self._answer(process, job, clock)
@@ -168,18 +171,19 @@ def _environment(settings: RenderSettings) -> dict[str, str]:
     return {**kept, **fixed, **threads, **CYCLES_REPORT, **kernel_caches(settings.device)}
 
 
-def _private_copy(job: RenderJob, folder: Path) -> RenderJob:
+def _private_copy(job: RenderJob, files: ModelFiles, folder: Path) -> RenderJob:
     """The same job on copies of its files, so that nothing the child does reaches the originals."""
-    source = Path(job.file)
-    copy = folder / "in" / f"model{source.suffix.lower()}"
     (folder / "out").mkdir(parents=True)
-    copy.parent.mkdir()
-    shutil.copyfile(source, copy)
-    for name in job.companions:
-        (copy.parent / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source.parent / name, copy.parent / name)
+    copy = stage_model(Path(job.file), files, folder / "in")
     settings = _with_private_map(job, folder / "maps")
-    return replace(job, file=str(copy), out_dir=str(folder / "out"), settings=settings)
+    return replace(
+        job,
+        file=str(copy),
+        root=str(folder / "in"),
+        pictures=dict(files.pictures),
+        out_dir=str(folder / "out"),
+        settings=settings,
+    )
 
 
 def _with_private_map(job: RenderJob, folder: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from render.settings import RenderSettings, RigSettings
 SCHEMA = 4
 """Raised by hand when the code draws other pixels from the same settings."""
 
-NOT_SEEN = {"child", "device", "compat", "lights", "light"}
+NOT_SEEN = {"child", "device", "compat", "lights", "light", "missing_pictures"}
 
 
 def fingerprint(source_sha256: str, settings: RenderSettings, compat: str, seed: int) -> str:

@@ -7,15 +7,25 @@ from typing import Any
 from base.outcomes import Outcome
 from base.passes import pass_file
 
-__all__ = ["Outcome", "RenderJob", "RenderResult", "ViewFacts", "pass_file", "view_name"]
+__all__ = [
+    "NAMELESS_PICTURE",
+    "Outcome",
+    "RenderJob",
+    "RenderResult",
+    "ViewFacts",
+    "missing_sentence",
+    "pass_file",
+    "view_name",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
 class RenderJob:
     """Render `file` from every camera of `extrinsics` (V, 3, 4) under `lights` into `out_dir`/NN.webp.
 
-    `settings` is a dumped `RenderSettings`; `companions` are files that a glTF names, relative to its folder;
-    views below `first_view` are left out. `seed` is recorded, everything drawn from it is already in the job.
+    `settings` is a dumped `RenderSettings`. All files of the model are below `root`. `pictures` gives the files of
+    pictures, relative to the model's folder, by the paths that a binary format has. Views below `first_view` are left
+    out. `seed` is recorded, everything drawn from it is already in the job.
     """
 
     uid: str
@@ -25,7 +35,8 @@ class RenderJob:
     extrinsics: list[list[list[float]]]
     lights: list[dict[str, Any]]
     out_dir: str
-    companions: list[str] = field(default_factory=list)
+    root: str = ""
+    pictures: dict[str, str] = field(default_factory=dict)
     first_view: int = 0
 
     @property
@@ -52,6 +63,18 @@ class RenderJob:
 def view_name(view: int) -> str:
     """The file of view number `view`: `00.webp`, `01.webp`, …"""
     return f"{view:02d}.webp"
+
+
+NAMED_PICTURES = 5
+NAMELESS_PICTURE = "a picture without a name"
+"""What a material shows where its importer found no picture at all."""
+
+
+def missing_sentence(pictures: list[str]) -> str:
+    """Say which pictures a model lacks, the first five by name."""
+    more = f" and {len(pictures) - NAMED_PICTURES} more" if len(pictures) > NAMED_PICTURES else ""
+    named = ", ".join(pictures[:NAMED_PICTURES])
+    return f"expected every picture that the model shows, got none for {named}{more}"
 
 
 COLOUR = {"display": "sRGB", "look": "None", "gamma": 1.0}
@@ -108,6 +131,7 @@ class RenderResult:
     """How one job ended. `phase` names where; all else is filled as far as the work came.
 
     `normalisation` maps the imported scene to the unit box: x ↦ scale · (x − centre); `bounds` is the box before.
+    missing_pictures: list[str] = field(default_factory=list)
     `checks` are facts about the object, as `ObjectFacts` names them. `seconds` are by phase, without those of the first
     `kept` of the views, which were made before.
     """
@@ -121,6 +145,7 @@ class RenderResult:
     lights: list[dict[str, Any]] = field(default_factory=list)
     device: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    missing_pictures: list[str] = field(default_factory=list)
     checks: dict[str, int | bool | float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)

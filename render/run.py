@@ -1,6 +1,7 @@
 """From a file on disk to a folder of finished views."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -14,17 +15,20 @@ from geometry.camera import camera_centre
 from geometry.sphere import spherical_from_cartesian
 from render.child import RenderChild
 from render.earlier import NONE, EarlierViews
+from render.formats.model_files import ModelFiles
 from render.formats.refused import Refused
-from render.formats.registry import companions
-from render.job import COLOUR, RenderJob, RenderResult, ViewFacts, view_name
+from render.formats.registry import model_files
+from render.formats.roots import Root
+from render.job import COLOUR, NAMELESS_PICTURE, RenderJob, RenderResult, ViewFacts, missing_sentence, view_name
 from render.lights import lights
+from render.references import file_name
 from render.settings import RenderSettings
 from render.viewpoints import Floats, viewpoints
 
 SCHEMA = 1
 
 
-def render_object(
+def render_object(  # noqa: PLR0913 -- what one folder of views follows from
     child: RenderChild,
     source: Path,
     uid: str,
@@ -32,39 +36,56 @@ def render_object(
     seed: int,
     out_dir: Path,
     earlier: EarlierViews = NONE,
+    *,
+    root: Root | None = None,
 ) -> RenderResult:
     """Render one object; on ok, `out_dir` holds NN.webp, the passes asked for, extrinsics.npy (V, 3, 4) and views.json.
 
-    `earlier` views of the same object and settings are kept and only those after them rendered, which makes the same
-    files as rendering all. The outcome says how it ended; nothing about the object raises. Raises Failure when Blender
-    cannot run here at all or `out_dir` cannot be written.
+    The model may name files below `root`; without one, below its own folder. `earlier` views of the same object and
+    settings are kept and only those after them rendered, which makes the same files as rendering all. The outcome says
+    how it ended; nothing about the object raises. Raises Failure when Blender cannot run here at all, or when `out_dir`
+    cannot be written.
     """
     try:
-        named = companions(source)
+        files = model_files(source, root)
     except Refused as refused:
         return RenderResult(outcome=refused.outcome, reason=str(refused), phase="check")
+    if files.missing and settings.missing_pictures == "leave_out":
+        missing = list(files.missing)
+        return RenderResult(
+            outcome=Outcome.MISSING_PICTURES, reason=missing_sentence(missing), phase="check", missing_pictures=missing
+        )
     extrinsics = viewpoints(settings, uid, seed)
     job = RenderJob(
         uid=uid,
-        file=str(source.resolve()),
+        file=str(source.absolute()),
         seed=seed,
         settings=settings.model_dump(mode="json"),
         extrinsics=extrinsics.tolist(),
         lights=lights(settings.rig, uid, seed),
         out_dir=str(out_dir),
-        companions=named,
         first_view=len(earlier.views),
     )
-    result = judged(earlier.joined(child.render(job)), settings.max_bad_views)
+    result = judged(with_check(earlier.joined(child.render(job, files)), files), settings.max_bad_views)
     if result.outcome is not Outcome.OK:
         return result
     made = record(job, settings, result)
     if not earlier.agree(made):
-        return render_object(child, source, uid, settings, seed, out_dir)
+        return render_object(child, source, uid, settings, seed, out_dir, root=root)
     earlier.copy_to(job)
     write_atomically(out_dir / "extrinsics.npy", npy_bytes(extrinsics))
     write_atomically(out_dir / "views.json", canonical_json(made).encode())
     return result
+
+
+def with_check(result: RenderResult, files: ModelFiles) -> RenderResult:
+    """The result, with the warnings of the check before Blender, and with all missing pictures in one of them."""
+    known = {file_name(name) for name in files.missing} | ({NAMELESS_PICTURE} if files.missing else set())
+    others = [name for name in result.missing_pictures if file_name(name.rpartition(" (")[0] or name) not in known]
+    missing = [*files.missing, *others]
+    is_shown = missing and result.outcome is Outcome.OK
+    told = [f"shown without these pictures: {', '.join(missing)}"] if is_shown else []
+    return replace(result, missing_pictures=missing, warnings=[*files.warnings, *result.warnings, *told])
 
 
 def judged(result: RenderResult, max_bad_views: int) -> RenderResult:
@@ -93,6 +114,7 @@ def record(job: RenderJob, settings: RenderSettings, result: RenderResult) -> di
         "device": result.device["kind"],
         "versions": result.versions,
         "checks": result.checks,
+        "missing_pictures": "; ".join(result.missing_pictures),
         "warnings": "; ".join(result.warnings),
         "passes": " ".join(settings.passes),
         "views": view_rows(result.views, extrinsics),

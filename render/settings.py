@@ -141,6 +141,7 @@ class RenderSettings(Section):
     neutral: NeutralSettings
     checks: ChecksSettings
     max_bad_views: Annotated[int, Field(ge=0)]
+    missing_pictures: Literal["leave_out", "render"]
     passes: tuple[Pass, ...]
     compat: str
     device: Device

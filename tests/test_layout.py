@@ -14,7 +14,7 @@ MAY_IMPORT = {
     "base": set(),
     "geometry": set(),
     "render": {"base", "geometry"},
-    "render.blender": {"render.job", "geometry"},
+    "render.blender": {"render.job", "render.references", "geometry"},
     "shards": {"base", "geometry"},
     "report": {"base", "geometry"},
     "pipeline": {"base", "geometry", "render", "shards", "report"},

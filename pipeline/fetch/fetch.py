@@ -38,7 +38,7 @@ def fetch(url: str, target: Path, settings: FetchSettings, gate: Gate, *, token:
 
     Tries again, with growing pauses, what may pass: time-outs, broken connections, 429 and 5xx, obeying Retry-After.
     Every request passes the `gate`; a turn that comes after the deadline is `throttled`. `token` goes to the host of
-    `url` alone. A `.glb` must open with a glTF header of its own length; with `sha256` given the bytes must match.
+    `url` alone. A `.glb` must be as long as its glTF header says; with `sha256` given the bytes must match.
     """
     deadline = time.monotonic() + settings.deadline_s
     address = checked_url(url)
@@ -122,11 +122,16 @@ def _chunks(response: Any, url: str, deadline: float) -> Iterator[bytes]:
 
 
 def check_glb(path: Path, name: str) -> None:
-    """Raise FetchError unless `path` opens with a glTF 2 header that states the file's own length."""
+    """Raise FetchError unless `path` opens with a glTF 2 header and is as long as it says, or is glTF as text.
+
+    Bytes after the model are left to the renderer, which ignores them.
+    """
     size = path.stat().st_size
     with path.open("rb") as stream:
         header = stream.read(GLTF_HEADER.size)
     magic, version, length = GLTF_HEADER.unpack(header.ljust(GLTF_HEADER.size, b"\0"))
-    if magic != b"glTF" or version != 2 or length != size:
+    if header.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+        return
+    if magic != b"glTF" or version != 2 or length > size:
         got = f"{header[:12]!r}" if magic != b"glTF" else f"version {version} and a length of {length}"
         raise FetchError(Outcome.CORRUPT, f"{name}: expected binary glTF 2 of {size} bytes, got {got}")

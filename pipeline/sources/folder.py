@@ -14,7 +14,8 @@ from pipeline.catalog.objects import SourceObject, uid_of
 from pipeline.sources.fact_tables import facts_by_name, table_in
 from pipeline.sources.table import facts_of
 from render.formats.refused import Refused
-from render.formats.registry import CHECKS, companions
+from render.formats.registry import CHECKS, model_files
+from render.formats.roots import Root
 
 FACTS_FILE = "OBJECTS.csv"
 MODEL_SUFFIXES = frozenset(
@@ -52,14 +53,14 @@ def folder_objects(folder: Path, progress: Progress) -> list[SourceObject]:
     return [_object(folder, name, facts.get(name, {})) for name in paths]
 
 
-def model_sha256(path: Path) -> str:
+def model_sha256(path: Path, root: Root | None = None) -> str:
     """Hexadecimal SHA-256 of a model file; of one that needs other files, of its digest and theirs. Raises OSError."""
     try:
-        others = companions(path)
+        others = dict(model_files(path, root).files)
     except Refused:
-        others = []
+        others = {}
     own = sha256_file(path)
-    parts = {name: sha256_file(path.parent / name) for name in others}
+    parts = {name: sha256_file(file) for name, file in others.items()}
     return digest_json([own, parts], length=64) if parts else own
 
 
@@ -101,7 +102,7 @@ def _object(folder: Path, name: str, facts: dict[str, str]) -> SourceObject:
     path = folder / name
     sha256 = ""
     with suppress(OSError):  # whoever is to render it meets the same, which is how this object ends
-        sha256 = model_sha256(path)
+        sha256 = model_sha256(path, Root.of_folder(folder))
     return SourceObject(
         uid=uid_of(Path(name).stem, name),
         source="folder",

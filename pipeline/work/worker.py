@@ -31,6 +31,7 @@ from pipeline.work.staging import stage, work_folder
 from render.child import RenderChild
 from render.fingerprint import fingerprints
 from render.formats.registry import CHECKS
+from render.formats.roots import Root
 from render.job import RenderResult
 from render.run import render_object
 from render.settings import RenderSettings
@@ -44,7 +45,8 @@ ROOM_BYTES = 64 << 20
 class WorkerSpec:
     """What a worker needs to know once: where the dataset is, and how to fetch and render.
 
-    `hub` is the address that may see the token, which a worker has from its own environment.
+    `hub` is the address that may see the token, which a worker has from its own environment. `models` is the folder of
+    models that is the source, empty for another source.
     """
 
     run: str
@@ -54,6 +56,11 @@ class WorkerSpec:
     fetch: FetchSettings
     objaverse: ObjaverseSettings
     hub: str
+    models: str = ""
+
+    def models_root(self, item: SourceObject) -> Root | None:
+        """Return the folders below which an object's model may name files; None for the model's own folder."""
+        return Root.of_folder(Path(self.models)) if item.source == "folder" and self.models else None
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,10 @@ class ViewJob:
 
 Job = ViewJob | PackJob
 
-LOCAL: dict[str, Callable[[Path], str]] = {"folder": model_sha256, "renders": views_sha256}
+LOCAL: dict[str, Callable[[Path, Root | None], str]] = {
+    "folder": model_sha256,
+    "renders": lambda path, _root: views_sha256(path),
+}
 """Sources on this machine's own disks, and how the digest of an object of each is taken."""
 
 
@@ -162,7 +172,8 @@ class Worker:
         if job.item.source == "renders":
             return found_views(path, uid, render, views)
         earlier = earlier_views(self.storage, job.earlier, sha256, render, views.parent)
-        return render_object(self.child, path, uid, render, self.spec.seed, views, earlier)
+        root = self.spec.models_root(job.item)
+        return render_object(self.child, path, uid, render, self.spec.seed, views, earlier, root=root)
 
     def _fingerprint(self, item: SourceObject, sha256: str) -> str:
         return view_fingerprint(item.source, sha256, self.spec.render, self.spec.seed) if sha256 else ""
@@ -170,11 +181,10 @@ class Worker:
     def _file(self, item: SourceObject, folder: Path) -> tuple[Path, str]:
         """The object's file and its digest. Raises FetchError."""
         if item.source in LOCAL:
-            return _read_here(item)
+            return _read_here(item, self.spec.models_root(item))
         suffix = PurePosixPath(unquote(urlsplit(item.location).path)).suffix.lower()
-        if suffix not in CHECKS:
-            raise FetchError(Outcome.UNSUPPORTED, f"{item.location}: expected a model of {', '.join(sorted(CHECKS))}")
-        path = folder / f"source{suffix}"
+        # Without a known suffix the file's bytes say what it is.
+        path = folder / f"source{suffix if suffix in CHECKS else ''}"
         return path, self._downloaded(item, path) or self._cached_or_fetched(item, path)
 
     def _downloaded(self, item: SourceObject, path: Path) -> str:
@@ -202,11 +212,11 @@ class Worker:
         return fetched.sha256
 
 
-def _read_here(item: SourceObject) -> tuple[Path, str]:
+def _read_here(item: SourceObject, root: Root | None) -> tuple[Path, str]:
     """A local object's file or folder and its digest. Raises FetchError."""
     path = Path(item.location)
     try:
-        sha256 = LOCAL[item.source](path)
+        sha256 = LOCAL[item.source](path, root)
     except (FileNotFoundError, NotADirectoryError):
         raise FetchError(Outcome.MISSING, f"{path.name}: expected in {path.parent}, got nothing there") from None
     except OSError as error:

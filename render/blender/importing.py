@@ -9,11 +9,13 @@ import bpy
 
 from render.blender.blend import append_objects, flatten
 from render.blender.gltf import shown_nodes_only
-from render.blender.materials import dress, drop_images, scale_byte_colours
+from render.blender.masks import keep_hidden_colours, use_grey_masks
+from render.blender.materials import dress, scale_byte_colours
+from render.blender.pictures import link_pictures, take_out_missing
 from render.blender.points import points_as_balls
 from render.blender.pose import rest_remembered, take_pose
 from render.blender.refusal import Refusal
-from render.job import Outcome
+from render.job import Outcome, RenderJob, missing_sentence
 
 Settings = dict[str, Any]
 
@@ -88,22 +90,34 @@ IMPORTERS: dict[str, Callable[[Path, Settings], None]] = {
     **dict.fromkeys((".usd", ".usda", ".usdc", ".usdz"), import_usd),
 }
 GLTF = {".glb", ".gltf"}
+STRAIGHT_ALPHA = {".obj", ".fbx", ".usd", ".usda", ".usdc", ".usdz"}
+"""Formats whose textures have colours that do not depend on alpha, and whose importers do not say so to Blender."""
+
 COLOURS_COUNT = {".obj", ".fbx"}
 """Formats whose materials say nothing of vertex colours: they colour whatever has no texture."""
 
 
-def import_model(path: Path, settings: Settings) -> list[str]:
-    """Read the model at `path` into the current scene, in its pose, with something to see on every face.
+def import_model(job: RenderJob) -> list[str]:
+    """Read the model of a job into the current scene, in its pose, with something to see on every face.
 
-    Returns a sentence for each picture it had to do without. Raises Refusal for what cannot be read.
+    Returns the names of the pictures that are missing. Raises Refusal for a model that cannot be read, and for missing
+    pictures when the settings leave out such models.
     """
+    path, settings = Path(job.file), job.settings
     is_mended, is_gltf = settings["importer_quirks"] == "mended", path.suffix in GLTF
     importer = IMPORTERS.get(path.suffix)
     if importer is None:
         expected = ", ".join(sorted(IMPORTERS))
         raise Refusal(Outcome.UNSUPPORTED, f"expected a model of {expected}, got {path.suffix or 'no suffix'}")
     importer(path, settings)
-    warnings = drop_images(path.parent)
+    link_pictures(path.parent, Path(job.root), job.pictures)
+    missing = take_out_missing(Path(job.root))
+    if is_mended and path.suffix in STRAIGHT_ALPHA:
+        keep_hidden_colours()
+    if is_mended and path.suffix == ".obj":
+        use_grey_masks()
+    if missing and settings["missing_pictures"] == "leave_out":
+        raise Refusal(Outcome.MISSING_PICTURES, missing_sentence(missing), missing)
     take_pose(bpy.context.scene, settings["pose"])
     if path.suffix == ".blend":
         flatten(bpy.context.scene)
@@ -115,4 +129,4 @@ def import_model(path: Path, settings: Settings) -> list[str]:
         for material in bpy.data.materials:
             material.use_backface_culling = False
     points_as_balls()
-    return warnings
+    return missing

@@ -1,7 +1,6 @@
-"""Something to see on every face: pictures that cannot be read taken out, bare faces dressed, vertex colours shown."""
+"""Something to see on every face: bare faces dressed, vertex colours shown."""
 
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import bpy
@@ -10,59 +9,12 @@ from numpy.typing import NDArray
 
 from geometry.colour import linear_from_srgb, srgb_from_linear
 
-ORM = (1.0, 0.6, 0.0, 1.0)
-"""What stands in for a picture of occlusion, roughness and metal: rough, and no metal."""
-
 WHITE = (1.0, 1.0, 1.0, 1.0)
 BYTE_RANGE = 255.0
 LARGEST_SHARE = 2.0
 """Colours, as shares of white in sRGB, are not above this; larger ones count from 0 to 255."""
 
 MATERIAL_HOLDERS = {"MESH", "CURVE", "SURFACE", "FONT", "META"}
-
-
-def drop_images(folder: Path) -> list[str]:
-    """Take out every picture that lies outside `folder` or cannot be read; a sentence for each.
-
-    Blender would paint their faces in glaring magenta.
-    """
-    sentences = []
-    for image in sorted(bpy.data.images, key=lambda image: image.name):
-        if image.source not in {"FILE", "TILED", "SEQUENCE", "MOVIE"}:
-            continue
-        if not image.packed_file and not _is_inside(image, folder):
-            sentences.append(f"image {image.name} is not beside the model")
-        elif not image.size[0]:
-            sentences.append(f"image {image.name} could not be read")
-        else:
-            continue
-        _take_out(image)
-        bpy.data.images.remove(image)
-    # An importer that does not find a picture may leave a node without one.
-    if _take_out(None):
-        sentences.append("an image could not be found")
-    return sentences
-
-
-def _is_inside(image: bpy.types.Image, folder: Path) -> bool:
-    path = Path(bpy.path.abspath(image.filepath)).resolve()
-    return image.source == "FILE" and path.is_relative_to(folder.resolve()) and path.is_file()
-
-
-def _take_out(image: bpy.types.Image | None) -> int:
-    """Remove all nodes that show `image`, or that ought to show one and have None; how many there were."""
-    trees = [material.node_tree for material in bpy.data.materials if material.node_tree]
-    nodes = [(tree, node) for tree in [*trees, *bpy.data.node_groups] for node in tree.nodes]
-    meant = [
-        (tree, node) for tree, node in nodes if node.type.startswith("TEX_") and getattr(node, "image", 0) == image
-    ]
-    for tree, node in meant:
-        fed = [link.to_socket for output in node.outputs for link in output.links]
-        tree.nodes.remove(node)
-        for socket in fed:
-            if socket.node.type == "SEPARATE_COLOR":
-                socket.default_value = ORM
-    return len(meant)
 
 
 def dress(neutral: dict[str, float], *, over_materials: bool, single_sided: bool) -> None:

@@ -58,6 +58,7 @@ class OneObject:
             outcome, reason = Outcome.OK, ""
         except Refusal as refusal:
             outcome, reason = refusal.outcome, str(refusal)
+            self.found["missing_pictures"] = refusal.missing_pictures
         except MemoryError:
             outcome, reason = Outcome.OUT_OF_MEMORY, "Blender could not get the memory it asked for"
         except Exception as error:  # noqa: BLE001 - a model may make any part of an importer fail in any way
@@ -72,7 +73,7 @@ class OneObject:
         settings = self.job.settings
         with self._timed("import"):
             scene = fresh_scene()
-            self.found["warnings"] = import_model(Path(self.job.file), settings)
+            self.found["missing_pictures"] = import_model(self.job)
         with self._timed("normalise"):
             self.found["normalisation"] = normalise(scene)
             facts = object_facts(scene)

@@ -14,10 +14,14 @@ from render.blender.device import DeviceMissing, chosen_device
 from render.blender.one import OneObject
 from render.job import RenderJob
 
+DEEPEST = 100_000
+"""Calls inside each other: Blender's importers follow nodes below nodes by recursion."""
+
 
 def serve(device: str, channel: int, walls: dict[str, str]) -> None:
     """Answer jobs from standard input on the file descriptor `channel` until the input ends."""
     Image.MAX_IMAGE_PIXELS = None  # what it opens here are our own renders
+    sys.setrecursionlimit(DEEPEST)
 
     def send(message: dict[str, Any]) -> None:
         data = json.dumps(message).encode() + b"\n"

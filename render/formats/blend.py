@@ -10,7 +10,11 @@ import zlib
 from pathlib import Path
 from typing import Protocol
 
+from render.formats.blend_images import DESCRIPTION, IMAGE, MAX_BLOCK_BYTES, picture_names
+from render.formats.model_files import ModelFiles
+from render.formats.pictures import picture_files
 from render.formats.refused import corrupt, unsupported
+from render.formats.surroundings import Surroundings
 
 MAGIC = b"BLENDER"
 GZIP, ZSTANDARD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
@@ -18,6 +22,8 @@ HEADER_BYTES = 12
 NEWEST = 405
 BLOCK = {b"_": struct.Struct("<4si12x"), b"-": struct.Struct("<4si16x")}
 """Block headers with pointers of 4 and of 8 bytes: code and length are all that matters here."""
+
+MAX_IMAGES = 4096
 
 END, LIBRARY = b"ENDB", b"LI\0\0"
 MAX_BYTES = 4 << 30
@@ -32,8 +38,8 @@ class Readable(Protocol):
         """At most `size` next bytes; none at the end."""
 
 
-def check_blend(path: Path) -> list[str]:
-    """No other files: pictures count when they are packed. Raises Refused for a cut file and for linked libraries."""
+def check_blend(path: Path, around: Surroundings) -> ModelFiles:
+    """Find the pictures that are not packed. Raises Refused for a cut file and for linked libraries."""
     import zstandard
 
     with path.open("rb") as stream:
@@ -42,18 +48,20 @@ def check_blend(path: Path) -> list[str]:
         try:
             if magic.startswith(GZIP):
                 with gzip.open(stream) as unpacked:
-                    _check_blocks(unpacked)
+                    names = _check_blocks(unpacked)
             elif magic == ZSTANDARD:
                 unpacker = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW_BYTES)
-                _check_blocks(unpacker.stream_reader(stream, read_across_frames=True, closefd=False))
+                names = _check_blocks(unpacker.stream_reader(stream, read_across_frames=True, closefd=False))
             else:
-                _check_blocks(stream)
+                names = _check_blocks(stream)
         except (zlib.error, gzip.BadGzipFile, EOFError, zstandard.ZstdError) as error:
             raise corrupt(f"expected a Blender file that unpacks, got: {error}") from None
-    return []
+    # `//` is the folder of the Blender file.
+    return picture_files([name.removeprefix("//") for name in names], around)
 
 
-def _check_blocks(stream: Readable) -> None:
+def _check_blocks(stream: Readable) -> list[str]:
+    """The paths of pictures in the blocks of a file."""
     head = stream.read(HEADER_BYTES)
     if not head.startswith(MAGIC) or len(head) < HEADER_BYTES:
         raise corrupt(f"expected a Blender file, got {'an empty file' if not head else repr(head)}")
@@ -63,17 +71,23 @@ def _check_blocks(stream: Readable) -> None:
             f"expected a little-endian file of Blender {NEWEST // 100}.{NEWEST % 100} or older, got {head!r}"
         )
     block, total = BLOCK[pointers], 0
+    images, description = list[bytes](), b""
     while total <= MAX_BYTES:
         head = _exactly(stream, 4)
         if head == END:
-            return
+            pointer_bytes = 4 if pointers == b"_" else 8
+            return list(picture_names(description, images, pointer_bytes)) if images else []
         code, length = block.unpack(head + _exactly(stream, block.size - 4))
         if code == LIBRARY:
             raise unsupported("expected a Blender file that holds all it shows, got one that links other files")
         if length < 0:
             raise corrupt(f"expected a block of 0 bytes or more, got one of {length}")
-        for start in range(0, length, PIECE):
-            _exactly(stream, min(PIECE, length - start))
+        if code in (IMAGE, DESCRIPTION) and length <= MAX_BLOCK_BYTES and len(images) < MAX_IMAGES:
+            data = _exactly(stream, length)
+            images, description = ([*images, data], description) if code == IMAGE else (images, data)
+        else:
+            for start in range(0, length, PIECE):
+                _exactly(stream, min(PIECE, length - start))
         total += block.size + length
     raise corrupt(f"expected a Blender file of at most {MAX_BYTES} bytes, got more")
 

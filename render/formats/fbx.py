@@ -10,8 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from base.outcomes import Outcome
-from render.formats.beside import inside, windows_name
+from render.formats.model_files import ModelFiles
+from render.formats.pictures import picture_files
 from render.formats.refused import Refused, corrupt, unsupported
+from render.formats.surroundings import Surroundings
+from render.references import file_name
 
 MAGIC = b"Kaydara FBX Binary  \0\x1a\0"
 VERSION = struct.Struct("<I")
@@ -23,15 +26,18 @@ SCALARS = {b"Z": 1, b"Y": 2, b"B": 1, b"C": 1, b"I": 4, b"F": 4, b"D": 8, b"L": 
 ARRAYS = {b"b": 1, b"c": 1, b"i": 4, b"l": 8, b"f": 4, b"d": 8}
 ARRAY = struct.Struct("<III")
 PICTURE_NODES = {b"FileName", b"Filename", b"RelativeFilename"}
+EMBEDDED = b"Content"
+"""The node of a picture's own bytes, after the nodes of its names."""
+
 MAX_UNPACKED_BYTES = 4 << 30
 """Of all packed arrays together."""
 PIECE = 1 << 20
 
 
-def check_fbx(path: Path) -> list[str]:
-    """The pictures that an FBX file names and that lie beside it. Raises Refused for what is no whole binary FBX.
+def check_fbx(path: Path, around: Surroundings) -> ModelFiles:
+    """Find the pictures that an FBX file names. Raises Refused for what is not a whole binary FBX.
 
-    FBX keeps the paths of its author's machine: what lies elsewhere is not looked for.
+    FBX keeps the paths of its author's machine. Pictures inside the file are not looked for in other folders.
     """
     with path.open("rb") as stream:
         head = stream.read(NODES_AT)
@@ -44,22 +50,13 @@ def check_fbx(path: Path) -> list[str]:
             raise unsupported(f"expected FBX version {OLDEST} or newer, got version {version}")
         with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
             try:
-                names = set(_Tree(data, WIDE if version >= WIDE_SINCE else NARROW).pictures(NODES_AT, len(data), 0))
+                found = list(_Tree(data, WIDE if version >= WIDE_SINCE else NARROW).pictures(NODES_AT, len(data), 0))
             except (struct.error, IndexError):
                 raise corrupt("expected a whole FBX model, got one that ends inside a node") from None
-    return sorted({file for name in names if (file := _beside(path.parent, name))})
-
-
-def _beside(folder: Path, name: str) -> str | None:
-    """The file that a picture's path means here: at that place below the folder, or of that name in it."""
-    relative = windows_name(name)
-    for candidate in (relative, relative.rpartition("/")[2]):
-        try:
-            if candidate and (folder / inside(folder, candidate)).is_file():
-                return candidate
-        except Refused:
-            continue
-    return None
+    named_before = zip(found, [None, *found], strict=False)
+    embedded = {file_name(before) for name, before in named_before if name is None and before is not None}
+    names = dict.fromkeys(name for name in found if name is not None)
+    return picture_files(names, around, embedded=embedded)
 
 
 class _Tree:
@@ -67,8 +64,11 @@ class _Tree:
         self._data, self._header = data, header
         self._unpacked_bytes = 0
 
-    def pictures(self, place: int, end: int, depth: int) -> Iterator[str]:
-        """The paths of pictures in the nodes from `place` to the empty header before `end`."""
+    def pictures(self, place: int, end: int, depth: int) -> Iterator[str | None]:
+        """The paths of pictures in the nodes from `place` to the empty header before `end`.
+
+        None follows the path of a picture whose bytes are in the file.
+        """
         if depth > MAX_DEPTH:
             raise corrupt(f"expected nodes at most {MAX_DEPTH} deep, got deeper ones")
         while place < end:
@@ -79,9 +79,11 @@ class _Tree:
             children = start + length
             if not start <= children <= node_end <= end or count > length:
                 raise corrupt(f"expected a node inside {end} bytes, got one to byte {node_end}")
-            text = self._checked(start, children, count)
-            if text is not None and self._data[start - name_length : start] in PICTURE_NODES:
+            text, name = self._checked(start, children, count), self._data[start - name_length : start]
+            if text is not None and name in PICTURE_NODES:
                 yield text.decode("utf-8", "replace")
+            elif text and name == EMBEDDED:
+                yield None
             yield from self.pictures(children, node_end, depth + 1)
             place = node_end
         if depth == 0:

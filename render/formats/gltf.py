@@ -3,17 +3,19 @@
 Only what could harm or mislead is checked: where data lies, what must be understood, what would never end.
 """
 
-from collections.abc import Iterator
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import numpy as np
 
 from base.outcomes import Outcome
-from render.formats.beside import inside
 from render.formats.gltf_data import Blob
+from render.formats.gltf_pictures import shown_images
+from render.formats.model_files import ModelFiles
 from render.formats.refused import Refused, corrupt, unsupported
+from render.formats.surroundings import Surroundings, is_absolute
+from render.references import slashed
 
 UNDERSTOOD = frozenset(
     {
@@ -45,30 +47,41 @@ STRIPS = {2, 3, 5, 6}
 """Modes in which the highest number that fits may begin a new strip, loop or fan, which Blender does not know."""
 COMPONENTS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
 MAX_INDICES = 1 << 28
+MAX_DEPTH = 10_000
+"""Nodes below each other; Blender follows them by recursion."""
+
 MAX_IMPLICIT = 1 << 24
 """Elements of an accessor that no bytes stand behind: zeros, or compressed data."""
 
 
 class Document:
-    """A parsed glTF file in `folder`; `blob` is the binary chunk, None without one."""
+    """A parsed glTF file among other files; `blob` is the binary chunk, None without one."""
 
-    def __init__(self, json: dict[str, Any], folder: Path, blob: Blob | None) -> None:
+    def __init__(self, json: dict[str, Any], around: Surroundings, blob: Blob | None) -> None:
         self._json = json
-        self._folder = folder.resolve()
+        self._around = around
         self._blob = blob
+        self._is_changed = False
 
-    def companions(self) -> list[str]:
-        """The other files needed, relative to the folder. Raises Refused for what must not reach Blender."""
+    def files(self) -> tuple[ModelFiles, bool]:
+        """Find the other files needed, and say whether names in the JSON were changed to those of the files found.
+
+        Raises Refused for what must not reach Blender.
+        """
         try:
             self._check_versions()
-            buffers = [self._buffer(number) for number in range(len(self._list("buffers")))]
-            self._check_views()
+            names: dict[str, None] = {}
+            buffers = [self._buffer(number, names) for number in range(len(self._list("buffers")))]
+            self._check_views(buffers)
             self._check_accessors()
             self._check_indices(buffers)
             self._check_nodes()
-            return sorted({*self._buffer_files(buffers), *self._image_files()})
+            missing = self._missing_pictures(names)
         except (TypeError, AttributeError, KeyError, IndexError, ValueError) as error:
             raise corrupt(f"expected glTF 2.0 as specified, got a structure that is not: {error}") from None
+        return ModelFiles(files={name: self._around.path(name) for name in sorted(names)}, missing=missing), (
+            self._is_changed
+        )
 
     def _check_versions(self) -> None:
         version = str(self._json["asset"]["version"])
@@ -78,8 +91,8 @@ class Document:
         if unknown:
             raise unsupported(f"expected a model that Blender understands, got one that requires {', '.join(unknown)}")
 
-    def _buffer(self, number: int) -> Blob | None:
-        """The data of a buffer; None for one that compressed data stands in for."""
+    def _buffer(self, number: int, names: dict[str, None]) -> Blob | None:
+        """The data of a buffer, its file added to `names`; None for a buffer that only compressed data would fill."""
         buffer = self._list("buffers")[number]
         declared, uri = _count(buffer["byteLength"]), buffer.get("uri")
         name = None
@@ -88,33 +101,56 @@ class Document:
         elif uri.startswith("data:"):
             held = Blob.of_text(uri)
         else:
-            name = inside(self._folder, unquote(uri))
-            file = self._folder / name
-            held = Blob(file.stat().st_size, file) if file.is_file() else None
+            name = self._found(buffer, picture=False)
+            file = self._around.path(name) if name is not None else None
+            held = Blob(file.stat().st_size, file) if file is not None else None
         if held is None:
             if "extensions" in buffer:
                 return None
-            raise corrupt(f"expected the data of buffer {number}, got none{f' at {name}' if name else ''}")
+            raise corrupt(f"expected the data of buffer {number}, got none{f' at {uri[:80]}' if uri else ''}")
         if held.length < declared:
             raise corrupt(f"expected {declared} bytes in buffer {number}, got {held.length}")
+        if name is not None:
+            names[PurePosixPath(name).as_posix()] = None
         return held
 
-    def _buffer_files(self, buffers: list[Blob | None]) -> Iterator[str]:
-        for blob in buffers:
-            if blob is not None and blob is not self._blob and blob.path is not None:
-                yield blob.path.relative_to(self._folder).as_posix()
+    def _found(self, entry: dict[str, Any], *, picture: bool) -> str | None:
+        """The file that the `uri` of a buffer or an image means; the entry then names it as Blender reads names."""
+        plain = unquote(entry["uri"])
+        found = self._around.need(plain, picture=picture)
+        if found is None and (raw := self._around.find(entry["uri"], picture=picture)) is not None:
+            found, plain = raw, ""
+        if found is None and is_absolute(slashed(plain)):
+            raise unsupported(f"expected files beside the model, got the absolute path {plain[:80]!r}")
+        if found is not None and found != plain:
+            entry["uri"] = quote(found)
+            self._is_changed = True
+        return found
 
-    def _image_files(self) -> Iterator[str]:
-        for image in self._list("images"):
+    def _missing_pictures(self, names: dict[str, None]) -> tuple[str, ...]:
+        """The pictures that shown materials lack; those that are there are added to `names`."""
+        images, missing = self._list("images"), dict[str, None]()
+        shown = shown_images(self._json)
+        for number, image in enumerate(images):
             uri = image.get("uri")
-            if uri is not None and not uri.startswith("data:"):
-                name = inside(self._folder, unquote(uri))
-                if (self._folder / name).is_file():
-                    yield name
+            if uri is None or uri.startswith("data:"):
+                continue
+            if (found := self._found(image, picture=True)) is not None:
+                names[found] = None
+            elif number in shown:
+                missing[unquote(uri)] = None
+        for number, extension in shown.items():
+            if extension:
+                name = images[number].get("name") or images[number].get("uri") or f"image {number}"
+                missing[f"{str(name)[:80]} ({extension})"] = None
+        return tuple(missing)
 
-    def _check_views(self) -> None:
+    def _check_views(self, blobs: list[Blob | None]) -> None:
         buffers = self._list("buffers")
         for number, view in enumerate(self._list("bufferViews")):
+            if blobs[_count(view["buffer"])] is None:
+                names = {**buffers[view["buffer"]].get("extensions", {}), **view.get("extensions", {})}
+                raise unsupported(f"expected data that Blender understands, got data compressed by {', '.join(names)}")
             end = _count(view.get("byteOffset", 0)) + _count(view["byteLength"])
             held = _count(buffers[_count(view["buffer"])]["byteLength"])
             if end > held:
@@ -183,6 +219,8 @@ class Document:
                     raise corrupt(f"expected {len(nodes)} nodes, got a child numbered {child}")
         if (below := _below_itself(parent)) is not None:
             raise corrupt(f"expected a tree of nodes, got node {below} below itself")
+        if (depth := _depth(parent)) > MAX_DEPTH:
+            raise unsupported(f"expected nodes at most {MAX_DEPTH} deep, got {depth}")
 
     def _list(self, key: str) -> list[Any]:
         value = self._json.get(key, [])
@@ -202,6 +240,21 @@ def _below_itself(parent: dict[int, int]) -> int | None:
         if walk_of.get(node) == start:
             return node
     return None
+
+
+def _depth(parent: dict[int, int]) -> int:
+    """The most nodes on a way up in a forest, each node looked at once."""
+    depth_of: dict[int, int] = {}
+    for start in parent:
+        path, node = list[int](), start
+        while node in parent and node not in depth_of:
+            path.append(node)
+            node = parent[node]
+        depth = depth_of.setdefault(node, 1)
+        for node in reversed(path):
+            depth += 1
+            depth_of[node] = depth
+    return max(depth_of.values(), default=1)
 
 
 def _count(value: Any) -> int:

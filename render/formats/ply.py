@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from render.formats.model_files import ModelFiles
 from render.formats.refused import corrupt
+from render.formats.surroundings import Surroundings
 
 MAX_HEADER_BYTES = 1 << 20
 TYPES = {
@@ -41,8 +43,8 @@ class Element:
         return any(len(types) > 1 for types in self.properties.values())
 
 
-def check_ply(path: Path) -> list[str]:
-    """No other files. Raises Refused for a header that is none, and for a body shorter than it promises."""
+def check_ply(path: Path, _around: Surroundings) -> ModelFiles:
+    """Check that a file is a whole PLY. Raises Refused for a broken header, and for a body shorter than it says."""
     with path.open("rb") as stream:
         head = stream.read(MAX_HEADER_BYTES)
         if not head.startswith(b"ply"):
@@ -57,7 +59,7 @@ def check_ply(path: Path) -> list[str]:
                 _check_lines(data, start, sum(element.rows for element in elements))
             else:
                 _check_bytes(data, start, elements, ORDERS[kind])
-    return []
+    return ModelFiles()
 
 
 def _header(lines: list[str]) -> tuple[str, list[Element]]:

@@ -9,10 +9,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from render.formats import crate
-from render.formats.beside import MAX_FILES, inside
+from render.formats.model_files import ModelFiles
+from render.formats.pictures import tile_files
 from render.formats.refused import corrupt, unsupported
+from render.formats.sniff import ZIP
+from render.formats.surroundings import ADDRESS, Surroundings, is_absolute
+from render.references import FIRST_TILE, TILES, slashed
 
 LAYERS = {".usd", ".usda", ".usdc"}
+MAX_FILES = 4096
 PACKAGE = ".usdz"
 PICTURES = {".png", ".jpg", ".jpeg", ".exr", ".hdr", ".tif", ".tiff", ".tga", ".bmp", ".webp", ".avif", ".tx"}
 NAMES_FILES = LAYERS | {PACKAGE} | PICTURES
@@ -29,26 +34,49 @@ LEXEME = re.compile(
 """Strings, comments, assets and braces; `open` is what begins a string or an asset and does not end it."""
 
 
-def check_usd(path: Path) -> list[str]:
-    """The layers and pictures that a USD file needs. Raises Refused for what is no whole USD or leaves its folder."""
+def check_usd(path: Path, around: Surroundings) -> ModelFiles:
+    """Find the layers and pictures that a USD file needs. Raises Refused for what is not a whole USD file."""
     data = _mapped(path)
-    if path.suffix.lower() == PACKAGE:
+    if bytes(data[: len(ZIP)]) == ZIP or path.suffix.lower() == PACKAGE:
         _check_package(path, data)
-        return []
-    found, todo = set[str](), [path.name]
+        return ModelFiles()
+    files, missing, todo = dict[str, Path](), dict[str, None](), [(path.name, data)]
     while todo:
-        layer = todo.pop()
-        for asset in assets(data if layer == path.name else _mapped(path.parent / layer)):
-            name = inside(path.parent, posixpath.normpath(posixpath.join(posixpath.dirname(layer), asset)))
-            if name not in {path.name, *found} and (path.parent / name).is_file():
-                found.add(name)
-                todo += [name] if Path(name).suffix.lower() in LAYERS else []
-                if len(found) > MAX_FILES:
-                    raise unsupported(f"expected at most {MAX_FILES} files of one model, got more")
-    for name in found:
-        if Path(name).suffix.lower() == PACKAGE:
-            _check_package(path.parent / name, _mapped(path.parent / name))
-    return sorted(found)
+        layer, held = todo.pop()
+        for asset in assets(held):
+            place = posixpath.normpath(posixpath.join(posixpath.dirname(layer), asset))
+            if place in {path.name, *files}:
+                continue
+            suffix = Path(asset).suffix.lower()
+            found = _found(asset, posixpath.dirname(layer), suffix in PICTURES, around)
+            if found is None:
+                missing |= {asset: None} if suffix in PICTURES else {}
+                continue
+            files |= _staged(place, found, around)
+            if suffix in LAYERS:
+                todo.append((place, _mapped(around.path(found))))
+            if suffix == PACKAGE:
+                _check_package(around.path(found), _mapped(around.path(found)))
+            if len(files) > MAX_FILES:
+                raise unsupported(f"expected at most {MAX_FILES} files of one model, got more")
+    return ModelFiles(files=dict(sorted(files.items())), missing=tuple(missing))
+
+
+def _found(asset: str, beside: str, is_picture: bool, around: Surroundings) -> str | None:
+    """The file that an asset means. Raises Refused for a place that the private copy cannot have."""
+    found = around.need(asset.replace(TILES, str(FIRST_TILE)), beside=beside, picture=is_picture)
+    if is_absolute(slashed(asset)):
+        raise unsupported(f"expected files beside the model, got the absolute path {asset[:80]!r}")
+    return found.replace(str(FIRST_TILE), TILES) if found and TILES in asset else found
+
+
+def _staged(place: str, found: str, around: Surroundings) -> dict[str, Path]:
+    """The files of an asset by their names in the private copy, which are those that the layer has."""
+    tiles = [name.removeprefix(found.partition(TILES)[0]) for name in tile_files(found, around)]
+    if TILES not in place:
+        return {place: around.path(found)}
+    start = place.partition(TILES)[0]
+    return {start + tile: around.path(found.partition(TILES)[0] + tile) for tile in tiles}
 
 
 def assets(layer: memoryview) -> Iterator[str]:
@@ -87,11 +115,11 @@ def _check_package(path: Path, data: memoryview) -> None:
         held = _member(data, member)
         if Path(member.filename).suffix.lower() in LAYERS:
             for asset in assets(held):
-                _within(path.parent, posixpath.join(posixpath.dirname(member.filename), asset))
+                _within(posixpath.join(posixpath.dirname(member.filename), asset))
 
 
 def _member(data: memoryview, member: zipfile.ZipInfo) -> memoryview:
-    _within(Path(), member.filename)
+    _within(member.filename)
     if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
         raise corrupt(f"expected members stored as they are, got {member.filename[:80]!r} packed or locked")
     head = member.header_offset
@@ -103,8 +131,10 @@ def _member(data: memoryview, member: zipfile.ZipInfo) -> memoryview:
     return data[start : start + member.file_size]
 
 
-def _within(folder: Path, name: str) -> None:
-    inside(folder, posixpath.normpath(name))
+def _within(name: str) -> None:
+    place = posixpath.normpath(slashed(name))
+    if place.startswith("..") or is_absolute(place) or ADDRESS.match(place):
+        raise unsupported(f"expected files inside the package, got {name[:80]!r}, which leaves its folder")
 
 
 def _mapped(path: Path) -> memoryview:

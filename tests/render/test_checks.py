@@ -9,7 +9,7 @@ import trimesh
 
 from base.outcomes import Outcome
 from render.formats.refused import Refused
-from render.formats.registry import companions
+from tests.render.found import companions
 
 PLY = b"ply\nformat %s 1.0\ncomment x\nelement vertex 3\nproperty float x\nproperty float y\nproperty float z\n"
 FACES = b"element face %d\nproperty list uchar int vertex_indices\nend_header\n"

@@ -106,7 +106,8 @@ def test_a_job_survives_json_exactly(settings) -> None:
         extrinsics=[[[0.1, 1 / 3, 2.0, -1e-17]] * 3] * 2,
         lights=[{"kind": "world"}],
         out_dir="/b",
-        companions=["van.bin"],
+        root="/a",
+        pictures={"a.png": "maps/a.png"},
         first_view=1,
     )
     assert RenderJob.from_json(job.to_json()) == job

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from base.outcomes import Outcome
-from render.formats.registry import companions
 from render.run import render_object
 from tests.render.conftest import FLAT
+from tests.render.found import companions
 from tests.render.models import write_marker_object
 from tests.render.test_checks import answer, refusal
 
@@ -104,7 +104,7 @@ def test_only_what_a_render_shows_is_taken_and_nothing_runs(settings, blender, f
         seen, expected = (np.array(Image.open(tmp_path / name / view)) / 255 for name in ("rich", "plain"))
         assert np.abs(seen - expected).mean() < 0.005
     assert rich.checks["faces"] == plain.checks["faces"]
-    assert rich.warnings == ["image secret.png is not beside the model"]
+    assert (rich.warnings, rich.missing_pictures) == ([], [])  # nothing shows the picture
     assert not (folder / "sprung").exists()
 
 

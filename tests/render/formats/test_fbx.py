@@ -10,7 +10,7 @@ import pytest
 from base.outcomes import Outcome
 from render.formats import fbx
 from render.formats.fbx import MAGIC
-from render.formats.registry import companions
+from tests.render.found import companions
 from tests.render.test_checks import answer, refusal
 
 

@@ -11,8 +11,8 @@ import pytest
 from base.outcomes import Outcome
 from render.formats import glb, gltf
 from render.formats.refused import Refused
-from render.formats.registry import companions
 from tests.render.conftest import EXAMPLES, write_glb
+from tests.render.found import companions
 
 ASSET = {"asset": {"version": "2.0"}}
 BUFFER = {"buffers": [{"byteLength": 96}], "bufferViews": [{"buffer": 0, "byteLength": 96}]}
@@ -100,8 +100,12 @@ def test_a_document_that_is_sound_passes(tmp_path: Path) -> None:
 def test_a_long_chain_of_nodes_is_walked_once(tmp_path: Path) -> None:
     """Looked at from every node on it, this chain would take an hour."""
     count = 100_000
+    assert (
+        companions(write_glb(tmp_path / "x.glb", ASSET | {"nodes": [{"children": [1]}, {"children": [2]}, {}]})) == []
+    )
     chain = [{"children": [number + 1]} for number in range(count)]
-    assert companions(write_glb(tmp_path / "x.glb", ASSET | {"nodes": [*chain, {}]})) == []
+    refused = refusal(write_glb(tmp_path / "x.glb", ASSET | {"nodes": [*chain, {}]}))
+    assert (refused.outcome, "deep, got 100001" in str(refused)) == (Outcome.UNSUPPORTED, True)
     refused = refusal(write_glb(tmp_path / "x.glb", ASSET | {"nodes": [*chain, {"children": [count // 2]}]}))
     assert (refused.outcome, "to have one parent" in str(refused)) == (Outcome.CORRUPT, True)
     refused = refusal(write_glb(tmp_path / "x.glb", ASSET | {"nodes": [*chain, {"children": [0]}]}))
@@ -250,5 +254,6 @@ def test_indices_that_cannot_be_read_are_corrupt(tmp_path: Path, document: dict[
 
 
 def test_other_formats_are_unsupported_and_a_missing_file_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "x.step").write_text("ISO-10303-21;")
     assert refusal(tmp_path / "x.step").outcome is Outcome.UNSUPPORTED
     assert refusal(tmp_path / "x.glb").outcome is Outcome.MISSING

@@ -11,7 +11,7 @@ import pytest
 from base.outcomes import Outcome
 from render.formats import crate
 from render.formats.refused import Refused
-from render.formats.registry import companions
+from tests.render.found import companions
 from tests.render.test_checks import answer, refusal
 
 HEAD = b"#usda 1.0\n"

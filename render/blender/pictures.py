@@ -1,0 +1,93 @@
+"""The pictures of an imported model: linked to the files of the private copy, and taken out when they are missing."""
+
+import posixpath
+from collections.abc import Mapping
+from pathlib import Path
+
+import bpy
+
+from render.job import NAMELESS_PICTURE
+from render.references import TILES, file_name, reference
+
+FILES = {"FILE", "TILED", "SEQUENCE", "MOVIE"}
+"""Kinds of images that come from outside."""
+
+ORM = (1.0, 0.6, 0.0, 1.0)
+"""Replaces a picture of occlusion, roughness and metal: rough, and no metal."""
+
+MAX_NAMED, MAX_LETTERS = 64, 80
+
+
+def link_pictures(home: Path, root: Path, pictures: Mapping[str, str]) -> None:
+    """Make each image without a file in `root` show the picture of the same path or name in `pictures`.
+
+    `pictures` are by their path as `reference` writes it; the values are relative to `home`.
+    """
+    for image in bpy.data.images:
+        if image.source not in FILES or image.packed_file or _is_readable(image, root):
+            continue
+        path = bpy.path.abspath(image.filepath).replace("\\", "/").removeprefix(f"{home}/")
+        found = pictures.get(reference(path)) or pictures.get(file_name(path))
+        if found is not None:
+            image.filepath = posixpath.normpath(f"{home}/{found}")
+            image.reload()
+
+
+def take_out_missing(root: Path) -> list[str]:
+    """Take out every picture that is outside `root` or cannot be read, and name those that something shows.
+
+    Blender would paint their faces in glaring magenta.
+    """
+    missing = []
+    for image in sorted(bpy.data.images, key=lambda image: image.name):
+        if image.source not in FILES:
+            continue
+        if not image.packed_file and not _is_readable(image, root):
+            why = "missing"
+        elif not image.size[0]:
+            why = "not readable"
+        else:
+            continue
+        name = posixpath.basename(image.filepath.replace("\\", "/")) or image.name
+        if _take_out(image):
+            missing.append(f"{name[:MAX_LETTERS]} ({why})")
+        bpy.data.images.remove(image)
+    # An importer that does not find a picture may leave a node without one.
+    if _take_out(None):
+        missing.append(NAMELESS_PICTURE)
+    return missing[:MAX_NAMED]
+
+
+def _is_readable(image: bpy.types.Image, root: Path) -> bool:
+    """True for a file, or the first tile of a picture, below `root`."""
+    if image.source not in {"FILE", "TILED"}:
+        return False
+    name = bpy.path.abspath(image.filepath).replace("\\", "/")
+    tile = str(image.tiles[0].number) if image.source == "TILED" and image.tiles else "1001"
+    path = Path(name.replace(TILES, tile)).resolve()
+    return path.is_relative_to(root.resolve()) and path.is_file()
+
+
+def _take_out(image: bpy.types.Image | None) -> bool:
+    """Remove all nodes of `image`, or those that have None; True when the picture of one would be seen."""
+    trees = [material.node_tree for material in bpy.data.materials if material.node_tree]
+    nodes = [(tree, node) for tree in [*trees, *bpy.data.node_groups] for node in tree.nodes]
+    meant = [
+        (tree, node) for tree, node in nodes if node.type.startswith("TEX_") and getattr(node, "image", 0) == image
+    ]
+    seen = False
+    for tree, node in meant:
+        fed = [link.to_socket for output in node.outputs for link in output.links]
+        seen = seen or (bool(fed) and _is_in_use(tree))
+        tree.nodes.remove(node)
+        for socket in fed:
+            if socket.node.type == "SEPARATE_COLOR":
+                socket.default_value = ORM
+    return seen
+
+
+def _is_in_use(tree: bpy.types.NodeTree) -> bool:
+    """True for the nodes of a material that an object has; nodes in groups count as used."""
+    materials = [material for material in bpy.data.materials if material.node_tree == tree]
+    slots = (slot.material for thing in bpy.data.objects for slot in thing.material_slots)
+    return not materials or any(material in materials for material in slots)

@@ -1,0 +1,38 @@
+"""The pictures of formats that Blender must read as they are: found by the parent, linked anew by the child."""
+
+from collections.abc import Collection, Iterable, Iterator
+
+from render.formats.model_files import ModelFiles
+from render.formats.surroundings import Surroundings
+from render.references import FIRST_TILE, LAST_TILE, TILES, file_name, reference, slashed
+
+
+def picture_files(names: Iterable[str], around: Surroundings, *, embedded: Collection[str] = frozenset()) -> ModelFiles:
+    """Find the pictures of these `names`. Those whose file name is in `embedded` are only looked for beside the model.
+
+    Names that mean no file are left to Blender, which knows whether anything shows them.
+    """
+    files, pictures = dict[str, str](), dict[str, str]()
+    for name in names:
+        found = around.find(name.replace(TILES, str(FIRST_TILE)))
+        if found is None or (file_name(name) in embedded and not _is_beside(name, found)):
+            continue
+        found = found.replace(str(FIRST_TILE), TILES) if TILES in name else found
+        files |= dict.fromkeys(tile_files(found, around), found)
+        pictures[reference(name)] = found
+        pictures.setdefault(file_name(name), found)
+    return ModelFiles(files={name: around.path(name) for name in sorted(files)}, pictures=pictures)
+
+
+def tile_files(found: str, around: Surroundings) -> Iterator[str]:
+    """Yield the files of a picture that was found: itself, or its tiles."""
+    if TILES not in found:
+        yield found
+        return
+    numbers = range(FIRST_TILE, LAST_TILE + 1)
+    yield from (name for tile in numbers if around.is_file(name := found.replace(TILES, str(tile))))
+
+
+def _is_beside(name: str, found: str) -> bool:
+    """True for a file at the place that is named below the model's folder, or in that folder."""
+    return "/" not in found or found == slashed(name)

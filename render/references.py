@@ -1,0 +1,27 @@
+"""How models refer to pictures, and how such references are compared; standard library only, for the child too."""
+
+import posixpath
+import unicodedata
+
+TILES, FIRST_TILE, LAST_TILE = "<UDIM>", 1001, 1100
+"""What replaces the number in the name of a picture of several tiles, and the numbers."""
+
+
+def slashed(name: str) -> str:
+    """Return a name with forward slashes, without blanks and quotation marks around it."""
+    return name.strip().strip("\"'").replace("\\", "/")
+
+
+def folded(name: str) -> str:
+    """Return a name without the differences between file systems: letter case and composed letters."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def reference(name: str) -> str:
+    """Return a picture's path as it is compared: with `/`, not absolute, without letter case."""
+    return folded(posixpath.normpath(slashed(name).lstrip("/")))
+
+
+def file_name(name: str) -> str:
+    """Return the last part of a picture's path as it is compared."""
+    return reference(name).rpartition("/")[2]
