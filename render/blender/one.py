@@ -58,7 +58,8 @@ class OneObject:
             outcome, reason = Outcome.OK, ""
         except Refusal as refusal:
             outcome, reason = refusal.outcome, str(refusal)
-            self.found["missing_pictures"] = refusal.missing_pictures
+            if refusal.missing_pictures:
+                self.found["missing_pictures"] = refusal.missing_pictures
         except MemoryError:
             outcome, reason = Outcome.OUT_OF_MEMORY, "Blender could not get the memory it asked for"
         except Exception as error:  # noqa: BLE001 - a model may make any part of an importer fail in any way
