@@ -1,1 +1,1 @@
-"""What every stage shares: settings, storage, stable seeds, outcomes, errors and progress."""
+"""Shared by all stages: settings, storage, stable seeds, outcomes, errors and progress."""

@@ -1,4 +1,4 @@
-"""Processes that multiprocessing starts: none outlives the one that started it."""
+"""Child processes of multiprocessing, ended together with their parent."""
 
 import multiprocessing
 import os
@@ -6,7 +6,7 @@ import threading
 
 
 def end_with_parent() -> None:
-    """Have this process end at once when its parent is killed, whatever it waits for then."""
+    """End this process at once when its parent ends, even while it waits for something."""
     threading.Thread(target=_end, name="end with parent", daemon=True).start()
 
 

@@ -24,7 +24,7 @@ def sha256_file(path: Path) -> str:
 
 
 def canonical_json(value: Any) -> str:
-    """`value` as JSON with sorted keys and no spaces: equal values, equal text. NaN raises ValueError."""
+    """Encode `value` as JSON with sorted keys and no spaces: equal values, equal text. Raises ValueError for NaN."""
     return _CANONICAL.encode(value)
 
 

@@ -1,13 +1,13 @@
-"""The two kinds of failure a person can cause or meet; both end in one sentence, never in a traceback."""
+"""The failures that a person can cause or meet. Each ends in a sentence, never in a traceback."""
 
 
 class Failure(Exception):
-    """The work could not be done: says what was expected, what was got, and which file, object or key. Exit code 1."""
+    """The work could not be done. The message names what was expected, what was got, and the file, object or key."""
 
-    exit_code = 1
+    exit_code = 1  # of the command that fails
 
 
 class UsageError(Failure):
-    """The request itself was wrong: a flag, a setting or a path that cannot mean anything. Exit code 2."""
+    """The request itself was wrong: an impossible flag, setting or path."""
 
     exit_code = 2

@@ -1,4 +1,4 @@
-"""Signals to stop that wait for the end of what must not be cut in half."""
+"""Delay signals to stop until work that must not be cut in half has ended."""
 
 import signal
 import threading
@@ -11,9 +11,9 @@ STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def delay_signals() -> Iterator[None]:
-    """A block that the first signal to stop does not cut: it arrives at the end. A second one arrives at once."""
+    """Run a block whole: the first signal to stop arrives at its end, a second signal arrives at once."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # signals never arrive here
+        yield  # Python delivers signals to the main thread only
         return
     handlers = {int(number): signal.getsignal(number) for number in STOPS}
     held: list[int] = []

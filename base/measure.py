@@ -1,4 +1,4 @@
-"""What a stage costs: wall seconds, and the peak memory of this process with all its descendants."""
+"""The cost of a stage: wall seconds, and the peak memory of this process with all its descendants."""
 
 import os
 import threading
@@ -14,7 +14,7 @@ SAMPLE_EVERY_S = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class StageCost:
-    """One stage's wall time and the largest memory seen while it ran, shared pages counted once (PSS)."""
+    """One stage's wall time and its peak memory in MB, with shared pages counted once (PSS)."""
 
     name: str
     seconds: float
@@ -29,7 +29,7 @@ class Meter:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Measure the block; its cost is recorded even when it fails."""
+        """Measure the block, and record its cost even when it fails."""
         finished = threading.Event()
         peak = [tree_memory_mb()]
 
@@ -50,7 +50,7 @@ class Meter:
 
 
 def tree_memory_mb(root: int | None = None) -> float:
-    """Memory of a process (default: this one) and its descendants in MB, proportional set size; Linux only."""
+    """Sum the proportional set sizes of a process (default: this process) and its descendants, in MB. Linux only."""
     return sum(_pss_kb(pid) for pid in _tree(root or os.getpid())) * 1024 / 1e6
 
 

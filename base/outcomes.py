@@ -1,10 +1,10 @@
-"""How an object can end: a closed set, so that every object ever asked for has one plain answer."""
+"""How an object can end. The set is closed, so every requested object has exactly one outcome."""
 
 from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """The end of one object in one build; `PENDING` is the only one that is not an end."""
+    """The end of an object in a build. Only `PENDING` means that it has not ended yet."""
 
     OK = "ok"
     PENDING = "pending"
@@ -30,9 +30,9 @@ class Outcome(StrEnum):
 
     @property
     def ended(self) -> bool:
-        """True for every outcome but `PENDING`."""
+        """Whether the object has ended: true for every outcome except `PENDING`."""
         return self is not Outcome.PENDING
 
 
 CHILD_DEATHS = frozenset({Outcome.TIMEOUT, Outcome.CRASH, Outcome.OUT_OF_MEMORY})
-"""The outcomes that count against an object: its Blender process died or had to be killed."""
+"""Outcomes that count against an object, because its Blender process died or was killed."""

@@ -1,4 +1,4 @@
-"""Work on many things in a few threads, for work that mostly waits: for a disk, or for C code that lets others run."""
+"""Map a function over items in a few threads, for work that waits for disks or runs C code without the GIL."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -10,9 +10,10 @@ R = TypeVar("R")
 
 
 def map_in_threads(work: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:
-    """What `work` makes of each item, in the order of the items, which are taken as they are needed.
+    """Apply `work` to each item in `threads` threads and yield the results in the order of the items.
 
-    The first error is raised in its turn; what was not begun by then, or when the caller stops, never is.
+    Items are drawn as they are needed. The first error is raised in the place of its result. Work that has not begun
+    by then, or when the caller stops, never begins.
     """
     waiting: deque[Future[R]] = deque()
     pool = ThreadPoolExecutor(threads)

@@ -1,4 +1,4 @@
-"""Progress of long work: a bar with rate and time left in a terminal, calm plain lines anywhere else.
+"""Progress of long work: a bar with rate and time left in a terminal, plain lines elsewhere.
 
 with progress.task("render", total=96, unit="views") as task:
     task.advance(1, note="van")
@@ -12,11 +12,11 @@ from typing import Protocol, Self, TextIO
 from base.text import replace_controls
 
 PLAIN_EVERY_S = 5.0
-"""Without a terminal a task prints at most one line in this many seconds."""
+"""Without a terminal, a task prints at most once in this many seconds."""
 
 
 class Task(Protocol):
-    """One piece of long work that knows how far it is; a context manager."""
+    """A piece of long work and its state of completion; a context manager."""
 
     def __enter__(self) -> Self: ...
 
@@ -25,23 +25,23 @@ class Task(Protocol):
     ) -> None: ...
 
     def advance(self, amount: float = 1, *, note: str = "") -> None:
-        """Count `amount` more units as done; `note` is shown beside the bar."""
+        """Count `amount` more units as done and show `note` beside the bar."""
         ...
 
     def show(self, note: str) -> None:
-        """Show a note beside the bar, where there is one."""
+        """Show a note beside the bar. Without a bar, do nothing."""
         ...
 
 
 class Progress(Protocol):
-    """Where long work reports to."""
+    """The receiver of progress reports."""
 
     def task(self, name: str, *, total: float, unit: str, done: float = 0) -> Task:
-        """A task of `total` units, of which `done` were done by an earlier run and do not count for the rate."""
+        """Start a task of `total` units. `done` of them, from an earlier run, do not count for the rate."""
         ...
 
     def say(self, line: str) -> None:
-        """One line for a person to read."""
+        """Print a line for a person."""
         ...
 
 
@@ -70,7 +70,7 @@ class _Silent:
 
 
 SILENT: Progress = _Silent()
-"""Reports nothing, for callers that want none."""
+"""Discards all reports."""
 
 
 class _PlainTask(_SilentTask):
@@ -170,12 +170,12 @@ class _RichTask:
 
 
 def progress_on(stream: TextIO) -> Progress:
-    """Bars when `stream` is a terminal, plain lines otherwise."""
+    """Make bars when `stream` is a terminal, plain lines otherwise."""
     return RichProgress(stream) if stream.isatty() else PlainProgress(stream)
 
 
 def format_duration(seconds: float) -> str:
-    """A duration as people say it: "45 s", "3:20 min", "2:05 h"."""
+    """Format a duration: "45 s", "3:20 min", "2:05 h"."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -191,5 +191,5 @@ def _print(stream: TextIO, line: str) -> None:
 
 
 def standard_progress() -> Progress:
-    """Progress on standard error, where it never mixes with a command's output."""
+    """Make progress on standard error, to keep it apart from a command's output."""
     return progress_on(sys.stderr)

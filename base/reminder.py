@@ -1,4 +1,4 @@
-"""When to tell people of something that lasts: shown every few seconds, said after a while, then ever more seldom."""
+"""When to report a lasting condition: show it every few seconds, print it after a while, then less and less often."""
 
 import time
 from collections.abc import Callable
@@ -10,7 +10,7 @@ SAY_AFTER_S, SAY_AT_MOST_EVERY_S = 30.0, 600.0
 
 @dataclass
 class Reminder:
-    """Asked often, it says when it is time. `now` gives seconds of any one clock."""
+    """Decides, on each call of `due`, if it is time to report. `now` returns seconds of any clock."""
 
     now: Callable[[], float] = time.monotonic
     _since: float | None = None
@@ -18,7 +18,7 @@ class Reminder:
     _say_after_s: float = 0.0
 
     def due(self, *, lasts: bool) -> tuple[bool, bool]:
-        """Whether to show it and whether to say it just now, given whether it still lasts."""
+        """Return (show now, print now), given if the condition still lasts."""
         if not lasts:
             self._since = None
             return False, False

@@ -1,4 +1,4 @@
-"""Asking again: a store that is away for a while is waited for, in steps that grow."""
+"""Repeat requests to a store that is unavailable for a while, with growing waits between them."""
 
 import secrets
 import threading
@@ -14,13 +14,14 @@ SAY_EVERY_S = 5.0
 
 
 def say_nothing(_line: str) -> None:
-    """Say nothing."""
+    """Ignore a message."""
 
 
 class Retry:
-    """Goes on asking for `seconds`; `say` is told of the waiting, and whoever sets `stop` ends it at once.
+    """Repeats a request for up to `seconds` while its store is unavailable.
 
-    May be shared by threads.
+    `say` receives a message about the outage every few seconds. Setting `stop` ends the waiting at once. Threads may
+    share an instance.
     """
 
     def __init__(self, seconds: float, say: Callable[[str], None], stop: threading.Event) -> None:
@@ -28,7 +29,7 @@ class Retry:
         self._said = -SAY_EVERY_S
 
     def call(self, request: Callable[[], T]) -> T:
-        """What `request` returns, asked again while it raises Unavailable; its last Unavailable when time is up."""
+        """Repeat `request` while it raises Unavailable. Return its answer, or raise the last Unavailable in the end."""
         began, wait_s = time.monotonic(), FIRST_WAIT_S
         while True:
             try:
@@ -37,12 +38,13 @@ class Retry:
                 left_s = began + self.seconds - time.monotonic()
                 if left_s <= 0 or self.stop.is_set():
                     raise
-                self._tell(f"{away}; asking again for up to {left_s:.0f} s")
+                self._report(f"{away}; asking again for up to {left_s:.0f} s")
+                # Random waits keep many readers from asking a recovering store at the same moment.
                 if self.stop.wait(min(left_s, wait_s * (1.0 + secrets.randbelow(1000) / 1000))):
                     raise
                 wait_s = min(2.0 * wait_s, LONGEST_WAIT_S)
 
-    def _tell(self, line: str) -> None:
+    def _report(self, line: str) -> None:
         now = time.monotonic()
         if now - self._said >= SAY_EVERY_S:
             self._said = now

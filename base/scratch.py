@@ -1,6 +1,6 @@
-"""Temporary folders that go when their owner is gone, and one beside the place that its contents are meant for.
+"""Temporary folders, removed after their owner has ended, even if it was killed.
 
-An owner holds a lock on its folder, which ends with the process: what a killed one left is known by that and removed.
+An owner holds a lock on its folder. The lock ends with the process, so an unlocked folder is an abandoned folder.
 """
 
 import contextlib
@@ -18,9 +18,10 @@ OPENED = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def create_owned_folder(make: Callable[[], Path]) -> tuple[Path, int]:
-    """A new folder of `make`, and the file descriptor that holds its lock; to close it gives the folder up.
+    """Create a folder with `make` and lock it; return it with the file descriptor of its lock.
 
-    Someone may sweep a folder away in the moment before it is locked: then another one is made.
+    Closing the descriptor abandons the folder. Another process may remove the folder in the moment before it is locked.
+    In that case a new folder is made.
     """
     while True:
         folder = make()
@@ -28,7 +29,7 @@ def create_owned_folder(make: Callable[[], Path]) -> tuple[Path, int]:
             lock = os.open(folder, OPENED)
         except FileNotFoundError:
             continue
-        with contextlib.suppress(OSError):  # a disk of another machine may know no such locks
+        with contextlib.suppress(OSError):  # a network file system may not support locks
             fcntl.flock(lock, fcntl.LOCK_EX)
         if _is_there(folder, lock):
             return folder, lock
@@ -36,14 +37,14 @@ def create_owned_folder(make: Callable[[], Path]) -> tuple[Path, int]:
 
 
 def remove_abandoned(folders: Iterable[Path]) -> None:
-    """Remove those of the folders whose owner is gone."""
+    """Remove the given folders, except those with a living owner."""
     for folder in folders:
         _remove_unless_held(folder)
 
 
 @contextlib.contextmanager
 def folder_beside(target: Path) -> Iterator[Path]:
-    """A new folder beside `target`; gone afterwards unless it was renamed. What killed owners left there goes too."""
+    """Make a folder beside `target`; remove it after the block unless it was renamed. Removes abandoned folders too."""
     target.parent.mkdir(parents=True, exist_ok=True)
     remove_abandoned(target.parent.glob(f"{TEMPORARY_PREFIX}{glob.escape(target.name)}-*/"))
     folder, lock = create_owned_folder(lambda: _made_beside(target))

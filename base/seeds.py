@@ -1,6 +1,6 @@
 """Randomness as a pure function of (root seed, what for, uid or sample number, index).
 
-Nothing here has state: two callers that name the same thing draw the same numbers, on any machine and in any order.
+There is no state here. Callers with the same arguments draw the same numbers, on any machine and in any order.
 """
 
 import hashlib
@@ -9,7 +9,7 @@ import numpy as np
 
 
 def stable_seed(root: int, *what: str | int) -> int:
-    """A seed in [0, 2⁶³) for the thing that `what` names, for example `stable_seed(0, "viewpoint", uid, 3)`.
+    """Derive a seed in [0, 2⁶³) for the use that `what` names, for example `stable_seed(0, "viewpoint", uid, 3)`.
 
     Each part is hashed with its type and length, so ("ab", "c") and ("a", "bc") differ, and so do 1 and "1".
     """
@@ -21,5 +21,5 @@ def stable_seed(root: int, *what: str | int) -> int:
 
 
 def stable_rng(root: int, *what: str | int) -> np.random.Generator:
-    """A fresh NumPy generator (PCG64) for the thing that `what` names; see `stable_seed`."""
+    """Make a new NumPy generator (PCG64) for the use that `what` names; see `stable_seed`."""
     return np.random.Generator(np.random.PCG64(stable_seed(root, *what)))

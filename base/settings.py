@@ -1,4 +1,4 @@
-"""Strict settings: read once from YAML, checked against each folder's own model, never changed afterwards.
+"""Strict settings: read once from YAML, checked by the model of each folder, and frozen.
 
 An error gives the dotted path of the key, what was expected there and what was got.
 """
@@ -20,21 +20,21 @@ S = TypeVar("S", bound="Section")
 Keys: TypeAlias = tuple[str | int, ...]
 
 IN_YAML = {"an object": "a mapping", "a valid array": "a list"}
-"""What JSON has one word for and YAML another; `object` here is a thing with a shape."""
+"""YAML's words for what pydantic calls by JSON's words; `object` means a 3D model in this project."""
 
 
 class Section(BaseModel):
-    """A part of the settings, owned by one folder. Frozen; an unknown key or a value of another type is an error."""
+    """The settings of a folder. Frozen; an unknown key or a value of another type is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=())
 
     def digest(self) -> str:
-        """16 hexadecimal digits that change whenever any value of this section does."""
+        """Return 16 hexadecimal digits that depend on every value of this section."""
         return digest_json(self.model_dump(mode="json"))
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file. Raises UsageError when it is missing, unreadable, no YAML, or no mapping."""
+    """Read a YAML file. Raises UsageError if it is missing, unreadable, not YAML, or not a mapping at the top."""
     try:
         value = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -43,7 +43,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         yaml.YAMLError,
         ValueError,
         RecursionError,
-    ) as error:  # ValueError: the 45th of a month, bytes that are no text
+    ) as error:  # ValueError: the 45th of a month, invalid UTF-8
         raise UsageError(f"{path}: expected YAML, got: {' '.join(str(error).split())}") from None
     if not isinstance(value, dict):
         raise UsageError(f"{path}: expected a mapping at the top, got {type(value).__name__}")
@@ -51,7 +51,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """`below` with the values of `above` laid over it, mapping by mapping; lists and scalars are replaced whole."""
+    """Merge `above` into a copy of `below`, mapping by mapping. Lists and scalars are replaced whole."""
     result = dict(below)
     for key, value in above.items():
         both_mappings = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
@@ -60,7 +60,7 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:
-    """The nested mapping that `--set a.b=1` assignments describe; values are read as YAML, later ones win."""
+    """Parse `--set a.b=1` assignments into a nested mapping. Values are YAML. Later assignments win."""
     result: dict[str, Any] = {}
     for assignment in assignments:
         dotted, equals, text = assignment.partition("=")
@@ -78,13 +78,13 @@ def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Layer:
-    """Some settings and where they came from: a file, a preset, the command line."""
+    """Some settings and their origin: a file, a preset or the command line."""
 
     source: str
     values: Mapping[str, Any]
 
     def decides(self, path: Keys) -> bool:
-        """True when this layer gives the value at `path`: mappings merge, anything else settles all below it."""
+        """Whether this layer sets the value at `path`. Mappings merge; any other value also decides all keys below it."""
         value: Any = self.values
         for part in path:
             if not isinstance(value, Mapping):
@@ -96,10 +96,10 @@ class Layer:
 
 
 def validate(model: type[S], *layers: Layer) -> S:
-    """The layers laid over each other, lowest first, as a checked `model`.
+    """Merge the layers, lowest first, and check the result as a `model`.
 
-    Raises UsageError with one line a mistake: source, dotted path, expected, got. Values count as JSON would have
-    them, so that a list may fill a tuple but "1" never fills an int.
+    Values are checked as JSON: a list may fill a tuple, but "1" never fills an int. Raises UsageError with a line for
+    each mistake: source, dotted path, expected, got.
     """
     values: dict[str, Any] = {}
     for layer in layers:
@@ -118,7 +118,7 @@ def validate(model: type[S], *layers: Layer) -> S:
 
 
 def _foreign(value: Any, path: Keys = ()) -> Iterator[tuple[Keys, Any]]:
-    """Where `value` holds something that JSON does not have: a date, a key that is no text, a NaN."""
+    """Yield the paths and values that JSON cannot hold: a date, a key other than text, a NaN."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from _foreign(inner, (*path, key)) if isinstance(key, str) else [((*path, str(key)), key)]

@@ -1,7 +1,7 @@
-"""Where files live between stages: a local folder or an object store, behind one small interface.
+"""Files between stages, in a local folder or an object store, behind one small interface.
 
-Names are relative POSIX paths (`shards/train-000000-ab12.tar`). A write is whole or not there: locally a temporary
-file, fsync and rename; on an object store one put.
+Names are relative POSIX paths (`shards/train-000000-ab12.tar`). Writes are atomic: locally a temporary file, fsync and
+rename; on an object store a single put.
 """
 
 import errno
@@ -22,11 +22,11 @@ from base.settings import Section
 
 TEMPORARY_PREFIX = ".tmp-"
 REQUEST_TIMEOUT_S = 60.0
-"""How long a store may take over one range of bytes."""
+"""The longest time to wait for a range of bytes."""
 EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
-"""The extra of this project that brings what a scheme needs."""
+"""The extra of this project with the packages for a scheme."""
 REFUSED = ("Forbidden: ", "Bad Request: ")
-"""How gcsfs begins its words for answers 403 and 400, whose number it does not keep."""
+"""How gcsfs begins its messages for status 403 and 400; it does not keep the number."""
 
 
 class StorageSettings(Section):
@@ -36,19 +36,19 @@ class StorageSettings(Section):
 
 
 class Unavailable(Failure):
-    """A store that did not answer as it should; the same request may be answered later."""
+    """A store did not answer as it should. The same request may succeed later."""
 
 
 class Missing(Failure):
-    """A file that is not there."""
+    """A file does not exist."""
 
 
 class Storage:
-    """A tree of files under one root, local or remote; may be carried into other processes, by fork too.
+    """A tree of files below a root, local or remote. It can be passed to other processes, also by fork.
 
-    `is_local` tells of a folder, `is_web` of a web server, which need not list what it has. Every method raises
-    UsageError for a name that leaves the root and Failure for a read or write that did not succeed. `setting` is where
-    the root stands: a root that cannot be meant is a UsageError that names it.
+    `is_local` is true for a folder. `is_web` is true for a web server, which may be unable to list its files. Every
+    method raises UsageError for a name outside the root, and Failure for a failed read or write. An invalid root is a
+    UsageError that names `setting`, the setting with the root.
     """
 
     def __init__(self, root: str | Path, setting: str = "storage.root") -> None:
@@ -61,54 +61,54 @@ class Storage:
 
     @property
     def fs(self) -> Any:
-        """The file system; a process that was forked off opens its own, for connections cannot be shared."""
+        """The file system. A forked process opens its own, because connections cannot be shared."""
         if self._pid != os.getpid():
             self._fs, self._pid = _file_system(self.root, self.setting)[0], os.getpid()
         return self._fs
 
     def path(self, name: str) -> str:
-        """The full path of `name` for this file system."""
+        """Return the full path of `name` for this file system."""
         inside = PurePosixPath(name)
         if not inside.parts or name.startswith("/") or ".." in inside.parts or "\\" in name or "\0" in name:
             raise UsageError(f"expected a relative name inside {self.root}, got {name!r}")
         return f"{self._base}/{inside}"
 
     def local_path(self, name: str) -> Path:
-        """The path of `name` on this machine's disk. Raises UsageError when the storage is not local."""
+        """Return the path of `name` on this machine's disk. Raises UsageError if the storage is not local."""
         if not self.is_local:
             raise UsageError(f"expected a local folder, got {self.root}")
         return Path(self.path(name))
 
     def exists(self, name: str) -> bool:
-        """True when a file or folder of that name is there. Raises Unavailable for a store that is away."""
+        """Whether a file or folder exists. Raises Unavailable if the store does not answer."""
         path = self.path(name)
         if self.is_local:
-            with self._reported("look for", name):
+            with self._reporting("look for", name):
                 return bool(self.fs.exists(path))
         try:
-            with self._reported("look for", name):
+            with self._reporting("look for", name):
                 self.fs.info(path)
         except Missing:
             return False
         return True
 
     def read(self, name: str) -> bytes:
-        """The bytes of a file."""
-        with self._reported("read", name):
+        """Read a file."""
+        with self._reporting("read", name):
             return cast(bytes, self.fs.cat_file(self.path(name)))
 
     def read_range(self, name: str, offset: int, length: int) -> bytes:
-        """`length` bytes of a file from `offset` on, or fewer where it ends before; one request, answered in time."""
+        """Read `length` bytes of a file from `offset` on, or fewer at its end, by a single request with a timeout."""
         path = self.path(name)
         exactly: dict[str, Any] = {"timeout": REQUEST_TIMEOUT_S} if self.fs.async_impl else {"cache_type": "none"}
-        with self._reported("read", name):
+        with self._reporting("read", name):
             if self.is_local:
                 with Path(path).open("rb", buffering=0) as stream:
                     return os.pread(stream.fileno(), length, offset)
             try:
                 data = cast(bytes, self.fs.cat_file(path, start=offset, end=offset + length, **exactly))
             except Exception as error:
-                if not _beyond_the_end(error):
+                if not _is_beyond_end(error):
                     raise
                 return b""
         if len(data) > length:
@@ -116,37 +116,37 @@ class Storage:
         return data
 
     def open(self, name: str) -> BinaryIO:
-        """A seekable stream of a file's bytes, for the caller to close."""
-        with self._reported("open", name):
+        """Open a file as a seekable stream. The caller closes it."""
+        with self._reporting("open", name):
             return cast(BinaryIO, self.fs.open(self.path(name), "rb"))
 
     def size(self, name: str) -> int:
-        """A file's length in bytes."""
-        with self._reported("measure", name):
+        """Return the length of a file in bytes."""
+        with self._reporting("measure", name):
             return int(self.fs.size(self.path(name)))
 
     def sha256(self, name: str) -> str:
-        """Hexadecimal SHA-256 of a file's bytes, read in parts."""
-        with self._reported("read", name), self.fs.open(self.path(name), "rb") as stream:
+        """Compute the hexadecimal SHA-256 of a file, read in parts."""
+        with self._reporting("read", name), self.fs.open(self.path(name), "rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
 
     def write(self, name: str, data: bytes) -> None:
-        """Make `name` hold `data`, replacing what it held; a reader sees the old bytes or the new, never a part."""
+        """Write `data` to `name`, replacing an existing file. Readers see the old bytes or the new, never a mixture."""
         target = self.path(name)
-        with self._reported("write", name):
+        with self._reporting("write", name):
             if self.is_local:
                 write_atomically(Path(target), data)
             else:
                 self.fs.pipe_file(target, data)
 
     def create(self, name: str, data: bytes) -> bool:
-        """Make `name` hold `data` unless it exists already; True when this call made it.
+        """Write `data` to `name` unless it exists. Return whether this call created it.
 
-        Those who may create one name at once need different `data`: where the answer to a put was lost and the put
-        repeated, what is there tells whose it is.
+        Processes that may create the same name at once need different `data`: if the answer to a put is lost and the
+        put is repeated, the stored bytes show which process created the file.
         """
         target = self.path(name)
-        with self._reported("create", name):
+        with self._reporting("create", name):
             if self.is_local:
                 return _create_exclusively(Path(target), data)
             try:
@@ -162,59 +162,59 @@ class Storage:
             return False
 
     def put_file(self, name: str, source: Path) -> None:
-        """Move or upload a finished local file to `name`; `source` may be gone afterwards."""
+        """Move or upload a finished local file to `name`. `source` may not exist afterwards."""
         target = self.path(name)
-        with self._reported("write", name):
+        with self._reporting("write", name):
             if self.is_local:
                 move_atomically(source, Path(target))
             else:
                 self.fs.put_file(str(source), target)
 
     def names(self, folder: str) -> list[str]:
-        """The sorted names of all files below `folder`, relative to the root; temporary files are left out."""
-        return sorted(self._found(folder))
+        """List all files below `folder`, sorted, relative to the root, without temporary files."""
+        return sorted(self._find_files(folder))
 
     def sizes(self, folder: str) -> dict[str, int]:
-        """The length in bytes of each file below `folder`, by the names that `names` gives; no web server tells it."""
-        return {name: int(about["size"]) for name, about in self._found(folder).items()}
+        """Map the files below `folder`, as listed by `names`, to their lengths in bytes. Not for web servers."""
+        return {name: int(about["size"]) for name, about in self._find_files(folder).items()}
 
-    def _found(self, folder: str) -> dict[str, Any]:
+    def _find_files(self, folder: str) -> dict[str, Any]:
         prefix = f"{self._base}/"
         self.fs.invalidate_cache()
-        with self._reported("list", folder):
-            told = {"on_error": "raise"} if self.is_web else {}  # else what could not be listed would be left out
-            found = self.fs.find(self.path(folder), detail=True, **told) if self.exists(folder) else {}
+        with self._reporting("list", folder):
+            strict = {"on_error": "raise"} if self.is_web else {}  # the default would skip an unlisted folder silently
+            found = self.fs.find(self.path(folder), detail=True, **strict) if self.exists(folder) else {}
         named = {str(path).removeprefix(prefix): about for path, about in found.items()}
         return {name: about for name, about in named.items() if not _is_temporary(name)}
 
     def remove(self, name: str) -> None:
-        """Delete a file or a folder with all it holds; nothing happens when it is not there."""
-        with self._reported("remove", name):
+        """Delete a file, or a folder with its contents. Does nothing if it does not exist."""
+        with self._reporting("remove", name):
             if self.exists(name):
                 self.fs.rm(self.path(name), recursive=True)
 
-    def _reported(self, verb: str, name: str) -> "_Reported":
-        return _Reported(f"could not {verb} {self.root}/{name}", remote=not self.is_local, web=self.is_web)
+    def _reporting(self, verb: str, name: str) -> "_ErrorReport":
+        return _ErrorReport(f"could not {verb} {self.root}/{name}", remote=not self.is_local, web=self.is_web)
 
 
 def _file_system(root: str, setting: str) -> tuple[Any, str]:
-    """The file system of a folder or URL, and the path in it. Raises UsageError for one that cannot be meant."""
+    """Open the file system of a folder or URL; return it with the path in it. Raises UsageError for an invalid root."""
     scheme = root.partition("://")[0]
     if EXTRAS.get(scheme) == "gcs":
-        # Else gcsfs asks by gRPC what kind each bucket is, and warns before every read when it has no credentials.
+        # By default gcsfs asks for the kind of each bucket by gRPC, and warns before every read without credentials.
         os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
-        logging.getLogger("gcsfs").setLevel(logging.CRITICAL)  # it logs a traceback of what it raises
+        logging.getLogger("gcsfs").setLevel(logging.CRITICAL)  # it logs a traceback of each error before it raises it
     try:
         file_system, base = fsspec.core.url_to_fs(root)
     except ImportError as error:
-        mended = f"pip install -c constraints.txt -e '.[{EXTRAS[scheme]}]'" if scheme in EXTRAS else str(error)
-        raise UsageError(f"{setting}: expected the package that {scheme}:// needs, got none: {mended}") from None
+        remedy = f"pip install -c constraints.txt -e '.[{EXTRAS[scheme]}]'" if scheme in EXTRAS else str(error)
+        raise UsageError(f"{setting}: expected the package that {scheme}:// needs, got none: {remedy}") from None
     except ValueError as error:
         raise UsageError(f"{setting}: expected a folder or a URL, got {root!r}: {error}") from None
     return file_system, str(base)
 
 
-class _Reported:
+class _ErrorReport:
     """Turns an I/O error, or any error of a remote store's client, into a Failure with the file and the reason."""
 
     def __init__(self, sentence: str, *, remote: bool, web: bool) -> None:
@@ -227,47 +227,47 @@ class _Reported:
         if isinstance(error, Failure) or not isinstance(error, Exception):
             return
         if self.web:
-            error = _behind(error)
+            error = _real_cause(error)
         if isinstance(error, FileNotFoundError):
-            raise Missing(f"{self.sentence}: {_words(error)}") from error
-        if self.remote and not _final(error):
-            raise Unavailable(f"{self.sentence}: {_words(error)}") from error
+            raise Missing(f"{self.sentence}: {_message(error)}") from error
+        if self.remote and not _is_final(error):
+            raise Unavailable(f"{self.sentence}: {_message(error)}") from error
         if self.remote or isinstance(error, OSError):
-            raise Failure(f"{self.sentence}: {_words(error)}") from error
+            raise Failure(f"{self.sentence}: {_message(error)}") from error
 
 
-def _words(error: Exception) -> str:
+def _message(error: Exception) -> str:
     return reason(error) if isinstance(error, OSError) else " ".join(str(error).split()) or type(error).__name__
 
 
-def _final(error: Exception) -> bool:
-    """True for an answer that asking again will not change."""
+def _is_final(error: Exception) -> bool:
+    """Whether repeating the request cannot help."""
     if isinstance(error, PermissionError | IsADirectoryError | NotADirectoryError) or str(error).startswith(REFUSED):
         return True
     status = _http_status(error)
     return 400 <= status < 500 and status not in (408, 429)
 
 
-def _behind(error: Exception) -> Exception:
-    """Why fsspec's web client found no file: it says that there is none, of a server that is away too."""
+def _real_cause(error: Exception) -> Exception:
+    """Find the cause of a missing file: fsspec's web client also reports an unavailable server as a missing file."""
     cause = error.__cause__ if isinstance(error, FileNotFoundError) else None
-    return cause if isinstance(cause, Exception) and not _final(cause) else error
+    return cause if isinstance(cause, Exception) and not _is_final(cause) else error
 
 
-def _beyond_the_end(error: Exception) -> bool:
+def _is_beyond_end(error: Exception) -> bool:
     return _http_status(error) == 416 or (isinstance(error, OSError) and error.errno == errno.EINVAL)
 
 
 def _http_status(error: Exception) -> int:
-    """The status of a refused HTTP request, as aiohttp, gcsfs and the hub's client tell it; 0 for other errors."""
-    for one, name in ((error, "status"), (error, "code"), (getattr(error, "response", None), "status_code")):
-        if isinstance(status := getattr(one, name, None), int):
+    """Return the HTTP status in an error of aiohttp, gcsfs or the hub's client; 0 for other errors."""
+    for holder, name in ((error, "status"), (error, "code"), (getattr(error, "response", None), "status_code")):
+        if isinstance(status := getattr(holder, name, None), int):
             return status
     return 0
 
 
 def reason(error: OSError) -> str:
-    """An I/O error in words, with what mends it where that is known."""
+    """Describe an I/O error in words, with a remedy if there is a known remedy."""
     if error.errno == errno.ENOSPC:
         return "the disk is full; free some space and run the same command again"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
@@ -280,18 +280,18 @@ def _is_temporary(name: str) -> bool:
 
 
 def error_path(error: OSError) -> str:
-    """The file that an I/O error is about, of a copy the one that was to be written; empty where that is not known."""
+    """Return the path in an I/O error (the destination of a copy), or an empty string if there is none."""
     return str(error.filename2 or error.filename or "")
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a local file under a temporary name in its own folder, flush it to disk, then rename it into place."""
+    """Write a local file under a temporary name in its own folder, flush it to disk, and rename it."""
     temporary = _write_temporary(path, data)
     temporary.replace(path)
 
 
 def flush_to_disk(path: Path) -> None:
-    """Flush a local file, or a folder's list of names, to the disk itself."""
+    """Flush a local file, or a folder's directory entries, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -300,7 +300,7 @@ def flush_to_disk(path: Path) -> None:
 
 
 def move_atomically(source: Path, target: Path) -> None:
-    """Rename `source` to `target`; across file systems, copy to a temporary name first."""
+    """Rename `source` to `target`. Across file systems, copy it to a temporary name first."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         source.replace(target)
@@ -331,7 +331,7 @@ def _write_temporary(path: Path, data: bytes) -> Path:
             stream.flush()
             os.fsync(stream.fileno())
     except OSError as error:
-        with suppress(OSError):  # a file system that became read-only meanwhile
+        with suppress(OSError):  # the file system may have become read-only
             temporary.unlink()
         error.filename = str(path)
         raise
@@ -339,5 +339,5 @@ def _write_temporary(path: Path, data: bytes) -> Path:
 
 
 def temporary_files(folder: Path) -> Iterator[Path]:
-    """What interrupted writes left under a local folder."""
+    """List the files that interrupted writes left below a local folder."""
     return folder.rglob(f"{TEMPORARY_PREFIX}*")

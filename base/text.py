@@ -1,4 +1,4 @@
-"""Text from outside, made harmless."""
+"""Make text from outside harmless."""
 
 import re
 
@@ -6,10 +6,10 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
 
 
 def replace_surrogates(text: str) -> str:
-    """`text` with lone surrogates, which cannot be encoded, replaced by `\\N{REPLACEMENT CHARACTER}`."""
+    """Replace lone surrogates, which cannot be encoded, by `\\N{REPLACEMENT CHARACTER}`."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def replace_controls(text: str) -> str:
-    """`text` with terminal control characters and bidirectional overrides replaced by `\\N{REPLACEMENT CHARACTER}`."""
+    """Replace terminal control characters and bidirectional overrides by `\\N{REPLACEMENT CHARACTER}`."""
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)

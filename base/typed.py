@@ -1,4 +1,4 @@
-"""JSON from outside as a dataclass, or nothing: every value of the type that its field says, none converted."""
+"""Parse JSON from outside as a dataclass. Every value must have its field's type; nothing is converted."""
 
 from typing import TypeVar
 
@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 def parse_typed_json(kind: type[T], text: str | bytes) -> T:
-    """The `kind`, a dataclass, that the JSON describes. Raises ValueError for anything else."""
+    """Parse `text` as the dataclass `kind`. Raises ValueError for anything else."""
     if not isinstance(text, (str, bytes)):
         raise ValueError(f"expected JSON, got {type(text).__name__}")
     value: T = TypeAdapter(kind).validate_json(text, strict=True)

@@ -1,4 +1,4 @@
-"""What a figure was taken with: packages, interpreter and machine."""
+"""The packages, interpreter and machine behind a result."""
 
 import os
 import platform
@@ -12,7 +12,7 @@ PACKAGES = (
 
 
 def versions() -> dict[str, str]:
-    """The version of Python and of each package present that a result may depend on."""
+    """List the versions of Python and of the installed packages that may influence a result."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -23,7 +23,7 @@ def versions() -> dict[str, str]:
 
 
 def machine() -> dict[str, str | int]:
-    """The processor, the cores this process may use, the memory in MB and the system; no host name."""
+    """Describe the processor, the usable cores, the memory in MB and the system, without the host name."""
     return {
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)),

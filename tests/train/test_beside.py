@@ -283,7 +283,7 @@ def test_a_store_that_is_away_is_waited_for_before_and_while_its_checkpoint_is_f
 
         far.lists, far.answer = True, away_twice  # type: ignore[method-assign]
         retry = Retry(60.0, say_nothing, threading.Event())
-        monkeypatch.setattr(retry, "_tell", told.append)
+        monkeypatch.setattr(retry, "_report", told.append)
         fetch_newest(far.address, tmp_path, retry)
     assert held(finished_checkpoints(tmp_path)[-1]) == held(finished_checkpoints(watched[0] / "store")[-1])
     assert [line.partition(" http")[0] for line in told] == ["could not look for", "could not read"]
