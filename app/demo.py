@@ -23,7 +23,7 @@ from geometry.sphere import spherical_from_cartesian
 from pipeline.build import BuildSummary, build
 from report.pages.demo_facts import DemoFacts
 from report.pages.demo_page import demo_page
-from shards.read import read_shard
+from shards.reader import read_shard
 from shards.sample import Sample
 from shards.version import read_version
 from train.loop import TrainSummary, train

@@ -25,7 +25,7 @@ from report.images import encoded
 from report.pages.object_page import InspectedObject, object_page
 from report.pages.object_sheet import object_sheet
 from shards.layouts import layout_of, read_views
-from shards.read import read_sample, read_shard
+from shards.reader import read_sample, read_shard
 from shards.sample import Sample
 from shards.tar import BadTar, read_members
 from shards.version import UID, Version, read_version

@@ -84,7 +84,7 @@ class Layer:
     values: Mapping[str, Any]
 
     def decides(self, path: Keys) -> bool:
-        """Whether this layer sets the value at `path`. Mappings merge; any other value also decides all keys below it."""
+        """Whether this layer sets the value at `path`. Mappings merge; other values also decide all keys below."""
         value: Any = self.values
         for part in path:
             if not isinstance(value, Mapping):

@@ -27,9 +27,9 @@ from base.versions import machine, versions
 from bench.streaming import VIEWS, members
 from evaluation.table import markdown_table
 from shards.damage import DamageTolerance
-from shards.latents import SCHEMA, Encoder, LatentIndex, LatentPair, latent_members, latents_folder, latents_name
+from shards.latents import SCHEMA, Encoder, LatentIndex, latent_members, latents_folder, latents_name
+from shards.pair import LatentPair, Pair
 from shards.sample import Sample
-from shards.stream import Pair
 from shards.version import SCHEMA as VERSION_SCHEMA
 from shards.version import Version
 from shards.visits import Share

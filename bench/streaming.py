@@ -1,6 +1,6 @@
 """Three ways to get training pairs out of the same tars, each measured in a process of its own.
 
-`ours` is shards.stream.read. `plain` is webdataset as its documentation shows it: shuffle, decode, and a transform that
+`ours` is `stream_pairs`. `plain` is webdataset as its documentation shows it: shuffle, decode, and a transform that
 composites on white, resizes, and makes a tensor of floats, for every view of a sample. `pillow` is the same with
 Pillow's compositing instead of numpy's. `decoder` is webdataset with our own decoder: uint8 RGBA of the views drawn.
 Each gives every object's six disjoint pairs with R, T and pose.
@@ -30,11 +30,11 @@ from shards.arrays import npy_bytes, npz_bytes
 from shards.damage import raise_damage
 from shards.image import encode_rgba
 from shards.plan import Visit, draw_pair
-from shards.read import range_reader
+from shards.reader import range_reader
 from shards.sample import Pairs as StoredPairs
 from shards.sample import Sample, facts_json, view_suffix
 from shards.settings import StreamSettings
-from shards.stream import ImageSource, read
+from shards.stream import ImageSource, stream_pairs
 from shards.version import SCHEMA, SampleEntry, Version, read_version, version_name
 from shards.visits import Share
 from shards.write import write_shard
@@ -92,7 +92,7 @@ def stream_settings(workers: int) -> StreamSettings:
 
 def ours(version: Version, storage: Storage, workers: int) -> Iterator[Any]:
     settings = stream_settings(workers)
-    reader = partial(read, version, storage, split="train", seed=0, pairs_per_visit=PAIRS, settings=settings)
+    reader = partial(stream_pairs, version, storage, split="train", seed=0, pairs_per_visit=PAIRS, settings=settings)
     return read_rank_pairs(reader, Share(0, 0, 1), workers, raise_damage, print)
 
 

@@ -18,7 +18,7 @@ from pipeline.fetch.limiter import Gate
 from pipeline.work.pack import Member, Packed, PackJob
 from pipeline.work.worker import Job, WorkerSpec, view_fingerprints
 from shards.image import encode_rgba
-from shards.read import read_sample
+from shards.reader import read_sample
 from shards.sample import members_from_views, replace_object_facts, view_suffix
 from shards.write import write_shard
 

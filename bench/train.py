@@ -29,7 +29,7 @@ from app.settings import Settings, load_settings
 from base.versions import machine, versions
 from bench.reference_step import ReferenceStep
 from evaluation.table import markdown_table
-from shards.stream import Pair
+from shards.pair import Pair
 from train.batch import Batch
 from train.collate import CollatedPairs, collate, split_batches
 from train.compute import autocast, prepare_unet, set_compute_mode

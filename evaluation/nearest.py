@@ -20,7 +20,7 @@ from base.storage import Storage
 from evaluation.baselines import on_white
 from evaluation.settings import EvaluateSettings
 from geometry.camera import camera_centre
-from shards.read import read_sample
+from shards.reader import read_sample
 from shards.sample import Sample
 from shards.version import SampleEntry, ShardEntry, Version, read_version
 

@@ -19,7 +19,7 @@ from evaluation.haarpsi import haarpsi_distance
 from evaluation.metrics import psnr, ssim
 from evaluation.nearest import Entry, training_views
 from evaluation.settings import EvaluateSettings
-from shards.read import read_sample
+from shards.reader import read_sample
 from shards.sample import Sample
 from shards.version import Version
 

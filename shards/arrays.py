@@ -1,4 +1,4 @@
-"""Arrays as `.npy` and `.npz` bytes: the same bytes for the same values, and read without trusting what they claim."""
+"""Arrays as `.npy` and `.npz` bytes: reproducible when written, checked when read."""
 
 import io
 import math
@@ -15,34 +15,34 @@ from numpy.lib import format as npy
 from numpy.typing import DTypeLike, NDArray
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The earliest date a zip archive can hold; ours hold no other."""
+"""The earliest date in the zip format, written for every member."""
 UNREADABLE = (ValueError, EOFError, SyntaxError, tokenize.TokenError, OverflowError)
-"""What numpy raises for headers that make no sense; ValueError includes text that is no UTF-8."""
+"""The errors of numpy for broken headers. ValueError includes invalid UTF-8."""
 MEMBER = struct.Struct("<4s2xHH4xLLLHH")
-"""Before a zip's member: signature, flags, method, CRC-32, bytes stored, bytes, lengths of its name and of extras."""
+"""The header of a zip member: signature, flags, method, CRC-32, stored bytes, bytes, lengths of name and extras."""
 MEMBER_BEGINS, DIRECTORY_BEGINS = b"PK\3\4", b"PK\1\2"
 
 
 class BadArray(ValueError):
-    """Bytes that are not the array they should be; says what was expected and what was got."""
+    """Bytes are not the expected array. The message says what was expected and what was got."""
 
 
 def npy_bytes(array: NDArray[Any]) -> bytes:
-    """An array as the bytes of a version 1.0 `.npy` file. Raises ValueError for an array of Python objects."""
+    """Encode an array as a `.npy` file of version 1.0. Raises ValueError for an array of Python objects."""
     stream = io.BytesIO()
     npy.write_array(stream, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False)
     return stream.getvalue()
 
 
 def read_npy(data: bytes, shape: tuple[int | None, ...], dtype: DTypeLike) -> NDArray[Any]:
-    """The array in `.npy` bytes, of exactly `shape` (None is any length) and `dtype`. Raises BadArray.
+    """Decode `.npy` bytes of exactly `shape` (None is any length) and `dtype`. Raises BadArray for anything else.
 
-    Shape and type are compared with the length of the data before any memory is taken; pickled objects are refused.
+    Shape and type are compared with the length of the data before memory is allocated. Pickled objects are refused.
     """
     begin = 10 + int.from_bytes(data[8:10], "little")
     try:
         got_shape, fortran_order, got_dtype = _header(data[:begin])
-    except BadArray:  # says it already
+    except BadArray:  # a ValueError with a complete message
         raise
     except UNREADABLE as error:
         raise BadArray(f"expected a .npy file, got: {error}") from None
@@ -60,7 +60,7 @@ def read_npy(data: bytes, shape: tuple[int | None, ...], dtype: DTypeLike) -> ND
 
 @lru_cache(maxsize=64)
 def _header(data: bytes) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """(shape, fortran order, dtype) of the bytes before the values: a dataset has few of them in many samples."""
+    """Parse a `.npy` header as (shape, Fortran order, dtype). Cached: the samples of a dataset share few headers."""
     stream = io.BytesIO(data)
     version = npy.read_magic(stream)
     if version != (1, 0):
@@ -70,7 +70,7 @@ def _header(data: bytes) -> tuple[tuple[int, ...], bool, np.dtype]:
 
 
 def npz_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """Named arrays as the bytes of an uncompressed `.npz` file, sorted by name, without dates or machine."""
+    """Encode arrays as an uncompressed `.npz` file, sorted by name. Dates and machine leave no trace in it."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(arrays):
@@ -81,7 +81,7 @@ def npz_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
 
 
 def npz_members(data: bytes, names: tuple[str, ...]) -> dict[str, bytes]:
-    """The `.npy` bytes of each of `names` in what `npz_bytes` wrote. Raises BadArray for anything else or more."""
+    """Split a file of `npz_bytes` into the `.npy` bytes of exactly these `names`. Raises BadArray for anything else."""
     members: dict[str, bytes] = {}
     offset = 0
     while data.startswith(MEMBER_BEGINS, offset):
@@ -100,14 +100,15 @@ def npz_members(data: bytes, names: tuple[str, ...]) -> dict[str, bytes]:
 
 
 def _member(data: bytes, offset: int) -> tuple[str, bytes, int]:
-    """(name, bytes, end) of a member of an uncompressed zip; zipfile takes ten times as long. Raises struct.error."""
+    """Read a member of an uncompressed zip as (name, bytes, end). Raises struct.error at the end of the data."""
+    # zipfile takes ten times as long, and there is such a file in every sample.
     _, flags, method, crc, stored, size, name_length, extras = MEMBER.unpack_from(data, offset)
     begin = offset + MEMBER.size + name_length
     name, end = data[offset + MEMBER.size : begin].decode(), begin + size
     if flags or method != zipfile.ZIP_STORED or stored != size or extras:
         got = f"method {method}, flags {flags}, {stored} bytes for {size}, {extras} bytes of extras"
-        raise BadArray(f"expected an uncompressed .npz as it is written here, got {got}")
+        raise BadArray(f"expected an uncompressed .npz of this program, got {got}")
     member = data[begin:end]
     if len(member) != size or zlib.crc32(member) != crc:
-        raise BadArray(f"{name!r}: expected {size} bytes of its checksum, got others")
+        raise BadArray(f"{name!r}: expected {size} bytes with its checksum, got others")
     return name, member, end

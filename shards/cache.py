@@ -1,8 +1,8 @@
-"""A bounded local copy of what was read from a store that is far away.
+"""A bounded local cache of samples from a remote store.
 
-One file a sample, keyed by its shard's digest and its place in it, so that two shards of the same name never meet; the
-folder may be shared by any number of processes. Its size is kept in one locked file: a sample finds room, or is not
-kept. What is removed while someone reads it stays readable until they are done, as files do.
+Each sample is a file, keyed by its shard's digest and its offset, so that shards of the same name never collide. Any
+number of processes may share the folder. A locked file counts the bytes in use. A sample is kept if there is space for
+it after others were removed. An open file stays readable after its removal, as usual on POSIX systems.
 """
 
 import fcntl
@@ -21,13 +21,13 @@ from shards.version import SampleEntry, ShardEntry
 LEDGER = "bytes"
 CHECKSUM_BYTES = 4
 KEPT_SHARE = 0.9
-"""When it is full, the samples that were used longest ago go until so much of the limit is left in use."""
+"""The share of the limit that stays in use when a full cache removes its least recently used samples."""
 
 
 class SampleCache:
-    """Samples by (shard's sha256, offset) in `folder`, in at most `limit_bytes`.
+    """Keeps samples by (shard's sha256, offset) in `folder`, in at most `limit_bytes`.
 
-    Raises UsageError for a folder that cannot be written to.
+    Raises UsageError for a folder without write permission.
     """
 
     def __init__(self, folder: Path, limit_bytes: int) -> None:
@@ -40,18 +40,18 @@ class SampleCache:
             raise UsageError(f"{folder}: expected a folder to cache samples in, got: {reason(error)}") from None
 
     def get(self, shard: ShardEntry, entry: SampleEntry) -> bytes | None:
-        """A sample's bytes; None when they are not here, or not whole."""
+        """Return a sample's bytes, or None if they are missing or damaged."""
         path = self._path(shard, entry)
         try:
             data = path.read_bytes()
-            os.utime(path)
+            os.utime(path)  # eviction goes by the time of the last use
         except OSError:
             return None
         sample, checksum = data[:-CHECKSUM_BYTES], data[-CHECKSUM_BYTES:]
         return sample if len(sample) == entry.bytes and checksum == _checksum(sample) else None
 
     def put(self, shard: ShardEntry, entry: SampleEntry, data: bytes) -> None:
-        """Keep a sample's bytes, if there is room for them once others are gone."""
+        """Keep a sample's bytes if there is space for them after others were removed."""
         path = self._path(shard, entry)
         size = len(data) + CHECKSUM_BYTES
         temporary = self.folder / f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(6)}"
@@ -61,14 +61,14 @@ class SampleCache:
             temporary.write_bytes(data + _checksum(data))
             path.parent.mkdir(exist_ok=True)
             temporary.replace(path)
-        except OSError:  # a disk that is full: the sample is read from afar again
+        except OSError:  # without the copy, for example on a full disk, the sample is read from the store again
             temporary.unlink(missing_ok=True)
 
     def _path(self, shard: ShardEntry, entry: SampleEntry) -> Path:
         return self.folder / shard.sha256 / f"{entry.offset}"
 
     def _reserve(self, size: int) -> bool:
-        """Count `size` bytes more; False when not even eviction makes room for them."""
+        """Count `size` more bytes as used. Returns False if not even eviction makes space for them."""
         with self._ledger() as stream:
             used = _number(stream.read())
             if used is None or used + size > self.limit_bytes:
@@ -80,7 +80,7 @@ class SampleCache:
             return fits
 
     def _evict(self, limit_bytes: int) -> int:
-        """Remove the samples used longest ago until the others fit into `limit_bytes`; the bytes that are left."""
+        """Remove the least recently used samples until the rest fits `limit_bytes`. Returns the bytes still used."""
         found = sorted(self._files())
         used = sum(size for _, size, _ in found)
         for _, size, path in found:
@@ -91,20 +91,20 @@ class SampleCache:
         return used
 
     def _files(self) -> Iterator[tuple[int, int, Path]]:
-        """(time of the last use, bytes, path) of every file, those included that were never finished."""
+        """Yield (time of the last use, bytes, path) of every file, including files of interrupted writes."""
         for folder, _, names in os.walk(self.folder):
             for name in names:
                 path = Path(folder, name)
                 try:
                     stat = path.stat()
-                except FileNotFoundError:  # finished or removed by another process just now
+                except FileNotFoundError:  # another process has just renamed or removed it
                     continue
                 if path.name != LEDGER:
                     yield stat.st_mtime_ns, stat.st_size, path
 
     @contextmanager
     def _ledger(self) -> Iterator[BinaryIO]:
-        """The file that counts the bytes in use, locked."""
+        """Open and lock the file with the count of bytes in use."""
         with (self.folder / LEDGER).open("a+b") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX)
             stream.seek(0)

@@ -1,4 +1,4 @@
-"""What is wrong with a sample, and who decides whether that ends the work."""
+"""Damaged samples, and the policies for them: stop, or skip up to a limit."""
 
 from collections.abc import Callable
 from typing import NoReturn
@@ -7,7 +7,7 @@ from base.errors import Failure
 
 
 class DamagedSample(Failure):
-    """A sample is not what it should be: the shard's name, the sample's key, and what is wrong with which part."""
+    """A sample is damaged. The message names its shard, its uid, and the damaged part with the problem."""
 
     def __init__(self, shard: str, uid: str, problem: str) -> None:
         super().__init__(f"{shard}: {uid}{problem}")
@@ -18,16 +18,16 @@ class DamagedSample(Failure):
 
 
 DamageHandler = Callable[[DamagedSample], None]
-"""Is told of damage; returning passes the sample over, raising ends the work."""
+"""Called with each damage. It returns to skip the sample, or raises to end the work."""
 
 
 def raise_damage(damage: DamagedSample) -> NoReturn:
-    """End at the first damage."""
+    """Raise every damage, which ends the work at the first."""
     raise damage
 
 
 class DamageTolerance:
-    """Passes over damaged samples, each told once to `say`; raises Failure for the first beyond `limit`."""
+    """Skips damaged samples and reports each once to `say`. Raises Failure at the first sample beyond `limit`."""
 
     def __init__(self, limit: int, say: Callable[[str], None]) -> None:
         self.limit, self.say = limit, say

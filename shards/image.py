@@ -1,4 +1,4 @@
-"""Views as lossless WebP: decoded to uint8 RGBA, with limits before any pixel is."""
+"""Views as lossless WebP. Limits are checked before any pixel is decoded."""
 
 import io
 from typing import Any, Literal
@@ -8,48 +8,45 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 MAX_PIXELS = 4096 * 4096
-"""The largest view a shard may hold; a bigger one is refused before it is decoded."""
+"""The most pixels of a view in a shard. Larger views are refused before they are decoded."""
 
 BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
-"""What Pillow says of far more pixels than that, the warning where warnings are errors."""
+"""What Pillow raises for images with far more pixels (the warning, if warnings are errors)."""
 
 NAMES = {"WEBP": "WebP", "PNG": "PNG"}
 
 
 class BadImage(ValueError):
-    """Bytes that are not a view; says what was expected and what was got."""
+    """Bytes are not a valid view. The message says what was expected and what was got."""
 
 
 def encode_rgba(rgba: NDArray[np.uint8]) -> bytes:
-    """uint8 RGBA (H, W, 4) as lossless WebP bytes that keep every value, also where alpha is 0."""
+    """Encode uint8 RGBA (H, W, 4) as lossless WebP. Colours are kept also where alpha is 0."""
     stream = io.BytesIO()
     Image.fromarray(rgba, "RGBA").save(stream, "WEBP", lossless=True, quality=75, method=4, exact=True)
     return stream.getvalue()
 
 
 def decode_rgba(data: bytes, kind: Literal["WEBP", "PNG"] = "WEBP") -> NDArray[np.uint8]:
-    """The uint8 RGBA (H, W, 4) of an image's bytes. Raises BadImage for another format, too many pixels or damage."""
+    """Decode an image to uint8 RGBA (H, W, 4). Raises BadImage for another format, too many pixels or damage."""
     try:
         image = Image.open(io.BytesIO(data), formats=[kind])
         if image.width * image.height > MAX_PIXELS:
             raise BadImage(f"expected at most {MAX_PIXELS} pixels, got {image.width}×{image.height}")
         if getattr(image, "n_frames", 1) != 1:
-            raise BadImage("expected one picture, got an animation")
+            raise BadImage("expected a still picture, got an animation")
         return _decoded(image)
     except UnidentifiedImageError:
         raise BadImage(f"expected a {NAMES[kind]} image, got {len(data)} bytes of something else") from None
-    except BadImage:  # says it already
+    except BadImage:  # a ValueError with a complete message
         raise
     except (OSError, SyntaxError, ValueError, EOFError, *BOMBS) as error:
         raise BadImage(f"expected a whole {NAMES[kind]} image, got: {error}") from None
 
 
 def _decoded(image: Image.Image) -> NDArray[np.uint8]:
-    """The pixels of an opened image.
-
-    On the way to numpy Pillow copies WebP's pixels three times, which takes a fifth of the time; its decoder has them
-    as they should be, and is asked itself where there is one.
-    """
+    """Decode the pixels of an opened image."""
+    # Pillow copies WebP's pixels three times on the way to numpy, a fifth of the time; its decoder has them as needed.
     decoder: Any = getattr(image, "_decoder", None)
     if image.format != "WEBP" or not hasattr(decoder, "get_next"):
         return np.asarray(image if image.mode == "RGBA" else image.convert("RGBA"))

@@ -1,11 +1,11 @@
-"""The second kind of shard: what frozen encoders make of each view, so that training need not make it again.
+"""Latent shards: the frozen encoders' output for each view, computed once before training.
 
-A latent shard stands beside each shard of a version and holds the same objects in the same order, so that the plan of
-an epoch is the same on both. A sample has the image sample's `json`, `extrinsics.npy` and `pairs.npz`, and then
-`latents.npy` (V, C, h, w) float16 and, where the image encoder is frozen, `embedding.npy` (V, K, E) float16.
-What could not be encoded, for the image sample is damaged, is told in `damage.json`: of a view, whose numbers are then
-NaN, or of a whole sample, which then has no other member. A reader meets the damage as one of pictures does.
-`versions/<n>-latents-<encoder>.json` lists them; readers need that file and the version's.
+Each shard of a version has a latent shard with the same objects in the same order, so the plan of an epoch is the same
+for both. A latent sample has the image sample's `json`, `extrinsics.npy` and `pairs.npz`. It adds `latents.npy`
+(V, C, h, w) float16 and, with a frozen image encoder, `embedding.npy` (V, K, E) float16. `damage.json` describes damage
+of the image sample: for a damaged view the numbers are NaN, and a fully damaged sample has no other member. Readers
+meet that damage as if they read the pictures. `versions/<n>-latents-<encoder>.json` lists the latent shards; readers
+need this file and the version's file.
 """
 
 import json
@@ -17,6 +17,7 @@ from pathlib import PurePosixPath
 from typing import Any, Unpack
 
 import numpy as np
+from jaxtyping import Float32
 from numpy.typing import NDArray
 
 from base.digest import canonical_json
@@ -24,10 +25,11 @@ from base.errors import Failure
 from base.storage import Missing, Storage
 from shards.arrays import npy_bytes
 from shards.damage import DamagedSample
+from shards.pair import LatentPair, good_drawn_views, pair_facts
 from shards.plan import Visit
-from shards.read import ReadRange, read_sample_members
+from shards.reader import ReadRange, read_sample_members
 from shards.sample import Sample, view_suffix
-from shards.stream import StreamOptions, find_pair_row, good_drawn_views, stream_pairs
+from shards.stream import StreamOptions, open_stream
 from shards.version import (
     ShardEntry,
     Version,
@@ -44,17 +46,17 @@ SCHEMA = 1
 KEPT = ("json", "extrinsics.npy", "pairs.npz")
 LATENTS, EMBEDDING, DAMAGE = "latents.npy", "embedding.npy", "damage.json"
 WHOLE = "sample"
-"""Where `damage.json` tells of a whole sample; of a view it tells under the name of the view's picture."""
+"""The key in `damage.json` for a fully damaged sample. The key for a damaged view is its picture's member name."""
 DIGEST = re.compile(r"[0-9a-f]{16}")
 MAX_LENGTH, MAX_NUMBERS = 1 << 16, 1 << 22
-"""Of a view's latents and of its embedding: no axis is longer, and none of both has more numbers."""
+"""Limits for the latents and the embedding of a view: length of an axis, and count of numbers."""
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """What made the latents: `digest` of its weights and of how it was used, and the shapes that it gives a view.
+    """The encoder behind latents: `digest` of its weights and use, and the shapes of its output for a view.
 
-    `latents` is (C, h, w), `embedding` (K, E): K vectors of the image encoder, none where that is trained along.
+    `latents` is (C, h, w). `embedding` is (K, E), for K vectors of the image encoder, 0 if that encoder is trained.
     """
 
     digest: str
@@ -62,14 +64,14 @@ class Encoder:
     embedding: tuple[int, int]
 
     def arrays(self, views: int) -> dict[str, tuple[int, ...]]:
-        """The members that hold what was made of `views` views, and their shapes."""
+        """Return the array members of a sample with `views` views, and their shapes."""
         vectors = {EMBEDDING: (views, *self.embedding)} if self.embedding[0] else {}
         return {LATENTS: (views, *self.latents), **vectors}
 
 
 @dataclass(frozen=True)
 class LatentIndex:
-    """The latent shards of one version for one encoder, in the order of the version's shards."""
+    """The latent shards of a version for an encoder, in the order of the version's shards."""
 
     schema: int
     version: int
@@ -77,14 +79,14 @@ class LatentIndex:
     shards: tuple[ShardEntry, ...]
 
     def to_json(self) -> str:
-        """The index as one line of JSON."""
+        """Encode the index as a line of JSON."""
         shards = ",".join(map(shard_json, self.shards))
         known = {"encoder": canonical_json(asdict(self.encoder)), "shards": f"[{shards}]"}
         return object_json(self, known) + "\n"
 
     def replace_shards_of(self, version: Version) -> Version:
-        """The version with its shards replaced by these. Raises Failure where they do not hold the same objects."""
-        if [_held(shard) for shard in self.shards] != [_held(shard) for shard in version.shards]:
+        """Return the version with these shards instead of its own. Raises Failure unless they have the same objects."""
+        if [_objects_of(shard) for shard in self.shards] != [_objects_of(shard) for shard in version.shards]:
             raise Failure(
                 f"{latents_name(version.number, self.encoder.digest)}: expected the objects of version "
                 f"{version.number}, got others; run `zero123 cache` again"
@@ -92,28 +94,28 @@ class LatentIndex:
         return replace(version, shards=self.shards)
 
 
-def _held(shard: ShardEntry) -> tuple[str, int, list[str]]:
+def _objects_of(shard: ShardEntry) -> tuple[str, int, list[str]]:
     return shard.split, shard.number, [entry.uid for entry in shard.samples]
 
 
 def latents_name(version: int, digest: str) -> str:
-    """The file that lists a version's latent shards, relative to the dataset's root."""
+    """Name the index of a version's latent shards, relative to the dataset's root."""
     return f"versions/{version}-latents-{digest}.json"
 
 
 def latents_folder(digest: str) -> str:
-    """Where the latent shards of an encoder lie, relative to the dataset's root."""
+    """Name the folder of an encoder's latent shards, relative to the dataset's root."""
     return f"latents/{digest}"
 
 
 def read_latent_indexes(storage: Storage, version: Version) -> list[LatentIndex]:
-    """What is listed for a version, of every encoder. Raises Failure for a list that is damaged."""
+    """Read the indexes of all encoders for a version. Raises Failure for a damaged index."""
     names = [name for name in storage.names("versions") if name.startswith(f"versions/{version.number}-latents-")]
     return [parse_latents(storage.read(name), where=f"{storage.root}/{name}") for name in names]
 
 
 def read_latent_index(storage: Storage, version: Version, digest: str) -> LatentIndex:
-    """The latent shards of a version for an encoder. Raises Failure when there are none or the file is damaged."""
+    """Read the index of a version's latent shards for an encoder. Raises Failure if it is missing or damaged."""
     name = latents_name(version.number, digest)
     try:
         data = storage.read(name)
@@ -126,12 +128,12 @@ def read_latent_index(storage: Storage, version: Version, digest: str) -> Latent
 
 
 def record_name(digest: str, shard: ShardEntry) -> str:
-    """The file that says which latent shard an image shard has; another version with that shard needs no other."""
+    """Name the record of an image shard's latent shard. All versions with the image shard share it."""
     return f"{latents_folder(digest)}/{PurePosixPath(shard.name).stem}.json"
 
 
 def read_record(storage: Storage, name: str) -> ShardEntry | None:
-    """The latent shard that a record tells of; None when there is no record. Raises Failure for a damaged one."""
+    """Read the latent shard in a record; None without a record. Raises Failure for a damaged record."""
     if not storage.exists(name):
         return None
     where = f"{storage.root}/{name}"
@@ -144,12 +146,12 @@ def read_record(storage: Storage, name: str) -> ShardEntry | None:
 
 
 def find_unneeded_latents(storage: Storage, kept: Sequence[Version]) -> list[str]:
-    """The latent shards, records and lists that no version among `kept` needs."""
+    """Find the latent shards, records and indexes that are not needed by the `kept` versions."""
     numbers = {str(version.number) for version in kept}
     lists = [name for name in storage.names("versions") if "-latents-" in name]
     old = [name for name in lists if PurePosixPath(name).name.partition("-")[0] not in numbers]
     stems = {PurePosixPath(shard.name).stem for version in kept for shard in version.shards}
-    # Tars first: the record of one that is being made comes after it.
+    # Tars are listed first: a shard in the making gets its record after its tar, so its tar is never unlisted here.
     tars = {name for name in storage.names("latents") if name.endswith(".tar")}
     records = [name for name in storage.names("latents") if name.endswith(".json")]
     gone = [name for name in records if PurePosixPath(name).stem not in stems]
@@ -161,13 +163,13 @@ def find_unneeded_latents(storage: Storage, kept: Sequence[Version]) -> list[str
 
 
 def parse_latents(data: bytes, *, where: str) -> LatentIndex:
-    """The index in JSON bytes. Raises Failure, opening with `where`, for anything that is not one of ours."""
+    """Parse an index from JSON bytes. Raises Failure, beginning with `where`, for anything else."""
     try:
         got = check_fields(LatentIndex, json.loads(data))
-        told = check_fields(Encoder, got["encoder"])
-        channels, height, width = _lengths(told["latents"], "latents")
-        vectors, numbers = _lengths(told["embedding"], "embedding")
-        encoder = Encoder(check_type(str, told["digest"], "digest"), (channels, height, width), (vectors, numbers))
+        shapes = check_fields(Encoder, got["encoder"])
+        channels, height, width = _lengths(shapes["latents"], "latents")
+        vectors, numbers = _lengths(shapes["embedding"], "embedding")
+        encoder = Encoder(check_type(str, shapes["digest"], "digest"), (channels, height, width), (vectors, numbers))
         shards = tuple(parse_shard(item) for item in check_type(list, got["shards"], "shards"))
         found = LatentIndex(**{**got, "encoder": encoder, "shards": shards})
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
@@ -196,10 +198,10 @@ def check_latents(sample: Sample, encoder: Encoder, views: int) -> None:
     _ = sample.pairs
     for suffix, shape in arrays.items():
         if not np.isfinite(sample.array(suffix, shape, np.float16)).all():
-            raise _no_numbers(sample, suffix)
+            raise _not_finite(sample, suffix)
 
 
-def _no_numbers(sample: Sample, suffix: str) -> DamagedSample:
+def _not_finite(sample: Sample, suffix: str) -> DamagedSample:
     return DamagedSample(sample.shard, sample.uid, f".{suffix}: expected finite numbers, got infinite or none")
 
 
@@ -210,13 +212,13 @@ def _lengths(value: Any, what: str) -> list[int]:
 
 
 def damage_members(damages: Mapping[str, DamagedSample]) -> dict[str, bytes]:
-    """The member that tells of the damages of one image sample, by the part that each makes unreadable."""
-    told = {part: [damage.shard, damage.problem] for part, damage in damages.items()}
-    return {DAMAGE: canonical_json(told).encode()} if told else {}
+    """Encode the damages of an image sample, by damaged part, as the member `damage.json`."""
+    listed = {part: [damage.shard, damage.problem] for part, damage in damages.items()}
+    return {DAMAGE: canonical_json(listed).encode()} if listed else {}
 
 
 def read_damages(sample: Sample) -> dict[str, DamagedSample]:
-    """What `damage_members` has told of a latent sample. Raises DamagedSample for anything else in its place."""
+    """Read the damages that `damage_members` encoded. Raises DamagedSample for an invalid `damage.json`."""
     if DAMAGE not in sample.members:
         return {}
     try:
@@ -233,7 +235,7 @@ def read_damages(sample: Sample) -> dict[str, DamagedSample]:
 
 
 def check_encoded(sample: Sample, *parts: str) -> None:
-    """Raise DamagedSample as the image sample did where one of these parts could not be encoded."""
+    """Raise the image sample's DamagedSample if any of these parts could not be encoded."""
     damages = read_damages(sample)
     for part in parts:
         if part in damages:
@@ -242,50 +244,30 @@ def check_encoded(sample: Sample, *parts: str) -> None:
 
 def latent_members(
     sample: Sample,
-    latents: NDArray[np.float32],
-    embedding: NDArray[np.float32] | None,
+    latents: Float32[NDArray[np.float32], "V C h w"],
+    embedding: Float32[NDArray[np.float32], "V K E"] | None,
     damages: Mapping[int, DamagedSample],
 ) -> dict[str, bytes]:
-    """The members of the latent sample of an object; what is given for views that have `damages` is left out.
+    """Make the members of a latent sample. The latents of views with `damages` are replaced by NaN.
 
-    Raises DamagedSample for latents that float16 cannot hold.
+    Raises DamagedSample for latents beyond the range of float16.
     """
     arrays = {LATENTS: latents} | ({} if embedding is None else {EMBEDDING: embedding})
     halves = {suffix: array.astype(np.float16) for suffix, array in arrays.items()}
     for suffix, array in halves.items():
         if not np.isfinite(array).all():
-            raise _no_numbers(sample, suffix)
+            raise _not_finite(sample, suffix)
         array[list(damages)] = np.nan
     kept = {suffix: sample.members[suffix] for suffix in KEPT}
-    told = damage_members({view_suffix(view): damage for view, damage in damages.items()})
-    return {**kept, **{suffix: npy_bytes(array) for suffix, array in halves.items()}, **told}
+    damage = damage_members({view_suffix(view): damage for view, damage in damages.items()})
+    return {**kept, **{suffix: npy_bytes(array) for suffix, array in halves.items()}, **damage}
 
 
-@dataclass(frozen=True)
-class LatentPair:
-    """A training pair whose views are latents (C, h, w) float16; otherwise as `shards.stream.Pair`.
-
-    `embedding` (K, E) holds the image encoder's vectors of the input view; K is 0 where that encoder is trained along.
-    """
-
-    number: int
-    uid: str
-    source: int
-    target: int
-    source_latents: NDArray[np.float16]
-    target_latents: NDArray[np.float16]
-    embedding: NDArray[np.float16]
-    R: NDArray[np.float64]
-    T: NDArray[np.float64]
-    pose: NDArray[np.float64]
-    source_polar_rad: float
-
-
-def read_latents(
+def stream_latents(
     version: Version, latents: LatentIndex, storage: Storage, **reading: Unpack[StreamOptions]
 ) -> Iterator[LatentPair]:
-    """The pairs that `shards.stream.read` gives for the same arguments, their views as cached latents."""
-    return stream_pairs(
+    """Stream the pairs of `shards.stream.stream_pairs` with cached latents instead of pictures."""
+    return open_stream(
         latents.replace_shards_of(version),
         storage,
         lambda ranges, drawn: LatentSource(ranges, version.views, latents.encoder, drawn),
@@ -295,7 +277,7 @@ def read_latents(
 
 @dataclass(frozen=True)
 class LatentSource:
-    """Pairs of latents out of samples of `count` views, drawn among `drawn`."""
+    """Makes pairs of latents from samples with `count` views. Only views in `drawn` are used."""
 
     ranges: ReadRange
     count: int
@@ -303,33 +285,26 @@ class LatentSource:
     drawn: tuple[int, ...]
 
     def fetch(self, visit: Visit) -> Sample:
-        """The sample of a visit; only that its members are its own, and made of a sample, is checked here."""
+        """Read the sample of a visit. Raises DamagedSample if its image sample could not be encoded."""
         sample = Sample(visit.shard.name, visit.entry.uid, read_sample_members(self.ranges, visit.shard, visit.entry))
         check_encoded(sample, WHOLE)
         return sample
 
     def views(self, sample: Sample) -> tuple[int, ...]:
-        """Those of the drawn views that are good in this object."""
+        """Return the good views to draw pairs from."""
         return good_drawn_views(sample, self.drawn, self.count)
 
     def pair(self, number: int, sample: Sample, source: int, target: int) -> LatentPair:
-        """The pair of two views."""
-        row = find_pair_row(sample, source, target)
+        """Make a pair of the latents of two views."""
+        facts = pair_facts(number, sample, source, target)
         check_encoded(sample, view_suffix(source), view_suffix(target))
         latents = sample.array(LATENTS, (self.count, *self.encoder.latents), np.float16)
         embedding: NDArray[Any] = np.zeros((self.count, *self.encoder.embedding), np.float16)
         if embedding.size:
             embedding = sample.array(EMBEDDING, embedding.shape, np.float16)
         return LatentPair(
-            number=number,
-            uid=sample.uid,
-            source=source,
-            target=target,
+            **facts,
             source_latents=latents[source],
             target_latents=latents[target],
             embedding=embedding[source],
-            R=sample.pairs.R[row],
-            T=sample.pairs.T[row],
-            pose=sample.pairs.pose[row],
-            source_polar_rad=sample.polar_rad[source],
         )

@@ -1,4 +1,4 @@
-"""Passes as they lie in shards, read without trusting what they claim."""
+"""Decode the passes of a view from a shard, with checks of type and size."""
 
 import io
 from typing import Any
@@ -16,7 +16,7 @@ MODES = {"albedo": "RGB", "mask": "L"}
 
 
 def decode_pass(name: str, data: bytes, hw: tuple[int, ...]) -> NDArray[Any]:
-    """Pass `name`, as `base.passes` describes it, of a view of `hw` pixels. Raises BadArray or BadImage."""
+    """Decode pass `name` of a view of `hw` pixels, as described in `base.passes`. Raises BadArray or BadImage."""
     if name in DTYPES:
         return read_npy(data, hw if name == "depth" else (*hw, 3), DTYPES[name])
     kind = PASS_FILES[name].rpartition(".")[2].upper()

@@ -1,8 +1,8 @@
-"""One sample is one object: its facts, its views, their cameras, and every ordered pair of views.
+"""A sample is an object: its facts, its views, their cameras, and every ordered pair of good views.
 
-Members are named by what follows the uid and a dot: `json`, `00.webp`, `01.webp`, …, `extrinsics.npy`, `pairs.npz`,
-and of each view the passes that it was rendered with: `00.depth.npy`, ….
-V is the number of views, P = G(G − 1) the number of ordered pairs of the G good ones.
+A member's suffix is its name after the uid and a dot: `json`, `00.webp`, `01.webp`, …, `extrinsics.npy`, `pairs.npz`,
+and the passes of each view: `00.depth.npy`, …. V is the number of views, and P = G(G − 1) the number of ordered pairs
+of G good views.
 """
 
 import json
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from jaxtyping import Float64, Int64
 from numpy.typing import DTypeLike, NDArray
 
 from base.digest import canonical_json
@@ -32,37 +33,36 @@ MAX_JSON_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Pairs:
-    """Every ordered pair: `source` and `target` (P,) view numbers, `R` (P, 3, 3), `T` (P, 3), `pose` (P, 4)."""
+    """Every ordered pair of good views: view numbers `source` and `target`, and their relative views."""
 
-    source: NDArray[np.int64]
-    target: NDArray[np.int64]
-    R: NDArray[np.float64]
-    T: NDArray[np.float64]
-    pose: NDArray[np.float64]
+    source: Int64[NDArray[np.int64], " P"]
+    target: Int64[NDArray[np.int64], " P"]
+    R: Float64[NDArray[np.float64], "P 3 3"]
+    T: Float64[NDArray[np.float64], "P 3"]
+    pose: Float64[NDArray[np.float64], "P 4"]
 
     @classmethod
-    def from_extrinsics(cls, extrinsics: NDArray[np.float64], good: Sequence[int]) -> "Pairs":
-        """The pairs of the `good` views of cameras `extrinsics` (V, 3, 4), in source-major order."""
+    def from_extrinsics(cls, extrinsics: Float64[NDArray[np.float64], "V 3 4"], good: Sequence[int]) -> "Pairs":
+        """Derive the pairs of the `good` views, in source-major order."""
         source, target = ordered_pairs(good)
         rotation, translation = relative_motion(extrinsics[source], extrinsics[target])
         return cls(source, target, rotation, translation, pose_vector(extrinsics[source], extrinsics[target]))
 
     def find_row(self, source: int, target: int) -> int | None:
-        """Where the pair (source, target) stands; None when it is not there."""
+        """Find the row of a pair; None unless the pair is stored exactly once."""
         found = np.flatnonzero((self.source == source) & (self.target == target))
         return int(found[0]) if len(found) == 1 else None
 
 
 def view_suffix(view: int) -> str:
-    """The member of view number `view`: `00.webp`, `01.webp`, …"""
+    """Return the suffix of a view's picture: `00.webp`, `01.webp`, …"""
     return f"{view:02d}.webp"
 
 
 def members_from_views(folder: Path, object_facts: Mapping[str, Any]) -> dict[str, bytes]:
-    """The members of the sample that a folder of rendered views makes, by suffix.
+    """Make a sample's members, by suffix, from a folder of rendered views.
 
-    `object_facts` needs `uid`. The facts must have no null and no empty list. Raises Failure for a folder that is not
-    whole.
+    `object_facts` needs `uid`. Facts must not contain nulls or empty lists. Raises Failure for an incomplete folder.
     """
     try:
         rendered = json.loads((folder / "views.json").read_bytes())
@@ -80,36 +80,36 @@ def members_from_views(folder: Path, object_facts: Mapping[str, Any]) -> dict[st
 
 
 def view_members(views: int, passes: Sequence[str]) -> list[str]:
-    """The members that hold what `views` views show: pictures and passes. Raises KeyError for an unknown pass."""
-    return [name for view in range(views) for name in (view_suffix(view), *(pass_file(view, one) for one in passes))]
+    """List the suffixes of `views` views: pictures and passes. Raises KeyError for an unknown pass."""
+    return [name for view in range(views) for name in (view_suffix(view), *(pass_file(view, name) for name in passes))]
 
 
 def pass_names(rendered: Mapping[str, Any]) -> list[str]:
-    """The passes that lie beside each view, by what views.json says."""
+    """List the passes of each view according to views.json."""
     return str(rendered.get("passes", "")).split()
 
 
 def good_views(rendered: Mapping[str, Any], views: int) -> list[int]:
-    """Which of `views` views are good by what views.json says; all of which it says nothing are."""
+    """List the good views among `views` according to views.json. Views without a mark are good."""
     bad = {number for number, view in enumerate(rendered.get("views", ())) if view.get("bad")}
     return [view for view in range(views) if view not in bad]
 
 
 def facts_json(object_facts: Mapping[str, Any], rendered: Mapping[str, Any]) -> bytes:
-    """The sample's JSON: schema, uid, what is known of the object, and how it was rendered."""
+    """Encode a sample's JSON: schema, uid, facts about the object and facts about its rendering."""
     facts = {"schema": SCHEMA, "uid": object_facts["uid"], "object": dict(object_facts), "render": dict(rendered)}
     return canonical_json(facts).encode()
 
 
 def replace_object_facts(members: Mapping[str, bytes], object_facts: Mapping[str, Any]) -> dict[str, bytes]:
-    """The same sample with other facts about its object, for a licence or title that was corrected."""
+    """Replace the facts about a sample's object, for example after a correction of its licence or title."""
     rendered = json.loads(members["json"])["render"]
     return {**members, "json": facts_json(object_facts, rendered)}
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A sample as read from a shard; each part is checked when it is first asked for.
+    """A sample as read from a shard. Each part is checked on first use.
 
     `members` maps each suffix to untrusted bytes. Every property raises DamagedSample for a missing or wrong part.
     """
@@ -120,7 +120,7 @@ class Sample:
 
     @cached_property
     def facts(self) -> dict[str, Any]:
-        """What `<uid>.json` says."""
+        """The content of `<uid>.json`."""
         data = self._member("json")
         try:
             facts = json.loads(data) if len(data) <= MAX_JSON_BYTES else f"{len(data)} bytes"
@@ -131,13 +131,13 @@ class Sample:
         return facts
 
     @cached_property
-    def extrinsics(self) -> NDArray[np.float64]:
-        """`cam_from_world` of every view, (V, 3, 4)."""
+    def extrinsics(self) -> Float64[NDArray[np.float64], "V 3 4"]:
+        """`cam_from_world` of every view."""
         return self.array("extrinsics.npy", (None, 3, 4), np.float64)
 
     @cached_property
     def polar_rad(self) -> list[float]:
-        """The angle from +z of every view's camera."""
+        """The polar angle of every view's camera, from +z."""
         return polar_angle(self.extrinsics).tolist()  # type: ignore[no-any-return]
 
     @cached_property
@@ -159,16 +159,16 @@ class Sample:
 
     @cached_property
     def good_views(self) -> list[int]:
-        """The numbers of the views that passed all checks which count."""
-        return self._said(lambda rendered: good_views(rendered, len(self.extrinsics)))
+        """The numbers of the views without a failed check."""
+        return self._read_render_facts(lambda rendered: good_views(rendered, len(self.extrinsics)))
 
     @cached_property
     def passes(self) -> list[str]:
-        """The names of the passes that lie beside each view."""
-        return self._said(pass_names)
+        """The names of the passes of each view."""
+        return self._read_render_facts(pass_names)
 
     def read_pass(self, name: str, view: int) -> NDArray[Any]:
-        """Pass `name` of a view, as `base.passes` describes it: (H, W) or (H, W, 3)."""
+        """Decode pass `name` of a view, as described in `base.passes`: (H, W) or (H, W, 3)."""
         if name not in self.passes or name not in PASS_FILES:
             raise self._failure("json", f"expected pass {name!r}, got {', '.join(self.passes) or 'none'}")
         suffix = pass_file(view, name)
@@ -178,7 +178,7 @@ class Sample:
             raise self._failure(suffix, str(error)) from None
 
     def image(self, view: int, hw: tuple[int, int] | None = None) -> NDArray[np.uint8]:
-        """One view as uint8 RGBA, (H, W, 4), of `hw` pixels where these are given."""
+        """Decode a view to uint8 RGBA (H, W, 4). With `hw`, other resolutions are damage."""
         suffix = view_suffix(view)
         try:
             image = decode_rgba(self._member(suffix))
@@ -189,12 +189,12 @@ class Sample:
         return image
 
     def check_members(self, expected: Set[str]) -> None:
-        """Raise DamagedSample for a member that is missing, or that is not `expected`."""
+        """Raise DamagedSample for a missing or unexpected member."""
         for suffix in sorted(expected ^ set(self.members)):
             raise self._failure(suffix, "expected this member" if suffix in expected else "expected no such member")
 
     def check_count(self, views: int) -> None:
-        """Raise DamagedSample unless there are cameras of `views` views."""
+        """Raise DamagedSample unless there are `views` cameras."""
         if (got := len(self.extrinsics)) != views:
             raise self._failure("extrinsics.npy", f"expected {views} views, got {got}")
 
@@ -205,7 +205,7 @@ class Sample:
             self.image(view, hw)
 
     def check(self, *, views: int, hw: tuple[int, int]) -> None:
-        """Read everything once; raises DamagedSample for the first part that is missing, foreign or inconsistent."""
+        """Read every part once. Raises DamagedSample for the first missing, unexpected or inconsistent part."""
         if not set(self.passes) <= set(PASS_FILES):
             raise self._failure("json", f"expected passes of {', '.join(PASS_FILES)}, got {', '.join(self.passes)}")
         self.check_members({"json", "extrinsics.npy", "pairs.npz", *view_members(views, self.passes)})
@@ -222,11 +222,11 @@ class Sample:
                 self.read_pass(name, view)
 
     def array(self, suffix: str, shape: tuple[int | None, ...], dtype: DTypeLike) -> NDArray[Any]:
-        """The array in a member, of exactly `shape` (None is any length) and `dtype`."""
+        """Decode the array in a member, of exactly `shape` (None is any length) and `dtype`."""
         return self._array(suffix, self._member(suffix), shape, dtype)
 
-    def _said(self, read: Callable[[Mapping[str, Any]], T]) -> T:
-        """What `read` finds in the facts of the rendering."""
+    def _read_render_facts(self, read: Callable[[Mapping[str, Any]], T]) -> T:
+        """Apply `read` to the facts about the rendering."""
         try:
             return read(self.facts["render"])
         except (KeyError, TypeError, AttributeError) as error:
@@ -248,7 +248,7 @@ class Sample:
 
 
 def json_signature(value: Any) -> Any:
-    """The keys and types of a JSON value: equal for values that one table schema can hold; a list is its first item."""
+    """Describe the keys and types of a JSON value, a list by its first item. Equal signatures fit a table schema."""
     if isinstance(value, dict):
         return {key: json_signature(item) for key, item in sorted(value.items())}
     if isinstance(value, list):
@@ -257,7 +257,7 @@ def json_signature(value: Any) -> Any:
 
 
 def find_irregular_values(value: Any, path: str = "") -> list[str]:
-    """Where a JSON value holds a null, an empty list, an empty mapping or a list of mixed types, as sentences."""
+    """Describe each null, empty list, empty mapping and list of mixed types in a JSON value."""
     if value is None:
         return [f"{path}: expected a value, got null"]
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""The settings of the shards: how many objects stand together, and how many are held out."""
+"""Settings of shards and streams."""
 
 from typing import Annotated
 
@@ -10,8 +10,8 @@ from base.settings import Section
 class ShardsSettings(Section):
     """How a dataset is cut into shards and splits.
 
-    `objects_per_shard` counts the objects asked for, so a shard may hold fewer; `val_fraction` is the share of source
-    digests whose objects go to the split `val`.
+    `objects_per_shard` counts requested objects, so a shard may hold fewer samples. `val_fraction` is the share of
+    source digests in the split `val`.
     """
 
     objects_per_shard: Annotated[int, Field(ge=1, le=100_000)]
@@ -19,13 +19,13 @@ class ShardsSettings(Section):
 
 
 class StreamSettings(Section):
-    """How shards are read; none of it changes what is read, but for samples that are damaged.
+    """How shards are read. Only `damaged_samples` changes what is read.
 
-    `workers` processes decode for each rank, 0 decodes in the rank's own. From a store that is not local, `requests`
-    samples are asked for at a time, and one that is away is waited for `patience_s`. `cache` is a folder for what was
-    read from afar, at most `cache_mb` of it; empty keeps nothing. `damaged_samples` may be passed over, each named and
-    another object in its place, before the work ends; 0 ends at the first. Each rank counts those that it meets, once
-    each, and every call counts anew.
+    Each rank has `workers` processes for decoding; with 0 it decodes by itself. From a remote store, `requests` samples
+    are requested at a time, and an unavailable store is asked again for `patience_s`. `cache` is a folder for at most
+    `cache_mb` of remote samples; empty means no cache. Up to `damaged_samples` are named and skipped, with another
+    object in their place; 0 stops at the first. Each rank counts the samples that it meets, each once, and every call
+    starts at zero.
     """
 
     workers: Annotated[int, Field(ge=0, le=64)]

@@ -1,58 +1,39 @@
-"""Training pairs out of a version's shards: deterministic, resumable at any pair, the same on any number of ranks."""
+"""Stream training pairs from the shards of a version.
+
+The stream is deterministic and resumes at any pair. All ranks together read the same pairs for any number of ranks.
+"""
 
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Required, TypedDict, TypeVar, Unpack
-
-import numpy as np
-from numpy.typing import NDArray
 
 from base.errors import UsageError
 from base.retry import say_nothing
 from base.storage import Storage
-from shards.damage import DamagedSample, DamageHandler, raise_damage
+from shards.damage import DamageHandler, raise_damage
+from shards.pair import Pair, good_drawn_views, pair_facts
 from shards.plan import Order, Visit
-from shards.read import ReadRange, range_reader, read_sample_members
+from shards.reader import ReadRange, range_reader, read_sample_members
 from shards.sample import Sample
 from shards.settings import StreamSettings
 from shards.transport import open_transport
-from shards.version import Version
+from shards.version import Version, read_version
 from shards.visits import Share, Source, read_pairs
 
 S = TypeVar("S")
 P = TypeVar("P")
 
 
-@dataclass(frozen=True)
-class Pair:
-    """One training pair: uint8 RGBA (H, W, 4) of the input and the target view, and how the camera moved.
-
-    `number` is the pair's place in the global order, `source` and `target` are view numbers of object `uid`;
-    `R` (3, 3), `T` (3,) and `pose` (4,) are as geometry.relative defines them; `source_polar_rad` is the input
-    camera's angle from +z.
-    """
-
-    number: int
-    uid: str
-    source: int
-    target: int
-    source_rgba: NDArray[np.uint8]
-    target_rgba: NDArray[np.uint8]
-    R: NDArray[np.float64]
-    T: NDArray[np.float64]
-    pose: NDArray[np.float64]
-    source_polar_rad: float
-
-
 class StreamOptions(TypedDict, total=False):
-    """One point in one stream, and how to read on from there: what `read` and `shards.latents.read_latents` take.
+    """Which pairs to stream, and how: the options of `stream_pairs` and `shards.latents.stream_latents`.
 
-    The pairs of `split` in the order of `seed` from number `position` on, `pairs_per_visit` of an object at a time;
-    of them those of `rank` among `world`. `views` limits which views may be drawn. `settings` say how bytes travel,
-    without them each sample is asked for once, when it is needed; `say` is told of a store that is away, and `stop`,
-    once it is set, ends the waiting for one. A damaged sample is given to `on_damage` when it is reached; where that
-    returns, a pair of another object stands in, the same one on every rank and at every resumption.
+    `split` is streamed in the order of `seed` from pair number `position` on, with `pairs_per_visit` pairs of an object
+    at a time. `rank` reads its share among `world` ranks. `views` limits the views to draw. `settings` has retries,
+    cache and prefetching; without it each sample is requested once, when it is needed. `say` receives messages about an
+    unavailable store. Setting `stop` ends the waiting for it. `on_damage` receives each damaged sample. If it returns,
+    a pair of another object is the substitute, the same pair on every rank and after every resumption.
     """
 
     split: Required[str]
@@ -68,21 +49,59 @@ class StreamOptions(TypedDict, total=False):
     stop: threading.Event | None
 
 
-def read(version: Version, storage: Storage, **reading: Unpack[StreamOptions]) -> Iterator[Pair]:
-    """The pairs of the global order from number `position` on, without end; this rank's share is every `world`-th.
+def read(  # noqa: PLR0913 -- the options of a data loader
+    root: str | Path,
+    *,
+    version: int | None = None,
+    split: str = "train",
+    seed: int = 0,
+    position: int = 0,
+    rank: int = 0,
+    world: int = 1,
+    pairs_per_visit: int | None = None,
+    settings: StreamSettings | None = None,
+) -> Iterator[Pair]:
+    """Stream the pairs of a dataset without end.
 
-    All arguments are checked before the first pair is asked for: UsageError for a world that does not divide the
-    streams, a rank outside it, or views that the dataset does not have.
+    `root` is the dataset's folder or URL. `version` defaults to the newest. `pairs_per_visit` defaults to half of the
+    number of views, so that each visit of an object shows each view once. Every `world`-th pair belongs to `rank`.
+    Raises Failure for a dataset without versions, and UsageError for options that do not fit the dataset.
+
+        from shards import read
+
+        for pair in read("runs/demo/dataset", split="train", seed=0):
+            pair.source_rgba, pair.target_rgba, pair.R, pair.T, pair.pose
     """
+    storage = Storage(root, "root")
+    found = read_version(storage, version)
     return stream_pairs(
-        version, storage, lambda ranges, drawn: ImageSource(ranges, version.views, version.hw, drawn), **reading
+        found,
+        storage,
+        split=split,
+        seed=seed,
+        position=position,
+        rank=rank,
+        world=world,
+        pairs_per_visit=pairs_per_visit or found.views // 2,
+        settings=settings,
     )
 
 
-def stream_pairs(  # noqa: PLR0913 -- each is a coordinate of one point in one stream
+def stream_pairs(version: Version, storage: Storage, **options: Unpack[StreamOptions]) -> Iterator[Pair]:
+    """Stream this rank's share of the pairs of a version without end.
+
+    Options are checked before the first pair is requested. Raises UsageError if `world` does not divide the number of
+    streams, for a rank outside `world`, and for views that the dataset does not have.
+    """
+    return open_stream(
+        version, storage, lambda ranges, drawn: ImageSource(ranges, version.views, version.hw, drawn), **options
+    )
+
+
+def open_stream(  # noqa: PLR0913 -- see StreamOptions
     version: Version,
     storage: Storage,
-    source_of: Callable[[ReadRange, tuple[int, ...]], Source[S, P]],
+    make_source: Callable[[ReadRange, tuple[int, ...]], Source[S, P]],
     *,
     split: str,
     seed: int,
@@ -96,18 +115,18 @@ def stream_pairs(  # noqa: PLR0913 -- each is a coordinate of one point in one s
     say: Callable[[str], None] = say_nothing,
     stop: threading.Event | None = None,
 ) -> Iterator[P]:
-    """What `read` gives, whatever `source_of` makes of ranges and the views to draw: see `StreamOptions`."""
+    """Stream the pairs of any source. `make_source` gets a range reader and the views to draw. See `StreamOptions`."""
     drawn = check_views(version, views)
     order = Order.of(version, split, seed, pairs_per_visit)
     share = Share(position, rank, world)
     share.check(order, split)
     stop = stop or threading.Event()
     ranges, requests = open_transport(storage, settings, stop, say) if settings else (range_reader(storage), 0)
-    return read_pairs(order, source_of(ranges, drawn), share, requests, stop, on_damage)
+    return read_pairs(order, make_source(ranges, drawn), share, requests, stop, on_damage)
 
 
 def check_views(version: Version, views: tuple[int, ...] | None) -> tuple[int, ...]:
-    """The views to draw, all when None. Raises UsageError for fewer than two, or any that the dataset does not have."""
+    """Return the views to draw; None means all. Raises UsageError for fewer than two or unknown views."""
     drawn = tuple(range(version.views)) if views is None else tuple(views)
     if len(drawn) < 2 or len(set(drawn)) != len(drawn) or not set(drawn) <= set(range(version.views)):
         raise UsageError(f"views: expected at least two different ones of 0 to {version.views - 1}, got {list(drawn)}")
@@ -116,7 +135,7 @@ def check_views(version: Version, views: tuple[int, ...] | None) -> tuple[int, .
 
 @dataclass(frozen=True)
 class ImageSource:
-    """Pairs of pictures out of samples of `count` views of `hw` pixels, drawn among `drawn`."""
+    """Makes pairs of pictures from samples with `count` views of `hw` pixels. Only views in `drawn` are used."""
 
     ranges: ReadRange
     count: int
@@ -124,44 +143,17 @@ class ImageSource:
     drawn: tuple[int, ...]
 
     def fetch(self, visit: Visit) -> Sample:
-        """The sample of a visit; only that its members are its own is checked here."""
+        """Read the sample of a visit, without decoding it."""
         return Sample(visit.shard.name, visit.entry.uid, read_sample_members(self.ranges, visit.shard, visit.entry))
 
     def views(self, sample: Sample) -> tuple[int, ...]:
-        """Those of the drawn views that are good in this object; pairs have no others."""
+        """Return the good views to draw pairs from."""
         return good_drawn_views(sample, self.drawn, self.count)
 
     def pair(self, number: int, sample: Sample, source: int, target: int) -> Pair:
-        """The pair of two views, which alone are decoded."""
-        stored, row = sample.pairs, find_pair_row(sample, source, target)
+        """Decode two views and make a pair of them."""
         return Pair(
-            number=number,
-            uid=sample.uid,
-            source=source,
-            target=target,
+            **pair_facts(number, sample, source, target),
             source_rgba=sample.image(source, self.hw),
             target_rgba=sample.image(target, self.hw),
-            R=stored.R[row],
-            T=stored.T[row],
-            pose=stored.pose[row],
-            source_polar_rad=sample.polar_rad[source],
         )
-
-
-def good_drawn_views(sample: Sample, drawn: tuple[int, ...], count: int) -> tuple[int, ...]:
-    """The good views of an object among `drawn`. Raises DamagedSample for fewer than two, or unless it has `count`."""
-    sample.check_count(count)
-    sound = set(sample.good_views)
-    good = tuple([view for view in drawn if view in sound])
-    if len(good) < 2:
-        raise DamagedSample(
-            sample.shard, sample.uid, f": expected at least two good views of {list(drawn)}, got {good}"
-        )
-    return good
-
-
-def find_pair_row(sample: Sample, source: int, target: int) -> int:
-    """Where a pair of views stands in the sample's pairs. Raises DamagedSample when it does not stand there once."""
-    if (row := sample.pairs.find_row(source, target)) is None:
-        raise DamagedSample(sample.shard, sample.uid, f".pairs.npz: expected pair {source} → {target} once")
-    return row

@@ -1,4 +1,4 @@
-"""Tar files as shards use them: the same members give the same bytes, and a byte range can be read on its own."""
+"""Tar files of shards: equal members give equal bytes, and each sample can be read by its byte range."""
 
 import io
 import tarfile
@@ -13,17 +13,17 @@ PLAIN_FILES = (tarfile.REGTYPE, tarfile.AREGTYPE)
 
 
 class BadTar(ValueError):
-    """Bytes that are not the tar they should be; says what was expected and what was got."""
+    """Bytes are not the expected tar. The message says what was expected and what was got."""
 
 
 class TarWriter:
-    """Writes a tar of whole samples to a stream; nothing in it depends on time, user or machine."""
+    """Writes samples to a tar stream. The bytes do not depend on time, user or machine."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self.archive = tarfile.TarFile(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT)
 
     def add(self, members: Mapping[str, bytes]) -> tuple[int, int]:
-        """Append members in the order of their names; the (offset, length) in bytes of what was appended."""
+        """Append members in the order of their names. Returns the (offset, length) of the appended bytes."""
         start = self.archive.offset
         for name in sorted(members):
             info = tarfile.TarInfo(name)
@@ -37,9 +37,9 @@ class TarWriter:
 
 
 def read_members(data: bytes) -> dict[str, bytes]:
-    """The files in a tar, or in a byte range of one that begins and ends at a member.
+    """Read the files of a tar, or of a byte range with whole members.
 
-    Raises BadTar for data that is no tar, is cut short, or holds a name twice, a folder, a link or a path.
+    Raises BadTar for data that is not a tar, is truncated, or contains a repeated name, a folder, a link or a path.
     """
     members: dict[str, bytes] = {}
     offset = 0
@@ -61,7 +61,8 @@ def read_members(data: bytes) -> dict[str, bytes]:
 
 
 def _header(block: bytes) -> tuple[str, int, bytes]:
-    """(name, size, type) of a member; tarfile's own reader takes ten times as long. Raises ValueError for no header."""
+    """Parse a member's header as (name, size, type). Raises ValueError for anything else."""
+    # tarfile's own reader takes ten times as long.
     if len(block) != BLOCK or block[257:262] != b"ustar" or any(block[345:500]):
         raise ValueError("no header of a plain file")
     if _octal(block[148:156]) != sum(block[:148]) + sum(block[156:]) + CHECKSUM_AS_SPACES:

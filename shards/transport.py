@@ -1,4 +1,4 @@
-"""How a stream's bytes travel: asked for again while the store is away, and kept nearby where that is wished."""
+"""How a stream's bytes travel from a remote store: with retries, and with a local cache on request."""
 
 import threading
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from pathlib import Path
 from base.retry import Retry
 from base.storage import Storage
 from shards.cache import SampleCache
-from shards.read import ReadRange, range_reader
+from shards.reader import ReadRange, range_reader
 from shards.settings import StreamSettings
 from shards.version import SampleEntry, ShardEntry
 
@@ -15,9 +15,9 @@ from shards.version import SampleEntry, ShardEntry
 def open_transport(
     storage: Storage, settings: StreamSettings, stop: threading.Event, say: Callable[[str], None]
 ) -> tuple[ReadRange, int]:
-    """Where ranges come from, and how many to ask for at once: 0 where they are at hand.
+    """Make the reader for `storage`; return it with the number of simultaneous requests (0 for local storage).
 
-    Raises UsageError for a cache that cannot be.
+    Raises UsageError for an invalid cache folder.
     """
     if storage.is_local:
         return range_reader(storage), 0
@@ -28,12 +28,12 @@ def open_transport(
 
 
 def with_retries(ranges: ReadRange, retry: Retry) -> ReadRange:
-    """The same ranges, asked for again while the store is away."""
+    """Repeat each request while the store is unavailable."""
     return lambda shard, entry: retry.call(lambda: ranges(shard, entry))
 
 
 def with_cache(ranges: ReadRange, cache: SampleCache) -> ReadRange:
-    """The same ranges, out of the cache where they are in it."""
+    """Read samples from the cache if they are there, and else from `ranges` into the cache."""
 
     def read(shard: ShardEntry, entry: SampleEntry) -> bytes:
         data = cache.get(shard, entry)

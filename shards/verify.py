@@ -1,4 +1,4 @@
-"""Is a dataset what its version says? Every shard's digest, every sample's members, of pictures and of latents."""
+"""Verify a dataset against its version: the digests of shards, and the members of samples, with latents."""
 
 from collections.abc import Callable
 from functools import partial
@@ -7,19 +7,19 @@ from base.errors import Failure
 from base.progress import Progress
 from base.storage import Storage
 from shards.latents import check_latents, read_latent_indexes
-from shards.read import read_sample
+from shards.reader import read_sample
 from shards.sample import Sample
 from shards.version import ShardEntry, Version
 
-MOST_TOLD = 100
+MOST_REPORTED = 100
 FOLDER = "shards"
 
 Check = Callable[[Sample], None]
-"""Raises DamagedSample for a sample that is not what it should be."""
+"""Raises DamagedSample for a damaged sample."""
 
 
 def verify(storage: Storage, version: Version, progress: Progress) -> None:
-    """Read every shard of a version in full, its cached latents too. Raises Failure naming each: shard, key, reason."""
+    """Read all shards of a version in full, with cached latents. Raises Failure with a line for each damage."""
     found = list[str]()
     pictures = partial(Sample.check, views=version.views, hw=version.hw)
     todo: list[tuple[ShardEntry, Check]] = [(shard, pictures) for shard in version.shards]
@@ -31,14 +31,14 @@ def verify(storage: Storage, version: Version, progress: Progress) -> None:
             found += find_damage(storage, shard, check)
             task.advance(1, note=shard.name)
     if found:
-        more = [f"and {len(found) - MOST_TOLD} more"] if len(found) > MOST_TOLD else []
-        raise Failure("\n".join([*found[:MOST_TOLD], *more]))
+        more = [f"and {len(found) - MOST_REPORTED} more"] if len(found) > MOST_REPORTED else []
+        raise Failure("\n".join([*found[:MOST_REPORTED], *more]))
 
 
 def find_truncated_or_missing(storage: Storage, version: Version) -> dict[str, str]:
-    """The shards of a version that a look at names and lengths shows to be damaged: what was expected and got, by name.
+    """Find the missing shards and those of a wrong length: a sentence for each, by name.
 
-    Damage inside a shard of the right length shows to `verify` alone.
+    Only `verify` finds damage inside a shard of the right length.
     """
     there = storage.sizes(FOLDER)
     return {
@@ -49,7 +49,7 @@ def find_truncated_or_missing(storage: Storage, version: Version) -> dict[str, s
 
 
 def find_damage(storage: Storage, shard: ShardEntry, check: Check) -> list[str]:
-    """What is wrong with one shard: with its samples first, then, where they do not tell, with its length or digest."""
+    """Describe the damage of a shard: of its samples, or, if all are sound, of its length or digest."""
     if not storage.exists(shard.name):
         return [f"{shard.name}: expected a shard in {storage.root}, got none"]
     found = list[str]()

@@ -1,4 +1,4 @@
-"""A version of a dataset: which shards it has and where each sample stands in them; all that a reader needs."""
+"""A version of a dataset lists its shards and the location of each sample in them. Readers need nothing else."""
 
 import json
 import re
@@ -27,7 +27,7 @@ SHARD_NAME = re.compile(rf"shards/({'|'.join(SPLITS)})-([0-9]{{6,}})-[0-9a-f]{{1
 
 
 class SampleEntry(NamedTuple):
-    """Where one object stands in its shard: `bytes` from `offset` on are a tar of its members."""
+    """The location of an object in its shard: `bytes` bytes from `offset` on are a tar of its members."""
 
     uid: str
     offset: int
@@ -35,7 +35,7 @@ class SampleEntry(NamedTuple):
 
 
 class Samples(Sequence[SampleEntry]):
-    """The samples of one shard in file order, as columns: a million take a quarter of what tuples would."""
+    """The samples of a shard in file order, as columns, which need a quarter of the memory of tuples."""
 
     __slots__ = ("lengths", "offsets", "uids")
 
@@ -69,7 +69,7 @@ class Samples(Sequence[SampleEntry]):
 
 @dataclass(frozen=True)
 class ShardEntry:
-    """One shard: `name` relative to the dataset's root, `sha256` of all its `bytes`, and its samples in file order."""
+    """A shard: `name` relative to the dataset's root, length in `bytes`, `sha256`, and samples in file order."""
 
     name: str
     split: str
@@ -81,7 +81,7 @@ class ShardEntry:
 
 @dataclass(frozen=True)
 class Version:
-    """A version: every sample has `views` views of `hw` pixels; `parent` is 0 for the first."""
+    """A version. Every sample has `views` views of `hw` pixels. `parent` is 0 for the first version."""
 
     schema: int
     number: int
@@ -92,52 +92,52 @@ class Version:
     shards: tuple[ShardEntry, ...]
 
     def split(self, split: str) -> tuple[ShardEntry, ...]:
-        """The shards of one split, in the order of their numbers."""
+        """List the shards of a split, in the order of their numbers."""
         return tuple(shard for shard in self.shards if shard.split == split)
 
     def samples(self, split: str) -> int:
-        """How many objects a split has."""
+        """Count the objects of a split."""
         return sum(len(shard.samples) for shard in self.split(split))
 
     @property
     def digest(self) -> str:
-        """16 hexadecimal digits that change with any shard, not with where the dataset lies or what is beside it."""
+        """16 hexadecimal digits that depend on all shards, but not on the dataset's location or other files in it."""
         return digest_json([self.views, self.hw, [[shard.name, shard.sha256] for shard in self.shards]])
 
     def to_json(self) -> bytes:
-        """The version as one line of JSON; equal versions give equal bytes."""
+        """Encode the version as a line of JSON. Equal versions give equal bytes."""
         before, after = object_json(self, {"shards": "[\0]"}).encode().split(b"\0")
-        shards = ((b"," if place else b"") + shard_json(shard).encode() for place, shard in enumerate(self.shards))
+        shards = ((b"," if index else b"") + shard_json(shard).encode() for index, shard in enumerate(self.shards))
         return b"".join([before, *shards, after, b"\n"])
 
 
 def shard_json(shard: ShardEntry) -> str:
-    """A shard as canonical JSON."""
+    """Encode a shard as canonical JSON."""
     samples = ",".join(f'["{uid}",{offset},{length}]' for uid, offset, length in shard.samples)
     return object_json(shard, {"samples": f"[{samples}]"})
 
 
 def object_json(value: Any, known: Mapping[str, str]) -> str:
-    """Canonical JSON of a dataclass, of which the fields in `known` are JSON already."""
+    """Encode a dataclass as canonical JSON. The fields in `known` are JSON already."""
     items = {item.name: known.get(item.name) or canonical_json(getattr(value, item.name)) for item in fields(value)}
     return "{" + ",".join(f'"{name}":{items[name]}' for name in sorted(items)) + "}"
 
 
 def version_name(number: int) -> str:
-    """The file of version `number`, relative to the dataset's root."""
+    """Name the file of version `number`, relative to the dataset's root."""
     return f"versions/{number}.json"
 
 
 def version_numbers(storage: Storage) -> list[int]:
-    """The numbers of all versions of a dataset, ascending."""
+    """List the numbers of all versions of a dataset, ascending."""
     stems = (PurePosixPath(name).stem for name in storage.names("versions") if name.endswith(".json"))
     return sorted(int(stem) for stem in stems if stem.isdecimal())
 
 
 def read_version(storage: Storage, number: int | None = None) -> Version:
-    """Version `number` of a dataset, the newest when None. Raises Failure when there is none or it is damaged.
+    """Read version `number` of a dataset, or the newest for None. Raises Failure if it is missing or damaged.
 
-    Raises UsageError for the newest on a web server that lists no folders.
+    Raises UsageError if the newest is requested from a web server without listings.
     """
     if number is None:
         number = _newest(storage)
@@ -163,7 +163,7 @@ def _newest(storage: Storage) -> int:
 
 
 def parse_version(data: bytes, *, where: str) -> Version:
-    """The version in JSON bytes. Raises Failure, opening with `where`, for anything that is not one of ours."""
+    """Parse a version from JSON bytes. Raises Failure, beginning with `where`, for anything else."""
     try:
         version = _version(json.loads(data))
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
@@ -179,28 +179,28 @@ T = TypeVar("T")
 
 
 def check_type(kind: type[T], value: Any, what: str) -> T:
-    """`value`, which is of exactly this type. Raises TypeError naming `what` it is."""
+    """Return `value` if it has exactly this type. Raises TypeError with the name `what`."""
     if type(value) is not kind:
         raise TypeError(f"{what}: expected {kind.__name__}, got {type(value).__name__}")
     return value
 
 
 def check_range(least: int, value: Any, most: int, what: str) -> int:
-    """`value`, which is an int of `least` to `most`. Raises TypeError or ValueError naming `what` it is."""
+    """Return `value` if it is an int from `least` to `most`. Raises TypeError or ValueError with the name `what`."""
     if not least <= (number := check_type(int, value, what)) <= most:
         raise ValueError(f"{what}: expected {least} to {most}, got {number}")
     return number
 
 
 def check_hexadecimal(digits: re.Pattern[str], value: Any, what: str) -> str:
-    """`value`, which is text of these `digits`. Raises TypeError or ValueError naming `what` it is."""
+    """Return `value` if it is text of these `digits`. Raises TypeError or ValueError with the name `what`."""
     if not digits.fullmatch(text := check_type(str, value, what)):
         raise ValueError(f"{what}: expected hexadecimal digits, got {text[:80]!r}")
     return text
 
 
 def check_fields(kind: type, value: Any) -> dict[str, Any]:
-    """The values of a dataclass's fields: no field more, none less, and those that are int or str of that type."""
+    """Return `value` if it is a mapping with exactly the fields of `kind`. Checks the types of int and str fields."""
     got = check_type(dict, value, kind.__name__)
     if set(got) != {field.name for field in fields(kind)}:
         raise ValueError(f"{kind.__name__}: expected {', '.join(f.name for f in fields(kind))}, got {', '.join(got)}")
@@ -220,7 +220,7 @@ def _version(value: Any) -> Version:
 
 
 def parse_shard(value: Any) -> ShardEntry:
-    """The shard in a JSON value. Raises TypeError, ValueError or OverflowError for anything that is none."""
+    """Parse a shard from a JSON value. Raises TypeError, ValueError or OverflowError for anything else."""
     got = check_fields(ShardEntry, value)
     check_range(0, got["number"], MAX_NUMBER, "number")
     check_range(0, got["bytes"], MAX_BYTES, "bytes")
@@ -247,7 +247,7 @@ def _check_shard(shard: ShardEntry, where: str) -> None:
 
 
 def check_ranges(shard: ShardEntry, where: str) -> None:
-    """Raise Failure, opening with `where`, for a parsed shard without samples or with one that lies outside it."""
+    """Raise Failure, beginning with `where`, for a shard without samples or with a sample beyond its end."""
     samples, limit = shard.samples, shard.bytes
     if not isinstance(samples, Samples) or not samples:
         raise Failure(f"{where}: {shard.name}: expected at least one sample, got none")

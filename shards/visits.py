@@ -1,6 +1,6 @@
-"""From a plan to pairs: the draws of a share, their samples fetched ahead of need, damage passed over.
+"""From a plan to pairs: draw, fetch samples ahead of need, and replace damaged draws.
 
-Each stage is a function from iterator to iterator; none depends on what is in a sample.
+Each stage is a function from iterator to iterator, for any kind of sample.
 """
 
 import threading
@@ -22,31 +22,31 @@ P_co = TypeVar("P_co", covariant=True)
 
 
 class Source(Protocol[S, P_co]):
-    """What a stream gives. Each method raises DamagedSample for a sample that is not what it should be."""
+    """Makes pairs from samples. Each method raises DamagedSample for a damaged sample."""
 
     def fetch(self, visit: Visit) -> S:
-        """The sample of a visit; called by several threads at a time."""
+        """Read the sample of a visit. Several threads call this at the same time."""
         ...
 
     def views(self, sample: S) -> tuple[int, ...]:
-        """The views of the sample that pairs are drawn from."""
+        """Return the views to draw pairs from."""
         ...
 
     def pair(self, number: int, sample: S, source: int, target: int) -> P_co:
-        """Pair `number` of the global order: two views of the sample."""
+        """Make pair `number` of the global order from two views of the sample."""
         ...
 
 
 @dataclass(frozen=True)
 class Share:
-    """Every `world`-th pair of the global order, those whose number leaves `rank`, from number `position` on."""
+    """The share of a rank: the pairs of the global order with number ≡ `rank` mod `world`, from `position` on."""
 
     position: int
     rank: int
     world: int
 
     def check(self, order: Order, split: str) -> None:
-        """Raise UsageError for a world that does not divide the streams or a place outside it."""
+        """Raise UsageError if `world` does not divide the number of streams, or for an impossible rank or position."""
         if self.world < 1 or order.streams % self.world:
             raise UsageError(
                 f"expected ranks × workers to divide the {order.streams} streams of split {split!r} "
@@ -59,7 +59,7 @@ class Share:
             )
 
     def numbers(self) -> Iterator[int]:
-        """The pairs' numbers, without end."""
+        """Yield the numbers of the pairs, without end."""
         number = self.position + (self.rank - self.position) % self.world
         while True:
             yield number
@@ -67,7 +67,7 @@ class Share:
 
 
 class FetchedDraw(NamedTuple):
-    """A draw, its number in the global order, and its sample once it is there."""
+    """A draw, its number in the global order, and the future of its sample."""
 
     number: int
     draw: Draw
@@ -75,7 +75,7 @@ class FetchedDraw(NamedTuple):
 
 
 def number_draws(order: Order, share: Share) -> Iterator[tuple[int, Draw]]:
-    """The draws of a share with their numbers."""
+    """Yield the draws of a share with their numbers."""
     streams: dict[int, Iterator[Draw]] = {}
     for number in share.numbers():
         position, stream = divmod(number, order.streams)
@@ -87,7 +87,7 @@ def number_draws(order: Order, share: Share) -> Iterator[tuple[int, Draw]]:
 def fetch_ahead(
     draws: Iterator[tuple[int, Draw]], fetch: Callable[[Visit], S], submit: "Submit", ahead: int
 ) -> Iterator[FetchedDraw]:
-    """The draws with their samples, each fetched once a visit, `ahead` draws before it is needed."""
+    """Yield the draws with their samples. Each visit's sample is fetched once, `ahead` draws before it is needed."""
     visited: dict[tuple[int, int, int], Future] = {}
     waiting: deque[FetchedDraw] = deque()
     for number, draw in draws:
@@ -102,10 +102,10 @@ def fetch_ahead(
 def read_pairs(
     order: Order, source: Source[S, P], share: Share, requests: int, stop: threading.Event, on_damage: DamageHandler
 ) -> Iterator[P]:
-    """The pairs of a share without end; up to `requests` samples are fetched at once, 0 fetches each when needed.
+    """Yield the pairs of a share without end.
 
-    `stop` is set when the caller closes the iterator, so that nothing goes on asking a store that is away; whoever sets
-    it before ends the waiting for one.
+    Up to `requests` samples are fetched at a time; with 0 each sample is fetched when it is needed. Closing the
+    iterator sets `stop`, which ends all requests to an unavailable store. The caller may set it earlier.
     """
     ahead = order.pairs_per_visit * MAX_STREAMS // share.world if requests else 0
     with _submitting(requests, stop) as submit:
@@ -116,7 +116,7 @@ def read_pairs(
 def _make_sound_pair(
     order: Order, source: Source[S, P], number: int, draw: Draw, sample: Future, on_damage: DamageHandler
 ) -> P:
-    """The pair that is drawn, or of the draws that may stand in for it the first that is sound."""
+    """Make the pair of a draw, or of its first sound substitute."""
     try:
         return _make_pair(order, source, number, draw, sample.result())
     except DamagedSample as damage:
@@ -162,7 +162,7 @@ def _submitting(requests: int, stop: threading.Event) -> Iterator[Submit]:
 
 
 def _fetch(queue: "SimpleQueue[QueuedFetch | None]", stop: threading.Event) -> None:
-    """Do queued fetches; after `stop` cancel them, so that nobody waits for what will not come."""
+    """Run queued fetches. After `stop`, cancel them instead, so that no reader waits for them."""
     while (queued := queue.get()) is not None:
         future, fetch, visit = queued
         if stop.is_set():

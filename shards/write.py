@@ -1,4 +1,4 @@
-"""Shards are written whole: a temporary file, flushed, then named after its own digest."""
+"""Write shards: a temporary file, flushed, then renamed after its own digest."""
 
 import json
 import os
@@ -10,14 +10,14 @@ from typing import Any, BinaryIO
 from base.digest import sha256_file
 from base.errors import Failure
 from base.storage import TEMPORARY_PREFIX, Storage, reason
-from shards.read import is_intact
+from shards.reader import is_intact
 from shards.sample import find_irregular_values, json_signature
 from shards.tar import TarWriter
 from shards.version import UID, SampleEntry, ShardEntry
 
 
 def shard_name(split: str, number: int, sha256: str, folder: str = "shards") -> str:
-    """The name of a shard relative to the dataset's root."""
+    """Name a shard, relative to the dataset's root."""
     return f"{folder}/{split}-{number:06d}-{sha256[:12]}.tar"
 
 
@@ -26,22 +26,22 @@ NamedSample = tuple[str, Mapping[str, bytes]]
 
 
 def write_shard(storage: Storage, split: str, number: int, samples: Iterable[NamedSample]) -> ShardEntry:
-    """Write the shard of `samples`, in ascending order of uid, and describe it.
+    """Write the shard of `samples`, in ascending order of uid, and return its entry.
 
-    The same samples give the same bytes and so the same name; a shard that is there already, whole, is left as it is.
-    Raises Failure for samples out of order or with facts of another shape than the first's, and when writing fails.
+    Equal samples give equal bytes and so an equal name. An intact shard of that name is not written again. Raises
+    Failure for samples out of order, for facts with other keys or types than the first sample's, and if writing fails.
     """
     return write_samples(storage, split, number, _check_alike(f"{split}-{number:06d}", samples), "shards")
 
 
 def write_samples(storage: Storage, split: str, number: int, samples: Iterable[NamedSample], folder: str) -> ShardEntry:
-    """`write_shard` into another folder, of samples whose facts are copied from a shard and are as they are there."""
-    place = storage.local_path(folder) if storage.is_local else Path(tempfile.gettempdir())
+    """Write a shard as `write_shard` does, into any folder and without a check of the facts."""
+    scratch = storage.local_path(folder) if storage.is_local else Path(tempfile.gettempdir())
     try:
-        place.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f"{TEMPORARY_PREFIX}{split}-{number:06d}-", dir=place)
+        scratch.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f"{TEMPORARY_PREFIX}{split}-{number:06d}-", dir=scratch)
     except OSError as error:
-        raise Failure(f"could not write shard {split}-{number:06d} in {place}: {reason(error)}") from error
+        raise Failure(f"could not write shard {split}-{number:06d} in {scratch}: {reason(error)}") from error
     path = Path(temporary)
     try:
         with os.fdopen(handle, "wb") as stream:
@@ -55,7 +55,7 @@ def write_samples(storage: Storage, split: str, number: int, samples: Iterable[N
         if not is_intact(storage, shard):
             storage.put_file(name, path)
     except OSError as error:
-        raise Failure(f"could not write shard {split}-{number:06d} in {place}: {reason(error)}") from error
+        raise Failure(f"could not write shard {split}-{number:06d} in {scratch}: {reason(error)}") from error
     finally:
         path.unlink(missing_ok=True)
     return shard
@@ -73,7 +73,7 @@ def _write_samples(stream: BinaryIO, shard: str, samples: Iterable[NamedSample])
 
 
 def _check_alike(shard: str, samples: Iterable[NamedSample]) -> Iterator[NamedSample]:
-    """The samples, whose facts have all keys and types of the first's."""
+    """Yield the samples. Raises Failure unless all facts have the keys and types of the first sample's."""
     shape = None
     for uid, members in samples:
         shape = _checked_shape(shard, uid, json.loads(members["json"]), shape)

@@ -99,7 +99,8 @@ def test_an_init_holds_a_docstring_and_at_most_lazy_names(path: Path) -> None:
     body = ast.parse(path.read_text(encoding="utf-8")).body
     assert isinstance(body[0], ast.Expr)
     for statement in body[1:]:
-        assert isinstance(statement, (ast.FunctionDef, ast.Assign, ast.ImportFrom)), ast.dump(statement)
+        types_alone = isinstance(statement, ast.If) and ast.unparse(statement.test) == "TYPE_CHECKING"
+        assert types_alone or isinstance(statement, (ast.FunctionDef, ast.Assign, ast.ImportFrom)), ast.dump(statement)
 
 
 def test_light_rooms_pull_in_nothing_heavy() -> None:

@@ -29,7 +29,7 @@ from shards.latents import (
     read_record,
     record_name,
 )
-from shards.read import is_intact, read_sample
+from shards.reader import is_intact, read_sample
 from shards.version import SampleEntry, ShardEntry, Version, shard_json
 from shards.write import write_samples
 from zero123.build import build_encoders

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from geometry.relative import with_input_polar
-from shards.latents import LatentPair
-from shards.stream import Pair
+from shards.pair import LatentPair, Pair
 from train.draws import Draws, make_draws, timesteps_from
 from train.settings import TrainSettings
 from zero123.latents import is_deterministic

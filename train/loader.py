@@ -28,7 +28,7 @@ from shards.visits import Share
 P = TypeVar("P")
 
 Reader: TypeAlias = Callable[..., Iterator[P]]
-"""`shards.stream.read` but for `position`, `rank`, `world`, `on_damage`, `say` and `stop`, which come as keywords."""
+"""`stream_pairs` without `position`, `rank`, `world`, `on_damage`, `say` and `stop`, which are passed as keywords."""
 
 BLOCK_BYTES = 4 << 20
 """As many pairs as this holds travel together from a worker, in shared memory, of which containers have little …"""

@@ -8,8 +8,9 @@ from typing import Any
 from base.retry import Retry
 from base.storage import Storage
 from shards.damage import DamageTolerance
-from shards.latents import LatentPair, read_latent_index, read_latents
-from shards.stream import Pair, read
+from shards.latents import read_latent_index, stream_latents
+from shards.pair import LatentPair, Pair
+from shards.stream import stream_pairs
 from shards.version import Version
 from shards.visits import Share
 from train.loader import read_rank_pairs
@@ -32,12 +33,12 @@ def read_training_pairs(
     With `settings.cached_latents` their views are latents of the encoder whose digest `encoder` tells. Raises at once
     UsageError for ranks × workers that do not divide the dataset's streams, Failure for latents that are not there.
     """
-    kind: Any = partial(read, version)
+    kind: Any = partial(stream_pairs, version)
     if settings.cached_latents:
         digest = encoder()
         retry = Retry(settings.stream.patience_s, passed_over.say, stop or threading.Event())
         latents = retry.call(lambda: read_latent_index(storage, version, digest))
-        kind = partial(read_latents, version, latents)
+        kind = partial(stream_latents, version, latents)
     reader = partial(
         kind,
         storage,

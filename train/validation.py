@@ -18,9 +18,9 @@ from geometry.relative import polar_angle, pose_vector
 from report.contact_sheet import contact_sheet
 from report.images import encoded, over
 from shards.damage import DamagedSample, DamageHandler
-from shards.read import ReadRange, read_sample_members
+from shards.pair import good_drawn_views
+from shards.reader import ReadRange, read_sample_members
 from shards.sample import Sample
-from shards.stream import good_drawn_views
 from shards.version import Version
 from train.settings import ValidationSettings
 from train.world import World

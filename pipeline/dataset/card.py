@@ -26,7 +26,7 @@ from report.escape import csv_cell, markdown
 from report.images import encoded, fitted, over
 from report.numbers import bytes_text
 from shards.damage import DamagedSample
-from shards.read import read_sample
+from shards.reader import read_sample
 from shards.version import SPLITS, Version
 
 CARD, PICTURE, ATTRIBUTION = "README.md", "card.png", "ATTRIBUTION.csv"

@@ -22,7 +22,7 @@ from base.storage import TEMPORARY_PREFIX, Storage, error_path, reason, write_at
 from pipeline.catalog.tables import Catalog
 from pipeline.dataset.card import ATTRIBUTION, CARD, PICTURE, attribution, card, card_picture
 from pipeline.dataset.export_layouts import write_nerf, write_tar, write_zero123
-from shards.read import read_sample
+from shards.reader import read_sample
 from shards.version import SPLITS, SampleEntry, ShardEntry, Version
 
 LAYOUTS = {

@@ -13,7 +13,7 @@ from base.passes import PASS_FILES, pass_file
 from base.storage import TEMPORARY_PREFIX, Storage, flush_to_disk
 from render.layouts import nerf_transforms
 from render.run import npy_bytes
-from shards.read import read_sample
+from shards.reader import read_sample
 from shards.sample import Sample
 from shards.tar import TarWriter
 from shards.version import ShardEntry

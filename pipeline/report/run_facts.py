@@ -27,7 +27,7 @@ from report.pages.build_facts import (
     SampleViews,
     SlowObject,
 )
-from shards.read import read_sample
+from shards.reader import read_sample
 from shards.version import version_numbers
 
 PARTS, FEWEST_PARTS, ATTEMPTS_A_PART = 120, 8, 4

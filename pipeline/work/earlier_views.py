@@ -7,7 +7,7 @@ from base.storage import Storage
 from pipeline.catalog.rows import SampleLocation
 from render.earlier import NONE, EarlierViews
 from render.settings import RenderSettings
-from shards.read import read_sample
+from shards.reader import read_sample
 from shards.sample import view_members
 
 

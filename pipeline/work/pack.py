@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from base.storage import Storage
 from pipeline.work.staging import staged_folder
-from shards.read import is_intact, read_sample
+from shards.reader import is_intact, read_sample
 from shards.sample import members_from_views, replace_object_facts
 from shards.version import SampleEntry, ShardEntry
 from shards.write import write_shard

@@ -16,7 +16,7 @@ from PIL import Image
 from base.storage import Storage
 from bench import stream, streaming
 from bench.streaming import PAIRS, SIDES, VIEWS, on_white_in_numpy
-from shards.read import read_shard
+from shards.reader import read_shard
 from shards.version import read_version
 
 pytestmark = [

@@ -13,7 +13,7 @@ from evaluation.nearest import TrainingViews, drawn, indexed, seen_from, small_p
 from evaluation.settings import EvaluateSettings
 from geometry.camera import camera_centre, look_at_origin
 from geometry.relative import relative_motion
-from shards.read import read_sample
+from shards.reader import read_sample
 from shards.sample import Sample, replace_object_facts
 from shards.version import Version, version_name
 from shards.write import write_shard

@@ -20,7 +20,7 @@ from evaluation.novel_views import NovelViews, evaluate_novel_views, objects, pa
 from evaluation.settings import EvaluateSettings
 from evaluation.table import novel_views_json, novel_views_table
 from shards.image import encode_rgba
-from shards.read import read_sample
+from shards.reader import read_sample
 from shards.version import Version, read_version, version_name
 from tests.evaluation.clips import write_image_half
 from tests.evaluation.settings import SETTINGS

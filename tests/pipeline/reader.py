@@ -15,7 +15,7 @@ from base.digest import sha256_bytes
 from base.errors import Failure
 from base.progress import SILENT
 from base.storage import Storage
-from shards.read import read_shard
+from shards.reader import read_shard
 from shards.verify import verify
 from shards.version import SHARD_NAME, read_version, version_name, version_numbers
 

@@ -20,7 +20,7 @@ from pipeline.cluster import Crew, ray_for
 from pipeline.sources.folder import model_sha256
 from pipeline.work.staging import FOLDER
 from pipeline.work.worker import ViewJob, WorkerSpec
-from shards.read import read_shard
+from shards.reader import read_shard
 from shards.verify import verify
 from shards.version import read_version
 from tests.pipeline.builds import EXAMPLES, Told, files, models, storage, tiny

@@ -14,7 +14,7 @@ from pipeline.catalog.tables import Catalog
 from pipeline.cluster import ray_for
 from pipeline.work.earlier_views import earlier_views
 from render.earlier import NONE
-from shards.read import read_shard
+from shards.reader import read_shard
 from shards.version import read_version
 from tests.pipeline.builds import Told, files, models, storage, tiny
 

@@ -11,7 +11,7 @@ import pytest
 from base.errors import Failure
 from base.storage import Missing, Storage, Unavailable
 from shards.damage import raise_damage
-from shards.stream import read
+from shards.stream import stream_pairs
 from shards.version import read_version, version_name
 from shards.visits import Share
 from tests.server.gs import BUCKET, Store, served, variables
@@ -80,8 +80,8 @@ def test_a_dataset_streams_the_same_pairs_as_in_a_folder_each_visit_one_range(
     version = read_version(far)
     assert version == read_version(near)
     gs.asked.clear()
-    theirs = read(version, far, **READING, position=5, settings=settings())
-    for ours, pair in zip(islice(read(version, near, **READING, position=5), 90), theirs, strict=False):
+    theirs = stream_pairs(version, far, **READING, position=5, settings=settings())
+    for ours, pair in zip(islice(stream_pairs(version, near, **READING, position=5), 90), theirs, strict=False):
         assert same(ours, pair)
     entries = [entry for shard in version.shards for entry in shard.samples]
     assert gs.spans() == {f"bytes={entry.offset}-{entry.offset + entry.bytes - 1}" for entry in entries}
@@ -92,8 +92,8 @@ def test_a_dataset_streams_the_same_pairs_as_in_a_folder_each_visit_one_range(
 def test_troubles_in_mid_epoch_change_no_pair(
     gs: Store, near: Storage, far: Storage, trouble: int | str, workers: int
 ) -> None:
-    expected = read(read_version(near), near, **READING, position=5)
-    reader = partial(read, read_version(far), far, **READING, settings=settings(requests=1))
+    expected = stream_pairs(read_version(near), near, **READING, position=5)
+    reader = partial(stream_pairs, read_version(far), far, **READING, settings=settings(requests=1))
     got = read_rank_pairs(reader, Share(5, 0, 1), workers, raise_damage, str)
     assert same(next(got), next(expected))
     gs.be(trouble, limit=2)
@@ -110,7 +110,7 @@ def test_a_final_answer_is_not_asked_for_again(gs: Store, far: Storage, status: 
     gs.asked.clear()
     try:
         with pytest.raises(Failure, match=rf"could not read gs://{BUCKET}/copied/shards/train-") as caught:
-            next(read(version, far, **READING, position=0, settings=settings(requests=1)))
+            next(stream_pairs(version, far, **READING, position=0, settings=settings(requests=1)))
     finally:
         gs.be(0)
     assert not isinstance(caught.value, Unavailable)
@@ -122,9 +122,9 @@ def test_a_store_that_is_gone_for_long_is_waited_for(
     gs: Store, near: Storage, far: Storage, times: int, figure: Callable[[str, object], None]
 ) -> None:
     away_s = min(LONGEST_AWAY_S, 1.2 * times)
-    expected = read(read_version(near), near, **READING, position=5)
+    expected = stream_pairs(read_version(near), near, **READING, position=5)
     reading = settings(requests=1, patience_s=300.0)
-    got = read(read_version(far), far, **READING, position=5, settings=reading)
+    got = stream_pairs(read_version(far), far, **READING, position=5, settings=reading)
     assert same(next(got), next(expected))
     gs.be(503)
     began = time.monotonic()

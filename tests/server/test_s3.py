@@ -17,8 +17,9 @@ from pipeline.build import build
 from pipeline.catalog.tables import Catalog
 from pipeline.cluster import ray_for
 from shards.damage import raise_damage
-from shards.read import read_sample
-from shards.stream import Pair, read
+from shards.pair import Pair
+from shards.reader import read_sample
+from shards.stream import stream_pairs
 from shards.version import read_version, version_name
 from shards.visits import Share
 from tests.pipeline.builds import files, models, tiny
@@ -104,7 +105,7 @@ def test_a_missing_bucket_is_a_sentence(bucket: str) -> None:
 
 def pairs(storage: Storage, position: int) -> list[Pair]:
     version = read_version(storage)
-    stream = read(version, storage, split="train", seed=3, position=position, pairs_per_visit=6)
+    stream = stream_pairs(version, storage, split="train", seed=3, position=position, pairs_per_visit=6)
     return list(islice(stream, 12))
 
 
@@ -134,8 +135,10 @@ def waited_for(away_s: float, remote: Storage, s3: str, local: Storage, workers:
     for name in [*local.names("shards"), *local.names("versions")]:
         remote.write(name, local.read(name))
     request = {"split": "train", "seed": 3, "pairs_per_visit": 6}
-    near = shown(islice(read(read_version(local), local, **request, position=5), MORE_THAN_AHEAD))
-    reader = partial(read, read_version(remote), remote, **request, settings=settings(requests=1, patience_s=300.0))
+    near = shown(islice(stream_pairs(read_version(local), local, **request, position=5), MORE_THAN_AHEAD))
+    reader = partial(
+        stream_pairs, read_version(remote), remote, **request, settings=settings(requests=1, patience_s=300.0)
+    )
     far = read_rank_pairs(reader, Share(5, 0, 1), workers, raise_damage, print)
     got = shown(islice(far, 1))
     trouble(s3, share=1.0, kinds=["503", "cut"])

@@ -13,7 +13,7 @@ from base.storage import Storage
 from geometry.camera import look_at_origin
 from geometry.sphere import stratified_block
 from shards.image import encode_rgba
-from shards.read import read_shard
+from shards.reader import read_shard
 from shards.sample import members_from_views, view_suffix
 from shards.tar import TarWriter
 from shards.version import SCHEMA, SampleEntry, Version, read_version

@@ -12,7 +12,7 @@ import pytest
 from base.errors import Failure, UsageError
 from base.storage import Storage
 from shards.cache import LEDGER, SampleCache
-from shards.stream import read
+from shards.stream import stream_pairs
 from shards.version import SampleEntry, ShardEntry, Version, parse_version
 from tests.shards.far import join_fetch_threads, served
 from tests.shards.test_transport import settings
@@ -31,13 +31,13 @@ def test_what_was_read_once_is_not_asked_for_again(dataset: tuple[Version, Stora
         request = {"split": "train", "seed": 0, "position": 0, "pairs_per_visit": 6}
         cached = settings(cache=str(tmp_path / "cache"))
         there = Storage(f"{far.address}/dataset")
-        first = list(islice(read(version, there, **request, settings=cached), 36))
+        first = list(islice(stream_pairs(version, there, **request, settings=cached), 36))
         join_fetch_threads()
         # Closing a stream cancels what it has not fetched yet: only samples of pairs that came are certainly kept.
         assert {pair.uid for pair in first} == {entry.uid for shard in version.shards for entry in shard.samples}
         assert far.shard_requests()
         far.asked.clear()
-        again = list(islice(read(version, there, **request, settings=cached), 36))
+        again = list(islice(stream_pairs(version, there, **request, settings=cached), 36))
         join_fetch_threads()
         assert far.shard_requests() == []
     for one, other in zip(first, again, strict=True):

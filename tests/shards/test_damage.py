@@ -12,7 +12,8 @@ from base.errors import Failure
 from base.storage import Storage
 from shards.arrays import npy_bytes
 from shards.damage import DamagedSample, DamageTolerance
-from shards.stream import Pair, read
+from shards.pair import Pair
+from shards.stream import stream_pairs
 from shards.version import Version
 from tests.shards.datasets import damaged, make_version
 
@@ -54,7 +55,7 @@ DAMAGES = {
 def stream(dataset: tuple[Version, Storage], on_damage: object = None, **place: int) -> Iterator[Pair]:
     more = {"on_damage": on_damage} if on_damage else {}
     request = {"position": 0, **place}
-    return read(*dataset, split="train", seed=1, pairs_per_visit=6, **request, **more)  # type: ignore[arg-type]
+    return stream_pairs(*dataset, split="train", seed=1, pairs_per_visit=6, **request, **more)  # type: ignore[arg-type]
 
 
 def shown(pair: Pair) -> tuple[str, int, int]:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from base.storage import Storage
-from shards.read import read_shard
+from shards.reader import read_shard
 from shards.version import Version
 
 

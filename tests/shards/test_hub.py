@@ -16,18 +16,18 @@ from typing import Any
 import pytest
 
 from base.storage import Storage
-from shards.stream import read
+from shards.stream import stream_pairs
 from shards.version import Version, version_name
 
 READER = """
 import hashlib
 from itertools import islice
 from base.storage import Storage
-from shards.stream import read
+from shards.stream import stream_pairs
 from shards.version import read_version
 
 storage = Storage("hf://datasets/owner/name")
-pairs = read(read_version(storage), storage, split="train", seed=3, position=4, pairs_per_visit=6)
+pairs = stream_pairs(read_version(storage), storage, split="train", seed=3, position=4, pairs_per_visit=6)
 print(hashlib.sha256(b"".join(pair.target_rgba.tobytes() for pair in islice(pairs, 24))).hexdigest())
 """
 REPOSITORY = "/api/datasets/owner/name"
@@ -94,7 +94,7 @@ def test_a_dataset_on_the_hub_streams_the_same_pairs(
     line = [sys.executable, "-c", READER]
     done = subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    near = islice(read(*dataset, split="train", seed=3, position=4, pairs_per_visit=6), 24)
+    near = islice(stream_pairs(*dataset, split="train", seed=3, position=4, pairs_per_visit=6), 24)
     expected = hashlib.sha256(b"".join(pair.target_rgba.tobytes() for pair in near)).hexdigest()
     assert done.stdout.strip() == expected
     samples = {entry.bytes for shard in dataset[0].shards for entry in shard.samples}

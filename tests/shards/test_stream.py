@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from app.settings import load_settings, preset_names
 from base.errors import Failure, UsageError
 from base.storage import Storage
+from shards.pair import Pair
 from shards.plan import MAX_STREAMS, WINDOW_SHARDS, Order, draw_pair, locate_draw, stream_count
-from shards.stream import Pair, read
+from shards.stream import stream_pairs
 from shards.version import SampleEntry, ShardEntry, Version
 from tests.shards.datasets import VIEWS
 
@@ -67,7 +68,7 @@ def test_a_stream_mixes_samples_within_windows_of_its_shards_alone(counts: list[
     order = paper_order(counts, seed)
     for stream in range(order.streams):
         visits, dealt = order.visits(epoch, stream), order.shards_in_epoch(epoch, stream)
-        assert [visit.place for visit in visits] == list(range(len(visits)))
+        assert [visit.number for visit in visits] == list(range(len(visits)))
         uids = [visit.entry.uid for visit in visits]
         for start in range(0, len(dealt), WINDOW_SHARDS):
             shards = [order.shards[index] for index in dealt[start : start + WINDOW_SHARDS]]
@@ -139,7 +140,9 @@ def take(
     dataset: tuple[Version, Storage], count: int, *, position: int = 0, rank: int = 0, world: int = 1
 ) -> list[Pair]:
     version, storage = dataset
-    stream = read(version, storage, split="train", seed=7, position=position, rank=rank, world=world, pairs_per_visit=6)
+    stream = stream_pairs(
+        version, storage, split="train", seed=7, position=position, rank=rank, world=world, pairs_per_visit=6
+    )
     return list(islice(stream, count))
 
 
@@ -171,7 +174,9 @@ def test_a_pair_is_what_the_sample_holds(dataset: tuple[Version, Storage]) -> No
 def test_held_out_views_are_never_drawn(dataset: tuple[Version, Storage]) -> None:
     version, storage = dataset
     views = tuple(range(10))
-    pairs = islice(read(version, storage, split="train", seed=0, position=0, pairs_per_visit=6, views=views), 200)
+    pairs = islice(
+        stream_pairs(version, storage, split="train", seed=0, position=0, pairs_per_visit=6, views=views), 200
+    )
     drawn = Counter(view for pair in pairs for view in (pair.source, pair.target))
     assert set(drawn) == set(views)
 
@@ -198,11 +203,11 @@ def test_a_request_that_means_nothing_is_refused_at_once(
 ) -> None:
     request = {"split": "train", "seed": 0, "position": 0, "pairs_per_visit": 6, **changed}
     with pytest.raises(kind, match=reason):
-        read(*dataset, **request)
+        stream_pairs(*dataset, **request)
 
 
 def test_another_size_than_promised_is_named(dataset: tuple[Version, Storage]) -> None:
     version, storage = dataset
-    stream = read(replace(version, hw=(8, 8)), storage, split="train", seed=0, position=0, pairs_per_visit=6)
+    stream = stream_pairs(replace(version, hw=(8, 8)), storage, split="train", seed=0, position=0, pairs_per_visit=6)
     with pytest.raises(Failure, match=r"shards/train-.*\.webp: expected 8×8 pixels, got 16×16"):
         next(stream)

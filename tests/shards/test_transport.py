@@ -13,8 +13,9 @@ from base.errors import Failure, UsageError
 from base.retry import Retry
 from base.settings import Layer, validate
 from base.storage import Storage, Unavailable
+from shards.pair import Pair
 from shards.settings import StreamSettings
-from shards.stream import Pair, read
+from shards.stream import stream_pairs
 from shards.version import Version, parse_version, read_version, version_name
 from tests.shards.far import Far, join_fetch_threads, served
 
@@ -36,7 +37,7 @@ def far(dataset: tuple[Version, Storage]) -> Iterator[Far]:
 
 
 def stream(version: Version, storage: Storage, position: int = 0, **more: Any) -> Iterator[Pair]:
-    return read(version, storage, split="train", seed=7, position=position, pairs_per_visit=6, **more)
+    return stream_pairs(version, storage, split="train", seed=7, position=position, pairs_per_visit=6, **more)
 
 
 def same(one: Pair, other: Pair) -> bool:

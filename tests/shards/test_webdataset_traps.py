@@ -15,7 +15,8 @@ from webdataset.gopen import gopen, gopen_schemes
 from base.errors import Failure
 from base.storage import Storage
 from shards.damage import DamageTolerance
-from shards.stream import Pair, read
+from shards.pair import Pair
+from shards.stream import stream_pairs
 from shards.version import Version
 from tests.shards.datasets import make_version
 
@@ -40,7 +41,7 @@ def keys(samples: Any) -> list[str]:
 
 
 def stream(version: Version, storage: Storage, position: int = 0, **more: Any) -> Iterator[Pair]:
-    return read(version, storage, split="train", seed=0, position=position, pairs_per_visit=6, **more)
+    return stream_pairs(version, storage, split="train", seed=0, position=position, pairs_per_visit=6, **more)
 
 
 def copied(dataset: tuple[Version, Storage], root: str) -> Storage:

@@ -17,9 +17,9 @@ from geometry.relative import pose_vector, relative_motion
 from shards.arrays import npy_bytes
 from shards.image import encode_rgba
 from shards.passes import decode_pass
-from shards.read import read_shard
+from shards.reader import read_shard
 from shards.sample import members_from_views, replace_object_facts
-from shards.stream import read
+from shards.stream import stream_pairs
 from shards.version import SCHEMA, Version
 from shards.write import write_shard
 from tests.shards.datasets import HW, VIEWS, make_version, make_views
@@ -89,10 +89,12 @@ def test_pairs_are_made_of_good_views_only_and_passes_come_along(tmp_path: Path,
     with pytest.raises(Failure, match="expected pass 'normal_world', got depth, albedo, mask"):
         sample.read_pass("normal_world", 0)
     version = Version(SCHEMA, 1, 0, "0" * 16, VIEWS, HW, (shard,))
-    drawn = list(itertools.islice(read(version, storage, split="train", seed=0, position=0, pairs_per_visit=5), 50))
+    drawn = list(
+        itertools.islice(stream_pairs(version, storage, split="train", seed=0, position=0, pairs_per_visit=5), 50)
+    )
     assert {pair.source for pair in drawn} | {pair.target for pair in drawn} == set(sample.good_views)
     with pytest.raises(Failure, match=r"van: expected at least two good views of \[0, 7, 8\], got \(8,\)"):
-        next(read(version, storage, split="train", seed=0, position=0, pairs_per_visit=5, views=(0, 7, 8)))
+        next(stream_pairs(version, storage, split="train", seed=0, position=0, pairs_per_visit=5, views=(0, 7, 8)))
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from base.retry import Retry, say_nothing
 from base.storage import Storage
 from evaluation.metrics import psnr, ssim
 from shards.damage import DamagedSample
-from shards.read import range_reader
+from shards.reader import range_reader
 from shards.sample import Sample
 from shards.version import read_version
 from tests.shards.datasets import spoilt

@@ -22,19 +22,19 @@ from base.progress import SILENT
 from base.storage import Storage
 from shards.damage import DamagedSample, DamageTolerance, raise_damage
 from shards.latents import (
-    LatentPair,
     find_unneeded_latents,
     latents_name,
     parse_latents,
     read_damages,
     read_latent_index,
     read_latent_indexes,
-    read_latents,
     read_record,
     record_name,
+    stream_latents,
 )
+from shards.pair import LatentPair, Pair
 from shards.sample import Sample
-from shards.stream import Pair, read
+from shards.stream import stream_pairs
 from shards.verify import verify
 from shards.version import Version, read_version
 from shards.visits import Share
@@ -87,8 +87,8 @@ def test_the_pairs_are_those_of_the_pictures(storage: Storage, made: CacheSummar
     assert latents.encoder.latents == (4, 4, 4)
     request = {"split": "train", "seed": 5, "position": 7, "pairs_per_visit": 6, "views": tuple(range(10))}
     vae = small_pipeline().vae
-    cached = read_latents(version, latents, storage, **request)
-    for ours, pictures in zip(islice(cached, 40), read(version, storage, **request), strict=False):
+    cached = stream_latents(version, latents, storage, **request)
+    for ours, pictures in zip(islice(cached, 40), stream_pairs(version, storage, **request), strict=False):
         for name in ("number", "uid", "source", "target", "R", "T", "pose", "source_polar_rad"):
             assert np.array_equal(getattr(ours, name), getattr(pictures, name)), name
         images = FrozenEncoders(vae, None, "one", (32, 32)).encode(pictures.target_rgba[None])[0][0]
@@ -114,7 +114,7 @@ def test_moments_and_a_frozen_image_encoder_give_the_same_batch(storage: Storage
     encoders = FrozenEncoders.in_model(pipeline)
     version = read_version(storage)
     request = {"split": "train", "seed": 5, "position": 0, "pairs_per_visit": 6}
-    pictures = list(islice(read(version, storage, **request), 6))
+    pictures = list(islice(stream_pairs(version, storage, **request), 6))
     assert encoders.image_encoder is not None
 
     def cached(pair: Pair) -> LatentPair:
@@ -227,7 +227,7 @@ def test_several_processes_make_what_one_makes(tmp_path: Path) -> None:
 def test_workers_hand_over_latents_as_they_hand_over_pictures(storage: Storage, made: CacheSummary) -> None:
     version = read_version(storage)
     latents = read_latent_index(storage, version, made.encoder)
-    reader = partial(read_latents, version, latents, storage, split="train", seed=3, pairs_per_visit=6)
+    reader = partial(stream_latents, version, latents, storage, split="train", seed=3, pairs_per_visit=6)
     alone, other = (list(islice(read_rank_pairs(reader, Share(2, 0, 1), n, raise_damage, print), 20)) for n in (0, 1))
     for one, pair in zip(alone, other, strict=True):
         assert isinstance(pair, LatentPair)
@@ -317,15 +317,16 @@ def test_damage_changes_the_pairs_of_latents_as_those_of_pictures(
     latents = read_latent_index(storage, version, summary.encoder)
     of_pictures, of_latents = DamageTolerance(1, str), DamageTolerance(1, str)
     request = {"split": "train", "seed": 5, "position": 3, "pairs_per_visit": 5, "views": tuple(range(views))}
-    pictures = order(read(version, storage, on_damage=of_pictures, **request))
-    cached = read_latents(version, latents, storage, on_damage=of_latents, **request)
+    pictures = order(stream_pairs(version, storage, on_damage=of_pictures, **request))
+    cached = stream_latents(version, latents, storage, on_damage=of_latents, **request)
     assert order(cached) == pictures
     assert list(map(str, of_latents.samples.values())) == list(map(str, of_pictures.samples.values()))
     seen = views == 12 or name not in ("a cut view", "a small view")
     assert len(of_pictures.samples) == seen
-    assert (pictures == order(read(read_version(two_shards), two_shards, **request))) != seen
+    assert (pictures == order(stream_pairs(read_version(two_shards), two_shards, **request))) != seen
     parts = [
-        read_latents(version, latents, storage, rank=rank, world=2, on_damage=of_latents, **request) for rank in (0, 1)
+        stream_latents(version, latents, storage, rank=rank, world=2, on_damage=of_latents, **request)
+        for rank in (0, 1)
     ]
     assert sorted(one for part in parts for one in order(islice(part, 30))) == pictures
 
@@ -342,8 +343,8 @@ def test_facts_of_other_keys_are_no_damage_to_latents_as_they_are_none_to_pictur
     assert (summary.made, summary.damaged_samples) == (2, 0)
     latents = read_latent_index(storage, read_version(storage), summary.encoder)
     request = {"split": "train", "seed": 5, "position": 3, "pairs_per_visit": 5}
-    pictures = order(read(read_version(storage), storage, **request))
-    assert order(read_latents(read_version(storage), latents, storage, **request)) == pictures
+    pictures = order(stream_pairs(read_version(storage), storage, **request))
+    assert order(stream_latents(read_version(storage), latents, storage, **request)) == pictures
 
 
 def test_what_was_passed_over_is_tried_again_until_it_is_sound(two_shards: Storage, tmp_path: Path) -> None:

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from base.errors import Failure, UsageError
 from base.storage import Storage
 from shards.damage import DamageTolerance, raise_damage
+from shards.pair import Pair
 from shards.plan import Draw, Order
-from shards.stream import Pair, read
+from shards.stream import stream_pairs
 from shards.version import Version
 from shards.visits import Share, number_draws
 from tests.shards.datasets import make_version
@@ -36,7 +37,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> tuple[Version, Storage]
 
 
 def reader(dataset: tuple[Version, Storage]) -> Reader[Pair]:
-    return partial(read, *dataset, split="train", seed=3, pairs_per_visit=6)
+    return partial(stream_pairs, *dataset, split="train", seed=3, pairs_per_visit=6)
 
 
 def rank_of(dataset: tuple[Version, Storage], share: Share, workers: int, **more: Any) -> Iterator[Pair]:
@@ -169,16 +170,16 @@ def test_a_worker_that_is_killed_costs_speed_alone(dataset: tuple[Version, Stora
 
 WAITING = """
 import os, time
-from shards.damage import fatal
+from shards.damage import raise_damage
 from shards.visits import Share
-from train.loader import pairs_of_rank
+from train.loader import read_rank_pairs
 
 def waiting(**_):
     print(os.getpid(), flush=True)
     time.sleep(1e6)
     yield
 
-next(pairs_of_rank(waiting, Share(0, 0, 1), 2, fatal, print))
+next(read_rank_pairs(waiting, Share(0, 0, 1), 2, raise_damage, print))
 """
 
 

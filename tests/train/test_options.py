@@ -12,7 +12,8 @@ from base.errors import UsageError
 from base.progress import SILENT
 from base.storage import Storage
 from geometry.camera import camera_centre
-from shards.stream import Pair, read
+from shards.pair import Pair
+from shards.stream import stream_pairs
 from shards.version import read_version
 from tests.train.runs import make_dataset, model_settings, train_settings
 from train.batch import make_batch
@@ -35,7 +36,7 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Storage:
 
 @pytest.fixture(scope="module")
 def pairs(storage: Storage) -> list[Pair]:
-    stream = read(read_version(storage), storage, split="train", seed=0, position=0, pairs_per_visit=6)
+    stream = stream_pairs(read_version(storage), storage, split="train", seed=0, position=0, pairs_per_visit=6)
     return [next(stream) for _ in range(6)]
 
 
@@ -107,7 +108,7 @@ def test_the_inputs_elevation_takes_the_place_of_the_radius(storage: Storage, pa
     told = some(pairs, build_pipeline(model_settings(pose_slot4="input_polar"), 0)).pose
     assert torch.equal(told[:, :3], plain[:, :3])
     version = read_version(storage)
-    from shards.read import read_shard
+    from shards.reader import read_shard
 
     cameras = {sample.uid: sample.extrinsics for shard in version.shards for sample in read_shard(storage, shard)}
     for pose, pair in zip(told, pairs, strict=True):

@@ -11,7 +11,7 @@ from torch.backends import cudnn
 from base.errors import UsageError
 from geometry.camera import look_at_origin
 from geometry.relative import pose_vector
-from shards.stream import Pair
+from shards.pair import Pair
 from tests.train.runs import model_settings, train_settings
 from train.checks import check_unchanged
 from train.collate import mirror_pair

@@ -22,7 +22,7 @@ from pipeline.dataset import export_layouts
 from pipeline.dataset.export import LAYOUTS, Choice, export
 from pipeline.sources.renders import rendered_objects
 from shards.layouts import read_views
-from shards.read import read_shard
+from shards.reader import read_shard
 from shards.sample import Sample
 from shards.verify import verify
 from shards.version import Version, read_version

@@ -15,7 +15,7 @@ from pipeline.dataset.history import restore
 from pipeline.dataset.vacuum import vacuum
 from pipeline.work.pack import Packed, PackJob
 from pipeline.work.worker import Job, Worker
-from shards.read import read_shard
+from shards.reader import read_shard
 from shards.verify import verify
 from shards.version import ShardEntry, read_version
 from tests.pipeline.builds import EXAMPLES, Told, models, storage, tiny

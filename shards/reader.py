@@ -1,4 +1,4 @@
-"""Samples out of shards: one by its byte range, or all of a shard in file order."""
+"""Read samples from shards: a single sample by its byte range, or all samples in file order."""
 
 from collections.abc import Callable, Iterator
 
@@ -11,21 +11,21 @@ from shards.version import SampleEntry, ShardEntry
 MAX_SAMPLE_BYTES = 1 << 30
 
 ReadRange = Callable[[ShardEntry, SampleEntry], bytes]
-"""Where a sample's bytes come from; gives fewer than asked for where a shard ends before."""
+"""Reads a sample's bytes; returns fewer bytes than the entry's length at the end of a truncated shard."""
 
 
 def range_reader(storage: Storage) -> ReadRange:
-    """Each range by one request to the storage."""
+    """Make a reader with a request to the storage for each range."""
     return lambda shard, entry: storage.read_range(shard.name, entry.offset, entry.bytes)
 
 
 def read_sample(storage: Storage, shard: ShardEntry, entry: SampleEntry) -> Sample:
-    """One sample, read by its range alone. Raises DamagedSample for one that is not what it should be."""
+    """Read a sample by its byte range. Raises DamagedSample for a damaged sample."""
     return Sample(shard.name, entry.uid, read_sample_members(range_reader(storage), shard, entry))
 
 
 def read_sample_members(ranges: ReadRange, shard: ShardEntry, entry: SampleEntry) -> dict[str, bytes]:
-    """The members of a sample by suffix. Raises DamagedSample for a range that is not this sample's."""
+    """Read the members of a sample by suffix. Raises DamagedSample for a range without exactly this sample."""
     if entry.bytes > MAX_SAMPLE_BYTES:
         raise DamagedSample(shard.name, entry.uid, f": expected at most {MAX_SAMPLE_BYTES} bytes, got {entry.bytes}")
     data = ranges(shard, entry)
@@ -44,12 +44,12 @@ def read_sample_members(ranges: ReadRange, shard: ShardEntry, entry: SampleEntry
 
 
 def is_intact(storage: Storage, shard: ShardEntry) -> bool:
-    """True when a shard is there and of the length and digest that it should have; it is read in full."""
+    """Whether a shard exists with the expected length and digest. Reads it in full."""
     there = storage.exists(shard.name) and storage.size(shard.name) == shard.bytes
     return there and storage.sha256(shard.name) == shard.sha256
 
 
 def read_shard(storage: Storage, shard: ShardEntry) -> Iterator[Sample]:
-    """Every sample of a shard, in file order."""
+    """Read all samples of a shard, in file order."""
     for entry in shard.samples:
         yield read_sample(storage, shard, entry)
