@@ -137,7 +137,7 @@ def build(
             _recover(catalog, storage)
             lost = _lost(storage, newest, progress) | spoilt
             ledger = _planned(settings, catalog, requested, retry, lost, progress)
-            changed = bool(not ledger.plan.idle or ledger.changes(final=True))
+            changed = bool(not ledger.plan.idle or ledger.collect_changes(final=True))
             if not changed:
                 break
             run = _prepared(settings, catalog, lease, ledger, newest, progress)

@@ -1,4 +1,7 @@
-"""The books of one build: how each object ended so far, which shards were written, and the rows that follow."""
+"""The state of a build in memory: how each object ended, the shards written so far, and the resulting rows.
+
+An *index* is the position of an object in `plan.asked`. A *number* is a shard number.
+"""
 
 from bisect import insort
 from collections import Counter
@@ -24,16 +27,16 @@ from pipeline.work.pack import Member, Packed, PackJob
 from shards.version import SampleEntry, ShardEntry
 
 PARTS = 64
-"""So many small tables become one: each costs some kilobytes beside its rows."""
+"""Merge this many small tables into one. Each costs some kilobytes beside its rows."""
 NEW, MOVED = tuple(name for name in FOUND if name != "uid"), tuple(NOWHERE)
-"""What is kept of a new finding, and of one that differs from the row by the place of its object alone."""
+"""The columns kept of a new result, and of a result that differs from its row only by the sample's location."""
 REST = attrgetter(*(name for name in FOUND if name not in MOVED))
 
 
 def failures(attempts: list[Attempt], child_deaths: int) -> dict[tuple[str, str], Attempt]:
-    """The attempts that settle an object's fate for their fingerprint: the last one, when it ended badly for good.
+    """Return the attempts with a final failure, by uid and fingerprint: the last attempt, unless a retry may help.
 
-    A child's death settles it only when it is the `child_deaths`-th.
+    The death of a child is final only the `child_deaths`-th time.
     """
     deaths = Counter((one.uid, one.fingerprint) for one in attempts if one.outcome in CHILD_DEATHS)
     last = {(one.uid, one.fingerprint): one for one in attempts if one.fingerprint}
@@ -45,12 +48,14 @@ def failures(attempts: list[Attempt], child_deaths: int) -> dict[tuple[str, str]
 
 
 class Ledger:
-    """What is known so far. How an object ended is held as long as its shard is open, then what is new in its row.
+    """The progress of a build. It holds the end of an object while its shard number is open, then only its new row.
 
-    `tries` counts the attempts of this build at each object, `tried` those of earlier ones at objects that ever ended
-    badly, `deaths` how often its child died under today's fingerprint; `seconds` and `rendered` add up what was done.
-    `packed` are the numbers whose shards are `written`, `left` those of which nothing came that would change them.
-    What is asked for at every tick is counted as it changes: a million objects cannot be looked through there.
+    - `tries` counts this build's attempts by uid, `tried` earlier attempts at objects with any failure.
+    - `deaths` counts child deaths by uid under the present fingerprint.
+    - `seconds` and `rendered` sum up the work.
+    - `packed` are the numbers with new shards, listed in `written`. `unchanged` are closed numbers without changes.
+
+    Values needed at every tick are counters: a scan of a million objects would be too slow there.
     """
 
     def __init__(self, plan: Plan, tried: Mapping[str, int] | None = None) -> None:
@@ -58,71 +63,71 @@ class Ledger:
         self.tries, self.deaths, self.seconds = Counter[str](), Counter[str](), Counter[str]()
         self.rendered, self.written = 0, list[str]()
         self._ends = {**plan.staged, **plan.failed}
-        self._copies, self._heirs = dict[str, str](), dict[str, str]()
+        self._copies, self._replacements = dict[str, str](), dict[str, str]()
         self._firsts, self._members = Firsts(plan), _Members(plan)
         self._in_shards = np.isin(plan.state, IN_SHARDS)
         self._open = Counter(plan.number[plan.order].tolist())
         self._numbers, self._sealed = sorted(plan.rewrite), 0
-        self.packed, self.left = set[int](), set[int]()
+        self.packed, self.unchanged = set[int](), set[int]()
         self._samples = plan.count(State.KEPT)
         self._new, self._parts = list[pyarrow.Table](), list[pyarrow.Table]()
         self._announced, self._news = False, False
 
-    def end(self, attempt: Attempt) -> SourceObject | None:
-        """Note how an object that was to be rendered has ended for good.
+    def record_end(self, attempt: Attempt) -> SourceObject | None:
+        """Record the final attempt at an object to be rendered.
 
-        Returns the copy of it that is to be rendered in its place, if its bytes could not be had and there is one.
+        Returns a copy to render instead, when the object could not be fetched and has a copy elsewhere.
         """
         number = self._number(attempt.uid)
         self._ends[attempt.uid] = attempt
         self.rendered += attempt.outcome == Outcome.OK
         self.seconds.update(attempt.seconds)
-        heir = self._heir(attempt.uid, number) if attempt.outcome != Outcome.OK and attempt.phase == "fetch" else None
+        is_unfetched = attempt.outcome != Outcome.OK and attempt.phase == "fetch"
+        replacement = self._choose_replacement(attempt.uid, number) if is_unfetched else None
         self._open[number] -= 1
-        return heir
+        return replacement
 
-    def _heir(self, uid: str, number: int) -> SourceObject | None:
-        """The first copy of an object in its number or a later one, which are open still; all others become its."""
+    def _choose_replacement(self, uid: str, number: int) -> SourceObject | None:
+        """Choose the first copy whose number is still open. The remaining copies become copies of it."""
         copies = self._copies_of.pop(uid, [])
-        heir = min((one for one in copies if self._number(one) >= number), key=self._turn, default=None)
-        if heir is None:
+        chosen = min((copy for copy in copies if self._number(copy) >= number), key=self._rank, default=None)
+        if chosen is None:
             return None
-        self._heirs[uid], self._copies_of[heir] = heir, [one for one in copies if one != heir]
-        self._open[self._number(heir)] += 1
-        if self._number(heir) not in self._numbers[self._sealed :]:
-            insort(self._numbers, self._number(heir), lo=self._sealed)
-        return next(self.plan.asked.records(self.plan.asked.places([heir])))
+        self._replacements[uid], self._copies_of[chosen] = chosen, [copy for copy in copies if copy != chosen]
+        self._open[self._number(chosen)] += 1
+        if self._number(chosen) not in self._numbers[self._sealed :]:
+            insort(self._numbers, self._number(chosen), lo=self._sealed)
+        return next(self.plan.asked.records(self.plan.asked.places([chosen])))
 
     @cached_property
     def _copies_of(self) -> dict[str, list[str]]:
-        """The objects that the plan takes for copies of another, by that other."""
+        """Copies by the uid of their original, as planned."""
         copies: dict[str, list[str]] = {}
         for uid, first in self.plan.duplicate.items():
             copies.setdefault(first, []).append(uid)
         return copies
 
     def _original(self, uid: str) -> str | None:
-        """Whose copy an object was said to be, by the plan or since; None of one that was or is tried itself."""
-        first = self.plan.duplicate.get(uid) if uid not in self._heirs else None
-        while first in self._heirs:
-            first = self._heirs[first]
+        """Return the original of a copy, as planned or replaced since; None for an object with its own attempt."""
+        first = self.plan.duplicate.get(uid) if uid not in self._replacements else None
+        while first in self._replacements:
+            first = self._replacements[first]
         return first if first != uid else None
 
     def _number(self, uid: str) -> int:
         return int(self.plan.number[self.plan.asked.places([uid])[0]])
 
-    def _turn(self, uid: str) -> tuple[int, tuple[str, str]]:
+    def _rank(self, uid: str) -> tuple[int, tuple[str, str]]:
         return self._number(uid), uid_order(uid)
 
-    def seal(self, most: int | None = None) -> list[PackJob]:
-        """Close the shard numbers whose objects have all ended, in order, and say what each holds that changes.
+    def seal_numbers(self, limit: int | None = None) -> list[PackJob]:
+        """Close the shard numbers whose objects have all ended, and return pack jobs for those with changes.
 
-        No more than `most` that are not packed yet are closed at a time.
-        In order, because which of two objects with the same bytes is the copy may only be known when the lower number
-        has ended.
+        At most `limit` closed numbers wait to be packed. Numbers close in order: of two objects with the same bytes
+        the lower number decides about the copy.
         """
         jobs = list[PackJob]()
-        while self._sealed < len(self._numbers) and (most is None or self._sealed - self._closed < most):
+        while self._sealed < len(self._numbers) and (limit is None or self._sealed - self._closed < limit):
             number = self._numbers[self._sealed]
             if self._open[number]:
                 break
@@ -131,195 +136,194 @@ class Ledger:
             if number in self.plan.certain or any(member.kept_in is None for member in members):
                 jobs.append(PackJob(number, members))
             else:
-                self.left.add(number)
+                self.unchanged.add(number)
                 self._close(number, {})
         return jobs
 
-    def settle(self, packed: Packed) -> None:
-        """Note the shards that a number has become; all its objects have their rows by this."""
+    def record_packed(self, packed: Packed) -> None:
+        """Record the new shards of a number. All its objects get their rows now."""
         self.packed.add(packed.number)
         self.written += [shard.name for shard in packed.shards]
-        where = {entry.uid: _place(shard, entry) for shard in packed.shards for entry in shard.samples}
-        self._samples += len(where) - np.count_nonzero(self.plan.state[self._members.of(packed.number)] == State.KEPT)
-        self._close(packed.number, where)
+        locations = {entry.uid: _location_columns(shard, entry) for shard in packed.shards for entry in shard.samples}
+        self._samples += len(locations) - np.count_nonzero(
+            self.plan.state[self._members.of(packed.number)] == State.KEPT
+        )
+        self._close(packed.number, locations)
 
-    def _close(self, number: int, where: Mapping[str, dict[str, Any]]) -> None:
-        """Note what is new of the objects of a number, of which those of `where` were packed just now."""
-        places = self._members.of(number)
-        self._parts += self._found(places, where)
+    def _close(self, number: int, locations: Mapping[str, dict[str, Any]]) -> None:
+        """Collect the new rows of a number's objects. `locations` are those of the samples packed just now."""
+        indices = self._members.of(number)
+        self._parts += self._new_rows(indices, locations)
         if len(self._parts) >= PARTS:
             for names in dict.fromkeys(tuple(part.column_names) for part in self._parts):
                 alike = pyarrow.concat_tables(part for part in self._parts if tuple(part.column_names) == names)
                 self._new.append(alike.unify_dictionaries().combine_chunks())
             self._parts.clear()
-        for uid in self.plan.asked.uids[places]:
+        for uid in self.plan.asked.uids[indices]:
             self._ends.pop(uid.decode(), None)
             self.tries.pop(uid.decode(), None)
 
     @property
-    def done(self) -> bool:
+    def is_done(self) -> bool:
         """True when every object has ended and every shard is written."""
         return not +self._open and self._closed == len(self._numbers)
 
     @property
     def _closed(self) -> int:
-        return len(self.packed) + len(self.left)
+        return len(self.packed) + len(self.unchanged)
 
     @property
-    def any_stands(self) -> bool:
+    def has_samples(self) -> bool:
         """True when a version made now would hold an object."""
         return self._samples > 0
 
-    def changes(self, *, final: bool) -> Changes:
-        """The rows that differ from what the catalogue has by now.
+    def collect_changes(self, *, final: bool) -> Changes:
+        """Collect the rows that differ from the catalogue.
 
-        Before the end only objects of closed numbers have new rows, and new objects one that says `pending`. There are
-        none when all that is new is that some attempts ended as those before them.
+        Before the end, only objects of closed numbers have new rows, and new objects a `pending` row. There are no
+        changes when attempts only ended as earlier ones did.
         """
-        asked, rows, nobody = self.plan.asked, self.plan.rows, np.zeros(0, np.int64)
-        found = [*self._new, *self._parts, *(self._found(self._others(), {}) if final else ())]
+        asked, rows, nothing = self.plan.asked, self.plan.rows, np.zeros(0, np.int64)
+        found = [*self._new, *self._parts, *(self._new_rows(self._changed_without_shard(), {}) if final else ())]
         if final and not (self._news or len(self.plan.removed)):
             found = []
-        pending = nobody if final or self._announced else self._pending()
-        places = np.concatenate([pending, *(part["place"].to_numpy() for part in found)])
+        pending = nothing if final or self._announced else self._pending()
+        indices = np.concatenate([pending, *(part["place"].to_numpy() for part in found)])
         return Changes(
-            np.sort(asked.uids[places]),
-            lambda: chain(map(self._whole, found), self._announcements(pending)),
-            rows.uids[self.plan.removed if final else nobody],
+            np.sort(asked.uids[indices]),
+            lambda: chain(map(self._complete, found), self._pending_rows(pending)),
+            rows.uids[self.plan.removed if final else nothing],
         )
 
-    def committed(self) -> None:
-        """Forget what the catalogue has by now."""
+    def mark_committed(self) -> None:
+        """Drop the changes that the catalogue now has."""
         self._new.clear()
         self._parts.clear()
         self._announced, self._news = True, False
 
     def _packable(self, number: int) -> Iterator[Member]:
         known = list(self._known(self._members.of(number)))
-        for place, item, _, stands in sorted(known, key=lambda one: uid_order(one[1].uid)):
-            if self._original(item.uid) is not None or not self._good(place, item.uid):
+        for index, item, _, current in sorted(known, key=lambda entry: uid_order(entry[1].uid)):
+            if self._original(item.uid) is not None or not self._good(index, item.uid):
                 continue
-            sha256 = self._sha256(place, item.uid)
-            if (first := self._firsts.of(sha256, place)) != place:
+            sha256 = self._sha256(index, item.uid)
+            if (first := self._firsts.of(sha256, index)) != index:
                 self._copies[item.uid] = self.plan.asked.uids[first].decode()
                 continue
-            yield self._member(place, item, sha256, stands)
+            yield self._member(index, item, sha256, current)
 
-    def _member(self, place: int, item: SourceObject, sha256: str, stands: Finding | None) -> Member:
+    def _member(self, index: int, item: SourceObject, sha256: str, current: Finding | None) -> Member:
         facts, split = item.facts(sha256), self.rules.split(sha256)
         end = self._ends.get(item.uid)
-        if end is not None or stands is None:
+        if end is not None or current is None:
             return Member(item.uid, split, facts, end.fingerprint if end is not None else "")
-        shard, entry = location_of(stands)
-        former = bool(self.plan.state[place] == State.FORMER)
-        return Member(item.uid, split, facts, stands.fingerprint, shard, entry, former)
+        shard, entry = location_of(current)
+        former = bool(self.plan.state[index] == State.FORMER)
+        return Member(item.uid, split, facts, current.fingerprint, shard, entry, former)
 
-    def _known(self, places: Places) -> Iterator[tuple[int, SourceObject, Finding | None, Finding | None]]:
-        """Each object at some places, with what the catalogue had of it when the build began, and with what says where
-        its sample stands: the same, or a former version."""
-        before = _records(self.plan.rows, self.plan.row[places])
-        former = _records(self.plan.former, self.plan.former.places(self.plan.asked.uids[places]))
-        items = self.plan.asked.records(places)
-        for place, item, row, elsewhere in zip(places.tolist(), items, before, former, strict=True):
-            yield place, item, row, elsewhere or row
+    def _known(self, indices: Places) -> Iterator[tuple[int, SourceObject, Finding | None, Finding | None]]:
+        """Yield the objects at some indices, each with its row at the start of the build and the row that locates its
+        sample. The second is the same row, or comes from a former version."""
+        before = _records(self.plan.rows, self.plan.row[indices])
+        former = _records(self.plan.former, self.plan.former.places(self.plan.asked.uids[indices]))
+        items = self.plan.asked.records(indices)
+        for index, item, row, elsewhere in zip(indices.tolist(), items, before, former, strict=True):
+            yield index, item, row, elsewhere or row
 
-    def _good(self, place: int, uid: str) -> bool:
+    def _good(self, index: int, uid: str) -> bool:
         end = self._ends.get(uid)
-        return bool(self._in_shards[place]) or (end is not None and end.outcome == Outcome.OK)
+        return bool(self._in_shards[index]) or (end is not None and end.outcome == Outcome.OK)
 
-    def _sha256(self, place: int, uid: str) -> str:
+    def _sha256(self, index: int, uid: str) -> str:
         end = self._ends.get(uid)
-        return (end.sha256 if end is not None else "") or str(self.plan.sha256[place].decode())
+        return (end.sha256 if end is not None else "") or str(self.plan.sha256[index].decode())
 
-    def _found(self, places: Places, where: Mapping[str, dict[str, Any]]) -> Iterator[pyarrow.Table]:
-        """What is new of settled objects: `where` says where those stand that were packed just now.
-
-        Of those that only moved, their new places alone.
-        """
-        for start in range(0, len(places), CHUNK):
-            known = self._known(places[start : start + CHUNK])
+    def _new_rows(self, indices: Places, locations: Mapping[str, dict[str, Any]]) -> Iterator[pyarrow.Table]:
+        """Yield the new rows of ended objects; of objects whose sample only moved, just the location columns."""
+        for start in range(0, len(indices), CHUNK):
+            known = self._known(indices[start : start + CHUNK])
             found = [
-                (place, self._finding(place, item, before, stands, where), before)
-                for place, item, before, stands in known
+                (index, self._result(index, item, before, current, locations), before)
+                for index, item, before, current in known
             ]
-            new = [one for one in found if one[1] != one[2] or self.plan.restated[one[0]]]
-            self._news |= any(self.plan.restated[place] or _is_news(now, before) for place, now, before in new)
-            moved = [before is not None and REST(now) == REST(before) for _, now, before in new]
-            for names, which in ((MOVED, moved), (NEW, [not one for one in moved])):
+            new = [entry for entry in found if entry[1] != entry[2] or self.plan.restated[entry[0]]]
+            self._news |= any(self.plan.restated[index] or _is_news(now, before) for index, now, before in new)
+            has_moved = [before is not None and REST(now) == REST(before) for _, now, before in new]
+            for names, which in ((MOVED, has_moved), (NEW, [not moved for moved in has_moved])):
                 of = list(compress(new, which))
                 if of:
                     table = table_of(Finding, [now for _, now, _ in of]).select(names)
-                    yield compact(table.append_column("place", [[place for place, _, _ in of]]))
+                    yield compact(table.append_column("place", [[index for index, _, _ in of]]))
 
-    def _finding(
+    def _result(
         self,
-        place: int,
+        index: int,
         item: SourceObject,
         before: Finding | None,
-        stands: Finding | None,
-        where: Mapping[str, dict[str, Any]],
+        current: Finding | None,
+        locations: Mapping[str, dict[str, Any]],
     ) -> Finding:
         uid, end = item.uid, self._ends.get(item.uid)
-        if place in self.plan.rule:
-            return _filtered(item, before, self.plan.rule[place])
-        known: dict[str, Any] = {"shard": int(self.plan.number[place]), "sha256": self._sha256(place, uid)}
-        known["attempts"] = self._attempts(uid, before or stands)
+        if index in self.plan.rule:
+            return _filtered(item, before, self.plan.rule[index])
+        known: dict[str, Any] = {"shard": int(self.plan.number[index]), "sha256": self._sha256(index, uid)}
+        known["attempts"] = self._attempts(uid, before or current)
         original = self._original(uid) or self._copies.get(uid)
         if original is not None:
-            said = {"outcome": Outcome.DUPLICATE.value, "reason": f"the same bytes as {original}"}
-        elif self._good(place, uid) and (last := end or stands) is not None:
-            said = {"outcome": Outcome.OK.value, "checks": last.checks, "fingerprint": last.fingerprint}
+            ended = {"outcome": Outcome.DUPLICATE.value, "reason": f"the same bytes as {original}"}
+        elif self._good(index, uid) and (last := end or current) is not None:
+            ended = {"outcome": Outcome.OK.value, "checks": last.checks, "fingerprint": last.fingerprint}
             known["facts_digest"] = item.facts_digest(known["sha256"])
-            known |= where[uid] if known["shard"] in self.packed else _where(before)
+            known |= locations[uid] if known["shard"] in self.packed else _location_of_row(before)
         elif end is not None:
-            said = {"outcome": end.outcome, "reason": end.reason, "phase": end.phase, "checks": end.checks}
+            ended = {"outcome": end.outcome, "reason": end.reason, "phase": end.phase, "checks": end.checks}
             known["fingerprint"] = end.fingerprint or (known["sha256"] and self.rules.fingerprint(known["sha256"]))
         else:
-            said = _standing(before)
-        return Finding(uid=uid, **{**known, **said})
+            ended = _unchanged(before)
+        return Finding(uid=uid, **{**known, **ended})
 
     def _attempts(self, uid: str, before: Finding | None) -> int:
         earlier = before.attempts if before is not None else 0
         return self.tries[uid] + self.tried.get(uid, earlier + (uid in self.plan.staged))
 
-    def _others(self) -> Places:
-        """The objects whose rows may be new without a shard being written."""
+    def _changed_without_shard(self) -> Places:
+        """Indices of objects whose rows may change although no shard is written."""
         plan = self.plan
         others = plan.restated | np.isin(plan.state, (State.ENDED, State.DUPLICATE, State.FILTERED))
-        return np.flatnonzero(others & ((plan.state == State.FILTERED) | self._open_still))
+        return np.flatnonzero(others & ((plan.state == State.FILTERED) | self._is_open))
 
     def _pending(self) -> Places:
-        """The new objects whose shards are not written."""
+        """Indices of the new objects without a written shard."""
         plan = self.plan
-        return np.flatnonzero((plan.row < 0) & (plan.state != State.FILTERED) & self._open_still)
+        return np.flatnonzero((plan.row < 0) & (plan.state != State.FILTERED) & self._is_open)
 
     @property
-    def _open_still(self) -> Mask:
-        """True for each object whose number is not closed."""
-        return ~np.isin(self.plan.number, [*self.packed, *self.left])
+    def _is_open(self) -> Mask:
+        """A mask of the objects with an open number."""
+        return ~np.isin(self.plan.number, [*self.packed, *self.unchanged])
 
-    def _announcements(self, places: Places) -> Iterator[pyarrow.Table]:
-        nothing = Finding(uid="")
-        same = {name: getattr(nothing, name) for name in FOUND if name not in ("uid", "sha256", "shard")}
-        for start in range(0, len(places), CHUNK):
-            part = places[start : start + CHUNK]
+    def _pending_rows(self, indices: Places) -> Iterator[pyarrow.Table]:
+        empty = Finding(uid="")
+        same = {name: getattr(empty, name) for name in FOUND if name not in ("uid", "sha256", "shard")}
+        for start in range(0, len(indices), CHUNK):
+            part = indices[start : start + CHUNK]
             yield whole(self.plan.asked.rows(part).append_column("shard", [self.plan.number[part]]), same)
 
-    def _whole(self, new: pyarrow.Table) -> pyarrow.Table:
-        """Rows of what is new, with what their sources say, and with what else was known before."""
-        places = new["place"].to_numpy()
+    def _complete(self, new: pyarrow.Table) -> pyarrow.Table:
+        """Complete new columns to full rows, from the source and, where only the location is new, from the old row."""
+        indices = new["place"].to_numpy()
         moved = new.column_names == [*MOVED, "place"]
-        before = [self.plan.rows.rows(self.plan.row[places])] if moved else []
-        said = (self.plan.asked.rows(places), *before, new)
-        return whole(pyarrow.table({name: table[name] for table in said for name in table.column_names}), {})
+        before = [self.plan.rows.rows(self.plan.row[indices])] if moved else []
+        tables = (self.plan.asked.rows(indices), *before, new)
+        return whole(pyarrow.table({name: table[name] for table in tables for name in table.column_names}), {})
 
 
 class _Members:
-    """The places of the objects of each shard number."""
+    """The indices of the objects of each shard number."""
 
     def __init__(self, plan: Plan) -> None:
-        places = np.flatnonzero((plan.state != State.FILTERED) & (plan.number != UNASSIGNED))
-        self._places = places[np.argsort(plan.number[places], kind="stable")]
+        indices = np.flatnonzero((plan.state != State.FILTERED) & (plan.number != UNASSIGNED))
+        self._places = indices[np.argsort(plan.number[indices], kind="stable")]
         self._numbers = plan.number[self._places]
 
     def of(self, number: int) -> Places:
@@ -328,17 +332,17 @@ class _Members:
 
 
 def _is_news(now: Finding, before: Finding | None) -> bool:
-    """False when an attempt only ended as the one before it, which says nothing of the object."""
+    """Return False when an attempt only ended as the previous attempt did."""
     if before is None:
         return True
     reason = before.reason if now.outcome in TRANSIENT else now.reason
     return replace(now, attempts=before.attempts, reason=reason) != before
 
 
-def _records(rows: Columns[Finding], places: Places) -> Iterator[Finding | None]:
-    """The records at some places, None where a place is −1."""
-    there = rows.records(places[places >= 0])
-    return (next(there) if place >= 0 else None for place in places.tolist())
+def _records(rows: Columns[Finding], indices: Places) -> Iterator[Finding | None]:
+    """Return the records at some indices, None where an index is −1."""
+    there = rows.records(indices[indices >= 0])
+    return (next(there) if index >= 0 else None for index in indices.tolist())
 
 
 def _filtered(item: SourceObject, before: Finding | None, rule: str) -> Finding:
@@ -347,7 +351,7 @@ def _filtered(item: SourceObject, before: Finding | None, rule: str) -> Finding:
     return Finding(uid=item.uid, **known, sha256=sha256, outcome=Outcome.FILTERED.value, reason=rule)
 
 
-def _place(shard: ShardEntry, entry: SampleEntry) -> dict[str, Any]:
+def _location_columns(shard: ShardEntry, entry: SampleEntry) -> dict[str, Any]:
     return {
         "split": shard.split,
         "shard_name": shard.name,
@@ -358,10 +362,10 @@ def _place(shard: ShardEntry, entry: SampleEntry) -> dict[str, Any]:
     }
 
 
-def _where(before: Finding | None) -> dict[str, Any]:
+def _location_of_row(before: Finding | None) -> dict[str, Any]:
     return {name: getattr(before, name) for name in NOWHERE}
 
 
-def _standing(before: Finding | None) -> dict[str, Any]:
+def _unchanged(before: Finding | None) -> dict[str, Any]:
     kept = ("outcome", "reason", "phase", "checks", "attempts", "sha256", "fingerprint")
     return {name: getattr(before, name) for name in kept}

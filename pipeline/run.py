@@ -91,12 +91,12 @@ class Run:
         """Make a version of what is packed. Raises Failure when another builder took over meanwhile, and when the
         version would hold no object: whoever reads the newest is better off with the one before."""
         self.lease.check()
-        changes = self.ledger.changes(final=final)
-        if final and not self.ledger.any_stands:
+        changes = self.ledger.collect_changes(final=final)
+        if final and not self.ledger.has_samples:
             raise Failure(nothing_stands(changes.applied_to(self.catalog.rows())))
         if changes:
             self.catalog.commit(changes, self.facts)
-            self.ledger.committed()
+            self.ledger.mark_committed()
             del changes
             release_memory()
             self.version = self.catalog.newest()
@@ -147,7 +147,7 @@ class Run:
     @property
     def _has_news(self) -> bool:
         """True when there are shards that a version can be made of before the end."""
-        return self.may_publish_early and len(self.ledger.packed) > self._published and self.ledger.any_stands
+        return self.may_publish_early and len(self.ledger.packed) > self._published and self.ledger.has_samples
 
     def _tick(self, done: Done | None, crew: Crew, telling: Telling) -> None:
         self.lease.check()
@@ -169,7 +169,7 @@ class Run:
             raise Failure("shards could not be packed: the workers' machines failed too often")
         if done.answer.spoilt:
             raise Spoilt(done.answer.spoilt)
-        self.ledger.settle(done.answer)
+        self.ledger.record_packed(done.answer)
 
     def _rendered(self, done: Done, job: ViewJob, crew: Crew, telling: Telling) -> None:
         uid = job.item.uid
@@ -184,14 +184,14 @@ class Run:
                 return
         if attempt.outcome != Outcome.OK:
             self.progress.say(f"{uid}: {attempt.outcome}: {attempt.reason}")
-        if (heir := self.ledger.end(attempt)) is not None:
+        if (heir := self.ledger.record_end(attempt)) is not None:
             self.progress.say(f"{heir.uid}: has the same bytes as {uid}, and is tried in its place")
             crew.submit(ViewJob(heir, self.earlier.get(heir.uid)))
         telling.ended(attempt, job.item.title or uid, self.facts.views)
 
     def _feed(self, crew: Crew) -> None:
         """Keep some work waiting, and no more than that in memory."""
-        for pack in self.ledger.seal(PACKS_AHEAD):
+        for pack in self.ledger.seal_numbers(PACKS_AHEAD):
             crew.submit(pack, soon=True)
         for item in islice(self._to_render, VIEWS_AHEAD - crew.waiting if crew.waiting < VIEWS_AHEAD // 2 else 0):
             crew.submit(ViewJob(item, self.earlier.get(item.uid)))

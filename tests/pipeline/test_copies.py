@@ -100,8 +100,8 @@ def test_who_stands_does_not_give_way_to_one_that_comes_back() -> None:
 
 
 def settled(ledger: Ledger, rows: dict[str, ObjectRow]) -> dict[str, ObjectRow]:
-    for job in ledger.seal():
-        ledger.settle(packed(job))
+    for job in ledger.seal_numbers():
+        ledger.record_packed(packed(job))
     return merged(rows, ledger, final=True)
 
 
@@ -110,15 +110,15 @@ def test_bytes_that_were_known_are_not_forgotten_when_they_cannot_be_had() -> No
     plan = planned(there)
     ledger = Ledger(plan)
     for uid in "ab":
-        ledger.end(attempt(uid, f"bytes of {uid}"))
+        ledger.record_end(attempt(uid, f"bytes of {uid}"))
     rows = settled(ledger, {})
     assert {row.sha256 for row in rows.values()} == {"bytes of a", "bytes of b"}
 
     changed = replace(plan.rules, views=lambda sha256: f"other-{sha256}")
     plan = planned(other, rows, rules=changed)
     ledger = Ledger(plan)
-    ledger.end(attempt("a", "bytes of a", rules=changed))
-    ledger.end(replace(attempt("b", "", Outcome.MISSING, changed), fingerprint="", phase="fetch"))
+    ledger.record_end(attempt("a", "bytes of a", rules=changed))
+    ledger.record_end(replace(attempt("b", "", Outcome.MISSING, changed), fingerprint="", phase="fetch"))
     rows = settled(ledger, rows)
     assert (rows["b"].outcome, rows["b"].sha256, rows["b"].fingerprint) == ("missing", "bytes of b", "other-bytes of b")
     plan = planned(other, rows, rules=changed)

@@ -61,7 +61,7 @@ def planned(
 
 def merged(rows: dict[str, ObjectRow], ledger: Ledger, *, final: bool) -> dict[str, ObjectRow]:
     """The rows as the catalogue has them after a commit."""
-    changes = ledger.changes(final=final)
+    changes = ledger.collect_changes(final=final)
     new = [row for table in changes.tables() for row in table.to_pylist()]
     assert sorted(row["uid"] for row in new) == [uid.decode() for uid in changes.uids]
     gone = {uid.decode(): replace(rows[uid.decode()], **GONE) for uid in changes.gone}
@@ -74,16 +74,16 @@ def rebuilt(
     """A whole build on paper: plan, every render ends, every shard is packed, the rows are merged."""
     plan = planned(items, rows, rules=rules)
     ledger = Ledger(plan)
-    jobs = ledger.seal()
+    jobs = ledger.seal_numbers()
     for uid in plan.render:
         sha256 = next(one.sha256 for one in items if one.uid == uid)
-        ledger.end(attempt(uid, sha256, Outcome.CORRUPT if uid in bad else Outcome.OK, rules))
-        jobs += ledger.seal()
+        ledger.record_end(attempt(uid, sha256, Outcome.CORRUPT if uid in bad else Outcome.OK, rules))
+        jobs += ledger.seal_numbers()
     for job in jobs:
-        ledger.settle(packed(job))
-    assert ledger.done
+        ledger.record_packed(packed(job))
+    assert ledger.is_done
     books = merged(rows, ledger, final=True)
-    assert ledger.any_stands == any(row.ok for row in books.values())
+    assert ledger.has_samples == any(row.ok for row in books.values())
     return plan, books, jobs
 
 
@@ -185,10 +185,10 @@ def test_copies_that_show_only_when_fetched_are_found_in_order() -> None:
     for order in (plan.render, plan.render[::-1]):
         ledger, jobs = Ledger(plan), []
         for uid in order:
-            ledger.end(attempt(uid, "one and the same"))
-            jobs += ledger.seal()
+            ledger.record_end(attempt(uid, "one and the same"))
+            jobs += ledger.seal_numbers()
         for job in jobs:
-            ledger.settle(packed(job))
+            ledger.record_packed(packed(job))
         books.append(merged({}, ledger, final=True))
     assert books[0] == books[1]
     assert [row.outcome for row in books[0].values()].count(Outcome.OK) == 1
@@ -210,9 +210,9 @@ def test_an_early_version_speaks_of_finished_shards_only() -> None:
     plan = planned(items)
     ledger = Ledger(plan)
     for uid in plan.render[:4]:
-        ledger.end(attempt(uid, f"bytes of {uid}"))
-    (job,) = ledger.seal()
-    ledger.settle(packed(job))
+        ledger.record_end(attempt(uid, f"bytes of {uid}"))
+    (job,) = ledger.seal_numbers()
+    ledger.record_packed(packed(job))
     rows = merged({}, ledger, final=False)
     assert {uid for uid, row in rows.items() if row.ok} == set(plan.render[:3])
     assert {row.outcome for row in rows.values()} == {Outcome.OK, Outcome.PENDING}
