@@ -1,6 +1,6 @@
-"""`build`: from a list of objects to a version of a dataset, doing only what is not done yet.
+"""`build`: bring a dataset up to date with a list of objects.
 
-The same call again continues what was stopped, renders what is new or changed, and otherwise does nothing.
+The same call again resumes a stopped build, renders new or changed objects, and otherwise does nothing.
 """
 
 import secrets
@@ -28,13 +28,13 @@ from pipeline.cluster.actor import RunnerFactory
 from pipeline.dataset.card import refresh_card
 from pipeline.ledger import Ledger, failures
 from pipeline.plan.fewer_views import fewer_views
-from pipeline.plan.filters import left_out, refusals
+from pipeline.plan.filters import describe_left_out, refusals
 from pipeline.plan.forecast import Views, forecast, measured
 from pipeline.plan.former_versions import former_samples
 from pipeline.plan.plan import Plan, Rules
 from pipeline.plan.planner import make_plan
 from pipeline.report.reports import keep_plan
-from pipeline.run import Run, Spoilt
+from pipeline.run import DamagedShard, Run
 from pipeline.settings import ObjectsSettings, RunSettings
 from pipeline.sources.folder import folder_objects
 from pipeline.sources.hub import endpoint
@@ -51,7 +51,7 @@ from shards.version import Version, read_version, version_numbers
 
 
 class BuildSettings(Section):
-    """The sections that a build needs."""
+    """The settings sections of a build."""
 
     storage: StorageSettings
     objects: ObjectsSettings
@@ -61,24 +61,24 @@ class BuildSettings(Section):
 
     @property
     def views_digest(self) -> str:
-        """16 digits of all that the dataset's bytes depend on, beside the objects."""
-        return digest_json([self.made_with["render"], self.made_with["shards"], self.run.seed])
+        """16 digits of all settings that determine the dataset's bytes."""
+        return digest_json([self.recorded["render"], self.recorded["shards"], self.run.seed])
 
     @property
-    def made_with(self) -> dict[str, Any]:
-        """The settings that these are, by section; of views that were rendered elsewhere what they had to meet."""
+    def recorded(self) -> dict[str, Any]:
+        """The settings to record with a version, by section. For views rendered elsewhere: what they had to satisfy."""
         if self.objects.source == "renders":
-            seen = self.render.model_dump(mode="json", include=set(DEPENDS_ON))
+            views = self.render.model_dump(mode="json", include=set(DEPENDS_ON))
         else:
-            seen = self.render.model_dump(mode="json", exclude={"child", "device"})
-        return {"render": seen, "shards": self.shards.model_dump(mode="json"), "run": {"seed": self.run.seed}}
+            views = self.render.model_dump(mode="json", exclude={"child", "device"})
+        return {"render": views, "shards": self.shards.model_dump(mode="json"), "run": {"seed": self.run.seed}}
 
 
 @dataclass(frozen=True)
 class BuildSummary:
-    """What a build did. `reused` counts objects that were rendered before; `seconds` is by phase, summed over objects.
+    """What a build did. `reused` counts objects rendered earlier; `seconds` is summed over objects, by phase.
 
-    `version` is 0 for a dataset without one; `idle` says that there was nothing to do.
+    `version` is 0 for a dataset without a version. `idle` is true when there was nothing to do.
     """
 
     version: int
@@ -92,7 +92,7 @@ class BuildSummary:
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     def sentence(self) -> str:
-        """The summary in one line."""
+        """Describe the build in a single line."""
         ended = ", ".join(f"{count} {outcome}" for outcome, count in self.outcomes.items())
         if self.idle:
             return f"nothing to do: version {self.version} is up to date ({ended})"
@@ -110,12 +110,12 @@ def build(
     retry: frozenset[str] = frozenset(),
     make: RunnerFactory = Worker,
 ) -> BuildSummary:
-    """Bring the dataset at `storage.root` up to date with the objects and settings; with `dry_run` only say how.
+    """Bring the dataset at `storage.root` up to date with the objects and settings. `dry_run` only reports the plan.
 
-    Objects that ended with an outcome of `retry` are tried as if for the first time. The work is done by what `make`
-    makes. Raises UsageError for objects that cannot be listed and for GPUs that no worker would be given; Failure when
-    another builder is at work, when the machine fails, or when no object would stand. KeyboardInterrupt leaves finished
-    views for the next call.
+    Objects with an outcome in `retry` are tried as if for the first time. `make` makes the job runner of a worker.
+    Raises UsageError when objects cannot be listed or no worker would get a GPU. Raises Failure when another builder
+    is at work, when the machine fails, or when the version would be empty. KeyboardInterrupt leaves finished views for
+    the next call.
     """
     started = time.monotonic()
     be_frugal()
@@ -126,28 +126,32 @@ def build(
     catalog = Catalog(storage)
     if dry_run:
         newest = read_version(storage) if version_numbers(storage) else None
-        ledger = _planned(settings, catalog, requested, retry, _lost(storage, newest, progress), progress)
-        _tell(storage, _told(settings, catalog, ledger, _fewer(settings, ledger, newest), newest), progress)
+        ledger = _plan_work(settings, catalog, requested, retry, _lost_shards(storage, newest, progress), progress)
+        _print_lines(
+            storage,
+            _describe_plan(settings, catalog, ledger, _find_earlier_views(settings, ledger, newest), newest),
+            progress,
+        )
         return _summary(ledger.plan, catalog.counts("outcome"), None, started)
     with Lease(storage, settings.run.lease_s) as lease:
         clear_work(storage)
-        spoilt = frozenset[str]()
+        damaged = frozenset[str]()
         while True:
             newest = catalog.publish()
-            _recover(catalog, storage)
-            lost = _lost(storage, newest, progress) | spoilt
-            ledger = _planned(settings, catalog, requested, retry, lost, progress)
+            _recover_attempts(catalog, storage)
+            lost = _lost_shards(storage, newest, progress) | damaged
+            ledger = _plan_work(settings, catalog, requested, retry, lost, progress)
             changed = bool(not ledger.plan.idle or ledger.collect_changes(final=True))
             if not changed:
                 break
-            run = _prepared(settings, catalog, lease, ledger, newest, progress)
-            newest = None  # while others are made, the places of all its samples are not needed
+            run = _prepare_run(settings, catalog, lease, ledger, newest, progress)
+            newest = None  # frees the list of its samples, a large one, for the time of the work
             try:
-                newest = _worked(run, settings, make) or catalog.publish()
+                newest = _execute(run, settings, make) or catalog.publish()
                 break
-            except Spoilt as former:
-                progress.say(f"{storage.root}/{former.shard}: other bytes than it had; nothing is taken from it")
-                spoilt |= {former.shard}
+            except DamagedShard as error:
+                progress.say(f"{storage.root}/{error.shard}: its bytes have changed; its objects are rendered again")
+                damaged |= {error.shard}
         if newest is not None:
             refresh_card(storage, newest)
     summary = _summary(ledger.plan, catalog.counts("outcome"), newest, started, ledger, changed=changed)
@@ -158,11 +162,11 @@ def build(
 def _check_passes(settings: BuildSettings) -> None:
     if settings.objects.source == "renders" and settings.render.passes:
         passes = ", ".join(settings.render.passes)
-        raise UsageError(f"render.passes: expected none of views that are rendered already, got {passes}")
+        raise UsageError(f"render.passes: expected no passes for views rendered elsewhere, got {passes}")
 
 
 def _check_gpus(settings: BuildSettings) -> None:
-    """Without a share of a GPU each, all workers would take the first one."""
+    """Require a share of a GPU per worker: otherwise all workers would take the first GPU."""
     device = settings.render.device
     renders = settings.objects.source != "renders"
     if renders and device not in ("CPU", "auto") and not settings.run.gpus_per_worker:
@@ -170,7 +174,7 @@ def _check_gpus(settings: BuildSettings) -> None:
 
 
 def requested_objects(settings: ObjectsSettings, progress: Progress) -> Iterable[SourceObject]:
-    """The objects that the settings ask for. Raises UsageError for a source that cannot be listed."""
+    """List the objects requested by the settings. Raises UsageError for a source without a list."""
     if settings.source == "folder":
         return folder_objects(Path(settings.folder).expanduser(), progress)
     if settings.source == "renders":
@@ -180,15 +184,15 @@ def requested_objects(settings: ObjectsSettings, progress: Progress) -> Iterable
     return objaverse_objects(settings.objaverse, settings.fetch, progress, settings.source)
 
 
-def _lost(storage: Storage, newest: Version | None, progress: Progress) -> frozenset[str]:
-    """The shards that a disk lost or someone removed, each told: their objects are rendered again."""
-    found = find_truncated_or_missing(storage, newest) if newest is not None else {}
-    for name, damage in found.items():
+def _lost_shards(storage: Storage, newest: Version | None, progress: Progress) -> frozenset[str]:
+    """Report and return the shards missing from the storage. Their objects are rendered again."""
+    damages = find_truncated_or_missing(storage, newest) if newest is not None else {}
+    for name, damage in damages.items():
         progress.say(f"{storage.root}/{name}: {damage}; its objects are rendered again")
-    return frozenset(found)
+    return frozenset(damages)
 
 
-def _planned(
+def _plan_work(
     settings: BuildSettings,
     catalog: Catalog,
     requested: Columns[SourceObject],
@@ -196,7 +200,7 @@ def _planned(
     lost: frozenset[str],
     progress: Progress,
 ) -> Ledger:
-    """The books as they are before the work."""
+    """Make the plan, and the ledger as it is before the work."""
     former = catalog.former()
     rules = Rules(
         settings.shards.objects_per_shard,
@@ -208,18 +212,18 @@ def _planned(
         partial(former_samples, catalog, former, lost, progress) if former else None,
     )
     troubled = catalog.troubled()
-    tried = Counter(one.uid for one in troubled)
-    troubled = [one for one in troubled if one.outcome not in retry]
+    tried = Counter(attempt.uid for attempt in troubled)
+    troubled = [attempt for attempt in troubled if attempt.outcome not in retry]
     failed = failures(troubled, settings.run.child_deaths)
     plan = make_plan(requested, catalog.rows(), list(staged_attempts(catalog.storage).values()), failed, rules)
     ledger = Ledger(plan, tried)
-    dead = (one for one in troubled if one.outcome in CHILD_DEATHS)
-    ledger.deaths.update(one.uid for one in dead if one.fingerprint == plan.fingerprint(one.uid))
+    deaths = (attempt for attempt in troubled if attempt.outcome in CHILD_DEATHS)
+    ledger.deaths.update(death.uid for death in deaths if death.fingerprint == plan.fingerprint(death.uid))
     release_memory()
     return ledger
 
 
-def _prepared(
+def _prepare_run(
     settings: BuildSettings,
     catalog: Catalog,
     lease: Lease,
@@ -227,21 +231,21 @@ def _prepared(
     before: Version | None,
     progress: Progress,
 ) -> Run:
-    """The run that is to do what the books say, told and kept for its report."""
+    """Prepare the run, print its plan, and keep the plan for the report."""
     storage = catalog.storage
-    facts = VersionFacts(settings.views_digest, settings.render.views, settings.render.hw, settings.made_with)
+    facts = VersionFacts(settings.views_digest, settings.render.views, settings.render.hw, settings.recorded)
     same_kind = before is None or not before.shards or before.settings_digest == facts.settings_digest
-    earlier = _fewer(settings, ledger, before)
-    run = Run(_name(), storage, catalog, lease, ledger, settings.run, facts, progress, same_kind, earlier)
-    told = _told(settings, catalog, ledger, earlier, before)
-    _tell(storage, told, progress)
+    earlier = _find_earlier_views(settings, ledger, before)
+    run = Run(_run_name(), storage, catalog, lease, ledger, settings.run, facts, progress, same_kind, earlier)
+    lines = _describe_plan(settings, catalog, ledger, earlier, before)
+    _print_lines(storage, lines, progress)
     if not ledger.plan.idle:
-        keep_plan(storage, run.name, told, settings.model_dump(mode="json"))
+        keep_plan(storage, run.name, lines, settings.model_dump(mode="json"))
     return run
 
 
-def _worked(run: Run, settings: BuildSettings, make: RunnerFactory) -> Version | None:
-    """The version that a run has made, if it had to make one."""
+def _execute(run: Run, settings: BuildSettings, make: RunnerFactory) -> Version | None:
+    """Do the work of a run. Returns its newest version, or None without changes."""
     storage, objects = run.storage, settings.objects
     if run.ledger.plan.idle:
         run.publish(final=True)
@@ -266,43 +270,45 @@ def _worked(run: Run, settings: BuildSettings, make: RunnerFactory) -> Version |
     return run.version
 
 
-def _fewer(settings: BuildSettings, ledger: Ledger, newest: Version | None) -> Mapping[str, SampleLocation]:
-    """The samples that only lack some views."""
+def _find_earlier_views(
+    settings: BuildSettings, ledger: Ledger, newest: Version | None
+) -> Mapping[str, SampleLocation]:
+    """Locate the samples with too few views, by uid."""
     source, seed = settings.objects.source, settings.run.seed
     if source == "renders":
         return {}
     return fewer_views(ledger.plan, newest, settings.render, lambda render: view_fingerprints(source, render, seed))
 
 
-def _told(
+def _describe_plan(
     settings: BuildSettings,
     catalog: Catalog,
     ledger: Ledger,
     earlier: Mapping[str, SampleLocation],
     newest: Version | None,
 ) -> list[str]:
-    """The plan and what it will take, line by line."""
+    """Describe the plan and its cost, line by line."""
     wanted = settings.render.views
     views = Views(wanted, newest.views if newest is not None else wanted, len(earlier))
     found = measured(catalog, ledger.rules, settings.render.device, views) if len(ledger.plan.order) else []
     plan, *rest = forecast(ledger.plan, found, views).lines(ledger.plan)
-    ruled = left_out(ledger.plan.asked, ledger.plan.rule, settings.objects.filter)
-    kept = f"of {len(earlier)} of the objects to render the earlier views are kept, and only more of them made"
-    nothing = ["no object would stand: no version would be made"] if ledger.plan.hopeless else []
-    return [plan, *ruled, *nothing, *([kept] if earlier else []), *rest]
+    left_out = describe_left_out(ledger.plan.asked, ledger.plan.rule, settings.objects.filter)
+    kept = f"{len(earlier)} of the objects to render keep their earlier views and get further ones"
+    nothing = ["no object would remain: no version would be made"] if ledger.plan.hopeless else []
+    return [plan, *left_out, *nothing, *([kept] if earlier else []), *rest]
 
 
-def _tell(storage: Storage, lines: list[str], progress: Progress) -> None:
+def _print_lines(storage: Storage, lines: list[str], progress: Progress) -> None:
     progress.say("\n".join([f"{storage.root}: {lines[0]}", *(f"  {line}" for line in lines[1:])]))
 
 
-def _name() -> str:
-    """A run's name: when it began, so that names sort by time, and a few digits against chance."""
+def _run_name() -> str:
+    """Name a run by its start, so names sort by time, and a few random digits."""
     return time.strftime("%Y%m%dT%H%M%SZ-", time.gmtime()) + secrets.token_hex(3)
 
 
-def _recover(catalog: Catalog, storage: Storage) -> None:
-    """Record attempts whose views are staged but that a crash kept out of the catalogue."""
+def _recover_attempts(catalog: Catalog, storage: Storage) -> None:
+    """Record attempts with staged views that a crash kept out of the catalogue."""
     staged = staged_attempts(storage)
     if staged:
         known = catalog.recorded([attempt.attempt for attempt in staged.values()])
@@ -310,7 +316,7 @@ def _recover(catalog: Catalog, storage: Storage) -> None:
 
 
 def _absolute(root: str) -> str:
-    """A local folder as an absolute path, for workers that run elsewhere; a URL as it is."""
+    """Return a local folder as an absolute path, for workers in other folders; a URL as it is."""
     return root if "://" in root else str(Path(root).expanduser().absolute())
 
 

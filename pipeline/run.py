@@ -1,4 +1,4 @@
-"""The working part of a build: jobs to the crew, answers into the books, versions while it lasts and at its end."""
+"""The working part of a build: give jobs to the crew, record answers in the ledger, publish versions."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -19,7 +19,7 @@ from pipeline.cluster import Crew, Done
 from pipeline.cluster.actor import RunnerFactory
 from pipeline.dataset.card import refresh_card
 from pipeline.ledger import Ledger
-from pipeline.report.messages import Telling, nothing_stands
+from pipeline.report.messages import BuildMessages, describe_empty_version
 from pipeline.report.reports import write_report
 from pipeline.settings import RunSettings
 from pipeline.work.pack import Packed, PackJob
@@ -29,13 +29,13 @@ from shards.version import Version
 
 RECORD_EVERY_S = 2.0
 VIEWS_AHEAD, PACKS_AHEAD = 8192, 16
-"""How many objects and shards wait for the crew: several times what a large one has in hand."""
+"""The objects and shards queued for the crew at most: several times what a large crew has in flight."""
 PACK_FOR_S = 10.0
-"""How long a build that is stopped may go on packing: it ends within half a minute, whatever happens."""
+"""A stopped build may go on packing for this long, so it ends within half a minute in any case."""
 
 
-class Spoilt(Exception):
-    """The shard of a former version that samples were to be taken from has other bytes than it had."""
+class DamagedShard(Exception):
+    """A shard of a former version has changed bytes, so its samples cannot be reused."""
 
     def __init__(self, shard: str) -> None:
         super().__init__(shard)
@@ -44,8 +44,8 @@ class Spoilt(Exception):
 
 @dataclass
 class Run:
-    """One build at work. `earlier` are samples that have the first views of objects to be rendered, `version` what was
-    made of its work so far."""
+    """A build at work. `earlier` locates samples with the first views of objects to render, by uid. `version` is the
+    newest version of this run."""
 
     name: str
     storage: Storage
@@ -65,13 +65,13 @@ class Run:
     _published_at: float = field(default_factory=time.monotonic)
 
     def work(self, spec: WorkerSpec, make: RunnerFactory) -> None:
-        """Render and pack all there is, by what `make` makes.
+        """Render and pack everything in the plan. `make` makes the job runner of a worker.
 
-        Raises Failure for what would fail every object, Spoilt for what can be rendered instead, KeyboardInterrupt to
-        stop.
+        Raises Failure for a fault of every object, DamagedShard for samples to be rendered instead, and
+        KeyboardInterrupt when stopped.
 
-        Whatever stops it, finished views stay in staging and attempts are recorded; KeyboardInterrupt also has what can
-        be packed in a few seconds packed, and a version made of it.
+        In every case finished views stay in staging and attempts are recorded. After KeyboardInterrupt a few seconds
+        are spent on packing, and a version is made of the packed shards.
         """
         plan = self.ledger.plan
         try:
@@ -79,7 +79,7 @@ class Run:
                 crew.replace_builders(self.lease.holder.followed)
                 self._to_render = plan.to_render()
                 try:
-                    self._work_off(crew, len(plan.order) * self.facts.views)
+                    self._run_jobs(crew, len(plan.order) * self.facts.views)
                 except KeyboardInterrupt:
                     self._wind_up(crew)
                     raise
@@ -88,12 +88,15 @@ class Run:
             self._unrecorded = []
 
     def publish(self, *, final: bool) -> None:
-        """Make a version of what is packed. Raises Failure when another builder took over meanwhile, and when the
-        version would hold no object: whoever reads the newest is better off with the one before."""
+        """Make a version of the packed shards.
+
+        Raises Failure when another builder took over meanwhile, and when the version would hold no object: readers of
+        the newest version then keep the previous version.
+        """
         self.lease.check()
         changes = self.ledger.collect_changes(final=final)
         if final and not self.ledger.has_samples:
-            raise Failure(nothing_stands(changes.applied_to(self.catalog.rows())))
+            raise Failure(describe_empty_version(changes.applied_to(self.catalog.rows())))
         if changes:
             self.catalog.commit(changes, self.facts)
             self.ledger.mark_committed()
@@ -109,7 +112,7 @@ class Run:
             self.report()
 
     def report(self) -> None:
-        """Write the report of the run as it stands; what hinders that is said, and hinders nothing else."""
+        """Write the report of the run so far. A failure to write it is reported and does not stop the build."""
         if self.lease.lost:
             return
         try:
@@ -117,46 +120,46 @@ class Run:
         except Failure as failure:
             self.progress.say(f"the report was not written: {failure}")
 
-    def _work_off(self, crew: Crew, views: int) -> None:
+    def _run_jobs(self, crew: Crew, views: int) -> None:
         with self.progress.task("render", total=views, unit="views") as task:
-            telling = Telling(self.progress, task)
+            messages = BuildMessages(self.progress, task)
             self._feed(crew)
             for done in crew.results():
                 with delay_signals():
-                    self._tick(done, crew, telling)
+                    self._tick(done, crew, messages)
                     self._feed(crew)
 
     def _wind_up(self, crew: Crew) -> None:
-        """After a signal to stop: what is whole is packed as far as a few seconds allow, and becomes a version."""
+        """After a stop signal: pack complete numbers for a few seconds, and make a version of them."""
         kept = self.ledger.rendered + len(self.ledger.plan.staged)
-        self.progress.say(f"stopping: what was being rendered is given up, {kept} rendered objects are kept")
+        self.progress.say(f"stopping: running renders are abandoned, {kept} rendered objects are kept")
         crew.give_up_views()
         until = time.monotonic() + PACK_FOR_S
         try:
             for done in crew.results():
                 if done is not None:
-                    self._packed(done)
+                    self._record_packed(done)
                 if time.monotonic() > until:
                     break
             with delay_signals():
                 if self._has_news:
                     self.publish(final=False)
         except Failure as failure:
-            self.progress.say(f"no version was made of what is packed: {failure}")
+            self.progress.say(f"no version was made of the packed shards: {failure}")
 
     @property
     def _has_news(self) -> bool:
-        """True when there are shards that a version can be made of before the end."""
+        """True when a version can be made of new shards before the end."""
         return self.may_publish_early and len(self.ledger.packed) > self._published and self.ledger.has_samples
 
-    def _tick(self, done: Done | None, crew: Crew, telling: Telling) -> None:
+    def _tick(self, done: Done | None, crew: Crew, messages: BuildMessages) -> None:
         self.lease.check()
         if done is not None:
             if isinstance(done.job, PackJob):
-                self._packed(done)
+                self._record_packed(done)
             else:
-                self._rendered(done, done.job, crew, telling)
-        telling.waits(crew)
+                self._record_rendered(done, done.job, crew, messages)
+        messages.report_waiting(crew)
         now = time.monotonic()
         if now - self._recorded_at >= RECORD_EVERY_S:
             self.catalog.record(self._unrecorded)
@@ -164,16 +167,16 @@ class Run:
         if self._has_news and now - self._published_at >= self.settings.version_every_s:
             self.publish(final=False)
 
-    def _packed(self, done: Done) -> None:
+    def _record_packed(self, done: Done) -> None:
         if not isinstance(done.answer, Packed):
-            raise Failure("shards could not be packed: the workers' machines failed too often")
-        if done.answer.spoilt:
-            raise Spoilt(done.answer.spoilt)
+            raise Failure("shards could not be packed: the machines of the workers failed too often")
+        if done.answer.damaged:
+            raise DamagedShard(done.answer.damaged)
         self.ledger.record_packed(done.answer)
 
-    def _rendered(self, done: Done, job: ViewJob, crew: Crew, telling: Telling) -> None:
+    def _record_rendered(self, done: Done, job: ViewJob, crew: Crew, messages: BuildMessages) -> None:
         uid = job.item.uid
-        attempt = done.answer if isinstance(done.answer, Attempt) else _lost(uid, self.name)
+        attempt = done.answer if isinstance(done.answer, Attempt) else _lost_attempt(uid, self.name)
         self._unrecorded.append(attempt)
         self.ledger.tries[uid] += 1
         if attempt.outcome in CHILD_DEATHS:
@@ -184,20 +187,20 @@ class Run:
                 return
         if attempt.outcome != Outcome.OK:
             self.progress.say(f"{uid}: {attempt.outcome}: {attempt.reason}")
-        if (heir := self.ledger.record_end(attempt)) is not None:
-            self.progress.say(f"{heir.uid}: has the same bytes as {uid}, and is tried in its place")
-            crew.submit(ViewJob(heir, self.earlier.get(heir.uid)))
-        telling.ended(attempt, job.item.title or uid, self.facts.views)
+        if (copy := self.ledger.record_end(attempt)) is not None:
+            self.progress.say(f"{copy.uid}: has the same bytes as {uid} and is tried in its place")
+            crew.submit(ViewJob(copy, self.earlier.get(copy.uid)))
+        messages.report_attempt(attempt, job.item.title or uid, self.facts.views)
 
     def _feed(self, crew: Crew) -> None:
-        """Keep some work waiting, and no more than that in memory."""
+        """Keep the crew's queue filled, but bounded: a million jobs do not fit in memory."""
         for pack in self.ledger.seal_numbers(PACKS_AHEAD):
             crew.submit(pack, soon=True)
         for item in islice(self._to_render, VIEWS_AHEAD - crew.waiting if crew.waiting < VIEWS_AHEAD // 2 else 0):
             crew.submit(ViewJob(item, self.earlier.get(item.uid)))
 
 
-def _lost(uid: str, run: str) -> Attempt:
+def _lost_attempt(uid: str, run: str) -> Attempt:
     return Attempt(
         attempt=f"lost-{uid}-{time.time_ns()}",
         run=run,

@@ -95,7 +95,7 @@ def _animated(item: SourceObject, settings: FilterSettings) -> str:
     )
 
 
-def left_out(items: Columns[SourceObject], rules: Mapping[int, str], settings: FilterSettings) -> list[str]:
+def describe_left_out(items: Columns[SourceObject], rules: Mapping[int, str], settings: FilterSettings) -> list[str]:
     """What the rules that leave objects out, by place, come to, and which categories no object has."""
     counts = Counter(sentence.partition(":")[0] for sentence in rules.values()).most_common()
     lines = ["left out: " + ", ".join(f"{count} by {rule}" for rule, count in counts)] if counts else []

@@ -44,12 +44,12 @@ class PackJob:
 class Packed:
     """The shards that a number has become; a split without members has none.
 
-    `spoilt` is the name of a shard of a former version that has other bytes than it had; nothing was written then.
+    `damaged` is the name of a shard of a former version that has other bytes than it had; nothing was written then.
     """
 
     number: int
     shards: tuple[ShardEntry, ...]
-    spoilt: str = ""
+    damaged: str = ""
 
 
 def pack(storage: Storage, job: PackJob) -> Packed:

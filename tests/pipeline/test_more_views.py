@@ -38,7 +38,7 @@ def test_earlier_views_stay_and_only_others_are_made(grown: BuildSettings, tmp_p
     shutil.copytree(tmp_path / "dataset", tmp_path / "again")
     planned = build(grown, told := Told(), dry_run=True)
     assert planned.plan == "2 objects: render 2, reuse 0; rewrite 1 shard numbers"
-    assert "of 2 of the objects to render the earlier views are kept" in told.lines[-1]
+    assert "2 of the objects to render keep their earlier views" in told.lines[-1]
     assert "made with other settings, scaled from 2 views to 4" in told.lines[-1]
     assert "another kind of device, scaled from 2 views to 4" in told.lines[-1]
     before = read_version(storage(grown)).shards

@@ -193,4 +193,4 @@ def test_a_damaged_file_of_an_earlier_version_hinders_neither_list_nor_vacuum(tm
 def test_a_dry_run_says_when_no_object_would_stand(tmp_path: Path) -> None:
     picky = settings_for(tmp_path, objects={"filter": {"categories": ["chiar"], "unstated_licence": "any"}})
     build(picky, told := Told(), dry_run=True)
-    assert "no object would stand: no version would be made" in told.lines[-1]
+    assert "no object would remain: no version would be made" in told.lines[-1]

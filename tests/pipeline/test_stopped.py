@@ -62,7 +62,7 @@ def test_stopped_killed_and_continued_equals_undisturbed(tmp_path: Path) -> None
     asked = time.monotonic()
     said = first.communicate(timeout=60)[1]
     assert first.returncode == 130, said
-    assert "stopping: what was being rendered is given up" in said
+    assert "stopping: running renders are abandoned" in said
     assert "Traceback" not in said
     assert time.monotonic() - asked < 30
     assert not (root / "lease.json").exists()

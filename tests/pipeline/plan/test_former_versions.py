@@ -160,7 +160,7 @@ def test_damage_in_a_former_shard_goes_into_no_new_one(first: BuildSettings) -> 
     storage(first).write(spoilt.name, bytes(data))
     summary = build(first, told := Told())
     assert (summary.rendered, summary.reused) == (len(spoilt.samples), 3 - len(spoilt.samples))
-    assert any(f"{spoilt.name}: other bytes than it had" in line for line in told.lines)
+    assert any(f"{spoilt.name}: its bytes have changed" in line for line in told.lines)
     assert shards(first) == shards(first, 1)
     verify(storage(first), read_version(storage(first)), SILENT)
 
