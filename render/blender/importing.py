@@ -31,9 +31,13 @@ def import_gltf(path: Path, settings: Settings) -> None:
         )
 
 
-def import_obj(path: Path, _settings: Settings) -> None:
-    """Read Wavefront OBJ, which is y-up by custom."""
-    bpy.ops.wm.obj_import(filepath=str(path), forward_axis="NEGATIVE_Z", up_axis="Y", validate_meshes=True)
+def import_obj(path: Path, settings: Settings) -> None:
+    """Read Wavefront OBJ, which is y-up by custom.
+
+    Blender's validation would drop the second of two faces with the same corners, and with it the back of a wall.
+    """
+    is_validated = settings["coincident_faces"] == "kept"
+    bpy.ops.wm.obj_import(filepath=str(path), forward_axis="NEGATIVE_Z", up_axis="Y", validate_meshes=is_validated)
 
 
 def import_ply(path: Path, _settings: Settings) -> None:

@@ -51,11 +51,12 @@ def remove_foreign(scene: bpy.types.Scene) -> None:
     """Remove the model's own lights, cameras and the like; what hangs on one hangs on an empty in its place."""
     for thing in [thing for thing in scene.objects if thing.type in NOT_OURS]:
         if thing.children:
-            _hand_over(scene, thing)
+            hand_over(scene, thing)
         bpy.data.objects.remove(thing)
 
 
-def _hand_over(scene: bpy.types.Scene, thing: bpy.types.Object) -> None:
+def hand_over(scene: bpy.types.Scene, thing: bpy.types.Object) -> None:
+    """Hang the children of an object on an empty in its place."""
     heir = bpy.data.objects.new(thing.name, None)
     scene.collection.objects.link(heir)
     heir.parent = thing.parent

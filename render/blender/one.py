@@ -12,6 +12,7 @@ import bpy
 import numpy as np
 
 from render.blender.camera import add_camera, place
+from render.blender.coincident import part_coincident
 from render.blender.culling import cull_backs
 from render.blender.device import use_device
 from render.blender.facts import object_facts
@@ -78,8 +79,9 @@ class OneObject:
         with self._timed("normalise"):
             self.found["normalisation"] = normalise(scene)
             facts = object_facts(scene)
+            merged = part_coincident(scene) if settings["coincident_faces"] == "parted" else 0
             culled = cull_backs()
-            self.found["checks"] = asdict(replace(facts, culled_faces=culled))
+            self.found["checks"] = asdict(replace(facts, merged_faces=merged, culled_faces=culled))
         with self._timed("prepare"):
             add_lights(scene, self.job.lights, settings["lights"][settings["light"]]["maps"])
             camera = add_camera(scene, settings["lens"])

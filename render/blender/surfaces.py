@@ -12,8 +12,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
-MIXERS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9)
-"""Odd numbers that spread bits, as xxHash has them."""
+MIXERS = (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53)
 INWARD = -0.1
 """A part whose `facing` is lower encloses what is before it: a sphere from within has −1, a plane 0."""
 
@@ -82,6 +81,14 @@ def _facing(corners: Floats, part: Ints, count: int) -> tuple[Floats, Floats]:
 def position_keys(points: Floats) -> NDArray[np.uint64]:
     """A number for each of points (P, 3), the same for the same place; two places share one with a chance of 2⁻⁶⁴."""
     bits = (np.asarray(points, np.float64) + 0.0).view(np.uint64).reshape(-1, 3)  # −0 becomes 0
-    mixed = bits * np.array(MIXERS, np.uint64)
-    mixed ^= mixed >> np.uint64(29)
-    return np.asarray((mixed * np.array(MIXERS[::-1], np.uint64)).sum(axis=1, dtype=np.uint64))
+    keys = np.zeros(len(bits), np.uint64)
+    for axis in range(3):
+        keys = _mixed(keys ^ bits[:, axis]) + np.uint64(axis)
+    return keys
+
+
+def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Values with every bit spread over all, by MurmurHash3's last step."""
+    for mixer in MIXERS:
+        values = (values ^ (values >> np.uint64(33))) * np.uint64(mixer)
+    return values ^ (values >> np.uint64(33))
