@@ -29,6 +29,7 @@ from geometry.sphere import stratified_block
 from shards.arrays import npy_bytes, npz_bytes
 from shards.damage import raise_damage
 from shards.image import encode_rgba
+from shards.plain import plain_dataset
 from shards.plan import Visit, draw_pair
 from shards.reader import range_reader
 from shards.sample import Pairs as StoredPairs
@@ -146,10 +147,7 @@ def decoder(version: Version, storage: Storage, _workers: int) -> Any:
 
 
 def _webdataset(version: Version, storage: Storage) -> Any:
-    import webdataset as wds
-
-    urls = [str(storage.local_path(shard.name)) for shard in version.shards]
-    return wds.WebDataset(urls, shardshuffle=len(urls), seed=0).repeat()
+    return plain_dataset(version, storage, "train", shardshuffle=len(version.shards), seed=0).repeat()
 
 
 SIDES: dict[str, Callable[[Version, Storage, int], Iterator[Any]]] = {

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import BinaryIO
 
 MODE = 0o444
-BLOCK = tarfile.BLOCKSIZE
+BLOCK, RECORD = tarfile.BLOCKSIZE, tarfile.RECORDSIZE
 END = bytes(BLOCK)
 CHECKSUM_AS_SPACES = 8 * ord(" ")
 PLAIN_FILES = (tarfile.REGTYPE, tarfile.AREGTYPE)

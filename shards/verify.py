@@ -7,8 +7,9 @@ from base.errors import Failure
 from base.progress import Progress
 from base.storage import Storage
 from shards.latents import check_latents, read_latent_indexes
-from shards.reader import read_sample
+from shards.plain import read_verified_sample
 from shards.sample import Sample
+from shards.tar import BLOCK, RECORD
 from shards.version import ShardEntry, Version
 
 MOST_REPORTED = 100
@@ -55,7 +56,7 @@ def find_damage(storage: Storage, shard: ShardEntry, check: Check) -> list[str]:
     found = list[str]()
     for entry in shard.samples:
         try:
-            check(read_sample(storage, shard, entry))
+            check(read_verified_sample(storage, shard, entry))
         except Failure as failure:
             found.append(str(failure))
     if found:
@@ -64,4 +65,22 @@ def find_damage(storage: Storage, shard: ShardEntry, check: Check) -> list[str]:
         return [f"{shard.name}: expected {shard.bytes} bytes, got {size}"]
     if (sha256 := storage.sha256(shard.name)) != shard.sha256:
         return [f"{shard.name}: expected sha256 {shard.sha256}, got {sha256}"]
+    if (end := _end_of_samples(shard)) is None or not _is_end_of_tar(storage, shard, end):
+        return [f"{shard.name}: expected the samples of the version and nothing else, got more"]
     return []
+
+
+def _end_of_samples(shard: ShardEntry) -> int | None:
+    """Return the end of the last sample; None unless the samples follow each other from the shard's beginning."""
+    end = 0
+    for entry in shard.samples:
+        if entry.offset != end:
+            return None
+        end += entry.bytes
+    return end
+
+
+def _is_end_of_tar(storage: Storage, shard: ShardEntry, offset: int) -> bool:
+    """Whether only the zeros at the end of a tar follow `offset`. Plain readers may find samples in anything else."""
+    rest = shard.bytes - offset
+    return 2 * BLOCK <= rest <= 2 * BLOCK + RECORD and not any(storage.read_range(shard.name, offset, rest))
