@@ -13,6 +13,7 @@ from base.errors import Failure, UsageError
 from base.outcomes import Outcome
 from base.progress import Progress
 from base.storage import Storage, write_atomically
+from base.text import replace_surrogates
 from base.versions import versions
 from pipeline.catalog.objects import uid_of
 from pipeline.catalog.rows import Attempt
@@ -50,6 +51,8 @@ def inspected(place: str | Path, most: int, settings: Settings, progress: Progre
     Raises UsageError for anything else, Failure for what is damaged or could not be rendered.
     """
     target = Path(place)
+    if replace_surrogates(str(place)) != str(place):
+        raise UsageError(f"{replace_surrogates(str(place))}: expected a name in UTF-8")
     if "://" in str(place) or (target / "versions").is_dir():
         return _dataset(Storage(place), target.name, most)
     if target.is_dir():

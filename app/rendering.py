@@ -2,8 +2,10 @@
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,10 @@ from base.outcomes import Outcome
 from base.progress import SILENT, Progress, Task
 from base.scratch import folder_beside
 from base.storage import write_atomically
-from pipeline.catalog.objects import uid_of
-from pipeline.sources.folder import MODEL_SUFFIXES, model_sha256
+from base.text import replace_surrogates
+from pipeline.catalog.objects import short_uid, uid_of
+from pipeline.sources.folder import model_sha256
+from pipeline.sources.model_files import find_models, shown
 from render.child import RenderChild
 from render.fingerprint import fingerprint
 from render.formats.roots import Root
@@ -28,12 +32,13 @@ MARK = "render.json"
 
 @dataclass(frozen=True)
 class Asked:
-    """One model, the folder for its views, and the root below which it may name files.
+    """One model, its path below the folder that was named, the folder for its views, and the root of files it may name.
 
-    The uid, and so its cameras, is what a build of its folder gives it.
+    The uid, and so the cameras, are those of a build of that folder.
     """
 
     model: Path
+    name: str
     out: Path
     uid: str
     root: Root
@@ -48,14 +53,22 @@ class Ended:
     done_before: bool = False
 
 
-def asked_models(sources: Sequence[Path], out: Path) -> list[Asked]:
+def asked_models(sources: Sequence[Path], out: Path, progress: Progress) -> list[Asked]:
     """The models among `sources` (files and folders of files), each with its folder: `out` itself for a single file.
 
-    Raises UsageError for a source that is no model, and for two that would share a folder.
+    Models whose views an earlier release has left keep their uid and folder. Raises UsageError for a source that is no
+    model, for a name that is not UTF-8, and for two models that would share a folder.
     """
+    for source in sources:
+        if replace_surrogates(str(source)) != str(source):
+            raise UsageError(f"{shown(source)}: expected a name in UTF-8")
     if len(sources) == 1 and sources[0].is_file():
-        return [Asked(sources[0], out, uid_of(sources[0].stem, sources[0].name), Root.of_file(sources[0]))]
-    models = [_asked(name, model, out, source) for source in sources for name, model in _models(source)]
+        (model,) = sources
+        asked = Asked(model, model.name, out, uid_of(model.stem, model.name), Root.of_file(model))
+        return [replace(asked, uid=short_uid(asked.uid)) if _is_of(out, asked) else asked]
+    models = _under_known_uids(
+        [_asked(name, model, out, source) for source in sources for name, model in _models(source, progress)]
+    )
     by_folder = {one.out: one.model for one in models}
     for one in models:
         if by_folder[one.out] != one.model:
@@ -63,23 +76,45 @@ def asked_models(sources: Sequence[Path], out: Path) -> list[Asked]:
     return models
 
 
-def _models(source: Path) -> Iterator[tuple[str, Path]]:
+def _models(source: Path, progress: Progress) -> Iterator[tuple[str, Path]]:
     if source.is_file():
         yield source.name, source
         return
     if not source.is_dir():
         raise UsageError(f"{source}: expected a model's file or a folder of models, got none")
-    found = sorted(path for path in source.rglob("*") if path.suffix.lower() in MODEL_SUFFIXES)
+    found = find_models(source, progress)
     if not found:
         raise UsageError(f"{source}: expected a folder with models, got none in it")
-    for path in found:
-        yield path.relative_to(source).as_posix(), path
+    for name in found:
+        yield name, source / name
 
 
 def _asked(name: str, model: Path, out: Path, source: Path) -> Asked:
     uid = uid_of(Path(name).stem, name)
     root = Root.of_file(model) if model == source else Root.of_folder(source)
-    return Asked(model, out / uid, uid, root)
+    return Asked(model, name, out / uid, uid, root)
+
+
+def _under_known_uids(models: Sequence[Asked]) -> list[Asked]:
+    """The same models, those under their short uid whose views an earlier release left in a folder of that name."""
+    sharing = Counter(short_uid(asked.uid) for asked in models)
+    return [
+        replace(asked, out=folder, uid=short)
+        if _is_of(folder := asked.out.with_name(short), asked, same_bytes=sharing[short] > 1)
+        else asked
+        for asked in models
+        for short in [short_uid(asked.uid)]
+    ]
+
+
+def _is_of(folder: Path, asked: Asked, *, same_bytes: bool = False) -> bool:
+    """True for a folder in which an earlier release left views of this model, or of just these bytes."""
+    mark = read_mark(folder)
+    if (mark.get("uid"), mark.get("model")) != (short_uid(asked.uid), asked.model.name):
+        return False
+    with suppress(OSError):  # a model that cannot be read ends so when it is rendered
+        return not same_bytes or mark.get("sha256") == model_sha256(asked.model, asked.root)
+    return False
 
 
 def rendered(
@@ -159,7 +194,8 @@ def _one(child: RenderChild, asked: Asked, settings: RenderSettings, seed: int, 
         result = render_object(child, asked.model, asked.uid, settings, seed, temporary, root=asked.root)
         if result.outcome is Outcome.OK:
             relaid(temporary, mark["layout"])
-            made = {"files": sorted(path.name for path in temporary.iterdir()), "seconds": result.seconds}
+            files = sorted(path.name for path in temporary.iterdir())
+            made = {"files": files, "path": asked.name, "seconds": result.seconds}
             text = json.dumps(mark | made, indent=2, sort_keys=True)
             write_atomically(temporary / MARK, f"{text}\n".encode())
             shutil.rmtree(asked.out, ignore_errors=True)

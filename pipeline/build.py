@@ -31,6 +31,7 @@ from pipeline.plan.fewer_views import fewer_views
 from pipeline.plan.filters import describe_left_out, refusals
 from pipeline.plan.forecast import Views, forecast, measured
 from pipeline.plan.former_versions import former_samples
+from pipeline.plan.known_uids import check_unique, with_known_uids
 from pipeline.plan.plan import Plan, Rules
 from pipeline.plan.planner import make_plan
 from pipeline.report.reports import keep_plan
@@ -122,8 +123,10 @@ def build(
     _check_gpus(settings)
     _check_passes(settings)
     requested = Columns.of(SourceObject, requested_objects(settings.objects, progress))
+    check_unique(requested)
     storage = Storage(_absolute(settings.storage.root))
     catalog = Catalog(storage)
+    requested = with_known_uids(requested, catalog)
     if dry_run:
         newest = read_version(storage) if version_numbers(storage) else None
         ledger = _plan_work(settings, catalog, requested, retry, _lost_shards(storage, newest, progress), progress)

@@ -32,13 +32,13 @@ def run(options: argparse.Namespace) -> int:
     from app.rendering import asked_models, rendered
 
     settings = settings_of(options)
-    asked = asked_models(options.models, options.out)
+    progress = standard_progress()
+    asked = asked_models(options.models, options.out, progress)
     if options.dry_run:
         print(settings.as_yaml(), *(f"{one.model} -> {one.out}" for one in asked), sep="\n")
         return 0
     writable_folder(options.out.parent if len(asked) == 1 else options.out)
     failed = 0
-    progress = standard_progress()
     for end in rendered(asked, settings.render, settings.run.seed, options.layout, progress):
         failed += end.result.outcome is not Outcome.OK
         told = "up to date" if end.done_before else ": ".join(filter(None, (end.result.outcome, end.result.reason)))

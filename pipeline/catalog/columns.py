@@ -1,6 +1,7 @@
 """Records of one kind by uid, held as Arrow columns: a million of them in hundreds of megabytes, not in gigabytes."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import fields
 from itertools import islice
 from typing import Any, Generic, TypeVar
@@ -70,8 +71,9 @@ def places_in(ordered: NDArray[np.bytes_], sought: NDArray[np.bytes_]) -> Places
 class Columns(Mapping[str, T], Generic[T]):
     """A mapping from uid to record, in order of uid; a record is made when it is asked for.
 
-    `place` below is a record's number in that order. Of records with one uid the last counts. Beside the uids, columns
-    stay in the order in which they came: to sort them would take their memory once more.
+    `place` below is a record's number in that order. Of records with one uid the last counts; `overruled` gives the
+    others. Beside the uids, columns stay in the order in which they came: to sort them would take their memory once
+    more.
     """
 
     def __init__(self, kind: type[T], columns: dict[str, pyarrow.ChunkedArray]) -> None:
@@ -79,8 +81,10 @@ class Columns(Mapping[str, T], Generic[T]):
         uids = texts(columns.pop("uid"))
         order = np.argsort(uids, kind="stable")
         uids = uids[order]
+        self._overruled, self._overruled_uids = order[:0], uids[:0]
         if (again := uids[1:] == uids[:-1]).any():
             last = np.append(~again, True)
+            self._overruled, self._overruled_uids = order[~last], uids[~last]
             uids, order = uids[last], order[last]
         self.kind, self.uids, self._order = kind, uids, order
         said = dict[str, pyarrow.ChunkedArray]()
@@ -126,9 +130,22 @@ class Columns(Mapping[str, T], Generic[T]):
 
     def rows(self, places: Sequence[int] | Places) -> pyarrow.Table:
         """The records at some places as a table."""
-        taken = self._said.take(pyarrow.array(self._order[places], pyarrow.int64()))
-        uids = pyarrow.array(self.uids[places], pyarrow.binary()).cast(pyarrow.string())
-        return taken.add_column(0, "uid", uids)
+        return self._table(self.uids[places], self._order[places])
+
+    def _table(self, uids: NDArray[np.bytes_], order: Places) -> pyarrow.Table:
+        taken = self._said.take(pyarrow.array(order, pyarrow.int64()))
+        return taken.add_column(0, "uid", pyarrow.array(uids, pyarrow.binary()).cast(pyarrow.string()))
+
+    def overruled(self) -> pyarrow.Table:
+        """The records that another record of the same uid has replaced."""
+        return self._table(self._overruled_uids, self._overruled)
+
+    def renamed(self, uids: NDArray[np.bytes_]) -> "Columns[T]":
+        """The same records under other uids, given by place, which share the columns with these."""
+        order = np.argsort(uids, kind="stable")
+        renamed = copy(self)
+        renamed.uids, renamed._order = uids[order], self._order[order]
+        return renamed
 
     def at(self, places: Sequence[int] | Places) -> list[T]:
         """The records at some places."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from base.digest import digest_json
 
 SLUG_LENGTH = 40
+UID_DIGITS, SHORT_DIGITS = 16, 8
+"""Of the digest in a uid, and in one of earlier releases: of 800,000 objects, 74 were to share their 8 digits."""
 UNKNOWN, GREATEST = -1, 2**63 - 1
 """Of counts: what stands for one that is not known, and the greatest that a column of the catalogue holds."""
 COUNT = re.compile(r"0*([0-9]{1,19})(\.0+)?")
@@ -61,10 +63,20 @@ def count_of(value: object) -> int:
     return count if count <= GREATEST else UNKNOWN
 
 
-def uid_of(name: str, identity: str, digits: int = 8) -> str:
-    """A uid of a readable `name` and some digits of the digest of `identity`, a relative path or URL."""
+def uid_of(name: str, identity: str) -> str:
+    """A uid of a readable `name` and UID_DIGITS of the digest of `identity`, a relative path or URL."""
     slug = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_")[:SLUG_LENGTH] or "object"
-    return f"{slug}_{hashlib.sha256(identity.encode()).hexdigest()[:digits]}"
+    return f"{slug}_{identity_digits(identity)}"
+
+
+def identity_digits(identity: str) -> str:
+    """The digits of `identity` that end its uid. Raises UnicodeEncodeError for a text that is not Unicode."""
+    return hashlib.sha256(identity.encode()).hexdigest()[:UID_DIGITS]
+
+
+def short_uid(uid: str) -> str:
+    """The uid that earlier releases gave to the object for which `uid_of` gives this one."""
+    return uid[: SHORT_DIGITS - UID_DIGITS]
 
 
 def uid_order(uid: str) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from base.digest import digest_json, sha256_file
 from base.errors import UsageError
 from base.parallel import map_in_threads
 from base.progress import Progress
+from base.text import replace_surrogates
 from pipeline.catalog.objects import SourceObject, uid_of
 from pipeline.sources.fact_tables import facts_by_name, table_in
 from pipeline.sources.table import facts_of
@@ -59,6 +60,9 @@ def _is_seen(name: str) -> bool:
 
 def _names(folder: Path, progress: Progress) -> list[str]:
     there = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    for name in (name for name in there if replace_surrogates(name) != name):
+        progress.say(f"{folder}: {name!a} is left out: expected a name in UTF-8")
+    there = [name for name in there if replace_surrogates(name) == name]
     if not (folder / VALID).exists():
         if not there:
             raise UsageError(f"objects.renders: expected a folder of views for each object in {folder}, got none")
@@ -80,7 +84,9 @@ def _valid_paths(path: Path) -> list[str]:
 
 
 def _is_name(name: object) -> bool:
-    return isinstance(name, str) and name[:1] not in ("", ".") and Path(name).name == name and "\0" not in name
+    if not isinstance(name, str) or name[:1] in ("", ".") or "\0" in name:
+        return False
+    return Path(name).name == name and replace_surrogates(name) == name
 
 
 def _facts(folder: Path, names: Sequence[str], progress: Progress) -> Mapping[str, dict[str, str]]:
@@ -97,7 +103,7 @@ def _facts(folder: Path, names: Sequence[str], progress: Progress) -> Mapping[st
 def _object(folder: Path, name: str, facts: dict[str, str]) -> SourceObject:
     path = folder / name
     sha256 = ""
-    with suppress(OSError):  # whoever is to pack it meets the same, which is how this object ends
+    with suppress(OSError):  # the worker meets the same error, and so this object ends
         sha256 = views_sha256(path) if path.is_dir() else ""
     return SourceObject(
         uid=name if UID.fullmatch(name) else uid_of(name, name),

@@ -18,8 +18,6 @@ from pipeline.fetch.http import FetchError, checked_url
 from pipeline.sources.table import facts_of, read_table
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
-DIGITS = 16
-"""Of a uid: a table may name a million addresses whose files are all called `model.glb`."""
 
 
 def url_objects(table: Path) -> Iterator[SourceObject]:
@@ -60,7 +58,7 @@ def _object(place: str, row: dict[str, str]) -> SourceObject:
         raise UsageError(f"{place}: {location[:80]}: expected a sha256 of 64 hexadecimal digits, got {sha256[:80]!r}")
     stem = splitext(basename(unquote(urlsplit(url).path).rstrip("/")))[0]
     return SourceObject(
-        uid=uid_of(stem, location, DIGITS),
+        uid=uid_of(stem, location),
         source="urls",
         location=location,
         sha256=sha256,

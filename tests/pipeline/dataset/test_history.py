@@ -168,7 +168,7 @@ def test_what_failed_is_tried_again_when_asked(tmp_path: Path) -> None:
 def test_the_card_is_that_of_the_newest_version(dataset: BuildSettings, tmp_path: Path) -> None:
     store, root = storage(dataset), tmp_path / "dataset"
     assert store.read(CARD).startswith(b"---\nversion: 2\n")
-    assert store.read(ATTRIBUTION).decode().splitlines()[1:] == ["stool_f6ffbbf1,stool,,CC0-1.0,,folder,,train"]
+    assert store.read(ATTRIBUTION).decode().splitlines()[1:] == ["stool_f6ffbbf15997c09d,stool,,CC0-1.0,,folder,,train"]
     with Image.open(root / PICTURE) as picture:
         assert picture.height >= 128
     before = files(root)

@@ -14,7 +14,7 @@ from pipeline.build import BuildSettings, build
 from pipeline.catalog.tables import Catalog
 from pipeline.sources.folder import folder_objects
 from pipeline.sources.renders import rendered_objects
-from tests.pipeline.builds import models, storage, tiny
+from tests.pipeline.builds import Told, models, storage, tiny
 from tests.pipeline.releases import HW, VIEWS, released
 
 
@@ -36,6 +36,54 @@ def test_what_cannot_be_a_model_is_left_out_and_told(tmp_path: Path) -> None:
         "'pipe.stl' is left out: expected a file",
     ):
         assert told in said.getvalue()
+
+
+def test_linked_folders_are_followed_once_each(tmp_path: Path) -> None:
+    """A folder's own name comes before links to it; loops and second names are told."""
+    root = tmp_path / "objects"
+    for folder in (root / "real", tmp_path / "store" / "deep"):
+        folder.mkdir(parents=True)
+        (folder / "m.obj").write_bytes(str(folder).encode())
+    for link, target in {
+        "a": "../store", "b": "../store/deep", "c": "real", "loop": ".", "up": "..", "../store/back": "../objects",
+        "../store/deep/more": "../../extra", "gone": "nowhere", ".hidden": "../store",
+    }.items():  # fmt: skip
+        (root / link).symlink_to(target)
+    (tmp_path / "extra").mkdir()
+    (tmp_path / "extra" / "x.obj").write_bytes(b"v 0 0 0")
+    items = folder_objects(root, told := Told())
+    assert sorted(Path(item.location).relative_to(root).as_posix() for item in items) == [
+        "a/deep/m.obj", "a/deep/more/x.obj", "real/m.obj",
+    ]  # fmt: skip
+    for name, problem in {
+        "b": "it leads to 'a/deep', which is listed already",
+        "c": "it leads to 'real', which is listed already",
+        "loop": "it leads to this folder itself, which is listed already",
+        "a/back": "it leads to this folder itself, which is listed already",
+        "up": "it leads to a folder that holds this one",
+    }.items():
+        assert f"{root}: '{name}' is left out: {problem}" in told.lines
+    assert len(told.lines) == 6, "the last line counts other files"
+
+
+def test_links_to_each_other_end(tmp_path: Path) -> None:
+    for name in "abcdefgh":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "m.obj").write_bytes(name.encode())
+        for other in "abcdefgh":
+            (tmp_path / name / f"to_{other}").symlink_to(f"../{other}")
+    assert len(folder_objects(tmp_path, SILENT)) == 8
+
+
+def test_folders_of_views_whose_names_are_not_utf8_are_left_out_and_told(tmp_path: Path) -> None:
+    released(tmp_path, "good")
+    (tmp_path / os.fsdecode(b"caf\xe9")).mkdir()
+    (item,) = rendered_objects(tmp_path, told := Told())
+    assert item.uid == "good"
+    assert told.lines == [f"{tmp_path}: 'caf\\udce9' is left out: expected a name in UTF-8"]
+    (tmp_path / "valid_paths.json").write_text(r'["good", "caf\udce9"]')
+    with pytest.raises(UsageError, match="expected a JSON list of the names of folders beside it"):
+        rendered_objects(tmp_path, SILENT)
 
 
 UNREADABLE = Path("/proc/self/mem")

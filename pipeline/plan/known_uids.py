@@ -1,0 +1,73 @@
+"""Objects keep the uid that a dataset knows them by, and no two objects share a uid."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import numpy as np
+
+from base.errors import UsageError
+from pipeline.catalog.columns import CHUNK, Columns, Places, places_in
+from pipeline.catalog.objects import UID_DIGITS, SourceObject, identity_digits, short_uid
+from pipeline.catalog.tables import OBJECTS, Catalog
+from pipeline.plan.catalog_join import Mask
+
+SHORT_ROWS = "select uid, location from rows where source in ('folder', 'renders', 'urls') and uid ~ '_[0-9a-f]{8}$'"
+
+
+@dataclass(frozen=True, slots=True)
+class _ShortRow:
+    """An object that an earlier release gave a uid of 8 digits."""
+
+    uid: str
+    location: str
+
+
+def check_unique(asked: Columns[SourceObject]) -> None:
+    """Raise UsageError for two objects of one uid, which would share cameras, samples and a row, naming both."""
+    others = asked.overruled().slice(0, 1).to_pylist()
+    for other in others:
+        same = asked[other["uid"]]
+        raise UsageError(
+            f"objects.{same.source.partition('-')[0]}: expected a uid of its own for every object, got {same.uid} for "
+            f"{other['location']} and {same.location}; rename one of the two"
+        )
+
+
+def with_known_uids(asked: Columns[SourceObject], catalog: Catalog) -> Columns[SourceObject]:
+    """The same objects, those under their short uid that the catalogue has by it.
+
+    An object is known by its path below the source's folder or its address, so a folder that moved keeps its uids. Of
+    two objects that would share a short uid, the object of the row keeps it and the other has its long one.
+    """
+    known = Columns.joined(_ShortRow, catalog.parts(OBJECTS, SHORT_ROWS))
+    if not len(known):
+        return asked
+    shortened = np.array([short_uid(uid) for uid in asked], np.bytes_)
+    rows = known.places(shortened)
+    # A short uid that another object of the source has as its whole name is taken.
+    rows[places_in(asked.uids, shortened) >= 0] = -1
+    keep = np.flatnonzero(rows >= 0)
+    keep = keep[_are_same(asked, known, keep, rows[keep])]
+    uids = asked.uids.copy()
+    uids[keep] = shortened[keep]
+    return asked.renamed(uids)
+
+
+def _are_same(asked: Columns[SourceObject], known: Columns[_ShortRow], places: Places, rows: Places) -> Mask:
+    """True where the object at a place of `asked` is the object of the row beside it."""
+    same = np.zeros(len(places), bool)
+    for start in range(0, len(places), CHUNK):
+        part = slice(start, start + CHUNK)
+        records = zip(asked.records(places[part]), known.records(rows[part]), strict=True)
+        same[part] = [
+            item.location == row.location or item.uid[-UID_DIGITS:] in map(identity_digits, _ends(row.location))
+            for item, row in records
+        ]
+    return same
+
+
+def _ends(location: str) -> Iterator[str]:
+    """The paths that a location may have below a source's folder."""
+    parts = PurePosixPath(location).parts
+    return ("/".join(parts[start:]) for start in range(len(parts) - 1, 0, -1))
