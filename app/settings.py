@@ -11,6 +11,7 @@ from base.errors import UsageError
 from base.settings import Layer, Section, parse_overrides, read_yaml, validate
 from base.storage import StorageSettings
 from evaluation.settings import EvaluateSettings
+from photo.settings import PhotoSettings
 from pipeline.settings import ObjectsSettings, RunSettings
 from reconstruct.settings import ReconstructSettings
 from render.settings import RenderSettings
@@ -32,6 +33,7 @@ class Settings(Section):
     shards: ShardsSettings
     model: ModelSettings
     train: TrainSettings
+    photo: PhotoSettings
     sample: SampleSettings
     reconstruct: ReconstructSettings
     evaluate: EvaluateSettings

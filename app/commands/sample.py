@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from app.commands.options import add_model_flag, add_settings_flags, settings_of, writable_folder
+from app.commands.photo_flags import add_photo_flags, photo_settings, prepared_photo
 from base.errors import UsageError
 from base.progress import standard_progress
 from base.seeds import stable_seed
@@ -22,9 +23,10 @@ AT_ONCE = 8
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
-    parser.description = "New views of the object in a picture. Cut it out first: a transparent background is best."
-    parser.add_argument("image", type=Path, metavar="IMAGE", help="a PNG, JPEG or WebP picture of one object")
+    parser.description = "New views of the object in a picture, which is cut out and framed as in the training views."
+    parser.add_argument("image", metavar="IMAGE", help="a picture of one object, or - for standard input")
     add_model_flag(parser)
+    add_photo_flags(parser)
     parser.add_argument("--out", type=Path, default=Path("runs/views"), metavar="DIR", help="default: %(default)s")
     parser.add_argument(
         "--move",
@@ -50,22 +52,28 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Sample every move and write one PNG each, and a contact sheet of all."""
     settings = settings_of(options)
+    settings = settings.model_copy(update={"photo": photo_settings(options, settings.photo)})
     moves = _moves(options)
     if options.dry_run:
         print(settings.as_yaml())
         print("\n".join(f"move: {up:g}° up, {right:g}° right, {away:g} away" for up, right, away in moves))
         return 0
     from app.models import load_model
+    from photo.prepare import say_warnings
+    from photo.shown import preparation_picture
     from report.contact_sheet import contact_sheet
     from report.images import encoded
-    from zero123.photo import load_photo
 
+    progress = standard_progress()
+    prepared = prepared_photo(options, settings.photo, options.image)
+    say_warnings(prepared, progress)
     pipeline = load_model(options.model, options.device)
     polar = None if options.elevation_deg is None else math.radians(90.0 - options.elevation_deg)
-    rgba = load_photo(options.image, pipeline.hw)
+    rgba = prepared.view(pipeline.hw)
     out = writable_folder(options.out)
+    write_atomically(out / "prepared.png", encoded(preparation_picture(prepared, pipeline.hw), "png"))
     views: list[NDArray[np.uint8]] = []
-    with standard_progress().task("sample", total=len(moves), unit="views") as task:
+    with progress.task("sample", total=len(moves), unit="views") as task:
         for start in range(0, len(moves), AT_ONCE):
             some = moves[start : start + AT_ONCE]
             seeds = [stable_seed(options.seed, "sample", start + index) for index in range(len(some))]
