@@ -9,7 +9,7 @@ from typing import BinaryIO
 from base.digest import sha256_file
 from base.errors import Failure
 from base.progress import standard_progress
-from base.storage import place_atomically, reason
+from base.storage import move_atomically, reason
 from photo.networks import Network
 
 TIMEOUT_S = 30.0
@@ -37,7 +37,7 @@ def weights_file(network: Network, folder: Path, most_megabytes: int) -> Path:
         got = sha256_file(part)
         part.unlink()
         raise Failure(f"{network.url}: expected a file with SHA-256 {network.sha256}, got {got}")
-    place_atomically(part, path)
+    move_atomically(part, path)
     return path
 
 
