@@ -17,8 +17,6 @@ from base.storage import write_atomically
 from geometry.relative import pose_from_deltas
 
 Moves = list[tuple[float, float, float]]
-AT_ONCE = 8
-"""Views sampled together; each has its own seed, so that only the speed depends on it."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -45,6 +43,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, help="another seed gives another guess (default: %(default)s)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: %(default)s)")
+    parser.add_argument(
+        "--sampler",
+        choices=("ddim", "unipc", "dpmsolver++"),
+        help="how noise becomes a view; the last two need fewer steps, see --preset fast (default: the model's own)",
+    )
     add_settings_flags(parser, dry_run="print the resolved settings and the moves, and do nothing")
     parser.set_defaults(run=run)
 
@@ -67,27 +70,26 @@ def run(options: argparse.Namespace) -> int:
     progress = standard_progress()
     prepared = prepared_photo(options, settings.photo, options.image)
     say_warnings(prepared, progress)
-    pipeline = load_model(options.model, options.device)
+    pipeline = load_model(options.model, options.device, settings.sample.compute)
+    settings = settings_of(options, pipeline.defaults)
     polar = None if options.elevation_deg is None else math.radians(90.0 - options.elevation_deg)
     rgba = prepared.view(pipeline.hw)
+    poses = pipeline.adapt_poses(
+        np.stack([pose_from_deltas(-math.radians(up), math.radians(right), away) for up, right, away in moves]), polar
+    )
     out = writable_folder(options.out)
     write_atomically(out / "prepared.png", encoded(preparation_picture(prepared, pipeline.hw), "png"))
     views: list[NDArray[np.uint8]] = []
     with progress.task("sample", total=len(moves), unit="views") as task:
-        for start in range(0, len(moves), AT_ONCE):
-            some = moves[start : start + AT_ONCE]
-            seeds = [stable_seed(options.seed, "sample", start + index) for index in range(len(some))]
-            poses = [pose_from_deltas(-math.radians(up), math.radians(right), away) for up, right, away in some]
-            made = pipeline(
-                rgba,
-                pipeline.told(np.stack(poses), polar),
-                guidance_scale=settings.sample.guidance_scale,
-                steps=settings.sample.steps,
-                eta=settings.sample.eta,
-                seeds=seeds,
-            )
+        for made in pipeline.batches(
+            rgba,
+            poses,
+            seeds=[stable_seed(options.seed, "sample", index) for index in range(len(moves))],
+            sampling=settings.sample.sampling(),
+            views_at_once=settings.sample.compute.views_at_once,
+        ):
             views.extend(made)
-            task.advance(len(some))
+            task.advance(len(made))
     for number, view in enumerate(views):
         write_atomically(out / f"{number:03d}.png", encoded(Image.fromarray(view), "png"))
     labels = ["input", *(f"{up:+g}° {right:+g}°" for up, right, _ in moves)]
