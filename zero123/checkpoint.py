@@ -15,7 +15,7 @@ from torch import nn
 from transformers import CLIPVisionModelWithProjection
 
 from base.errors import Failure, UsageError
-from base.settings import Layer, validated
+from base.settings import Layer, validate
 from base.storage import write_atomically
 from zero123.image_encoder import LatentEncoder
 from zero123.model import Zero123Model
@@ -119,9 +119,9 @@ def _sampling(facts: dict[str, Any], where: Path) -> SamplingSettings | None:
     if "sampling" not in facts:
         return None
     try:
-        return validated(SamplingSettings, Layer(f"{where}: _zero123.sampling", facts["sampling"]))
+        return validate(SamplingSettings, Layer(f"{where}: _zero123.sampling", facts["sampling"]))
     except (UsageError, AttributeError) as error:
-        raise Failure(str(error)) from None
+        raise Failure(str(error).splitlines()[0]) from None
 
 
 def _load_part(name: str, folder: Path, index: dict[str, Any]) -> Any:

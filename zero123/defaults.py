@@ -3,7 +3,7 @@
 from functools import cache
 from pathlib import Path
 
-from base.settings import Layer, read_yaml, validated
+from base.settings import Layer, read_yaml, validate
 from zero123.settings import SamplingSettings
 
 FILE = Path(__file__).parent / "usual_sampling.yaml"
@@ -12,4 +12,4 @@ FILE = Path(__file__).parent / "usual_sampling.yaml"
 @cache
 def usual_sampling(spacing: str) -> SamplingSettings:
     """The usual sampling settings of a model whose schedule spaces timesteps so: `leading` or `trailing`."""
-    return validated(SamplingSettings, Layer(str(FILE), read_yaml(FILE)[spacing]))
+    return validate(SamplingSettings, Layer(str(FILE), read_yaml(FILE)[spacing]))

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from base.errors import Failure
-from base.settings import Layer, validated
+from base.settings import Layer, validate
 from geometry.relative import pose_from_deltas
 from zero123.checkpoint import save_checkpoint
 from zero123.compute import batch_size, prepare_for_sampling
@@ -56,7 +56,7 @@ class Zero123Pipeline(Zero123Model):
     def sampling_with(self, **changes: Any) -> SamplingSettings:
         """The model's sampling defaults with some values changed. Raises UsageError naming a wrong value."""
         defaults = Layer("the model", self.defaults.model_dump(mode="json"))
-        return validated(SamplingSettings, defaults, Layer("sampling", changes))
+        return validate(SamplingSettings, defaults, Layer("sampling", changes))
 
     def __call__(
         self,

@@ -54,6 +54,23 @@ def test_a_round_trip_is_exact_and_takes_taesd_from_the_package(folder: Path, tm
         assert path.read_bytes() == (tmp_path / "again" / path.relative_to(folder)).read_bytes()
 
 
+def test_sampling_defaults_travel_with_the_checkpoint(folder: Path) -> None:
+    index = folder / "model_index.json"
+    facts = json.loads(index.read_text())["_zero123"]
+    assert (facts["sampling"]["steps"], facts["sampling"]["timesteps"]) == (30, "all")
+    changed(index, _zero123=facts | {"sampling": facts["sampling"] | {"steps": 7, "sampler": "unipc"}})
+    pipeline = Zero123Pipeline.from_pretrained(folder)
+    assert (pipeline.defaults.steps, pipeline.defaults.sampler) == (7, "unipc")
+    assert pipeline.sampling_with(steps=3).model_dump() == pipeline.defaults.model_dump() | {"steps": 3}
+    with pytest.raises(UsageError, match=r"sampling: steps: expected .*, got 0"):
+        pipeline.sampling_with(steps=0)
+    changed(index, _zero123=facts | {"sampling": {"steps": 7}})
+    refused(folder, "_zero123.sampling: guidance_scale: expected a value, got none")
+    del facts["sampling"]
+    changed(index, _zero123=facts)
+    assert Zero123Pipeline.from_pretrained(folder).defaults.steps == 30, "as before defaults were written"
+
+
 def test_parts_without_a_reference_are_written_along(folder: Path, tmp_path: Path) -> None:
     pipeline = Zero123Pipeline.from_pretrained(folder)
     pipeline.references = {}
