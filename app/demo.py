@@ -96,8 +96,7 @@ class Chain:
 
         def work() -> bool:
             before = finished_checkpoints(folder)[-1:]
-            task = (self.settings.model, self.settings.train, self.storage, folder, self.progress)
-            summaries.append(train(*task, sampling=self.settings.sample.sampling()))
+            summaries.append(train(self.settings.model, self.settings.train, self.storage, folder, self.progress))
             return before != finished_checkpoints(folder)[-1:]
 
         self.stages.costing(TRAIN, work)

@@ -19,12 +19,12 @@ MAY_IMPORT = {
     "report": {"base", "geometry"},
     "pipeline": {"base", "geometry", "render", "shards", "report"},
     "zero123": {"base", "geometry"},
-    "photo": {"base", "geometry"},
     "train": {"base", "geometry", "shards", "zero123", "report"},
     "reconstruct": {"base", "geometry", "zero123", "report"},
-    "evaluation": {"base", "geometry", "render", "shards", "photo", "zero123", "reconstruct", "report"},
+    "inference": {"base", "geometry", "shards", "report", "pipeline", "photo", "zero123", "reconstruct"},
+    "evaluation": {"base", "geometry", "render", "shards", "zero123", "reconstruct", "report"},
     "app": {
-        "base", "geometry", "render", "shards", "report", "pipeline", "photo", "zero123", "train", "reconstruct",
+        "base", "geometry", "render", "shards", "report", "pipeline", "zero123", "train", "reconstruct", "inference",
         "evaluation",
     },
 }  # fmt: skip
@@ -44,8 +44,7 @@ ONLY_HOME = {
     "transformers": ("zero123/",),
     "torch.distributed": ("train/",),
     "trimesh": ("reconstruct/",),
-    "cv2": ("photo/",),
-    "onnxruntime": ("photo/",),
+    "av": ("report/",),
     "gradio": ("app/",),
 }
 
