@@ -96,7 +96,8 @@ class Chain:
 
         def work() -> bool:
             before = finished_checkpoints(folder)[-1:]
-            summaries.append(train(self.settings.model, self.settings.train, self.storage, folder, self.progress))
+            task = (self.settings.model, self.settings.train, self.storage, folder, self.progress)
+            summaries.append(train(*task, sampling=self.settings.sample.sampling()))
             return before != finished_checkpoints(folder)[-1:]
 
         self.stages.costing(TRAIN, work)

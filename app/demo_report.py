@@ -20,7 +20,7 @@ from report.pages.answers import MEASURES
 from shards.sample import Sample
 from shards.version import Version
 from train.loop import TrainSummary
-from zero123.pipeline import trained_parts
+from zero123.model import trained_parts
 
 MB = 1_000_000
 RENDER, TRAIN, SAMPLE, MESH = "render", "train", "novel-views", "mesh"

@@ -4,11 +4,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from base.digest import digest_json, sha256_file
-from base.errors import Failure
-from train.state import FOLDER, finished_checkpoints
 
 if TYPE_CHECKING:
     from zero123.pipeline import Zero123Pipeline
+    from zero123.settings import SampleComputeSettings
 
 
 def checkpoint_of(path: Path) -> Path:
@@ -16,22 +15,20 @@ def checkpoint_of(path: Path) -> Path:
 
     Raises Failure for a folder that is neither.
     """
-    if (path / "model_index.json").is_file():
-        return path
-    checkpoints = finished_checkpoints(path)
-    if not checkpoints:
-        raise Failure(f"{path}: expected a model or a training run with {FOLDER}/, got neither")
-    return checkpoints[-1]
+    from zero123.locate import newest_checkpoint
+
+    return newest_checkpoint(path)
 
 
-def load_model(path: Path, device: str) -> "Zero123Pipeline":
-    """The model at `path` (see `checkpoint_of`) on the device of that name, `auto` for the best there is.
+def load_model(path: Path, device: str, compute: "SampleComputeSettings | None" = None) -> "Zero123Pipeline":
+    """The model at `path` on the device of that name, `auto` for the best of this machine, ready to `compute` there.
 
-    Raises Failure for what is no model of ours, UsageError for a device that is not there.
+    Raises Failure for anything that holds no model, UsageError for a device or a way to compute that is not there.
     """
     from zero123.pipeline import Zero123Pipeline
 
-    return Zero123Pipeline.from_pretrained(checkpoint_of(path), device)
+    pipeline = Zero123Pipeline.from_pretrained(path)
+    return pipeline.prepare(compute, device) if compute else pipeline.to(device)
 
 
 def model_digest(checkpoint: Path) -> str:

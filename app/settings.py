@@ -1,7 +1,7 @@
 """All settings together: `pipeline.yaml`, then presets, then `--set`, each laid over the one before."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from base.errors import UsageError
 from base.settings import Layer, Section, parse_overrides, read_yaml, validate
 from base.storage import StorageSettings
 from evaluation.settings import EvaluateSettings
-from inference.settings import ViewsSettings
+from photo.settings import PhotoSettings
 from pipeline.settings import ObjectsSettings, RunSettings
 from reconstruct.settings import ReconstructSettings
 from render.settings import RenderSettings
@@ -33,8 +33,8 @@ class Settings(Section):
     shards: ShardsSettings
     model: ModelSettings
     train: TrainSettings
+    photo: PhotoSettings
     sample: SampleSettings
-    views: ViewsSettings
     reconstruct: ReconstructSettings
     evaluate: EvaluateSettings
 
@@ -44,14 +44,26 @@ class Settings(Section):
         return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
 
 
-def load_settings(config: Path | None, presets: Sequence[str] = (), overrides: Sequence[str] = ()) -> Settings:
+def load_settings(
+    config: Path | None,
+    presets: Sequence[str] = (),
+    overrides: Sequence[str] = (),
+    *,
+    model_sampling: Mapping[str, Any] | None = None,
+    sample_flags: Mapping[str, Any] | None = None,
+) -> Settings:
     """The checked settings of a file (default: the nearest `pipeline.yaml`) under presets and `--set` assignments.
 
-    Raises UsageError naming the source and the dotted path of each mistake.
+    A model's own sampling defaults come before those of a settings file that nobody named, and after those of
+    `config`, presets, `sample_flags` and `--set`. Raises UsageError naming the source and the dotted path of each
+    mistake.
     """
     path = config or default_config()
     layers = [Layer(str(path), _pipeline_section(path))]
+    if model_sampling:
+        layers.insert(0 if config else 1, Layer("the model", {"sample": model_sampling}))
     layers += [Layer(f"preset {name}", read_preset(name)) for name in presets]
+    layers += [Layer("--sampler", {"sample": sample_flags})] if sample_flags else []
     layers += [Layer("--set", parse_overrides(overrides))]
     return validate(Settings, *layers)
 

@@ -23,7 +23,7 @@ from base.errors import Failure
 from evaluation.table import measures_table, novel_views_notes
 from train.log import read_log
 from train.page import NAME
-from zero123.pipeline import trained_parts
+from zero123.model import trained_parts
 
 LIMIT_BYTES = 48_000_000
 """All of the weights that are to be downloaded."""

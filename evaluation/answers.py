@@ -45,9 +45,9 @@ def _sampled(
     poses = pose_vector(np.broadcast_to(cameras[source], (len(targets), 3, 4)), cameras[list(targets)])
     seeds = [stable_seed(settings.seed, "evaluate-noise", sample.uid, source, target) for target in targets]
     return np.asarray(
-        pipeline(
+        pipeline.views(
             sample.image(source),
-            pipeline.told(poses, float(polar_angle(cameras[source]))),
+            pipeline.adapt_poses(poses, float(polar_angle(cameras[source]))),
             guidance_scale=settings.guidance_scale,
             steps=settings.steps,
             eta=settings.eta,

@@ -14,11 +14,12 @@ from typing import Any
 
 from base.digest import digest_json
 from base.errors import UsageError
-from base.outcomes import CHILD_DEATHS
+from base.outcomes import CHILD_DEATHS, Outcome
 from base.progress import Progress
 from base.settings import Section
 from base.storage import Storage, StorageSettings
 from pipeline.catalog.columns import Columns
+from pipeline.catalog.faults import RENDERED, fault_counts, fault_sentence
 from pipeline.catalog.lease import Lease
 from pipeline.catalog.memory import be_frugal, release_memory
 from pipeline.catalog.objects import SourceObject
@@ -159,6 +160,8 @@ def build(
             refresh_card(storage, newest)
     summary = _summary(ledger.plan, catalog.counts("outcome"), newest, started, ledger, changed=changed)
     progress.say(summary.sentence())
+    if faults := fault_counts(catalog, RENDERED):
+        progress.say(f"faults of the data: {fault_sentence(faults)}")
     return summary
 
 
@@ -205,6 +208,9 @@ def _plan_work(
 ) -> Ledger:
     """Make the plan, and the ledger as it is before the work."""
     former = catalog.former()
+    leaves_out = settings.render.missing_pictures == "leave_out"
+    if not leaves_out:
+        retry |= {Outcome.MISSING_PICTURES}
     rules = Rules(
         settings.shards.objects_per_shard,
         settings.shards.val_fraction,
@@ -212,7 +218,8 @@ def _plan_work(
         retry,
         lambda items: refusals(items, settings.objects.filter),
         lost,
-        partial(former_samples, catalog, former, lost, progress) if former else None,
+        partial(former_samples, catalog, former, lost, progress, with_all_pictures=leaves_out) if former else None,
+        leaves_out,
     )
     troubled = catalog.troubled()
     tried = Counter(attempt.uid for attempt in troubled)

@@ -19,7 +19,7 @@ from base.outcomes import CHILD_DEATHS, Outcome
 from pipeline.catalog.changes import Changes, whole
 from pipeline.catalog.columns import CHUNK, Columns, Places, compact, table_of
 from pipeline.catalog.objects import SourceObject, uid_order
-from pipeline.catalog.rows import FOUND, NOWHERE, UNASSIGNED, Attempt, Finding, location_of
+from pipeline.catalog.rows import FOUND, NOWHERE, SEEN_FAULTS, UNASSIGNED, Attempt, Finding, location_of
 from pipeline.plan.catalog_join import Mask
 from pipeline.plan.first_seen import Firsts
 from pipeline.plan.plan import AGAIN, IN_SHARDS, TRANSIENT, Plan, State
@@ -273,10 +273,12 @@ class Ledger:
             ended = {"outcome": Outcome.DUPLICATE.value, "reason": f"the same bytes as {original}"}
         elif self._good(index, uid) and (last := end or current) is not None:
             ended = {"outcome": Outcome.OK.value, "checks": last.checks, "fingerprint": last.fingerprint}
+            known |= _faults(last)
             known["facts_digest"] = item.facts_digest(known["sha256"])
             known |= locations[uid] if known["shard"] in self.packed else _location_of_row(before)
         elif end is not None:
             ended = {"outcome": end.outcome, "reason": end.reason, "phase": end.phase, "checks": end.checks}
+            known |= _faults(end)
             known["fingerprint"] = end.fingerprint or (known["sha256"] and self.rules.fingerprint(known["sha256"]))
         else:
             ended = _unchanged(before)
@@ -367,5 +369,9 @@ def _location_of_row(before: Finding | None) -> dict[str, Any]:
 
 
 def _unchanged(before: Finding | None) -> dict[str, Any]:
-    kept = ("outcome", "reason", "phase", "checks", "attempts", "sha256", "fingerprint")
+    kept = ("outcome", "reason", "phase", "checks", "attempts", "sha256", "fingerprint", *SEEN_FAULTS)
     return {name: getattr(before, name) for name in kept}
+
+
+def _faults(end: Attempt | Finding) -> dict[str, Any]:
+    return {name: getattr(end, name) for name in SEEN_FAULTS}

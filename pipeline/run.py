@@ -187,6 +187,8 @@ class Run:
                 return
         if attempt.outcome != Outcome.OK:
             self.progress.say(f"{uid}: {attempt.outcome}: {attempt.reason}")
+        elif attempt.missing_pictures:
+            self.progress.say(f"{uid}: rendered without these pictures: {attempt.missing_pictures}")
         if (copy := self.ledger.record_end(attempt)) is not None:
             self.progress.say(f"{copy.uid}: has the same bytes as {uid} and is tried in its place")
             crew.submit(ViewJob(copy, self.earlier.get(copy.uid)))

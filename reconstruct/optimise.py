@@ -37,7 +37,9 @@ def reconstruct(
     cameras = viewpoints(seed, settings.score.viewpoints, settings.score.radius)
     score = None
     if settings.weights.score > 0:
-        poses = pipeline.told(pose_vector(input_cam_from_world, cameras), float(polar_angle(input_cam_from_world)))
+        poses = pipeline.adapt_poses(
+            pose_vector(input_cam_from_world, cameras), float(polar_angle(input_cam_from_world))
+        )
         score = ModelScore(pipeline, rgba, poses, settings.score)
     view = input_view(rgba, input_cam_from_world, settings, device=str(pipeline.device))
     return grow(view, cameras, score, settings, seed=seed, progress=progress)
@@ -144,7 +146,8 @@ def _score_loss(
     lens = settings.lens.lens()
     rays = joined([camera_rays(cameras[k], lens, score.hw, str(field.density.device)) for k in which])
     rendered = render(field, rays, settings.samples_per_ray, generator)
-    images = rendered.on_white().view(len(which), height, width, 3).permute(0, 3, 1, 2)
+    # On channels-last memory the encoder's GroupNorm is far less exact on a CPU: see zero123.latents.composited.
+    images = rendered.on_white().view(len(which), height, width, 3).permute(0, 3, 1, 2).contiguous()
     loss = weights.score * score.loss(images, which, done, generator)
     if weights.emptiness > 0:
         loss = loss + weights.emptiness * losses.emptiness(rendered.weights, 10.0)

@@ -19,12 +19,12 @@ MAY_IMPORT = {
     "report": {"base", "geometry"},
     "pipeline": {"base", "geometry", "render", "shards", "report"},
     "zero123": {"base", "geometry"},
+    "photo": {"base", "geometry"},
     "train": {"base", "geometry", "shards", "zero123", "report"},
     "reconstruct": {"base", "geometry", "zero123", "report"},
-    "inference": {"base", "geometry", "shards", "report", "pipeline", "photo", "zero123", "reconstruct"},
-    "evaluation": {"base", "geometry", "render", "shards", "zero123", "reconstruct", "report"},
+    "evaluation": {"base", "geometry", "render", "shards", "photo", "zero123", "reconstruct", "report"},
     "app": {
-        "base", "geometry", "render", "shards", "report", "pipeline", "zero123", "train", "reconstruct", "inference",
+        "base", "geometry", "render", "shards", "report", "pipeline", "photo", "zero123", "train", "reconstruct",
         "evaluation",
     },
 }  # fmt: skip
@@ -44,7 +44,8 @@ ONLY_HOME = {
     "transformers": ("zero123/",),
     "torch.distributed": ("train/",),
     "trimesh": ("reconstruct/",),
-    "av": ("report/",),
+    "cv2": ("photo/",),
+    "onnxruntime": ("photo/",),
     "gradio": ("app/",),
 }
 

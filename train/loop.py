@@ -40,7 +40,7 @@ from train.world import World, world_for
 from zero123.build import build_pipeline
 from zero123.encoders import FrozenEncoders
 from zero123.pipeline import Zero123Pipeline
-from zero123.settings import ModelSettings
+from zero123.settings import ModelSettings, SamplingSettings
 
 
 @dataclass(frozen=True)
@@ -73,31 +73,38 @@ def train(
     out: Path,
     progress: Progress,
     begin: Callable[[], None] = do_nothing,
+    *,
+    sampling: SamplingSettings | None = None,
 ) -> TrainSummary:
     """Train on a version of the dataset in `storage` until `settings.images`, with checkpoints below `out`.
 
     Called in each process that torchrun or Ray Train started, it is one rank of the run; `begin` is called in the first
-    rank alone, once nothing is in the way of a step. Ctrl-C and SIGTERM save and then do what they always do. Raises
-    UsageError for settings that do not fit the dataset or the run in `out`, Failure for a damaged dataset, losses that
-    are no numbers, a disk that is full, or a rank that does not come.
+    rank alone, once nothing is in the way of a step; the checkpoints carry `sampling` as their defaults. Ctrl-C and
+    SIGTERM save and then do what they always do. Raises UsageError for settings that do not fit the dataset or the run
+    in `out`, Failure for a damaged dataset, losses that are no numbers, a disk that is full, or a rank that does not
+    come.
     """
-    return read_summary(out, first=run_rank(model, settings, storage, out, progress, Interrupt(), begin))
+    is_first = run_rank(model, settings, storage, out, progress, Interrupt(), begin=begin, sampling=sampling)
+    return read_summary(out, first=is_first)
 
 
-def run_rank(
+def run_rank(  # noqa: PLR0913
     model: ModelSettings,
     settings: TrainSettings,
     storage: Storage,
     out: Path,
     progress: Progress,
     interrupt: Interrupt,
+    *,
     begin: Callable[[], None] = do_nothing,
+    sampling: SamplingSettings | None = None,
 ) -> bool:
     """One rank's part of `train`, to the last image or until `interrupt` asks; True in the rank that writes."""
     with ExitStack() as stack:
         world = stack.enter_context(world_for(settings.device, settings.wait_minutes))
         stack.enter_context(set_compute_mode(settings.compute, world.device, settings.threads))
         run = _Run(model, settings, storage, out, world, progress)
+        run.pipeline.sampling = sampling or run.pipeline.sampling
         if world.first:
             begin()
         if run.position.images < settings.images:

@@ -7,7 +7,8 @@ from train.batch import Batch
 from train.draws import Draws
 from train.settings import TrainSettings
 from zero123.conditioning import Conditioning, Dropout
-from zero123.pipeline import Zero123Pipeline, trained_parts
+from zero123.model import trained_parts
+from zero123.pipeline import Zero123Pipeline
 from zero123.schedule import Prediction, noised, target_of
 
 

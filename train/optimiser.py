@@ -8,7 +8,8 @@ from torch import nn
 
 from train.settings import OptimiserSettings
 from zero123.attention import without_influence
-from zero123.pipeline import Zero123Pipeline, trained_parts
+from zero123.model import trained_parts
+from zero123.pipeline import Zero123Pipeline
 
 PROJECTION = "cc_projection."
 

@@ -22,7 +22,7 @@ from train.settings import TrainSettings
 from train.source import read_training_pairs
 from train.state import finished_checkpoints, read_position
 from zero123.build import build_encoders
-from zero123.settings import ModelSettings
+from zero123.settings import ModelSettings, SamplingSettings
 
 LOOK_EVERY_S = 1.0
 
@@ -36,6 +36,7 @@ class RankTask:
     root: str
     out: str
     here: str
+    sampling: SamplingSettings | None
 
 
 def train_on_ray(
@@ -45,6 +46,8 @@ def train_on_ray(
     out: Path,
     progress: Progress,
     begin: Callable[[], None] = do_nothing,
+    *,
+    sampling: SamplingSettings | None = None,
 ) -> TrainSummary:
     """`train` on the ranks of `settings.ray`, on the Ray that this process is joined to.
 
@@ -58,7 +61,7 @@ def train_on_ray(
 
     trainer = TorchTrainer(
         run_task,
-        train_loop_config={"task": RankTask(model, settings, storage.root, str(out), str(Path.cwd()))},
+        train_loop_config={"task": RankTask(model, settings, storage.root, str(out), str(Path.cwd()), sampling)},
         scaling_config=_scaling(settings),
         torch_config=TorchConfig(timeout_s=round(settings.wait_minutes * 60)),
         run_config=RunConfig(
@@ -80,7 +83,7 @@ def run_task(given: dict[str, RankTask]) -> None:
         os.chdir(task.here)
     out = Path(task.out)
     stopped, said = Interrupt(lambda: is_stop_requested(out)), RankProgress(out, int(os.environ.get("RANK", "0")))
-    run_rank(task.model, task.settings, Storage(task.root), out, said, stopped)
+    run_rank(task.model, task.settings, Storage(task.root), out, said, stopped, sampling=task.sampling)
 
 
 def _check(model: ModelSettings, settings: TrainSettings, storage: Storage, out: Path, progress: Progress) -> None:

@@ -154,9 +154,9 @@ def _sample_object(
     targets = others[-settings.views :]
     cameras = sample.extrinsics
     poses = pose_vector(np.broadcast_to(cameras[source], (len(targets), 3, 4)), cameras[targets])
-    views = pipeline(
+    views = pipeline.views(
         sample.image(source),
-        pipeline.told(poses, float(polar_angle(cameras[source]))),
+        pipeline.adapt_poses(poses, float(polar_angle(cameras[source]))),
         guidance_scale=settings.guidance_scale,
         steps=settings.steps,
         eta=settings.eta,

@@ -4,9 +4,12 @@ With one key the softmax is 1 whatever the query, so cross-attention is to_out(t
 to_q, to_k and the norm before them have no influence and no gradient (notes in arXiv 2411.15706).
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from diffusers import UNet2DConditionModel
+from diffusers.models.attention import BasicTransformerBlock
 from torch import Tensor, nn
 
 
@@ -17,10 +20,29 @@ class SingleTokenAttention:
         self, attn: Any, hidden_states: Tensor, encoder_hidden_states: Tensor | None = None, **_: Any
     ) -> Tensor:
         """The output (N, P, C) for hidden states (N, P, C) and a context (N, 1, D)."""
-        if encoder_hidden_states is None or encoder_hidden_states.shape[1] != 1:
+        if encoder_hidden_states is None:
             raise ValueError("expected a context of one token")
-        token = attn.to_out[1](attn.to_out[0](attn.to_v(encoder_hidden_states)))
-        return (token / attn.rescale_output_factor).expand(-1, hidden_states.shape[1], -1)  # type: ignore[no-any-return]
+        return token_output(attn, encoder_hidden_states).expand(-1, hidden_states.shape[1], -1)
+
+
+class ConstantAttention(nn.Module):
+    """Answers with `value` (N, 1, C), computed before, for the first rows of a batch."""
+
+    def __init__(self, value: Tensor) -> None:
+        super().__init__()
+        self.value = value
+
+    def forward(self, hidden_states: Tensor, *_: Any, **__: Any) -> Tensor:
+        """The output (n, 1, C), the same for every pixel, for hidden states (n, P, C) with n ≤ N."""
+        return self.value[: len(hidden_states)]
+
+
+def token_output(attn: Any, context: Tensor) -> Tensor:
+    """The output (N, 1, C) of a cross-attention for a context (N, 1, D). Raises ValueError for more tokens."""
+    if context.shape[1] != 1:
+        raise ValueError("expected a context of one token")
+    token: Tensor = attn.to_out[1](attn.to_out[0](attn.to_v(context))) / attn.rescale_output_factor
+    return token
 
 
 def use_single_token_attention(unet: UNet2DConditionModel) -> None:
@@ -30,6 +52,24 @@ def use_single_token_attention(unet: UNet2DConditionModel) -> None:
         if ".attn2." in name:
             processors[name] = SingleTokenAttention()
     unet.set_attn_processor(processors)
+
+
+@contextmanager
+def constant_cross_attention(unet: UNet2DConditionModel, context: Tensor) -> Iterator[None]:
+    """Within the block, every cross-attention answers as for `context` (N, 1, D), whatever context it is given.
+
+    The answers are computed once instead of in every evaluation, and the norm before each cross-attention is skipped.
+    """
+    blocks = [module for module in unet.modules() if isinstance(module, BasicTransformerBlock) and module.attn2]
+    before = [(block.norm2, block.attn2) for block in blocks]
+    try:
+        for block in blocks:
+            value = token_output(block.attn2, context)
+            block.norm2, block.attn2 = nn.Identity(), ConstantAttention(value)
+        yield
+    finally:
+        for block, (norm, attention) in zip(blocks, before, strict=True):
+            block.norm2, block.attn2 = norm, attention
 
 
 def without_influence(unet: nn.Module) -> set[str]:

@@ -2,7 +2,7 @@
 
 `model_index.json` names the parts, `unet/ vae/ image_encoder/ cc_projection/ scheduler/` hold them as JSON and
 safetensors. What diffusers has no word for stands in the index under `_zero123`: the size of the views, what the pose's
-fourth number means, and `references` to frozen parts that are kept elsewhere.
+fourth number means, the defaults of sampling, and `references` to frozen parts that are kept elsewhere.
 """
 
 import json
@@ -14,16 +14,19 @@ from diffusers import AutoencoderKL, AutoencoderTiny, DDIMScheduler, UNet2DCondi
 from torch import nn
 from transformers import CLIPVisionModelWithProjection
 
-from base.errors import Failure
+from base.errors import Failure, UsageError
+from base.settings import Layer, validate
 from base.storage import write_atomically
 from zero123.image_encoder import LatentEncoder
-from zero123.pipeline import Zero123Pipeline
+from zero123.model import Zero123Model
 from zero123.projection import CCProjection
 from zero123.references import resolved
+from zero123.settings import SamplingSettings
 from zero123.tensors import load_module, read_json
 
 INDEX = "model_index.json"
 FORMAT = 2
+PIPELINE_CLASS = "Zero123Pipeline"
 CHOICES = {
     "pose_slot4": ("radius_difference", "input_polar"),
     "latent_origin": ("zero", "white"),
@@ -42,7 +45,7 @@ CLASSES: dict[str, dict[tuple[str, str], type[nn.Module]]] = {
 SCHEDULER = ["diffusers", "DDIMScheduler"]
 
 
-def save_checkpoint(pipeline: Zero123Pipeline, folder: Path, file_bytes: int | None = None) -> None:
+def save_checkpoint(pipeline: Zero123Model, folder: Path, file_bytes: int | None = None) -> None:
     """Write the parts, then the index that makes the folder a checkpoint; see `Zero123Pipeline.save_pretrained`."""
     split = {"max_shard_size": file_bytes} if file_bytes else {}
     for name, module in pipeline.modules().items():
@@ -50,7 +53,7 @@ def save_checkpoint(pipeline: Zero123Pipeline, folder: Path, file_bytes: int | N
             module.save_pretrained(folder / name, **split)
     pipeline.scheduler.save_pretrained(folder / "scheduler")
     index = {
-        "_class_name": Zero123Pipeline.__name__,
+        "_class_name": PIPELINE_CLASS,
         "_diffusers_version": diffusers.__version__,
         "_zero123": {
             "format": FORMAT,
@@ -59,6 +62,7 @@ def save_checkpoint(pipeline: Zero123Pipeline, folder: Path, file_bytes: int | N
             "latent_origin": pipeline.latent_origin,
             "context_tokens": pipeline.context_tokens,
             "references": pipeline.references,
+            "sampling": pipeline.defaults.model_dump(mode="json"),
         },
         **{name: list(_key_of(name, module)) for name, module in pipeline.modules().items()},
         "scheduler": SCHEDULER,
@@ -66,12 +70,12 @@ def save_checkpoint(pipeline: Zero123Pipeline, folder: Path, file_bytes: int | N
     write_atomically(folder / INDEX, (json.dumps(index, indent=2, sort_keys=True) + "\n").encode())
 
 
-def load_checkpoint(folder: Path) -> Zero123Pipeline:
+def load_checkpoint(folder: Path) -> Zero123Model:
     """The model in a checkpoint's folder, in float32. Raises Failure naming the folder, file or key that is wrong."""
     index = read_index(folder)
     facts = index["_zero123"]
     parts = {name: _load_part(name, folder, index) for name in CLASSES}
-    pipeline = Zero123Pipeline(
+    pipeline = Zero123Model(
         **parts,
         scheduler=load_scheduler(folder / "scheduler" / "scheduler_config.json"),
         hw=(facts["hw"][0], facts["hw"][1]),
@@ -79,6 +83,7 @@ def load_checkpoint(folder: Path) -> Zero123Pipeline:
         latent_origin=facts["latent_origin"],
         context_tokens=facts["context_tokens"],
         references=facts["references"],
+        sampling=_sampling(facts, folder / INDEX),
     )
     _check_fit(pipeline, folder)
     return pipeline
@@ -90,10 +95,8 @@ def read_index(folder: Path) -> dict[str, Any]:
         raise Failure(f"{folder}: expected a checkpoint, a folder with {INDEX}, got none")
     index = read_json(folder / INDEX)
     where = folder / INDEX
-    if index.get("_class_name") != Zero123Pipeline.__name__ or not isinstance(index.get("_zero123"), dict):
-        raise Failure(
-            f"{where}: expected a {Zero123Pipeline.__name__} of this project, got {index.get('_class_name')!r}"
-        )
+    if index.get("_class_name") != PIPELINE_CLASS or not isinstance(index.get("_zero123"), dict):
+        raise Failure(f"{where}: expected a {PIPELINE_CLASS} of this project, got {index.get('_class_name')!r}")
     facts = index["_zero123"]
     if facts.get("format") != FORMAT:
         raise Failure(f"{where}: _zero123.format: expected {FORMAT}, got {facts.get('format')!r}")
@@ -109,6 +112,16 @@ def read_index(folder: Path) -> dict[str, Any]:
     for name in {key for key in index if not key.startswith("_")} ^ {*CLASSES, "scheduler"}:
         raise Failure(f"{where}: expected the parts {', '.join([*CLASSES, 'scheduler'])}, got a difference in {name!r}")
     return index
+
+
+def _sampling(facts: dict[str, Any], where: Path) -> SamplingSettings | None:
+    """The sampling defaults; checkpoints of older versions have none."""
+    if "sampling" not in facts:
+        return None
+    try:
+        return validate(SamplingSettings, Layer(f"{where}: _zero123.sampling", facts["sampling"]))
+    except (UsageError, AttributeError) as error:
+        raise Failure(str(error).splitlines()[0]) from None
 
 
 def _load_part(name: str, folder: Path, index: dict[str, Any]) -> Any:
@@ -138,7 +151,7 @@ def load_scheduler(path: Path) -> DDIMScheduler:
         raise Failure(f"{path}: expected a DDIMScheduler's configuration, got: {error}") from None
 
 
-def _check_fit(pipeline: Zero123Pipeline, folder: Path) -> None:
+def _check_fit(pipeline: Zero123Model, folder: Path) -> None:
     """The parts come from files of their own; here it shows whether they are parts of one model."""
     unet, projection = pipeline.unet.config, pipeline.cc_projection.config
     encoder = pipeline.image_encoder.config

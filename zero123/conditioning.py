@@ -1,4 +1,4 @@
-"""What the denoiser is told about the input view and the camera move, and what it is told when told nothing.
+"""The condition of the denoiser: the input view and the camera move, or nothing.
 
 The null condition at sampling is zeros after the projection and zero latents, as in the original's sampler. The
 original's trainer zeroes the embedding before the projection instead, so that its null token still knows the pose;
@@ -10,6 +10,17 @@ from typing import Literal, Self
 
 import torch
 from torch import Tensor
+
+
+@dataclass(frozen=True)
+class EncodedView:
+    """An input view as the frozen encoders see it: `embedding` (N, K, E) and condition `latents` (N, 4, h, w).
+
+    It does not depend on the camera move, so that it is computed once for all moves.
+    """
+
+    embedding: Tensor
+    latents: Tensor
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from zero123.image_encoder import (
     image_embedding,
 )
 from zero123.latents import Autoencoder, composited, condition_from_moments, moments
-from zero123.pipeline import Zero123Pipeline
+from zero123.model import Zero123Model
 
 FORMAT = 1
 
@@ -42,7 +42,7 @@ class FrozenEncoders:
         return cls(vae, None if isinstance(image_encoder, LatentEncoder) else image_encoder, tokens, hw)
 
     @classmethod
-    def in_model(cls, pipeline: Zero123Pipeline) -> "FrozenEncoders":
+    def in_model(cls, pipeline: Zero123Model) -> "FrozenEncoders":
         """Those of a model."""
         return cls.of(pipeline.vae, pipeline.image_encoder, pipeline.context_tokens, pipeline.hw)
 

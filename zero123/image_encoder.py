@@ -56,7 +56,9 @@ def clip_pixels(images: Tensor) -> Tensor:
 
     The original network was trained on exactly this resize; CLIP's own preprocessing differs by up to .2.
     """
-    resized = interpolate(images.float(), CLIP_HW, mode="bicubic", align_corners=True)
+    resized = interpolate(
+        images if images.dtype == torch.float64 else images.float(), CLIP_HW, mode="bicubic", align_corners=True
+    )
     mean = torch.tensor(CLIP_MEAN, device=images.device)[:, None, None]
     std = torch.tensor(CLIP_STD, device=images.device)[:, None, None]
     return ((resized + 1.0) / 2.0 - mean) / std
@@ -67,7 +69,7 @@ def image_embedding(
 ) -> Tensor:
     """The embeddings (N, K, E) of input views: from `images` for CLIP, from their `condition` latents otherwise."""
     if isinstance(encoder, LatentEncoder):
-        return encoder(condition)  # type: ignore[no-any-return]
+        return encoder(condition.to(encoder.dtype))  # type: ignore[no-any-return]
     if images is None:
         raise ValueError("expected images for an encoder of pixels, got none")
     pixels = clip_pixels(images).to(encoder.dtype)

@@ -9,6 +9,7 @@ from torch import nn
 from base.errors import Failure
 from zero123.encoders import weights_digest
 from zero123.taesd import load_taesd, taesd_digest
+from zero123.tensors import check_finite
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -86,6 +87,7 @@ def base_part(cls: type[M], source: str, revision: str | None, part: str) -> M:
         names = sorted(str(name) for name in info.get(word, ()) if "position_ids" not in str(name))
         if names:
             raise Failure(f"{folder / part}: expected no {word.replace('_', ' ')}, got {', '.join(names[:3])}")
+    check_finite(module.state_dict(), where=str(folder / part))
     return cast("M", module.float())
 
 

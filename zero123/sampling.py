@@ -1,4 +1,4 @@
-"""Sampling: plain functions of tensors. For the symbols see zero123.schedule."""
+"""Guidance and DDIM: plain functions of tensors. For the symbols see zero123.schedule."""
 
 from collections.abc import Callable, Sequence
 
@@ -8,11 +8,13 @@ from torch import Tensor
 from zero123.schedule import Schedule, clean_and_noise
 
 Predict = Callable[[Tensor, int], Tensor]
-"""What the network answers, guidance included, for noisy latents (N, 4, h, w) at one timestep."""
+"""The network's answer, guidance included, for noisy latents (N, 4, h, w) at one timestep."""
+FreshNoise = Callable[[], Tensor]
+"""New standard normal noise (N, 4, h, w) for a step, on any device."""
 
 
 def guided(conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:
-    """Classifier-free guidance, u + w (c − u) (arXiv 2207.12598, equation 6 with w counted from 1 = none)."""
+    """Classifier-free guidance, u + w (c − u) (arXiv 2207.12598, equation 6 with w counted from 1 = off)."""
     return unconditional + scale * (conditional - unconditional)
 
 
@@ -30,28 +32,24 @@ def ddim(
     predict: Predict,
     schedule: Schedule,
     start: Tensor,
+    timesteps: Sequence[int],
     *,
-    steps: int,
     eta: float,
-    generators: Sequence[torch.Generator],
+    fresh: FreshNoise,
 ) -> Tensor:
-    """Clean latents from pure noise `start` (N, 4, h, w) in `steps` evaluations.
-
-    Each row draws its fresh noise from its own CPU generator, so that it does not depend on the rows beside it.
-    """
-    timesteps = schedule.timesteps(steps)
+    """Clean latents from pure noise `start` (N, 4, h, w), one evaluation a timestep, `fresh` noise where `eta` > 0."""
     alphas = [float(schedule.alphas_cumprod[timestep]) for timestep in timesteps] + [schedule.final]
     latents = start
     for index, timestep in enumerate(timesteps):
-        alpha, sigma = schedule.alpha_sigma(timestep)
+        alpha, sigma = schedule.alpha_sigma(timestep, latents.dtype)
         clean, noise = clean_and_noise(predict(latents, timestep), latents, alpha, sigma, schedule.prediction)
-        fresh = noise_rows(start.shape[1:], generators).to(start) if eta > 0.0 else None
-        latents = ddim_step(clean, noise, alphas[index], alphas[index + 1], eta, fresh)
+        added = fresh().to(start) if eta > 0.0 else None
+        latents = ddim_step(clean, noise, alphas[index], alphas[index + 1], eta, added)
     return latents
 
 
 def noise_rows(shape: Sequence[int], generators: Sequence[torch.Generator]) -> Tensor:
-    """Standard normal noise (N, *shape) on the CPU, one generator a row."""
+    """Standard normal noise (N, *shape) on the CPU, one generator a row, so that no row depends on those beside it."""
     return torch.stack([torch.randn(tuple(shape), generator=generator) for generator in generators])
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from base.errors import Failure
 
 Prediction = Literal["epsilon", "v_prediction"]
+TimestepRule = Literal["original", "all"]
 
 TIMESTEPS = 1000
 BETA_START, BETA_END = 0.00085, 0.012
@@ -78,22 +79,38 @@ class Schedule:
         final = 1.0 if config["set_alpha_to_one"] else float(alphas[0])
         return cls(alphas, config["prediction_type"], config["timestep_spacing"], config.get("steps_offset", 0), final)
 
-    def alpha_sigma(self, timesteps: Tensor | int) -> tuple[Tensor, Tensor]:
-        """α and σ in float32, shaped as `timesteps`, on their device."""
+    def alpha_sigma(self, timesteps: Tensor | int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
+        """α and σ shaped as `timesteps`, on their device."""
         which = torch.as_tensor(timesteps)
         alphas = self.alphas_cumprod
-        alpha, sigma = (table.sqrt().float().to(which.device) for table in (alphas, 1.0 - alphas))
+        alpha, sigma = (table.sqrt().to(which.device, dtype) for table in (alphas, 1.0 - alphas))
         return alpha[which], sigma[which]
 
-    def timesteps(self, steps: int) -> list[int]:
-        """The `steps` timesteps of a sampler, from the noisiest down."""
+    def timesteps(self, steps: int, rule: TimestepRule = "all") -> list[int]:
+        """The timesteps of a sampler from the noisiest down: `steps` of them, or the original's number for `steps`.
+
+        The original program spaces its timesteps as `leading` does, with one more where `steps` does not divide T, and
+        then drops the noisiest: 50 steps are 49 evaluations from t = 961, 30 are 30 from 958, its demo's 75 are 76.
+        Raises Failure for a number of steps outside 1 … T, and for the original's rule with another spacing.
+        """
         count = len(self.alphas_cumprod)
         if not 1 <= steps <= count:
             raise Failure(f"steps: expected 1 to {count}, got {steps}")
+        if rule == "original":
+            return self._original_timesteps(steps)
         if self.spacing == "trailing":
             return [round(count - index * count / steps) - 1 for index in range(steps)]
         stride = count // steps
         return [min(index * stride + self.offset, count - 1) for index in reversed(range(steps))]
+
+    def _original_timesteps(self, steps: int) -> list[int]:
+        if self.spacing != "leading":
+            raise Failure(f"timesteps: expected all for a schedule with {self.spacing} spacing, got original")
+        count = len(self.alphas_cumprod)
+        ascending = [start + self.offset for start in range(0, count, count // steps)][:-1]
+        if not ascending:
+            raise Failure(f"steps: expected at least 2 for the original's timesteps, got {steps}")
+        return ascending[::-1]
 
 
 def noised(clean: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:

@@ -81,9 +81,56 @@ class ModelSettings(Section):
         return self
 
 
-class SampleSettings(Section):
-    """How views are sampled: DDIM `steps`, `eta` (0 is deterministic), `guidance_scale` (1 is none)."""
+class SamplingSettings(Section):
+    """How a view is made from noise; a checkpoint carries these values as its defaults.
+
+    `sampler` is DDIM, or a second-order solver of the same equation that needs fewer `steps`: `unipc`
+    (arXiv 2302.04867) or `dpmsolver++` (arXiv 2211.01095). `eta` is the share of fresh noise in DDIM's steps
+    (arXiv 2010.02502), 0 for a deterministic path. `guidance_scale` 1 asks the network once a step instead of twice;
+    `guidance_interval` limits guidance to these fractions of the schedule's timesteps (arXiv 2404.07724).
+    `timesteps` says which timesteps are visited: `all` of those that the schedule spaces out, or those of the
+    `original` program, which drops the noisiest (see zero123.schedule).
+    """
 
     guidance_scale: Annotated[float, Field(ge=0.0, le=100.0)]
+    guidance_interval: tuple[Annotated[float, Field(ge=0.0, le=1.0)], Annotated[float, Field(ge=0.0, le=1.0)]]
     steps: Annotated[int, Field(ge=1, le=1000)]
     eta: Annotated[float, Field(ge=0.0, le=1.0)]
+    sampler: Literal["ddim", "unipc", "dpmsolver++"]
+    timesteps: Literal["original", "all"]
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if self.sampler != "ddim" and self.eta > 0.0:
+            raise ValueError(f"eta 0 with sampler {self.sampler}, which adds no noise")
+        if self.guidance_interval[0] > self.guidance_interval[1]:
+            raise ValueError("guidance_interval with its lower end first")
+        if self.timesteps == "original" and self.steps < 2:
+            raise ValueError("at least 2 steps with timesteps original, which drops the first")
+        return self
+
+
+class SampleComputeSettings(Section):
+    """How the device computes while it samples; pictures change by rounding at most.
+
+    `views_at_once` is the batch, 0 for what fits into free memory. `precision` is that of the networks' weights and
+    products. `channels_last`, `offload` (each network on the accelerator only while it works) and compile
+    `cuda_graphs` need an accelerator. `tile_px` decodes in tiles of that side, 0 in one piece.
+    """
+
+    views_at_once: Annotated[int, Field(ge=0, le=4096)]
+    precision: Literal["fp32", "fp16", "bf16"]
+    channels_last: bool
+    compile: Literal["no", "default", "cuda_graphs"]
+    offload: bool
+    tile_px: Annotated[int, Field(ge=0, le=4096, multiple_of=8)]
+
+
+class SampleSettings(SamplingSettings):
+    """The section `sample`: how views are made, and how the device computes meanwhile."""
+
+    compute: SampleComputeSettings
+
+    def sampling(self) -> SamplingSettings:
+        """Return the part that belongs to the model rather than to the machine."""
+        return SamplingSettings.model_validate(self.model_dump(exclude={"compute"}))

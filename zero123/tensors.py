@@ -61,9 +61,10 @@ def load_module(cls: type[M], folder: Path) -> M:
 def fill(module: nn.Module, tensors: dict[str, Tensor], *, where: str) -> None:
     """Give a module that was laid out without memory its tensors, copied only where they are not aligned.
 
-    Raises Failure, opening with `where`, for a tensor that is missing, unknown or of another shape.
+    Raises Failure, opening with `where`, for a tensor that is missing, unknown, of another shape, or not finite.
     """
     check_shapes(shapes_of(module.state_dict()), shapes_of(tensors), where=where)
+    check_finite(tensors, where=where)
     module.load_state_dict({name: aligned(tensor) for name, tensor in tensors.items()}, strict=True, assign=True)
     for name, buffer in module.named_buffers():
         if buffer.is_meta:
@@ -181,6 +182,14 @@ def check_shapes(expected: Mapping[str, tuple[int, ...]], got: Mapping[str, tupl
     for name, shape in expected.items():
         if got[name] != shape:
             raise Failure(f"{where}: {name}: expected shape {list(shape)}, got {list(got[name])}")
+
+
+def check_finite(tensors: Mapping[str, Tensor], *, where: str) -> None:
+    """Raise Failure naming the first tensor that holds NaN or infinity: every view would be black or noise."""
+    for name, tensor in tensors.items():
+        # A sum allocates nothing; it is infinite also for finite numbers that are very large, so look again then.
+        if not tensor.sum(dtype=torch.float32).isfinite() and not tensor.isfinite().all():
+            raise Failure(f"{where}: {name}: expected finite numbers, got NaN or infinity")
 
 
 def check_names(expected: Any, got: Any, *, where: str) -> None:

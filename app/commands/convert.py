@@ -80,10 +80,11 @@ def _read(options: argparse.Namespace, settings: "Settings") -> "Zero123Pipeline
     from app.models import load_model
     from zero123.layouts.folders import load_folder, spelling_of
     from zero123.layouts.ldm import load_ldm
+    from zero123.pipeline import Zero123Pipeline
 
     source: Path = options.source
     if source.suffix in SUFFIXES:
-        return load_ldm(source, settings.model, options.pose_slot4, ema=not options.raw)
+        return Zero123Pipeline.of(load_ldm(source, settings.model, options.pose_slot4, ema=not options.raw))
     if source.is_dir() and spelling_of(source) is not None:
-        return load_folder(source, options.pose_slot4)
+        return Zero123Pipeline.of(load_folder(source, options.pose_slot4))
     return load_model(source, "cpu")

@@ -2,9 +2,14 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from app.settings import Settings, load_settings, preset_names
 from base.errors import UsageError
+from base.settings import Section
+
+NOISELESS = ("unipc", "dpmsolver++")
+"""Samplers that add no noise, so that `--sampler` sets eta to 0 as well."""
 
 
 def add_settings_flags(parser: argparse.ArgumentParser, *, dry_run: str) -> None:
@@ -31,9 +36,17 @@ def add_settings_flags(parser: argparse.ArgumentParser, *, dry_run: str) -> None
     group.add_argument("--dry-run", action="store_true", help=dry_run)
 
 
-def settings_of(options: argparse.Namespace) -> Settings:
-    """The settings that a command's flags describe."""
-    return load_settings(options.config, options.preset, options.overrides)
+def settings_of(options: argparse.Namespace, model_sampling: Section | None = None) -> Settings:
+    """The settings that a command's flags describe, over a model's own sampling defaults where it is known."""
+    sampler = getattr(options, "sampler", None)
+    flags: dict[str, Any] = {"sampler": sampler} | ({"eta": 0.0} if sampler in NOISELESS else {}) if sampler else {}
+    return load_settings(
+        options.config,
+        options.preset,
+        options.overrides,
+        model_sampling=model_sampling.model_dump(mode="json") if model_sampling else {},
+        sample_flags=flags,
+    )
 
 
 def add_model_flag(parser: argparse.ArgumentParser) -> None:

@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 from app.commands.options import add_model_flag, add_settings_flags, settings_of, writable_folder
+from app.commands.photo_flags import add_photo_flags, photo_settings, prepared_photo
 from base.errors import UsageError
 from base.progress import standard_progress
 from base.storage import write_atomically
@@ -16,10 +17,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
     parser.description = (
         "A mesh of the object in a picture, by Score Jacobian Chaining: a voxel field that looks like the picture from "
-        "its camera and plausible to the model from everywhere else. The background must be transparent."
+        "its camera and plausible to the model from everywhere else. The object is cut out and framed first."
     )
-    parser.add_argument("image", type=Path, metavar="IMAGE", help="a PNG or WebP picture with a transparent background")
+    parser.add_argument("image", metavar="IMAGE", help="a picture of one object, or - for standard input")
     add_model_flag(parser)
+    add_photo_flags(parser)
     parser.add_argument(
         "--elevation-deg",
         type=float,
@@ -49,23 +51,33 @@ def run(options: argparse.Namespace) -> int:
             f"got {options.elevation_deg:g} and {options.radius:g}"
         )
     settings = settings_of(options)
+    photo = photo_settings(options, settings.photo)
+    photo = photo.model_copy(update={"framing": photo.framing.model_copy(update={"radius": options.radius})})
+    settings = settings.model_copy(update={"photo": photo})
     if options.dry_run:
         print(settings.as_yaml())
         return 0
     from app.models import load_model
     from app.reconstructing import MESH_FILE, reconstruct_into
-    from zero123.photo import load_photo
+    from photo.prepare import say_warnings
+    from photo.shown import preparation_picture
+    from report.images import encoded
 
+    progress = standard_progress()
+    prepared = prepared_photo(options, photo, options.image)
+    if not prepared.has_background:
+        raise UsageError(
+            f"{prepared.photo.name}: expected an object before a transparent background, got one without "
+            "(with --prepare legacy or --assume-cut-out the background is part of the object)"
+        )
+    say_warnings(prepared, progress)
     pipeline = load_model(options.model, options.device)
-    rgba = load_photo(options.image, pipeline.hw)
-    if not 0 < (rgba[..., 3] > 127).mean() < 1:
-        raise UsageError(f"{options.image}: expected an object before a transparent background")
+    rgba = prepared.view(pipeline.hw)
     out = writable_folder(options.out)
+    write_atomically(out / "prepared.png", encoded(preparation_picture(prepared, pipeline.hw), "png"))
     polar = math.radians(90.0 - options.elevation_deg)
     camera = look_at_origin(cartesian_from_spherical(polar, 0.0, options.radius))
-    made = reconstruct_into(
-        out, pipeline, rgba, camera, settings.reconstruct, seed=options.seed, progress=standard_progress()
-    )
+    made = reconstruct_into(out, pipeline, rgba, camera, settings.reconstruct, seed=options.seed, progress=progress)
     write_atomically(out / "settings.yaml", settings.as_yaml().encode())
     print(f"silhouette IoU {made.iou:.3f}, {len(made.mesh.faces):,} faces: {out / MESH_FILE}")
     return 0

@@ -26,6 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the state."""
+    from pipeline.catalog.faults import fault_sentence
     from pipeline.dataset.status import status
     from report.numbers import bytes_text, seconds_text
 
@@ -38,6 +39,8 @@ def run(options: argparse.Namespace) -> int:
     version = f"version {found.version}: {found.shards} shards, {bytes_text(found.bytes)}" if found.version else "empty"
     print(f"{storage.root}: {version}")
     print(f"objects: {_counts(found.outcomes)}")
+    if found.faults:
+        print(f"faults of the data: {fault_sentence(found.faults)}")
     if found.waiting:
         print(f"waiting to be packed: {found.waiting} objects; `zero123 build` goes on with them")
     if found.live is None:

@@ -59,10 +59,10 @@ def _trained(settings: Settings, out: Path, *, on_ray: bool) -> "TrainSummary":
 
     task = (settings.model, settings.train, Storage(settings.storage.root), out, standard_progress(), begin)
     if not on_ray:
-        return train(*task)
+        return train(*task, sampling=settings.sample.sampling())
     from pipeline.cluster import ray_for
     from train.ray_train import train_on_ray
 
     wanted = settings.train.ray
     with ray_for(settings.run.model_copy(update={"workers": wanted.ranks, "cpus_per_worker": wanted.cpus_per_rank})):
-        return train_on_ray(*task)
+        return train_on_ray(*task, sampling=settings.sample.sampling())

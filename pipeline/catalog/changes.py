@@ -9,7 +9,7 @@ import pyarrow
 from numpy.typing import NDArray
 
 from base.outcomes import Outcome
-from pipeline.catalog.columns import places_in, plain, schema, texts
+from pipeline.catalog.columns import completed, places_in, plain, schema, texts
 from pipeline.catalog.rows import NOWHERE, ObjectRow
 
 ROW = schema(ObjectRow)
@@ -37,7 +37,8 @@ class Changes:
 
     def applied_to(self, rows: Iterable[pyarrow.Table]) -> Iterator[pyarrow.Table]:
         """All rows as they are to be, given those there are: what stays, what is gone, what is new."""
-        for part in rows:
+        for stored in rows:
+            part = completed(stored, ObjectRow, ROW.names).cast(ROW)
             uids = texts(part["uid"])
             gone = places_in(self.gone, uids) >= 0
             yield part.filter(pyarrow.array((places_in(self.uids, uids) < 0) & ~gone))

@@ -1,6 +1,6 @@
 """Records of one kind by uid, held as Arrow columns: a million of them in hundreds of megabytes, not in gigabytes."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import fields
 from itertools import islice
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pyarrow import compute
 
 from pipeline.catalog.memory import release_memory
+from pipeline.catalog.rows import SEEN_FAULTS
 
 T = TypeVar("T")
 Places = NDArray[np.int64]
@@ -20,10 +21,14 @@ CHUNK = 1 << 12
 REPEATED = frozenset(
     {
         *("source", "licence", "category", "outcome", "reason", "phase", "checks"),
-        *("split", "shard_name", "shard_sha256"),
+        *("split", "shard_name", "shard_sha256", "missing_pictures"),
     }
 )
 """Columns in which many records say the same: each text is held once."""
+
+
+ADDED = frozenset(SEEN_FAULTS)
+"""Columns that tables of earlier releases lack, and that are null in their rows once a later release adds rows."""
 
 
 def schema(kind: type) -> pyarrow.Schema:
@@ -41,6 +46,22 @@ def table_of(kind: type, records: Sequence[Any]) -> pyarrow.Table:
     if "seconds" in columns:
         columns["seconds"] = [sorted(seconds.items()) for seconds in columns["seconds"]]
     return pyarrow.table(columns, schema=schema(kind))
+
+
+def completed(table: pyarrow.Table, kind: type, names: Collection[str]) -> pyarrow.Table:
+    """The columns `names` of a table in that order; what an earlier release did not record is the field's default."""
+    columns = {}
+    for item in fields(kind):
+        if item.name not in names:
+            continue
+        if item.name not in table.column_names:
+            kept = schema(kind).field(item.name).type
+            columns[item.name] = pyarrow.chunked_array([pyarrow.repeat(pyarrow.scalar(item.default, kept), len(table))])
+        elif item.name in ADDED and table[item.name].null_count:
+            columns[item.name] = plain(table[item.name]).fill_null(item.default)
+        else:
+            columns[item.name] = table[item.name]
+    return pyarrow.table(columns)
 
 
 def texts(column: pyarrow.ChunkedArray) -> NDArray[np.bytes_]:
@@ -103,7 +124,8 @@ class Columns(Mapping[str, T], Generic[T]):
     @classmethod
     def joined(cls, kind: type[T], tables: Iterable[pyarrow.Table]) -> "Columns[T]":
         """The records of several tables."""
-        parts = [compact(table.select(schema(kind).names).cast(schema(kind))) for table in tables]
+        names = schema(kind).names
+        parts = [compact(completed(table, kind, names).cast(schema(kind))) for table in tables]
         whole = pyarrow.concat_tables(parts or [compact(schema(kind).empty_table())]).unify_dictionaries()
         columns = dict(zip(whole.column_names, whole.columns, strict=True))
         del parts, whole

@@ -21,6 +21,13 @@ NOWHERE: dict[str, Any] = {
 """What a row says of its place when the object stands in no shard."""
 
 
+SEEN_FAULTS = ("missing_pictures", "culled_faces", "merged_faces", "stray_faces", "other_frame", "frame")
+"""What an attempt and a row say of the model's data. Catalogues of earlier releases have no such columns.
+
+`missing_pictures` names pictures, with `; ` between them; `other_frame` is 1 when `frame` is not the first one.
+"""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
     """What builds found out of an object: how it ended, and where its sample stands if it did well.
@@ -34,6 +41,12 @@ class Finding:
     reason: str = ""
     phase: str = ""
     checks: str = ""
+    missing_pictures: str = ""
+    culled_faces: int = 0
+    merged_faces: int = 0
+    stray_faces: int = 0
+    other_frame: int = 0
+    frame: float = 0.0
     attempts: int = 0
     sha256: str = ""
     fingerprint: str = ""
@@ -91,6 +104,12 @@ class Attempt:
     sha256: str = ""
     fingerprint: str = ""
     checks: str = ""
+    missing_pictures: str = ""
+    culled_faces: int = 0
+    merged_faces: int = 0
+    stray_faces: int = 0
+    other_frame: int = 0
+    frame: float = 0.0
     seconds: Mapping[str, float] = field(default_factory=dict)
     views: int = 0
     peak_mb: float = 0.0

@@ -26,7 +26,7 @@ from base.storage import Storage
 from pipeline.catalog.changes import ROW, Changes
 from pipeline.catalog.columns import REPEATED, Columns, plain, table_of, texts
 from pipeline.catalog.memory import release_memory
-from pipeline.catalog.rows import Attempt, ObjectRow
+from pipeline.catalog.rows import SEEN_FAULTS, Attempt, ObjectRow
 from shards.version import SCHEMA, Samples, ShardEntry, Version, version_name, version_numbers
 
 OBJECTS, ATTEMPTS = "catalog/objects", "catalog/attempts"
@@ -92,9 +92,9 @@ class Catalog:
             with self._reported(name):
                 yield from _copied(map(pyarrow.table, QueryBuilder().register("rows", table).execute(query)))
 
-    def columns(self, name: str) -> frozenset[str]:
+    def columns(self, name: str, version: int | None = None) -> frozenset[str]:
         """The columns of table `name`, fewer in one of an earlier release; none when there is no such table."""
-        table = self._table(name)
+        table = self._table(name, version)
         with self._reported(name):
             return frozenset(field.name for field in table.schema().fields) if table is not None else frozenset()
 
@@ -108,7 +108,9 @@ class Catalog:
         What else there is to an attempt, such as what Blender said, is left out.
         """
         bad = f"(select uid from rows where outcome <> {quoted([Outcome.OK])})"  # noqa: S608
-        return self._attempts(", ".join(TOLD), f"uid in {bad}")
+        there = self.columns(ATTEMPTS)
+        noted = [name for name in (*TOLD, *SEEN_FAULTS) if name in there]
+        return self._attempts(", ".join(noted), f"uid in {bad}")
 
     def recorded(self, attempts: Collection[str]) -> set[str]:
         """Which of these attempts, by their names, are recorded."""
@@ -156,7 +158,7 @@ class Catalog:
         batches = chain.from_iterable(part.to_batches() for part in _elsewhere(rows))
         stream = pyarrow.RecordBatchReader.from_batches(ROW, batches)
         sizes: dict[str, Any] = {"writer_properties": _properties(), "target_file_size": FILE_BYTES}
-        write_deltalake(table, stream, mode=mode, commit_properties=said, **sizes)
+        write_deltalake(table, stream, mode=mode, schema_mode="merge", commit_properties=said, **sizes)
 
     def _stands(self, token: str) -> bool:
         """True when the newest commit is the one of this token: it was made, and only the answer was lost."""

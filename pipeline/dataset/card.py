@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from base.outcomes import Outcome
 from base.storage import Storage
 from base.text import replace_controls
+from pipeline.catalog.faults import fault_counts, fault_lines
 from pipeline.catalog.tables import OBJECTS, Catalog, quoted
 from report.contact_sheet import contact_sheet
 from report.escape import csv_cell, markdown
@@ -52,8 +54,8 @@ def refresh_card(storage: Storage, version: Version) -> None:
             stream.writelines(attribution(standing(catalog, version)))
         storage.put_file(ATTRIBUTION, table)
     licences = catalog.counts("licence", OK)
-    settings = catalog.facts(version.number).settings
-    storage.write(CARD, card(version, catalog.counts("outcome"), licences, settings).encode())
+    settings, faults = catalog.facts(version.number).settings, fault_counts(catalog, OK)
+    storage.write(CARD, card(version, catalog.counts("outcome"), licences, settings, faults).encode())
 
 
 def standing(catalog: Catalog, version: Version) -> Iterator[pyarrow.Table]:
@@ -83,6 +85,7 @@ def card(
     outcomes: Mapping[str, int],
     licences: Mapping[str, int],
     settings: Mapping[str, Any],
+    faults: Mapping[str, int] = MappingProxyType({}),
     files: Mapping[str, list[str]] | None = None,
 ) -> str:
     """The card as Markdown, opening with the YAML that dataset hubs read; of the counts the most frequent come first.
@@ -111,6 +114,7 @@ def card(
         "",
         *_table(("outcome", "objects"), outcomes),
         "",
+        *_faults(faults),
         "## Licences",
         "",
         f"Every object keeps its author's licence; [{ATTRIBUTION}]({ATTRIBUTION}) names author, page and licence.",
@@ -124,6 +128,14 @@ def card(
         "```",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _faults(faults: Mapping[str, int]) -> list[str]:
+    """The section about what is wrong with objects that are in shards; nothing when nothing is known to be."""
+    if not faults:
+        return []
+    text = "These objects are rendered all the same; the columns of `catalog/objects` say which they are."
+    return ["## Faults of the data", "", text, "", *_table(("fault", "objects"), dict(fault_lines(faults))), ""]
 
 
 def _csv(lines: Iterable[Sequence[str]]) -> str:

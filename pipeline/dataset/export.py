@@ -19,6 +19,7 @@ from base.errors import Failure, UsageError
 from base.parallel import map_in_threads
 from base.progress import Progress
 from base.storage import TEMPORARY_PREFIX, Storage, error_path, reason, write_atomically
+from pipeline.catalog.faults import known_faults
 from pipeline.catalog.tables import Catalog
 from pipeline.dataset.card import ATTRIBUTION, CARD, PICTURE, attribution, card, card_picture
 from pipeline.dataset.export_layouts import write_nerf, write_tar, write_zero123
@@ -168,7 +169,8 @@ def _about(storage: Storage, part: Version, layout: str, out: Path) -> None:
         write_atomically(out / PICTURE, card_picture(storage, part))
         outcomes, licences = (known.counts(column, places) for column in ("outcome", "licence"))
         copy = replace(part, shards=sizes)
-        text = card(copy, outcomes, licences, catalog.facts(part.number).settings, files=_globs(part.shards))
+        settings, faults = catalog.facts(part.number).settings, known_faults(known, places)
+        text = card(copy, outcomes, licences, settings, faults, _globs(part.shards))
         write_atomically(out / CARD, text.encode())
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from base.storage import Storage
+from pipeline.catalog.faults import RENDERED, fault_counts
 from pipeline.catalog.lease import Holder, holder
 from pipeline.catalog.tables import ATTEMPTS, Catalog
 from pipeline.work.staging import staged_attempts
@@ -33,12 +34,16 @@ class Live:
 
 @dataclass(frozen=True)
 class Status:
-    """`version` is 0 before the first; `outcomes` are the catalogue's, `waiting` counts views not packed yet."""
+    """`version` is 0 before the first; `waiting` counts views not packed yet.
+
+    `outcomes` and `faults` (of the data, by column) count objects of the catalogue.
+    """
 
     version: int
     shards: int
     bytes: int
     outcomes: Mapping[str, int]
+    faults: Mapping[str, int]
     waiting: int
     live: Live | None
 
@@ -56,6 +61,7 @@ def status(storage: Storage) -> Status:
         shards=len(shards),
         bytes=sum(shard.bytes for shard in shards),
         outcomes=catalog.counts("outcome"),
+        faults=fault_counts(catalog, RENDERED),
         waiting=len(staged_attempts(storage)),
         live=_live(held, catalog, time.time()) if held is not None and not held.gone else None,
     )

@@ -54,6 +54,12 @@ class Standing:
         """True for each object that ended while it was fetched: nobody has seen its bytes."""
         return np.asarray(texts(self.rows.aligned("phase", self.row, "")) == b"fetch", bool)
 
+    @property
+    def lacks_pictures(self) -> Mask:
+        """True for each object that was rendered without pictures that it shows."""
+        named = self.rows.aligned("missing_pictures", self.row, "")
+        return np.asarray(compute.greater(compute.binary_length(named), 0), bool)
+
     def tells(self, attempt: Attempt) -> bool:
         """True when the row of an object that is asked for says how this attempt ended."""
         place = self.asked.places([attempt.uid])[0]
@@ -75,7 +81,7 @@ class Standing:
         same = {name: _equal(known[name], stated[name]) for name in STATED}
         self.same_location[places[here]] = same["location"]
         self.restated[places[here]] = ~np.logical_and.reduce(list(same.values()))
-        return part.select(FOUND)
+        return part.select([name for name in FOUND if name in part.column_names])
 
 
 def _equal(known: pyarrow.ChunkedArray, stated: pyarrow.ChunkedArray) -> Mask:

@@ -8,9 +8,10 @@ import pyarrow
 from base.errors import Failure
 from base.outcomes import Outcome
 from base.progress import Progress
-from pipeline.catalog.columns import Columns, Places, compact, places_in, schema, texts
+from pipeline.catalog.columns import Columns, Places, compact, completed, places_in, schema, texts
+from pipeline.catalog.faults import has_fault
 from pipeline.catalog.memory import release_memory
-from pipeline.catalog.rows import NOWHERE, Finding
+from pipeline.catalog.rows import NOWHERE, SEEN_FAULTS, Finding
 from pipeline.catalog.tables import ATTEMPTS, OBJECTS, Catalog, quoted
 from pipeline.plan.catalog_join import Texts
 from shards.verify import FOLDER
@@ -28,21 +29,29 @@ def former_samples(
     progress: Progress,
     uids: Texts,
     fingerprints: Texts,
+    *,
+    with_all_pictures: bool = False,
 ) -> Columns[Finding]:
     """Where the versions `numbers`, the first of them first, have samples of these `uids`, in order, each with its
     fingerprint, in shards that are there whole and not `lost`.
 
     A fingerprint is of the object's bytes too. Nothing is looked through unless an attempt at one of the objects ended
-    well with that fingerprint. A version that cannot be read is told and passed over.
+    well with that fingerprint. A version that cannot be read is told and passed over. With `with_all_pictures`, samples
+    of objects with missing pictures are left out.
     """
     sought = _Sought(uids, fingerprints)
-    found = [schema(Finding).empty_table().select(TAKEN)]
+    names = (*TAKEN, *SEEN_FAULTS)
+    found = [completed(schema(Finding).empty_table(), Finding, names)]
     if _rendered_once(catalog, sought):
         there = {name: size for name, size in catalog.storage.sizes(FOLDER).items() if name not in lost}
         for number in numbers:
             try:
-                rows = catalog.parts(OBJECTS, f"select {', '.join(TAKEN)} {sought.ok_rows}", number)
-                found += (sought.taken(part, there) for part in rows)
+                present = catalog.columns(OBJECTS, number)
+                wanted = [name for name in names if name in present]
+                whole_ones = f" and not {has_fault('missing_pictures')}" if "missing_pictures" in present else ""
+                query = f"select {', '.join(wanted)} {sought.ok_rows}{whole_ones if with_all_pictures else ''}"
+                rows = catalog.parts(OBJECTS, query, number)
+                found += (sought.taken(completed(part, Finding, names), there) for part in rows)
             except Failure as failure:
                 progress.say(f"version {number} is not looked through for what was rendered: {failure}")
             if not sought.missing.any():

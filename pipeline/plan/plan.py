@@ -64,6 +64,8 @@ class Rules:
     refusals: Callable[[Columns[SourceObject]], Mapping[int, str]] | None = None
     lost: frozenset[str] = frozenset()
     former: Callable[[Texts, Texts], Columns[Finding]] | None = None
+    leaves_out_missing: bool = False
+    """Objects with missing pictures do not stay: they are tried again, and end as `missing_pictures`."""
 
     def fingerprint(self, sha256: str) -> str:
         """The fingerprint of an object of these bytes under today's view settings."""

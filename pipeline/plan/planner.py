@@ -32,7 +32,8 @@ def make_plan(
     `staged`, and those that ended badly for good, by (uid, fingerprint)."""
     standing, rule = Standing(asked, catalogue), rules.refusals(asked) if rules.refusals is not None else {}
     rows = standing.rows
-    waiting = {one.uid: one for one in staged if rules.fingerprint(one.sha256) == one.fingerprint and one.uid in asked}
+    whole = [one for one in staged if not (rules.leaves_out_missing and one.missing_pictures)]
+    waiting = {one.uid: one for one in whole if rules.fingerprint(one.sha256) == one.fingerprint and one.uid in asked}
     sha256 = standing.bytes_known(waiting)
     fingerprint = _fingerprints(sha256, rules)
     ended = {uid: one for (uid, digest), one in failed.items() if _is(fingerprint, asked, uid, digest.encode())}
@@ -131,6 +132,8 @@ def _states(standing: Standing, fingerprint: Texts, rules: Rules) -> States:
     open_again = [outcome.encode() for outcome in AGAIN | rules.retry]
     same = (standing.fingerprint == fingerprint) & ((standing.fingerprint != b"") | standing.same_location)
     settled = (standing.row >= 0) & ~np.isin(standing.outcome, open_again) & same & ~standing.within(rules.lost)
+    if rules.leaves_out_missing:
+        settled &= ~(standing.ok & standing.lacks_pictures)
     return np.where(settled, np.where(standing.ok, State.KEPT, State.ENDED), State.RENDER).astype(np.int8)
 
 

@@ -14,6 +14,7 @@ import pyarrow
 from base.errors import Failure
 from base.storage import Storage
 from pipeline.catalog.columns import texts
+from pipeline.catalog.faults import RENDERED, fault_counts, fault_lines, missing_examples
 from pipeline.catalog.rows import ObjectRow, device_text, location_of
 from pipeline.catalog.tables import ATTEMPTS, OBJECTS, Catalog, quoted
 from report.images import fitted
@@ -22,6 +23,7 @@ from report.pages.build_facts import (
     FailedObject,
     FailureGroup,
     MachineFacts,
+    MissingPictures,
     Pace,
     PhaseFacts,
     SampleViews,
@@ -33,6 +35,7 @@ from shards.version import version_numbers
 PARTS, FEWEST_PARTS, ATTEMPTS_A_PART = 120, 8, 4
 SLOWEST, MACHINES, GROUPS, EXAMPLES = 12, 20, 12, 3
 PICTURED, VIEWS, VIEW_PX = 24, 12, 128
+MISSING_SHOWN = 50
 TAIL_LETTERS, REASON_LETTERS = 2000, 300
 SPENT = "coalesce(array_sum(map_values(seconds)), 0.0)"
 
@@ -50,11 +53,14 @@ def run_facts(storage: Storage, run: str) -> BuildFacts:
     if not total["attempts"]:
         return empty
     facts = replace(empty, **total)
+    of_run = f"run = {quoted([run])} and {RENDERED}"
     pace, pace_s = _pace(catalog, mine, facts)
     pictured, missing = _pictured(storage, catalog, mine)
     return replace(
         facts,
         outcomes=_outcomes(catalog, mine),
+        faults=tuple(fault_lines(fault_counts(catalog, of_run, ATTEMPTS))),
+        missing_pictures=_missing_pictures(catalog, of_run),
         pace=pace,
         pace_s=pace_s,
         phases=_phases(catalog, mine),
@@ -63,6 +69,17 @@ def run_facts(storage: Storage, run: str) -> BuildFacts:
         machines=_machines(catalog, mine),
         pictured=pictured,
         missing=missing,
+    )
+
+
+def _missing_pictures(catalog: Catalog, of_run: str) -> tuple[MissingPictures, ...]:
+    rows = missing_examples(catalog, of_run, ATTEMPTS, MISSING_SHOWN)
+    titles = _titles(catalog, rows)
+    return tuple(
+        MissingPictures(
+            row["uid"], titles.get(row["uid"], ""), row["outcome"], row["missing_pictures"][:REASON_LETTERS]
+        )
+        for row in rows
     )
 
 

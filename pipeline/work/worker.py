@@ -1,6 +1,7 @@
 """What a worker does with one object, without Ray: fetch, render, leave the views in staging, say what happened."""
 
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -37,6 +38,9 @@ from render.run import render_object
 from render.settings import RenderSettings
 
 T = TypeVar("T")
+SUFFIX = re.compile(r"\.[a-z][a-z0-9]{1,4}")
+"""The end of an address that is meant as a format; other ends are part of a name."""
+
 ROOM_BYTES = 64 << 20
 """With less than this left on the disk a failed render is taken for the disk's fault."""
 
@@ -183,7 +187,9 @@ class Worker:
         if item.source in LOCAL:
             return _read_here(item, self.spec.models_root(item))
         suffix = PurePosixPath(unquote(urlsplit(item.location).path)).suffix.lower()
-        # Without a known suffix the file's bytes say what it is.
+        if suffix not in CHECKS and SUFFIX.fullmatch(suffix):
+            raise FetchError(Outcome.UNSUPPORTED, f"{item.location}: expected a model of {', '.join(sorted(CHECKS))}")
+        # Without a suffix the file's bytes say what it is.
         path = folder / f"source{suffix if suffix in CHECKS else ''}"
         return path, self._downloaded(item, path) or self._cached_or_fetched(item, path)
 
@@ -234,6 +240,12 @@ def _attempt(known: Mapping[str, Any], result: RenderResult, seconds: Mapping[st
         reason=result.reason,
         phase=result.phase,
         checks=result.said_yes,
+        missing_pictures="; ".join(result.missing_pictures),
+        culled_faces=int(result.checks.get("culled_faces", 0)),
+        merged_faces=int(result.checks.get("merged_faces", 0)),
+        stray_faces=int(result.checks.get("stray_faces", 0)),
+        other_frame=int(result.checks.get("other_frame", 0)),
+        frame=float(result.checks.get("frame", 0.0)),
         seconds={**seconds, **result.seconds},
         views=len(result.views) - result.kept,
         source_bytes=size,

@@ -61,6 +61,16 @@ class FailureGroup:
 
 
 @dataclass(frozen=True)
+class MissingPictures:
+    """An object that lacks pictures, their names, and how the object ended."""
+
+    uid: str
+    title: str
+    outcome: str
+    pictures: str
+
+
+@dataclass(frozen=True)
 class MachineFacts:
     """One machine of the run with one device: attempts, their seconds, and the most memory a child had."""
 
@@ -85,8 +95,8 @@ class BuildFacts:
     """One run: the attempts it made, what it was to do, and pictures of what it did.
 
     `began` and `ended` are of its attempts, 0 when it made none; `worker_s` is what they took together. `outcomes`
-    counts objects by their last attempt. `plan` and `settings` are as they were told when the run began, or empty when
-    that was not kept. `missing` says what could not be shown.
+    counts objects by their last attempt, and `faults` those with each fault of the data. `plan` and `settings` are as
+    they were when the run began, or empty when that was not kept. `missing` says what could not be shown.
     """
 
     dataset: str
@@ -97,6 +107,8 @@ class BuildFacts:
     worker_s: float = 0.0
     attempts: int = 0
     outcomes: Mapping[str, int] = field(default_factory=dict)
+    faults: tuple[tuple[str, int], ...] = ()
+    missing_pictures: tuple[MissingPictures, ...] = ()
     pace: tuple[Pace, ...] = ()
     pace_s: float = 1.0
     phases: tuple[PhaseFacts, ...] = ()

@@ -40,6 +40,7 @@ def build_page(facts: BuildFacts) -> str:
         _pace(page, facts)
         _outcomes(page, facts)
         _failures(page, facts)
+        _faults(page, facts)
         _time(page, facts)
     if facts.pictured or facts.missing:
         _views(page, facts)
@@ -138,6 +139,20 @@ def _failure(group: FailureGroup) -> Markup:
     shown = "" if len(group.examples) == group.count else f", {len(group.examples)} of them here"
     note = f"{count_text(group.count)} attempt{'s' if group.count > 1 else ''}{shown}"
     return rendered("failure.html.j2", heading=heading, note=note, examples=group.examples)
+
+
+def _faults(page: Page, facts: BuildFacts) -> None:
+    if not facts.faults:
+        return
+    section = page.section(
+        "Faults of the data",
+        "What is wrong with models of this run. Objects that ended well are rendered all the same; the columns of the "
+        "catalogue’s objects say which they are.",
+    )
+    section.table(["Objects", "Number"], [(name, count_text(count)) for name, count in facts.faults], label="Faults")
+    if facts.missing_pictures:
+        rows = [(one.title or one.uid, one.uid, one.outcome, one.pictures) for one in facts.missing_pictures]
+        section.table(["Object", "uid", "Outcome", "Missing pictures"], rows, label="Objects with missing pictures")
 
 
 def _time(page: Page, facts: BuildFacts) -> None:

@@ -49,11 +49,11 @@ class Painter:
         self.darker = darker
         self.seeds: list[int] = []
 
-    def told(self, pose: NDArray[np.float64], input_polar_rad: float) -> NDArray[np.float64]:
+    def adapt_poses(self, pose: NDArray[np.float64], input_polar_rad: float) -> NDArray[np.float64]:
         assert 0.0 <= input_polar_rad <= np.pi
         return pose
 
-    def __call__(
+    def views(
         self,
         rgba: NDArray[np.uint8],
         pose: NDArray[np.float64],

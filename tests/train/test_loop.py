@@ -373,7 +373,7 @@ def test_the_checkpoint_is_a_pipeline_with_the_averaged_weights(whole: TrainSumm
     averaged = dict(pipeline.cc_projection.named_parameters())["projection.weight"]
     assert not torch.equal(averaged, raw["cc_projection.projection.weight"])
     rgba = np.full((32, 32, 4), 255, np.uint8)
-    views = pipeline(rgba, [[0.1, 0.0, 1.0, 0.0]], guidance_scale=2.0, steps=2, eta=0.0, seeds=[0])
+    views = pipeline.views(rgba, [[0.1, 0.0, 1.0, 0.0]], guidance_scale=2.0, steps=2, eta=0.0, seeds=[0])
     assert views.shape == (1, 32, 32, 3)
 
 

@@ -119,10 +119,10 @@ def test_the_inputs_elevation_takes_the_place_of_the_radius(storage: Storage, pa
 def test_a_model_that_is_told_the_elevation_asks_for_it() -> None:
     plain, told = (build_pipeline(model_settings(pose_slot4=slot), 0) for slot in ("radius_difference", "input_polar"))
     pose = [[0.1, 0.0, 1.0, 0.3]]
-    assert plain.told(pose, None).tolist() == pose
-    assert told.told(pose, 1.2).tolist() == [[0.1, 0.0, 1.0, 1.2]]
-    with pytest.raises(UsageError, match="expected the elevation of the input's camera"):
-        told.told(pose, None)
+    assert plain.adapt_poses(pose, None).tolist() == pose
+    assert told.adapt_poses(pose, 1.2).tolist() == [[0.1, 0.0, 1.0, 1.2]]
+    with pytest.raises(UsageError, match="needs the elevation of the input's camera"):
+        told.adapt_poses(pose, None)
 
 
 @pytest.mark.parametrize(
@@ -139,8 +139,8 @@ def test_each_model_learns_saves_and_samples(storage: Storage, tmp_path: Path, c
     done = train(model_settings(**changes), settings, storage, tmp_path, SILENT)
     pipeline = Zero123Pipeline.from_pretrained(done.checkpoint)
     rgba = np.full((32, 32, 4), 255, np.uint8)
-    pose = pipeline.told([[0.1, 0.0, 1.0, 0.0]], 1.0)
-    assert pipeline(rgba, pose, guidance_scale=2.0, steps=2, eta=0.0, seeds=[0]).shape == (1, 32, 32, 3)
+    pose = pipeline.adapt_poses([[0.1, 0.0, 1.0, 0.0]], 1.0)
+    assert pipeline.views(rgba, pose, guidance_scale=2.0, steps=2, eta=0.0, seeds=[0]).shape == (1, 32, 32, 3)
 
 
 def test_patches_are_tokens_that_are_attended_to(pairs: list[Pair]) -> None:

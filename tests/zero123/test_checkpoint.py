@@ -42,7 +42,7 @@ def test_a_round_trip_is_exact_and_takes_taesd_from_the_package(folder: Path, tm
     one, other = small_pipeline(), Zero123Pipeline.from_pretrained(folder)
     rgba = np.random.default_rng(0).integers(0, 256, (32, 32, 4), dtype=np.uint8)
     views = [
-        pipeline(rgba, [[0.1, 0.2, 0.9, 0.0]], guidance_scale=3.0, steps=3, eta=1.0, seeds=[0])
+        pipeline.views(rgba, [[0.1, 0.2, 0.9, 0.0]], guidance_scale=3.0, steps=3, eta=1.0, seeds=[0])
         for pipeline in (one, other)
     ]
     assert np.array_equal(*views)
@@ -52,6 +52,23 @@ def test_a_round_trip_is_exact_and_takes_taesd_from_the_package(folder: Path, tm
     other.save_pretrained(tmp_path / "again")
     for path in (path for path in folder.rglob("*") if path.is_file()):
         assert path.read_bytes() == (tmp_path / "again" / path.relative_to(folder)).read_bytes()
+
+
+def test_sampling_defaults_travel_with_the_checkpoint(folder: Path) -> None:
+    index = folder / "model_index.json"
+    facts = json.loads(index.read_text())["_zero123"]
+    assert (facts["sampling"]["steps"], facts["sampling"]["timesteps"]) == (30, "all")
+    changed(index, _zero123=facts | {"sampling": facts["sampling"] | {"steps": 7, "sampler": "unipc"}})
+    pipeline = Zero123Pipeline.from_pretrained(folder)
+    assert (pipeline.defaults.steps, pipeline.defaults.sampler) == (7, "unipc")
+    assert pipeline.sampling_with(steps=3).model_dump() == pipeline.defaults.model_dump() | {"steps": 3}
+    with pytest.raises(UsageError, match=r"sampling: steps: expected .*, got 0"):
+        pipeline.sampling_with(steps=0)
+    changed(index, _zero123=facts | {"sampling": {"steps": 7}})
+    refused(folder, "_zero123.sampling: guidance_scale: expected a value, got none")
+    del facts["sampling"]
+    changed(index, _zero123=facts)
+    assert Zero123Pipeline.from_pretrained(folder).defaults.steps == 30, "as before defaults were written"
 
 
 def test_parts_without_a_reference_are_written_along(folder: Path, tmp_path: Path) -> None:
@@ -64,7 +81,7 @@ def test_parts_without_a_reference_are_written_along(folder: Path, tmp_path: Pat
 
 
 def test_what_is_no_checkpoint_is_said_to_be_none(folder: Path, tmp_path: Path) -> None:
-    refused(tmp_path / "nowhere", "expected a checkpoint, a folder with model_index.json, got none")
+    refused(tmp_path / "nowhere", "expected a model or a training run with checkpoints/, got neither")
     changed(folder / "model_index.json", _class_name="StableDiffusionPipeline")
     refused(folder, "expected a Zero123Pipeline of this project, got 'StableDiffusionPipeline'")
     (folder / "model_index.json").write_text("{ not json")
@@ -223,7 +240,7 @@ def test_a_model_starts_from_image_variations_and_refers_to_its_frozen_parts(tmp
     assert not (tmp_path / "model" / "vae").exists()
     rgba = np.random.default_rng(0).integers(0, 256, (32, 32, 4), dtype=np.uint8)
     views = [
-        model(rgba, [[0.1, 0.2, 0.9, 0.0]], guidance_scale=3.0, steps=2, eta=1.0, seeds=[0])
+        model.views(rgba, [[0.1, 0.2, 0.9, 0.0]], guidance_scale=3.0, steps=2, eta=1.0, seeds=[0])
         for model in (pipeline, Zero123Pipeline.from_pretrained(tmp_path / "model"))
     ]
     assert np.array_equal(*views)

@@ -100,6 +100,17 @@ def test_alpha_is_composited_on_white() -> None:
     assert float(composited(rgba, background=0.0)[0, 0, 0, 1]) == pytest.approx(-1.0)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize(("dtype", "most"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
+def test_composited_images_are_contiguous_so_that_group_norm_is_exact(dtype: torch.dtype, most: float) -> None:
+    rgba = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (1, 128, 128, 4), np.uint8))
+    images = composited(rgba, dtype=dtype)
+    assert (images.dtype, images.is_contiguous()) == (dtype, True)
+    features = torch.nn.functional.conv2d(images, torch.ones(32, 3, 1, 1, dtype=dtype) + images[0, :, :1, :1])
+    exact = torch.nn.functional.group_norm(features.double(), 4)
+    assert float((torch.nn.functional.group_norm(features, 4) - exact).abs().max()) < most * float(exact.abs().max())
+
+
 def test_clip_sees_corners_aligned_bicubic_without_antialiasing() -> None:
     rng = np.random.default_rng(0)
     image = torch.from_numpy(rng.uniform(-1, 1, (1, 3, 256, 256))).float()

@@ -26,19 +26,19 @@ def rgba() -> np.ndarray:
 
 
 def test_the_same_seeds_give_the_same_views_whatever_was_drawn_before(pipeline: Zero123Pipeline, rgba) -> None:
-    views = [pipeline(rgba, POSES, guidance_scale=2.0, steps=3, eta=1.0, seeds=[1, 2])]
+    views = [pipeline.views(rgba, POSES, guidance_scale=2.0, steps=3, eta=1.0, seeds=[1, 2])]
     torch.rand(17)
-    views.append(pipeline(rgba, POSES, guidance_scale=2.0, steps=3, eta=1.0, seeds=[1, 2]))
+    views.append(pipeline.views(rgba, POSES, guidance_scale=2.0, steps=3, eta=1.0, seeds=[1, 2]))
     assert views[0].shape == (2, 32, 32, 3)
     assert views[0].dtype == np.uint8
     assert np.array_equal(*views)
-    other = pipeline(rgba, POSES, guidance_scale=2.0, steps=3, eta=1.0, seeds=[1, 3])
+    other = pipeline.views(rgba, POSES, guidance_scale=2.0, steps=3, eta=1.0, seeds=[1, 3])
     assert np.abs(other[0].astype(int) - views[0][0]).max() <= 1
     assert not np.array_equal(other[1], views[0][1])
 
 
 def test_the_view_depends_on_the_input_the_pose_and_the_guidance(pipeline: Zero123Pipeline, rgba) -> None:
-    one = lambda image, pose, scale: pipeline(image, [pose], guidance_scale=scale, steps=3, eta=0.0, seeds=[0])
+    one = lambda image, pose, scale: pipeline.views(image, [pose], guidance_scale=scale, steps=3, eta=0.0, seeds=[0])
     base = one(rgba, POSES[0], 3.0)
     for changed in (one(rgba[::-1], POSES[0], 3.0), one(rgba, POSES[1], 3.0), one(rgba, POSES[0], 1.0)):
         assert not np.array_equal(base, changed)
@@ -66,7 +66,7 @@ def test_hidden_colours_do_not_matter_and_one_view_serves_many_poses(pipeline: Z
 )
 def test_input_that_is_none_is_named(pipeline: Zero123Pipeline, image, pose, seeds, sentence: str) -> None:
     with pytest.raises(Failure) as caught:
-        pipeline(image, pose, guidance_scale=1.0, steps=2, eta=0.0, seeds=seeds)
+        pipeline.views(image, pose, guidance_scale=1.0, steps=2, eta=0.0, seeds=seeds)
     assert sentence in str(caught.value)
 
 

@@ -1,5 +1,6 @@
 """The schedule and DDIM, against diffusers' own."""
 
+import numpy as np
 import pytest
 import torch
 from diffusers import DDIMScheduler
@@ -22,7 +23,21 @@ def test_the_schedule_is_diffusers(config: dict) -> None:
         assert ours.timesteps(steps) == theirs.timesteps.tolist()
 
 
-def test_the_paper_visits_981_to_1_and_the_small_ones_start_from_pure_noise() -> None:
+def test_the_originals_program_drops_the_noisiest_of_its_timesteps() -> None:
+    """Its `make_ddim_timesteps` ("uniform") and the `[:-1]` of its sampler, written out."""
+    paper = Schedule.from_config(PAPER)
+    for steps in (2, 3, 30, 49, 50, 75, 100, 999, 1000):
+        theirs = (np.asarray(list(range(0, 1000, 1000 // steps))) + 1)[:-1]
+        assert paper.timesteps(steps, "original") == theirs[::-1].tolist()
+    assert [len(paper.timesteps(steps, "original")) for steps in (30, 50, 75)] == [30, 49, 76]
+    assert (paper.timesteps(50, "original")[0], paper.timesteps(50)[0]) == (961, 981)
+    with pytest.raises(Failure, match="timesteps: expected all for a schedule with trailing spacing, got original"):
+        Schedule.from_config(SMALL).timesteps(50, "original")
+    with pytest.raises(Failure, match="steps: expected at least 2 for the original's timesteps, got 1"):
+        paper.timesteps(1, "original")
+
+
+def test_small_models_start_from_pure_noise_and_the_paper_does_not() -> None:
     paper, small = Schedule.from_config(PAPER), Schedule.from_config(SMALL)
     assert (paper.timesteps(50)[0], paper.timesteps(50)[-1]) == (981, 1)
     assert small.timesteps(20)[0] == 999
@@ -60,7 +75,8 @@ def network(noisy: Tensor, timestep: int) -> Tensor:
 def test_ddim_is_diffusers(config: dict, eta: float) -> None:
     seeds, shape, steps = [3, 4], (4, 5, 5), 20
     start = noise_rows(shape, generators_for(seeds))
-    ours = ddim(network, Schedule.from_config(config), start, steps=steps, eta=eta, generators=generators_for([7, 8]))
+    schedule, drawn = Schedule.from_config(config), generators_for([7, 8])
+    ours = ddim(network, schedule, start, schedule.timesteps(steps), eta=eta, fresh=lambda: noise_rows(shape, drawn))
     theirs = DDIMScheduler(**config)
     theirs.set_timesteps(steps)
     latents, fresh = start, generators_for([7, 8])
@@ -82,7 +98,7 @@ def test_ddim_of_a_perfect_network_gives_the_clean_latents() -> None:
 
     start = noise_rows((4, 5, 5), generators_for([0, 1]))
     for eta in (0.0, 1.0):
-        got = ddim(knows, schedule, start, steps=7, eta=eta, generators=generators_for([0, 1]))
+        got = ddim(knows, schedule, start, schedule.timesteps(7), eta=eta, fresh=lambda: torch.randn_like(start))
         torch.testing.assert_close(got, clean, rtol=1e-4, atol=1e-4)
 
 

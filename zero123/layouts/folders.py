@@ -21,7 +21,7 @@ from base.storage import write_atomically
 from zero123.checkpoint import INDEX, load_scheduler
 from zero123.image_encoder import CLIP_HW, CLIP_MEAN, CLIP_STD
 from zero123.layouts.foreign import check_architecture, check_square
-from zero123.pipeline import PoseSlot4, Zero123Pipeline
+from zero123.model import PoseSlot4, Zero123Model
 from zero123.projection import CCProjection
 from zero123.references import base_part
 from zero123.tensors import fill, read_json, read_tensors
@@ -55,7 +55,7 @@ def spelling_of(folder: Path) -> Spelling | None:
     return found[0] if found and "_zero123" not in index else None
 
 
-def load_folder(folder: Path, pose_slot4: PoseSlot4) -> Zero123Pipeline:
+def load_folder(folder: Path, pose_slot4: PoseSlot4) -> Zero123Model:
     """The model in a folder of either spelling, in float32. Raises Failure naming the part and tensor that is wrong."""
     spelling = spelling_of(folder)
     if spelling is None:
@@ -75,10 +75,10 @@ def load_folder(folder: Path, pose_slot4: PoseSlot4) -> Zero123Pipeline:
     fill(projection, {name: value.float() for name, value in renamed.items()}, where=str(folder / spelling.folder))
     side = 8 * int(unet.config.sample_size)
     scheduler = load_scheduler(folder / "scheduler" / "scheduler_config.json")
-    return Zero123Pipeline(unet, vae, clip, projection, scheduler, (side, side), pose_slot4)
+    return Zero123Model(unet, vae, clip, projection, scheduler, (side, side), pose_slot4)
 
 
-def save_folder(pipeline: Zero123Pipeline, folder: Path, spelling: Spelling) -> None:
+def save_folder(pipeline: Zero123Model, folder: Path, spelling: Spelling) -> None:
     """Write a model as a folder of one spelling, tensors as safetensors.
 
     Of what it means `unsaid_by_folder` tells the rest. Raises UsageError for a model that such a folder cannot express.
@@ -120,7 +120,7 @@ def _projection_tensors(folder: Path) -> dict[str, Tensor]:
     return found
 
 
-def _save_projection(pipeline: Zero123Pipeline, folder: Path, spelling: Spelling) -> None:
+def _save_projection(pipeline: Zero123Model, folder: Path, spelling: Spelling) -> None:
     config = pipeline.cc_projection.config
     dims = {"embedding_dim": config.embedding, "additional_embeddings": POSE} if spelling.tensors == "proj" else {}
     _write_json(folder / "config.json", {"_class_name": spelling.cls, **dims})

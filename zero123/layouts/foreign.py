@@ -8,14 +8,14 @@ from transformers import CLIPVisionModelWithProjection
 
 from base.digest import canonical_json
 from base.errors import UsageError
-from zero123.pipeline import Zero123Pipeline
+from zero123.model import Zero123Model
 from zero123.schedule import Schedule, scheduler_config
 
 STEPS = 50
 """A usual number of a sampler's steps."""
 
 
-def check_architecture(pipeline: Zero123Pipeline) -> None:
+def check_architecture(pipeline: Zero123Model) -> None:
     """Raise UsageError for a model with parts or ways that none of these layouts has names for."""
     if not isinstance(pipeline.vae, AutoencoderKL) or not isinstance(
         pipeline.image_encoder, CLIPVisionModelWithProjection
@@ -32,14 +32,14 @@ def check_architecture(pipeline: Zero123Pipeline) -> None:
             raise UsageError(f"expected a model of the paper's architecture, {setting} {expected}, got {got}")
 
 
-def check_square(pipeline: Zero123Pipeline) -> None:
+def check_square(pipeline: Zero123Model) -> None:
     """Raise UsageError for views of other than the one side that a folder tells, by the side of the UNet's latents."""
     side = 8 * int(pipeline.unet.config.sample_size)
     if tuple(pipeline.hw) != (side, side):
         raise UsageError(f"expected a model of {side} × {side} pixels, got {pipeline.hw[0]} × {pipeline.hw[1]}")
 
 
-def check_schedule(pipeline: Zero123Pipeline) -> None:
+def check_schedule(pipeline: Zero123Model) -> None:
     """Raise UsageError for a noise schedule other than Stable Diffusion's, which a `.ckpt` cannot tell."""
     expected, got = Schedule.from_config(_schedule(pipeline)), pipeline.schedule
     if not torch.equal(expected.alphas_cumprod, got.alphas_cumprod):
@@ -52,12 +52,12 @@ def check_schedule(pipeline: Zero123Pipeline) -> None:
             raise UsageError(f"expected a sampler whose {what} is {ours:g}, as a .ckpt is read, got {theirs:g}")
 
 
-def unsaid_by_folder(pipeline: Zero123Pipeline) -> list[str]:
+def unsaid_by_folder(pipeline: Zero123Model) -> list[str]:
     """The words of a command that reads a folder of others rightly, which the folder itself does not say."""
     return ["--pose-slot4", pipeline.pose_slot4]
 
 
-def unsaid_by_ldm(pipeline: Zero123Pipeline) -> list[str]:
+def unsaid_by_ldm(pipeline: Zero123Model) -> list[str]:
     """The words of a command that reads the original's `.ckpt` rightly, which neither names nor shapes in it say."""
     schedule, unet = _schedule(pipeline), pipeline.unet.config
     values = {
@@ -72,7 +72,7 @@ def unsaid_by_ldm(pipeline: Zero123Pipeline) -> list[str]:
     return [*unsaid_by_folder(pipeline), *(word for name, text in told for word in ("--set", f"model.{name}={text}"))]
 
 
-def _schedule(pipeline: Zero123Pipeline) -> dict[str, Any]:
+def _schedule(pipeline: Zero123Model) -> dict[str, Any]:
     """What the settings can say of a model's schedule."""
     return scheduler_config(
         prediction=pipeline.schedule.prediction,

@@ -5,7 +5,7 @@ averaged (EMA) under names without dots. Read with `weights_only`; whatever else
 empty thing that runs nothing. Tensors are mapped from the file, not read, until they are used.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,14 +16,16 @@ from torch import Tensor
 from base.errors import Failure, UsageError
 from zero123.layouts.foreign import check_architecture, check_schedule
 from zero123.layouts.names import clip_layer, clip_pairs, renamed, unet_pairs, vae_pairs
+from zero123.model import PoseSlot4, Zero123Model
 from zero123.modules import new_image_encoder, new_sd_vae, new_unet
-from zero123.pipeline import PoseSlot4, Zero123Pipeline
 from zero123.projection import CCProjection
-from zero123.schedule import scheduler_config
+from zero123.schedule import Schedule, scheduler_config
 from zero123.settings import ModelSettings
 from zero123.tensors import fill, read_tensors
 
 Tensors = dict[str, Tensor]
+SCHEDULE_TOLERANCE = 1e-5
+"""Files hold their schedule in float32."""
 
 UNET, EMA, VAE = "model.diffusion_model.", "model_ema.", "first_stage_model."
 CLIP, PROJECTION = "cond_stage_model.model.visual.", "cc_projection."
@@ -62,7 +64,7 @@ class Forgotten:
         return self is other
 
 
-def load_ldm(path: Path, settings: ModelSettings, pose_slot4: PoseSlot4, *, ema: bool = True) -> Zero123Pipeline:
+def load_ldm(path: Path, settings: ModelSettings, pose_slot4: PoseSlot4, *, ema: bool = True) -> Zero123Model:
     """The model in the original's `.ckpt` (or the same names as safetensors), of the sizes that `settings` give.
 
     `ema` takes the averaged UNet, as the original's demo does; `pose_slot4` must be told, for the file does not say.
@@ -76,16 +78,36 @@ def load_ldm(path: Path, settings: ModelSettings, pose_slot4: PoseSlot4, *, ema:
             new_image_encoder(settings),
             CCProjection(settings.image_encoder.embedding, 4, settings.unet.context),
         )
-    fill_parts(parts, read_state(path), where=str(path), ema=ema)
     config = scheduler_config(
         prediction=settings.prediction,
         zero_terminal_snr=settings.zero_terminal_snr,
         spacing=settings.timestep_spacing,
     )
-    return Zero123Pipeline(*parts, DDIMScheduler(**config), settings.hw, pose_slot4)
+    state = read_state(path)
+    check_file_schedule(state, Schedule.from_config(config), where=str(path))
+    fill_parts(parts, state, where=str(path), ema=ema)
+    return Zero123Model(*parts, DDIMScheduler(**config), settings.hw, pose_slot4)
 
 
-def fill_parts(parts: Parts, state: Tensors, *, where: str, ema: bool) -> None:
+def check_file_schedule(state: Mapping[str, Tensor], schedule: Schedule, *, where: str) -> None:
+    """Raise Failure when a file's own `alphas_cumprod` or `betas` are not those of the schedule it is read with."""
+    alphas = schedule.alphas_cumprod
+    before = torch.cat([torch.ones(1, dtype=alphas.dtype), alphas[:-1]])
+    for name, expected in (("alphas_cumprod", alphas), ("betas", 1.0 - alphas / before)):
+        got = state.get(name)
+        if got is None:
+            continue
+        if got.shape != expected.shape:
+            raise Failure(f"{where}: {name}: expected {len(expected)} timesteps, got {list(got.shape)}")
+        error = float((got.double() - expected).abs().max())
+        if not error <= SCHEDULE_TOLERANCE:
+            raise Failure(
+                f"{where}: {name}: expected the noise schedule of the settings model.prediction, zero_terminal_snr, "
+                f"got another, {error:.1g} apart"
+            )
+
+
+def fill_parts(parts: Parts, state: Mapping[str, Tensor], *, where: str, ema: bool) -> None:
     """Give parts that were laid out without memory the tensors that `state` holds under the original's names."""
     rest = set(state)
 
@@ -95,6 +117,8 @@ def fill_parts(parts: Parts, state: Tensors, *, where: str, ema: bool) -> None:
             raise Failure(f"{where}: expected no missing tensor, got none named {name}")
         return state[name].float()
 
+    if ema and not any(name.startswith(EMA) for name in state):
+        raise Failure(f"{where}: expected an averaged UNet ({EMA}*), got none; --raw takes the UNet as trained")
     unet, vae, clip, projection = parts
     fill(unet, _unet_from(unet, take, ema=ema), where=f"{where}: UNet")
     fill(vae, _vae_from(vae, take), where=f"{where}: autoencoder")
@@ -105,7 +129,7 @@ def fill_parts(parts: Parts, state: Tensors, *, where: str, ema: bool) -> None:
         raise Failure(f"{where}: expected no unknown tensor, got {', '.join(unknown[:3])}")
 
 
-def save_ldm(pipeline: Zero123Pipeline, path: Path) -> None:
+def save_ldm(pipeline: Zero123Model, path: Path) -> None:
     """Write a model as the original's `.ckpt`, tensors only, the UNet both as trained and as averaged.
 
     Of what it means `unsaid_by_ldm` tells the rest. Raises UsageError for a model that the original's names cannot
@@ -120,7 +144,7 @@ def save_ldm(pipeline: Zero123Pipeline, path: Path) -> None:
             raise error.__context__ if isinstance(error.__context__, OSError) else error from None
 
 
-def ldm_state(pipeline: Zero123Pipeline) -> Tensors:
+def ldm_state(pipeline: Zero123Model) -> Tensors:
     """Every tensor of a model under the original's names. Raises UsageError for one that they cannot express."""
     check_architecture(pipeline)
     check_schedule(pipeline)

@@ -1,0 +1,70 @@
+"""The cut-out object in the model's square frame."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from geometry.framing import Box, frame_fraction, square_around
+from photo.settings import FramingSettings
+
+Pixels = NDArray[np.uint8]
+VISIBLE = 13
+"""Least alpha of a pixel that counts for the object's box: fainter ones are the tails of a soft edge."""
+LEGACY_FRAME, LEGACY_OBJECT, LEGACY_ALPHA = 256, 200, 127
+
+
+def object_box(rgba: Pixels, visible: int = VISIBLE) -> Box:
+    """The box (left, top, right, bottom) of the pixels with more alpha than `visible`; of all with any if none has."""
+    seen = rgba[..., 3] > visible
+    seen = seen if seen.any() else rgba[..., 3] > 0
+    rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
+    return (float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1))
+
+
+def framed(rgba: Pixels, hw: tuple[int, int], settings: FramingSettings) -> Pixels:
+    """The object of `rgba` (H, W, 4) in a frame (h, w, 4) of `hw`, by the settings' preparation."""
+    if settings.prepare == "legacy":
+        return legacy(rgba, hw)
+    return resampled(rgba, frame_square(rgba, settings), hw)
+
+
+def frame_square(rgba: Pixels, settings: FramingSettings) -> Box:
+    """The square of the picture that the frame shows; it may reach beyond the picture. Not for `legacy`."""
+    if settings.prepare == "as_is":
+        return square_around((0.0, 0.0, float(rgba.shape[1]), float(rgba.shape[0])), 1.0)
+    fraction = frame_fraction(settings.lens(), settings.radius, settings.extent)
+    return square_around(object_box(rgba), min(fraction, 1.0 - 2.0 * settings.margin))
+
+
+def legacy(rgba: Pixels, hw: tuple[int, int]) -> Pixels:
+    """The original's preparation: a hard mask, cropped to its box, shrunk to 200 px if larger, centred on 256 white.
+
+    The result (h, w, 4) is opaque. Source: cvlab-columbia/zero123, ldm/util.py, `load_and_preprocess`.
+    """
+    hard = np.where((rgba[..., 3] > LEGACY_ALPHA)[..., None], rgba[..., :3], 255).astype(np.uint8)
+    left, top, right, bottom = (int(side) for side in object_box(rgba, LEGACY_ALPHA))
+    piece = Image.fromarray(hard[top:bottom, left:right])
+    piece.thumbnail((LEGACY_OBJECT, LEGACY_OBJECT), Image.Resampling.LANCZOS)
+    frame = Image.new("RGBA", (LEGACY_FRAME, LEGACY_FRAME), "white")
+    frame.paste(piece, ((LEGACY_FRAME - piece.width) // 2, (LEGACY_FRAME - piece.height) // 2))
+    if hw != (LEGACY_FRAME, LEGACY_FRAME):
+        frame = frame.resize((hw[1], hw[0]), Image.Resampling.LANCZOS)
+    return np.asarray(frame)
+
+
+def resampled(rgba: Pixels, box: Box, hw: tuple[int, int]) -> Pixels:
+    """What `box` of the picture shows, in `hw` pixels; beyond the picture it is transparent.
+
+    Colours are weighted by alpha, so that no hidden colour bleeds into an edge.
+    """
+    left, top, right, bottom = box
+    height, width = rgba.shape[:2]
+    first, last = (math.floor(left), math.floor(top)), (math.ceil(right), math.ceil(bottom))
+    room = Image.new("RGBa", (last[0] - first[0], last[1] - first[1]))
+    crop = (max(first[0], 0), max(first[1], 0), min(last[0], width), min(last[1], height))
+    premultiplied = Image.fromarray(rgba[crop[1] : crop[3], crop[0] : crop[2]]).convert("RGBa")
+    room.paste(premultiplied, (crop[0] - first[0], crop[1] - first[1]))
+    inside = (left - first[0], top - first[1], right - first[0], bottom - first[1])
+    return np.asarray(room.resize((hw[1], hw[0]), Image.Resampling.LANCZOS, box=inside).convert("RGBA"))

@@ -1,0 +1,33 @@
+"""A mask that a person drew or another program made, beside its picture."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from base.errors import UsageError
+from photo.read import decoded
+from photo.settings import LimitSettings
+from photo.source import read_bytes
+
+Mask = NDArray[np.float32]
+MIDDLE = 127
+
+
+def read_mask(path: Path, hw: tuple[int, int], limits: LimitSettings) -> Mask:
+    """The mask (H, W) in [0, 1] in a picture file: its alpha if it has any, else its brightness; white is the object.
+
+    Raises UsageError for a file that is no picture, has another shape than `hw`, or shows no object.
+    """
+    rgba, _ = decoded(str(path), read_bytes(path, limits), limits)
+    has_alpha = (rgba[..., 3] <= MIDDLE).any()
+    levels = rgba[..., 3] if has_alpha else np.asarray(Image.fromarray(rgba).convert("L"))
+    height, width = levels.shape
+    if abs(height * hw[1] - width * hw[0]) > max(hw):
+        raise UsageError(f"{path}: expected a mask of the picture's shape, {hw[1]} × {hw[0]}, got {width} × {height}")
+    if (height, width) != hw:
+        levels = np.asarray(Image.fromarray(levels).resize((hw[1], hw[0]), Image.Resampling.BILINEAR))
+    if not (levels > MIDDLE).any():
+        raise UsageError(f"{path}: expected a mask that is white on the object, got one without an object")
+    return (levels / 255.0).astype(np.float32)

@@ -1,0 +1,78 @@
+"""The cut-out by a segmentation network in ONNX: ISNet, U²-Net, BiRefNet and whatever is built as they are."""
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from base.errors import Failure, UsageError
+from photo.networks import NETWORKS, Normalisation, normalisation_of
+from photo.settings import PhotoSettings
+from photo.weights import weights_file
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+Mask = NDArray[np.float32]
+USUAL_SIDE_PX = 1024
+
+
+def cut_by_network(rgb: NDArray[np.uint8], settings: PhotoSettings) -> tuple[Mask, str]:
+    """The mask (H, W) of the object in an opaque picture (H, W, 3), and the network's name.
+
+    `settings.cut_out` is a name in `NETWORKS` or the path of an ONNX file. Raises UsageError for any other name and for
+    a file that is no such network, Failure without onnxruntime or the weights.
+    """
+    name = settings.cut_out
+    if name in NETWORKS:
+        path = weights_file(NETWORKS[name], Path(settings.weights).expanduser(), settings.limits.weights_megabytes)
+        return _mask(path, NETWORKS[name].normalisation, rgb), name
+    path = Path(name).expanduser()
+    if path.suffix != ".onnx" or not path.is_file():
+        known = ", ".join(["auto", "alpha", "border", *NETWORKS])
+        raise UsageError(f"photo.cut_out: expected one of {known}, or an .onnx file that exists, got {name!r}")
+    return _mask(path, normalisation_of(path.name), rgb), path.name
+
+
+def _mask(path: Path, normalisation: Normalisation, rgb: NDArray[np.uint8]) -> Mask:
+    session = _session(path)
+    take = session.get_inputs()[0]
+    if len(take.shape) != 4 or (take.shape[1] not in (3, None) and not isinstance(take.shape[1], str)):
+        raise UsageError(f"{path}: expected a network that takes (1, 3, H, W), got one that takes {take.shape}")
+    height, width = (side if isinstance(side, int) else USUAL_SIDE_PX for side in take.shape[2:])
+    picture = Image.fromarray(rgb).resize((width, height), Image.Resampling.LANCZOS)
+    told = normalisation.apply(np.asarray(picture)).transpose(2, 0, 1)[None]
+    # Networks with side outputs give the finest first, but BiRefNet, which has its only mask last.
+    answer = session.run([session.get_outputs()[0].name], {take.name: told})[0]
+    found = np.asarray(answer, np.float32).squeeze()
+    if found.ndim != 2 or not np.isfinite(found).all():
+        raise UsageError(f"{path}: expected a network that gives one mask, got an answer of shape {np.shape(answer)}")
+    levels = Image.fromarray(normalisation.mask(found)).resize((rgb.shape[1], rgb.shape[0]), Image.Resampling.BICUBIC)
+    return np.clip(np.asarray(levels), 0.0, 1.0)
+
+
+@lru_cache(maxsize=1)
+def _session(path: Path) -> "InferenceSession":
+    """The loaded network; pictures of a batch share it."""
+    try:
+        import onnxruntime
+    except ImportError:
+        raise Failure(
+            "photo.cut_out: expected onnxruntime for a segmentation network, got none: "
+            "`pip install zero123-factory[cutout]`"
+        ) from None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "0"))
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # noqa: BLE001 - onnxruntime raises classes of its own, without a common base
+        raise UsageError(f"{path}: expected an ONNX network, got: {_first_line(error)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)[:200]

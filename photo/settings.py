@@ -1,0 +1,86 @@
+"""The settings of section `photo`: what is read, how the object is cut out, and how large it is in the frame."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from base.settings import Section
+from geometry.camera import Lens
+
+Positive = Annotated[float, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+
+Preparation = Literal["framed", "legacy", "as_is"]
+
+
+class LimitSettings(Section):
+    """The largest file, and the largest picture, that is decoded; weights that are fetched have a limit as well."""
+
+    megabytes: Count
+    megapixels: Annotated[int, Field(ge=1, le=1000)]
+    pictures: Count
+    weights_megabytes: Count
+
+
+class CheckSettings(Section):
+    """When a cut-out has failed. All are fractions.
+
+    A picture with at least `transparent` of it transparent is cut out already. A cut-out by a method has failed when
+    the object is less than `smallest` or more than `largest` of the picture, covers more than `border` of the
+    picture's edge, has more than `pieces` of its area outside the largest piece, or was found with less `confidence`.
+    """
+
+    transparent: Fraction
+    smallest: Fraction
+    largest: Fraction
+    border: Fraction
+    pieces: Fraction
+    confidence: Fraction
+
+
+class BorderSettings(Section):
+    """The cut-out without weights: see photo/border.py."""
+
+    side_px: Annotated[int, Field(ge=32, le=1024)]
+
+
+class FramingSettings(Section):
+    """Where the object is in the frame.
+
+    `framed` shows it as large as the training views of a camera at `radius` with this lens do: its longer side is
+    `extent` edges of the unit cube. `legacy` is the original's preparation. `as_is` keeps the picture's own framing.
+    `margin` is the least distance to the frame's edge, as a fraction of the frame.
+    """
+
+    prepare: Preparation
+    focal_mm: Positive
+    sensor_mm: Positive
+    radius: Annotated[float, Field(ge=0.6, le=10.0)]
+    extent: Positive
+    margin: Annotated[float, Field(ge=0, lt=0.5)]
+
+    def lens(self) -> Lens:
+        """The lens as a `geometry.camera.Lens`."""
+        return Lens(focal_mm=self.focal_mm, sensor_mm=self.sensor_mm)
+
+
+class PhotoSettings(Section):
+    """`cut_out` is `auto`, `alpha`, `border`, a model's name, or the path of an ONNX file; see photo/cutout.py.
+
+    `auto` takes the alpha of a picture that has some, and otherwise `border`, which needs no weights. `weights` is the
+    folder in which fetched weights are kept.
+    """
+
+    cut_out: Annotated[str, Field(min_length=1)]
+    weights: Annotated[str, Field(min_length=1)]
+    limits: LimitSettings
+    checks: CheckSettings
+    border: BorderSettings
+    framing: FramingSettings
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.checks.smallest >= self.checks.largest:
+            raise ValueError("checks.smallest below checks.largest")
+        return self

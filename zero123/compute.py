@@ -1,0 +1,97 @@
+"""How the device computes while it samples: precision, memory layout, compilation, offloading, tiles, and the batch."""
+
+import os
+from pathlib import Path
+
+import torch
+
+from base.errors import UsageError
+from zero123.device import torch_device
+from zero123.latents import Autoencoder
+from zero123.model import Zero123Model
+from zero123.settings import SampleComputeSettings
+
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+FREE_SHARE = 0.5
+"""The share of free memory that a batch may take: the estimate is rough, and others use the machine as well."""
+UNET_COPIES, DECODER_COPIES = 64, 8
+"""How many feature maps of the first level's size are in memory at a time, measured on the paper's networks."""
+MOST_ON_CPU, MOST_ON_ACCELERATOR = 8, 64
+"""Larger batches gain nothing more."""
+
+
+def prepare_for_sampling(model: Zero123Model, compute: SampleComputeSettings, device: str) -> None:
+    """Arrange the networks in place as the settings say, on the device of that name.
+
+    Raises UsageError for settings that the device cannot follow.
+    """
+    _check(compute, torch_device(device))
+    dtype = DTYPES[compute.precision]
+    for module in (model.unet, model.vae, model.image_encoder):
+        module.to(dtype)
+    if compute.tile_px:
+        _use_tiles(model.vae, compute.tile_px)
+    if compute.offload:
+        model.offload(device)
+    else:
+        model.to(device)
+    if compute.channels_last:
+        for module in (model.unet, model.vae):
+            module.to(memory_format=torch.channels_last)
+    if compute.compile != "no":
+        model.unet.compile(mode="reduce-overhead" if compute.compile == "cuda_graphs" else None)
+
+
+def batch_size(model: Zero123Model, views_at_once: int, *, guided: bool) -> int:
+    """How many views to sample together: `views_at_once`, or as many as fit into free memory where that is 0."""
+    if views_at_once:
+        return views_at_once
+    fitting = int(FREE_SHARE * free_bytes(model.device)) // view_bytes(model, guided=guided)
+    most = MOST_ON_CPU if model.device.type == "cpu" else MOST_ON_ACCELERATOR
+    return max(1, min(fitting, most))
+
+
+def view_bytes(model: Zero123Model, *, guided: bool) -> int:
+    """A rough upper bound of the memory that sampling one more view takes, without the networks' weights."""
+    _, height, width = model.latent_shape
+    rows = 2 if guided else 1
+    unet = rows * height * width * model.unet.config.block_out_channels[0] * model.unet.dtype.itemsize * UNET_COPIES
+    widest = max(model.vae.config.block_out_channels[:1])
+    decoder = model.hw[0] * model.hw[1] * widest * model.vae.dtype.itemsize * DECODER_COPIES
+    return int(max(unet, decoder))
+
+
+def free_bytes(device: torch.device) -> int:
+    """Free memory of an accelerator, or of this machine or container for the CPU."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    if device.type == "mps":
+        return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
+    return _free_on_host()
+
+
+def _free_on_host() -> int:
+    lines = Path("/proc/meminfo").read_text().splitlines() if Path("/proc/meminfo").is_file() else []
+    available = [int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")]
+    free = available[0] if available else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    limit, used = (Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory.current"))
+    if limit.is_file() and used.is_file() and limit.read_text().strip().isdigit():
+        free = min(free, int(limit.read_text()) - int(used.read_text()))
+    return max(free, 0)
+
+
+def _check(compute: SampleComputeSettings, device: torch.device) -> None:
+    for what, wanted in (("channels_last", compute.channels_last), ("offload", compute.offload)):
+        if wanted and device.type == "cpu":
+            raise UsageError(f"sample.compute.{what}: expected an accelerator, got {device.type}")
+    if compute.precision == "fp16" and device.type == "cpu":
+        raise UsageError("sample.compute.precision: expected fp32 or bf16 on a CPU, got fp16")
+    if compute.compile == "cuda_graphs" and device.type != "cuda":
+        raise UsageError(f"sample.compute.compile: expected a CUDA device for cuda_graphs, got {device.type}")
+    if compute.compile != "no" and compute.offload:
+        raise UsageError("sample.compute: expected compile no with offload, which moves the compiled weights")
+
+
+def _use_tiles(vae: Autoencoder, tile_px: int) -> None:
+    vae.enable_tiling()
+    vae.tile_sample_min_size, vae.tile_latent_min_size = tile_px, tile_px // 8
