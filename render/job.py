@@ -157,6 +157,16 @@ class RenderResult:
         views = {name: [str(one.view) for one in self.views if getattr(one, name)] for name in CHECKS}
         return "; ".join(f"{name} {', '.join(numbers)}" for name, numbers in views.items() if numbers)
 
+    @property
+    def faults(self) -> dict[str, str | int | float]:
+        """Faults of the model's data, as columns of the catalogue name them."""
+        counted = ("culled_faces", "merged_faces", "stray_faces", "other_frame")
+        return {
+            "missing_pictures": "; ".join(self.missing_pictures),
+            **{name: int(self.checks.get(name, 0)) for name in counted},
+            "frame": float(self.checks.get("frame", 0.0)),
+        }
+
     def to_json(self) -> str:
         """The result as one line of JSON; `render.answer` reads it. Raises ValueError for a value that is no number."""
         return json.dumps(asdict(self), allow_nan=False)

@@ -1,6 +1,7 @@
 """`zero123 render`: views of a model's file, for people who want only that."""
 
 import argparse
+from collections import Counter
 from pathlib import Path
 
 from app.commands.options import add_settings_flags, settings_of, writable_folder
@@ -30,6 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Render; 1 when any model did not end well."""
     from app.rendering import asked_models, rendered
+    from pipeline.catalog.faults import FAULTS, fault_sentence
 
     settings = settings_of(options)
     progress = standard_progress()
@@ -38,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
         print(settings.as_yaml(), *(f"{one.model} -> {one.out}" for one in asked), sep="\n")
         return 0
     writable_folder(options.out.parent if len(asked) == 1 else options.out)
-    failed = 0
+    failed, faults = 0, Counter[str]()
     for end in rendered(asked, settings.render, settings.run.seed, options.layout, progress):
         failed += end.result.outcome is not Outcome.OK
         told = "up to date" if end.done_before else ": ".join(filter(None, (end.result.outcome, end.result.reason)))
@@ -46,4 +48,7 @@ def run(options: argparse.Namespace) -> int:
         progress.say(replace_controls(f"{end.asked.model}: {told}{where}"))
         for warning in end.result.warnings:
             progress.say(replace_controls(f"{end.asked.model}: {warning}"))
+        faults.update(name for name in FAULTS if end.result.faults[name])
+    if faults:
+        progress.say(f"faults of the data: {fault_sentence(faults)}")
     return 1 if failed else 0

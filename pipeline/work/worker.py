@@ -234,8 +234,10 @@ def _read_here(item: SourceObject, root: Root | None) -> tuple[Path, str]:
 
 
 def _attempt(known: Mapping[str, Any], result: RenderResult, seconds: Mapping[str, float], size: int) -> Attempt:
+    faults: dict[str, Any] = result.faults
     return Attempt(
         **known,
+        **faults,
         outcome=result.outcome,
         reason=result.reason,
         phase=result.phase,

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from base.outcomes import Outcome
+from pipeline.catalog.faults import FAULTS
+from pipeline.catalog.rows import SEEN_FAULTS
 from render.answer import told_phase, told_result
 from render.job import RenderJob, RenderResult, ViewFacts
 
@@ -74,3 +76,13 @@ def test_a_message_without_a_result_has_none(message: dict[str, Any], job: Rende
 def test_a_phase_is_one_of_the_childs(message: dict[str, Any]) -> None:
     assert told_phase(message) is None
     assert told_phase({"phase": "view"}) == "view"
+
+
+def test_a_result_names_the_faults_of_its_model_as_columns_do() -> None:
+    checks: dict[str, int | bool | float] = {"culled_faces": 3, "other_frame": True, "frame": 12.5}
+    result = RenderResult(outcome=Outcome.OK, missing_pictures=["a.png", "b.png"], checks=checks)
+    assert set(result.faults) == set(SEEN_FAULTS)
+    assert [result.faults[name] for name in ("missing_pictures", "culled_faces", "merged_faces", "other_frame")] == [
+        "a.png; b.png", 3, 0, 1,
+    ]  # fmt: skip
+    assert set(FAULTS) | {"frame"} == set(SEEN_FAULTS)
