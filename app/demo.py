@@ -20,7 +20,7 @@ from base.storage import Storage, temporary_files, write_atomically
 from evaluation.table import novel_views_json, novel_views_table
 from geometry.camera import camera_centre
 from geometry.sphere import spherical_from_cartesian
-from pipeline.build import BuildSummary, build
+from pipeline.builder import BuildSummary, build
 from report.pages.demo_facts import DemoFacts
 from report.pages.demo_page import demo_page
 from shards.reader import read_shard

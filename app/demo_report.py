@@ -13,7 +13,7 @@ from app.settings import Settings
 from base.measure import StageCost
 from base.versions import machine, versions
 from evaluation.table import novel_views_notes
-from pipeline.build import BuildSummary
+from pipeline.builder import BuildSummary
 from report.numbers import count_text
 from report.pages import demo_facts as facts
 from report.pages.answers import MEASURES

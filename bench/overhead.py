@@ -25,7 +25,7 @@ from base.storage import Storage
 from base.versions import machine, versions
 from bench.sections import write_section
 from evaluation.table import markdown_table
-from pipeline.build import BuildSettings, build
+from pipeline.builder import BuildSettings, build
 from pipeline.catalog.objects import SourceObject
 from pipeline.catalog.tables import Catalog
 from pipeline.sources.folder import folder_objects

@@ -24,7 +24,7 @@ from typing import Any
 import pyarrow
 from pyarrow import parquet
 
-import pipeline.build
+import pipeline.builder
 import pipeline.run
 from app.settings import Settings, load_settings
 from base.progress import PlainProgress
@@ -33,7 +33,7 @@ from base.versions import machine, versions
 from bench.sections import write_section
 from bench.stub import HW, VIEWS, StubWorker
 from evaluation.table import markdown_table
-from pipeline.build import BuildSettings, build
+from pipeline.builder import BuildSettings, build
 from pipeline.catalog.columns import Columns
 from pipeline.catalog.tables import Catalog
 from shards.version import Version, read_version
@@ -44,7 +44,7 @@ CHANGED = 100
 """One of so many is changed, or added."""
 TIMED: tuple[tuple[str, Any, str], ...] = (
     ("list_s", Columns, "of"),
-    ("plan_s", pipeline.build, "make_plan"),
+    ("plan_s", pipeline.builder, "make_plan"),
     ("version_s", Catalog, "commit"),
     ("version_s", Catalog, "newest"),
     ("card_s", pipeline.run, "refresh_card"),

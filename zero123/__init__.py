@@ -1,12 +1,23 @@
-"""The view-conditioned latent diffusion model of Zero-1-to-3 (arXiv 2303.11328)."""
+"""The view-conditioned latent diffusion model of Zero-1-to-3 (arXiv 2303.11328).
 
-from typing import Any
+`from zero123 import Zero123Pipeline`; see `zero123.pipeline.Zero123Pipeline`.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zero123.pipeline import Zero123Pipeline
+
+__all__ = ["Zero123Pipeline"]
 
 
 def __getattr__(name: str) -> Any:
-    """Load `Zero123Pipeline` when it is asked for: it brings torch and diffusers along."""
-    if name == "Zero123Pipeline":
-        from zero123.pipeline import Zero123Pipeline
+    # On first use: the model loads torch and diffusers, and other modules of this package need neither.
+    if name in __all__:
+        from zero123.own_packages import check_own_packages
 
-        return Zero123Pipeline
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        check_own_packages()
+        from zero123 import pipeline
+
+        return getattr(pipeline, name)
+    raise AttributeError(f"module 'zero123' has no attribute {name!r}")

@@ -20,7 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Build, or say what a build would do."""
-    from pipeline.build import build
+    from pipeline.builder import build
 
     settings = settings_of(options)
     if options.dry_run:
@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
 
 def build_settings(settings: Settings) -> "BuildSettings":  # type: ignore[name-defined]  # noqa: F821
     """The sections that a build needs."""
-    from pipeline.build import BuildSettings
+    from pipeline.builder import BuildSettings
 
     return BuildSettings(
         storage=settings.storage,

@@ -24,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Build with the outcomes forgiven."""
-    from pipeline.build import build
+    from pipeline.builder import build
     from pipeline.plan.plan import FAILED
 
     unknown = [word for word in options.outcomes if word not in FAILED]

@@ -12,7 +12,7 @@ import yaml
 from base.progress import Progress, Task, _SilentTask
 from base.settings import Layer, validate
 from base.storage import Storage
-from pipeline.build import BuildSettings
+from pipeline.builder import BuildSettings
 from pipeline.catalog.changes import Changes
 from pipeline.catalog.columns import table_of
 from pipeline.catalog.rows import ObjectRow

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from base.errors import Failure
 from base.progress import standard_progress
-from pipeline.build import BuildSettings, build
+from pipeline.builder import BuildSettings, build
 from tests.pipeline.builds import tiny
 
 

@@ -13,7 +13,7 @@ import pytest
 from base.errors import Failure, UsageError
 from base.progress import SILENT
 from base.storage import Storage
-from pipeline.build import BuildSettings, build, requested_objects
+from pipeline.builder import BuildSettings, build, requested_objects
 from pipeline.catalog.lease import Lease
 from pipeline.catalog.tables import Catalog
 from pipeline.cluster import Crew, ray_for

@@ -8,7 +8,7 @@ import pytest
 
 from base.outcomes import Outcome
 from base.progress import SILENT
-from pipeline.build import BuildSettings, build
+from pipeline.builder import BuildSettings, build
 from pipeline.catalog.rows import Attempt, ObjectRow
 from pipeline.catalog.tables import Catalog
 from pipeline.ledger import Ledger

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from base.progress import SILENT
-from pipeline.build import BuildSettings, build
+from pipeline.builder import BuildSettings, build
 from pipeline.catalog.rows import SampleLocation, location_of
 from pipeline.catalog.tables import Catalog
 from pipeline.cluster import ray_for

@@ -10,7 +10,7 @@ import pytest
 from base.errors import Failure
 from base.outcomes import Outcome
 from base.progress import SILENT
-from pipeline.build import BuildSettings, build
+from pipeline.builder import BuildSettings, build
 from pipeline.catalog.rows import Attempt
 from pipeline.catalog.tables import Catalog
 from pipeline.dataset.history import restore, versions

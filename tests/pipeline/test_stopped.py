@@ -12,7 +12,7 @@ import pytest
 
 from base.progress import SILENT
 from base.storage import Storage
-from pipeline.build import build
+from pipeline.builder import build
 from pipeline.catalog.tables import Catalog
 from shards.verify import verify
 from shards.version import read_version

@@ -13,7 +13,7 @@ import pytest
 from base.errors import Failure
 from base.progress import SILENT
 from base.storage import Storage
-from pipeline.build import build
+from pipeline.builder import build
 from pipeline.catalog.tables import Catalog
 from pipeline.cluster import ray_for
 from shards.damage import raise_damage

@@ -17,7 +17,7 @@ from base.errors import Failure, UsageError
 from base.progress import SILENT
 from base.storage import Storage
 from geometry.camera import world_from_cam
-from pipeline.build import build
+from pipeline.builder import build
 from pipeline.dataset import export_layouts
 from pipeline.dataset.export import LAYOUTS, Choice, export
 from pipeline.sources.renders import rendered_objects

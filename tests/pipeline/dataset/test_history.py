@@ -11,7 +11,7 @@ from PIL import Image
 from base.errors import Failure
 from base.progress import SILENT
 from base.storage import Storage
-from pipeline.build import BuildSettings, build
+from pipeline.builder import BuildSettings, build
 from pipeline.catalog.lease import Lease
 from pipeline.catalog.tables import Catalog
 from pipeline.cluster import ray_for

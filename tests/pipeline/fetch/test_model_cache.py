@@ -13,7 +13,7 @@ import pytest
 from base.digest import sha256_bytes
 from base.progress import SILENT
 from base.storage import temporary_files
-from pipeline.build import build
+from pipeline.builder import build
 from pipeline.cluster import ray_for
 from pipeline.fetch.model_cache import ModelCache
 from tests.pipeline.builds import EXAMPLES, tiny

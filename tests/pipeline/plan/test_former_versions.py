@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from base.progress import SILENT
-from pipeline.build import BuildSettings, BuildSummary, build
+from pipeline.builder import BuildSettings, BuildSummary, build
 from pipeline.catalog.rows import Attempt, ObjectRow
 from pipeline.catalog.tables import OBJECTS, Catalog
 from pipeline.dataset.history import restore

@@ -10,7 +10,7 @@ import pytest
 from base.digest import sha256_file
 from base.errors import UsageError
 from base.progress import SILENT, PlainProgress
-from pipeline.build import BuildSettings, build
+from pipeline.builder import BuildSettings, build
 from pipeline.catalog.tables import Catalog
 from pipeline.sources.folder import folder_objects
 from pipeline.sources.renders import rendered_objects

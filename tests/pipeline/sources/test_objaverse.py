@@ -16,7 +16,7 @@ from base.digest import sha256_bytes
 from base.errors import Failure, UsageError
 from base.outcomes import Outcome
 from base.progress import SILENT, Progress
-from pipeline.build import build
+from pipeline.builder import build
 from pipeline.catalog.columns import Columns
 from pipeline.catalog.objects import SourceObject
 from pipeline.catalog.rows import Attempt

@@ -13,7 +13,7 @@ from PIL import Image
 from base.errors import UsageError
 from base.outcomes import Outcome
 from base.progress import SILENT
-from pipeline.build import BuildSettings, build
+from pipeline.builder import BuildSettings, build
 from pipeline.catalog.objects import SourceObject
 from pipeline.catalog.rows import Attempt
 from pipeline.fetch.limiter import Buckets

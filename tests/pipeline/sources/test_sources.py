@@ -12,7 +12,7 @@ from pyarrow import parquet
 from base.digest import sha256_bytes, sha256_file
 from base.errors import Failure, UsageError
 from base.progress import SILENT
-from pipeline.build import BuildSettings, BuildSummary, build
+from pipeline.builder import BuildSettings, BuildSummary, build
 from pipeline.catalog.columns import Columns, table_of
 from pipeline.catalog.objects import SourceObject
 from pipeline.catalog.rows import ObjectRow

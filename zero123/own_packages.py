@@ -1,0 +1,24 @@
+"""Notice when another package shadows one of this project's generically named packages.
+
+`base`, `train` or `app` are also common names of users' own modules. Python imports the first it finds, and the failure
+would then name a missing submodule instead of the cause.
+"""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+PACKAGES = ("base", "geometry", "render", "shards", "report", "pipeline", "train", "reconstruct", "evaluation", "app")
+ROOT = Path(__file__).parents[1]
+
+
+def check_own_packages() -> None:
+    """Raise ImportError in a sentence that names the file, when another module shadows a package of this project."""
+    for name in PACKAGES:
+        spec = find_spec(name)
+        expected = ROOT / name / "__init__.py"
+        found = Path(spec.origin) if spec is not None and spec.origin is not None else None
+        if found is None or found.resolve() != expected.resolve():
+            raise ImportError(
+                f"expected the package {name!r} of zero123 at {expected}, got {found or 'nothing'}: "
+                "rename that file, or run from another folder"
+            )
