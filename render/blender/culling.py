@@ -7,8 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from render.blender.surfaces import mesh_triangles, parts_of
+from render.blender.triangles import drawn_meshes
 
 Flags = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+
+SIDES_LOOKED_AT, MOST_LOOKED_AT = 128, 50_000
+"""Directions, and faces, by which is decided whether an object vanishes from a side."""
+LEAST_SEEN = 0.02
+"""An object that shows this share of what its best side shows is as good as gone."""
 
 
 class Side(Enum):
@@ -112,3 +119,27 @@ def _variant(material: bpy.types.Material, side: Side) -> bpy.types.Material:
     tree.links.new(nothing.outputs[0], mix.inputs[2])
     tree.links.new(mix.outputs[0], end.inputs["Surface"])
     return made
+
+
+def vanishes_from_a_side() -> bool:
+    """Whether from some direction next to nothing but backs of single-sided materials is seen, as of a sheet."""
+    normals, doubles = list[Floats](), list[Flags]()
+    for thing, corners, polygons in drawn_meshes():
+        edges = corners[:, 1:] - corners[:, :1]
+        normals.append(np.cross(edges[:, 0], edges[:, 1]))
+        doubles.append(~_culled_faces(thing)[polygons])
+    if not normals or np.concatenate(doubles).all():
+        return False
+    step = max(1, sum(map(len, normals)) // MOST_LOOKED_AT)
+    normal, double = np.concatenate(normals)[::step], np.concatenate(doubles)[::step]
+    towards = normal @ directions(SIDES_LOOKED_AT).T
+    seen = np.where(double[:, None], np.abs(towards), np.maximum(towards, 0.0)).sum(axis=0)
+    return bool(seen.min() <= LEAST_SEEN * seen.max())
+
+
+def directions(count: int) -> Floats:
+    """Directions (N, 3) that are spread evenly over the sphere, on a spiral."""
+    step = np.arange(count) + 0.5
+    height, turn = 1.0 - 2.0 * step / count, step * np.pi * (3.0 - np.sqrt(5.0))
+    radius = np.sqrt(1.0 - height**2)
+    return np.stack([radius * np.cos(turn), radius * np.sin(turn), height], axis=1)

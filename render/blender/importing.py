@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import bpy
 
@@ -13,7 +13,7 @@ from render.blender.masks import keep_hidden_colours, use_grey_masks
 from render.blender.materials import dress, scale_byte_colours
 from render.blender.pictures import link_pictures, take_out_missing
 from render.blender.points import points_as_balls
-from render.blender.pose import rest_remembered, take_pose
+from render.blender.pose import rest_remembered, take_fuller_frame, take_pose
 from render.blender.refusal import Refusal
 from render.job import Outcome, RenderJob, missing_sentence
 
@@ -101,10 +101,17 @@ COLOURS_COUNT = {".obj", ".fbx"}
 """Formats whose materials say nothing of vertex colours: they colour whatever has no texture."""
 
 
-def import_model(job: RenderJob) -> list[str]:
+class Imported(NamedTuple):
+    """What came of an import: the names of missing pictures, and whether a frame other than the first is shown."""
+
+    missing: list[str]
+    other_frame: bool
+
+
+def import_model(job: RenderJob) -> Imported:
     """Read the model of a job into the current scene, in its pose, with something to see on every face.
 
-    Returns the names of the pictures that are missing. Raises Refusal for a model that cannot be read, and for missing
+    Raises Refusal for a model that cannot be read, and for missing
     pictures when the settings leave out such models.
     """
     path, settings = Path(job.file), job.settings
@@ -123,6 +130,7 @@ def import_model(job: RenderJob) -> list[str]:
     if missing and settings["missing_pictures"] == "leave_out":
         raise Refusal(Outcome.MISSING_PICTURES, missing_sentence(missing), missing)
     take_pose(bpy.context.scene, settings["pose"])
+    other_frame = is_mended and settings["pose"] == "first_frame" and take_fuller_frame(bpy.context.scene)
     if path.suffix == ".blend":
         flatten(bpy.context.scene)
     if is_mended:
@@ -132,5 +140,5 @@ def import_model(job: RenderJob) -> list[str]:
     if not is_culled:
         for material in bpy.data.materials:
             material.use_backface_culling = False
-    points_as_balls()
-    return missing
+    points_as_balls(named_colours=is_mended)
+    return Imported(missing, other_frame)

@@ -1,6 +1,6 @@
 """Any model into the unit box: centred at the origin, longest edge 1, moved by one parent alone."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 import bpy
@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from render.blender.refusal import Refusal
 from render.job import Outcome
 
+Bounds = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""The lowest and the highest coordinates (3,)."""
+
 GEOMETRY = {"MESH", "CURVE", "SURFACE", "FONT", "META", "POINTCLOUD"}
 NOT_OURS = {"LIGHT", "CAMERA", "LIGHT_PROBE", "SPEAKER", "VOLUME", "CURVES", "GREASEPENCIL"}
 """What lights, looks or makes noise, and what has no surface: smoke, hair, drawings."""
@@ -18,14 +21,16 @@ PASSES = 3
 """Blender keeps matrices in 32 bits: far from the origin one correction leaves a rest that the next one removes."""
 
 
-def normalise(scene: bpy.types.Scene) -> dict[str, Any]:
-    """Put everything visible under one parent that centres its true bounds and makes their longest edge 1.
+def normalise(scene: bpy.types.Scene, measure: Callable[[], Bounds] | None = None) -> dict[str, Any]:
+    """Put everything visible under one parent that centres its bounds and makes their longest edge 1.
 
-    Lights and cameras of the model are removed first. Returns the map x ↦ scale · (x − centre) and the bounds before.
-    Raises Refusal for a model without faces, without extent or with coordinates that are no numbers.
+    `measure` says what the bounds are, by default those of all faces. Lights and cameras of the model are removed
+    first. Returns the map x ↦ scale · (x − centre) and the bounds before. Raises Refusal for a model without faces,
+    without extent or with coordinates that are no numbers.
     """
+    measure = measure or bounds
     remove_foreign(scene)
-    low, high = bounds()
+    low, high = measure()
     extent = float((high - low).max())
     if not extent > 0.0:
         raise Refusal(Outcome.EMPTY, "expected a model with an extent, got all points in one place")
@@ -39,7 +44,7 @@ def normalise(scene: bpy.types.Scene) -> dict[str, Any]:
     scale, centre = 1.0 / extent, (low + high) / 2.0
     for _ in range(PASSES):
         root.matrix_world = Matrix.Scale(scale, 4) @ Matrix.Translation(Vector((-centre).tolist()))
-        now_low, now_high = bounds()
+        now_low, now_high = measure()
         rest = (now_low + now_high) / 2.0
         if abs(rest).max() < 1e-6:
             break
@@ -68,10 +73,15 @@ def hand_over(scene: bpy.types.Scene, thing: bpy.types.Object) -> None:
         child.matrix_parent_inverse = inverse
 
 
-def bounds() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def bounds() -> Bounds:
     """Lowest and highest coordinates (3,) over every evaluated vertex that belongs to a face, instances included."""
+    return checked_bounds(face_vertices())
+
+
+def checked_bounds(pieces: Iterable[NDArray[np.float64]]) -> Bounds:
+    """Lowest and highest coordinates (3,) of points (N, 3). Raises Refusal for none, and for what is no number."""
     lows, highs = [], []
-    for vertices in face_vertices():
+    for vertices in pieces:
         if not np.isfinite(vertices).all():
             raise Refusal(Outcome.CORRUPT, "expected finite coordinates, got infinities or NaN")
         lows.append(vertices.min(axis=0))
@@ -81,14 +91,17 @@ def bounds() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return np.min(lows, axis=0), np.max(highs, axis=0)
 
 
-def face_vertices() -> Iterator[NDArray[np.float64]]:
-    """World coordinates (N, 3) of the vertices that belong to faces, piece by piece, evaluated at the current frame."""
+def face_vertices(kinds: Collection[str] = GEOMETRY) -> Iterator[NDArray[np.float64]]:
+    """World coordinates (N, 3) of the vertices that belong to faces, piece by piece, evaluated at the current frame.
+
+    `kinds` are the types of objects that count.
+    """
     bpy.context.view_layer.update()
     depsgraph = bpy.context.evaluated_depsgraph_get()
     local: dict[tuple[int, str], NDArray[np.float64]] = {}
     for instance in depsgraph.object_instances:
         thing = instance.object
-        if thing.type not in GEOMETRY or not instance.show_self:
+        if thing.type not in kinds or not instance.show_self:
             continue
         key = thing.original.as_pointer(), thing.type
         if key not in local:

@@ -12,17 +12,14 @@ import bpy
 import numpy as np
 
 from render.blender.camera import add_camera, place
-from render.blender.coincident import part_coincident
-from render.blender.culling import cull_backs
 from render.blender.device import use_device
-from render.blender.facts import object_facts
 from render.blender.floats import last_is_finite
 from render.blender.importing import import_model
 from render.blender.lights import add_lights
-from render.blender.normalise import normalise
 from render.blender.passes import prepare_passes, shoot_passes, write_passes
 from render.blender.refusal import Refusal
 from render.blender.scene import fresh_scene, prepare
+from render.blender.settle import settle
 from render.blender.shoot import shoot
 from render.blender.view import finish_view
 from render.blender.window import Windows
@@ -75,13 +72,11 @@ class OneObject:
         settings = self.job.settings
         with self._timed("import"):
             scene = fresh_scene()
-            self.found["missing_pictures"] = import_model(self.job)
+            imported = import_model(self.job)
+            self.found["missing_pictures"] = imported.missing
         with self._timed("normalise"):
-            self.found["normalisation"] = normalise(scene)
-            facts = object_facts(scene)
-            merged = part_coincident(scene) if settings["coincident_faces"] == "parted" else 0
-            culled = cull_backs()
-            self.found["checks"] = asdict(replace(facts, merged_faces=merged, culled_faces=culled))
+            self.found["normalisation"], facts = settle(scene, settings)
+            self.found["checks"] = asdict(replace(facts, other_frame=imported.other_frame))
         with self._timed("prepare"):
             add_lights(scene, self.job.lights, settings["lights"][settings["light"]]["maps"])
             camera = add_camera(scene, settings["lens"])

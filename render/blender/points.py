@@ -16,10 +16,11 @@ FEWEST_PER_EDGE = 1000.0
 """No ball is smaller than the cloud's longest edge divided by this."""
 
 
-def points_as_balls() -> None:
+def points_as_balls(*, named_colours: bool) -> None:
     """Give every coloured mesh without faces and edges a modifier that shows its points as balls.
 
-    Nothing happens when the model has any face: loose points are then leavings.
+    Nothing happens when the model has any face: loose points are then leavings. With `named_colours`, materials that
+    show the colours of a mesh without naming them get the name, since balls have no default colours.
     """
     meshes = [thing for thing in bpy.data.objects if thing.type == "MESH"]
     if any(thing.data.polygons for thing in meshes):
@@ -27,6 +28,8 @@ def points_as_balls() -> None:
     for thing in meshes:
         points = _points(thing.data)
         if len(points) and not thing.data.edges and colour_name(thing.data):
+            if named_colours:
+                _name_colours(thing)
             _show(thing, ball_radius(points))
 
 
@@ -44,6 +47,14 @@ def _points(mesh: bpy.types.Mesh) -> NDArray[np.float32]:
     mesh.vertices.foreach_get("co", flat)
     points = flat.reshape(-1, 3)
     return np.asarray(points[np.isfinite(points).all(axis=1)])
+
+
+def _name_colours(thing: bpy.types.Object) -> None:
+    for slot in thing.material_slots:
+        nodes = slot.material.node_tree.nodes if slot.material and slot.material.use_nodes else []
+        for node in nodes:
+            if node.type == "VERTEX_COLOR" and not node.layer_name:
+                node.layer_name = colour_name(thing.data)
 
 
 def _show(thing: bpy.types.Object, radius: float) -> None:

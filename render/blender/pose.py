@@ -4,13 +4,21 @@ import importlib
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import bpy
 from mathutils import Matrix
 
+from render.blender.triangles import are_flat, drawn_triangles, total_area
+
 REST = "zero123_rest"
 """The property under which an object or shape key remembers how it was modelled."""
+
+
+TRIED = 8
+"""How many further frames are looked at when the first one does not show all."""
+FULL = 0.99
+"""A frame that shows this share of what the fullest one does is as good."""
 
 
 @contextmanager
@@ -41,7 +49,63 @@ def take_pose(scene: bpy.types.Scene, pose: str) -> None:
             _take_back(animated)
         for armature in bpy.data.armatures:
             armature.pose_position = "REST"
-    frame = first_frame(scene)
+    _go_to(scene, first_frame(scene))
+
+
+def take_fuller_frame(scene: bpy.types.Scene) -> bool:
+    """Leave a first frame in which the animation makes parts vanish for the earliest one that shows most.
+
+    Of the frames, TRIED are looked at, and the rest pose where all show nothing. Returns whether another was taken.
+    """
+    ends = [end for animated in _animated() for end in _ends(animated.animation_data)]
+    first, shown = float(scene.frame_current_final), _shown()
+    if not ends or all(piece.drawn == piece.faces for piece in shown.values()):
+        return False
+    frames = [first + (max(ends) - first) * step / TRIED for step in range(TRIED + 1)]
+    found = [shown, *(_shown_at(scene, frame) for frame in frames[1:])]
+    is_fuller = any(
+        piece.drawn > shown[name].drawn for later in found for name, piece in later.items() if name in shown
+    )
+    is_empty = not any(piece.drawn for later in found for piece in later.values())
+    if is_empty:
+        take_pose(scene, "rest")
+        return any(piece.drawn for piece in _shown().values())
+    fullness = [_fullness(one, found) for one in found]
+    best = next(number for number, value in enumerate(fullness) if value >= FULL * max(fullness)) if is_fuller else 0
+    _go_to(scene, frames[best])
+    return best > 0
+
+
+class _Piece(NamedTuple):
+    """The area of a mesh where it is drawn, its faces that are more than a line there, and all its faces."""
+
+    area: float
+    drawn: int
+    faces: int
+
+
+def _shown_at(scene: bpy.types.Scene, frame: float) -> dict[str, _Piece]:
+    _go_to(scene, frame)
+    return _shown()
+
+
+def _shown() -> dict[str, _Piece]:
+    """What is drawn of each mesh now; copies of one object count together."""
+    pieces: dict[str, _Piece] = {}
+    for name, corners in drawn_triangles():
+        area, drawn, faces = pieces.get(name, _Piece(0.0, 0, 0))
+        wide = corners[~are_flat(corners)]
+        pieces[name] = _Piece(area + total_area(wide), drawn + len(wide), faces + len(corners))
+    return pieces
+
+
+def _fullness(shown: dict[str, _Piece], found: list[dict[str, _Piece]]) -> float:
+    """How large the pieces are, each as a share of the largest that it becomes in `found`."""
+    largest = {name: max(one[name].area for one in found if name in one) for name in shown}
+    return sum(piece.area / largest[name] for name, piece in shown.items() if largest[name] > 0.0)
+
+
+def _go_to(scene: bpy.types.Scene, frame: float) -> None:
     whole = math.floor(frame)
     scene.frame_set(whole, subframe=frame - whole)
 
@@ -78,3 +142,11 @@ def _starts(data: bpy.types.AnimData) -> Iterator[float]:
     for track in data.nla_tracks:
         if not track.mute:
             yield from (float(strip.frame_start) for strip in track.strips if not strip.mute)
+
+
+def _ends(data: bpy.types.AnimData) -> Iterator[float]:
+    if data.action:
+        yield float(data.action.frame_range[1])
+    for track in data.nla_tracks:
+        if not track.mute:
+            yield from (float(strip.frame_end) for strip in track.strips if not strip.mute)

@@ -11,7 +11,7 @@ from PIL import Image
 from base.outcomes import Outcome
 from geometry.camera import look_at_origin
 from render.child import RenderChild
-from render.formats.registry import companions
+from render.formats.registry import model_files
 from render.job import RenderJob, RenderResult, view_name
 from render.lights import lights
 from render.settings import RenderSettings
@@ -20,7 +20,14 @@ from tests.render.conftest import write_glb
 RED, GREEN, BLUE, GREY = (0.8, 0.0, 0.0), (0.0, 0.6, 0.0), (0.0, 0.0, 0.8), (0.5, 0.5, 0.5)
 ABOVE, BELOW, ASIDE = (0.1, 0.1, 1.8), (0.1, 0.1, -1.8), (0.3, -1.7, 0.4)
 """Where cameras are, in our axes (z up)."""
-FLAT = {"hw": [48, 48], "views": 2, "samples": 16, "light": "uniform", "denoise": {"enabled": False}}
+FLAT = {
+    "hw": [48, 48],
+    "views": 2,
+    "samples": 16,
+    "light": "uniform",
+    "denoise": {"enabled": False},
+    "checks": {"bad": []},
+}
 QUAD = np.array([[-0.5, 0, -0.5], [-0.5, 0, 0.5], [0.5, 0, 0.5], [0.5, 0, -0.5]], np.float32)
 """A square that faces up (glTF's +y)."""
 UP, DOWN = ([0, 1, 2], [0, 2, 3]), ([0, 2, 1], [0, 3, 2])
@@ -122,7 +129,7 @@ def look(
     changes: Mapping[str, Any] | None = None,
 ) -> Seen:
     """Pictures of a file under even light, from cameras at `places`."""
-    chosen = settings(**FLAT, **(changes or {}))
+    chosen = settings(**{**FLAT, **(changes or {})})
     out = path.parent / f"{path.stem}_views"
     job = RenderJob(
         uid="x",
@@ -132,9 +139,8 @@ def look(
         extrinsics=[look_at_origin(np.array(place)).tolist() for place in places],
         lights=lights(chosen.rig, "x", 0),
         out_dir=str(out),
-        companions=companions(path),
     )
-    result = blender.render(job)
+    result = blender.render(job, model_files(path))
     if result.outcome is not Outcome.OK:
         return Seen([], result, out)
     pictures = []

@@ -26,6 +26,8 @@ GLOW = {
     "bounces": {"total": 0, "diffuse": 0, "glossy": 0, "transmission": 0, "transparent": 0},
 }
 
+FACTS = ObjectFacts(meshes=6, faces=1920, untextured=True, animated=False, culled_faces=1920, frame=1.0)
+
 
 def view(folder: Path, number: int) -> np.ndarray:
     with Image.open(folder / f"{number:02d}.webp") as image:
@@ -77,7 +79,7 @@ def test_the_record_says_how_the_model_was_normalised(settings, blender, tmp_pat
         np.linalg.norm(camera_centre(np.load(tmp_path / "out" / "extrinsics.npy")[1]))
     )
     assert (record["device"], record["warnings"], record["hw"]) == ("CPU", "", [64, 64])
-    assert record["checks"] == asdict(ObjectFacts(meshes=6, faces=1920, untextured=True, animated=False, frame=1.0))
+    assert record["checks"] == asdict(FACTS)
     assert record["versions"]["blender"].startswith("4.5")
 
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import trimesh
 
-from base.outcomes import Outcome
 from render.blender.surfaces import parts_of
 from render.child import RenderChild
 from tests.render.assets import ABOVE, ASIDE, BELOW, BLUE, DOWN, GREEN, QUAD, RED, UP, Asset, ball, box, is_colour, look
@@ -80,12 +79,16 @@ def test_primitives_without_a_material_are_single_sided(settings: Any, blender: 
     assert (above[3], below[3]) == (0, 255)
 
 
-def test_a_view_of_backs_alone_is_blank(settings: Any, blender: RenderChild, tmp_path: Path) -> None:
+def test_a_sheet_shows_its_back_where_a_view_of_nothing_would_lose_it(
+    settings: Any, blender: RenderChild, tmp_path: Path
+) -> None:
     asset = Asset()
     asset.node(asset.mesh((QUAD, UP, asset.material(GREEN))))
-    seen = look(blender, settings, asset.write(tmp_path / "x.glb"))
-    assert [view.transparent for view in seen.result.views] == [False, True]
-    assert seen.result.outcome is Outcome.OK
+    path = asset.write(tmp_path / "x.glb")
+    for bad, is_gone in (([], True), (["transparent"], False)):
+        seen = look(blender, settings, path, changes={"checks": {"bad": bad}})
+        assert [view.transparent for view in seen.result.views] == [False, is_gone]
+        assert seen.result.checks["culled_faces"] == (2 if is_gone else 0)
 
 
 def test_parts_know_whether_they_are_closed_and_where_they_face() -> None:

@@ -22,10 +22,12 @@ from render.blender.importing import import_model
 from render.blender.lights import add_lights
 from render.blender.normalise import bounds, normalise
 from render.blender.scene import fresh_scene, prepare
+from render.job import RenderJob
 
 job = json.loads(sys.stdin.read())
 scene = fresh_scene()
-import_model(Path(job["file"]), job["settings"])
+import_model(RenderJob(uid="x", file=job["file"], seed=0, settings=job["settings"], extrinsics=[], lights=[],
+                       out_dir="", root=str(Path(job["file"]).parent)))
 foreign = bpy.data.objects.new("its own lamp", bpy.data.lights.new("lamp", "SUN"))
 scene.collection.objects.link(foreign)
 child = next(thing for thing in scene.objects if thing.type == "MESH")

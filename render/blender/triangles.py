@@ -1,0 +1,57 @@
+"""The triangles of a model as they are drawn now."""
+
+from collections.abc import Iterator
+
+import bpy
+import numpy as np
+from numpy.typing import NDArray
+
+from render.blender.surfaces import mesh_triangles
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+
+SURFACES = {"MESH", "CURVE", "SURFACE", "FONT", "META"}
+
+
+def are_flat(corners: Floats) -> Flags:
+    """Whether triangles (T, 3, 3) are no more than lines."""
+    edges = corners - np.roll(corners, 1, axis=1)
+    longest = np.linalg.norm(edges, axis=2).max(axis=1)
+    area = np.linalg.norm(np.cross(edges[:, 0], edges[:, 1]), axis=1)
+    # The coordinates of a far point are less certain than those of a near one.
+    size = np.abs(corners).max(axis=(1, 2))
+    return np.asarray(area <= 1e-9 * longest * np.maximum(longest, size))
+
+
+def drawn_triangles() -> Iterator[tuple[str, Floats]]:
+    """The name of the object of each piece, and world coordinates (T, 3, 3) of its triangles, as drawn."""
+    for thing, corners, _ in drawn_meshes():
+        yield thing.name, corners
+
+
+def drawn_meshes() -> Iterator[tuple[bpy.types.Object, Floats, Ints]]:
+    """The evaluated object of each piece, world coordinates (T, 3, 3) of its triangles, and their polygons (T,).
+
+    The corners go round the front in the order in which it is seen, also where a matrix mirrors.
+    """
+    bpy.context.view_layer.update()
+    for instance in bpy.context.evaluated_depsgraph_get().object_instances:
+        thing = instance.object
+        if thing.type not in SURFACES or not instance.show_self:
+            continue
+        mesh = thing.to_mesh()
+        if mesh is not None and mesh.polygons:
+            points, corners, polygons = mesh_triangles(mesh)
+            matrix = np.array(instance.matrix_world, np.float64)
+            if np.linalg.det(matrix[:3, :3]) < 0.0:
+                corners = corners[:, ::-1]
+            yield thing, (points @ matrix[:3, :3].T + matrix[:3, 3])[corners], polygons
+        thing.to_mesh_clear()
+
+
+def total_area(corners: Floats) -> float:
+    """The area of triangles (T, 3, 3), all together."""
+    edges = corners[:, 1:] - corners[:, :1]
+    return float(np.linalg.norm(np.cross(edges[:, 0], edges[:, 1]), axis=1).sum()) / 2.0
