@@ -15,7 +15,7 @@ from base.storage import Storage
 from geometry.camera import look_at_origin
 from pipeline.catalog.rows import Attempt
 from pipeline.fetch.limiter import Gate
-from pipeline.work.pack import Member, Packed, PackJob
+from pipeline.work.pack import Member, PackJob, PackResult
 from pipeline.work.worker import Job, WorkerSpec, view_fingerprints
 from shards.image import encode_rgba
 from shards.reader import read_sample
@@ -34,7 +34,7 @@ class StubWorker:
         self.spec, self.storage, self.phase = spec, Storage(spec.root), ""
         self.fingerprint = view_fingerprints("urls", spec.render, spec.seed)
 
-    def do(self, job: Job) -> Attempt | Packed:
+    def do(self, job: Job) -> Attempt | PackResult:
         if isinstance(job, PackJob):
             return self._packed(job)
         sha256 = job.item.sha256 or hashlib.sha256(job.item.location.encode()).hexdigest()
@@ -59,12 +59,12 @@ class StubWorker:
     def close(self) -> None:
         """Nothing to end."""
 
-    def _packed(self, job: PackJob) -> Packed:
+    def _packed(self, job: PackJob) -> PackResult:
         by_split: dict[str, list[Member]] = {}
         for member in sorted(job.members, key=lambda member: member.uid):
             by_split.setdefault(member.split, []).append(member)
         shards = (write_shard(self.storage, split, job.number, self._samples(of)) for split, of in by_split.items())
-        return Packed(job.number, tuple(shards))
+        return PackResult(job.number, tuple(shards))
 
     def _samples(self, members: list[Member]) -> Iterator[tuple[str, Mapping[str, bytes]]]:
         for member in members:

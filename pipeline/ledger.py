@@ -23,7 +23,7 @@ from pipeline.catalog.rows import FOUND, NOWHERE, SEEN_FAULTS, UNASSIGNED, Attem
 from pipeline.plan.catalog_join import Mask
 from pipeline.plan.first_seen import Firsts
 from pipeline.plan.plan import AGAIN, IN_SHARDS, TRANSIENT, Plan, State
-from pipeline.work.pack import Member, Packed, PackJob
+from pipeline.work.pack import Member, PackJob, PackResult
 from shards.version import SampleEntry, ShardEntry
 
 PARTS = 64
@@ -140,7 +140,7 @@ class Ledger:
                 self._close(number, {})
         return jobs
 
-    def record_packed(self, packed: Packed) -> None:
+    def record_packed(self, packed: PackResult) -> None:
         """Record the new shards of a number. All its objects get their rows now."""
         self.packed.add(packed.number)
         self.written += [shard.name for shard in packed.shards]

@@ -22,7 +22,7 @@ from pipeline.ledger import Ledger
 from pipeline.report.messages import BuildMessages, describe_empty_version
 from pipeline.report.reports import write_report
 from pipeline.settings import RunSettings
-from pipeline.work.pack import Packed, PackJob
+from pipeline.work.pack import PackJob, PackResult
 from pipeline.work.staging import FOLDER
 from pipeline.work.worker import ViewJob, WorkerSpec
 from shards.version import Version
@@ -168,7 +168,7 @@ class Run:
             self.publish(final=False)
 
     def _record_packed(self, done: Done) -> None:
-        if not isinstance(done.answer, Packed):
+        if not isinstance(done.answer, PackResult):
             raise Failure("shards could not be packed: the machines of the workers failed too often")
         if done.answer.damaged:
             raise DamagedShard(done.answer.damaged)

@@ -20,10 +20,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print a line an object, a line a shard, and a summary."""
-    from pipeline.dataset.history import difference
+    from pipeline.dataset.history import compare_versions
     from report.numbers import bytes_text
 
-    found = difference(Storage(settings_of(options).storage.root), options.old, options.new)
+    found = compare_versions(Storage(settings_of(options).storage.root), options.old, options.new)
     objects = {
         "added": found.added,
         "removed": found.removed,

@@ -19,14 +19,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Restore, or say what that would change."""
-    from pipeline.dataset.history import check_earlier, difference, restore
+    from pipeline.dataset.history import check_earlier, compare_versions, restore
     from shards.version import read_version
 
     settings = settings_of(options)
     storage = Storage(settings.storage.root)
     check_earlier(storage, options.version)
     newest = read_version(storage)
-    found = difference(storage, newest.number, options.version)
+    found = compare_versions(storage, newest.number, options.version)
     told = (
         f"{len(found.added)} objects come back, {len(found.removed)} go, "
         f"{len(found.rendered) + len(found.described)} become what they were"

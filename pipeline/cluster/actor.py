@@ -13,7 +13,7 @@ from pipeline.catalog.rows import Attempt
 from pipeline.cluster.code import code_digest
 from pipeline.fetch.limiter import Buckets, Gate
 from pipeline.settings import FetchSettings
-from pipeline.work.pack import Packed
+from pipeline.work.pack import PackResult
 from pipeline.work.worker import Job, WorkerSpec
 
 CALL_S = 0.25
@@ -27,7 +27,7 @@ class JobRunner(Protocol):
 
     phase: str
 
-    def do(self, job: Job) -> Attempt | Packed:
+    def do(self, job: Job) -> Attempt | PackResult:
         """See `Worker.do`."""
         ...
 
@@ -96,12 +96,12 @@ class RenderWorker:
 
         return WorkerInfo(ray.get_runtime_context().get_node_id(), socket.gethostname(), code_digest())
 
-    def do(self, jobs: Sequence[Job]) -> list[Attempt | Packed | str]:
+    def do(self, jobs: Sequence[Job]) -> list[Attempt | PackResult | str]:
         """Do the first job, then further ones for `CALL_S`. Returns an answer per started job, in order.
 
         A Failure is returned as its message, as the last answer.
         """
-        answers, until = list[Attempt | Packed | str](), time.monotonic() + CALL_S
+        answers, until = list[Attempt | PackResult | str](), time.monotonic() + CALL_S
         for job in jobs:
             if answers and time.monotonic() > until:
                 break

@@ -34,7 +34,7 @@ from pipeline.cluster.metrics import BuildMetrics
 from pipeline.cluster.session import ray_for
 from pipeline.cluster.stragglers import RunningJob
 from pipeline.settings import RunSettings
-from pipeline.work.pack import Packed, PackJob
+from pipeline.work.pack import PackJob, PackResult
 from pipeline.work.worker import Job, ViewJob, Worker, WorkerSpec
 
 TICK_S = 1.0
@@ -52,7 +52,7 @@ class Done:
     """A finished job with its answer, or with None when its workers were lost too often."""
 
     job: Job
-    answer: Attempt | Packed | None
+    answer: Attempt | PackResult | None
 
 
 @dataclass
@@ -269,7 +269,7 @@ class Crew:
                 self._batch = max(1, min(MAX_BATCH, int(CALL_S * len(jobs) / max(took_s, 1e-9))))
             yield from self._pass_on(jobs, answers)
 
-    def _pass_on(self, jobs: Sequence[QueuedJob], answers: Sequence[Attempt | Packed | str]) -> Iterator[Done]:
+    def _pass_on(self, jobs: Sequence[QueuedJob], answers: Sequence[Attempt | PackResult | str]) -> Iterator[Done]:
         self._queue.requeue_unstarted(jobs[len(answers) :])
         for queued, answer in zip(jobs, answers, strict=False):
             if isinstance(answer, str):

@@ -1,6 +1,6 @@
-"""What a dataset says of itself to people: a card (README.md), a picture, and whose each object is (ATTRIBUTION.csv).
+"""The dataset card for people and hubs: README.md, a picture, and the authors of all objects (ATTRIBUTION.csv).
 
-All three follow from a version and the catalogue's rows alone, and lie at the root, where hubs and people look.
+All three follow from a version and the catalogue's rows. They are written to the root, where hubs and people look.
 """
 
 import csv
@@ -37,12 +37,12 @@ COLUMNS = ("uid", "title", "author", "licence", "page", "source", "category", "s
 NO_LICENCE = "not stated"
 OK = f"outcome = '{Outcome.OK}'"
 SORTED_AT_ONCE, SAMPLED = 1 << 17, 1 << 6
-"""About so many rows are sorted in memory at a time, as one of so many uids tells."""
+"""Rows sorted in memory at a time, estimated from every `SAMPLED`-th uid."""
 OTHER_FILES = " `versions/` names the shards of each version; other files in `shards/` belong to earlier ones."
 
 
 def refresh_card(storage: Storage, version: Version) -> None:
-    """Write the card of the newest version unless it is there already. Raises Failure for what cannot be read."""
+    """Write the card of the newest version, unless it is up to date. Raises Failure for unreadable data."""
     if storage.exists(CARD) and storage.read(CARD).startswith(_opening(version).encode()):
         return
     catalog = Catalog(storage)
@@ -51,15 +51,15 @@ def refresh_card(storage: Storage, version: Version) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         table = Path(scratch) / ATTRIBUTION
         with table.open("w", encoding="utf-8", newline="") as stream:
-            stream.writelines(attribution(standing(catalog, version)))
+            stream.writelines(attribution_csv(version_rows(catalog, version)))
         storage.put_file(ATTRIBUTION, table)
     licences = catalog.counts("licence", OK)
     settings, faults = catalog.facts(version.number).settings, fault_counts(catalog, OK)
     storage.write(CARD, card(version, catalog.counts("outcome"), licences, settings, faults).encode())
 
 
-def standing(catalog: Catalog, version: Version) -> Iterator[pyarrow.Table]:
-    """The rows of a version's objects, in order of uid."""
+def version_rows(catalog: Catalog, version: Version) -> Iterator[pyarrow.Table]:
+    """Yield the rows of a version's objects, sorted by uid, in parts that fit in memory."""
     some, before = list[str](), 0
     for shard in version.shards:
         some += [entry.uid for entry in shard.samples[-before % SAMPLED :: SAMPLED]]
@@ -72,10 +72,10 @@ def standing(catalog: Catalog, version: Version) -> Iterator[pyarrow.Table]:
         yield from catalog.parts(OBJECTS, query, version.number)
 
 
-def attribution(standing: Iterable[pyarrow.Table]) -> Iterator[str]:
-    """Whose each object in a shard is, as parts of a CSV that no spreadsheet takes for formulas."""
+def attribution_csv(parts: Iterable[pyarrow.Table]) -> Iterator[str]:
+    """Yield parts of a CSV with author and licence of each row. Cells cannot act as spreadsheet formulas."""
     yield _csv([COLUMNS])
-    for part in standing:
+    for part in parts:
         cells = ([csv_cell(value) for value in part[column].to_pylist()] for column in COLUMNS)
         yield _csv(zip(*cells, strict=True))
 
@@ -88,10 +88,10 @@ def card(
     faults: Mapping[str, int] = MappingProxyType({}),
     files: Mapping[str, list[str]] | None = None,
 ) -> str:
-    """The card as Markdown, opening with the YAML that dataset hubs read; of the counts the most frequent come first.
+    """Write the card as Markdown, with the YAML front matter of dataset hubs. Counts are sorted, largest first.
 
-    `outcomes` counts all objects, `licences` those that stand in a shard; `settings` made the views. `files` are the
-    paths of each split's shards in a copy of the version; None stands for the dataset itself.
+    `outcomes` counts all objects, `licences` those in shards. `settings` made the views. `files` lists the shards of
+    each split in a copy of the version; None means the dataset itself.
     """
     objects = ", ".join(f"{version.samples(split)} in `{split}`" for split in SPLITS)
     size = bytes_text(sum(shard.bytes for shard in version.shards))
@@ -110,7 +110,7 @@ def card(
         "`extrinsics.npy` (`cam_from_world`, V × 3 × 4, OpenGL axes), `pairs.npz` (every ordered pair of views: "
         f"`source`, `target`, `R`, `T`, `pose`).{OTHER_FILES if files is None else ''}",
         "",
-        "## How the objects ended",
+        "## Outcomes",
         "",
         *_table(("outcome", "objects"), outcomes),
         "",
@@ -131,10 +131,10 @@ def card(
 
 
 def _faults(faults: Mapping[str, int]) -> list[str]:
-    """The section about what is wrong with objects that are in shards; nothing when nothing is known to be."""
+    """Write the section on faults of objects in shards, or nothing without known faults."""
     if not faults:
         return []
-    text = "These objects are rendered all the same; the columns of `catalog/objects` say which they are."
+    text = "These objects are rendered all the same. Columns of `catalog/objects` mark them."
     return ["## Faults of the data", "", text, "", *_table(("fault", "objects"), dict(fault_lines(faults))), ""]
 
 
@@ -164,14 +164,14 @@ def _table(header: tuple[str, str], counts: Mapping[str, int]) -> list[str]:
 
 
 def card_picture(storage: Storage, version: Version) -> bytes:
-    """The first view of some of the objects, as PNG."""
+    """Draw the first views of some objects, as PNG."""
     views = [fitted(view, PICTURED_PX) for view in islice(_first_views(storage, version), PICTURED)]
     nothing = np.full((PICTURED_PX, PICTURED_PX, 3), 255, np.uint8)
     return encoded(contact_sheet(views or [nothing], columns=6, cell_px=PICTURED_PX), "png")
 
 
 def _first_views(storage: Storage, version: Version) -> Iterator[NDArray[np.uint8]]:
-    """Of every object but damaged ones, which `verify` names and which hinder no version."""
+    """Yield first views. Damaged samples are skipped here, and named by `verify`."""
     for shard in version.shards:
         for entry in shard.samples:
             with suppress(DamagedSample):

@@ -1,6 +1,6 @@
-"""A version of a dataset for other tools: the released layout of Zero-1-to-3, NeRF's, or a folder for the hub.
+"""Export a version for other tools: the released layout of Zero-1-to-3, NeRF's, or a folder for the hub.
 
-An object or, for the hub, a shard is there whole or not at all; the same export again does what is not done yet.
+Each object, or for the hub each shard, is written atomically. The same export again does only the rest.
 """
 
 import fcntl
@@ -20,16 +20,17 @@ from base.parallel import map_in_threads
 from base.progress import Progress
 from base.storage import TEMPORARY_PREFIX, Storage, error_path, reason, write_atomically
 from pipeline.catalog.faults import known_faults
+from pipeline.catalog.rows import SampleLocation
 from pipeline.catalog.tables import Catalog
-from pipeline.dataset.card import ATTRIBUTION, CARD, PICTURE, attribution, card, card_picture
+from pipeline.dataset.card import ATTRIBUTION, CARD, PICTURE, attribution_csv, card, card_picture
 from pipeline.dataset.export_layouts import write_nerf, write_tar, write_zero123
 from shards.reader import read_sample
-from shards.version import SPLITS, SampleEntry, ShardEntry, Version
+from shards.version import SPLITS, ShardEntry, Version
 
 LAYOUTS = {
-    "zero123": "UID/000.png and 000.npy (cam_from_world) … with valid_paths.json, as the released views of Zero-1-to-3",
-    "nerf": "UID/000.png … with UID/transforms.json, as NeRF's synthetic scenes (world_from_cam, OpenGL axes)",
-    "hf": "WebDataset tars in data/ with a card that names them, as Hugging Face's hub and `datasets` read them",
+    "zero123": "UID/000.png, 000.npy (cam_from_world) … and valid_paths.json, like the released views of Zero-1-to-3",
+    "nerf": "UID/000.png … with UID/transforms.json, like NeRF's synthetic scenes (world_from_cam, OpenGL axes)",
+    "hf": "WebDataset tars in data/ with a card, for Hugging Face's hub and `datasets`",
 }
 FOLDERS = {"zero123": write_zero123, "nerf": write_nerf}
 MARK, VALID = "export.json", "valid_paths.json"
@@ -38,7 +39,7 @@ THREADS = min(8, os.cpu_count() or 1)
 
 @dataclass(frozen=True)
 class Choice:
-    """Which objects: of these `uids` and of this `split`, when given, the first `limit`; 0 is no limit."""
+    """The objects to export: among `uids` and in `split`, if given, the first `limit`; 0 means no limit."""
 
     uids: frozenset[str] | None = None
     split: str | None = None
@@ -46,7 +47,7 @@ class Choice:
 
 
 def chosen(version: Version, choice: Choice) -> Version:
-    """The version with only the chosen objects; `train` comes first. Raises UsageError for a uid that it has not."""
+    """Return the version with only the chosen objects, `train` first. Raises UsageError for an unknown uid."""
     shards, left = list[ShardEntry](), choice.limit or sum(len(shard.samples) for shard in version.shards)
     for shard in (shard for split in SPLITS if choice.split in (None, split) for shard in version.split(split)):
         wanted = [entry for entry in shard.samples if choice.uids is None or entry.uid in choice.uids][:left]
@@ -57,29 +58,29 @@ def chosen(version: Version, choice: Choice) -> Version:
     for uid in sorted((choice.uids or frozenset()) - there):
         raise UsageError(f"--uids: expected objects of version {version.number}, got {uid!r}")
     if not shards:
-        raise UsageError(f"expected objects of version {version.number} to export, got none of that choice")
+        raise UsageError(f"expected objects of version {version.number} to export, found no matching object")
     return replace(version, shards=tuple(shards))
 
 
 def export(storage: Storage, version: Version, choice: Choice, layout: str, out: Path, progress: Progress) -> None:
-    """Write the chosen objects of a version to the folder `out` in a layout of LAYOUTS.
+    """Write the chosen objects of a version to the folder `out`, in a layout of LAYOUTS.
 
-    Raises UsageError for a folder that holds something else, Failure for a damaged sample and a full disk.
+    Raises UsageError for a folder with other content, Failure for a damaged sample or a full disk.
     """
     part = chosen(version, choice)
     try:
-        with _held(out, _mark(part, layout)):
+        with _lock_folder(out, _mark(part, layout)):
             if layout == "hf":
                 _tars(storage, version, part, out, progress)
             else:
                 _folders(storage, part, layout, out, progress)
-            _about(storage, part, layout, out)
+            _write_metadata(storage, part, layout, out)
     except OSError as error:
         raise Failure(f"{error_path(error) or out}: {reason(error)}") from error
 
 
 def _mark(part: Version, layout: str) -> bytes:
-    """What the folder holds: equal marks, equal exports."""
+    """Describe the folder's content: equal marks mean equal exports."""
     objects = [[shard.name, [entry.uid for entry in shard.samples]] for shard in part.shards]
     count = sum(len(shard.samples) for shard in part.shards)
     mark = {"layout": layout, "version": part.number, "objects": count, "digest": digest_json(objects)}
@@ -87,8 +88,8 @@ def _mark(part: Version, layout: str) -> bytes:
 
 
 @contextmanager
-def _held(out: Path, mark: bytes) -> Iterator[None]:
-    """The folder, ours alone while it lasts, without what a stopped export left half done."""
+def _lock_folder(out: Path, mark: bytes) -> Iterator[None]:
+    """Lock the folder for this export, and remove unfinished files of a stopped export."""
     if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / MARK).is_file()):
         raise UsageError(f"{out}: expected an empty folder or one of `zero123 export`, got something else")
     out.mkdir(parents=True, exist_ok=True)
@@ -96,11 +97,11 @@ def _held(out: Path, mark: bytes) -> Iterator[None]:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Failure(f"{out}: expected no other export at work there, got one") from None
+            raise Failure(f"{out}: another export is at work there") from None
         stream.seek(0)
         found = stream.read()
         if found not in (b"", mark):
-            raise UsageError(f"{out}: expected an export of {_words(mark)}, got one of {_words(found)}")
+            raise UsageError(f"{out}: expected an export of {_words(mark)}, got {_words(found)}")
         if not found:
             stream.write(mark)
             stream.flush()
@@ -112,24 +113,24 @@ def _held(out: Path, mark: bytes) -> Iterator[None]:
 
 def _words(mark: bytes) -> str:
     try:
-        told = json.loads(mark)
-        return f"{told['objects']} objects of version {told['version']} as {told['layout']} ({told['digest'][:6]})"
+        facts = json.loads(mark)
+        return f"{facts['objects']} objects of version {facts['version']} as {facts['layout']} ({facts['digest'][:6]})"
     except (ValueError, KeyError, TypeError):
         return "something else"
 
 
 def _folders(storage: Storage, part: Version, layout: str, out: Path, progress: Progress) -> None:
-    places = [(shard, entry) for shard in part.shards for entry in shard.samples]
-    waiting = [place for place in places if not (out / place[1].uid).is_dir()]
-    done = len(places) - len(waiting)
-    with progress.task("export", total=len(places), unit="objects", done=done) as task:
+    locations = [(shard, entry) for shard in part.shards for entry in shard.samples]
+    waiting = [location for location in locations if not (out / location[1].uid).is_dir()]
+    done = len(locations) - len(waiting)
+    with progress.task("export", total=len(locations), unit="objects", done=done) as task:
         for uid in map_in_threads(partial(_folder, storage, layout, out), waiting, THREADS):
             task.advance(1, note=uid)
 
 
-def _folder(storage: Storage, layout: str, out: Path, place: tuple[ShardEntry, SampleEntry]) -> str:
-    """One object, whole or not at all."""
-    shard, entry = place
+def _folder(storage: Storage, layout: str, out: Path, location: SampleLocation) -> str:
+    """Export an object atomically."""
+    shard, entry = location
     temporary = out / f"{TEMPORARY_PREFIX}{entry.uid}-{secrets.token_hex(4)}"
     temporary.mkdir()
     try:
@@ -154,22 +155,22 @@ def _tar(shard: ShardEntry) -> str:
     return f"data/{shard.split}-{shard.number:06d}.tar"
 
 
-def _about(storage: Storage, part: Version, layout: str, out: Path) -> None:
-    """Whose the objects are, and what tells a reader that all of them are there."""
+def _write_metadata(storage: Storage, part: Version, layout: str, out: Path) -> None:
+    """Write the authors of the objects, and the files that list them."""
     uids = [entry.uid for shard in part.shards for entry in shard.samples]
     catalog = Catalog(storage)
     known = catalog.objects(part.number)
-    places = known.places(sorted(uids))
-    places = places[places >= 0]
-    write_atomically(out / ATTRIBUTION, "".join(attribution([known.rows(places)])).encode())
+    indices = known.places(sorted(uids))
+    indices = indices[indices >= 0]
+    write_atomically(out / ATTRIBUTION, "".join(attribution_csv([known.rows(indices)])).encode())
     if layout == "zero123":
         write_atomically(out / VALID, f"{json.dumps(uids, indent=0)}\n".encode())
     if layout == "hf":
         sizes = tuple(replace(shard, bytes=(out / _tar(shard)).stat().st_size) for shard in part.shards)
         write_atomically(out / PICTURE, card_picture(storage, part))
-        outcomes, licences = (known.counts(column, places) for column in ("outcome", "licence"))
+        outcomes, licences = (known.counts(column, indices) for column in ("outcome", "licence"))
         copy = replace(part, shards=sizes)
-        settings, faults = catalog.facts(part.number).settings, known_faults(known, places)
+        settings, faults = catalog.facts(part.number).settings, known_faults(known, indices)
         text = card(copy, outcomes, licences, settings, faults, _globs(part.shards))
         write_atomically(out / CARD, text.encode())
 

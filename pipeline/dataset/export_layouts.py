@@ -1,4 +1,4 @@
-"""One sample or shard as other tools want it; see `pipeline.dataset.export` for the folders that hold them."""
+"""Write a sample or shard in the layout of another tool. `pipeline.dataset.export` makes the folders."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ CHUNK_BYTES = 1 << 20
 
 
 def write_zero123(sample: Sample, folder: Path) -> None:
-    """NNN.png and NNN.npy (`cam_from_world`, float64 (3, 4)) of each view, and NNN.PASS beside them."""
+    """Write NNN.png and NNN.npy (`cam_from_world`, float64 (3, 4)) of each view, and its passes."""
     _pictures(sample, folder)
     for view, cam_from_world in enumerate(sample.extrinsics):
         (folder / f"{view:03d}.npy").write_bytes(npy_bytes(cam_from_world))
@@ -30,7 +30,7 @@ def write_zero123(sample: Sample, folder: Path) -> None:
 
 
 def write_nerf(sample: Sample, folder: Path) -> None:
-    """NNN.png of each view, passes beside them, and transforms.json."""
+    """Write NNN.png of each view, its passes, and transforms.json."""
     _pictures(sample, folder)
     try:
         transforms = nerf_transforms(sample.facts["render"], sample.extrinsics)
@@ -41,7 +41,7 @@ def write_nerf(sample: Sample, folder: Path) -> None:
 
 
 def write_tar(storage: Storage, shard: ShardEntry, target: Path, *, whole: bool) -> None:
-    """The shard's samples as a tar of their own; a `whole` shard byte for byte, its digest checked."""
+    """Write the shard's samples to a new tar. A `whole` shard is copied byte for byte and checked by digest."""
     temporary = target.with_name(f"{TEMPORARY_PREFIX}{target.name}-{secrets.token_hex(4)}")
     try:
         with temporary.open("xb") as stream:
@@ -59,7 +59,7 @@ def _pictures(sample: Sample, folder: Path) -> None:
     for view in range(len(sample.extrinsics)):
         Image.fromarray(sample.image(view), "RGBA").save(folder / f"{view:03d}.png")
         for name in sample.passes:
-            sample.read_pass(name, view)  # checks it
+            sample.read_pass(name, view)  # raises for a damaged pass
             (folder / f"{view:03d}.{PASS_FILES[name]}").write_bytes(sample.members[pass_file(view, name)])
 
 

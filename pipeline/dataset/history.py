@@ -1,4 +1,4 @@
-"""The versions of a dataset: what each holds, how two differ, and how an earlier one becomes the newest again."""
+"""The versions of a dataset: list them, compare two, and restore an earlier version."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from shards.version import SPLITS, Version, read_version, version_name, version_
 
 @dataclass(frozen=True)
 class VersionSummary:
-    """One version in figures; `at` is when it was committed, in Unix seconds, 0 when the catalogue does not say."""
+    """A version in figures. `at` is its commit time in Unix seconds, or 0 if unknown."""
 
     number: int
     at: float
@@ -33,9 +33,9 @@ class VersionSummary:
 
 @dataclass(frozen=True)
 class Difference:
-    """What has changed from version `old` to version `new`: objects by uid, shards by name, and bytes.
+    """The changes from version `old` to version `new`: objects by uid, shards by name, and bytes.
 
-    `rendered` objects have other views, `described` the same views with other facts or in another split.
+    `rendered` objects have new views. `described` objects have the same views with new facts or in another split.
     """
 
     old: int
@@ -49,22 +49,22 @@ class Difference:
     bytes_added: int
 
     @property
-    def none(self) -> bool:
-        """True when both versions hold the same."""
+    def is_empty(self) -> bool:
+        """True when both versions hold the same shards."""
         return not (self.shards_added or self.shards_removed)
 
 
 def versions(storage: Storage) -> list[VersionSummary]:
-    """Every version that is still kept, ascending. Raises Failure when there is none or one cannot be read."""
+    """List the kept versions, ascending. Raises Failure without a version, or when a version cannot be read."""
     numbers = version_numbers(storage)
     if not numbers:
-        read_version(storage)  # says so
+        read_version(storage)  # raises the right Failure
     at = Catalog(storage).committed_at()
     return [_facts(kept_version(storage, number), at.get(number, 0.0)) for number in numbers]
 
 
 def kept_version(storage: Storage, number: int) -> Version:
-    """Version `number` as its file says, or where that is damaged as the catalogue does. Raises Failure for neither."""
+    """Read version `number` from its file, or from the catalogue if that is damaged. Raises Failure without both."""
     try:
         return read_version(storage, number)
     except Failure as damage:
@@ -89,32 +89,32 @@ def _facts(version: Version, at: float) -> VersionSummary:
     )
 
 
-def difference(storage: Storage, old: int, new: int) -> Difference:
-    """What changed between two versions. Raises Failure when one is not kept."""
+def compare_versions(storage: Storage, old: int, new: int) -> Difference:
+    """Compare two versions. Raises Failure when a version is not kept."""
     shards = [{shard.name: shard.bytes for shard in read_version(storage, number).shards} for number in (old, new)]
-    before, after = (_standing(Catalog(storage).objects(number)) for number in (old, new))
-    place = before.places(after.uids)
+    before, after = (_successful(Catalog(storage).objects(number)) for number in (old, new))
+    index = before.places(after.uids)
     rendered, facts, split = (
-        texts(after.column(name)) != texts(before.aligned(name, place, ""))
+        texts(after.column(name)) != texts(before.aligned(name, index, ""))
         for name in ("fingerprint", "facts_digest", "split")
     )
     added = sorted(shards[1].keys() - shards[0].keys())
     return Difference(
         old=old,
         new=new,
-        added=_named(after, place < 0),
+        added=_named(after, index < 0),
         removed=_named(before, after.places(before.uids) < 0),
-        rendered=_named(after, (place >= 0) & rendered),
-        described=_named(after, (place >= 0) & ~rendered & (facts | split)),
+        rendered=_named(after, (index >= 0) & rendered),
+        described=_named(after, (index >= 0) & ~rendered & (facts | split)),
         shards_added=tuple(added),
         shards_removed=tuple(sorted(shards[0].keys() - shards[1].keys())),
         bytes_added=sum(shards[1][name] for name in added),
     )
 
 
-def _standing(rows: Columns[ObjectRow]) -> Columns[ObjectRow]:
-    standing = np.flatnonzero(texts(rows.column("outcome")) == Outcome.OK.encode())
-    return Columns.joined(ObjectRow, [rows.rows(standing)])
+def _successful(rows: Columns[ObjectRow]) -> Columns[ObjectRow]:
+    indices = np.flatnonzero(texts(rows.column("outcome")) == Outcome.OK.encode())
+    return Columns.joined(ObjectRow, [rows.rows(indices)])
 
 
 def _named(rows: Columns[ObjectRow], which: Mask) -> tuple[str, ...]:
@@ -122,10 +122,9 @@ def _named(rows: Columns[ObjectRow], which: Mask) -> tuple[str, ...]:
 
 
 def restore(storage: Storage, number: int, lease_s: float) -> Version:
-    """Make a new version that holds what version `number` holds, and return it.
+    """Make and return a new version with the content of version `number`.
 
-    Raises Failure when that version or a shard of it is no longer there, when it is the newest, and when someone
-    builds.
+    Raises Failure when that version or a shard of it is gone, when it is the newest, and during a build.
     """
     check_earlier(storage, number)
     with Lease(storage, lease_s) as lease:
@@ -135,7 +134,7 @@ def restore(storage: Storage, number: int, lease_s: float) -> Version:
         wanted = catalog.version(number)
         gone = [shard.name for shard in wanted.shards if not storage.exists(shard.name)]
         if gone:
-            raise Failure(f"{storage.root}: version {number}: expected {gone[0]}, got none of {len(gone)} shards")
+            raise Failure(f"{storage.root}: version {number}: expected {gone[0]}, found {len(gone)} shards missing")
         lease.check()
         made = catalog.restore(number)
         refresh_card(storage, made)
@@ -146,15 +145,15 @@ def check_earlier(storage: Storage, number: int) -> None:
     """Raise Failure unless version `number` is kept and not the newest."""
     numbers = version_numbers(storage)
     if number not in numbers:
-        read_version(storage, number)  # says so
+        read_version(storage, number)  # raises the right Failure
     if number == numbers[-1]:
         raise Failure(f"{storage.root}: expected a version before the newest, got {number}, which is the newest")
 
 
 def check_against_catalogue(storage: Storage, version: Version) -> None:
-    """Raise Failure when the file of a version is not what the catalogue's rows of that version make."""
+    """Raise Failure when a version's file differs from the catalogue."""
     made = Catalog(storage).version(version.number)
     if made != version:
         raise Failure(
-            f"{storage.root}/{version_name(version.number)}: expected what the catalogue says, got another text"
+            f"{storage.root}/{version_name(version.number)}: expected the content of the catalogue, got another"
         )

@@ -1,4 +1,4 @@
-"""How a dataset stands, and what its builder is doing just now, from its files alone."""
+"""The state of a dataset and of a running build, read from the dataset's files."""
 
 import time
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from shards.version import read_version, version_numbers
 
 
 class Ended(NamedTuple):
-    """How an attempt at an object ended."""
+    """The end of an attempt."""
 
     uid: str
     outcome: str
@@ -23,7 +23,7 @@ class Ended(NamedTuple):
 
 @dataclass(frozen=True)
 class Live:
-    """The build that holds the lease: who, since when, what it has recorded so far, its pace, its last object."""
+    """A running build: the holder of the lease, its outcomes so far, its pace and its last object."""
 
     holder: Holder
     run: str
@@ -34,9 +34,9 @@ class Live:
 
 @dataclass(frozen=True)
 class Status:
-    """`version` is 0 before the first; `waiting` counts views not packed yet.
+    """The state of a dataset. `version` is 0 before the first version; `waiting` counts staged objects.
 
-    `outcomes` and `faults` (of the data, by column) count objects of the catalogue.
+    `outcomes` and `faults` (faults of the data, by column) count objects of the catalogue.
     """
 
     version: int
@@ -52,7 +52,7 @@ RECENT_S = 600.0
 
 
 def status(storage: Storage) -> Status:
-    """The state of a dataset. Raises Failure for a catalogue that cannot be read."""
+    """Read the state of a dataset. Raises Failure for an unreadable catalogue."""
     catalog, numbers = Catalog(storage), version_numbers(storage)
     shards = read_version(storage, numbers[-1]).shards if numbers else ()
     held = holder(storage)

@@ -1,4 +1,4 @@
-"""Removing what no kept version of a dataset needs: old versions, their shards and tables, and what crashes left."""
+"""Remove old versions of a dataset, files no kept version needs, and remains of crashes."""
 
 import time
 from collections.abc import Iterable
@@ -13,26 +13,26 @@ from shards.latents import find_unneeded_latents
 from shards.version import read_version, version_name, version_numbers
 
 TEMPORARY_AGE_S = 86_400.0
-"""A reader of ours writes nothing into a dataset; what a builder wrote and never renamed is garbage after a day."""
+"""Temporary files of a builder are garbage after a day. Readers write nothing into a dataset."""
 
 
 @dataclass(frozen=True)
-class Vacuumed:
-    """What was removed, or would be: names relative to the dataset's root, and their bytes."""
+class VacuumResult:
+    """Removed (or removable) versions and files, relative to the dataset's root, and their bytes."""
 
     versions: tuple[int, ...]
     files: tuple[str, ...]
     bytes: int
 
 
-def vacuum(storage: Storage, older_than_s: float, lease_s: float, *, dry_run: bool = False) -> Vacuumed:
-    """Remove every version committed more than `older_than_s` seconds ago but the newest, and what only they need.
+def vacuum(storage: Storage, older_than_s: float, lease_s: float, *, dry_run: bool = False) -> VacuumResult:
+    """Remove all versions older than `older_than_s`, except the newest, and the files only they need.
 
-    Views that wait in staging stay: the next build packs them. The many small files of `attempts` become one, and go
-    the next time, once they are old enough. Raises Failure when someone builds.
+    Staged views stay for the next build. The small files of `attempts` are compacted, and removed by a later vacuum.
+    Raises Failure during a build.
     """
     if not version_numbers(storage):
-        read_version(storage)  # says so
+        read_version(storage)  # raises the right Failure
     if dry_run:
         return _unneeded(storage, older_than_s)
     with Lease(storage, lease_s) as lease:
@@ -46,25 +46,25 @@ def vacuum(storage: Storage, older_than_s: float, lease_s: float, *, dry_run: bo
         return found
 
 
-def _unneeded(storage: Storage, older_than_s: float) -> Vacuumed:
+def _unneeded(storage: Storage, older_than_s: float) -> VacuumResult:
     known, now = versions(storage), time.time()
     old = tuple(facts.number for facts in known[:-1] if now - facts.at > older_than_s)
     kept = [facts.number for facts in known if facts.number not in old]
     read = [kept_version(storage, number) for number in kept]
     needed = {shard.name for version in read for shard in version.shards}
     files = [
-        *(version_name(number) for number in old),  # first: whoever asks for one afterwards is told so
+        *(version_name(number) for number in old),  # first: a reader of such a version then learns that it is gone
         *find_unneeded_latents(storage, read),
         *(name for name in storage.names("shards") if name not in needed),
         *Catalog(storage).unneeded_files(kept, older_than_s),
         *_left_by_crashes(storage, now),
     ]
-    return Vacuumed(old, tuple(files), _bytes(storage, files))
+    return VacuumResult(old, tuple(files), _bytes(storage, files))
 
 
 def _left_by_crashes(storage: Storage, now: float) -> list[str]:
     if not storage.is_local:
-        return []  # an object store has no half-written file
+        return []  # object stores have no half-written files
     root = storage.local_path("shards").parent
     left = (path for path in temporary_files(root) if path.is_file())
     return sorted(path.relative_to(root).as_posix() for path in left if now - path.stat().st_mtime > TEMPORARY_AGE_S)

@@ -1,6 +1,6 @@
 """The report of each build run: `reports/<run>.html`, and the newest also as `report.html` at the root.
 
-`reports/<run>.json` keeps what the catalogue does not: the plan and the settings as they were when the run began.
+`reports/<run>.json` keeps the plan and the settings at the start of the run; the catalogue has the rest.
 """
 
 import json
@@ -22,39 +22,39 @@ FOLDER, NEWEST = "reports", "report.html"
 
 
 def keep_plan(storage: Storage, run: str, plan: Sequence[str], settings: Mapping[str, Any]) -> None:
-    """Keep what a run is about to do, for its report."""
+    """Save the plan of a run for its report."""
     kept = {"plan": list(plan), "settings": dict(settings)}
     storage.write(f"{FOLDER}/{run}.json", (json.dumps(kept, indent=1, sort_keys=True) + "\n").encode())
 
 
 def write_report(storage: Storage, run: str) -> None:
-    """Write the report of a run, as it stands now. Raises Failure for what cannot be read or written."""
+    """Write the present report of a run. Raises Failure for unreadable data or a failed write."""
     page = report_page(storage, run).encode()
     storage.write(f"{FOLDER}/{run}.html", page)
     storage.write(NEWEST, page)
 
 
 def report_page(storage: Storage, run: str = "") -> str:
-    """The report of a run, the newest by default, from the catalogue and what was kept of its plan.
+    """Make the report of a run, by default the newest, from the catalogue and its saved plan.
 
-    Raises UsageError for a run that left nothing, Failure for what cannot be read.
+    Raises UsageError for an unknown run, Failure for unreadable data.
     """
     runs = known_runs(storage)
     if not runs:
-        raise Failure(f"{storage.root}: expected a dataset with at least one build run, got none; build it first")
+        raise Failure(f"{storage.root}: expected a dataset with a build run, found no run; build it first")
     if run and run not in runs:
         raise UsageError(f"{storage.root}: expected a run among {', '.join(runs[-5:])}, got {run!r}")
     run = run or runs[-1]
     kept = _kept(storage, run)
-    told = replace(run_facts(storage, run), plan=tuple(kept["plan"]))
+    facts = replace(run_facts(storage, run), plan=tuple(kept["plan"]))
     if kept["settings"]:
         text = yaml.safe_dump(kept["settings"], sort_keys=True, allow_unicode=True)
-        told = replace(told, settings=text, settings_digest=digest_json(kept["settings"]))
-    return build_page(told)
+        facts = replace(facts, settings=text, settings_digest=digest_json(kept["settings"]))
+    return build_page(facts)
 
 
 def known_runs(storage: Storage) -> list[str]:
-    """Every run that left attempts or a plan, oldest first: a run is named after the time it began."""
+    """List all runs with attempts or a plan, oldest first: a run's name begins with its start time."""
     rows = Catalog(storage).select(ATTEMPTS, "select distinct run from rows where run <> ''")
     names = (PurePosixPath(name) for name in storage.names(FOLDER))
     return sorted({row["run"] for row in rows} | {name.stem for name in names if name.suffix == ".json"})

@@ -1,4 +1,4 @@
-"""Extend a sample to more views: its views stay, byte for byte, and only those after them are rendered."""
+"""Extend a sample to more views: its views stay, byte for byte, and only further views are rendered."""
 
 from pathlib import Path
 
@@ -12,13 +12,13 @@ from shards.sample import view_members
 
 
 def earlier_views(
-    storage: Storage, place: SampleLocation | None, sha256: str, render: RenderSettings, scratch: Path
+    storage: Storage, location: SampleLocation | None, sha256: str, render: RenderSettings, scratch: Path
 ) -> EarlierViews:
-    """The views of the sample at `place`, as files below `scratch`; none when it is no sound sample of these bytes."""
-    if place is None:
+    """Copy the views of a sample to files below `scratch`. Returns NONE unless it is a sound sample of these bytes."""
+    if location is None:
         return NONE
     try:
-        sample = read_sample(storage, *place)
+        sample = read_sample(storage, *location)
         views = len(sample.extrinsics)
         sample.check(views=views, hw=render.hw)
         about, record = sample.facts["object"], sample.facts["render"]
@@ -29,7 +29,7 @@ def earlier_views(
         if [view.view for view in found.views] != list(range(views)):
             return NONE
     except (Failure, KeyError, TypeError, AttributeError):
-        return NONE  # all its views are rendered then
+        return NONE  # then all views are rendered
     found.folder.mkdir()
     for name in names:
         (found.folder / name).write_bytes(sample.members[name])

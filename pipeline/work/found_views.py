@@ -1,4 +1,4 @@
-"""Views that others rendered, checked and laid out as our own: the pixels and cameras as they are, nothing is drawn."""
+"""Check views rendered elsewhere and lay them out as our own. Pixels and cameras stay as they are."""
 
 import time
 from collections.abc import Callable
@@ -20,24 +20,24 @@ from shards.image import encode_rgba
 from shards.layouts import FoundViews, find_views, layout_of
 
 DEPENDS_ON = frozenset({"views", "hw", "lens", "checks", "max_bad_views"})
-"""Of the settings of rendering, those that count where nothing is rendered."""
+"""The render settings with a meaning for views rendered elsewhere."""
 RIGID = 1e-3
-"""How far a camera's rotation may be from one, in any entry of R Rᵀ."""
+"""The largest deviation of R Rᵀ from the identity, in any entry."""
 
 
 def found_fingerprints(settings: RenderSettings) -> Callable[[str], str]:
-    """From views' digest to 16 hexadecimal digits that change when the views, or what is asked of them, does."""
+    """Return a function from the digest of views to their fingerprint, 16 hexadecimal digits."""
     asked = settings.model_dump(mode="json", include=set(DEPENDS_ON))
     return lambda sha256: digest_json(["found views", SCHEMA, sha256, asked])
 
 
-def found_views(folder: Path, uid: str, settings: RenderSettings, out_dir: Path) -> RenderResult:
-    """Check the views in `folder`, in any layout that shards/ reads, and leave in `out_dir` what a renderer would.
+def check_found_views(folder: Path, uid: str, settings: RenderSettings, out_dir: Path) -> RenderResult:
+    """Check the views in `folder`, in any layout of shards/, and write to `out_dir` the files of a renderer.
 
-    The outcome says how it ended: empty, corrupt, unsupported (another number or size than the dataset's), blank.
+    The outcome is ok, empty, corrupt, unsupported (another number or size than the dataset's) or blank.
     """
     if layout_of(folder) is None:
-        return _bad(Outcome.EMPTY, f"{folder.name}: expected views (000.png and 000.npy, and so on), got none")
+        return _bad(Outcome.EMPTY, f"{folder.name}: expected views (000.png and 000.npy, and so on), got nothing")
     started = time.monotonic()
     try:
         found = find_views(folder)
@@ -48,7 +48,7 @@ def found_views(folder: Path, uid: str, settings: RenderSettings, out_dir: Path)
         facts = _pictures(found, settings, out_dir)
     except Failure as failure:
         return _bad(Outcome.CORRUPT, str(failure))
-    except _OtherSize as other:
+    except _WrongSizeError as other:
         return _bad(Outcome.UNSUPPORTED, str(other))
     result = RenderResult(outcome=Outcome.OK, views=facts, seconds={"check": time.monotonic() - started})
     record = {
@@ -65,7 +65,7 @@ def found_views(folder: Path, uid: str, settings: RenderSettings, out_dir: Path)
     return judged(result, settings.max_bad_views)
 
 
-class _OtherSize(Exception):
+class _WrongSizeError(Exception):
     """A view of another size than the dataset's."""
 
 
@@ -80,14 +80,14 @@ def _pictures(found: FoundViews, settings: RenderSettings, out_dir: Path) -> lis
         if rgba.shape[:2] != settings.hw:
             (height, width), got = settings.hw, rgba.shape
             words = f"expected {height}×{width} pixels (render.hw), got {got[0]}×{got[1]}"
-            raise _OtherSize(f"{picture.parent.name}/{picture.name}: {words}")
+            raise _WrongSizeError(f"{picture.parent.name}/{picture.name}: {words}")
         facts.append(view_facts(rgba, view, checks, is_finite=True))
         write_atomically(out_dir / view_name(view), encode_rgba(rgba))
     return facts
 
 
 def _check_cameras(found: FoundViews) -> None:
-    """Raise Failure for a matrix that no camera has."""
+    """Raise Failure unless every matrix is a rotation and a translation away from the origin."""
     for view, matrix in enumerate(found.extrinsics):
         if not _is_camera(matrix):
             raise Failure(

@@ -1,4 +1,4 @@
-"""Packing one shard number: staged views and samples that stay become the number's tars, one a split."""
+"""Pack a shard number: write its samples, from staging and from earlier shards, into a tar per split."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from shards.write import write_shard
 
 @dataclass(frozen=True)
 class Member:
-    """One object of a shard: its facts, and where its views are: staged under `fingerprint`, or in `kept_in`.
+    """An object of a shard: its facts and its views, staged under `fingerprint` or in the shard `kept_in`.
 
-    `former` is true when that shard is one of a former version.
+    `former` is true when `kept_in` belongs to a former version.
     """
 
     uid: str
@@ -29,22 +29,22 @@ class Member:
 
 @dataclass(frozen=True)
 class PackJob:
-    """One shard number to be written, with all its members."""
+    """A shard number to write, with all its members."""
 
     number: int
     members: tuple[Member, ...]
 
     @property
     def name(self) -> str:
-        """What people know the job by."""
+        """The name of the job in messages."""
         return f"shard number {self.number}"
 
 
 @dataclass(frozen=True)
-class Packed:
-    """The shards that a number has become; a split without members has none.
+class PackResult:
+    """The shards written for a number. A split without members has no shard.
 
-    `damaged` is the name of a shard of a former version that has other bytes than it had; nothing was written then.
+    `damaged` names a shard of a former version with changed bytes; nothing was written then.
     """
 
     number: int
@@ -52,17 +52,19 @@ class Packed:
     damaged: str = ""
 
 
-def pack(storage: Storage, job: PackJob) -> Packed:
-    """Write the shards of one number. Raises Failure for a sample that cannot be read or a shard that cannot be
-    written; a shard of a former version, which nobody may have looked at since, is read against its digest first."""
+def pack(storage: Storage, job: PackJob) -> PackResult:
+    """Write the shards of a number. Raises Failure when a sample cannot be read or a shard cannot be written.
+
+    A shard of a former version is first checked against its digest: it may have changed unnoticed since.
+    """
     for shard in {member.kept_in: None for member in job.members if member.former and member.kept_in is not None}:
         if not is_intact(storage, shard):
-            return Packed(job.number, (), shard.name)
+            return PackResult(job.number, (), shard.name)
     by_split: dict[str, list[Member]] = {}
     for member in sorted(job.members, key=lambda member: member.uid):
         by_split.setdefault(member.split, []).append(member)
     shards = (write_shard(storage, split, job.number, _samples(storage, group)) for split, group in by_split.items())
-    return Packed(job.number, tuple(shards))
+    return PackResult(job.number, tuple(shards))
 
 
 def _samples(storage: Storage, members: list[Member]) -> Iterator[tuple[str, Mapping[str, bytes]]]:

@@ -1,6 +1,6 @@
-"""Where finished views wait for the commit that packs them: `staging/<uid>-<fingerprint>/`, whole or not there.
+"""Staging: finished views wait in `staging/<uid>-<fingerprint>/` until they are packed.
 
-A staged folder holds what the renderer left and `attempt.json`, which is written last and says that it is whole.
+A staged folder holds the renderer's files and `attempt.json`, written last: with it, the folder is complete.
 """
 
 import secrets
@@ -19,13 +19,13 @@ WORK = f"{FOLDER}/{TEMPORARY_PREFIX}work"
 
 
 def staged_name(uid: str, fingerprint: str) -> str:
-    """The folder of one object's finished views."""
+    """Name the folder of an object's finished views."""
     return f"{FOLDER}/{uid}-{fingerprint}"
 
 
 @contextmanager
 def work_folder(storage: Storage) -> Iterator[Path]:
-    """An empty folder of this attempt's own, on the dataset's disk when that is local; gone afterwards."""
+    """Make an empty folder for an attempt, on the dataset's disk if that is local. It is removed afterwards."""
     parent = storage.local_path(WORK) if storage.is_local else Path(tempfile.gettempdir())
     parent.mkdir(parents=True, exist_ok=True)
     folder = parent / f"zero123-{secrets.token_hex(8)}"
@@ -37,7 +37,7 @@ def work_folder(storage: Storage) -> Iterator[Path]:
 
 
 def stage(storage: Storage, views: Path, attempt: Attempt) -> None:
-    """Make a folder of finished views the staged one of its object; nothing happens when it is staged already."""
+    """Move finished views into staging. Views staged already stay."""
     name = staged_name(attempt.uid, attempt.fingerprint)
     if not storage.is_local:
         for path in sorted(views.iterdir()):
@@ -59,7 +59,7 @@ def stage(storage: Storage, views: Path, attempt: Attempt) -> None:
 
 @contextmanager
 def staged_folder(storage: Storage, uid: str, fingerprint: str) -> Iterator[Path]:
-    """The staged views of an object as a local folder."""
+    """Provide the staged views of an object as a local folder."""
     name = staged_name(uid, fingerprint)
     if storage.is_local:
         yield storage.local_path(name)
@@ -71,7 +71,7 @@ def staged_folder(storage: Storage, uid: str, fingerprint: str) -> Iterator[Path
 
 
 def staged_attempts(storage: Storage) -> dict[str, Attempt]:
-    """The attempt behind every staged folder that is whole, by folder name."""
+    """Read the attempt of every complete staged folder, by folder name."""
     found = {}
     for name in storage.names(FOLDER):
         if name.endswith(f"/{MARK}") and not name.startswith(WORK):
@@ -86,6 +86,6 @@ def staged_attempts(storage: Storage) -> dict[str, Attempt]:
 
 
 def clear_work(storage: Storage) -> None:
-    """Remove what attempts of a builder that is gone left half done; for the holder of the lease."""
+    """Remove unfinished work of earlier builders. Only the holder of the lease may call this."""
     if storage.is_local:
         storage.remove(WORK)

@@ -1,4 +1,4 @@
-"""What a worker does with one object, without Ray: fetch, render, leave the views in staging, say what happened."""
+"""The work of a worker on an object, without Ray: fetch, render, stage the views, report the attempt."""
 
 import os
 import re
@@ -26,8 +26,8 @@ from pipeline.sources.folder import model_sha256
 from pipeline.sources.hub import downloaded_file, token
 from pipeline.sources.renders import views_sha256
 from pipeline.work.earlier_views import earlier_views
-from pipeline.work.found_views import found_fingerprints, found_views
-from pipeline.work.pack import Packed, PackJob, pack
+from pipeline.work.found_views import check_found_views, found_fingerprints
+from pipeline.work.pack import PackJob, PackResult, pack
 from pipeline.work.staging import stage, work_folder
 from render.child import RenderChild
 from render.fingerprint import fingerprints
@@ -39,18 +39,18 @@ from render.settings import RenderSettings
 
 T = TypeVar("T")
 SUFFIX = re.compile(r"\.[a-z][a-z0-9]{1,4}")
-"""The end of an address that is meant as a format; other ends are part of a name."""
+"""An ending of an address that names a format. Other endings belong to the name."""
 
-ROOM_BYTES = 64 << 20
-"""With less than this left on the disk a failed render is taken for the disk's fault."""
+FREE_BYTES = 64 << 20
+"""With less free space a failed render is blamed on the disk, not on the object."""
 
 
 @dataclass(frozen=True)
 class WorkerSpec:
-    """What a worker needs to know once: where the dataset is, and how to fetch and render.
+    """The constant inputs of a worker: the dataset's location, and how to fetch and render.
 
-    `hub` is the address that may see the token, which a worker has from its own environment. `models` is the folder of
-    models that is the source, empty for another source.
+    Only the address `hub` may see the token. A worker takes the token from its own environment. `models` is the source
+    folder, empty for other sources.
     """
 
     run: str
@@ -69,14 +69,14 @@ class WorkerSpec:
 
 @dataclass(frozen=True)
 class ViewJob:
-    """One object to be rendered; `earlier` is its sample when that has the first of the views."""
+    """An object to render. `earlier` locates a sample with its first views."""
 
     item: SourceObject
     earlier: SampleLocation | None = None
 
     @property
     def name(self) -> str:
-        """What people know the job by."""
+        """The name of the job in messages."""
         return self.item.uid
 
 
@@ -86,23 +86,23 @@ LOCAL: dict[str, Callable[[Path, Root | None], str]] = {
     "folder": model_sha256,
     "renders": lambda path, _root: views_sha256(path),
 }
-"""Sources on this machine's own disks, and how the digest of an object of each is taken."""
+"""Sources on local disks, and the function to digest an object of each."""
 
 
 def view_fingerprints(source: str, render: RenderSettings, seed: int) -> Callable[[str], str]:
-    """From bytes of this kind of source to 16 digits, which change when anything does that their views depend on."""
+    """Return a function from an object's sha256 to its fingerprint, for this kind of source."""
     return found_fingerprints(render) if source == "renders" else fingerprints(render, render.compat, seed)
 
 
 def view_fingerprint(source: str, sha256: str, render: RenderSettings, seed: int) -> str:
-    """The same, of one object's bytes."""
+    """Return the fingerprint of an object, given its sha256."""
     return view_fingerprints(source, render, seed)(sha256)
 
 
 class Worker:
-    """Owns one Blender child, which starts at the first render. Its requests to servers pass the `gate`.
+    """A worker with its own Blender child, started at the first render. Requests to servers pass the `gate`.
 
-    `phase` is what it is at just now, empty between jobs; any thread may read it.
+    `phase` is the present phase, empty between jobs. Any thread may read it.
     """
 
     def __init__(self, spec: WorkerSpec, gate: Gate) -> None:
@@ -111,8 +111,8 @@ class Worker:
         self.child.watch = self._enter
         self.phase = ""
 
-    def do(self, job: Job) -> Attempt | Packed:
-        """Render or pack. What the object did is part of the answer; raises Failure for what the machine did."""
+    def do(self, job: Job) -> Attempt | PackResult:
+        """Render or pack. A failure of the object is part of the answer; a failure of the machine raises Failure."""
         try:
             self._enter("pack" if isinstance(job, PackJob) else "fetch")
             return pack(self.storage, job) if isinstance(job, PackJob) else self._views(job)
@@ -167,14 +167,14 @@ class Worker:
             if attempt.outcome == Outcome.OK:
                 self._enter("stage")
                 stage(self.storage, views, attempt)
-            elif shutil.disk_usage(folder).free < ROOM_BYTES:
+            elif shutil.disk_usage(folder).free < FREE_BYTES:
                 raise Failure(f"{folder.parent}: the disk is full; free some space and run the same command again")
             return attempt
 
     def _result(self, job: ViewJob, path: Path, sha256: str, views: Path) -> RenderResult:
         uid, render = job.item.uid, self.spec.render
         if job.item.source == "renders":
-            return found_views(path, uid, render, views)
+            return check_found_views(path, uid, render, views)
         earlier = earlier_views(self.storage, job.earlier, sha256, render, views.parent)
         root = self.spec.models_root(job.item)
         return render_object(self.child, path, uid, render, self.spec.seed, views, earlier, root=root)
@@ -183,7 +183,7 @@ class Worker:
         return view_fingerprint(item.source, sha256, self.spec.render, self.spec.seed) if sha256 else ""
 
     def _file(self, item: SourceObject, folder: Path) -> tuple[Path, str]:
-        """The object's file and its digest. Raises FetchError."""
+        """Fetch the object's file. Returns its path and digest. Raises FetchError."""
         if item.source in LOCAL:
             return _read_here(item, self.spec.models_root(item))
         suffix = PurePosixPath(unquote(urlsplit(item.location).path)).suffix.lower()
@@ -194,7 +194,7 @@ class Worker:
         return path, self._downloaded(item, path) or self._cached_or_fetched(item, path)
 
     def _downloaded(self, item: SourceObject, path: Path) -> str:
-        """The digest of a copy of what the `objaverse` package fetched before; empty when there is no sound one."""
+        """Copy the file from the `objaverse` package's downloads. Returns its digest, or "" without a sound file."""
         objaverse = self.spec.objaverse
         found = downloaded_file(item.location, objaverse.revision, objaverse.downloaded)
         if found is None or not os.access(found, os.R_OK):
@@ -219,7 +219,7 @@ class Worker:
 
 
 def _read_here(item: SourceObject, root: Root | None) -> tuple[Path, str]:
-    """A local object's file or folder and its digest. Raises FetchError."""
+    """Return a local object's path and digest. Raises FetchError."""
     path = Path(item.location)
     try:
         sha256 = LOCAL[item.source](path, root)
@@ -253,7 +253,7 @@ def _attempt(known: Mapping[str, Any], result: RenderResult, seconds: Mapping[st
 
 
 def _size(path: Path) -> int:
-    return sum(one.stat().st_size for one in path.iterdir()) if path.is_dir() else path.stat().st_size
+    return sum(file.stat().st_size for file in path.iterdir()) if path.is_dir() else path.stat().st_size
 
 
 def _timed(seconds: dict[str, float], phase: str, act: Callable[[], T]) -> T:

@@ -10,7 +10,7 @@ from pipeline.catalog.objects import SourceObject
 from pipeline.catalog.rows import Attempt
 from pipeline.cluster import Crew
 from pipeline.fetch.limiter import Gate
-from pipeline.work.pack import Packed, PackJob
+from pipeline.work.pack import PackJob, PackResult
 from pipeline.work.worker import Job, ViewJob, WorkerSpec
 from tests.pipeline.builds import tiny
 
@@ -21,9 +21,9 @@ class StubWorker:
     def __init__(self, spec: WorkerSpec, gate: Gate) -> None:
         self.log, self.phase = Path(spec.root) / "log", ""
 
-    def do(self, job: Job) -> Attempt | Packed:
+    def do(self, job: Job) -> Attempt | PackResult:
         if isinstance(job, PackJob):
-            return Packed(job.number, ())
+            return PackResult(job.number, ())
         self._note(job, "begins")
         self.phase = "sample"
         if job.item.title == "deadly":

@@ -13,7 +13,7 @@ from pipeline.catalog.rows import Attempt, ObjectRow
 from pipeline.catalog.tables import Catalog
 from pipeline.ledger import Ledger
 from pipeline.plan.plan import State
-from pipeline.work.pack import Packed
+from pipeline.work.pack import PackResult
 from pipeline.work.worker import Job, ViewJob, Worker
 from tests.pipeline.builds import Told, models, storage, tiny
 from tests.pipeline.plan.test_plan import attempt, item, merged, packed, planned, rebuilt
@@ -34,7 +34,7 @@ def _everyone_is_there() -> None:
 class Fetching(Worker):
     """A worker to whom some servers answer 404, or nothing."""
 
-    def do(self, job: Job) -> Attempt | Packed:
+    def do(self, job: Job) -> Attempt | PackResult:
         if isinstance(job, ViewJob) and job.item.title in GONE:
             outcome = Outcome.LOST if job.item.title.startswith("lost") else Outcome.MISSING
             return replace(ended(self, job, outcome), phase="fetch")

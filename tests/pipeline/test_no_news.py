@@ -15,7 +15,7 @@ from pipeline.catalog.rows import Attempt
 from pipeline.catalog.tables import Catalog
 from pipeline.dataset.history import restore, versions
 from pipeline.dataset.vacuum import vacuum
-from pipeline.work.pack import Packed
+from pipeline.work.pack import PackResult
 from pipeline.work.worker import Job, ViewJob, Worker
 from shards.version import read_version, version_numbers
 from tests.pipeline.builds import Told, files, models, storage, tiny
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("in_this_process")
 class Throttled(Worker):
     """A worker whose server is too busy for the stool."""
 
-    def do(self, job: Job) -> Attempt | Packed:
+    def do(self, job: Job) -> Attempt | PackResult:
         if isinstance(job, ViewJob) and job.item.title == "stool":
             return replace(ended(self, job, Outcome.THROTTLED), reason=f"in {time.time()} s")
         return super().do(job)
@@ -35,14 +35,14 @@ class Throttled(Worker):
 class Broken(Worker):
     """A worker with whom nothing ends well."""
 
-    def do(self, job: Job) -> Attempt | Packed:
+    def do(self, job: Job) -> Attempt | PackResult:
         return ended(self, job, Outcome.CRASH) if isinstance(job, ViewJob) else super().do(job)
 
 
 class Unsupported(Worker):
     """A worker who knows nothing of stools."""
 
-    def do(self, job: Job) -> Attempt | Packed:
+    def do(self, job: Job) -> Attempt | PackResult:
         stool = isinstance(job, ViewJob) and job.item.title == "stool"
         return ended(self, job, Outcome.UNSUPPORTED) if stool else super().do(job)
 

@@ -12,7 +12,7 @@ import yaml
 from base.storage import Storage
 from pipeline.catalog.rows import ObjectRow
 from pipeline.catalog.tables import Catalog, VersionFacts
-from pipeline.dataset.card import COLUMNS, attribution, card, card_picture, standing
+from pipeline.dataset.card import COLUMNS, attribution_csv, card, card_picture, version_rows
 from shards.sample import members_from_views
 from shards.version import SampleEntry, ShardEntry, Version
 from shards.write import write_shard
@@ -50,7 +50,7 @@ def test_rows_are_in_order_of_uid_however_few_are_sorted_at_a_time(
     catalog = Catalog(Storage(tmp_path))
     catalog.commit(changes(*rows), VersionFacts("abc", 12, (256, 256)))
     version = catalog.newest()
-    lines = csv.DictReader(io.StringIO("".join(attribution(standing(catalog, version)))))
+    lines = csv.DictReader(io.StringIO("".join(attribution_csv(version_rows(catalog, version)))))
     assert [line["uid"] for line in lines] == sorted(uids)
 
 
@@ -58,7 +58,7 @@ def test_text_from_outside_stays_text() -> None:
     nasty = {"uid": "a", "title": "=HYPERLINK(1)", "author": 'quote" and, comma\x1b[2J', "licence": "<script>|x"}
     assert "<script>" not in card(VERSION, {"ok": 1}, {nasty["licence"]: 1}, {})
     table = pyarrow.table({name: [nasty.get(name, "")] for name in COLUMNS})
-    (line,) = csv.DictReader(io.StringIO("".join(attribution([table]))))
+    (line,) = csv.DictReader(io.StringIO("".join(attribution_csv([table]))))
     assert line["title"] == "'=HYPERLINK(1)"
     assert line["author"].startswith('quote" and, comma')
     assert "\x1b" not in line["author"]

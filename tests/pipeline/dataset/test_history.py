@@ -16,7 +16,7 @@ from pipeline.catalog.lease import Lease
 from pipeline.catalog.tables import Catalog
 from pipeline.cluster import ray_for
 from pipeline.dataset.card import ATTRIBUTION, CARD, PICTURE
-from pipeline.dataset.history import check_against_catalogue, difference, restore, versions
+from pipeline.dataset.history import check_against_catalogue, compare_versions, restore, versions
 from pipeline.dataset.status import status
 from pipeline.dataset.vacuum import TEMPORARY_AGE_S, vacuum
 from shards.verify import verify
@@ -53,7 +53,7 @@ def test_versions_are_listed_compared_and_restored(dataset: BuildSettings) -> No
     assert first.bytes == read_version(store, 1).shards[0].bytes
     assert first.at <= second.at <= time.time()
 
-    found = difference(store, 1, 2)
+    found = compare_versions(store, 1, 2)
     assert ([uid[:7] for uid in found.removed], found.added, found.rendered) == (["avocado"], (), ())
     assert [uid[:5] for uid in found.described] == ["stool"]
     assert found.shards_removed == (read_version(store, 1).shards[0].name,)
@@ -61,7 +61,7 @@ def test_versions_are_listed_compared_and_restored(dataset: BuildSettings) -> No
 
     made = restore(store, 1, 60.0)
     assert (made.number, made.shards) == (3, read_version(store, 1).shards)
-    assert difference(store, 1, 3).none
+    assert compare_versions(store, 1, 3).is_empty
     verify(store, made, SILENT)
     check_against_catalogue(store, made)
     again = build(dataset, SILENT)
@@ -70,7 +70,7 @@ def test_versions_are_listed_compared_and_restored(dataset: BuildSettings) -> No
 
 
 def test_a_version_that_is_not_kept_is_named(dataset: BuildSettings) -> None:
-    for act in (lambda: difference(storage(dataset), 1, 9), lambda: restore(storage(dataset), 9, 60.0)):
+    for act in (lambda: compare_versions(storage(dataset), 1, 9), lambda: restore(storage(dataset), 9, 60.0)):
         with pytest.raises(Failure, match="expected a version 9, got only: 1, 2"):
             act()
     shard = read_version(storage(dataset), 1).shards[0].name

@@ -13,7 +13,7 @@ from pipeline.catalog.rows import Attempt, ObjectRow
 from pipeline.catalog.tables import OBJECTS, Catalog
 from pipeline.dataset.history import restore
 from pipeline.dataset.vacuum import vacuum
-from pipeline.work.pack import Packed, PackJob
+from pipeline.work.pack import PackJob, PackResult
 from pipeline.work.worker import Job, Worker
 from shards.reader import read_shard
 from shards.verify import verify
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("in_this_process")
 class Packer(Worker):
     """Fetches and renders nothing."""
 
-    def do(self, job: Job) -> Attempt | Packed:
+    def do(self, job: Job) -> Attempt | PackResult:
         assert isinstance(job, PackJob), f"expected nothing to be rendered, got {job.name}"
         return super().do(job)
 

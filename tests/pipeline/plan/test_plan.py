@@ -17,7 +17,7 @@ from pipeline.ledger import Ledger, failures
 from pipeline.plan.assign import assign, duplicates, split_of
 from pipeline.plan.plan import Plan, Rules, State
 from pipeline.plan.planner import make_plan
-from pipeline.work.pack import Packed, PackJob
+from pipeline.work.pack import PackJob, PackResult
 from shards.version import UID, SampleEntry, ShardEntry
 
 UIDS = st.lists(st.text("abcdefgh", min_size=1, max_size=3), unique=True, max_size=12)
@@ -39,13 +39,13 @@ def attempt(uid: str, sha256: str, outcome: Outcome = Outcome.OK, rules: Rules =
     return Attempt(attempt=uid, run="r", uid=uid, outcome=outcome, sha256=sha256, fingerprint=rules.fingerprint(sha256))
 
 
-def packed(job: PackJob) -> Packed:
+def packed(job: PackJob) -> PackResult:
     """What a packer would answer: one shard named after its members' bytes."""
     if not job.members:
-        return Packed(job.number, ())
+        return PackResult(job.number, ())
     entries = tuple(SampleEntry(member.uid, index, 1) for index, member in enumerate(job.members))
     name = "+".join(f"{member.uid}={member.facts}{member.fingerprint}" for member in job.members)
-    return Packed(job.number, (ShardEntry(name, "train", job.number, len(entries), name, entries),))
+    return PackResult(job.number, (ShardEntry(name, "train", job.number, len(entries), name, entries),))
 
 
 def planned(
