@@ -1,4 +1,4 @@
-"""What Blender's glTF importer leaves out of the specification: which nodes are shown."""
+"""What Blender's glTF importer leaves out of the specification: which nodes are shown, and places far away."""
 
 import importlib
 from collections.abc import Iterator
@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import bpy
+
+from render.blender.georeference import ORIGIN, bring_near, shift_points
 
 VISIBILITY = "KHR_node_visibility"
 
@@ -27,7 +29,10 @@ def shown_nodes_only() -> Iterator[None]:
     def create_shown(gltf: Any) -> None:
         if gltf.data.scenes and gltf.data.scene is None:
             gltf.data.scene = 0
+        x, y, z = bring_near(gltf).tolist()
+        bpy.context.scene[ORIGIN] = [x, -z, y]
         create(gltf)
+        shift_points(gltf, bpy.data.meshes)
         _remove_unshown(gltf)
         _make_default_single_sided(gltf)
 

@@ -4,10 +4,13 @@ from dataclasses import replace
 from typing import Any
 
 import bpy
+import numpy as np
+from numpy.typing import NDArray
 
 from render.blender.coincident import part_coincident
 from render.blender.culling import cull_backs, vanishes_from_a_side
 from render.blender.facts import object_facts
+from render.blender.georeference import ORIGIN
 from render.blender.normalise import normalise
 from render.blender.seen import remove_transparent_faces, seen_framing
 from render.job import ObjectFacts
@@ -26,12 +29,19 @@ def settle(scene: bpy.types.Scene, settings: dict[str, Any]) -> tuple[dict[str, 
         normalisation = normalise(scene, lambda: seen_framing().bounds)
     else:
         normalisation = normalise(scene)
+    _tell_from_origin(normalisation, np.array(scene.get(ORIGIN, (0.0, 0.0, 0.0)), np.float64))
     facts = object_facts(scene)
     merged = part_coincident(scene) if settings["coincident_faces"] == "parted" else 0
     culled = 0 if _would_be_lost(settings) else cull_backs()
     return normalisation, replace(
         facts, merged_faces=merged, culled_faces=culled, unseen_faces=unseen, stray_faces=stray
     )
+
+
+def _tell_from_origin(normalisation: dict[str, Any], origin: NDArray[np.float64]) -> None:
+    """Say where the model is in its file, from where `bring_near` took it."""
+    for key in ("centre", "bounds"):
+        normalisation[key] = (np.array(normalisation[key]) + origin).tolist()
 
 
 def _would_be_lost(settings: dict[str, Any]) -> bool:
