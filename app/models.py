@@ -32,6 +32,8 @@ def load_model(path: Path, device: str, compute: "SampleComputeSettings | None" 
 
 
 def model_digest(checkpoint: Path) -> str:
-    """16 digits that change with any weight or configuration of a checkpoint."""
+    """16 digits that change with any weight or configuration of a checkpoint, a folder or a file."""
+    if checkpoint.is_file():
+        return sha256_file(checkpoint)[:16]
     files = sorted(path for path in checkpoint.rglob("*") if path.is_file() and "training_state" not in path.parts)
     return digest_json([[str(path.relative_to(checkpoint)), sha256_file(path)] for path in files])

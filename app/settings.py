@@ -11,6 +11,7 @@ from base.errors import UsageError
 from base.settings import Layer, Section, parse_overrides, read_yaml, validate
 from base.storage import StorageSettings
 from evaluation.settings import EvaluateSettings
+from inference.settings import ViewsSettings
 from photo.settings import PhotoSettings
 from pipeline.settings import ObjectsSettings, RunSettings
 from reconstruct.settings import ReconstructSettings
@@ -35,6 +36,7 @@ class Settings(Section):
     train: TrainSettings
     photo: PhotoSettings
     sample: SampleSettings
+    views: ViewsSettings
     reconstruct: ReconstructSettings
     evaluate: EvaluateSettings
 

@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -10,7 +9,8 @@ from PIL import Image
 from base.digest import canonical_json
 from base.passes import PASS_FILES, pass_file
 from base.storage import write_atomically
-from geometry.camera import Lens, world_from_cam
+from geometry.camera import Lens
+from geometry.transforms import nerf_transforms
 from render.job import view_name
 from render.run import npy_bytes
 
@@ -40,32 +40,11 @@ def relaid(views: Path, layout: str) -> None:
         facts["views"][number]["file"] = name
     write_atomically(views / "views.json", canonical_json(facts).encode())
     if layout == "nerf":
-        text = json.dumps(nerf_transforms(facts, extrinsics), indent=2)
+        files = [facts["views"][number]["file"] for number in range(len(extrinsics))]
+        transforms = nerf_transforms(extrinsics, files, Lens(**facts["lens"]), tuple(facts["hw"]))
+        text = json.dumps(transforms, indent=2)
         write_atomically(views / "transforms.json", f"{text}\n".encode())
     else:
         for number, cam_from_world in enumerate(extrinsics):
             write_atomically(views / f"{number:03d}.npy", npy_bytes(cam_from_world))
     (views / "extrinsics.npy").unlink()
-
-
-def nerf_transforms(facts: dict[str, Any], extrinsics: np.ndarray[Any, np.dtype[np.float64]]) -> dict[str, Any]:
-    """What transforms.json says of views rendered with `facts` (views.json) by cameras (V, 3, 4).
-
-    `camera_angle_x` is the angle in radians that the image's width spans.
-    """
-    height, width = facts["hw"]
-    focal_px = Lens(**facts["lens"]).focal_px((height, width))
-    bottom = [[0.0, 0.0, 0.0, 1.0]]
-    return {
-        "camera_angle_x": 2.0 * float(np.arctan(width / (2.0 * focal_px))),
-        "fl_x": focal_px,
-        "fl_y": focal_px,
-        "cx": width / 2.0,
-        "cy": height / 2.0,
-        "w": width,
-        "h": height,
-        "frames": [
-            {"file_path": f"{number:03d}.png", "transform_matrix": [*world_from_cam(camera).tolist(), *bottom]}
-            for number, camera in enumerate(extrinsics)
-        ],
-    }

@@ -52,11 +52,14 @@ class Views:
 
 
 def layout_of(folder: Path) -> Layout | None:
-    """Detect the layout of a folder of views; None for any other folder."""
-    if (folder / "extrinsics.npy").is_file():
-        return "views"
+    """Detect the layout of a folder of views; None for any other folder.
+
+    Sampled views have extrinsics.npy as well as transforms.json; the latter names their pictures.
+    """
     if any((folder / name).is_file() for name in TRANSFORMS):
         return "nerf"
+    if (folder / "extrinsics.npy").is_file():
+        return "views"
     return "legacy" if (folder / "000.npy").is_file() and (folder / "000.png").is_file() else None
 
 
@@ -123,11 +126,11 @@ def _legacy(folder: Path) -> FoundFiles:
 
 
 def _inside(folder: Path, name: str) -> Path:
-    """Return the path of a frame's PNG, also for a name without suffix."""
+    """Return the path of a frame's PNG or WebP; a name without suffix is a PNG."""
     parts = PurePosixPath(name).parts
     if not parts or name.startswith("/") or ".." in parts or "\\" in name or "\0" in name:
         raise ValueError(f"expected file_path inside the folder, got {name!r}")
-    return folder / (name if name.lower().endswith(".png") else f"{name}.png")
+    return folder / (name if name.lower().endswith((".png", ".webp")) else f"{name}.png")
 
 
 def _bytes(path: Path, most: int) -> bytes:

@@ -32,7 +32,7 @@ KEPT = pytest.StashKey["Kept"]()
 # is last: of two processes (pytest-xdist) one has it to do while the other is busy with the chain.
 ORDER = (
     "base", "geometry", "shards", "report", "zero123", "train",
-    "evaluation", "reconstruct", "render", "pipeline", "chain", "app",
+    "evaluation", "reconstruct", "inference", "render", "pipeline", "chain", "app",
 )  # fmt: skip
 
 hypothesis.settings.register_profile("repeatable", derandomize=True, database=None, deadline=None, max_examples=50)

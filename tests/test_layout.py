@@ -22,9 +22,11 @@ MAY_IMPORT = {
     "photo": {"base", "geometry"},
     "train": {"base", "geometry", "shards", "zero123", "report"},
     "reconstruct": {"base", "geometry", "zero123", "report"},
+    "inference": {"base", "geometry", "shards", "report", "pipeline", "photo", "zero123", "reconstruct"},
     "evaluation": {"base", "geometry", "render", "shards", "photo", "zero123", "reconstruct", "report"},
     "app": {
         "base", "geometry", "render", "shards", "report", "pipeline", "photo", "zero123", "train", "reconstruct",
+        "inference",
         "evaluation",
     },
 }  # fmt: skip
@@ -46,6 +48,7 @@ ONLY_HOME = {
     "trimesh": ("reconstruct/",),
     "cv2": ("photo/",),
     "onnxruntime": ("photo/",),
+    "av": ("report/",),
     "gradio": ("app/",),
 }
 

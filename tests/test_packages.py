@@ -59,7 +59,7 @@ IMPORT_NAMES = {requirement.name: import_names(requirement.name) for requirement
 
 @pytest.mark.parametrize(
     ("python", "extras"),
-    [("3.11", ALL_EXTRAS), ("3.12", {"s3", "gcs", "cutout", "heic", "dev"})],
+    [("3.11", ALL_EXTRAS), ("3.12", {"s3", "gcs", "cutout", "heic", "video", "dev"})],
     ids=["everything-3.11", "training-3.12"],
 )
 def test_every_declared_package_is_pinned_to_a_version_that_it_may_have(python: str, extras: set[str]) -> None:

@@ -11,7 +11,8 @@ from PIL import Image
 from base.errors import Failure
 from base.passes import PASS_FILES, pass_file
 from base.storage import TEMPORARY_PREFIX, Storage, flush_to_disk
-from render.layouts import nerf_transforms
+from geometry.camera import Lens
+from geometry.transforms import nerf_transforms
 from render.run import npy_bytes
 from shards.reader import read_sample
 from shards.sample import Sample
@@ -33,7 +34,9 @@ def write_nerf(sample: Sample, folder: Path) -> None:
     """Write NNN.png of each view, its passes, and transforms.json."""
     _pictures(sample, folder)
     try:
-        transforms = nerf_transforms(sample.facts["render"], sample.extrinsics)
+        facts = sample.facts["render"]
+        files = [f"{view:03d}.png" for view in range(len(sample.extrinsics))]
+        transforms = nerf_transforms(sample.extrinsics, files, Lens(**facts["lens"]), _hw(facts["hw"]))
     except (KeyError, TypeError, ValueError) as error:
         raise Failure(f"{sample.shard}: {sample.uid}.json: expected size and lens of the views, got: {error}") from None
     (folder / "transforms.json").write_text(f"{json.dumps(transforms, indent=2)}\n", encoding="utf-8")
@@ -53,6 +56,11 @@ def write_tar(storage: Storage, shard: ShardEntry, target: Path, *, whole: bool)
         temporary.rename(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _hw(sides: list[int]) -> tuple[int, int]:
+    height, width = sides
+    return height, width
 
 
 def _pictures(sample: Sample, folder: Path) -> None:

@@ -1,0 +1,127 @@
+"""From a prepared photo and a loaded model to a folder of views."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.settings import Settings
+from base.progress import Progress
+from base.storage import write_atomically
+from geometry.rig import Viewpoint
+from inference.plan import Move, Picture, ViewPlan, picture_digest
+from inference.views_folder import ViewsFolder
+
+if TYPE_CHECKING:
+    from photo.prepare import Prepared
+    from zero123.pipeline import Zero123Pipeline
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What a person asked for: which views, how many guesses of each, and as what files."""
+
+    moves: tuple[Move, ...]
+    samples: int
+    seed: int
+    picture: Picture
+    alpha: bool
+    films: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedModel:
+    """A model, its digest, and where it came from."""
+
+    pipeline: "Zero123Pipeline"
+    digest: str
+    source: str
+
+
+def input_camera(settings: Settings, elevation_deg: float | None) -> Viewpoint:
+    """The camera that the photo counts as taken with; the height is unknown for None."""
+    polar = None if elevation_deg is None else float(np.deg2rad(90.0 - elevation_deg))
+    return Viewpoint(polar_rad=polar, radius=settings.photo.framing.radius)
+
+
+def sample_photo(
+    folder: Path,
+    photo: "Prepared",
+    model: LoadedModel,
+    settings: Settings,
+    wanted: Wanted,
+    elevation: tuple[float | None, dict[str, Any]],
+    progress: Progress,
+) -> ViewsFolder:
+    """Make the views that `folder` lacks, then the preparation's picture, cameras, contact sheet and films.
+
+    `elevation` is the input camera's, None if unknown, with facts about it for views.json. `settings` hold the sampling
+    defaults of the model already.
+    """
+    from inference.matting import matte_on_white
+    from inference.sample_views import sample_into
+    from photo.shown import preparation_picture
+    from report.images import encoded
+
+    pipeline, rgba = model.pipeline, photo.view(model.pipeline.hw)
+    sampling = settings.sample.sampling().model_dump(mode="json")
+    plan = ViewPlan(
+        moves=wanted.moves,
+        samples=wanted.samples,
+        seed=wanted.seed,
+        origin=input_camera(settings, elevation[0]),
+        lens=settings.photo.framing.lens(),
+        hw=pipeline.hw,
+        picture=wanted.picture,
+        alpha=wanted.alpha,
+        decides={
+            "photo": picture_digest(rgba),
+            "model": model.digest,
+            "sampling": sampling,
+            "precision": settings.sample.compute.precision,
+            "alpha": settings.views.alpha.model_dump(mode="json") if wanted.alpha else {},
+        },
+    )
+    facts = {
+        "model": {"from": model.source, "digest": model.digest},
+        "photo": {**photo.facts(), "prepared_sha256": picture_digest(rgba)},
+        "sampling": sampling,
+        "elevation": elevation[1],
+    }
+    matte = partial(matte_on_white, settings=settings.views.alpha)
+    write_atomically(folder / "prepared.png", encoded(preparation_picture(photo, pipeline.hw), "png"))
+    draw = partial(_draw, pipeline, rgba, settings, plan.origin.polar_rad)
+    views = sample_into(folder, plan, facts, draw, matte, progress)
+    _write_outputs(views, rgba, wanted.films, settings)
+    return views
+
+
+def _draw(
+    pipeline: "Zero123Pipeline",
+    rgba: NDArray[np.uint8],
+    settings: Settings,
+    polar_rad: float | None,
+    poses: NDArray[np.float64],
+    seeds: Sequence[int],
+) -> Iterator[NDArray[np.uint8]]:
+    return pipeline.batches(
+        rgba,
+        pipeline.adapt_poses(poses, polar_rad),
+        seeds=seeds,
+        sampling=settings.sample.sampling(),
+        views_at_once=settings.sample.compute.views_at_once,
+    )
+
+
+def _write_outputs(views: ViewsFolder, rgba: NDArray[np.uint8], films: Sequence[str], settings: Settings) -> None:
+    from inference.view_outputs import write_cameras, write_film, write_sheet
+
+    write_cameras(views)
+    write_sheet(views, rgba)
+    for kind in dict.fromkeys(films):
+        write_film(views, kind, settings.views.film_fps)
+    write_atomically(views.folder / "settings.yaml", settings.as_yaml().encode())

@@ -1,0 +1,115 @@
+"""The folder of a photo's sampled views: what is there already, and how a new picture gets in.
+
+`views.json` lists only pictures that are on the disk, each with its SHA-256, so that a command that was stopped goes on
+with those that are missing.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from base.digest import sha256_bytes, sha256_file
+from base.storage import write_atomically
+from geometry.camera import camera_centre
+from geometry.sphere import spherical_from_cartesian
+from inference.plan import ViewJob, ViewPlan
+from report.images import encoded
+
+RECORD = "views.json"
+SCHEMA = 1
+MAX_RECORD_BYTES = 64 << 20
+
+Pixels = NDArray[np.uint8]
+
+
+class ViewsFolder:
+    """The pictures of `plan` in `folder`; `facts` are what views.json says beside them (photo, model, elevation).
+
+    Pictures of another request that views.json lists are removed; nothing else in the folder is touched.
+    """
+
+    def __init__(self, folder: Path, plan: ViewPlan, facts: Mapping[str, Any]) -> None:
+        self.folder, self.plan, self.facts = folder, plan, dict(facts)
+        self.cameras = plan.cameras()
+        self.rows: dict[str, dict[str, Any]] = {}
+        earlier = read_record(folder)
+        jobs = {job.file: job for job in plan.jobs()}
+        for row in _rows(earlier):
+            job = jobs.get(row["file"])
+            if job is not None and earlier["request"] == plan.request and self._is_kept(job, row):
+                self.rows[job.file] = row
+        self.replaced = [row["file"] for row in _rows(earlier) if row["file"] not in self.rows]
+        for name in self.replaced:
+            (folder / name).unlink(missing_ok=True)
+        self._write()
+
+    @property
+    def missing(self) -> list[ViewJob]:
+        """The pictures that are still to be made, in order."""
+        return [job for job in self.plan.jobs() if job.file not in self.rows]
+
+    def add(self, job: ViewJob, pixels: Pixels) -> None:
+        """Write one picture, then the record that lists it."""
+        data = encoded(Image.fromarray(pixels), self.plan.picture)
+        write_atomically(self.folder / job.file, data)
+        self.rows[job.file] = self._row(job, sha256_bytes(data))
+        self._write()
+
+    def pixels(self, job: ViewJob) -> Pixels:
+        """Read a picture that was made now or before, uint8 (H, W, 3 or 4)."""
+        with Image.open(self.folder / job.file) as picture:
+            return np.asarray(picture.convert("RGBA" if self.plan.alpha else "RGB"))
+
+    def _row(self, job: ViewJob, sha256: str) -> dict[str, Any]:
+        polar, azimuth, radius = spherical_from_cartesian(camera_centre(self.cameras[job.view]))
+        place = {"polar_rad": float(polar), "azimuth_rad": float(azimuth), "radius": float(radius)}
+        numbers = {"view": job.view, "sample": job.sample, "seed": job.seed}
+        return {**numbers, "file": job.file, "sha256": sha256, **job.move.facts(), **place}
+
+    def _is_kept(self, job: ViewJob, row: Mapping[str, Any]) -> bool:
+        path = self.folder / job.file
+        return row == self._row(job, str(row.get("sha256"))) and path.is_file() and sha256_file(path) == row["sha256"]
+
+    def _write(self) -> None:
+        plan = self.plan
+        record = {
+            "schema": SCHEMA,
+            "request": plan.request,
+            "hw": list(plan.hw),
+            "lens": {"focal_mm": plan.lens.focal_mm, "sensor_mm": plan.lens.sensor_mm},
+            "seed": plan.seed,
+            "samples": plan.samples,
+            "alpha": plan.alpha,
+            **self.facts,
+            "views": [self.rows[job.file] for job in plan.jobs() if job.file in self.rows],
+        }
+        write_atomically(self.folder / RECORD, (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """Return what views.json of a folder of sampled views says; empty without one, and for a file that is no such."""
+    path = folder / RECORD
+    try:
+        if path.stat().st_size > MAX_RECORD_BYTES:
+            return {}
+        record = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError, RecursionError):
+        return {}
+    return record if isinstance(record, dict) and "request" in record else {}
+
+
+def _rows(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows of a record whose file is a name of ours; a record may be anybody's."""
+    rows = record.get("views")
+    listed = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    return [row for row in listed if isinstance(row.get("file"), str) and _is_view_name(row["file"])]
+
+
+def _is_view_name(name: str) -> bool:
+    stem, dot, kind = name.partition(".")
+    return bool(dot) and kind in ("png", "webp") and stem.replace("-", "", 1).isdecimal() and stem.isascii()
