@@ -26,7 +26,8 @@ from report.pages.demo_page import demo_page
 from shards.reader import read_shard
 from shards.sample import Sample
 from shards.version import read_version
-from train.loop import TrainSummary, train
+from train.loop import train
+from train.spec import TrainSpec, TrainSummary
 from train.state import finished_checkpoints
 
 OWN_FOLDERS = ("stages", "novel_views", "mesh")
@@ -96,8 +97,9 @@ class Chain:
 
         def work() -> bool:
             before = finished_checkpoints(folder)[-1:]
-            task = (self.settings.model, self.settings.train, self.storage, folder, self.progress)
-            summaries.append(train(*task, sampling=self.settings.sample.sampling()))
+            sampling = self.settings.sample.sampling()
+            spec = TrainSpec(self.settings.model, self.settings.train, self.storage, folder, sampling)
+            summaries.append(train(spec, self.progress))
             return before != finished_checkpoints(folder)[-1:]
 
         self.stages.costing(TRAIN, work)

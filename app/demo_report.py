@@ -19,7 +19,7 @@ from report.pages import demo_facts as facts
 from report.pages.answers import MEASURES
 from shards.sample import Sample
 from shards.version import Version
-from train.loop import TrainSummary
+from train.spec import TrainSummary
 from zero123.model import trained_parts
 
 MB = 1_000_000

@@ -247,8 +247,11 @@ def made_up_pairs(hw: tuple[int, int]) -> Iterator[Pair]:
     number = 0
     while True:
         source, target = number % POOL, (number + 1) % POOL
-        pose = np.array([0.1, 0.0, 1.0, 0.0])
-        yield Pair(number, f"made-up-{number}", 0, 1, views[source], views[target], np.eye(3), np.zeros(3), pose, 1.0)
+        yield Pair(
+            number=number, uid=f"made-up-{number}", source=0, target=1, R=np.eye(3), T=np.zeros(3),
+            pose=np.array([0.1, 0.0, 1.0, 0.0]), source_polar_rad=1.0,
+            source_rgba=views[source], target_rgba=views[target],
+        )  # fmt: skip
         number += 1
 
 

@@ -1,8 +1,9 @@
-"""What the network sees of some pairs: latents, poses and images on the device that trains."""
+"""Make the network's input from pairs: latents, poses and images on the training device."""
 
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from train.collate import CollatedPairs
@@ -23,23 +24,23 @@ from zero123.pipeline import Zero123Pipeline
 
 @dataclass(frozen=True)
 class Batch:
-    """N pairs: `target` and `condition` latents (N, 4, h, w), `pose` (N, 4), `timesteps` (N,).
+    """N pairs as the network sees them.
 
-    `images` (N, 3, H, W) are the inputs, None where the image encoder reads latents; `embedding` (N, K, E) is what a
-    frozen image encoder made of them, where that is known already.
+    `images` are the input views, None if the image encoder reads latents. `embedding` is the output of a frozen image
+    encoder, if it is cached.
     """
 
-    target: Tensor
-    condition: Tensor
-    pose: Tensor
-    timesteps: Tensor
-    images: Tensor | None
-    embedding: Tensor | None = None
+    target: Float[Tensor, "N C h w"]
+    condition: Float[Tensor, "N C h w"]
+    pose: Float[Tensor, "N 4"]
+    timesteps: Int[Tensor, " N"]
+    images: Float[Tensor, "N 3 H W"] | None
+    embedding: Float[Tensor, "N K E"] | None = None
 
 
 @torch.no_grad()
 def make_batch(pipeline: Zero123Pipeline, pairs: CollatedPairs, memo: LatentMemo, random_background: float) -> Batch:
-    """The batch of pairs that lie on the device; `random_background` is the chance of a colour instead of white."""
+    """Make the batch of pairs on the device. `random_background` is the chance of a colour behind a pair, not white."""
     if pairs.is_cached:
         return _batch_of_latents(pairs)
     colours = background_colours(pairs.draws, random_background) if random_background else None
@@ -57,14 +58,14 @@ def make_batch(pipeline: Zero123Pipeline, pairs: CollatedPairs, memo: LatentMemo
 
 
 def _batch_of_latents(pairs: CollatedPairs) -> Batch:
-    """The batch of pairs whose views are cached moments: what encoding them would give, but for float16's rounding."""
+    """Make the batch from cached moments. It equals the encoders' output up to the rounding of float16."""
     target = target_from_moments(pairs.target.float(), pairs.draws.posterior)
     condition = condition_from_moments(pairs.source.float())
     embedding = pairs.embedding.float() if pairs.embedding.shape[1] else None
     return Batch(target, condition, pairs.pose, pairs.timesteps, None, embedding)
 
 
-def background_colours(draws: Draws, chance: float) -> Tensor:
-    """The colour (N, 3, 1, 1) in [0, 1] behind each pair's views: white, or with `chance` the one drawn for it."""
+def background_colours(draws: Draws, chance: float) -> Float[Tensor, "N 3 1 1"]:
+    """Return the colour in [0, 1] behind each pair: white, or its drawn colour with probability `chance`."""
     coloured = (draws.coloured < chance)[:, None]
     return torch.where(coloured, draws.colour, torch.ones_like(draws.colour))[:, :, None, None]

@@ -1,4 +1,4 @@
-"""Making a version's latent shards: by several processes, each a shard at a time, and only what is not there whole."""
+"""Make the latent shards of a version in several processes. Intact latent shards are kept."""
 
 import multiprocessing
 import signal
@@ -40,7 +40,7 @@ from zero123.settings import ModelSettings
 
 @dataclass(frozen=True)
 class CacheSummary:
-    """The encoder's digest, how many shards were made now and how many there are, their bytes, samples passed over."""
+    """The encoder's digest, the counts of new and of all shards, their bytes, and the count of damaged samples."""
 
     encoder: str
     made: int
@@ -51,7 +51,7 @@ class CacheSummary:
 
 @dataclass(frozen=True)
 class CacheJob:
-    """What each process needs to know: the dataset, the model whose frozen part encodes, and where."""
+    """The work of all processes: the dataset, the model with the encoders, and the device."""
 
     storage: Storage
     version: Version
@@ -62,38 +62,39 @@ class CacheJob:
 
 
 def cache_latents(job: CacheJob, processes: int, progress: Progress, damaged_samples: int = 0) -> CacheSummary:
-    """Encode every view of a version that is not encoded yet, and list all of them for the version.
+    """Encode all views of a version that are not encoded yet, and write the index of its latent shards.
 
-    What is there is read, and made again where it is not what was made. The same call goes on where one was stopped,
-    and several may work on one dataset. Up to `damaged_samples` are told and passed over; each call tries them again.
-    Raises UsageError for a model of another view size, Failure for one damaged sample more or a process that is killed.
+    Existing latent shards are checked, and made again if damaged. The same call continues an interrupted call, and
+    several calls may work on a dataset at the same time. Up to `damaged_samples` are reported and skipped, and tried
+    again by the next call. Raises UsageError for a model of another view size. Raises Failure for more damaged samples,
+    and if a process is killed.
     """
     if tuple(job.version.hw) != tuple(job.model.hw):
         raise UsageError(f"model.hw: expected the dataset's view size {list(job.version.hw)}, got {list(job.model.hw)}")
-    work = CacheWorker(job)
-    passed_over = DamageTolerance(damaged_samples, progress.say)
-    had: dict[str, CachedShard] = {}
+    worker = CacheWorker(job)
+    tolerance = DamageTolerance(damaged_samples, progress.say)
+    cached: dict[str, CachedShard] = {}
     with progress.task("cache", total=sum(len(shard.samples) for shard in job.version.shards), unit="objects") as task:
-        for shard, one in _had(work, processes, passed_over):
-            had[shard.name] = one
+        for shard, latent in _cache_shards(worker, processes, tolerance):
+            cached[shard.name] = latent
             task.advance(len(shard.samples), note=shard.name)
-    shards = tuple(had[shard.name].shard for shard in job.version.shards)
-    index = LatentIndex(SCHEMA, job.version.number, work.encoder, shards)
-    job.storage.write(latents_name(job.version.number, work.digest), index.to_json().encode())
-    made = sum(one.made for one in had.values())
+    shards = tuple(cached[shard.name].shard for shard in job.version.shards)
+    index = LatentIndex(SCHEMA, job.version.number, worker.encoder, shards)
+    job.storage.write(latents_name(job.version.number, worker.digest), index.to_json().encode())
+    made = sum(latent.made for latent in cached.values())
     size = sum(shard.bytes for shard in shards)
-    return CacheSummary(work.digest, made, len(shards), size, len(passed_over.samples))
+    return CacheSummary(worker.digest, made, len(shards), size, len(tolerance.samples))
 
 
 class CachedShard(NamedTuple):
-    """A latent shard that is there, and whether it was made now."""
+    """An intact latent shard, and whether this call made it."""
 
     shard: ShardEntry
     made: bool
 
 
 class CacheWorker:
-    """The encoders, loaded, and what they do to a shard."""
+    """The loaded encoders, applied to a shard at a time."""
 
     def __init__(self, job: CacheJob) -> None:
         self.job = job
@@ -112,26 +113,24 @@ class CacheWorker:
         self.encoder = Encoder(self.digest, (channels, height, width), (count, length))
 
     def find_or_make(self, shard: ShardEntry, on_damage: DamageHandler) -> CachedShard:
-        """The latent shard of a shard: the one that is there, where that is whole, or one that is made.
-
-        To read all of it costs little beside encoding, and nothing else shows damage inside.
-        """
+        """Return the latent shard of an image shard: the existing shard if it is intact, or else a new shard."""
+        # Only a full read finds damage inside, and it costs little beside encoding.
         entry = read_record(self.job.storage, record_name(self.digest, shard))
         if entry is not None and is_intact(self.job.storage, entry):
             return CachedShard(entry, made=False)
         return CachedShard(self.make(shard, on_damage), made=True)
 
     def make(self, shard: ShardEntry, on_damage: DamageHandler) -> ShardEntry:
-        """Encode a shard, write it, and then, unless a sample is damaged, the record that says that it is whole."""
+        """Encode and write a shard, and then its record. A shard with damaged samples gets no record."""
         damages = list[DamagedSample]()
 
-        def noted(damage: DamagedSample) -> None:
+        def note(damage: DamagedSample) -> None:
             on_damage(damage)
             damages.append(damage)
 
-        samples = ((entry.uid, self._members(shard, entry, noted)) for entry in shard.samples)
+        samples = ((entry.uid, self._members(shard, entry, note)) for entry in shard.samples)
         latents = write_samples(self.job.storage, shard.split, shard.number, samples, latents_folder(self.digest))
-        if not damages:
+        if not damages:  # without a record the next call tries the damaged samples again
             self.job.storage.write(record_name(self.digest, shard), (shard_json(latents) + "\n").encode())
         return latents
 
@@ -154,27 +153,29 @@ class CacheWorker:
         return latent_members(sample, *self.encoders.encode(views), damages)
 
 
-def _had(work: CacheWorker, processes: int, on_damage: DamageHandler) -> Iterator[tuple[ShardEntry, CachedShard]]:
-    """Each of the version's shards with its latent shard, as they become ready."""
-    shards = work.job.version.shards
+def _cache_shards(
+    worker: CacheWorker, processes: int, on_damage: DamageHandler
+) -> Iterator[tuple[ShardEntry, CachedShard]]:
+    """Yield each shard of the version with its latent shard, as they become ready."""
+    shards = worker.job.version.shards
     if min(processes, len(shards)) <= 1:
-        yield from ((shard, work.find_or_make(shard, on_damage)) for shard in shards)
+        yield from ((shard, worker.find_or_make(shard, on_damage)) for shard in shards)
         return
-    with _pool(work.job, min(processes, len(shards))) as pool:
-        waiting = {pool.submit(_have, shard): shard for shard in shards}
+    with _pool(worker.job, min(processes, len(shards))) as pool:
+        waiting = {pool.submit(_find_or_make, shard): shard for shard in shards}
         try:
             for future in as_completed(waiting):
-                had, damages = future.result()
+                cached, damages = future.result()
                 for damage in damages:
                     on_damage(damage)
-                yield waiting[future], had
+                yield waiting[future], cached
         except BrokenProcessPool:
             raise Failure("cache: a process that encodes was killed; the same command goes on from there") from None
 
 
 @contextmanager
 def _pool(job: CacheJob, processes: int) -> Iterator[ProcessPoolExecutor]:
-    """Processes that load the encoders anew; whatever ends this one's work ends theirs at once."""
+    """Start processes with encoders of their own. An error in this process ends them at once."""
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_begin, initargs=(job,))
     before = set(multiprocessing.active_children())
@@ -188,20 +189,20 @@ def _pool(job: CacheJob, processes: int) -> Iterator[ProcessPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
-_work: CacheWorker | None = None
-"""Of a process in the pool: loaded once."""
+_worker: CacheWorker | None = None
+"""The worker of a process in the pool, loaded once."""
 
 
 def _begin(job: CacheJob) -> None:
-    global _work  # noqa: PLW0603 -- how a pool's initialiser hands on what it made
+    global _worker  # noqa: PLW0603 -- an initialiser can pass on its result in no other way
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent()
-    _work = CacheWorker(job)
+    _worker = CacheWorker(job)
 
 
-def _have(shard: ShardEntry) -> tuple[CachedShard, list[DamagedSample]]:
-    """A latent shard and what was damaged, which the parent judges: it alone knows of all processes."""
-    if _work is None:
-        raise RuntimeError("expected a process that has begun")
+def _find_or_make(shard: ShardEntry) -> tuple[CachedShard, list[DamagedSample]]:
+    """Return a latent shard and its damages. The parent judges them: the limit is for all processes together."""
+    if _worker is None:
+        raise RuntimeError("expected a process after its initialiser")
     damages = list[DamagedSample]()
-    return _work.find_or_make(shard, damages.append), damages
+    return _worker.find_or_make(shard, damages.append), damages

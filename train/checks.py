@@ -1,4 +1,4 @@
-"""Mistakes that are told before the first step."""
+"""Checks of settings, dataset and ranks before the first step."""
 
 from pathlib import Path
 from typing import Any
@@ -17,15 +17,15 @@ FREE_TO_CHANGE: dict[str, Any] = {
     **dict.fromkeys(("checkpoint_every_images", "keep_checkpoints", "upload"), True),
     "compute": {"channels_last", "compile", "gradient_checkpointing", "ahead"},
 }
-"""Settings that a run may change when it is taken up again: none of them changes what an image teaches.
+"""Settings that a resumed run may change, because they do not change what is learnt from an image.
 
-`images` does where the rate falls to 0 at the last one: see `fixed_settings`. `version` has a check of its own: a run
-that began with the newest may name it later.
+`images` is fixed if the rate falls to 0 at the last image: see `fixed_settings`. `version` has its own check, because a
+run that began with the newest version may name it later.
 """
 
 
 def fixed_settings(model: ModelSettings, settings: TrainSettings) -> dict[str, Any]:
-    """The settings that a run keeps from its first image to its last, that last one too where the rate falls to it."""
+    """Return the settings that a run keeps to its end. With a falling rate, the last image is among them."""
     last = {"images": settings.images if settings.optimiser.decay == "cosine" else None}
     train = settings.model_dump(mode="json", exclude=FREE_TO_CHANGE) | last
     return {"model": model.model_dump(mode="json"), "train": train}
@@ -34,9 +34,9 @@ def fixed_settings(model: ModelSettings, settings: TrainSettings) -> dict[str, A
 def select_version(
     storage: Storage, settings: TrainSettings, began: Position | None, out: Path, retry: Retry
 ) -> Version:
-    """The dataset's version that a run reads: the one with which it `began`, or else the one that is set.
+    """Read the dataset's version for a run: the version that it `began` with, or the version in the settings.
 
-    Raises UsageError for a run in `out` that is to go on with another version, or with another dataset's of its number.
+    Raises UsageError if the run in `out` began with another version, or with other shards under the same number.
     """
     if began is None:
         return retry.call(lambda: read_version(storage, settings.version or None))
@@ -52,7 +52,7 @@ def select_version(
 
 
 def check_dataset(version: Version, model: ModelSettings, settings: TrainSettings) -> None:
-    """Raise UsageError unless the dataset has the model's view size, and enough views to hold some out and to pair."""
+    """Raise UsageError unless the dataset has the model's view size and enough views beside the held-out views."""
     if tuple(version.hw) != tuple(model.hw):
         raise UsageError(f"model.hw: expected the dataset's view size {list(version.hw)}, got {list(model.hw)}")
     left = version.views - settings.held_out_views
@@ -69,13 +69,13 @@ def check_dataset(version: Version, model: ModelSettings, settings: TrainSetting
 
 
 def check_ranks(settings: TrainSettings, ranks: int) -> None:
-    """Raise UsageError unless every rank gets the same number of images of each batch."""
+    """Raise UsageError unless all ranks get equal shares of a batch."""
     if settings.batch % ranks:
         raise UsageError(f"train.batch: expected a multiple of the {ranks} ranks, got {settings.batch}")
 
 
 def check_unchanged(began: Any, now: Any, out: Path, path: str = "") -> None:
-    """Raise UsageError naming the first setting with which the run in `out` did not begin; what is missing is None."""
+    """Raise UsageError with the first setting that differs from the beginning of the run in `out`."""
     if isinstance(began, dict) and isinstance(now, dict):
         for key in now | began:
             check_unchanged(began.get(key), now.get(key), out, f"{path}.{key}".lstrip("."))

@@ -1,4 +1,4 @@
-"""Pairs as tensors, with what chance decides for each: made beside the step, on the CPU."""
+"""Collate pairs into tensors with their random draws, on the CPU while the device computes."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 import torch
+from jaxtyping import Float, Float16, Int, UInt8
 from torch import Tensor
 
 from geometry.relative import with_input_polar
@@ -25,61 +26,61 @@ NO_EMBEDDING = np.zeros((0, 0), np.float16)
 
 @dataclass(frozen=True)
 class CollatedPairs:
-    """N pairs: `source` and `target` views uint8 RGBA (N, H, W, 4), `pose` (N, 4) as the model is told it.
+    """N pairs as tensors.
 
-    Of cached pairs the views are moments float16 (N, C, h, w); `embedding` (N, K, E) is what the image encoder says of
-    the source, K = 0 where that is not cached. `keys` name each view, (object, view number) of source and target;
-    `numbers` are the pairs' global numbers; `timesteps` (N,) and `draws` are what chance decided.
+    `source` and `target` are pictures, uint8 RGBA (N, H, W, 4), or cached moments, float16 (N, C, h, w). `embedding` is
+    the image encoder's output for the source, with K = 0 if it is not cached. `pose` is in the model's convention.
+    `keys` name the source and target views as (object, view number). `numbers` are the pairs' global numbers.
     """
 
     keys: tuple[tuple[tuple[str, int], tuple[str, int]], ...]
     numbers: tuple[int, ...]
-    source: Tensor
-    target: Tensor
-    embedding: Tensor
-    pose: Tensor
-    timesteps: Tensor
+    source: UInt8[Tensor, "N H W 4"] | Float16[Tensor, "N C h w"]
+    target: UInt8[Tensor, "N H W 4"] | Float16[Tensor, "N C h w"]
+    embedding: Float16[Tensor, "N K E"]
+    pose: Float[Tensor, "N 4"]
+    timesteps: Int[Tensor, " N"]
     draws: Draws
 
     @property
     def is_cached(self) -> bool:
-        """True when the views were encoded before training."""
+        """Whether the views are cached moments."""
         return self.source.dtype != torch.uint8
 
     def __len__(self) -> int:
         return len(self.keys)
 
     def to(self, device: torch.device) -> "CollatedPairs":
-        """The same pairs on a device; what lies in pinned memory travels while the CPU goes on."""
+        """Copy the pairs to a device, asynchronously from pinned memory."""
         moved = {name: getattr(self, name).to(device, non_blocking=True) for name in TENSORS}
         return replace(self, **moved, draws=self.draws.to(device))
 
     def pin(self) -> "CollatedPairs":
-        """The same pairs in memory from which a GPU copies by itself."""
+        """Copy the pairs to pinned memory, for asynchronous copies to a GPU."""
         held = {name: getattr(self, name).pin_memory() for name in TENSORS}
         return replace(self, **held, draws=self.draws.pin())
 
     def tensors(self) -> list[Tensor]:
-        """Every tensor of the pairs and of their draws."""
+        """List the tensors of the pairs and of their draws."""
         return [getattr(self, name) for name in TENSORS] + self.draws.tensors()
 
-    def describe(self, which: Sequence[int]) -> list[str]:
-        """Some of the pairs for a person to read."""
+    def describe(self, rows: Sequence[int]) -> list[str]:
+        """Describe some of the pairs for a person."""
         return [
             f"{self.keys[row][0][0]} {self.keys[row][0][1]}→{self.keys[row][1][1]} (number {self.numbers[row]})"
-            for row in which
+            for row in rows
         ]
 
 
 def split_batches(pairs: Iterator[P], count: int, at_once: int) -> Iterator[list[P]]:
-    """The pairs of one step after another, `count` each, at most `at_once` at a time."""
+    """Split pairs into the parts of successive batches: `count` pairs for each batch, at most `at_once` in a part."""
     while True:
         for start in range(0, count, at_once):
             yield list(islice(pairs, min(at_once, count - start)))
 
 
 def collate(pairs: Sequence[Pair | LatentPair], pipeline: Zero123Pipeline, settings: TrainSettings) -> CollatedPairs:
-    """The pairs as tensors; pictures are mirrored as their draws have it."""
+    """Collate pairs into tensors. Pictures are mirrored according to their draws."""
     numbers = tuple(pair.number for pair in pairs)
     posterior = not is_deterministic(pipeline.vae)
     draws = make_draws(settings.seed, numbers, pipeline.latent_shape, posterior=posterior)
@@ -108,9 +109,9 @@ def _stacked(arrays: Sequence[np.ndarray]) -> Tensor:
 
 
 def mirror_pair(pair: Pair) -> Pair:
-    """The pair as a mirror shows it: another object, from cameras that moved the other way around it.
+    """Mirror a pair: it shows another object, with the camera moving the other way around.
 
-    `R` and `T`, which the model is not told, are left as they are.
+    `R` and `T` keep their values, because the model does not see them.
     """
     return replace(
         pair,

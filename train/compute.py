@@ -11,7 +11,7 @@ from zero123.pipeline import Zero123Pipeline
 
 
 def prepare_unet(pipeline: Zero123Pipeline, settings: ComputeSettings) -> None:
-    """Arrange the UNet, which does nearly all of the work, as the settings say; its weights stay the same numbers."""
+    """Apply memory layout, gradient checkpointing and compilation to the UNet. Its weights keep their values."""
     if settings.channels_last:
         pipeline.unet.to(memory_format=torch.channels_last)
     if settings.gradient_checkpointing:
@@ -21,22 +21,20 @@ def prepare_unet(pipeline: Zero123Pipeline, settings: ComputeSettings) -> None:
 
 
 def autocast(device: torch.device, settings: ComputeSettings) -> AbstractContextManager[object]:
-    """Where products are taken in bfloat16, if they are to be."""
+    """Make the context of the forward pass, with products in bfloat16 if the settings say so."""
     return torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16")
 
 
 @contextmanager
 def set_compute_mode(settings: ComputeSettings, device: torch.device, threads: int) -> Iterator[None]:
-    """The process's own switches, put back afterwards: CPU threads, and how exact and how chosen a GPU's products are.
-
-    Convolutions have a switch of their own for how exact they are in float32, which torch leaves at TF32.
-    """
+    """Set the process's CPU threads and the precision of GPU products for the block, and restore them afterwards."""
     before, products = torch.get_num_threads(), torch.get_float32_matmul_precision()
     convolutions = cudnn.allow_tf32, cudnn.benchmark
     torch.set_num_threads(threads or before)
     if device.type == "cuda":
         exact = settings.precision == "fp32"
         torch.set_float32_matmul_precision("highest" if exact else "high")
+        # Convolutions have their own switch for float32, and torch leaves it at TF32.
         cudnn.allow_tf32, cudnn.benchmark = not exact, True
     try:
         yield

@@ -1,12 +1,13 @@
-"""What chance decides for a training pair, as a pure function of (seed, the pair's global number).
+"""Random draws for training pairs: a pure function of (seed, the pair's global number).
 
-Which rank or worker trains the pair, in which batch, and how often the run was interrupted change none of it.
+They do not depend on ranks, workers, batches or interruptions.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from base.seeds import stable_seed
@@ -14,39 +15,38 @@ from base.seeds import stable_seed
 
 @dataclass(frozen=True)
 class Draws:
-    """For N pairs: `time`, `drop`, `mirror`, `coloured` (N,) and `colour` (N, 3) in [0, 1).
+    """Draws for N pairs. `time`, `drop`, `mirror`, `coloured` and `colour` are uniform in [0, 1).
 
-    `offset` (N, 4), `noise` and `posterior` (N, 4, h, w) are standard normal; `posterior` is None where the autoencoder
-    gives an image one latent only.
+    `offset`, `noise` and `posterior` are standard normal. `posterior` is None for a deterministic autoencoder.
     """
 
-    time: Tensor
-    drop: Tensor
-    mirror: Tensor
-    coloured: Tensor
-    colour: Tensor
-    offset: Tensor
-    noise: Tensor
-    posterior: Tensor | None
+    time: Float[Tensor, " N"]
+    drop: Float[Tensor, " N"]
+    mirror: Float[Tensor, " N"]
+    coloured: Float[Tensor, " N"]
+    colour: Float[Tensor, "N 3"]
+    offset: Float[Tensor, "N 4"]
+    noise: Float[Tensor, "N C h w"]
+    posterior: Float[Tensor, "N C h w"] | None
 
     def to(self, device: torch.device) -> "Draws":
-        """The same draws on a device."""
+        """Copy the draws to a device."""
         return self._each(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin(self) -> "Draws":
-        """The same draws in memory from which a GPU copies by itself."""
+        """Copy the draws to pinned memory, for asynchronous copies to a GPU."""
         return self._each(Tensor.pin_memory)
 
     def tensors(self) -> list[Tensor]:
-        """Every tensor that there is."""
+        """List the tensors."""
         return [tensor for tensor in vars(self).values() if tensor is not None]
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "Draws":
-        return replace(self, **{name: change(one) for name, one in vars(self).items() if one is not None})
+        return replace(self, **{name: change(value) for name, value in vars(self).items() if value is not None})
 
 
 def make_draws(seed: int, numbers: Sequence[int], latent_shape: tuple[int, int, int], *, posterior: bool) -> Draws:
-    """The draws of the pairs with these global numbers; what else is drawn is the same with a posterior and without."""
+    """Draw for the pairs with these global numbers. `posterior` does not change the other draws."""
     uniform, offset = torch.empty(len(numbers), 7), torch.empty(len(numbers), 4)
     normal = torch.empty(1 + posterior, len(numbers), *latent_shape)
     generator = torch.Generator()
@@ -60,6 +60,6 @@ def make_draws(seed: int, numbers: Sequence[int], latent_shape: tuple[int, int, 
     return Draws(time, drop, mirror, coloured, uniform[:, 4:], offset, normal[0], normal[1] if posterior else None)
 
 
-def timesteps_from(uniform: Tensor, count: int, power: float) -> Tensor:
-    """Timesteps in [0, count) from draws of U[0, 1): floor(count · (1 − u^power)), uniform for power 1."""
+def timesteps_from(uniform: Float[Tensor, " N"], count: int, power: float) -> Int[Tensor, " N"]:
+    """Map draws of U[0, 1) to timesteps in [0, count): floor(count · (1 − u^power)), uniform for power 1."""
     return (count * (1.0 - uniform.double() ** power)).long().clamp_(0, count - 1)

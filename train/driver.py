@@ -1,4 +1,4 @@
-"""A driver and its ranks elsewhere, who tell one another by files in the run's folder: to stop, and what is amiss."""
+"""A driver and its remote ranks. They exchange requests to stop and messages by files in the run's folder."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -12,27 +12,26 @@ from train.interrupt import Interrupt
 
 STOP, SAID = "stop", "said"
 GRACE_S = 25.0
-"""How long ranks that are asked to stop may take to save; clouds give 30 s between SIGTERM and SIGKILL."""
+"""How long ranks may take to save after a request to stop. Clouds give 30 s between SIGTERM and SIGKILL."""
 LOOK_EVERY_S = 0.25
 
 
 def is_stop_requested(out: Path) -> bool:
-    """Whether the driver of the run in `out` wants its ranks to stop."""
-    return out / STOP in out.iterdir()  # looked up by name, NFS may say for a minute that it is not there
+    """Whether the driver has requested the ranks of the run in `out` to stop."""
+    return out / STOP in out.iterdir()  # by a listing: NFS may cache for a minute that a name is missing
 
 
 def run_until_stopped(work: Callable[[], object], out: Path) -> None:
-    """Do `work`, which is over soon after its ranks see `asked_in(out)`; raises what it raises.
+    """Run `work`, and request its ranks in `out` to stop on Ctrl-C or SIGTERM. Raises the errors of `work`.
 
-    Ctrl-C or SIGTERM asks them to stop, and does what it always does once the work is over, or after GRACE_S; a second
-    one does so at once.
+    The signal has its usual effect after the work has ended, or after GRACE_S. A second signal has it at once.
     """
     out.mkdir(parents=True, exist_ok=True)
     stop = out / STOP
-    stop.unlink(missing_ok=True)  # what an earlier driver left that was killed
+    stop.unlink(missing_ok=True)  # left by a killed driver
     done: Future[object] = Future()
     with Interrupt() as interrupt:
-        threading.Thread(target=_fulfil, args=(done, work), name="driven", daemon=True).start()
+        threading.Thread(target=_fulfil, args=(done, work), name="work of driver", daemon=True).start()
         try:
             while not interrupt.requested and not done.done():
                 wait([done], LOOK_EVERY_S)
@@ -53,14 +52,14 @@ def _fulfil(promise: "Future[object]", work: Callable[[], object]) -> None:
 
 
 class RankProgress:
-    """The progress of a rank elsewhere: what it says is a line more in a file of its own, for the driver to tell."""
+    """The progress of a remote rank. It writes messages to its own file, and the driver shows them."""
 
     def __init__(self, out: Path, rank: int) -> None:
         self.path = out / SAID / f"{rank}.log"
         self.task = SILENT.task
 
     def say(self, line: str) -> None:
-        """See `Progress.say`. Raises Failure when it cannot be written."""
+        """See `Progress.say`. Raises Failure if writing fails."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a", encoding="utf-8", errors="backslashreplace") as stream:
@@ -70,14 +69,14 @@ class RankProgress:
 
 
 class RankMessages:
-    """What the ranks of the run in `out` have said since this was made."""
+    """The messages of the ranks of the run in `out` since the construction of this object."""
 
     def __init__(self, out: Path) -> None:
         self.folder = out / SAID
         self.bytes = {path: path.stat().st_size for path in self.folder.glob("*.log")}
 
     def lines(self) -> Iterator[str]:
-        """The lines that were not heard before, each when it is whole."""
+        """Yield the new complete lines."""
         for path in sorted(self.folder.glob("*.log")):
             with path.open("rb") as stream:
                 stream.seek(self.bytes.get(path, 0))

@@ -1,4 +1,4 @@
-"""The exponential moving average of the weights, which is what sampling uses."""
+"""The exponential moving average (EMA) of the weights, for sampling."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -8,12 +8,12 @@ from torch import Tensor, nn
 
 
 def ema_decay(limit: float, steps: int) -> float:
-    """The decay after `steps` steps, min(limit, (1 + n) / (10 + n)): at first it forgets fast."""
+    """Return the decay after n = `steps` steps: min(limit, (1 + n) / (10 + n)). Early averages forget fast."""
     return min(limit, (1 + steps) / (10 + steps))
 
 
 class Ema:
-    """Averages of named parameters; those that are not among them are sampled with as trained."""
+    """Averages of named parameters. Sampling uses other parameters as trained."""
 
     def __init__(self, parameters: Mapping[str, nn.Parameter], limit: float) -> None:
         self.parameters, self.limit = dict(parameters), limit
@@ -21,13 +21,13 @@ class Ema:
 
     @torch.no_grad()
     def update(self, steps: int) -> None:
-        """average ← d · average + (1 − d) · weights, after the `steps`-th step (from 1)."""
+        """Set average ← d · average + (1 − d) · weights, after step number `steps` (from 1)."""
         weight = 1.0 - ema_decay(self.limit, steps)
         torch._foreach_lerp_(list(self.averages.values()), list(self.parameters.values()), weight)
 
     @contextmanager
     def apply_averages(self) -> Iterator[None]:
-        """The averages in place of the weights, for as long as the block lasts."""
+        """Use the averages as weights in the block, and restore the weights afterwards."""
         weights = {name: parameter.detach().clone() for name, parameter in self.parameters.items()}
         self._set(self.averages)
         try:

@@ -1,4 +1,4 @@
-"""How much arithmetic an image costs, and how much a device can do: their ratio is the model's use of it (MFU)."""
+"""Count the operations for an image and look up a device's peak, for the model FLOPs utilisation (MFU)."""
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -7,20 +7,20 @@ from zero123.conditioning import Conditioning
 from zero123.pipeline import Zero123Pipeline
 
 BACKWARD = 2
-"""A backward pass takes every product twice, once for the inputs and once for the weights."""
+"""The backward pass computes each product twice: for the inputs and for the weights."""
 
 PEAKS = {
     "H200": 989e12, "H100": 989e12, "GH200": 989e12, "H20": 148e12, "B200": 2250e12, "A100": 312e12, "A10G": 70e12,
     "A10": 125e12, "L40S": 362e12, "L40": 181e12, "L4": 121e12, "A6000": 155e12, "4090": 165e12, "3090": 71e12,
 }  # fmt: skip
-"""Dense bfloat16 products a second as the makers state them, by what stands in the device's name."""
+"""Dense bfloat16 operations per second as stated by the makers, by a word of the device's name."""
 
 
 @torch.no_grad()
 def training_flops(pipeline: Zero123Pipeline) -> float:
-    """Floating-point operations of the UNet for one image, forward and backward; 2 for a multiplication and addition.
+    """Count the UNet's floating-point operations for an image, forward and backward. A multiply-add counts as 2.
 
-    Encoders are not counted: MFU is the share of the peak that went into what learns, as if its inputs were free.
+    Encoders are not counted: MFU is the share of the peak in the trained part, as if its inputs were free.
     """
     device, width = pipeline.device, int(pipeline.unet.config.cross_attention_dim)
     latents = torch.zeros(1, *pipeline.latent_shape, device=device)
@@ -31,7 +31,7 @@ def training_flops(pipeline: Zero123Pipeline) -> float:
 
 
 def peak_flops(device: torch.device) -> float | None:
-    """The nominal dense bfloat16 peak of a GPU in operations a second; None for what is not in the table."""
+    """Return the nominal dense bfloat16 peak of a GPU in operations per second, or None for other devices."""
     if device.type != "cuda":
         return None
     words = torch.cuda.get_device_name(device).replace("-", " ").split()

@@ -1,4 +1,4 @@
-"""Stopping at a good moment: the first Ctrl-C or SIGTERM is remembered, and raised again when the work is safe."""
+"""Stop at a safe moment: remember the first Ctrl-C or SIGTERM, and raise it again after the work is saved."""
 
 import signal
 import threading
@@ -10,14 +10,14 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StepAbandoned(Exception):
-    """What a step needs did not come before somebody asked to stop; the step was not taken."""
+    """A stop was requested before the data of a step came. The step was not taken."""
 
 
 class Interrupt:
-    """While entered, `asked` tells whether to stop; leaving hands the signal to whoever would have got it.
+    """A context that delays the first signal to stop until its end. Inside, `requested` says if a stop is requested.
 
-    A second signal is not held back, and one that is ignored, as Ctrl-C is in a shell's background jobs, stays ignored.
-    Outside the main thread, where Python gives no signals, `elsewhere` alone tells of somebody who asks.
+    A second signal has its usual effect at once. Ignored signals stay ignored, such as Ctrl-C in a shell's background
+    jobs. Outside the main thread Python delivers no signals, and only `elsewhere` can request a stop.
     """
 
     def __init__(self, elsewhere: Callable[[], bool] = lambda: False) -> None:
@@ -27,13 +27,13 @@ class Interrupt:
 
     @property
     def requested(self) -> bool:
-        """True once a signal has come, or somebody asks elsewhere."""
+        """Whether a signal has come or a stop is requested elsewhere."""
         return self.signal is not None or self.elsewhere()
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-            self._before = {number: signal.signal(number, self._remember) for number in heard}
+            handled = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+            self._before = {number: signal.signal(number, self._remember) for number in handled}
         return self
 
     def __exit__(

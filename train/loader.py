@@ -1,6 +1,6 @@
-"""The pairs of a rank, decoded by worker processes: the same pairs in the same order for any number of them.
+"""Decode the pairs of a rank in worker processes. Their number changes neither the pairs nor their order.
 
-Each worker reads its own streams in blocks; the rank takes one pair from each worker in turn.
+Each worker reads its own streams in blocks. The rank takes a pair from each worker in turn.
 """
 
 import math
@@ -31,22 +31,22 @@ Reader: TypeAlias = Callable[..., Iterator[P]]
 """`stream_pairs` without `position`, `rank`, `world`, `on_damage`, `say` and `stop`, which are passed as keywords."""
 
 BLOCK_BYTES = 4 << 20
-"""As many pairs as this holds travel together from a worker, in shared memory, of which containers have little …"""
+"""The size of a block of pairs in shared memory. Containers have little of it."""
 LEAST, MOST = 8, 64
-"""… but at least and at most so many."""
+"""The least and the most pairs in a block."""
 WAITING_BLOCKS = 2
-"""How many blocks each worker is ahead."""
+"""How many blocks each worker prepares ahead."""
 LOST = (RuntimeError, OSError, EOFError)
-"""What a DataLoader raises when a worker is gone, or was killed while it handed something over."""
+"""What a DataLoader raises after the death of a worker, also in the middle of a transfer."""
 LOOK_EVERY_S = 0.25
 
 
 @dataclass
 class Block(Generic[P]):
-    """What a worker hands over: pairs as columns, what it had to tell, and why it ended, if it did.
+    """A transfer from a worker: pairs as columns, damages, messages, and the failure that ended the worker, if any.
 
-    All arrays lie in `memory`, for each tensor that travels costs as much as several pairs do; `laid` tells where: the
-    type and shape of each column (N, …), one after the other.
+    All arrays share `memory`, because the transfer of a tensor costs as much as several pairs. `layout` has the type
+    and shape (N, …) of each column, in the order of their bytes in `memory`.
     """
 
     kind: type[P] | None
@@ -58,7 +58,7 @@ class Block(Generic[P]):
     failure: Failure | None
 
     def pairs(self) -> Iterator[P]:
-        """The pairs; their arrays are views of the block's memory."""
+        """Yield the pairs. Their arrays are slices of the block's memory."""
         if self.kind is not None:
             columns = {**self.columns, **self._arrays()}
             for values in zip(*columns.values(), strict=True):
@@ -81,26 +81,26 @@ def read_rank_pairs(
     say: Callable[[str], None],
     stop: threading.Event | None = None,
 ) -> Iterator[P]:
-    """The pairs of `share`, read by `workers` processes, or by this one when that is 0.
+    """Read the pairs of `share` in `workers` processes, or in this process for 0.
 
-    Raises at once what the reader raises at once, and later what it raises later; what workers tell is told here.
-    Whoever sets `stop` ends them, and so does closing the iterator, even while they wait for a store.
+    The reader's errors are raised here, those about its options at once. Damages and messages of workers arrive at
+    `on_damage` and `say`. Setting `stop` or closing the iterator ends the workers, even while they wait for a store.
     """
     stop = stop or threading.Event()
     if not workers:
         return reader(**vars(share), on_damage=on_damage, say=say, stop=stop)
     shares = split_share(share, workers)
-    reader(**vars(shares[0]))
-    return _in_turn(reader, share, shares, on_damage, say, stop)
+    reader(**vars(shares[0]))  # raises for wrong options before any process starts
+    return _take_turns(reader, share, shares, on_damage, say, stop)
 
 
 def split_share(share: Share, workers: int) -> list[Share]:
-    """The part of a rank's share that each of its workers reads: the first pair is the first worker's."""
+    """Split a rank's share among its workers. The first worker gets the first pair."""
     first, world = next(share.numbers()), share.world * workers
     return [Share(share.position, (first + worker * share.world) % world, world) for worker in range(workers)]
 
 
-def _in_turn(
+def _take_turns(
     reader: Reader[P],
     share: Share,
     shares: list[Share],
@@ -119,7 +119,7 @@ def _in_turn(
             for pair in _interleaved(blocks):
                 next(numbers)
                 yield pair
-        if not stop.is_set():
+        if not stop.is_set():  # a worker was lost, so this process reads on by itself
             alone = Share(next(numbers), share.rank, share.world)
             yield from reader(**vars(alone), on_damage=on_damage, say=say, stop=stop)
     finally:
@@ -127,9 +127,9 @@ def _in_turn(
 
 
 def _interleaved(blocks: Sequence[Block[P]]) -> Iterator[P]:
-    """A pair of each block in turn, until all are out; raises the failure of a worker where its pairs end.
+    """Yield a pair of each block in turn, until all are used. Raises a worker's failure in place of its next pair.
 
-    Blocks without a failure are equally long.
+    Blocks without a failure have equal lengths.
     """
     columns = [block.pairs() for block in blocks]
     while True:
@@ -145,17 +145,17 @@ def _interleaved(blocks: Sequence[Block[P]]) -> Iterator[P]:
 def _rounds(
     reader: Reader[P], shares: list[Share], say: Callable[[str], None], stop: threading.Event
 ) -> Iterator[list[Block[P]]]:
-    """One block of each worker, again and again, until one of them is lost or `stop` is set."""
+    """Yield rounds of a block from each worker, until a worker is lost or `stop` is set."""
     loader = DataLoader(
         _Blocks(reader, shares),
         batch_size=None,
         num_workers=len(shares),
         prefetch_factor=WAITING_BLOCKS,
         worker_init_fn=_begin,
-        generator=torch.Generator(),  # without one it would draw from the global state
+        generator=torch.Generator(),  # by default it would draw from the global state
     )
     before = set(multiprocessing.active_children())
-    with _childrens_signal_as_it_is():
+    with _keep_child_signal():
         blocks = iter(loader)
     workers = set(multiprocessing.active_children()) - before
     threading.Thread(target=_end, args=(workers, stop), name="end of workers", daemon=True).start()
@@ -168,7 +168,7 @@ def _rounds(
 
 
 def _end(workers: Collection[BaseProcess], stop: threading.Event) -> None:
-    """End workers once nobody wants their pairs: one that waits for a store does not notice by itself."""
+    """End the workers after `stop` or the death of all. A worker that waits for a store does not notice `stop`."""
     while not stop.wait(LOOK_EVERY_S) and any(worker.is_alive() for worker in workers):
         pass
     for worker in workers:
@@ -182,18 +182,20 @@ class _Blocks(IterableDataset[Block[P]]):
     def __iter__(self) -> Iterator[Block[P]]:
         worker = get_worker_info()
         damages: list[DamagedSample] = []
-        said: list[str] = []
-        pairs = self.reader(**vars(self.shares[worker.id if worker else 0]), on_damage=damages.append, say=said.append)
+        messages: list[str] = []
+        pairs = self.reader(
+            **vars(self.shares[worker.id if worker else 0]), on_damage=damages.append, say=messages.append
+        )
         failure = None
         while failure is None:
-            some, failure = _some(pairs)
-            yield _block(some, damages[:], said[:], failure)
+            some, failure = _next_pairs(pairs)
+            yield _block(some, damages[:], messages[:], failure)
             damages.clear()
-            said.clear()
+            messages.clear()
 
 
-def _some(pairs: Iterator[P]) -> tuple[list[P], Failure | None]:
-    """A block's worth of pairs, or those before the failure that ended them."""
+def _next_pairs(pairs: Iterator[P]) -> tuple[list[P], Failure | None]:
+    """Take the pairs of a block, or the pairs before a failure."""
     some: list[P] = []
     try:
         for pair in pairs:
@@ -206,26 +208,28 @@ def _some(pairs: Iterator[P]) -> tuple[list[P], Failure | None]:
 
 
 def _length(pair: Any) -> int:
-    """How many pairs like this one make a block; all of a stream are alike."""
+    """Compute the number of pairs in a block from the size of a pair. All pairs of a stream have the same size."""
     size = sum(value.nbytes for value in vars(pair).values() if isinstance(value, np.ndarray))
     return min(MOST, max(LEAST, BLOCK_BYTES // max(1, size)))
 
 
-def _block(pairs: Sequence[Any], damages: list[DamagedSample], said: list[str], failure: Failure | None) -> Block[Any]:
+def _block(
+    pairs: Sequence[Any], damages: list[DamagedSample], messages: list[str], failure: Failure | None
+) -> Block[Any]:
     names = [field.name for field in fields(pairs[0])] if pairs else []
     columns = {name: [getattr(pair, name) for pair in pairs] for name in names}
     stacked = {name: np.stack(columns.pop(name)) for name in names if isinstance(columns[name][0], np.ndarray)}
-    # Wider numbers first, so that each begins where its type may.
+    # Wider types come first, so that each column begins at a multiple of its item size.
     arrays = dict(sorted(stacked.items(), key=lambda item: -item[1].itemsize))
-    laid = {name: (array.dtype, array.shape) for name, array in arrays.items()}
+    layout = {name: (array.dtype, array.shape) for name, array in arrays.items()}
     memory = np.concatenate([np.zeros(0, np.uint8), *(array.reshape(-1).view(np.uint8) for array in arrays.values())])
     kind = type(pairs[0]) if pairs else None
-    return Block(kind, columns, laid, torch.from_numpy(memory), damages, said, failure)
+    return Block(kind, columns, layout, torch.from_numpy(memory), damages, messages, failure)
 
 
 @contextmanager
-def _childrens_signal_as_it_is() -> Iterator[None]:
-    """Undo torch's handler of SIGCHLD, by which a killed worker raises wherever the main thread happens to be."""
+def _keep_child_signal() -> Iterator[None]:
+    """Undo torch's handler of SIGCHLD, which raises a worker's death anywhere in the main thread."""
     before = signal.getsignal(signal.SIGCHLD) or signal.SIG_DFL
     yield
     if threading.current_thread() is threading.main_thread():
@@ -233,7 +237,7 @@ def _childrens_signal_as_it_is() -> Iterator[None]:
 
 
 def _begin(_worker: int) -> None:
-    """Ctrl-C is for the rank, which ends its workers; it does so by SIGTERM, whatever the rank itself does on that."""
+    """Leave Ctrl-C to the rank, which ends its workers by SIGTERM. They must not inherit its handler for that."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     end_with_parent()

@@ -1,4 +1,4 @@
-"""The log of a run, `log.jsonl`: one line of JSON every so many images."""
+"""The log of a run, `log.jsonl`: a line of JSON for every interval of images."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -13,12 +13,12 @@ LOG = "log.jsonl"
 
 @dataclass(frozen=True)
 class LogRow:
-    """After `images` images: means since the row before, and the rates of the last step.
+    """After `images` images: means since the row before, and the learning rates of the last step.
 
-    `loss` and `gradient_norm` are None where every step was bad. `loss_by_timestep` is over equal parts of the
-    schedule, clean to noisy, None where no pair fell; `mfu` is the share of the device's peak that went into the model,
-    None where the peak is not known; `data_wait` is the share of the time that was spent waiting for data; `skipped`
-    counts the bad steps of the whole run.
+    `loss` and `gradient_norm` are None if every step was bad. `loss_by_timestep` has the losses of equal parts of the
+    schedule, clean to noisy, and None for a part without pairs. `mfu` is the model's share of the device's peak, None
+    for an unknown peak. `data_wait` is the share of time spent waiting for data. `skipped` counts the bad steps of the
+    whole run.
     """
 
     images: int
@@ -34,9 +34,9 @@ class LogRow:
 
 
 class Log:
-    """The rows of a run's log; taking up a run at an earlier point forgets the rows after it.
+    """The rows of a run's log up to `images`. Later rows, of work lost with its checkpoint, are removed.
 
-    Without a path nothing is written: the ranks after the first keep theirs to themselves.
+    Without a path, as in ranks after the first, nothing is written.
     """
 
     def __init__(self, path: Path | None, images: int) -> None:
@@ -47,7 +47,7 @@ class Log:
             write_atomically(path, kept)
 
     def add(self, row: LogRow) -> None:
-        """Append a row. Raises Failure when it cannot be written."""
+        """Append a row. Raises Failure if writing fails."""
         self.rows.append(row)
         if self.path is None:
             return
@@ -59,7 +59,7 @@ class Log:
 
 
 def read_log(path: Path) -> list[LogRow]:
-    """The rows of a log; none when there is no file. A last line that was cut off is left out."""
+    """Read the rows of a log, none if there is no file. A truncated last line is ignored."""
     rows = []
     for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else ():
         if line.endswith("\n"):
@@ -76,7 +76,7 @@ def _line(row: LogRow) -> str:
 
 
 class LogInterval:
-    """What happened since the last row of the log; bad steps count for time alone."""
+    """Sums since the last row of the log. Bad steps count only for time."""
 
     def __init__(self) -> None:
         self.losses: list[float] = []
@@ -86,7 +86,7 @@ class LogInterval:
         self.images = 0
 
     def add(self, step: Step, waited: float, seconds: float, images: int) -> None:
-        """Count one step."""
+        """Count a step."""
         self.waited += waited
         self.seconds += seconds
         self.images += images
@@ -98,18 +98,18 @@ class LogInterval:
 
     @property
     def means(self) -> tuple[float | None, float | None]:
-        """The mean loss and gradient norm; None without a good step."""
+        """The mean loss and gradient norm, None without a good step."""
         count = len(self.losses)
         return (sum(self.losses) / count, sum(self.norms) / count) if count else (None, None)
 
     @property
     def images_per_s(self) -> float:
-        """How many images a second were learnt from."""
+        """Images per second."""
         return self.images / max(self.seconds, 1e-9)
 
     @property
     def data_wait(self) -> float:
-        """The share of the time spent waiting for data."""
+        """The share of time spent waiting for data."""
         return self.waited / max(self.seconds, 1e-9)
 
     @property

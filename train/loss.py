@@ -1,6 +1,7 @@
 """The loss: the mean squared error of ε or v (arXiv 2303.11328, equation 1; v: arXiv 2202.00512)."""
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from train.batch import Batch
@@ -13,7 +14,7 @@ from zero123.schedule import Prediction, noised, target_of
 
 
 class Objective(nn.Module):
-    """The loss of each pair (N,) as one module, which is what a distributed run has to wrap."""
+    """The loss of each pair as a module, the form that DistributedDataParallel wraps."""
 
     def __init__(self, pipeline: Zero123Pipeline, settings: TrainSettings) -> None:
         super().__init__()
@@ -25,8 +26,8 @@ class Objective(nn.Module):
         return pair_losses(self.pipeline, batch, draws, self.settings)
 
 
-def pair_losses(pipeline: Zero123Pipeline, batch: Batch, draws: Draws, settings: TrainSettings) -> Tensor:
-    """The loss of each pair (N,), averaged over its latents' values."""
+def pair_losses(pipeline: Zero123Pipeline, batch: Batch, draws: Draws, settings: TrainSettings) -> Float[Tensor, " N"]:
+    """Compute the loss of each pair, averaged over the values of its latents."""
     schedule = pipeline.schedule
     alpha, sigma = schedule.alpha_sigma(batch.timesteps)
     noise = offset_noise(draws, settings.noise_offset)
@@ -40,7 +41,7 @@ def pair_losses(pipeline: Zero123Pipeline, batch: Batch, draws: Draws, settings:
 
 
 def apply_dropout(pipeline: Zero123Pipeline, batch: Batch, dropout: Dropout, uniform: Tensor) -> Conditioning:
-    """The batch's condition, parts of it zeroed as `dropout` and the draws `uniform` (N,) have it."""
+    """Make the batch's condition, with parts of it set to zero by `dropout` and the draws `uniform`."""
     keeps_context, keeps_latents = (keep.to(batch.condition) for keep in dropout.kept(uniform))
     embedding = batch.embedding
     if embedding is None:
@@ -53,18 +54,18 @@ def apply_dropout(pipeline: Zero123Pipeline, batch: Batch, dropout: Dropout, uni
     return Conditioning(context, batch.condition * keeps_latents[:, None, None, None])
 
 
-def offset_noise(draws: Draws, strength: float) -> Tensor:
-    """The noise (N, 4, h, w), each channel shifted as a whole by `strength` times a normal number of its own.
+def offset_noise(draws: Draws, strength: float) -> Float[Tensor, "N C h w"]:
+    """Make the noise, with each channel shifted as a whole by `strength` times a normal draw.
 
-    With a little of it a network learns to change the brightness of a whole picture, which plain noise hardly touches.
+    The shift teaches a network to change the brightness of whole pictures. Plain noise hardly affects it.
     """
     return draws.noise if strength == 0.0 else draws.noise + strength * draws.offset[:, :, None, None]
 
 
 def min_snr_weight(alpha: Tensor, sigma: Tensor, gamma: float, prediction: Prediction) -> Tensor:
-    """The weight of the loss that makes it min(SNR, γ) times that of x_0 (arXiv 2303.09556), SNR = α²/σ².
+    """Return the weight that makes a loss min(SNR, γ) times the loss of x_0 (arXiv 2303.09556), with SNR = α²/σ².
 
-    For ε it is min(SNR, γ)/SNR, for v min(SNR, γ)/(SNR + 1); pure noise, where SNR is 0, keeps the weight 1.
+    It is min(SNR, γ)/SNR for ε and min(SNR, γ)/(SNR + 1) for v. Pure noise, with SNR 0, keeps the weight 1.
     """
     signal, noise = alpha**2, sigma**2
     if prediction == "epsilon":
@@ -72,8 +73,10 @@ def min_snr_weight(alpha: Tensor, sigma: Tensor, gamma: float, prediction: Predi
     return torch.where(signal == 0.0, 1.0, torch.minimum(signal, gamma * noise))
 
 
-def sum_by_timestep(each: Tensor, timesteps: Tensor, count: int, buckets: int) -> tuple[Tensor, Tensor]:
-    """Sums of the losses (N,) and their number, (buckets,) each, by equal parts of `count` timesteps, clean first."""
+def sum_by_timestep(
+    each: Float[Tensor, " N"], timesteps: Int[Tensor, " N"], count: int, buckets: int
+) -> tuple[Float[Tensor, " B"], Float[Tensor, " B"]]:
+    """Sum and count the losses by `buckets` equal parts of `count` timesteps, clean first."""
     which = timesteps * buckets // count
     empty = torch.zeros(buckets, device=each.device)
     return empty.index_add(0, which, each), empty.index_add(0, which, torch.ones_like(each))

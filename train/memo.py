@@ -1,21 +1,22 @@
-"""Latents computed once: a frozen encoder without chance gives the same latents for a view every time."""
+"""Keep latents in memory. A frozen, deterministic encoder gives the same latents for a view every time."""
 
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 
 import torch
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from zero123.latents import Autoencoder, composited, target_latent
 
 CHUNK = 8
-"""Views are encoded this many at a time, the last chunk padded: a view's rounding must not depend on its company."""
+"""Views are encoded in padded chunks of this size, because a view's rounding can depend on the size of its chunk."""
 
 
 class LatentMemo:
-    """Target latents of views by key, in at most `limit_bytes` of memory; the least recently used are forgotten.
+    """Keeps target latents by view, in at most `limit_bytes` of memory. The least recently used are removed.
 
-    A memo belongs to one encoder. What it forgets is computed again, to the same bits.
+    A memo belongs to an encoder. Removed latents are computed again, bit for bit.
     """
 
     def __init__(self, vae: Autoencoder, limit_bytes: int) -> None:
@@ -23,8 +24,8 @@ class LatentMemo:
         self.bytes = 0
         self._kept: OrderedDict[Hashable, Tensor] = OrderedDict()
 
-    def latents(self, keys: Sequence[Hashable], rgba: Tensor) -> Tensor:
-        """The latents (N, 4, h, w) of uint8 RGBA views (N, H, W, 4), on white, each named by its key."""
+    def latents(self, keys: Sequence[Hashable], rgba: UInt8[Tensor, "N H W 4"]) -> Float[Tensor, "N C h w"]:
+        """Return the latents of views on white, each named by its key."""
         found = {key: self._kept[key] for key in keys if key in self._kept}
         for key in found:
             self._kept.move_to_end(key)

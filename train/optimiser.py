@@ -1,4 +1,4 @@
-"""AdamW with a rate that follows the images seen."""
+"""AdamW, with a learning rate by the number of images."""
 
 import math
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ PROJECTION = "cc_projection."
 
 
 def trained_parameters(pipeline: Zero123Pipeline) -> dict[str, nn.Parameter]:
-    """What learns, by name: all of the trained parts but what a single context token leaves without influence."""
+    """Name the trained parameters, without those that have no influence with a single context token."""
     idle = {f"unet.{name}" for name in without_influence(pipeline.unet) if pipeline.context_tokens == "one"}
     named = {
         f"{part}.{name}": parameter
@@ -26,7 +26,7 @@ def trained_parameters(pipeline: Zero123Pipeline) -> dict[str, nn.Parameter]:
 
 
 def make_optimiser(parameters: Mapping[str, nn.Parameter], settings: OptimiserSettings) -> torch.optim.AdamW:
-    """AdamW over two groups: the projection, and everything else."""
+    """Make AdamW with two groups: the projection, and all other parameters."""
     projection = [parameter for name, parameter in parameters.items() if name.startswith(PROJECTION)]
     others = [parameter for name, parameter in parameters.items() if not name.startswith(PROJECTION)]
     return torch.optim.AdamW(
@@ -39,7 +39,7 @@ def make_optimiser(parameters: Mapping[str, nn.Parameter], settings: OptimiserSe
 
 
 def learning_rate(settings: OptimiserSettings, images: int, total: int) -> float:
-    """The rate for the step that begins after `images` of `total` images."""
+    """Return the learning rate of the step after `images` of `total` images."""
     warm = min(1.0, (images + 1) / settings.warmup_images) if settings.warmup_images else 1.0
     fade = 0.5 * (1.0 + math.cos(math.pi * min(images / total, 1.0))) if settings.decay == "cosine" else 1.0
     return settings.learning_rate * warm * fade

@@ -1,4 +1,4 @@
-"""`report.html` of a run: its curves, its validations and what it was made with, on one page."""
+"""`report.html` of a run: its curves, validations and versions, on a page."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,15 +18,15 @@ NAME = "report.html"
 X = "images seen"
 
 
-def write_page(out: Path, rows: Sequence[LogRow], scores: Sequence[ValidationScore], told: Mapping[str, str]) -> None:
-    """Write the page of the run in `out`; `told` (versions, digests) stands at its foot."""
+def write_page(out: Path, rows: Sequence[LogRow], scores: Sequence[ValidationScore], facts: Mapping[str, str]) -> None:
+    """Write the page of the run in `out`, with `facts` such as versions at its foot."""
     page = Page("Training", kicker=out.name, lead="What the run has learnt so far, and how fast.")
     page.metrics(*_headline(rows, scores))
     _curves(page, rows)
     _speed(page, rows)
     if scores:
         _validation(page, out, scores)
-    page.footer(told, "This page is one file. It loads nothing, and it works without a network.")
+    page.footer(facts, "This page is one file. It loads nothing, and it works without a network.")
     write_atomically(out / NAME, page.html().encode())
 
 
@@ -75,7 +75,7 @@ def _speed(page: Page, rows: Sequence[LogRow]) -> None:
     ):
         values = [getattr(row, name) for row in rows]
         if name == "mfu" and not any(values):
-            continue  # of a device whose peak is not known
+            continue  # the device's peak is not known
         chart = line_chart([Series(name, images, list(map(_known, values)))], label=label, x_label=X)
         section.figure(chart, label, css_class="panel")
 
@@ -85,7 +85,7 @@ def _validation(page: Page, out: Path, scores: Sequence[ValidationScore]) -> Non
     section = page.section("Held-out views", lead)
     images = [score.images for score in scores]
     for name, label in (("psnr_db", "PSNR in dB"), ("ssim", "SSIM")):
-        chart = line_chart([Series(name, images, [getattr(one, name) for one in scores])], label=label, x_label=X)
+        chart = line_chart([Series(name, images, [getattr(score, name) for score in scores])], label=label, x_label=X)
         section.figure(chart, label, css_class="panel")
     path = grid_path(out, scores[-1].images)
     if path.is_file():

@@ -1,4 +1,4 @@
-"""Data made and copied to the device while the device computes."""
+"""Make data and copy it to the device while the device computes."""
 
 import queue
 import threading
@@ -11,9 +11,9 @@ from train.collate import CollatedPairs
 
 Item = tuple[CollatedPairs, "torch.cuda.Event | None"]
 PROMPT_S = 0.25
-"""How long an item may take once somebody wants to stop, and a source to end by itself."""
-LEFT_BEHIND_AFTER_S = 60.0
-"""When nobody is in a hurry: by then every request of a client has ended."""
+"""How long to wait for an item after a request to stop, and for the end of a source."""
+ABANDONED_AFTER_S = 60.0
+"""How long to wait for a source without a request to stop. By then every network request has timed out."""
 
 
 def prefetch(
@@ -21,14 +21,14 @@ def prefetch(
     device: torch.device,
     ahead: int,
     stop: threading.Event | None = None,
-    asked: Callable[[], bool] = lambda: False,
+    is_stopping: Callable[[], bool] = lambda: False,
 ) -> Generator[CollatedPairs, None, None]:
-    """The items of `source` on `device`, in order, up to `ahead` of them ready before they are asked for.
+    """Yield the items of `source` on `device`, in order, with up to `ahead` of them ready in advance.
 
-    A thread makes them; on a GPU it copies them on a stream of its own, and the stream that computes waits for no more
-    than the copy of what it is given. An error in `source` is raised where its item would have come. The items end
-    where one is waited for while `asked` says that somebody wants to stop. `stop`, which is to end the waiting of
-    `source`, is set when that does not end by itself; one that goes on all the same is left behind.
+    A thread makes them. For a GPU it copies them on its own stream, and the computing stream waits only for the copy of
+    the current item. An error in `source` is raised in place of its item. The items end if `is_stopping` is true while
+    an item is awaited. At the end, `stop` is set if `source` does not end by itself, to end its waiting for a store. A
+    thread that still runs is abandoned.
     """
     ready: queue.Queue[Item | BaseException] = queue.Queue(maxsize=ahead)
     stopped = threading.Event()
@@ -36,29 +36,29 @@ def prefetch(
     worker = threading.Thread(target=_fill, args=(source, copier, ready, stopped), name="prefetch", daemon=True)
     worker.start()
     try:
-        while (item := _next(ready, asked)) is not None:
+        while (item := _next(ready, is_stopping)) is not None:
             if isinstance(item, BaseException):
                 raise item
-            yield _arrived(*item)
+            yield _await_copy(*item)
     finally:
         stopped.set()
-        _leave(worker, ready, PROMPT_S)
+        _join(worker, ready, PROMPT_S)
         if stop:
             stop.set()
-        _leave(worker, ready, PROMPT_S if asked() else LEFT_BEHIND_AFTER_S)
+        _join(worker, ready, PROMPT_S if is_stopping() else ABANDONED_AFTER_S)
 
 
-def _next(ready: "queue.Queue[Item | BaseException]", asked: Callable[[], bool]) -> Item | BaseException | None:
+def _next(ready: "queue.Queue[Item | BaseException]", is_stopping: Callable[[], bool]) -> Item | BaseException | None:
     while True:
         try:
             return ready.get(timeout=PROMPT_S)
         except queue.Empty:
-            if asked():
+            if is_stopping():
                 return None
 
 
-def _leave(worker: threading.Thread, ready: "queue.Queue[Item | BaseException]", limit_s: float) -> None:
-    """Wait for the end of the thread for a while; whatever it still brings is taken from it."""
+def _join(worker: threading.Thread, ready: "queue.Queue[Item | BaseException]", limit_s: float) -> None:
+    """Wait up to `limit_s` for the end of the thread, and discard its items so that it can end."""
     until = time.monotonic() + limit_s
     while worker.is_alive() and time.monotonic() < until:
         _drain(ready)
@@ -95,8 +95,8 @@ def _copier(device: torch.device) -> Callable[[CollatedPairs], Item]:
     return copy
 
 
-def _arrived(item: CollatedPairs, copied: "torch.cuda.Event | None") -> CollatedPairs:
-    """The memory of what a side stream filled must not be given away while the computing stream reads it."""
+def _await_copy(item: CollatedPairs, copied: "torch.cuda.Event | None") -> CollatedPairs:
+    """Make the computing stream wait for a copy, and keep its memory from reuse while that stream reads it."""
     if copied is not None:
         stream = torch.cuda.current_stream(item.pose.device)
         stream.wait_event(copied)

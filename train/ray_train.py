@@ -1,4 +1,4 @@
-"""Ranks on Ray: Ray Train starts them, and starts them again where the last checkpoint left off when one is lost."""
+"""Train with ranks on Ray. After the loss of a rank, Ray Train restarts them from the last checkpoint."""
 
 import os
 import threading
@@ -17,9 +17,10 @@ from train.checks import check_dataset, check_ranks, check_unchanged, fixed_sett
 from train.driver import RankMessages, RankProgress, is_stop_requested, run_until_stopped
 from train.interrupt import Interrupt
 from train.log import LOG, LogRow, read_log
-from train.loop import TrainSummary, do_nothing, read_summary, run_rank
+from train.loop import do_nothing, run_rank
 from train.settings import TrainSettings
 from train.source import read_training_pairs
+from train.spec import TrainSpec, TrainSummary, read_summary
 from train.state import finished_checkpoints, read_position
 from zero123.build import build_encoders
 from zero123.settings import ModelSettings, SamplingSettings
@@ -29,7 +30,7 @@ LOOK_EVERY_S = 1.0
 
 @dataclass(frozen=True)
 class RankTask:
-    """What every rank is asked to do, from the folder `here`, to which relative paths in it belong."""
+    """The work of every rank. Relative paths in it are relative to the folder `here`."""
 
     model: ModelSettings
     settings: TrainSettings
@@ -39,29 +40,24 @@ class RankTask:
     sampling: SamplingSettings | None
 
 
-def train_on_ray(
-    model: ModelSettings,
-    settings: TrainSettings,
-    storage: Storage,
-    out: Path,
-    progress: Progress,
-    begin: Callable[[], None] = do_nothing,
-    *,
-    sampling: SamplingSettings | None = None,
-) -> TrainSummary:
-    """`train` on the ranks of `settings.ray`, on the Ray that this process is joined to.
+def train_on_ray(spec: TrainSpec, progress: Progress, begin: Callable[[], None] = do_nothing) -> TrainSummary:
+    """Run `train` on the ranks of `settings.ray`, on the Ray cluster that this process has joined.
 
-    `out` must be a folder that every machine of the cluster sees. Ctrl-C and SIGTERM have the ranks save, as far as
-    they do so in time, and then do what they always do. Raises UsageError for a cluster that is too small as well.
+    `spec.out` must be a folder that every machine of the cluster sees. Ctrl-C and SIGTERM let the ranks save for a
+    limited time, and then have their usual effect. Raises the errors of `train`, and UsageError for a small cluster.
     """
-    _check(model, settings, storage, out, progress)
+    settings, out = spec.settings, spec.out
+    _check(spec, progress)
     begin()
     from ray.train import FailureConfig, RunConfig
     from ray.train.torch import TorchConfig, TorchTrainer
 
+    task = RankTask(spec.model, settings, spec.storage.root, str(out), str(Path.cwd()), spec.sampling)
     trainer = TorchTrainer(
         run_task,
-        train_loop_config={"task": RankTask(model, settings, storage.root, str(out), str(Path.cwd()), sampling)},
+        train_loop_config={
+            "task": RankTask(spec.model, settings, spec.storage.root, str(out), str(Path.cwd()), spec.sampling)
+        },
         scaling_config=_scaling(settings),
         torch_config=TorchConfig(timeout_s=round(settings.wait_minutes * 60)),
         run_config=RunConfig(
@@ -71,41 +67,42 @@ def train_on_ray(
     with _follow_log(out, settings, progress):
         try:
             run_until_stopped(trainer.fit, out)
-        except Exception as error:  # noqa: BLE001 -- whatever ended a rank is one sentence here
+        except Exception as error:  # noqa: BLE001 -- any error of a rank ends in a sentence
             raise _failure_of(error) from None
     return read_summary(out, first=True)
 
 
 def run_task(given: dict[str, RankTask]) -> None:
-    """One rank, in a process that Ray Train started."""
+    """Run a rank, in a process of Ray Train."""
     task = given["task"]
     if Path(task.here).is_dir():
         os.chdir(task.here)
     out = Path(task.out)
-    stopped, said = Interrupt(lambda: is_stop_requested(out)), RankProgress(out, int(os.environ.get("RANK", "0")))
-    run_rank(task.model, task.settings, Storage(task.root), out, said, stopped, sampling=task.sampling)
+    interrupt, progress = Interrupt(lambda: is_stop_requested(out)), RankProgress(out, int(os.environ.get("RANK", "0")))
+    run_rank(TrainSpec(task.model, task.settings, Storage(task.root), out, task.sampling), progress, interrupt)
 
 
-def _check(model: ModelSettings, settings: TrainSettings, storage: Storage, out: Path, progress: Progress) -> None:
-    """What every rank would find out for itself, told once and at once."""
+def _check(spec: TrainSpec, progress: Progress) -> None:
+    """Raise here, before any rank starts, what every rank would raise."""
     import ray
 
-    finished, wanted = finished_checkpoints(out), settings.ray
+    settings, out, wanted = spec.settings, spec.out, spec.settings.ray
+    finished = finished_checkpoints(out)
     began = read_position(finished[-1]) if finished else None
     if began is not None:
-        check_unchanged(began.settings, fixed_settings(model, settings), out)
+        check_unchanged(began.settings, fixed_settings(spec.model, settings), out)
     retry = Retry(settings.stream.patience_s, progress.say, threading.Event())
-    version = select_version(storage, settings, began, out, retry)
-    check_dataset(version, model, settings)
+    version = select_version(spec.storage, settings, began, out, retry)
+    check_dataset(version, spec.model, settings)
     check_ranks(settings, wanted.ranks)
-    share, encoder = Share(0, 0, wanted.ranks), lambda: build_encoders(model, settings.seed).digest()
-    read_training_pairs(version, storage, settings, share, encoder, DamageTolerance(0, progress.say))
-    there = ray.cluster_resources()
+    share, encoder = Share(0, 0, wanted.ranks), lambda: build_encoders(spec.model, settings.seed).digest()
+    read_training_pairs(version, spec.storage, settings, share, encoder, DamageTolerance(0, progress.say))
+    capacity = ray.cluster_resources()
     for name, each in (("CPU", wanted.cpus_per_rank), ("GPU", wanted.gpus_per_rank)):
-        if there.get(name, 0.0) < wanted.ranks * each:
+        if capacity.get(name, 0.0) < wanted.ranks * each:
             raise UsageError(
                 f"train.ray: expected a cluster of {wanted.ranks * each:g} {name}s for {wanted.ranks} ranks, "
-                f"got {there.get(name, 0.0):g}"
+                f"got {capacity.get(name, 0.0):g}"
             )
 
 
@@ -119,8 +116,8 @@ def _scaling(settings: TrainSettings) -> "ScalingConfig":  # type: ignore[name-d
 
 @contextmanager
 def _follow_log(out: Path, settings: TrainSettings, progress: Progress) -> Iterator[None]:
-    """Progress as the log in `out` tells it, and what the ranks say, for as long as the block lasts."""
-    ended, heard = threading.Event(), RankMessages(out)
+    """Show the progress in the log of `out` and the messages of the ranks during the block."""
+    ended, messages = threading.Event(), RankMessages(out)
 
     def follow() -> None:
         rows, last = read_log(out / LOG), False
@@ -128,7 +125,7 @@ def _follow_log(out: Path, settings: TrainSettings, progress: Progress) -> Itera
         with progress.task("train", total=settings.images, unit="images", done=done) as task:
             while not last:
                 last = ended.wait(LOOK_EVERY_S)
-                for line in heard.lines():
+                for line in messages.lines():
                     progress.say(line)
                 rows = read_log(out / LOG)
                 if rows and rows[-1].images > done:
@@ -149,7 +146,7 @@ def _note(row: LogRow) -> str:
 
 
 def _failure_of(error: Exception) -> Failure:
-    """The rank's own sentence where it had one."""
+    """Return the rank's own Failure if it raised one."""
     causes = [getattr(cause, "_base_exc", cause) for cause in getattr(error, "worker_failures", {}).values()]
     ours = [cause for cause in causes if isinstance(cause, Failure)]
     if ours:

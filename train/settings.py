@@ -1,4 +1,4 @@
-"""The settings of training. Everything that is counted is counted in images: target views the model has learnt from."""
+"""The settings of training. Progress is counted in images: target views that the model has learnt from."""
 
 from typing import Annotated, Literal, Self
 
@@ -23,16 +23,16 @@ class DropoutSettings(Section):
     where: Literal["embedding", "context"]
 
     @model_validator(mode="after")
-    def _fits(self) -> Self:
+    def _check_sum(self) -> Self:
         if self.context + self.latents + self.both > 1.0:
             raise ValueError("chances that add up to at most 1")
         return self
 
 
 class OptimiserSettings(Section):
-    """AdamW: its rate rises over `warmup_images`, then stays or falls to 0 along half a cosine at the last image.
+    """AdamW. Its rate rises over `warmup_images`, then stays, or falls along half a cosine to 0 at the last image.
 
-    The projection's rate is `projection_factor` times the others'. `clip_norm` limits the gradient's norm, null never.
+    The projection's rate is higher by `projection_factor`. `clip_norm` limits the gradient's norm; null means no limit.
     """
 
     learning_rate: Rate
@@ -45,18 +45,18 @@ class OptimiserSettings(Section):
 
 
 class EmaSettings(Section):
-    """The average of the weights: its `decay`, and whether the `projection` is averaged too; the original's is not."""
+    """The average of the weights: its `decay`, and whether it includes the `projection` (the original's does not)."""
 
     decay: Annotated[float, Field(ge=0.0, lt=1.0)]
     projection: bool
 
 
 class ComputeSettings(Section):
-    """How the device computes a step; `precision` alone changes what comes out, by rounding.
+    """How the device computes a step. Only `precision` changes the results, by rounding.
 
-    `bf16` is autocast over float32 weights, `tf32` shortens float32 products on GPUs that can. `channels_last` and
-    `compile` suit GPUs; `gradient_checkpointing` computes activations twice, to hold fewer of them. `ahead` is how many
-    parts of a batch are made and copied to the device while it computes.
+    `bf16` is autocast over float32 weights. `tf32` shortens float32 products on capable GPUs. `channels_last` and
+    `compile` suit GPUs. `gradient_checkpointing` computes activations twice to keep fewer of them. `ahead` parts of a
+    batch are made and copied to the device in advance.
     """
 
     precision: Literal["fp32", "tf32", "bf16"]
@@ -67,11 +67,10 @@ class ComputeSettings(Section):
 
 
 class BadStepSettings(Section):
-    """A step whose loss or gradient is no number, or whose gradient explodes: it is skipped and counted.
+    """Bad steps, which are skipped and counted: the loss or gradient is not finite, or the gradient explodes.
 
-    A gradient explodes when its norm is above `times_usual` times what is usual (null: none does): the average over the
-    steps that were taken, which forgets all but about the last hundred. Before the first of them nothing is usual, and
-    every finite gradient passes. `in_a_row` bad steps stop the run.
+    A gradient explodes if its norm is above `times_usual` times the average over about the last hundred taken steps.
+    With null, and before the first taken step, every finite gradient passes. `in_a_row` bad steps stop the run.
     """
 
     times_usual: Annotated[float, Field(gt=1.0)] | None
@@ -79,9 +78,10 @@ class BadStepSettings(Section):
 
 
 class ValidationSettings(Section):
-    """Sampled views against true ones every `every_images` (0: never), always the same: fixed objects, poses and seeds.
+    """Compare sampled with true views every `every_images` (0: never), with fixed objects, poses and seeds.
 
-    `objects` of split `val`, or of `train` where there is none, each from its first view for `views` of its last ones.
+    `objects` are from split `val`, or from `train` if `val` is empty. Each is sampled from its first view, for `views`
+    of its last views.
     """
 
     every_images: Annotated[int, Field(ge=0)]
@@ -93,14 +93,14 @@ class ValidationSettings(Section):
 
 
 class LogSettings(Section):
-    """Beside `log.jsonl` and `report.html`: whether TensorBoard's files are written, and a project of W&B or null."""
+    """Logs beside `log.jsonl` and `report.html`: TensorBoard's files, and a project of Weights & Biases or null."""
 
     tensorboard: bool
     wandb: Annotated[str, Field(min_length=1)] | None
 
 
 class RaySettings(Section):
-    """The ranks of `zero123 train --on ray`, what each takes, and how many losses of ranks the run survives."""
+    """The ranks of `zero123 train --on ray`, the resources of each, and how many losses of ranks the run survives."""
 
     ranks: Positive
     cpus_per_rank: Above0
@@ -109,16 +109,16 @@ class RaySettings(Section):
 
 
 class TrainSettings(Section):
-    """How the model learns, from `version` of the dataset, 0 for the one that is newest when a run begins.
+    """How the model learns from `version` of the dataset; 0 means the newest version when the run begins.
 
-    `batch` images make one step on all ranks together, `images_at_once` of them at a time fit on a device. `mirror` is
-    the chance that a pair is seen in a mirror: another object, from mirrored cameras; `random_background` that it is
-    seen on a colour of its own instead of white. `timestep_power` p draws timesteps as 1 − u^p of the schedule: 1 is
-    uniform, more favours noise. `min_snr_gamma` and `noise_offset`: see train.loss. `held_out_views` last views of
-    every object are never drawn. `stream` says how the pairs travel; with `cached_latents` they are what `zero123
-    cache` has made of the views. `threads` is the number of CPU threads, 0 for all there are. `keep_checkpoints` newest
-    are kept, and the one that validated best; `upload` is a folder or URL to which they are copied, null for none. A
-    rank waits for the others for at most `wait_minutes`.
+    A step has `batch` images on all ranks together, and a device computes `images_at_once` of them at a time. `mirror`
+    is the probability of a mirrored pair, which shows another object. `random_background` is the probability of a
+    random colour behind a pair instead of white. `timestep_power` p draws timesteps as 1 − u^p of the schedule: 1 is
+    uniform, more favours noise. `min_snr_gamma` and `noise_offset`: see train.loss. The last `held_out_views` views of
+    every object are never drawn. `stream`: see shards.settings. With `cached_latents` the pairs are latents of `zero123
+    cache`. `threads` is the number of CPU threads, 0 for all. The `keep_checkpoints` newest checkpoints are kept, and
+    the best by validation. They are copied to `upload`, a folder or URL, null for no copy. A rank waits for the others
+    for at most `wait_minutes`.
     """
 
     version: Annotated[int, Field(ge=0)]
@@ -153,7 +153,7 @@ class TrainSettings(Section):
     ray: RaySettings
 
     @model_validator(mode="after")
-    def _shows_what_was_cached(self) -> Self:
+    def _cache_has_no_changes(self) -> Self:
         if self.cached_latents and (self.mirror or self.random_background):
             raise ValueError("mirror and random_background 0 with cached_latents, which show each view in one way")
         return self

@@ -1,4 +1,4 @@
-"""Where training's pairs come from: a version's split `train`, decoded by as many processes as the settings say."""
+"""Read training pairs from a version's split `train`, decoded in worker processes."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -25,22 +25,22 @@ def read_training_pairs(
     settings: TrainSettings,
     share: Share,
     encoder: Callable[[], str],
-    passed_over: DamageTolerance,
+    tolerance: DamageTolerance,
     stop: threading.Event | None = None,
 ) -> Iterator[Pair | LatentPair]:
-    """The pairs of one rank's share, until `stop` is set. Samples passed over, and a store that is away, are told.
+    """Read the pairs of a rank's share until `stop` is set. `tolerance.say` receives skipped samples and outages.
 
-    With `settings.cached_latents` their views are latents of the encoder whose digest `encoder` tells. Raises at once
-    UsageError for ranks × workers that do not divide the dataset's streams, Failure for latents that are not there.
+    With `settings.cached_latents` the pairs have latents of the encoder with the digest `encoder()`. Raises at once
+    UsageError if ranks × workers do not divide the dataset's streams, and Failure for missing latents.
     """
-    kind: Any = partial(stream_pairs, version)
+    open_stream: Any = partial(stream_pairs, version)
     if settings.cached_latents:
         digest = encoder()
-        retry = Retry(settings.stream.patience_s, passed_over.say, stop or threading.Event())
+        retry = Retry(settings.stream.patience_s, tolerance.say, stop or threading.Event())
         latents = retry.call(lambda: read_latent_index(storage, version, digest))
-        kind = partial(stream_latents, version, latents)
+        open_stream = partial(stream_latents, version, latents)
     reader = partial(
-        kind,
+        open_stream,
         storage,
         split=SPLIT,
         seed=settings.seed,
@@ -48,4 +48,4 @@ def read_training_pairs(
         views=tuple(range(version.views - settings.held_out_views)),
         settings=settings.stream,
     )
-    return read_rank_pairs(reader, share, settings.stream.workers, passed_over, passed_over.say, stop)
+    return read_rank_pairs(reader, share, settings.stream.workers, tolerance, tolerance.say, stop)

@@ -1,7 +1,7 @@
-"""Checkpoints of a run: `checkpoints/<images>/`, each a whole model with `training_state/` beside it.
+"""Checkpoints of a run: `checkpoints/<images>/`, each a complete model with `training_state/` beside it.
 
-The model's folder holds the averaged weights, which sampling uses and which are the EMA's state; `training_state/` the
-raw weights, the optimiser, and how far the run is. A checkpoint gets its name when it is complete, and not before.
+The model's folder holds the averaged weights, for sampling and as the state of the EMA. `training_state/` holds the raw
+weights, the optimiser and the position. A checkpoint gets its name only when it is complete.
 """
 
 import math
@@ -28,20 +28,19 @@ FOLDER = "checkpoints"
 STATE = "training_state"
 MARKER = "state.json"
 USUAL_DECAY = 0.99
-"""What is usual of a gradient is told by about the last hundred steps."""
+"""The decay of `usual_norm`: an average over about the last hundred steps."""
 COUNT = "step"
 MOMENTS = (COUNT, "exp_avg", "exp_avg_sq")
 
 
 @dataclass(frozen=True)
 class Position:
-    """How far a run is: `images` learnt from (the next pair's global number), `steps` made, `seconds` spent.
+    """The position of a run: `images` learnt from (the next pair's global number), `steps` taken, `seconds` spent.
 
-    `version` is the dataset's, which a run keeps to its end; `settings` are those that it may not change on the way.
-    `dataset` is that version's digest, empty in a checkpoint of a program that did not keep it.
-    `skipped` counts bad steps, `in_a_row` those since the last good one. `usual_norm` is the average norm of the
-    gradients of good ones, by the formula of the weights' average; None before the first. `score` is the PSNR of the
-    validation at this very position, None where there was none.
+    `version` is the number of the dataset's version, and `dataset` its digest, empty in old checkpoints. `settings` are
+    fixed for the run. `skipped` counts bad steps, and `in_a_row` counts those since the last good step. `usual_norm`
+    averages the gradient norms of good steps by the formula of the EMA; it is None before the first. `score` is the
+    PSNR of a validation at this position, None without a validation.
     """
 
     images: int
@@ -56,7 +55,7 @@ class Position:
     score: float | None = None
 
     def advance(self, images: int, seconds: float, norm: float | None) -> "Position":
-        """The position after a step of so many images with a gradient of that norm; None for one that was skipped."""
+        """Return the position after a step with this gradient norm; None means a skipped step."""
         taken = norm is not None
         return replace(
             self,
@@ -70,7 +69,7 @@ class Position:
         )
 
     def largest_norm(self, times_usual: float | None) -> float:
-        """The norm above which the next step's gradient explodes; infinite where nothing is known of what is usual."""
+        """Return the largest gradient norm of a good step, infinite before there is an average."""
         return times_usual * self.usual_norm if times_usual and self.usual_norm else math.inf
 
     def _usual_with(self, norm: float) -> float:
@@ -81,7 +80,7 @@ class Position:
 
 @dataclass(frozen=True)
 class Learner:
-    """What learns: the parameters by name, their optimiser, and their averages."""
+    """The trained parameters by name, their optimiser, and their averages."""
 
     parameters: dict[str, nn.Parameter]
     optimiser: torch.optim.AdamW
@@ -89,11 +88,11 @@ class Learner:
 
 
 def save_state(out: Path, pipeline: Zero123Pipeline, learner: Learner, position: Position, keep: int) -> Path:
-    """Write a checkpoint and forget all but the `keep` newest and the best; its folder.
+    """Write a checkpoint, remove all but the `keep` newest and the best, and return its folder.
 
-    Raises Failure when it cannot be written, in which case the older ones are as they were.
+    Raises Failure if writing fails; then the older checkpoints are unchanged.
     """
-    for unfinished in (out / FOLDER).glob(f"{TEMPORARY_PREFIX}*"):  # of a run that was killed
+    for unfinished in (out / FOLDER).glob(f"{TEMPORARY_PREFIX}*"):  # left by a killed run
         shutil.rmtree(unfinished)
     folder = out / FOLDER / f"{position.images:010d}"
     if not folder.exists():
@@ -103,26 +102,27 @@ def save_state(out: Path, pipeline: Zero123Pipeline, learner: Learner, position:
     kept = {best_checkpoint(finished), *finished[-keep:]}
     for old in finished:
         if old not in kept:
-            going = old.rename(old.with_name(f"{TEMPORARY_PREFIX}{old.name}"))  # killed on the way, it is no half one
+            # Renamed first: a kill during the removal must not leave half a checkpoint.
+            going = old.rename(old.with_name(f"{TEMPORARY_PREFIX}{old.name}"))
             shutil.rmtree(going)
     return folder
 
 
 def best_checkpoint(folders: Sequence[Path]) -> Path | None:
-    """The checkpoint whose validation was best, the newest of equals; None where none was validated."""
+    """Return the checkpoint with the best validation, the newest of equals, or None without validations."""
     scored = [(read_position(folder).score, folder) for folder in folders]
     known = [(score, folder) for score, folder in scored if score is not None]
     return max(known)[1] if known else None
 
 
 def finished_checkpoints(out: Path) -> list[Path]:
-    """The finished checkpoints of a run, oldest first."""
+    """List the complete checkpoints of a run, oldest first."""
     folders = (out / FOLDER).glob("[0-9]*") if (out / FOLDER).is_dir() else ()
     return sorted(folder for folder in folders if (folder / STATE / MARKER).is_file())
 
 
 def read_position(folder: Path) -> Position:
-    """How far the run was when it wrote this checkpoint. Raises Failure for one that this version did not write."""
+    """Read the position in a checkpoint. Raises Failure for a checkpoint of another program."""
     path = folder / STATE / MARKER
     try:
         return parse_typed_json(Position, canonical_json(asdict(Position(**read_json(path)))))
@@ -131,9 +131,9 @@ def read_position(folder: Path) -> Position:
 
 
 def load_learner(folder: Path, learner: Learner) -> None:
-    """Take up the raw weights and the optimiser's moments; the pipeline holds the averages already.
+    """Load the raw weights and the optimiser's moments. The pipeline holds the averages already.
 
-    Raises Failure naming the file and tensor for one that is missing, unknown or of another shape.
+    Raises Failure with file and name for a missing or unknown tensor and for another shape.
     """
     shapes = shapes_of(learner.parameters)
     stepped = list(learner.parameters) if read_position(folder).steps else []
@@ -148,12 +148,12 @@ def load_learner(folder: Path, learner: Learner) -> None:
     for name in stepped:
         parameter = learner.parameters[name]
         learner.optimiser.state[parameter] = {
-            moment: _placed(moments[f"{name}.{moment}"], moment, parameter) for moment in MOMENTS
+            moment: _like_optimiser(moments[f"{name}.{moment}"], moment, parameter) for moment in MOMENTS
         }
 
 
-def _placed(tensor: Tensor, moment: str, parameter: nn.Parameter) -> Tensor:
-    """The moment as fused AdamW makes it: on the parameter's device, and but for the count in its memory's order."""
+def _like_optimiser(tensor: Tensor, moment: str, parameter: nn.Parameter) -> Tensor:
+    """Arrange a moment like fused AdamW: on the parameter's device and, except for the count, in its memory format."""
     if moment == COUNT:
         return tensor.to(parameter.device, copy=True)
     return torch.empty_like(parameter, requires_grad=False).copy_(tensor)

@@ -1,4 +1,4 @@
-"""One step of the optimiser on one global batch, shared between the ranks."""
+"""A step of the optimiser on a global batch, shared among the ranks."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -21,15 +21,16 @@ from train.world import World
 from zero123.pipeline import Zero123Pipeline
 
 BUCKETS = 4
-"""The log tells the loss of so many equal parts of the schedule, from clean to noisy."""
+"""The number of equal parts of the schedule with a loss of their own in the log, clean to noisy."""
 NAMED = 8
+"""The most pairs that the report of a bad step names."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """What a step found: its mean `loss`, the gradient's `norm` and the losses by part of the schedule.
+    """The result of a step: its mean `loss`, the gradient's `norm`, and the losses by part of the schedule.
 
-    `sums` and `counts` (BUCKETS,) are over the global batch. `bad` names the pairs of a step that was not taken.
+    `sums` and `counts` (BUCKETS,) are over the global batch. `bad` names the pairs of a skipped step.
     """
 
     loss: float
@@ -40,16 +41,16 @@ class Step:
 
 
 PhaseTimer = Callable[[str], AbstractContextManager[None]]
-"""Is entered around each phase of a step: encode, forward, backward, optimiser."""
+"""Makes a context for each phase of a step: encode, forward, backward, optimiser."""
 
 
 def no_timer(_phase: str) -> AbstractContextManager[None]:
-    """Measures nothing."""
+    """Measure nothing."""
     return nullcontext()
 
 
 class Stepper:
-    """Takes steps: forward and backward over the parts of a batch, then the optimiser and the averages."""
+    """Takes steps: forward and backward passes over the parts of a batch, then the optimiser and the averages."""
 
     def __init__(
         self,
@@ -66,16 +67,18 @@ class Stepper:
             parameter.requires_grad = True
         self.objective: Any = Objective(pipeline, settings)
         if world.size > 1:
-            place = [world.device] if world.device.type == "cuda" else None
-            self.objective = DistributedDataParallel(self.objective, place, gradient_as_bucket_view=True)
+            devices = [world.device] if world.device.type == "cuda" else None
+            self.objective = DistributedDataParallel(self.objective, devices, gradient_as_bucket_view=True)
 
     def take(self, parts: Iterator[CollatedPairs], rate: float, steps: int, largest_norm: float = math.inf) -> Step:
-        """Step number `steps` (from 1) at learning rate `rate`, on as many parts as this rank's share has.
+        """Take step number `steps` (from 1) at learning rate `rate`, on the parts of this rank's share of a batch.
 
-        It is bad where its loss or gradient is no number, or the gradient's norm is above `largest_norm`.
+        The step is bad, and changes no weights, if its loss or gradient is not finite or the gradient's norm is above
+        `largest_norm`.
         """
         some, each = self._gradients(parts)
-        found = self._measured(some, each, largest_norm)
+        # Bad or not, the result is the same on every rank, because it comes from sums over all ranks.
+        found = self._measure(some, each, largest_norm)
         self._set_rate(rate)
         with self.clock("optimiser"):
             if not found.bad:
@@ -85,18 +88,18 @@ class Stepper:
         return found
 
     def make_batch(self, part: CollatedPairs) -> Batch:
-        """What the network sees of a part."""
+        """Make the network's input from a part."""
         return make_batch(self.pipeline, part, self.memo, self.settings.random_background)
 
     def _gradients(self, parts: Iterator[CollatedPairs]) -> tuple[list[CollatedPairs], Tensor]:
-        """Add up this rank's share of the gradient; its parts and the loss of each of its pairs."""
+        """Accumulate this rank's share of the gradient. Returns its parts and the loss of each of its pairs."""
         settings, share = self.settings, self.settings.batch // self.world.size
         some: list[CollatedPairs] = []
         each: list[Tensor] = []
         while (seen := sum(map(len, some))) < share:
             part = next(parts)
             some.append(part)
-            with self._apart(last=seen + len(part) == share):
+            with self._sync_context(last=seen + len(part) == share):
                 with autocast(self.world.device, settings.compute):
                     with self.clock("encode"):
                         batch = self.make_batch(part)
@@ -108,26 +111,26 @@ class Stepper:
             each.append(losses.detach())
         return some, torch.cat(each)
 
-    def _apart(self, *, last: bool) -> AbstractContextManager[None]:
-        """Ranks exchange gradients with the last part alone."""
+    def _sync_context(self, *, last: bool) -> AbstractContextManager[None]:
+        """Let ranks exchange gradients only with the last part of a batch."""
         alone = self.world.size == 1 or last
         return nullcontext() if alone else self.objective.no_sync()  # type: ignore[no-any-return]
 
-    def _measured(self, some: Sequence[CollatedPairs], each: Tensor, largest_norm: float) -> Step:
+    def _measure(self, some: Sequence[CollatedPairs], each: Tensor, largest_norm: float) -> Step:
         settings, parameters = self.settings, list(self.learner.parameters.values())
         timesteps = torch.cat([part.timesteps for part in some])
         sums, counts = sum_by_timestep(each, timesteps, len(self.pipeline.schedule.alphas_cumprod), BUCKETS)
         limit = settings.optimiser.clip_norm or float("inf")
         norm = torch.nn.utils.clip_grad_norm_(parameters, limit)
-        told = self.world.sum(torch.cat([sums, counts]))
-        *values, size = torch.cat([told, norm[None]]).tolist()
+        total = self.world.sum(torch.cat([sums, counts]))
+        *values, size = torch.cat([total, norm[None]]).tolist()  # a single copy from the device
         loss = sum(values[:BUCKETS]) / settings.batch
         good = math.isfinite(loss) and math.isfinite(size) and size <= largest_norm
-        bad = () if good else self._named(some, each)
+        bad = () if good else self._name_worst(some, each)
         return Step(loss, size, tuple(values[:BUCKETS]), tuple(values[BUCKETS:]), bad)
 
-    def _named(self, some: Sequence[CollatedPairs], each: Tensor) -> tuple[str, ...]:
-        """The pairs of the global batch whose losses are no numbers, or else the largest."""
+    def _name_worst(self, some: Sequence[CollatedPairs], each: Tensor) -> tuple[str, ...]:
+        """Name the pairs of the global batch with infinite or undefined losses, or else with the largest."""
         names = [name for part in some for name in part.describe(range(len(part)))]
         worth = torch.where(torch.isfinite(each), each, float("inf")).tolist()
         worst = [pair for pairs in self.world.gather(list(zip(worth, names, strict=True))) for pair in pairs]

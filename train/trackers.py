@@ -1,4 +1,4 @@
-"""What other people's tools show of a run: TensorBoard's files, and a run of Weights & Biases."""
+"""Trackers of a run: TensorBoard's files, and Weights & Biases."""
 
 import importlib
 import secrets
@@ -18,29 +18,29 @@ TENSORBOARD, WANDB_ID = "tensorboard", "wandb-id"
 
 
 class Tracker(Protocol):
-    """Something that is told numbers and pictures, each after so many images."""
+    """Receives numbers and pictures with the number of images learnt from."""
 
     def add_numbers(self, images: int, values: dict[str, float]) -> None:
-        """Take values by name."""
+        """Record values by name."""
 
     def add_picture(self, images: int, name: str, pixels: NDArray[np.uint8]) -> None:
-        """Take a picture, RGB (H, W, 3)."""
+        """Record a picture, RGB (H, W, 3)."""
 
     def close(self) -> None:
-        """Write what is not written yet."""
+        """Write everything that is still in memory."""
 
 
-def trackers_for(settings: LogSettings, out: Path, told: dict[str, Any], images: int) -> list[Tracker]:
-    """The trackers that the settings ask for, of a run that goes on after `images`; `told` are its settings.
+def trackers_for(settings: LogSettings, out: Path, facts: dict[str, Any], images: int) -> list[Tracker]:
+    """Make the trackers of the settings, for a run that continues after `images`. `facts` are its settings.
 
-    Raises UsageError where W&B is not installed.
+    Raises UsageError if W&B is needed and not installed.
     """
     found: list[Tracker] = [TensorBoard(out, images)] if settings.tensorboard else []
-    return found + ([WandB(settings.wandb, out, told)] if settings.wandb else [])
+    return found + ([WandB(settings.wandb, out, facts)] if settings.wandb else [])
 
 
 def numbers_of(row: LogRow) -> dict[str, float]:
-    """A row of the log as values by name; what is not known is left out."""
+    """Convert a row of the log to values by name, without unknown values."""
     single = (
         "loss",
         "gradient_norm",
@@ -57,17 +57,17 @@ def numbers_of(row: LogRow) -> dict[str, float]:
 
 
 def numbers_of_score(score: ValidationScore) -> dict[str, float]:
-    """A validation as values by name."""
+    """Convert a validation score to values by name."""
     return {"validation/psnr_db": score.psnr_db, "validation/ssim": score.ssim}
 
 
 class TensorBoard:
-    """Event files below `out`, for `tensorboard --logdir`, which shows none of what was told before after `images`."""
+    """Writes event files below `out`, for `tensorboard --logdir`. Earlier records after `images` are hidden."""
 
     def __init__(self, out: Path, images: int) -> None:
         from tensorboardX import SummaryWriter
 
-        # Files are named after the second and sorted by name: the suffix keeps apart those of one second.
+        # Files are named by the second and sorted by name. The suffix separates those of the same second.
         suffix = f".{images:010d}"
         self.writer = SummaryWriter(str(out / TENSORBOARD), purge_step=images + 1, filename_suffix=suffix)
 
@@ -86,15 +86,15 @@ class TensorBoard:
 
 
 class WandB:
-    """A run of Weights & Biases, taken up again with the folder that it belongs to; the key is in the environment."""
+    """A run of Weights & Biases. It is resumed with its folder; the key is in the environment."""
 
-    def __init__(self, project: str, out: Path, told: dict[str, Any]) -> None:
+    def __init__(self, project: str, out: Path, facts: dict[str, Any]) -> None:
         try:
-            self.wandb: Any = importlib.import_module("wandb")  # on demand, so not among the project's own packages
+            self.wandb: Any = importlib.import_module("wandb")  # optional, so not among the project's packages
         except ImportError:
             raise UsageError("train.log.wandb: expected the package wandb (pip install wandb), got none") from None
         self.run = self.wandb.init(
-            project=project, name=out.name, id=_run_id(out), dir=str(out), config=told, resume="allow"
+            project=project, name=out.name, id=_run_id(out), dir=str(out), config=facts, resume="allow"
         )
 
     def add_numbers(self, images: int, values: dict[str, float]) -> None:
@@ -111,7 +111,7 @@ class WandB:
 
 
 def _run_id(out: Path) -> str:
-    """What W&B knows the run in `out` by, made up the first time."""
+    """Return W&B's id for the run in `out`, drawn at its first start."""
     path = out / WANDB_ID
     if not path.is_file():
         write_atomically(path, secrets.token_hex(8).encode())

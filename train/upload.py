@@ -1,4 +1,4 @@
-"""Checkpoints copied to a store while training goes on, and fetched from there where a run has none on its disk."""
+"""Upload checkpoints to a store during training, and fetch them on a machine without them."""
 
 import os
 import shutil
@@ -15,16 +15,16 @@ from zero123.saving import saved_whole
 SETTING = "train.upload"
 WAITING = "uploads"
 PART_BYTES = 1 << 24
-"""A checkpoint's files are fetched in parts of this size, each asked for again while the store is away."""
+"""Files are fetched in parts of this size, each with retries."""
 
 
 class Uploader:
-    """Copies finished checkpoints to `target`, one after another in a thread; the newest is never left out.
+    """Uploads complete checkpoints to `target` in a thread, in order. The newest is never skipped.
 
-    Files are linked, not copied, before `add` returns: forgetting a checkpoint on the disk does not disturb its upload,
-    and one that is forgotten while it waits is not uploaded. Once all is uploaded the store holds the checkpoints that
-    the disk holds, and until then the newest that is whole. A failed upload is given up, as the next one has all that
-    it had, and is a Failure only where it was the last; `upload_newest` makes up for it.
+    `add` links the files, so that the removal of a checkpoint on the disk does not disturb its upload. A checkpoint
+    removed while it waits is not uploaded. In the end the store holds the same checkpoints as the disk, and before that
+    at least the newest uploaded. A failed upload is only a Failure if it was the last, because a later checkpoint
+    replaces it; `upload_newest` repeats it.
     """
 
     def __init__(self, target: str, out: Path) -> None:
@@ -39,7 +39,7 @@ class Uploader:
         self._thread.start()
 
     def add(self, folder: Path) -> None:
-        """Have a checkpoint uploaded, and those forgotten that the disk has no more."""
+        """Queue a checkpoint for upload, and drop queued checkpoints that were removed from the disk."""
         if folder.name in self._added:
             return
         self._added.add(folder.name)
@@ -47,14 +47,14 @@ class Uploader:
         shutil.copytree(folder, linked, copy_function=_link)
         with self._changed:
             self._kept = frozenset(path.name for path in finished_checkpoints(self.out))
-            forgotten = [path for path in self._waiting if path.name not in self._kept]
-            self._waiting = [path for path in (*self._waiting, linked) if path not in forgotten]
+            dropped = [path for path in self._waiting if path.name not in self._kept]
+            self._waiting = [path for path in (*self._waiting, linked) if path not in dropped]
             self._changed.notify()
-        for path in forgotten:
+        for path in dropped:
             shutil.rmtree(path, ignore_errors=True)
 
     def close(self) -> None:
-        """Return when everything is uploaded. Raises Failure when the last checkpoint could not be."""
+        """Wait until everything is uploaded. Raises Failure if the last checkpoint could not be uploaded."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -75,40 +75,40 @@ class Uploader:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _next(self) -> Path | None:
-        """The checkpoint that has waited longest, once there is one; None when all that were added are uploaded."""
+        """Wait for the next checkpoint in the queue. None after `close`, when the queue is empty."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closed)
             return self._waiting.pop(0) if self._waiting else None
 
     def _upload(self, folder: Path) -> None:
-        """The file that makes a checkpoint one comes last."""
+        # The marker comes last: without it a store has no checkpoint of that name.
         files = sorted((path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.name == MARKER)
         for path in files:
             self.storage.put_file(f"{FOLDER}/{folder.name}/{path.relative_to(folder).as_posix()}", path)
         there = _files(self.storage)
-        newest = max((path.parts[1] for path in there if _makes_whole(path)), default=folder.name)
+        newest = max((path.parts[1] for path in there if _is_marker(path)), default=folder.name)
         for name in sorted({path.parts[1] for path in there} - self._kept - {newest}):
             self.storage.remove(f"{FOLDER}/{name}/{STATE}/{MARKER}")
             self.storage.remove(f"{FOLDER}/{name}")
 
 
 def remote_checkpoints(storage: Storage) -> list[str]:
-    """The names of the whole checkpoints in a store, oldest first."""
-    return sorted(path.parts[1] for path in _files(storage) if _makes_whole(path))
+    """List the complete checkpoints in a store, oldest first."""
+    return sorted(path.parts[1] for path in _files(storage) if _is_marker(path))
 
 
 def _files(storage: Storage) -> list[PurePosixPath]:
-    """Every file of a checkpoint in a store, whole or not."""
+    """List the files of all checkpoints in a store, complete or not."""
     paths = map(PurePosixPath, storage.names(FOLDER))
     return [path for path in paths if len(path.parts) > 2 and path.parts[1].isdecimal()]
 
 
-def _makes_whole(path: PurePosixPath) -> bool:
+def _is_marker(path: PurePosixPath) -> bool:
     return path.name == MARKER and len(path.parts) == 4
 
 
 def upload_newest(target: str, out: Path) -> None:
-    """Upload the newest checkpoint in `out` unless the store has it. Raises Failure when that does not succeed."""
+    """Upload the newest checkpoint in `out` unless the store has it. Raises Failure if that fails."""
     uploader, newest = Uploader(target, out), finished_checkpoints(out)[-1]
     if newest.name not in remote_checkpoints(uploader.storage):
         uploader.add(newest)
@@ -116,10 +116,9 @@ def upload_newest(target: str, out: Path) -> None:
 
 
 def fetch_newest(target: str, out: Path, retry: Retry) -> None:
-    """Fetch the newest checkpoint of a store and the best into `out`, unless `out` has one as new; a store that is away
-    is waited for.
+    """Fetch the newest and the best checkpoint of a store into `out`, unless `out` has an equally new checkpoint.
 
-    Raises Failure for a store that stays away, and for a disk that cannot hold them.
+    Requests are repeated by `retry`. Raises Failure if the store stays unavailable, and for a full disk.
     """
     storage = Storage(target, SETTING)
     here, there = finished_checkpoints(out), retry.call(lambda: remote_checkpoints(storage))
@@ -127,14 +126,14 @@ def fetch_newest(target: str, out: Path, retry: Retry) -> None:
         return
     for name in sorted({there[-1], _best(storage, there, retry)} - {path.name for path in here}):
         folder = f"{FOLDER}/{name}"
-        names = retry.call(lambda: storage.names(folder))  # noqa: B023 -- asked here and now
+        names = retry.call(lambda: storage.names(folder))  # noqa: B023 -- called at once
         with saved_whole(out / folder, "checkpoint") as temporary:
             for file in names:
                 _fetch(storage, file, temporary / PurePosixPath(file).relative_to(folder), retry)
 
 
 def _best(storage: Storage, names: list[str], retry: Retry) -> str:
-    """Which of a store's checkpoints validated best, as they say themselves; the newest where none was validated."""
+    """Return the store's checkpoint with the best validation, or the newest without validations."""
     with tempfile.TemporaryDirectory() as scratch:
         for name in names:
             _fetch(storage, f"{FOLDER}/{name}/{STATE}/{MARKER}", Path(scratch, name, STATE, MARKER), retry)
@@ -143,7 +142,7 @@ def _best(storage: Storage, names: list[str], retry: Retry) -> str:
 
 
 def _fetch(storage: Storage, name: str, path: Path, retry: Retry) -> None:
-    storage.path(name)  # raises for a name that leaves its folder, which a bucket can list
+    storage.path(name)  # raises for a name outside the folder; a bucket can list any name
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as copy:
         while part := retry.call(lambda: storage.read_range(name, copy.tell(), PART_BYTES)):

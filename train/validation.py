@@ -1,4 +1,4 @@
-"""Sampled views against true ones while training goes on: the same objects, poses and seeds every time."""
+"""Validation during training: compare sampled with true views, with the same objects, poses and seeds every time."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 from numpy.typing import NDArray
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
@@ -33,14 +34,14 @@ SHOWN_OBJECTS = 8
 
 @dataclass(frozen=True)
 class ScoredView:
-    """One sampled view beside the true one, RGB (H, W, 3) each, and the object's input view."""
+    """A sampled view, the true view, and the object's input view."""
 
     uid: str
     source: int
     target: int
-    input: Image
-    true: Image
-    sampled: Image
+    input: UInt8[Image, "H W 3"]
+    true: UInt8[Image, "H W 3"]
+    sampled: UInt8[Image, "H W 3"]
 
     @property
     def psnr_db(self) -> float:
@@ -58,7 +59,7 @@ class ScoredView:
 
 @dataclass(frozen=True)
 class ValidationScore:
-    """The means after `images` images over `views` views."""
+    """Means over `views` views, after `images` images."""
 
     images: int
     views: int
@@ -67,41 +68,41 @@ class ValidationScore:
 
 
 class Validation:
-    """The fixed views of one run, of `samples`, and what was found so far; `out` None leaves the files to another."""
+    """The validation of a run on `samples`, with its scores so far. With `out` None, another rank writes the files."""
 
     def __init__(self, samples: Sequence[Sample], settings: ValidationSettings, out: Path | None, images: int) -> None:
         self.samples, self.settings, self.out = samples, settings, out
         self.scores = [score for score in read_scores(out) if score.images <= images] if out else []
 
     def sample_views(
-        self, pipeline: Zero123Pipeline, seed: int, world: World, asked: Callable[[], bool]
+        self, pipeline: Zero123Pipeline, seed: int, world: World, is_stopping: Callable[[], bool]
     ) -> list[ScoredView] | None:
-        """Sample this rank's share of the objects; None in every rank once one of them is `asked` to stop."""
+        """Sample this rank's share of the objects. Returns None in every rank as soon as any rank is stopping."""
         scored: list[ScoredView] = []
         for first in range(0, len(self.samples), world.size):
-            if world.any_rank(asked()):
+            if world.any_rank(is_stopping()):
                 return None
             for sample in self.samples[first : first + world.size][world.rank :][:1]:
                 scored += _sample_object(pipeline, sample, self.settings, seed)
         return scored
 
     def record(self, images: int, scored: Sequence[ScoredView]) -> ValidationScore:
-        """Write the grid of pictures and the means of all ranks' views."""
-        means = [float(np.mean([getattr(one, name) for one in scored])) for name in ("psnr_db", "ssim")]
+        """Write the grid of pictures and the mean scores of all ranks' views."""
+        means = [float(np.mean([getattr(view, name) for view in scored])) for name in ("psnr_db", "ssim")]
         score = ValidationScore(images, len(scored), *means)
         self.scores.append(score)
         if self.out:
             write_atomically(grid_path(self.out, images), encoded(picture_grid(scored), "webp", quality=90))
-            lines = "".join(json.dumps(asdict(one)) + "\n" for one in self.scores)
+            lines = "".join(json.dumps(asdict(past)) + "\n" for past in self.scores)
             write_atomically(self.out / LOG, lines.encode())
         return score
 
 
 def held_out_samples(version: Version, ranges: ReadRange, count: int, on_damage: DamageHandler) -> list[Sample]:
-    """The first sound objects by uid of split `val`, or of `train` where nothing is held out; all is decoded once.
+    """Read the first `count` sound objects by uid from split `val`, or from `train` if `val` is empty.
 
-    A damaged one is given to `on_damage`; where that returns, the next takes its place. Raises Failure where none is
-    sound.
+    All good views are decoded once as a check. Damaged objects go to `on_damage`; if it returns, the next object is
+    used instead. Raises Failure if no object is sound.
     """
     split = "val" if version.samples("val") else "train"
     found = list(islice(_sound_samples(version, split, ranges, on_damage), count))
@@ -112,7 +113,7 @@ def held_out_samples(version: Version, ranges: ReadRange, count: int, on_damage:
 
 def _sound_samples(version: Version, split: str, ranges: ReadRange, on_damage: DamageHandler) -> Iterator[Sample]:
     entries = [(shard, entry) for shard in version.split(split) for entry in shard.samples]
-    for shard, entry in sorted(entries, key=lambda one: one[1].uid):
+    for shard, entry in sorted(entries, key=lambda located: located[1].uid):
         try:
             sample = Sample(shard.name, entry.uid, read_sample_members(ranges, shard, entry))
             good_drawn_views(sample, tuple(range(version.views)), version.views)
@@ -124,7 +125,7 @@ def _sound_samples(version: Version, split: str, ranges: ReadRange, on_damage: D
 
 
 def read_scores(out: Path) -> list[ValidationScore]:
-    """What a run's validations found; none where there were none. Raises Failure for a foreign file."""
+    """Read the validation scores of a run, if there are any. Raises Failure for an invalid file."""
     path = out / LOG
     try:
         lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
@@ -134,16 +135,16 @@ def read_scores(out: Path) -> list[ValidationScore]:
 
 
 def picture_grid(scored: Sequence[ScoredView]) -> Any:
-    """Each object's first view as a column: input, truth, sample."""
-    firsts = list({one.uid: one for one in reversed(scored)}.values())[::-1][:SHOWN_OBJECTS]
-    pictures = [getattr(one, row) for row in ("input", "true", "sampled") for one in firsts]
-    labels = [f"input {one.source}" for one in firsts] + [f"view {one.target}" for one in firsts]
-    labels += [f"{one.psnr_db:.1f} dB" for one in firsts]
-    return contact_sheet(pictures, labels=labels, columns=len(firsts))
+    """Draw a column for each object's first target view: input, truth, sample."""
+    columns = list({view.uid: view for view in reversed(scored)}.values())[::-1][:SHOWN_OBJECTS]
+    pictures = [getattr(view, row) for row in ("input", "true", "sampled") for view in columns]
+    labels = [f"input {view.source}" for view in columns] + [f"view {view.target}" for view in columns]
+    labels += [f"{view.psnr_db:.1f} dB" for view in columns]
+    return contact_sheet(pictures, labels=labels, columns=len(columns))
 
 
 def grid_path(out: Path, images: int) -> Path:
-    """Where the grid of one validation lies."""
+    """Return the path of a validation's grid of pictures."""
     return out / FOLDER / f"{images:010d}.webp"
 
 

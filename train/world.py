@@ -1,7 +1,7 @@
-"""The ranks of a run: who this process is among them, and the few things they tell one another beside gradients.
+"""The ranks of a run, and their communication beside gradients.
 
-A rank is one process with one device. torchrun and Ray Train start them and say so in the environment; a run without
-them is a world of one, in which nothing is waited for.
+A rank is a process with its device. torchrun and Ray Train start ranks and describe them in the environment. Without
+them a run is a world of size 1, without any communication.
 """
 
 import os
@@ -24,15 +24,15 @@ T = TypeVar("T")
 LOST = re.compile(r"closed by peer|timed out|timeout|reset by peer|broken pipe|NCCL", re.IGNORECASE)
 RANKS = re.compile(r"Ranks? ([\d, ]+)")
 AFTER_LOSS = timedelta(seconds=10)
-"""How long those that are left wait for one another, who have noticed at about the same time."""
+"""How long the remaining ranks wait for each other after a loss. They notice it at about the same time."""
 
 
 @dataclass
 class World:
-    """Rank `rank` of `size` on `device`; `control` is the group that they talk in, over the CPU; None alone.
+    """Rank `rank` of `size` on `device`.
 
-    `where` they last met is what is said of a rank that is lost on the way to the next meeting. `after_loss` is another
-    such group, for one in which something has failed is of no more use.
+    `control` is a process group on the CPU, None for size 1. `after_loss` is a spare, because a group is unusable after
+    a failure. `stage` names the last barrier, for the message about a rank lost after it.
     """
 
     rank: int
@@ -48,9 +48,9 @@ class World:
         """True for the one rank that writes."""
         return self.rank == 0
 
-    def barrier(self, where: str) -> None:
-        """Return when every rank is here. Raises Failure naming the ranks that are not after `wait_minutes`."""
-        self.stage = where
+    def barrier(self, stage: str) -> None:
+        """Wait for every rank. Raises Failure with the missing ranks after `wait_minutes`."""
+        self.stage = stage
         if self.size == 1:
             return
         limit = timedelta(minutes=self.wait_minutes)
@@ -58,33 +58,33 @@ class World:
             dist.monitored_barrier(self.control, limit, wait_all_ranks=True)
         except RuntimeError as error:
             raise Failure(
-                f"{where}: expected all {self.size} ranks within {self.wait_minutes:g} minutes; "
-                f"rank {self.rank} waited for {self._whom(error)}"
+                f"{stage}: expected all {self.size} ranks within {self.wait_minutes:g} minutes; "
+                f"rank {self.rank} waited for {self._missing(error)}"
             ) from None
 
-    def _whom(self, error: RuntimeError) -> str:
+    def _missing(self, error: RuntimeError) -> str:
         if not self.first:
             return "rank 0, which says on whom it waited"
         return _ranks_named_in(error) or f"a rank that is gone: {_sentence(error)}"
 
     def any_rank(self, flag: bool) -> bool:
-        """Whether any rank says yes; all ranks ask at the same place. Raises Failure for a rank that is lost."""
+        """Whether `flag` is true in any rank. Every rank must call this. Raises Failure for a lost rank."""
         if self.size == 1:
             return flag
-        told = torch.tensor([float(flag)])
+        total = torch.tensor([float(flag)])
         with self.collective():
-            dist.all_reduce(told, group=self.control)
-        return bool(told > 0)
+            dist.all_reduce(total, group=self.control)
+        return bool(total > 0)
 
     def sum(self, values: Tensor) -> Tensor:
-        """The sum of every rank's `values`, on their device. Raises Failure for a rank that is lost."""
+        """Sum `values` over all ranks, in place, on their device. Raises Failure for a lost rank."""
         if self.size > 1:
             with self.collective():
                 dist.all_reduce(values)
         return values
 
     def gather(self, value: T) -> list[T]:
-        """Every rank's value, by rank; plain Python values alone. Raises Failure for a rank that is lost."""
+        """Gather a plain Python value from every rank, in the order of ranks. Raises Failure for a lost rank."""
         if self.size == 1:
             return [value]
         values: list[Any] = [None] * self.size
@@ -94,7 +94,7 @@ class World:
 
     @contextmanager
     def collective(self) -> Iterator[None]:
-        """A block that needs all ranks: one that is lost on the way is a Failure."""
+        """Run a block with communication; raise Failure if a rank is lost in it."""
         try:
             yield
         except RuntimeError as error:
@@ -105,7 +105,7 @@ class World:
             ) from None
 
     def _lost(self) -> str:
-        """Whom this rank has lost: those that are left meet once more, and the first sees who hangs."""
+        """Name the lost rank: the remaining ranks meet once more, and the first rank sees the missing ones."""
         try:
             dist.monitored_barrier(self.after_loss, AFTER_LOSS, wait_all_ranks=True)
         except RuntimeError as error:
@@ -116,19 +116,19 @@ class World:
 
 @contextmanager
 def world_for(device: str, wait_minutes: float) -> Iterator[World]:
-    """The world that the launcher's environment describes.
+    """Join the world in the launcher's environment.
 
-    Raises UsageError for an environment that describes none and a device that is not there, Failure where not all ranks
-    have started after `wait_minutes`.
+    Raises UsageError for an invalid environment or a missing device, and Failure unless all ranks start within
+    `wait_minutes`.
     """
     size, rank, local = _read_environment()
     if size == 1:
         yield World(0, 1, torch_device(device), wait_minutes)
         return
-    place = torch_device(_device_of_rank(device, local))
-    backend = "nccl" if place.type == "cuda" else "gloo"
-    if place.type == "cuda":
-        torch.cuda.set_device(place)
+    own = torch_device(_device_of_rank(device, local))
+    backend = "nccl" if own.type == "cuda" else "gloo"
+    if own.type == "cuda":
+        torch.cuda.set_device(own)
     limit = timedelta(minutes=wait_minutes)
     with ExitStack() as stack:
         try:
@@ -137,12 +137,12 @@ def world_for(device: str, wait_minutes: float) -> Iterator[World]:
                 stack.callback(dist.destroy_process_group)
             control, after_loss = (dist.new_group(backend="gloo", timeout=limit) for _ in range(2))
         except (RuntimeError, ValueError) as error:
-            where = ":".join(os.environ.get(name, "") for name in MEETING)
+            address = ":".join(os.environ.get(name, "") for name in MEETING)
             raise Failure(
-                f"train: expected all {size} ranks to start within {wait_minutes:g} minutes and to meet at {where}; "
+                f"train: expected all {size} ranks to start within {wait_minutes:g} minutes and to meet at {address}; "
                 f"rank {rank} got: {_sentence(error)}"
             ) from None
-        yield World(rank, size, place, wait_minutes, control, after_loss)
+        yield World(rank, size, own, wait_minutes, control, after_loss)
 
 
 ALONE = {"WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0"}
@@ -150,12 +150,12 @@ MEETING = ("MASTER_ADDR", "MASTER_PORT")
 
 
 def _read_environment() -> tuple[int, int, int]:
-    """How many ranks there are, which this is, and which of this machine's, by the environment."""
-    told = {name: os.environ.get(name, alone) for name, alone in ALONE.items()}
-    for name, value in told.items():
+    """Read (world size, rank, local rank) from the environment."""
+    given = {name: os.environ.get(name, alone) for name, alone in ALONE.items()}
+    for name, value in given.items():
         if not value.isdecimal():
             raise UsageError(f"{name}: expected a number, as torchrun sets it, got {value!r}")
-    size, rank, local = map(int, told.values())
+    size, rank, local = map(int, given.values())
     for name in ("RANK", *MEETING) if size > 1 else ():
         if name not in os.environ:
             raise UsageError(f"{name}: expected one beside WORLD_SIZE {size}, as torchrun sets it, got none")
@@ -165,7 +165,7 @@ def _read_environment() -> tuple[int, int, int]:
 
 
 def _ranks_named_in(error: RuntimeError) -> str | None:
-    """The ranks that the first one waited for in vain, where a monitored barrier's error names them."""
+    """Return the missing ranks named in a monitored barrier's error, if any."""
     named = RANKS.search(str(error).partition("failed to pass")[0].rpartition("]")[2])
     return f"rank {named[1].strip(' ,')}" if named else None
 
@@ -175,7 +175,7 @@ def _sentence(error: Exception) -> str:
 
 
 def _device_of_rank(device: str, local_rank: int) -> str:
-    """`auto` and `cuda` mean a GPU for each rank of a machine."""
+    """Return the device of a rank: `auto` and `cuda` mean a GPU for each rank of a machine."""
     if device == "auto" and torch.cuda.is_available():
         device = "cuda"
     if device.startswith("cuda:"):

@@ -10,7 +10,7 @@ from base.progress import format_duration, standard_progress
 from base.storage import Storage, write_atomically
 
 if TYPE_CHECKING:
-    from train.loop import TrainSummary
+    from train.spec import TrainSummary
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -53,16 +53,17 @@ def run(options: argparse.Namespace) -> int:
 
 def _trained(settings: Settings, out: Path, *, on_ray: bool) -> "TrainSummary":
     from train.loop import train
+    from train.spec import TrainSpec
 
     def begin() -> None:
         write_atomically(out / "settings.yaml", settings.as_yaml().encode())
 
-    task = (settings.model, settings.train, Storage(settings.storage.root), out, standard_progress(), begin)
+    spec = TrainSpec(settings.model, settings.train, Storage(settings.storage.root), out, settings.sample.sampling())
     if not on_ray:
-        return train(*task, sampling=settings.sample.sampling())
+        return train(spec, standard_progress(), begin)
     from pipeline.cluster import ray_for
     from train.ray_train import train_on_ray
 
     wanted = settings.train.ray
     with ray_for(settings.run.model_copy(update={"workers": wanted.ranks, "cpus_per_worker": wanted.cpus_per_rank})):
-        return train_on_ray(*task, sampling=settings.sample.sampling())
+        return train_on_ray(spec, standard_progress(), begin)

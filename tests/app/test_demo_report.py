@@ -10,7 +10,7 @@ from app import demo_report
 from app.demo_report import Finished, _train
 from tests.train.rows import row
 from tests.train.runs import model_settings, train_settings
-from train.loop import TrainSummary
+from train.spec import TrainSummary
 
 
 def test_rows_without_a_loss_are_no_points_of_its_curves(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,7 @@ from pathlib import Path
 from base.errors import Failure
 from base.progress import SILENT
 from base.storage import Storage
-from tests.train.runs import model_settings, train_settings
-from train.loop import train
+from tests.train.runs import model_settings, train, train_settings
 
 
 def main(dataset: str, out: str, changes: str) -> int:

@@ -1,11 +1,13 @@
 """A small model, its training settings, and a dataset of coloured squares, all of 32 pixels."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from base.progress import Progress
 from base.seeds import stable_rng
 from base.settings import Layer, merge, validate
 from base.storage import Storage
@@ -15,7 +17,10 @@ from shards.image import encode_rgba
 from shards.sample import members_from_views, view_suffix
 from shards.version import SCHEMA, Version
 from shards.write import write_shard
+from train import loop
+from train.loop import do_nothing
 from train.settings import TrainSettings
+from train.spec import TrainSpec, TrainSummary
 from zero123.settings import ModelSettings
 
 HW, VIEWS = (32, 32), 12
@@ -98,6 +103,17 @@ def model_settings(**changes: Any) -> ModelSettings:
 
 def train_settings(**changes: Any) -> TrainSettings:
     return validate(TrainSettings, Layer("test", merge(TRAIN, changes)))
+
+
+def train(
+    model: ModelSettings,
+    settings: TrainSettings,
+    storage: Storage,
+    out: Path,
+    progress: Progress,
+    begin: Callable[[], None] = do_nothing,
+) -> TrainSummary:
+    return loop.train(TrainSpec(model, settings, storage, out), progress, begin)
 
 
 def make_dataset(root: Path, objects: int = 4, shards: int = 1, val: int = 0) -> Storage:

@@ -32,12 +32,12 @@ from shards.version import read_version
 from tests.shards.datasets import spoilt
 from tests.shards.far import served
 from tests.train.rows import row
-from tests.train.runs import cut_view, make_dataset, model_settings, one_good_view, small_view, train_settings
+from tests.train.runs import cut_view, make_dataset, model_settings, one_good_view, small_view, train, train_settings
 from tests.train.test_loop import Nudge, Said, Stopped, own_sigterm, same_state
 from train import upload, validation
-from train.loop import TrainSummary, train
 from train.page import NAME, write_page
 from train.settings import LogSettings
+from train.spec import TrainSummary
 from train.state import best_checkpoint, finished_checkpoints, read_position
 from train.trackers import TENSORBOARD, trackers_for
 from train.upload import WAITING, Uploader, fetch_newest, remote_checkpoints, upload_newest

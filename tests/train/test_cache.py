@@ -40,14 +40,13 @@ from shards.version import Version, read_version
 from shards.visits import Share
 from tests.shards.datasets import damaged, make_version
 from tests.shards.test_damage import drop, put
-from tests.train.runs import cut_view, make_dataset, model_settings, small_view, train_settings
+from tests.train.runs import cut_view, make_dataset, model_settings, small_view, train, train_settings
 from tests.train.test_loop import Said
 from tests.zero123.networks import small_pipeline
 from train.batch import make_batch
 from train.cache import CacheJob, CacheSummary, CacheWorker, cache_latents
 from train.collate import collate
 from train.loader import read_rank_pairs
-from train.loop import train
 from train.memo import LatentMemo
 from zero123.encoders import FrozenEncoders
 from zero123.latents import condition_latent, moments, target_from_moments, target_latent

@@ -128,6 +128,7 @@ def test_a_rank_elsewhere_names_what_it_passes_over(tmp_path: Path) -> None:
     out, said = tmp_path / "out", Said()
     out.mkdir()
     with _follow_log(out, settings, said):
-        run_task({"task": RankTask(model_settings(), settings, storage.root, str(out), str(tmp_path / "nowhere"))})
+        task = RankTask(model_settings(), settings, storage.root, str(out), str(tmp_path / "nowhere"), sampling=None)
+        run_task({"task": task})
     (line,) = said.lines
     assert re.match(r"passed over, 1 of at most 1: shards/train-.*: object-0: expected at least two good views", line)

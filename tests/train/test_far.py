@@ -19,12 +19,12 @@ from base.progress import SILENT
 from base.storage import Storage
 from shards.version import read_version
 from tests.shards.far import Far, served
-from tests.train.runs import make_dataset, model_settings, train_settings
+from tests.train.runs import make_dataset, model_settings, train, train_settings
 from tests.train.test_loop import Said, same_state
 from tests.train.test_ranks import close, environment, port
 from train.cache import CacheJob, cache_latents
 from train.log import read_log
-from train.loop import TrainSummary, train
+from train.spec import TrainSummary
 from train.state import finished_checkpoints
 
 ROOT = Path(__file__).parents[2]

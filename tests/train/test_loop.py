@@ -27,7 +27,7 @@ from base.progress import SILENT, Task
 from base.storage import Storage
 from shards.version import read_version
 from tests.shards.datasets import spoilt
-from tests.train.runs import make_dataset, model_settings, one_good_view, train_settings
+from tests.train.runs import make_dataset, model_settings, one_good_view, train, train_settings
 from train import step
 from train.batch import Batch
 from train.cache import CacheJob, cache_latents
@@ -35,9 +35,9 @@ from train.collate import CollatedPairs
 from train.ema import Ema
 from train.interrupt import Interrupt
 from train.log import read_log
-from train.loop import TrainSummary, train
 from train.optimiser import make_optimiser, trained_parameters
 from train.page import NAME
+from train.spec import TrainSummary
 from train.state import Learner, finished_checkpoints, load_learner, read_position
 from zero123.build import build_pipeline
 from zero123.pipeline import Zero123Pipeline

@@ -15,11 +15,10 @@ from geometry.camera import camera_centre
 from shards.pair import Pair
 from shards.stream import stream_pairs
 from shards.version import read_version
-from tests.train.runs import make_dataset, model_settings, train_settings
+from tests.train.runs import make_dataset, model_settings, train, train_settings
 from train.batch import make_batch
 from train.collate import CollatedPairs, collate
 from train.draws import make_draws
-from train.loop import train
 from train.loss import min_snr_weight, offset_noise, pair_losses
 from train.memo import LatentMemo
 from train.optimiser import trained_parameters

@@ -144,7 +144,10 @@ def test_a_mirror_shows_another_object_from_mirrored_cameras() -> None:
     here, there = (look_at_origin(centre) for centre in centres)
     behind = [look_at_origin(centre * np.array([1.0, -1.0, 1.0])) for centre in centres]
     images = rng.integers(0, 256, (2, 4, 4, 4), dtype=np.uint8)
-    pair = Pair(0, "mug", 1, 2, images[0], images[1], np.eye(3), np.zeros(3), pose_vector(here, there), 1.0)
+    pair = Pair(
+        number=0, uid="mug", source=1, target=2, R=np.eye(3), T=np.zeros(3), pose=pose_vector(here, there),
+        source_polar_rad=1.0, source_rgba=images[0], target_rgba=images[1],
+    )  # fmt: skip
     flipped = mirror_pair(pair)
     np.testing.assert_allclose(flipped.pose, pose_vector(*behind), atol=1e-12)
     assert np.array_equal(flipped.target_rgba, images[1][:, ::-1])

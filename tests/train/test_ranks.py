@@ -20,10 +20,9 @@ from safetensors.torch import load_file
 from base.errors import Failure, UsageError
 from base.progress import SILENT
 from base.storage import Storage
-from tests.train.runs import make_dataset, model_settings, train_settings
+from tests.train.runs import make_dataset, model_settings, train, train_settings
 from train.checks import check_ranks
 from train.log import read_log
-from train.loop import train
 from train.state import finished_checkpoints
 from train.validation import read_scores
 from train.world import World, world_for

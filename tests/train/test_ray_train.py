@@ -16,13 +16,13 @@ from base.progress import SILENT
 from base.storage import Storage
 from pipeline.cluster import ray_for
 from tests.train.rows import row
-from tests.train.runs import make_dataset, model_settings, train_settings
+from tests.train.runs import make_dataset, model_settings, train, train_settings
 from tests.train.test_loop import Stopped, own_sigterm
 from tests.train.test_ranks import close
 from train.driver import STOP, is_stop_requested
 from train.log import LOG, read_log
-from train.loop import train
 from train.ray_train import _note, train_on_ray
+from train.spec import TrainSpec
 from train.state import finished_checkpoints
 
 pytestmark = [
@@ -64,7 +64,7 @@ def test_two_ranks_on_ray_outlive_one_of_them(
     killer.start()
     with monkeypatch.context() as driver:
         driver.setattr("train.loop.run_rank", None)
-        done = train_on_ray(model_settings(), settings, storage, tmp_path / "ray", SILENT)
+        done = train_on_ray(TrainSpec(model_settings(), settings, storage, tmp_path / "ray"), SILENT)
     alone = train(model_settings(), train_settings(images=320), storage, tmp_path / "alone", SILENT)
     assert (done.images, done.first) == (320, True)
     assert done.log == tuple(read_log(tmp_path / "ray" / LOG))
@@ -91,7 +91,7 @@ def test_a_signal_has_the_ranks_save_and_the_same_call_goes_on(
     for number, stops in ((signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Stopped)):
         threading.Thread(target=signal_after, args=(out, 2, number), daemon=True).start()
         with own_sigterm(), pytest.raises(stops):
-            train_on_ray(model_settings(), endless, storage, out, SILENT)
+            train_on_ray(TrainSpec(model_settings(), endless, storage, out), SILENT)
         assert not is_stop_requested(out)
         (out / STOP).touch()
     first, second = (int(folder.name) for folder in finished_checkpoints(out))
@@ -109,7 +109,7 @@ def test_a_cluster_that_is_too_small_is_told_at_once(ray_here: None, storage: St
     ):
         settings = train_settings(ray={**RAY, "ranks": ranks, "cpus_per_rank": 64.0})
         with pytest.raises(UsageError, match=sentence):
-            train_on_ray(model_settings(), settings, storage, tmp_path, SILENT)
+            train_on_ray(TrainSpec(model_settings(), settings, storage, tmp_path), SILENT)
 
 
 def test_a_run_that_began_with_other_settings_is_told_before_it_begins(
@@ -118,7 +118,7 @@ def test_a_run_that_began_with_other_settings_is_told_before_it_begins(
     train(model_settings(), train_settings(images=8), storage, tmp_path, SILENT)
     other, begun = train_settings(ray=RAY, seed=1), list[bool]()
     with pytest.raises(UsageError, match=r"train.seed: expected 0, with which the run in .* began, got 1"):
-        train_on_ray(model_settings(), other, storage, tmp_path, SILENT, lambda: begun.append(True))
+        train_on_ray(TrainSpec(model_settings(), other, storage, tmp_path), SILENT, lambda: begun.append(True))
     assert not begun
 
 
