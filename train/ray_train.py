@@ -55,9 +55,7 @@ def train_on_ray(spec: TrainSpec, progress: Progress, begin: Callable[[], None] 
     task = RankTask(spec.model, settings, spec.storage.root, str(out), str(Path.cwd()), spec.sampling)
     trainer = TorchTrainer(
         run_task,
-        train_loop_config={
-            "task": RankTask(spec.model, settings, spec.storage.root, str(out), str(Path.cwd()), spec.sampling)
-        },
+        train_loop_config={"task": task},
         scaling_config=_scaling(settings),
         torch_config=TorchConfig(timeout_s=round(settings.wait_minutes * 60)),
         run_config=RunConfig(

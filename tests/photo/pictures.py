@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from base.settings import Layer, read_yaml, validated
+from base.settings import Layer, read_yaml, validate
 from photo.settings import PhotoSettings
 
 ROOT = Path(__file__).parents[2]
@@ -25,7 +25,7 @@ def shipped() -> dict[str, Any]:
 
 def settings(**changes: Any) -> PhotoSettings:
     """The shipped settings with some values laid over them."""
-    return validated(PhotoSettings, Layer("pipeline.yaml", shipped()), Layer("test", changes))
+    return validate(PhotoSettings, Layer("pipeline.yaml", shipped()), Layer("test", changes))
 
 
 def noise(hw: tuple[int, int], channels: int = 3, seed: int = 0) -> Pixels:
