@@ -23,7 +23,7 @@ from render.child import RenderChild
 from render.fingerprint import fingerprint
 from render.formats.roots import Root
 from render.job import RenderResult
-from render.layouts import relaid
+from render.layouts import convert_views
 from render.run import render_object
 from render.settings import RenderSettings
 
@@ -193,7 +193,7 @@ def _one(child: RenderChild, asked: Asked, settings: RenderSettings, seed: int, 
     with folder_beside(asked.out) as temporary:
         result = render_object(child, asked.model, asked.uid, settings, seed, temporary, root=asked.root)
         if result.outcome is Outcome.OK:
-            relaid(temporary, mark["layout"])
+            convert_views(temporary, mark["layout"])
             files = sorted(path.name for path in temporary.iterdir())
             made = {"files": files, "path": asked.name, "seconds": result.seconds}
             text = json.dumps(mark | made, indent=2, sort_keys=True)

@@ -1,4 +1,4 @@
-"""What the child answers, checked like anything from outside: a file that it opened may have taken it over."""
+"""Check the answers of the child like any data from outside: a hostile model may control the process."""
 
 from typing import Any
 
@@ -6,25 +6,25 @@ from base.outcomes import Outcome
 from base.typed import parse_typed_json
 from render.job import RenderJob, RenderResult
 
-TOLD = ("import", "normalise", "prepare", "view", "encode")
-"""The phases of the child's own, as it names them."""
+CHILD_PHASES = ("import", "normalise", "prepare", "view", "encode")
+"""The phases that the child names."""
 
 NORMALISATION = {"scale", "centre", "bounds"}
 
 
 def most_phases(job: RenderJob) -> int:
-    """How many phases a child can come to in a job: three, and for each view two, twice when there are passes."""
+    """Return the most phases of a job: three, and for each view two, twice when there are passes."""
     return 3 + 4 * len(job.views)
 
 
-def told_phase(message: dict[str, Any]) -> str | None:
-    """The phase that a message says begins; None for another message."""
+def phase_in(message: dict[str, Any]) -> str | None:
+    """Return the phase that a message announces; None for another message."""
     phase = message.get("phase")
-    return phase if phase in TOLD else None
+    return phase if phase in CHILD_PHASES else None
 
 
-def told_result(message: dict[str, Any], job: RenderJob) -> RenderResult:
-    """The result of `job` in a message. Raises ValueError for one that is none, or that lacks what an ok one has."""
+def result_in(message: dict[str, Any], job: RenderJob) -> RenderResult:
+    """Return the result of `job` in a message. Raises ValueError for a malformed or incomplete result."""
     try:
         result = parse_typed_json(RenderResult, message["result"])
         result.to_json()  # raises for a value that is no number

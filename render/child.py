@@ -13,7 +13,7 @@ from typing import Any, Self
 from base.errors import Failure
 from base.outcomes import Outcome
 from base.storage import error_path, reason
-from render.answer import most_phases, told_phase, told_result
+from render.answer import most_phases, phase_in, result_in
 from render.formats.model_files import ModelFiles
 from render.job import RenderJob, RenderResult
 from render.kernels import kernel_caches
@@ -23,12 +23,12 @@ from render.settings import RenderSettings
 from render.staging import stage_model
 
 COMMAND = (sys.executable, "-P", "-m", "render.blender")
-GPUS_OF_OURS = (
+GPU_VARIABLES = (
     "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES",
     "ONEAPI_DEVICE_SELECTOR",
 )  # fmt: skip
 """Where Ray, or a person, says which GPUs a process may see; a child takes the first of them."""
-PASSED_ON = ("PATH", "LD_LIBRARY_PATH", *GPUS_OF_OURS)
+PASSED_VARIABLES = ("PATH", "LD_LIBRARY_PATH", *GPU_VARIABLES)
 
 
 class RenderChild:
@@ -83,7 +83,7 @@ class RenderChild:
             start_s = time.monotonic() - started
             clock = Stopwatch()
             files = files or ModelFiles(suffix=Path(job.file).suffix.lower())
-            result = self._rendered_by(process, job, files, clock)
+            result = self._render_with(process, job, files, clock)
         except ChildDeath as death:
             clock.stop()
             tail, seconds = process.log_tail(), phases(start_s, clock.seconds, process.log())
@@ -133,7 +133,7 @@ class RenderChild:
             raise
         return process
 
-    def _rendered_by(self, process: ChildProcess, job: RenderJob, files: ModelFiles, clock: Stopwatch) -> RenderResult:
+    def _render_with(self, process: ChildProcess, job: RenderJob, files: ModelFiles, clock: Stopwatch) -> RenderResult:
         self._rendered += 1
         process.clear_log()
         private = _private_copy(job, files, process.folder / "job")
@@ -150,12 +150,12 @@ class RenderChild:
         for _ in range(most_phases(job) + 1):
             timeout_s = limits.view_timeout_s if clock.phase == "view" else limits.import_timeout_s
             message = process.receive(timeout_s=timeout_s, memory_mb=limits.memory_mb)
-            if phase := told_phase(message):
+            if phase := phase_in(message):
                 clock.begin(phase)
                 self.watch(phase)
                 continue
             try:
-                return told_result(message, job)
+                return result_in(message, job)
             except ValueError:
                 sentence = f"expected a phase or a result from the child, got {str(message)[:60]!r}"
                 raise ChildDeath(Outcome.CRASH, sentence) from None
@@ -164,7 +164,7 @@ class RenderChild:
 
 def _environment(settings: RenderSettings) -> dict[str, str]:
     """What the child may see of ours: paths to programs and GPUs, nothing secret."""
-    kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    kept = {name: os.environ[name] for name in PASSED_VARIABLES if name in os.environ}
     root = str(Path(__file__).parents[1])
     fixed = {"PYTHONPATH": root, "PYTHONUNBUFFERED": "1", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(settings.child.threads))

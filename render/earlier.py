@@ -1,7 +1,6 @@
-"""Views of an object that were made before, when fewer were asked for: they stay as they are, byte for byte.
+"""Keep the views of an object that were rendered when fewer were asked for, byte for byte.
 
-What Blender says of the object must be the same now as then: the normalisation, its checks, warnings, device and
-versions. If it is not, the earlier views belong to another set, and all are rendered.
+The normalisation, checks, warnings, device and versions must be the same now as then. Otherwise all views are rendered.
 """
 
 import json
@@ -18,32 +17,32 @@ from render.job import RenderJob, RenderResult, ViewFacts, view_name
 
 @dataclass(frozen=True)
 class EarlierViews:
-    """A folder of rendered views (NN.webp, passes) and what their views.json says; `record` is empty without any."""
+    """A folder of rendered views (NN.webp, passes) and the contents of their views.json, empty without views."""
 
     folder: Path
     record: Mapping[str, Any]
 
     @property
     def views(self) -> list[ViewFacts]:
-        """What is known of each view, in order."""
+        """The facts of each view, in order."""
         known = [field.name for field in fields(ViewFacts)]
         return [ViewFacts(**{name: row[name] for name in known}) for row in self.record.get("views", [])]
 
-    def joined(self, result: RenderResult) -> RenderResult:
-        """`result` of the views that were still to be made, with the earlier ones before them."""
+    def join(self, result: RenderResult) -> RenderResult:
+        """Return `result`, which is about the new views, with the earlier views before them."""
         return replace(result, views=[*self.views, *result.views], kept=len(self.views))
 
     def agree(self, record: Mapping[str, Any]) -> bool:
-        """True when `record`, of earlier and new views together, says of them and of all else what was said before."""
+        """Return whether `record`, of earlier and new views together, repeats the earlier record."""
         now, known = json.loads(canonical_json(record)), self.record.get("views", [])
         return not known or {**now, "views": now["views"][: len(known)]} == self.record
 
     def copy_to(self, job: RenderJob) -> None:
-        """Put the earlier pictures and passes beside the new ones."""
+        """Copy the earlier pictures and passes to the folder of the new pictures."""
         for view in range(job.first_view):
             for name in (view_name(view), *(pass_file(view, one) for one in job.settings["passes"])):
                 shutil.copyfile(self.folder / name, Path(job.out_dir) / name)
 
 
 NONE = EarlierViews(Path(), {})
-"""Nothing was made before."""
+"""No earlier views."""

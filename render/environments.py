@@ -1,4 +1,4 @@
-"""Environment maps that a user gives: a folder of pictures of all directions, in linear light."""
+"""Environment maps from a folder of the user: panoramas in linear light."""
 
 from functools import cache
 from pathlib import Path
@@ -13,7 +13,7 @@ MAX_BYTES = 1 << 30
 
 
 class EnvironmentMap(NamedTuple):
-    """A map by its file's name in its folder, and the digest of its bytes."""
+    """The file name of a map and the digest of its bytes."""
 
     name: str
     sha256: str
@@ -21,9 +21,9 @@ class EnvironmentMap(NamedTuple):
 
 @cache
 def environment_maps(folder: str) -> tuple[EnvironmentMap, ...]:
-    """The maps of a folder in order of their names; read once by a process.
+    """Return the maps of a folder in order of their names; a process reads a folder once.
 
-    Raises UsageError for a folder that is missing or empty, and for a file that is not what its suffix says.
+    Raises UsageError for a missing or empty folder, and for a file whose bytes do not match its suffix.
     """
     try:
         paths = sorted(path for path in Path(folder).expanduser().iterdir() if path.suffix.lower() in MAGIC)

@@ -1,4 +1,4 @@
-"""When an object must be rendered again: a digest of what its views depend on."""
+"""Digests of everything an object's views depend on; an object is rendered again when its digest changes."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,13 +8,13 @@ from render.environments import environment_maps
 from render.settings import RenderSettings, RigSettings
 
 SCHEMA = 4
-"""Raised by hand when the code draws other pixels from the same settings."""
+"""Raised by hand when the code renders other pixels from the same settings."""
 
 NOT_SEEN = {"child", "device", "compat", "lights", "light", "missing_pictures"}
 
 
 def fingerprint(source_sha256: str, settings: RenderSettings, compat: str, seed: int) -> str:
-    """16 hexadecimal digits that change when the source, a setting that shows, `compat`, the seed or the schema does.
+    """Return 16 hexadecimal digits of the source, the settings that change pixels, `compat`, the seed and the schema.
 
     Of the lights only the chosen rig counts; its name, the device and the child's limits do not.
     """
@@ -22,13 +22,13 @@ def fingerprint(source_sha256: str, settings: RenderSettings, compat: str, seed:
 
 
 def fingerprints(settings: RenderSettings, compat: str, seed: int) -> Callable[[str], str]:
-    """`fingerprint` as a function of the source alone: what all sources share is put into words once."""
+    """Return `fingerprint` as a function of the source; the shared part is encoded once."""
     seen = settings.model_dump(mode="json", exclude=NOT_SEEN)
     shared = ",".join(canonical_json(part) for part in (compat, seed, seen, _rig(settings.rig)))
     return lambda sha256: sha256_bytes(f"[{SCHEMA},{canonical_json(sha256)},{shared}]".encode())[:16]
 
 
 def _rig(rig: RigSettings) -> dict[str, Any]:
-    """The rig, with what its maps hold in place of the folder where they lie."""
+    """The rig, with the digests of its maps in place of their folder."""
     described = rig.model_dump(mode="json", exclude={"maps"})
     return described if rig.maps is None else described | {"maps": environment_maps(rig.maps)}

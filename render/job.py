@@ -152,7 +152,7 @@ class RenderResult:
     stderr_tail: str = ""
 
     @property
-    def said_yes(self) -> str:
+    def positive_checks(self) -> str:
         """Which checks said yes of which views: `blank 3, 7; touches_border 0`."""
         views = {name: [str(one.view) for one in self.views if getattr(one, name)] for name in CHECKS}
         return "; ".join(f"{name} {', '.join(numbers)}" for name, numbers in views.items() if numbers)

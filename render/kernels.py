@@ -1,13 +1,13 @@
-"""Where the kernels of GPUs are kept, so that not every Blender compiles them anew."""
+"""Caches of GPU kernels, shared by all Blender processes of a machine."""
 
 import os
 from pathlib import Path
 
 
 def kernel_caches(device: str) -> dict[str, str]:
-    """The environment that shows a child for `device` a lasting cache of kernels.
+    """Return environment variables for a lasting cache of kernels for `device`.
 
-    Nothing for the CPU, nor where no cache can be written: the child's own folder serves then, and goes with it.
+    They are empty for the CPU and where no cache can be written; the child then caches in its own folder.
     """
     if device == "CPU":
         return {}

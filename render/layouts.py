@@ -1,4 +1,4 @@
-"""Rendered views as other tools want them: NeRF's synthetic scenes, and the released data of Zero-1-to-3."""
+"""Layouts of other tools for rendered views: NeRF's synthetic scenes and the released data of Zero-1-to-3."""
 
 import json
 from pathlib import Path
@@ -21,10 +21,10 @@ LAYOUTS = {
 }
 
 
-def relaid(views: Path, layout: str) -> None:
-    """Turn a folder that `render_object` filled into a layout of LAYOUTS, in place.
+def convert_views(views: Path, layout: str) -> None:
+    """Convert a folder from `render_object` to a layout of LAYOUTS, in place.
 
-    Images keep their exact pixels; passes stay as they are, beside them: `000.depth.npy`.
+    Images keep their exact pixels. Passes keep their bytes and are named like the images: `000.depth.npy`.
     """
     if layout == "views":
         return

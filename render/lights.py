@@ -1,4 +1,4 @@
-"""What lights an object: a pure description, a function of (seed, uid)."""
+"""The lights of an object: plain data, a function of (seed, uid)."""
 
 import math
 from typing import Any
@@ -18,9 +18,9 @@ NO_MAP: Light = {"map": "", "map_sha256": "", "rotation_rad": 0.0}
 
 
 def lights(rig: RigSettings, uid: str, seed: int) -> list[Light]:
-    """The lights of one object: the lamps of the rig, each drawn by itself, and last the world.
+    """Return the lights of an object: each lamp of the rig with its own draws, then the world.
 
-    Raises UsageError for a folder of maps that cannot be used.
+    Raises UsageError for an unusable folder of maps.
     """
     lamps = [_lamp(lamp, uid, seed, number) for number, lamp in enumerate(rig.lamps)]
     nowhere = [0.0, 0.0, 0.0]

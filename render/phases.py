@@ -1,4 +1,4 @@
-"""Where the time of an object went, phase by phase."""
+"""The seconds of each phase of a render."""
 
 import re
 import time
@@ -14,7 +14,7 @@ _DENOISED = re.compile(_LINE.format("Denoiser"), re.MULTILINE)
 
 
 class Stopwatch:
-    """The phase that a child is in, by what it tells, and `seconds` of each so far: all that a dead one leaves."""
+    """The current phase of a child and the `seconds` of each phase so far; they survive the child's death."""
 
     def __init__(self) -> None:
         self.phase = "import"
@@ -22,23 +22,23 @@ class Stopwatch:
         self._since = time.monotonic()
 
     def begin(self, phase: str) -> None:
-        """One phase ends, and `phase` begins."""
+        """End the current phase and begin `phase`."""
         self.stop()
         self.phase = phase
 
     def stop(self) -> None:
-        """Count what passed until now to the phase that is on."""
+        """Add the time since the last call to the current phase."""
         now = time.monotonic()
         self.seconds[self.phase] = self.seconds.get(self.phase, 0.0) + now - self._since
         self._since = now
 
 
 def phases(start_s: float, measured: dict[str, float], log: str) -> dict[str, float]:
-    """Wall seconds of start, import, normalise, build, sample, denoise and encode, as far as the object came.
+    """Return wall seconds of start, import, normalise, build, sample, denoise and encode, as far as the object came.
 
-    `measured` are the child's own, or of a dead one a stopwatch's: import, normalise, prepare, view, encode. Of `view`
-    Cycles' reports in `log` say what was sampling and denoising; the rest of it and `prepare` are `build`: lights,
-    camera, bringing the scene to Cycles, its tree of boxes, and fetching the picture.
+    `measured` are the child's seconds, or a stopwatch's when the child died: import, normalise, prepare, view, encode.
+    Cycles reports in `log` how much of `view` was sampling and denoising. The rest of `view` and all of `prepare` are
+    `build`: lights, camera, scene export to Cycles, BVH, and reading the picture.
     """
     seconds = {"start": start_s} | {name: measured[name] for name in ("import", "normalise") if name in measured}
     if "prepare" in measured:

@@ -1,4 +1,4 @@
-"""From a file on disk to a folder of finished views."""
+"""Render a model's file to a folder of finished views."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -66,7 +66,7 @@ def render_object(  # noqa: PLR0913 -- what one folder of views follows from
         out_dir=str(out_dir),
         first_view=len(earlier.views),
     )
-    result = judged(with_check(earlier.joined(child.render(job, files)), files), settings.max_bad_views)
+    result = judge(with_check(earlier.join(child.render(job, files)), files), settings.max_bad_views)
     if result.outcome is not Outcome.OK:
         return result
     made = record(job, settings, result)
@@ -79,7 +79,7 @@ def render_object(  # noqa: PLR0913 -- what one folder of views follows from
 
 
 def with_check(result: RenderResult, files: ModelFiles) -> RenderResult:
-    """The result, with the warnings of the check before Blender, and with all missing pictures in one of them."""
+    """Return the result with the warnings and missing pictures of the check before Blender."""
     known = {file_name(name) for name in files.missing} | ({NAMELESS_PICTURE} if files.missing else set())
     others = [name for name in result.missing_pictures if file_name(name.rpartition(" (")[0] or name) not in known]
     missing = [*files.missing, *others]
@@ -88,8 +88,8 @@ def with_check(result: RenderResult, files: ModelFiles) -> RenderResult:
     return replace(result, missing_pictures=missing, warnings=[*files.warnings, *result.warnings, *told])
 
 
-def judged(result: RenderResult, max_bad_views: int) -> RenderResult:
-    """The result, `blank` when more than `max_bad_views` are bad."""
+def judge(result: RenderResult, max_bad_views: int) -> RenderResult:
+    """Return the result, with outcome `blank` when more than `max_bad_views` views are bad."""
     bad = [f"{view.view} ({view.bad})" for view in result.views if view.bad]
     if result.outcome is not Outcome.OK or len(bad) <= max_bad_views:
         return result
@@ -99,7 +99,7 @@ def judged(result: RenderResult, max_bad_views: int) -> RenderResult:
 
 
 def record(job: RenderJob, settings: RenderSettings, result: RenderResult) -> dict[str, Any]:
-    """What views.json says: the same keys and types for every object, and nothing of time, host or attempt."""
+    """Return the contents of views.json: equal keys and types for every object, without time, host or attempt."""
     extrinsics = np.array(job.extrinsics)
     return {
         "schema": SCHEMA,
@@ -122,7 +122,7 @@ def record(job: RenderJob, settings: RenderSettings, result: RenderResult) -> di
 
 
 def view_rows(views: Sequence[ViewFacts], extrinsics: Floats) -> list[dict[str, Any]]:
-    """What views.json says of each view: its facts, its file, and where its camera stands."""
+    """Return the rows of views.json for views: facts, file and camera position."""
     return [{**vars(view), "file": view_name(view.view), **_spherical(extrinsics[view.view])} for view in views]
 
 
@@ -139,7 +139,7 @@ def _spherical(cam_from_world: Floats) -> dict[str, float]:
 
 
 def npy_bytes(array: Floats) -> bytes:
-    """`array` in NumPy's own file format."""
+    """Return `array` in NumPy's file format."""
     stream = BytesIO()
     np.save(stream, array, allow_pickle=False)
     return stream.getvalue()

@@ -1,4 +1,4 @@
-"""Where the cameras stand: a pure function of (seed, uid, view number)."""
+"""Camera positions: a pure function of (seed, uid, view number)."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +11,13 @@ from render.settings import RenderSettings
 Floats = NDArray[np.float64]
 
 UNIT_BOX_RADIUS = 0.75**0.5
-"""From the centre of the unit box to its corners."""
+"""The distance from the centre of the unit box to its corners."""
 MARGIN_PX = 2.0
-"""What the pixel filter may add to an outline."""
+"""The pixels that the pixel filter may add to an outline."""
 
 
 def viewpoints(settings: RenderSettings, uid: str, seed: int) -> Floats:
-    """`cam_from_world` of every view of an object, (V, 3, 4).
+    """Return `cam_from_world` of every view of an object, (V, 3, 4).
 
     Drawn in blocks of 12, so that asking for more views later keeps the earlier ones.
     """
@@ -34,10 +34,10 @@ def _block_of_centres(settings: RenderSettings, uid: str, seed: int, block: int)
 
 
 def radius_range(settings: RenderSettings) -> tuple[float, float]:
-    """The least and greatest distance of a camera from the origin.
+    """Return the least and greatest distance of a camera from the origin.
 
-    With `framing` whole the nearest camera just sees the whole sphere around the unit box, which holds every object,
-    and the farthest keeps the proportion that `radius` has.
+    With `framing` whole, the nearest camera just sees the whole sphere around the unit box, so no view cuts off an
+    object. The farthest camera keeps the proportion of `radius`.
     """
     nearest, farthest = settings.radius
     if settings.framing == "radius":

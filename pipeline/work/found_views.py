@@ -14,7 +14,7 @@ from base.storage import write_atomically
 from geometry.camera import camera_centre
 from render.blender.view import view_facts
 from render.job import RenderResult, ViewFacts, view_name
-from render.run import SCHEMA, judged, npy_bytes, view_rows
+from render.run import SCHEMA, judge, npy_bytes, view_rows
 from render.settings import RenderSettings
 from shards.image import encode_rgba
 from shards.layouts import FoundViews, find_views, layout_of
@@ -62,7 +62,7 @@ def check_found_views(folder: Path, uid: str, settings: RenderSettings, out_dir:
     }
     write_atomically(out_dir / "extrinsics.npy", npy_bytes(found.extrinsics))
     write_atomically(out_dir / "views.json", canonical_json(record).encode())
-    return judged(result, settings.max_bad_views)
+    return judge(result, settings.max_bad_views)
 
 
 class _WrongSizeError(Exception):

@@ -241,7 +241,7 @@ def _attempt(known: Mapping[str, Any], result: RenderResult, seconds: Mapping[st
         outcome=result.outcome,
         reason=result.reason,
         phase=result.phase,
-        checks=result.said_yes,
+        checks=result.positive_checks,
         seconds={**seconds, **result.seconds},
         views=len(result.views) - result.kept,
         source_bytes=size,

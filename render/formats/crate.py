@@ -1,7 +1,7 @@
-"""The words of a binary USD file ("crate"), among which stand all the files that it names.
+"""The words of a binary USD file ("crate"), which include all file names in it.
 
-Layout: a bootstrap of 88 bytes says where the table of contents lies; it names sections; TOKENS holds every word once,
-as one LZ4 block or several.
+Layout: a bootstrap of 88 bytes gives the position of the table of contents, which names sections. The section TOKENS
+has every word once, in LZ4 blocks.
 """
 
 import struct
@@ -18,7 +18,7 @@ OLDEST, NEWEST = (0, 0), (0, 255)
 
 
 def tokens(data: memoryview) -> list[str]:
-    """Every word of a crate. Raises Refused for one that is cut or contradicts itself."""
+    """Return every word of a crate. Raises Refused for a truncated or contradictory crate."""
     sections = _sections(data)
     if "TOKENS" not in sections:
         raise corrupt("expected a USD crate with words, got none")
@@ -67,7 +67,7 @@ def _inflated(section: memoryview) -> bytes:
 
 
 def lz4_block(data: memoryview, limit: int) -> bytes:
-    """What an LZ4 block holds. Raises Refused beyond `limit` bytes, IndexError for a block that ends early."""
+    """Decompress an LZ4 block. Raises Refused beyond `limit` bytes, IndexError for a truncated block."""
     out, place = bytearray(), 0
     while place < len(data):
         token = data[place]

@@ -1,4 +1,4 @@
-"""The bytes behind a glTF file's buffers, read as far as they are asked for."""
+"""The bytes of a glTF file's buffers, read on demand."""
 
 import base64
 import binascii
@@ -23,7 +23,7 @@ class Blob(NamedTuple):
 
     @classmethod
     def of_text(cls, uri: str) -> "Blob":
-        """The data of a data URI, decoded once for all who ask. Raises Refused for broken base64."""
+        """Decode the data of a data URI. Raises Refused for broken base64."""
         try:
             data = base64.b64decode(uri.partition(",")[2])
         except binascii.Error as error:
@@ -31,7 +31,7 @@ class Blob(NamedTuple):
         return cls(len(data), data=data)
 
     def highest(self, start: int, count: int, dtype: DTypeLike) -> int:
-        """The largest of `count` whole numbers from byte `start` on, −1 for none."""
+        """Return the largest of `count` integers from byte `start` on, −1 when `count` is 0."""
         highest = -1
         if self.path is None:
             return int(np.frombuffer(self.data, dtype, count, start).max()) if count else highest

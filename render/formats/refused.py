@@ -1,10 +1,10 @@
-"""How a check without Blender says that an object ends here."""
+"""The exception of checks without Blender: it ends an object with an outcome."""
 
 from base.outcomes import Outcome
 
 
 class Refused(Exception):
-    """The object ends with `outcome`; the message says what was expected and what was got."""
+    """The object ends with `outcome`; the message tells what was expected and what was found."""
 
     def __init__(self, outcome: Outcome, reason: str) -> None:
         super().__init__(reason)
@@ -12,10 +12,10 @@ class Refused(Exception):
 
 
 def corrupt(sentence: str) -> Refused:
-    """A model that contradicts itself or its format."""
+    """Return the refusal of a model with contradictions, or with errors in its format."""
     return Refused(Outcome.CORRUPT, sentence)
 
 
 def unsupported(sentence: str) -> Refused:
-    """A model that may be sound but cannot be rendered here."""
+    """Return the refusal of a possibly sound model without support here."""
     return Refused(Outcome.UNSUPPORTED, sentence)

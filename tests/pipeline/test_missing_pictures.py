@@ -6,7 +6,7 @@ import deltalake
 import pytest
 
 from base.progress import SILENT
-from pipeline.build import BuildSettings, build
+from pipeline.builder import BuildSettings, build
 from pipeline.catalog.faults import fault_counts, fault_sentence
 from pipeline.catalog.rows import SEEN_FAULTS, ObjectRow
 from pipeline.catalog.tables import ATTEMPTS, OBJECTS, Catalog

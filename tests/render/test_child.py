@@ -13,7 +13,7 @@ import pytest
 
 from base.errors import Failure
 from base.outcomes import Outcome
-from render.child import GPUS_OF_OURS, RenderChild
+from render.child import GPU_VARIABLES, RenderChild
 from render.job import RenderJob
 from tests.render.conftest import EXAMPLES, ROOT
 
@@ -107,13 +107,13 @@ def test_a_process_that_grew_is_recycled(settings, notes) -> None:
 
 
 def test_the_child_sees_nothing_of_our_environment_but_which_gpus_are_ours(settings, notes, monkeypatch) -> None:
-    for name in GPUS_OF_OURS:
+    for name in GPU_VARIABLES:
         monkeypatch.setenv(name, "1")
     with child(settings, notes) as render:
         render.render(job("fine", notes / "out"))
     seen = set((notes / "environment").read_text().split())
     assert "A_SECRET" not in seen
-    assert {"PATH", *GPUS_OF_OURS} <= seen
+    assert {"PATH", *GPU_VARIABLES} <= seen
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from PIL import Image
 
 from geometry.camera import Lens, project
 from render.child import RenderChild
-from render.layouts import LAYOUTS, relaid
+from render.layouts import LAYOUTS, convert_views
 from render.run import render_object
 from tests.render.conftest import EXAMPLES
 
@@ -23,7 +23,7 @@ def laid_out(settings: Any, blender: RenderChild, tmp_path_factory: pytest.TempP
     folders = {layout: tmp_path_factory.mktemp(layout) for layout in LAYOUTS}
     for layout, folder in folders.items():
         render_object(blender, EXAMPLES / "avocado.glb", "avocado", settings(hw=[32, 48], passes=["depth"]), 0, folder)
-        relaid(folder, layout)
+        convert_views(folder, layout)
     return folders
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 from base.outcomes import Outcome
 from render.blender.view import view_facts, webp_bytes
 from render.job import RenderResult, ViewFacts
-from render.run import judged
+from render.run import judge
 
 CHECKS = {"blank_coverage": 0.01, "single_colour_range": 2, "border_share": 0.25, "bad": []}
 EVERY = ["transparent", "blank", "single_colour", "touches_border", "not_finite"]
@@ -64,7 +64,7 @@ def test_the_measures_are_recorded() -> None:
 
 @pytest.mark.parametrize(("allowed", "outcome"), [(0, Outcome.BLANK), (1, Outcome.BLANK), (2, Outcome.OK)])
 def test_an_object_may_have_as_many_bad_views_as_the_settings_allow(allowed: int, outcome: Outcome) -> None:
-    result = judged(RenderResult(outcome=Outcome.OK, views=[facts("blank"), facts(""), facts("not_finite")]), allowed)
+    result = judge(RenderResult(outcome=Outcome.OK, views=[facts("blank"), facts(""), facts("not_finite")]), allowed)
     assert result.outcome is outcome
     if outcome is Outcome.BLANK:
         assert result.reason == f"expected at most {allowed} bad views, got 2: 3 (blank), 3 (not_finite)"

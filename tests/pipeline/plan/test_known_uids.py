@@ -8,7 +8,7 @@ import pytest
 from base.errors import UsageError
 from base.progress import SILENT
 from base.storage import Storage
-from pipeline.build import build
+from pipeline.builder import build
 from pipeline.catalog.columns import Columns
 from pipeline.catalog.objects import SourceObject, short_uid, uid_of
 from pipeline.catalog.rows import ObjectRow

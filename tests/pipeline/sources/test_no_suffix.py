@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from base.progress import SILENT
-from pipeline.build import build
+from pipeline.builder import build
 from tests.pipeline.builds import EXAMPLES, tiny
 from tests.pipeline.hub import Hub
 
