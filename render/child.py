@@ -1,4 +1,4 @@
-"""The supervised Blender child: one object at a time, and whatever an object does to it is a plain result."""
+"""The supervised Blender child: it renders one object at a time, and its crash or hang is a plain result."""
 
 import os
 import shutil
@@ -27,15 +27,15 @@ GPU_VARIABLES = (
     "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES",
     "ONEAPI_DEVICE_SELECTOR",
 )  # fmt: skip
-"""Where Ray, or a person, says which GPUs a process may see; a child takes the first of them."""
+"""Variables of Ray or of a person for the visible GPUs; a child takes the first of these GPUs."""
 PASSED_VARIABLES = ("PATH", "LD_LIBRARY_PATH", *GPU_VARIABLES)
 
 
 class RenderChild:
-    """A persistent Blender process, started when first needed and again after a death; a context manager.
+    """A persistent Blender process, started on first use and again after a death; a context manager.
 
-    `command` is what is run instead of our own Blender program; tests put programs there that misbehave.
-    `watch` is told each phase as it begins; `view` and `encode` come for every view, and for its passes.
+    `command` replaces our Blender program; tests use it for programs with faults. `watch` is called with each phase as
+    it begins; `view` and `encode` begin once for every view, and once more for its passes.
     """
 
     def __init__(self, settings: RenderSettings, command: Sequence[str] = COMMAND) -> None:
@@ -55,19 +55,19 @@ class RenderChild:
         self.close()
 
     def close(self) -> None:
-        """End the process and remove all it left; a later `render` starts another."""
+        """End the process and remove its files; a later `render` starts another process."""
         if self._process is not None:
             self._process.end()
         self._process = None
 
     @property
     def peak_mb(self) -> float:
-        """The most memory the running process has had resident, in MiB; 0 when none runs."""
+        """The peak resident memory of the running process in MiB; 0 without a process."""
         return self._process.peak_mb() if self._process is not None else 0.0
 
     @property
     def walls(self) -> str:
-        """What stands between the process started last and the network and files of others; empty before the first."""
+        """The isolation of the newest process from network and files, as text; empty before the first process."""
         stood = self.hello.get("walls", {})
         return ", ".join(f"{name} {wall}" for name, wall in sorted(stood.items()) if wall != "none")
 
@@ -115,7 +115,7 @@ class RenderChild:
         return self._rendered >= limits.recycle_after or process.rss_mb() > limits.recycle_above_mb
 
     def _start(self, *, again: bool = True) -> ChildProcess:
-        """A process that is ready; one that was killed or had no memory as it began is followed by one more."""
+        """Start a process and wait until it is ready; try once more after a kill or a lack of memory."""
         limits = self.settings.child
         process = ChildProcess([*self._command, self.settings.device], _environment(self.settings))
         try:
@@ -163,7 +163,7 @@ class RenderChild:
 
 
 def _environment(settings: RenderSettings) -> dict[str, str]:
-    """What the child may see of ours: paths to programs and GPUs, nothing secret."""
+    """The environment of the child: paths of programs and visible GPUs, without secrets."""
     kept = {name: os.environ[name] for name in PASSED_VARIABLES if name in os.environ}
     root = str(Path(__file__).parents[1])
     fixed = {"PYTHONPATH": root, "PYTHONUNBUFFERED": "1", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
@@ -172,7 +172,7 @@ def _environment(settings: RenderSettings) -> dict[str, str]:
 
 
 def _private_copy(job: RenderJob, files: ModelFiles, folder: Path) -> RenderJob:
-    """The same job on copies of its files, so that nothing the child does reaches the originals."""
+    """The same job on copies of its files; the child cannot reach the originals."""
     (folder / "out").mkdir(parents=True)
     copy = stage_model(Path(job.file), files, folder / "in")
     settings = _with_private_map(job, folder / "maps")
@@ -187,7 +187,7 @@ def _private_copy(job: RenderJob, files: ModelFiles, folder: Path) -> RenderJob:
 
 
 def _with_private_map(job: RenderJob, folder: Path) -> dict[str, Any]:
-    """The job's settings, with a copy of the one environment map that it needs in `folder`."""
+    """The job's settings, with a copy in `folder` of the environment map of this job."""
     light, lights = job.settings["light"], job.settings["lights"]
     if lights[light]["maps"] is None:
         return job.settings

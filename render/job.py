@@ -51,12 +51,12 @@ class RenderJob:
         return [name for view in self.views for name in (view_name(view), *(pass_file(view, one) for one in passes))]
 
     def to_json(self) -> str:
-        """The job as one line of JSON; floats survive exactly."""
+        """Return the job as a line of JSON; floats survive exactly."""
         return json.dumps(asdict(self), allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "RenderJob":
-        """The job that `to_json` wrote. Raises ValueError or TypeError for anything else."""
+        """Read the JSON of `to_json`. Raises ValueError or TypeError for other text."""
         return cls(**json.loads(text))
 
 
@@ -153,7 +153,7 @@ class RenderResult:
 
     @property
     def positive_checks(self) -> str:
-        """Which checks said yes of which views: `blank 3, 7; touches_border 0`."""
+        """Positive checks with the numbers of their views: `blank 3, 7; touches_border 0`."""
         views = {name: [str(one.view) for one in self.views if getattr(one, name)] for name in CHECKS}
         return "; ".join(f"{name} {', '.join(numbers)}" for name, numbers in views.items() if numbers)
 
@@ -168,5 +168,5 @@ class RenderResult:
         }
 
     def to_json(self) -> str:
-        """The result as one line of JSON; `render.answer` reads it. Raises ValueError for a value that is no number."""
+        """Return the result as a line of JSON for `render.answer`. Raises ValueError for NaN and infinity."""
         return json.dumps(asdict(self), allow_nan=False)

@@ -1,4 +1,4 @@
-"""A child process that speaks JSON lines on its own channel, and that can always be ended with all it started."""
+"""A child process with JSON lines on its own channel; it can always be ended with all its descendants."""
 
 import contextlib
 import errno
@@ -31,7 +31,7 @@ _STARTER = ThreadPoolExecutor(1, thread_name_prefix="render-child-starter")
 
 
 class ChildDeath(Exception):
-    """The child ended, hung, outgrew its memory or spoke rubbish; `outcome` and the message say which."""
+    """The child ended, hung, exceeded its memory or sent a malformed message, as `outcome` and the message tell."""
 
     def __init__(self, outcome: Outcome, reason: str) -> None:
         super().__init__(reason)
@@ -73,7 +73,7 @@ class ChildProcess:
         self._input = cast(IO[bytes], self._process.stdin)
 
     def send(self, message: dict[str, Any]) -> None:
-        """Write one line to the child; a child that no longer listens is found out by the next `receive`."""
+        """Write a line to the child; the next `receive` detects a dead child."""
         try:
             self._input.write(json.dumps(message).encode() + b"\n")
             self._input.flush()
@@ -123,7 +123,7 @@ class ChildProcess:
             return ""
 
     def log(self) -> str:
-        """All that the child printed since the log was cleared."""
+        """Return everything the child printed since the log was cleared."""
         try:
             return self._log.read_text(encoding="utf-8", errors="replace")
         except OSError:
@@ -160,7 +160,7 @@ class ChildProcess:
             raise ChildDeath(Outcome.CRASH, "the child wrote without end")
 
     def _death(self) -> ChildDeath:
-        """Why the channel closed; a child that closed it without ending is given a second to end."""
+        """The cause of a closed channel; a child may take a second to end after it closes the channel."""
         until = time.monotonic() + 1.0
         status = None
         while status is None and time.monotonic() < until:

@@ -1,4 +1,4 @@
-"""How views are made: everything that changes a pixel, and the limits of the child process that makes them."""
+"""Settings of rendering: every value that changes a pixel, and the limits of the child process."""
 
 from typing import Annotated, Literal, Self
 
@@ -28,7 +28,7 @@ class LensSettings(Section):
 
 
 class LampSettings(Section):
-    """One lamp, placed anew for every object: each coordinate and the strength are uniform draws from their ranges."""
+    """A lamp with uniform draws for every object: each coordinate and the strength within their ranges."""
 
     kind: Literal["area", "point", "sun"]
     x: Range
@@ -49,7 +49,7 @@ class LampSettings(Section):
 
 
 class RigSettings(Section):
-    """What lights an object: lamps, and a surrounding world of the radiance `world`, the same from everywhere.
+    """Lights of an object: lamps, and a surrounding world of equal radiance `world` from all directions.
 
     With `maps`, a folder of .hdr or .exr files, the world shows one of them, drawn and turned for each object, and
     `world` multiplies it.
@@ -61,7 +61,7 @@ class RigSettings(Section):
 
 
 class BounceSettings(Section):
-    """How often a path of light may bounce, in all and by kind."""
+    """The most bounces of a light path, in total and by kind."""
 
     total: Bounces
     diffuse: Bounces
@@ -71,7 +71,7 @@ class BounceSettings(Section):
 
 
 class DenoiseSettings(Section):
-    """Open Image Denoise, which sees albedo and normals too."""
+    """Open Image Denoise, with albedo and normals as guides."""
 
     enabled: bool
     quality: Literal["HIGH", "BALANCED", "FAST"]
@@ -79,7 +79,7 @@ class DenoiseSettings(Section):
 
 
 class NeutralSettings(Section):
-    """The matte grey of faces that have no material: its reflectance, linear, and its roughness."""
+    """The grey material of faces without a material: linear reflectance and roughness."""
 
     grey: Annotated[float, Field(ge=0.0, le=1.0)]
     roughness: Annotated[float, Field(ge=0.0, le=1.0)]
@@ -99,7 +99,7 @@ class ChecksSettings(Section):
 
 
 class ChildSettings(Section):
-    """Limits of the Blender child process; none of them changes a picture."""
+    """Limits of the Blender child process, without effect on pictures."""
 
     threads: PositiveInt
     start_timeout_s: PositiveFloat

@@ -1,7 +1,7 @@
-"""Blender's own files, checked before Blender sees them: blocks up to an end, and nothing linked from other files.
+"""Check Blender's own files before Blender opens them: whole blocks up to an end, without links to other files.
 
-A file is a header and blocks, each a header (code, length, …) and that many bytes, the last of code ENDB; all of it may
-be packed with gzip (before 3.0) or Zstandard.
+A file is a header and blocks. Each block is a header (code, length, …) and its bytes; the last block has the code ENDB.
+The whole file may be compressed with gzip (before 3.0) or Zstandard.
 """
 
 import gzip
@@ -21,7 +21,7 @@ GZIP, ZSTANDARD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 HEADER_BYTES = 12
 NEWEST = 405
 BLOCK = {b"_": struct.Struct("<4si12x"), b"-": struct.Struct("<4si16x")}
-"""Block headers with pointers of 4 and of 8 bytes: code and length are all that matters here."""
+"""Block headers with pointers of 4 and of 8 bytes; only code and length matter here."""
 
 MAX_IMAGES = 4096
 
@@ -32,10 +32,10 @@ PIECE = 1 << 20
 
 
 class Readable(Protocol):
-    """What bytes are read from, one after the other."""
+    """A source of bytes, read in order."""
 
     def read(self, size: int, /) -> bytes:
-        """At most `size` next bytes; none at the end."""
+        """Return at most `size` next bytes; no bytes at the end."""
 
 
 def check_blend(path: Path, around: Surroundings) -> ModelFiles:

@@ -1,4 +1,4 @@
-"""Binary FBX, checked before Blender sees it: a tree of nodes that ends where it says, with arrays as long as they say.
+"""Check binary FBX before Blender opens it: a tree of nodes with the stated ends, and arrays of the stated lengths.
 
 A node is a header (end, number and length of properties, name), its properties, and its children up to an empty header.
 """
@@ -30,7 +30,7 @@ EMBEDDED = b"Content"
 """The node of a picture's own bytes, after the nodes of its names."""
 
 MAX_UNPACKED_BYTES = 4 << 30
-"""Of all packed arrays together."""
+"""The limit for all compressed arrays together."""
 PIECE = 1 << 20
 
 
@@ -90,7 +90,7 @@ class _Tree:
             raise corrupt("expected a whole FBX model, got the end of the file before the last node")
 
     def _checked(self, place: int, end: int, count: int) -> bytes | None:
-        """The first property if it is text. Raises Refused for properties that do not fill the room they have."""
+        """Return the first property if it is text. Raises Refused for properties of another length than stated."""
         first = None
         for number in range(count):
             kind = self._data[place : place + 1]
@@ -126,7 +126,7 @@ class _Tree:
 
 
 def _unpacked_length(pieces: Iterator[bytes], enough: int) -> int:
-    """How many bytes the pieces of a zlib stream hold, in bounded memory; counted no further than past `enough`."""
+    """Count the uncompressed bytes of a zlib stream in bounded memory; stop beyond `enough`."""
     unpack, held = zlib.decompressobj(), 0
     try:
         for piece in pieces:

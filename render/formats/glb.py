@@ -22,11 +22,11 @@ MAX_JSON_VALUES = 8 << 20
 """Of lists, mappings and their items: Python needs far more memory for values than they have letters."""
 
 FILLING = b"\0 \t\r\n"
-"""Bytes after the JSON that some exporters leave there."""
+"""Bytes of some exporters after the JSON."""
 
 
 def check_glb(path: Path, around: Surroundings) -> ModelFiles:
-    """Find the other files that a binary glTF names. Raises Refused for anything that is not sound glTF 2.0."""
+    """Find the other files of a binary glTF. Raises Refused unless it is sound glTF 2.0."""
     with path.open("rb") as stream:
         size = path.stat().st_size
         declared = _declared_length(stream.read(HEADER.size), size)
@@ -51,7 +51,7 @@ def check_glb(path: Path, around: Surroundings) -> ModelFiles:
 
 
 def check_gltf(path: Path, around: Surroundings) -> ModelFiles:
-    """Find the other files that a text glTF names. Raises Refused for anything that is not sound glTF 2.0."""
+    """Find the other files of a text glTF. Raises Refused unless it is sound glTF 2.0."""
     if (size := path.stat().st_size) > MAX_JSON_BYTES:
         raise corrupt(f"expected at most {MAX_JSON_BYTES} bytes of JSON, got {size}")
     document, ignored = _parsed(path.read_bytes())
@@ -97,7 +97,7 @@ def _blob_length(data: bytes, left: int) -> int | None:
 
 
 def _parsed(data: bytes) -> tuple[dict[str, Any], list[str]]:
-    """The JSON, and a sentence for each part of `data` that is left out because it is not JSON in UTF-8."""
+    """The JSON, and a sentence for each ignored part of `data`: a mark before it, zeros after it."""
     if (values := sum(map(data.count, (b",", b"[", b"{")))) > MAX_JSON_VALUES:
         raise Refused(Outcome.TOO_LARGE, f"expected at most {MAX_JSON_VALUES} values in the JSON, got up to {values}")
     encoding = json.detect_encoding(data)

@@ -1,6 +1,6 @@
-"""The JSON of a glTF 2.0 file: what it promises, and which files it needs.
+"""Check the JSON of a glTF 2.0 file, and find the files it needs.
 
-Only what could harm or mislead is checked: where data lies, what must be understood, what would never end.
+Checked are positions of data, required extensions and the tree of nodes: errors in them could harm or mislead.
 """
 
 from pathlib import PurePosixPath
@@ -39,19 +39,19 @@ UNDERSTOOD = frozenset(
         "KHR_texture_transform",
     }
 )
-"""What Blender 4.5's importer understands (io_scene_gltf2, `extensions_managed`)."""
+"""The extensions of Blender 4.5's importer (io_scene_gltf2, `extensions_managed`)."""
 
 COMPONENT_BYTES = {5120: 1, 5121: 1, 5122: 2, 5123: 2, 5125: 4, 5126: 4}
 INDICES = {5121: "<u1", 5123: "<u2", 5125: "<u4"}
 STRIPS = {2, 3, 5, 6}
-"""Modes in which the highest number that fits may begin a new strip, loop or fan, which Blender does not know."""
+"""Modes with primitive restart: the largest index begins a new strip, loop or fan; Blender ignores this."""
 COMPONENTS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
 MAX_INDICES = 1 << 28
 MAX_DEPTH = 10_000
 """Nodes below each other; Blender follows them by recursion."""
 
 MAX_IMPLICIT = 1 << 24
-"""Elements of an accessor that no bytes stand behind: zeros, or compressed data."""
+"""Elements of an accessor without bytes of its own: zeros, or compressed data."""
 
 
 class Document:
@@ -172,7 +172,7 @@ class Document:
                 raise corrupt(f"expected accessor {number} inside {view['byteLength']} bytes, got {end}")
 
     def _check_indices(self, buffers: list[Blob | None]) -> None:
-        """Every face names vertices that are there. What is compressed is left to its decoder."""
+        """Check that every face has existing vertices. Compressed data is left to its decoder."""
         accessors, highest, read = self._list("accessors"), dict[int, int](), 0
         for number, mesh in enumerate(self._list("meshes")):
             for primitive in mesh["primitives"]:
@@ -193,7 +193,7 @@ class Document:
                     raise corrupt(f"expected indices below {vertices} in mesh {number}, got {highest[indices]}")
 
     def _highest(self, accessor: dict[str, Any], buffers: list[Blob | None]) -> int:
-        """The largest index that an accessor holds."""
+        """The largest index in an accessor."""
         dtype = INDICES[accessor["componentType"]]
         if "bufferView" not in accessor:
             return 0
@@ -208,7 +208,7 @@ class Document:
         return blob.highest(start, _count(accessor["count"]), dtype)
 
     def _check_nodes(self) -> None:
-        """Each node has at most one parent and is not its own descendant."""
+        """Check that each node has at most one parent and is not its own descendant."""
         nodes = self._list("nodes")
         parent: dict[int, int] = {}
         for number, node in enumerate(nodes):
@@ -230,7 +230,7 @@ class Document:
 
 
 def _below_itself(parent: dict[int, int]) -> int | None:
-    """A node that comes back to itself on the way up, each step looked at once; None in a forest."""
+    """Find a node that is its own ancestor, visiting each edge once; None in a forest."""
     walk_of: dict[int, int] = {}
     for start in parent:
         node = start

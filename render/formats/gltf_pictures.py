@@ -1,16 +1,16 @@
-"""Which images of a glTF file its surfaces show."""
+"""The images in use by the surfaces of a glTF file."""
 
 from collections.abc import Iterator
 from typing import Any
 
 READ_EXTENSION = "EXT_texture_webp"
-"""The extension of textures that Blender reads (io_scene_gltf2, `texture.py`)."""
+"""The texture extension of Blender's importer (io_scene_gltf2, `texture.py`)."""
 
 
 def shown_images(document: dict[str, Any]) -> dict[int, str]:
-    """Return the images that the materials of meshes show, by number.
+    """Return the images in use by the materials of meshes, by number.
 
-    The value is the extension of a texture that Blender cannot read and that names no other image, else empty. Raises
+    The value is the extension of a texture when Blender can read no image of it, else empty. Raises
     KeyError, IndexError, TypeError or AttributeError for a document that is not as specified.
     """
     materials, textures = document.get("materials", []), document.get("textures", [])

@@ -1,4 +1,4 @@
-"""What the check of a model found: the bytes that Blender is to see, the files it needs, and the pictures it lacks."""
+"""Results of the check of a model: the bytes for Blender, the needed files, and the missing pictures."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,6 +1,6 @@
-"""Wavefront OBJ, checked before Blender sees it: text with points, whose materials are in libraries near it.
+"""Check Wavefront OBJ before Blender opens it: text with points, and material libraries near it.
 
-Blender gets one library, `model.mtl`, that holds all materials with the names of the pictures that were found.
+Blender gets a single library, `model.mtl`, with all materials and the names of the pictures found.
 """
 
 import mmap
@@ -22,7 +22,7 @@ JOINED_LIBRARY = "model.mtl"
 
 
 def check_obj(path: Path, around: Surroundings) -> ModelFiles:
-    """Find the material libraries and pictures that an OBJ file names. Raises Refused for what is no such text."""
+    """Find the material libraries and pictures of an OBJ file. Raises Refused for other data."""
     if not (size := path.stat().st_size):
         raise corrupt("expected an OBJ model, got an empty file")
     with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
@@ -65,7 +65,7 @@ def _ignored(mark_bytes: int, zeros: int) -> tuple[str, ...]:
 def _libraries(
     stem: str, lines: list[bytes], used: set[bytes], around: Surroundings
 ) -> tuple[list[Library], list[str]]:
-    """The libraries that are there, and the names of those that are not and that a used material needs.
+    """The libraries found, and the names of missing ones when used materials are undefined.
 
     A library of the model's own name is read too when materials are not defined: files are often renamed together.
     """
@@ -83,7 +83,7 @@ def _libraries(
 
 
 def _library_names(line: bytes, around: Surroundings) -> list[str]:
-    """The files of a line: one whose name may have blanks, else several."""
+    """The files of a line: a name with blanks, else several names."""
     whole = _text(line)
     if (name := around.need(whole, picture=False)) is not None:
         return [name]
@@ -92,7 +92,7 @@ def _library_names(line: bytes, around: Surroundings) -> list[str]:
 
 
 def _missing(libraries: list[Library], used: set[bytes], is_known_where: bool) -> Iterator[str]:
-    """The pictures of used materials that are not there; all when no face says which of several materials it has."""
+    """The missing pictures of used materials; all pictures when faces name none of several materials."""
     for library in libraries:
         for material, pictures in library.pictures.items():
             if not is_known_where:

@@ -1,4 +1,4 @@
-"""The pictures of formats that Blender must read as they are: found by the parent, linked anew by the child."""
+"""Pictures of binary formats: the parent finds the files, and the child links them again."""
 
 from collections.abc import Collection, Iterable, Iterator
 
@@ -8,9 +8,9 @@ from render.references import FIRST_TILE, LAST_TILE, TILES, file_name, reference
 
 
 def picture_files(names: Iterable[str], around: Surroundings, *, embedded: Collection[str] = frozenset()) -> ModelFiles:
-    """Find the pictures of these `names`. Those whose file name is in `embedded` are only looked for beside the model.
+    """Find the pictures of these `names`. Pictures with a file name in `embedded` are only looked for beside the model.
 
-    Names that mean no file are left to Blender, which knows whether anything shows them.
+    Names without a file are left to Blender, since only Blender knows the pictures in use.
     """
     files, pictures = dict[str, str](), dict[str, str]()
     for name in names:
@@ -25,7 +25,7 @@ def picture_files(names: Iterable[str], around: Surroundings, *, embedded: Colle
 
 
 def tile_files(found: str, around: Surroundings) -> Iterator[str]:
-    """Yield the files of a picture that was found: itself, or its tiles."""
+    """Yield the files of a picture: the picture itself, or its tiles."""
     if TILES not in found:
         yield found
         return
@@ -34,5 +34,5 @@ def tile_files(found: str, around: Surroundings) -> Iterator[str]:
 
 
 def _is_beside(name: str, found: str) -> bool:
-    """True for a file at the place that is named below the model's folder, or in that folder."""
+    """True for a file at the named place, or in the model's folder."""
     return "/" not in found or found == slashed(name)

@@ -18,17 +18,17 @@ TYPES = {
     "uint16": "u2", "int": "i4", "int32": "i4", "uint": "u4", "uint32": "u4", "float": "f4", "float32": "f4",
     "double": "f8", "float64": "f8",
 }  # fmt: skip
-"""NumPy's name of every scalar type that PLY has."""
+"""NumPy's names of PLY's scalar types."""
 
 ORDERS = {"binary_little_endian": "<", "binary_big_endian": ">"}
 PIECE = 1 << 22
 MAX_WALKED = 1 << 20
-"""Rows of unequal length that are followed one by one; more are checked for their least length only."""
+"""The most rows of unequal length to follow in turn; more rows are only checked for their least length."""
 
 
 @dataclass
 class Element:
-    """One table of the file: `rows` of properties, each a scalar type, or the types of a list's length and items."""
+    """A table of the file: `rows` of properties, each a scalar type, or the types of a list's length and items."""
 
     name: str
     rows: int
@@ -118,7 +118,7 @@ def _end_of_lists(data: mmap.mmap, place: int, element: Element, order: str) -> 
 
 
 def _parts(element: Element, order: str) -> Iterator[tuple[struct.Struct, int]]:
-    """What a row is made of: some scalars, then, unless it is the last part, the items of a list after its length."""
+    """The parts of a row: scalars, then, except in the last part, a list's length and items."""
     scalars = ""
     for types in element.properties.values():
         scalars += np.dtype(types[0]).char
@@ -130,7 +130,7 @@ def _parts(element: Element, order: str) -> Iterator[tuple[struct.Struct, int]]:
 
 
 def _end_of_equal_rows(data: mmap.mmap, place: int, element: Element, order: str) -> int | None:
-    """Where the rows end when the only list, the first property, is as long in every row as in the first; else None."""
+    """The end of the rows when the only list is the first property and equally long in every row; else None."""
     first, *others = element.properties.values()
     if not element.rows or len(first) < 2 or any(len(types) > 1 for types in others):
         return None

@@ -1,4 +1,4 @@
-"""STL, checked before Blender sees it: triangles and nothing else, binary or text."""
+"""Check STL before Blender opens it: triangles only, binary or text."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
-"""Finding the files that a model names: where the name says, or where such files usually are.
+"""Find the files of a model: at the named place, or at the usual places of such files.
 
-Names come from other machines: with backslashes, in another letter case, with absolute paths, or with a layout that an
-archive has changed. A file is only taken from below the source's root.
+Names come from other machines, with backslashes, another letter case, absolute paths or the layout before packing. A
+file is only taken from below the source's root.
 """
 
 import os
@@ -24,7 +24,7 @@ PICTURE_FOLDER = re.compile(
 )
 MAX_DEPTH, MAX_LEVELS_UP = 3, 2
 MAX_ENTRIES = 50_000
-"""Entries of folders that are looked at for one model."""
+"""The most entries of folders to look at for a model."""
 
 
 class Entry(NamedTuple):
@@ -37,7 +37,7 @@ class Entry(NamedTuple):
 class Surroundings:
     """The folders around the model at `path`, below `root`; without one, its own folder.
 
-    Names that are returned are relative to the model's folder.
+    Returned names are relative to the model's folder.
     """
 
     def __init__(self, path: Path, root: Root | None = None) -> None:
@@ -49,11 +49,11 @@ class Surroundings:
         self._listing = cache(self._read_listing)
 
     def path(self, name: str) -> Path:
-        """Return the path of a file that was found."""
+        """Return the path of a found file."""
         return Path(os.path.normpath(self.folder / name))
 
     def find(self, name: str, *, beside: str = "", picture: bool = True) -> str | None:
-        """Return the file that `name` means in the folder `beside`; None when there is none below the root."""
+        """Return the file meant by `name` in the folder `beside`; None without such a file below the root."""
         bare = slashed(name)
         if not bare or "\0" in bare or ADDRESS.match(bare):
             return None
@@ -73,7 +73,7 @@ class Surroundings:
         return found
 
     def is_file(self, place: str, *, picture: bool = True) -> bool:
-        """True when there is a file at `place` that may be read."""
+        """True for a readable file below the root at `place`."""
         try:
             return self._is_inside(place, picture=picture) and self.path(place).is_file()
         except (OSError, ValueError):
@@ -86,7 +86,7 @@ class Surroundings:
         )
 
     def _in_other_case(self, bare: str, beside: str, *, picture: bool) -> str | None:
-        """The file at the place that is named, or at the end of that path, whatever its letter case."""
+        """The file at the named place or at the end of the named path, in any letter case."""
         parts = [part for part in DRIVE.sub("", bare, count=1).split("/") if part not in ("", ".")]
         tails = [parts[start:] for start in range(len(parts))] if is_absolute(bare) else [parts]
         for start in dict.fromkeys((beside, "")):
@@ -108,7 +108,7 @@ class Surroundings:
         return place
 
     def _by_name(self, bare: str, *, picture: bool) -> str | None:
-        """The nearest file of that name in the folders where pictures usually are."""
+        """The nearest file of the same name in the usual folders of pictures."""
         name = folded(bare.rpartition("/")[2])
         for place in self._picture_folders if picture else [""]:
             entry = self._listing(place).get(name)
@@ -118,7 +118,7 @@ class Surroundings:
 
     @cached_property
     def _picture_folders(self) -> list[str]:
-        """The model's folder, those for pictures below it, other folders that no model has, and those above."""
+        """The model's folder, picture folders below it, other folders without models, and picture folders above."""
         ours = sum(Path(entry.name).suffix.lower() in MODEL_SUFFIXES for entry in self._listing("").values())
         below = self._below("", only_for_pictures=ours > 1, depth=MAX_DEPTH)
         above = [

@@ -1,4 +1,4 @@
-"""USD in text, binary ("crate") and package, checked before Blender sees it: whole, and naming only files beside it."""
+"""Check USD as text, binary ("crate") or package before Blender opens it, and find its layers and pictures."""
 
 import mmap
 import posixpath
@@ -21,7 +21,7 @@ MAX_FILES = 4096
 PACKAGE = ".usdz"
 PICTURES = {".png", ".jpg", ".jpeg", ".exr", ".hdr", ".tif", ".tiff", ".tga", ".bmp", ".webp", ".avif", ".tx"}
 NAMES_FILES = LAYERS | {PACKAGE} | PICTURES
-"""Ends of words in a crate that may be meant as files; in text they are marked as such."""
+"""Suffixes of words in a crate that may be file names; in text, file names have marks."""
 
 TEXT_MAGIC = b"#usda 1.0"
 MEMBER = struct.Struct("<26xHH")
@@ -31,7 +31,7 @@ LEXEME = re.compile(
     rb"""|@@@(?P<long>[^\n]*?)@@@|@(?P<asset>[^@\n]*)@|(?P<brace>[{}])|(?P<open>["'@])""",
     re.DOTALL,
 )
-"""Strings, comments, assets and braces; `open` is what begins a string or an asset and does not end it."""
+"""Strings, comments, assets and braces; `open` begins a string or an asset without an end."""
 
 
 def check_usd(path: Path, around: Surroundings) -> ModelFiles:
@@ -80,7 +80,7 @@ def _staged(place: str, found: str, around: Surroundings) -> dict[str, Path]:
 
 
 def assets(layer: memoryview) -> Iterator[str]:
-    """The names of files in a layer, as they stand there. Raises Refused for what is no whole layer."""
+    """Yield the file names in a layer, as written there. Raises Refused for a broken or truncated layer."""
     if bytes(layer[:8]) == crate.MAGIC:
         words = crate.tokens(layer)
         yield from (word for word in words if Path(word[-8:]).suffix.lower() in NAMES_FILES)
