@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from base.errors import Failure
-from render.layouts import relaid
+from render.layouts import convert_views
 from shards.layouts import layout_of, read_views
 from tests.shards.datasets import HW, VIEWS, make_views
 
@@ -26,7 +26,7 @@ def laid_out(folder: Path, layout: str) -> Path:
     views = [{"view": view} for view in range(VIEWS)]
     facts = {"uid": "thing", "hw": list(HW), "lens": lens, "passes": "", "views": views}
     (folder / "views.json").write_text(json.dumps(facts))
-    relaid(folder, layout)
+    convert_views(folder, layout)
     return folder
 
 
