@@ -1,4 +1,4 @@
-"""The pictures of docs/rendering.md, rendered anew: python -m docs.pictures [lights] [presets] [passes]
+"""The pictures of docs/rendering.md, rendered anew: python -m docs.pictures [lights] [presets] [passes] [cases]
 
 Every light on the same objects from the same cameras; every preset on the same object, each from its own cameras;
 every pass of two views.
@@ -47,6 +47,17 @@ SHOWN, SHOWN_VIEWS = "fridge", 6
 PASSED = "van"
 
 
+CASES = DOCS.parent / "tests" / "render" / "cases"
+CASE_NAMES = ("sketchup_house", "room_single_sided", "foliage_mask_24")
+AS_BLENDER = (
+    "render.backfaces=shown",
+    "render.coincident_faces=kept",
+    "render.bounds=all",
+    "render.importer_quirks=kept",
+    "render.bounces.transparent=8",
+)
+"""What makes pictures as Blender's importers and defaults have them."""
+
 SKY_HW = (128, 256)
 SUN_ELEVATION_DEG, SUN_RADIUS_DEG, SUN_RADIANCE = 38.0, 7.0, 55.0
 
@@ -54,8 +65,8 @@ SUN_ELEVATION_DEG, SUN_RADIUS_DEG, SUN_RADIANCE = 38.0, 7.0, 55.0
 def main() -> int:
     """Render what is asked for and say how large it became."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("which", nargs="*", help="lights, presets, passes; default: all")
-    which = parser.parse_args().which or ["lights", "presets", "passes"]
+    parser.add_argument("which", nargs="*", help="lights, presets, passes, cases; default: all")
+    which = parser.parse_args().which or ["lights", "presets", "passes", "cases"]
     with tempfile.TemporaryDirectory() as scratch:
         if "lights" in which:
             _write("lights.png", lights_picture(Path(scratch)))
@@ -63,6 +74,8 @@ def main() -> int:
             _write("presets.png", presets_picture(Path(scratch)))
         if "passes" in which:
             _write("passes.png", passes_picture(Path(scratch)))
+        if "cases" in which:
+            _write("cases.png", cases_picture(Path(scratch)))
     return 0
 
 
@@ -126,6 +139,22 @@ def passes_picture(scratch: Path) -> Image.Image:
         shown = [as_colours(scratch / "passes" / pass_file(view, name), mask) for name in PASS_FILES]
         rows.append([_read(scratch / "passes" / view_name(view)), *shown])
     return sheet(rows, [["picture", *PASS_FILES], []])
+
+
+def cases_picture(scratch: Path) -> Image.Image:
+    """A row for each small model that Blender alone gets wrong: two views by its own rules, and two by ours."""
+    rows = []
+    for name in CASE_NAMES:
+        row: list[Pixels] = []
+        for side, changes in (("before", AS_BLENDER), ("after", ())):
+            asked = ["render.views=2", "render.light=uniform", "render.checks.bad=[]", *changes]
+            settings = load_settings(DOCS.parent / "pipeline.yaml", (), asked).render
+            folder = scratch / "cases" / name / side
+            with RenderChild(settings) as child:
+                _checked(render_object(child, CASES / f"{name}.glb", name, settings, SEED, folder).outcome, name)
+            row += [_read(folder / view_name(view)) for view in range(2)]
+        rows.append(row)
+    return sheet(rows, [["before", "", "after", ""], [], []])
 
 
 def as_colours(path: Path, mask: NDArray[np.uint8]) -> Pixels:

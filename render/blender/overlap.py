@@ -19,6 +19,8 @@ SMALLEST = 1e-3
 """Triangles with a shorter edge are compared by their corners alone: their normals are too uncertain."""
 BUCKET = np.array([200.0, 200.0, 200.0, 2e4])
 """How finely planes are sorted: parts of a normal's components, and of the distance from the origin."""
+MOST_TRIANGLES = 400_000
+"""Larger models are searched for equal polygons alone."""
 MOST_PAIRS = 20_000_000
 """Triangles of one plane are compared pair by pair up to so many pairs of a model."""
 SIDE = np.array([0.8301, 0.4127, 0.3753])
@@ -90,6 +92,8 @@ def overlapping_polygons(polygons: Polygons) -> Ints:
     normals = np.cross(edges[:, 1], edges[:, 2])
     length = np.linalg.norm(normals, axis=1)
     shortest = np.linalg.norm(edges, axis=2).min(axis=1, initial=np.inf)
+    if len(corners) > MOST_TRIANGLES:
+        return np.zeros((0, 2), np.int64)
     large = np.flatnonzero((shortest > SMALLEST) & (length > SMALLEST * shortest))
     corners, owner, normals = corners[large], owner[large], normals[large] / length[large, None]
     normals = normals * np.where(normals @ SIDE < 0.0, -1.0, 1.0)[:, None]

@@ -10,14 +10,19 @@ from numpy.typing import NDArray
 from render.blender.alpha import Faces, largest_alpha
 from render.blender.culling import material_indices
 from render.blender.normalise import Bounds, checked_bounds, face_vertices, hand_over
-from render.blender.strays import strays
-from render.blender.triangles import are_flat, drawn_triangles
+from render.blender.strays import may_have_strays, strays
+from render.blender.surfaces import mesh_triangles
+from render.blender.triangles import SURFACES, are_flat, drawn_triangles
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 LARGEST_UNSEEN = 0.5 / 255.0
 """Below this alpha nothing is left of a surface in a picture."""
+
+
+FLATTENED = 1e-9
+"""A matrix that makes a direction so many times shorter than another leaves no area where the mesh had one."""
 
 
 class Framing(NamedTuple):
@@ -50,17 +55,78 @@ def remove_transparent_faces(scene: bpy.types.Scene) -> int:
 
 def seen_framing() -> Framing:
     """The box around all faces with an area, without strays. Raises Refusal as `normalise.bounds` does."""
-    pieces, unseen = list[Floats](), 0
-    for _, corners in drawn_triangles():
-        flat = are_flat(corners)
-        unseen += int(flat.sum())
-        pieces.append(corners[~flat])
-    corners = np.concatenate(pieces) if pieces else np.zeros((0, 3, 3))
-    if not len(corners):
+    pieces, unseen = _seen_points()
+    if not pieces:
         return Framing(checked_bounds(face_vertices()), unseen, 0)
-    stray = strays(corners)
+    low, high = checked_bounds(pieces)
+    if not may_have_strays(np.concatenate(pieces)):
+        return Framing((low, high), unseen, 0)
+    whole = np.concatenate([corners for _, corners in drawn_triangles()] or [np.zeros((0, 3, 3))])
+    whole = whole[~are_flat(whole)]
+    stray = strays(whole)
+    if not stray.any():
+        return Framing((low, high), unseen, 0)
     balls = list(face_vertices({"POINTCLOUD"}))
-    return Framing(checked_bounds([corners[~stray].reshape(-1, 3), *balls]), unseen, int(stray.sum()))
+    return Framing(checked_bounds([whole[~stray].reshape(-1, 3), *balls]), unseen, int(stray.sum()))
+
+
+def _seen_points() -> tuple[list[Floats], int]:
+    """World coordinates (N, 3) of the corners of faces with an area, piece by piece, and how many faces have none."""
+    bpy.context.view_layer.update()
+    known: dict[tuple[int, str], tuple[Floats, int]] = {}
+    pieces, unseen = list(face_vertices({"POINTCLOUD"})), 0
+    for instance in bpy.context.evaluated_depsgraph_get().object_instances:
+        thing = instance.object
+        if thing.type not in SURFACES or not instance.show_self:
+            continue
+        # Copies of a mesh that nothing deforms have the same points.
+        is_plain = thing.type == "MESH" and not thing.modifiers and not thing.original.data.shape_keys
+        key = (thing.original.data if is_plain else thing.original).as_pointer(), thing.type
+        if key not in known:
+            known[key] = _local_points(thing)
+        points, flat = known[key]
+        matrix = np.array(instance.matrix_world, np.float64)
+        if _is_flattening(matrix[:3, :3]):
+            corners = _world_triangles(thing, matrix)
+            wide = ~are_flat(corners)
+            points, flat = corners[wide].reshape(-1, 3), int((~wide).sum())
+        else:
+            points = points @ matrix[:3, :3].T + matrix[:3, 3]
+        unseen += flat
+        if len(points):
+            pieces.append(points)
+    return pieces, unseen
+
+
+def _is_flattening(linear: Floats) -> bool:
+    """Whether a matrix (3, 3) makes next to nothing of some direction."""
+    sizes = np.linalg.svd(linear, compute_uv=False) if np.isfinite(linear).all() else np.ones(3)
+    return bool(sizes[2] <= FLATTENED * sizes[0])
+
+
+def _local_points(thing: bpy.types.Object) -> tuple[Floats, int]:
+    mesh = thing.to_mesh()
+    try:
+        if mesh is None or not mesh.polygons:
+            return np.zeros((0, 3)), 0
+        points, corners, _ = mesh_triangles(mesh)
+        wide = ~are_flat(points[corners])
+        used = np.zeros(len(points), bool)
+        used[corners[wide]] = True
+        return points[used], int((~wide).sum())
+    finally:
+        thing.to_mesh_clear()
+
+
+def _world_triangles(thing: bpy.types.Object, matrix: Floats) -> Floats:
+    mesh = thing.to_mesh()
+    try:
+        if mesh is None or not mesh.polygons:
+            return np.zeros((0, 3, 3))
+        points, corners, _ = mesh_triangles(mesh)
+        return np.asarray((points @ matrix[:3, :3].T + matrix[:3, 3])[corners])
+    finally:
+        thing.to_mesh_clear()
 
 
 def _clear_faces(thing: bpy.types.Object) -> Flags:

@@ -17,6 +17,15 @@ STRAY_GAIN = 4.0
 STRAY_DISTANCE = 2.0
 """How far from most faces a stray is, in longest edges of the box around most."""
 MOST = (0.01, 0.99)
+SAMPLED = 100_000
+
+
+def may_have_strays(points: Floats) -> bool:
+    """Whether any of points (N, 3) is far from where most of them are; a quick look before `strays`."""
+    some = points[:: max(1, len(points) // SAMPLED)]
+    low, high = np.quantile(some, MOST, axis=0)
+    reach = STRAY_DISTANCE * float((high - low).max())
+    return bool(((points < low - reach) | (points > high + reach)).any())
 
 
 def strays(corners: Floats) -> Flags:
