@@ -97,7 +97,7 @@ def _lock_folder(out: Path, mark: bytes) -> Iterator[None]:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Failure(f"{out}: another export is at work there") from None
+            raise Failure(f"{out}: expected no other export at work there, found another") from None
         stream.seek(0)
         found = stream.read()
         if found not in (b"", mark):

@@ -152,7 +152,7 @@ def test_what_a_folder_holds_is_not_mixed(dataset: tuple[Storage, Version], tmp_
     assert files(tmp_path / "foreign") == {"notes.txt": b"mine"}
     export(storage, version, Choice(limit=1), "zero123", tmp_path / "out", SILENT)
     for layout, choice in (("zero123", Choice(limit=2)), ("nerf", Choice(limit=1))):
-        with pytest.raises(UsageError, match=r"got one of 1 objects of version 1 as zero123"):
+        with pytest.raises(UsageError, match=r"got 1 objects of version 1 as zero123"):
             export(storage, version, choice, layout, tmp_path / "out", SILENT)
     with (tmp_path / "out" / "export.json").open("rb") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
@@ -165,7 +165,7 @@ def test_a_choice_of_nothing_is_a_usage_error(dataset: tuple[Storage, Version], 
     held_out = next(entry.uid for shard in version.split("val") for entry in shard.samples)
     for choice, words in (
         (Choice(uids=frozenset({"object_a", "nobody"})), "expected objects of version 1, got 'nobody'"),
-        (Choice(uids=frozenset({held_out}), split="train"), "got none of that choice"),
+        (Choice(uids=frozenset({held_out}), split="train"), "found no matching object"),
     ):
         with pytest.raises(UsageError, match=words):
             export(storage, version, choice, "nerf", tmp_path / "out", SILENT)

@@ -128,7 +128,7 @@ def test_every_damage_is_named(dataset: BuildSettings) -> None:
     version = read_version(store)
     text = store.read(version_name(version.number))
     store.write(version_name(version.number), text.replace(b'"views":2', b'"views":3'))
-    with pytest.raises(Failure, match=r"versions/3\.json: expected what the catalogue says"):
+    with pytest.raises(Failure, match=r"versions/3\.json: expected the content of the catalogue"):
         check_against_catalogue(store, read_version(store))
     shard = version.shards[0]
     data = bytearray(store.read(shard.name))
