@@ -1,8 +1,8 @@
-"""The reliability tests at full counts: every part stopped, killed and failed again and again, and what it ends as.
+"""Run the reliability tests at full counts: stop, kill and fail every part again and again, and check the end.
 
 python -m bench.soak [--times N] [--json FILE] [--fresh]
 
-What passed is kept in runs/soak for these sources and this N: the same command again goes on from there. The figures
+Passed tests are kept in runs/soak for these sources and this N: the same command again goes on from there. The figures
 are also written to docs/reliability.md.
 """
 
@@ -35,10 +35,10 @@ def main() -> int:
         type=int,
         default=50,
         metavar="N",
-        help="faults of a kind, fewer of slow ones (default: %(default)s)",
+        help="faults of each kind, fewer where a fault is slow (default: %(default)s)",
     )
     parser.add_argument("--json", type=Path, metavar="FILE")
-    parser.add_argument("--fresh", action="store_true", help="repeat also what passed before")
+    parser.add_argument("--fresh", action="store_true", help="repeat passed tests, too")
     options = parser.parse_args()
     sources = sources_digest()
     found = KEPT / f"{options.times}-{sources}.json"
@@ -70,38 +70,60 @@ NOTHING_LEFT = 5
 
 
 def command(times: int, found: Path) -> list[str]:
-    """The command that runs the tests, or those of them that are not among what is `found` already.
+    """Return the pytest command for the tests not yet in `found`.
 
-    Options are one word each: a file that is there, in a word of its own, is one of tests to pytest.
+    Each option is a single word: pytest would take an existing file in a word of its own for a test file.
     """
     return [sys.executable, "-m", "pytest", "-m", "soak", f"--times={times}", f"--figures={found}"]
 
 
 def sources_digest() -> str:
-    """16 digits of all that the outcome may depend on."""
-    files = sorted(path for room in SOURCES for path in (ROOT / room).rglob("*.py"))
+    """Return 16 digits of the sources and settings behind the outcome."""
+    files = sorted(path for folder in SOURCES for path in (ROOT / folder).rglob("*.py"))
     return digest_json({str(path.relative_to(ROOT)): sha256_file(path) for path in [*files, ROOT / "pipeline.yaml"]})
 
 
 def page(result: Mapping[str, Any]) -> str:
-    """The figures as docs/reliability.md, under what each file of tests says of itself."""
+    """Write docs/reliability.md: a summary, then the figures of each test file under its docstring."""
     about = result["machine"]
     lines = [
         "# Reliability",
         "",
-        f"Written by `python -m bench.soak --times {result['times']}`: so many faults of a kind, fewer of slow ones; "
+        f"Written by `python -m bench.soak --times {result['times']}`: up to this many faults of each kind; "
         f"{result['seconds']} s on {about['cores']} cores of {about['processor']}, for the sources of digest "
         f"`{result['sources']}`. {'Every test passed' if result['passed'] else 'NOT EVERY TEST PASSED'}.",
         *(f"\n- not passed: `{test}`" for test in result["failed"]),
+        "",
+        *summary(result["figures"]),
     ]
     for name, tests in groupby(sorted(result["figures"].items()), key=lambda pair: pair[0].partition("::")[0]):
-        lines += ["", f"## {name}", "", _said(ROOT / name), "", "| test | figure | |", "|---|---|---|"]
+        lines += ["", f"## {name}", "", _docstring(ROOT / name), "", "| test | figure | |", "|---|---|---|"]
         for test, figures in tests:
             lines += [f"| {_words(test)} | {figure} | {value} |" for figure, value in figures.items()]
     return "\n".join([*lines, ""])
 
 
-def _said(path: Path) -> str:
+SUMS = {
+    "kills": "processes and nodes killed; each build still ended in the bytes of an undisturbed build",
+    "objects that met": "objects met by a failing server; each ended as expected",
+    "healthy objects": "healthy objects beside poison objects; each was rendered once",
+    "looks of the reader": "reads of a dataset during the faults; none saw damage",
+    "calls that met": "storage calls that failed; each was retried or reported",
+}
+"""Figures to add up over all tests, by the beginning of their names, and the meaning of the sum."""
+
+
+def summary(figures: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Sum up the figures in at most ten lines: tests with figures, then the sums of `SUMS`."""
+    lines = [f"- {len(figures)} tests with figures in {len({name.partition('::')[0] for name in figures})} files."]
+    for opening, meaning in SUMS.items():
+        values = [value for of_test in figures.values() for name, value in of_test.items() if name.startswith(opening)]
+        total = sum(value for value in values if isinstance(value, int))
+        lines += [f"- {total:,} {meaning}."] if total else []
+    return lines
+
+
+def _docstring(path: Path) -> str:
     return (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "") if path.exists() else ""
 
 

@@ -4,7 +4,7 @@ import json
 import subprocess
 from pathlib import Path
 
-from bench.soak import ROOT, command
+from bench.soak import ROOT, command, summary
 
 PASSED = "tests/pipeline/test_poison.py::test_poison_harms_nobody_else"
 
@@ -17,3 +17,15 @@ def test_what_passed_is_not_collected_again(tmp_path: Path) -> None:
     left = [line for line in done.stdout.splitlines() if "::" in line]
     assert len(left) > 20
     assert PASSED not in left
+
+
+def test_the_page_opens_with_sums_of_at_most_ten_lines() -> None:
+    figures = {
+        "tests/a.py::test_one": {"kills, after which it ended the same": 3, "seconds": 9},
+        "tests/a.py::test_two": {"kills, each followed by the same": 4, "objects recorded": "0 after 2"},
+        "tests/b.py::test_three": {"calls that met 503": 1000, "calls that met 500": 234},
+    }
+    lines = summary(figures)
+    assert len(lines) <= 10
+    assert lines[0] == "- 3 tests with figures in 2 files."
+    assert [line.split()[1] for line in lines[1:]] == ["7", "1,234"]
