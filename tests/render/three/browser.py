@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,7 +101,7 @@ def _handler(job: dict[str, Any], folder: Path, answers: Answers) -> type[BaseHT
                 super().handle()
 
         def do_GET(self) -> None:
-            path = self.path.partition("?")[0].strip("/")
+            path = unquote(self.path.partition("?")[0]).strip("/")
             room, _, rest = path.partition("/")
             file = roots[room] / rest if room in roots else HERE / path
             if path == "job.json":

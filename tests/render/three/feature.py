@@ -10,6 +10,7 @@ from tests.render.three.gltf import Gltf
 from tests.render.three.shapes import EDGES, Shape, box
 
 Corner = tuple[float, float, float]
+Shade = Callable[..., dict[str, Any]]
 HALF: Corner = (EDGES[0] / 2, EDGES[1] / 2, EDGES[2] / 2)
 
 
@@ -17,17 +18,19 @@ HALF: Corner = (EDGES[0] / 2, EDGES[1] / 2, EDGES[2] / 2)
 class Feature:
     """A model, its bounds in glTF's axes, and how far the two renderers may be apart.
 
-    `colour` is the highest mean absolute difference, of 255, and `iou` the least overlap of what is seen. Boxes of flat
-    colours differ by 0.1 to 1 of 255, which is the noise of Cycles and the two models of a rough surface, and in 1 or 2
-    pixels of 3,000, whose middles are on an edge. `wrong` says why we are known to differ; empty when we do not.
+    `colour` is the highest mean absolute difference, of 255, and `iou` the least overlap of what is seen. Matte boxes
+    of one colour differ by 0.02 and textured ones by 0.2 to 0.5, in the few pixels of 3,000 whose middles are on an
+    edge; one wrong texel of sixteen makes 3. Cycles sends `samples` rays through each pixel. `rest` asks for the pose without animations. `wrong` says why we are known to
+    differ; it is empty when we do not.
     """
 
     write: Callable[[], Gltf]
     low: Corner = (-HALF[0], -HALF[1], -HALF[2])
     high: Corner = HALF
-    colour: float = 2.0
+    colour: float = 1.0
     iou: float = 0.99
-    samples: int = 64
+    samples: int = 4
+    rest: bool = False
     point_size: float = 0.0
     companions: dict[str, bytes] = field(default_factory=dict)
     wrong: str = ""
@@ -36,6 +39,7 @@ class Feature:
         """Write the model and its companions into a new folder; the model's path."""
         folder.mkdir()
         for name, data in self.companions.items():
+            (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_bytes(data)
         (folder / "model.glb").write_bytes(self.write().glb())
         return folder / "model.glb"
@@ -46,18 +50,38 @@ class Feature:
 
     def for_three(self, folder: str) -> dict[str, Any]:
         """What page.js must know of the model in `folder`."""
-        return {"url": f"{folder}/model.glb", "low": self.low, "high": self.high, "point_size": self.point_size}
+        return {
+            "url": f"{folder}/model.glb",
+            "low": self.low,
+            "high": self.high,
+            "point_size": self.point_size,
+            "rest": self.rest,
+        }
 
 
-def textured_box(picture: bytes, mime: str = "image/png", *, shape: Shape | None = None, **sampler: int) -> Gltf:
-    """A box with a picture on each face."""
+def matte(base: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """A material that reflects by its base colour alone, which needs few rays and leaves no room for opinions."""
+    return {
+        "pbrMetallicRoughness": {"metallicFactor": 0.0} | base,
+        "extensions": {"KHR_materials_specular": {"specularFactor": 0.0}},
+    } | fields
+
+
+def unlit(base: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """A material that shines by its base colour, so that what is before or behind it casts no shade on it."""
+    return {"pbrMetallicRoughness": base, "extensions": {"KHR_materials_unlit": {}}} | fields
+
+
+def textured_box(
+    data: bytes, mime: str = "image/png", *, shape: Shape | None = None, shade: Shade = matte, **fields: Any
+) -> Gltf:
+    """A box with a picture on each face, or another shape; `fields` are of the material."""
     gltf = Gltf()
-    base = {"baseColorTexture": {"index": gltf.texture(picture, mime, **sampler)}, "metallicFactor": 0.0}
-    return with_box(gltf, shape, pbrMetallicRoughness=base)
+    return with_shape(gltf, shade({"baseColorTexture": {"index": gltf.texture(data, mime)}}, **fields), shape)
 
 
-def with_box(gltf: Gltf, shape: Shape | None = None, **material: Any) -> Gltf:
-    """`gltf` with a box of this material."""
+def with_shape(gltf: Gltf, material: dict[str, Any], shape: Shape | None = None) -> Gltf:
+    """`gltf` with a box, or another shape, of this material."""
     shape = shape or box()
     mesh = gltf.mesh(shape.attributes(), shape.indices, material=gltf.add("materials", material))
     gltf.node(mesh=mesh)

@@ -1,6 +1,7 @@
 """A small writer of binary glTF 2.0, with nothing between the file and its author."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -25,9 +26,9 @@ class Gltf:
         self.json.setdefault(key, []).append(value)
         return len(self.json[key]) - 1
 
-    def use(self, *extensions: str) -> None:
-        """Name extensions as used."""
-        self.json["extensionsUsed"] = sorted({*self.json.get("extensionsUsed", ()), *extensions})
+    def require(self, extension: str) -> None:
+        """Name an extension as required."""
+        self.json["extensionsRequired"] = sorted({*self.json.get("extensionsRequired", ()), extension})
 
     def view(self, data: bytes, **fields: Any) -> int:
         """A buffer view of `data`, aligned to 4 bytes."""
@@ -39,15 +40,13 @@ class Gltf:
     def accessor(self, values: NDArray[Any], **fields: Any) -> int:
         """An accessor of (N,) or (N, C) values; rows are padded to 4 bytes as vertex attributes must be."""
         rows = values.reshape(len(values), -1)
-        made = describe(rows) | fields
-        if len(fields.get("sparse", ())) == 0:
-            stride = {}
-            if values.ndim > 1 and rows.itemsize * rows.shape[1] % 4:
-                padded = np.zeros((len(rows), -(-rows.shape[1] * rows.itemsize // 4) * 4 // rows.itemsize), rows.dtype)
-                padded[:, : rows.shape[1]] = rows
-                rows, stride = padded, {"byteStride": padded.itemsize * padded.shape[1]}
-            made["bufferView"] = self.view(np.ascontiguousarray(rows).tobytes(), **stride)
-        return self.add("accessors", made)
+        stride: Json = {}
+        length = rows.itemsize * rows.shape[1]
+        if values.ndim > 1 and length % 4:
+            stride = {"byteStride": length + -length % 4}
+            rows = np.pad(rows, ((0, 0), (0, (-length % 4) // rows.itemsize)))
+        made = describe(values.reshape(len(values), -1)) | fields
+        return self.add("accessors", made | {"bufferView": self.view(np.ascontiguousarray(rows).tobytes(), **stride)})
 
     def texture(self, picture: bytes, mime: str = "image/png", **sampler: int) -> int:
         """A texture of one picture; its texels are shown as squares unless `sampler` says otherwise."""
@@ -75,10 +74,22 @@ class Gltf:
         """The file."""
         blob = bytes(self.blob) + bytes(-len(self.blob) % 4)
         document = self.json | {"buffers": [{"byteLength": len(blob)}]}
+        if used := sorted({*extensions(document), *self.json.get("extensionsRequired", ())}):
+            document["extensionsUsed"] = used
         text = json.dumps(document).encode()
         text += b" " * (-len(text) % 4)
         chunks = len(text).to_bytes(4, "little") + b"JSON" + text + len(blob).to_bytes(4, "little") + b"BIN\0" + blob
         return b"glTF" + (2).to_bytes(4, "little") + (12 + len(chunks)).to_bytes(4, "little") + chunks
+
+
+def extensions(value: Any) -> Iterator[str]:
+    """The names of all extensions in a document."""
+    if isinstance(value, dict):
+        yield from value.get("extensions", ())
+        value = list(value.values())
+    if isinstance(value, list):
+        for part in value:
+            yield from extensions(part)
 
 
 def describe(rows: NDArray[Any]) -> Json:

@@ -49,9 +49,12 @@ function normalised(model, { low, high }) {
   return { root, scale };
 }
 
-async function posed(url, loading) {
+async function posed({ url, rest }, loading) {
   const gltf = await loading.loadAsync(url);
-  if (gltf.animations.length) {
+  if (rest) {
+    gltf.scene.updateMatrixWorld(true);
+    gltf.scene.traverse((thing) => thing.isSkinnedMesh && thing.skeleton.pose());
+  } else if (gltf.animations.length) {
     const mixer = new THREE.AnimationMixer(gltf.scene);
     mixer.clipAction(gltf.animations[0]).play();
     mixer.setTime(0);
@@ -63,8 +66,8 @@ async function posed(url, loading) {
 }
 
 async function render(job, model, tools) {
-  const { root, scale } = normalised(await posed(model.url, tools.loading), model);
-  root.traverse((thing) => { if (thing.isPoints) thing.material.size = model.point_size / scale; });
+  const { root, scale } = normalised(await posed(model, tools.loading), model);
+  root.traverse((thing) => { if (thing.isPoints) thing.material.size = model.point_size * scale / Math.tan((job.fov_deg * Math.PI) / 360); });
   const scene = new THREE.Scene();
   scene.environment = tools.world;
   scene.add(root);

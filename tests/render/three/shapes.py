@@ -45,6 +45,12 @@ def box(edges: tuple[float, float, float] = EDGES, centre: tuple[float, float, f
     return Shape(points.astype(np.float32), np.concatenate(normal).astype(np.float32), uv, faces.astype(np.uint16))
 
 
+def sheet() -> Shape:
+    """The front of the box alone."""
+    whole = box()
+    return Shape(*(values[20:] for values in whole[:3]), whole.indices[:6])
+
+
 def picture(edge: int = 4, channels: int = 3, *, lowest: int = 0, highest: int = 255) -> NDArray[np.uint8]:
     """A picture (edge, edge, channels) of random colours: no turn or flip maps it to itself."""
     rng = np.random.default_rng(edge + channels)
@@ -53,6 +59,11 @@ def picture(edge: int = 4, channels: int = 3, *, lowest: int = 0, highest: int =
 
 def encoded(pixels: NDArray[Any], kind: str = "PNG", **options: Any) -> bytes:
     """`pixels` as a file."""
+    return saved(Image.fromarray(pixels), kind, **options)
+
+
+def saved(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+    """`image` as a file."""
     stream = BytesIO()
-    Image.fromarray(pixels).save(stream, kind, **options)
+    image.save(stream, kind, **options)
     return stream.getvalue()
