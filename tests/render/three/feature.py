@@ -20,8 +20,9 @@ class Feature:
 
     `colour` is the highest mean absolute difference, of 255, and `iou` the least overlap of what is seen. Matte boxes
     of one colour differ by 0.02 and textured ones by 0.2 to 0.5, in the few pixels of 3,000 whose middles are on an
-    edge; one wrong texel of sixteen makes 3. Cycles sends `samples` rays through each pixel. `rest` asks for the pose without animations. `wrong` says why we are known to
-    differ; it is empty when we do not.
+    edge; one wrong texel of sixteen makes 3. Cycles sends `samples` rays through each pixel. `reference` is what
+    three.js is given instead where it lacks the feature. `rest` asks for the pose without animations. `wrong` says why
+    we are known to differ; it is empty when we do not.
     """
 
     write: Callable[[], Gltf]
@@ -30,6 +31,7 @@ class Feature:
     colour: float = 1.0
     iou: float = 0.99
     samples: int = 4
+    reference: Callable[[], Gltf] | None = None
     rest: bool = False
     point_size: float = 0.0
     companions: dict[str, bytes] = field(default_factory=dict)
@@ -41,6 +43,7 @@ class Feature:
         for name, data in self.companions.items():
             (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_bytes(data)
+        (folder / "reference.glb").write_bytes((self.reference or self.write)().glb())
         (folder / "model.glb").write_bytes(self.write().glb())
         return folder / "model.glb"
 
@@ -51,7 +54,7 @@ class Feature:
     def for_three(self, folder: str) -> dict[str, Any]:
         """What page.js must know of the model in `folder`."""
         return {
-            "url": f"{folder}/model.glb",
+            "url": f"{folder}/reference.glb",
             "low": self.low,
             "high": self.high,
             "point_size": self.point_size,

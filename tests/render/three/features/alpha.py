@@ -63,7 +63,7 @@ ALPHA: dict[str, Feature] = {
     "alpha_mask_cutoff_high": Feature(write=lambda: _textured("MASK", doubleSided=True, alphaCutoff=0.9)),
     "alpha_mask_single_sided": Feature(write=lambda: _textured("MASK"), wrong=CULLING),
     "alpha_blend": Feature(write=lambda: _textured("BLEND", doubleSided=True), **NOISY),
-    "alpha_blend_lit": Feature(write=lambda: _on_a_sheet("BLEND"), **NOISY, **SHEET),
+    "alpha_blend_lit": Feature(write=lambda: _on_a_sheet("BLEND"), samples=256, **SHEET),
     "alpha_blend_single_sided": Feature(write=lambda: _textured("BLEND"), wrong=CULLING, **NOISY),
     "alpha_of_the_factor": Feature(write=lambda: _plain(0.6, "BLEND", doubleSided=True), **NOISY),
     "alpha_of_the_factor_opaque": Feature(write=lambda: _plain(0.2, "OPAQUE")),

@@ -161,6 +161,18 @@ def _points() -> Gltf:
     return gltf
 
 
+def _normals_inwards() -> Gltf:
+    """Faces wound outwards whose normals point inwards, as bad exporters write them."""
+    return _drawn(Gltf(), box(), {"NORMAL": -box().normal})
+
+
+def _wound_inwards() -> Gltf:
+    """Faces wound inwards, seen from both sides, whose normals point outwards."""
+    gltf = _drawn(Gltf(), box(), indices=box().indices[::-1].copy())
+    gltf.json["materials"][0]["doubleSided"] = True
+    return gltf
+
+
 def _without_normals() -> Gltf:
     gltf = _drawn(Gltf(), box())
     del gltf.json["meshes"][0]["primitives"][0]["attributes"]["NORMAL"]
@@ -173,6 +185,8 @@ GEOMETRY: dict[str, Feature] = {
     "indices_none": Feature(write=_without_indices),
     "triangle_strip": Feature(write=lambda: _as_mode(5, [0, 1, 3, 2])),
     "triangle_fan": Feature(write=lambda: _as_mode(6, [0, 1, 2, 3])),
+    "normals_inwards": Feature(write=_normals_inwards),
+    "normals_inwards_double_sided": Feature(write=_wound_inwards),
     "normals_none": Feature(write=_without_normals),
     "draco": Feature(write=_compressed),
     # Ours are balls, those of three.js squares of the same width.

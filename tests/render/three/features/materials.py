@@ -12,6 +12,8 @@ from tests.render.three.shapes import box, encoded, picture
 ORANGE = [0.8, 0.3, 0.05, 1.0]
 BASE = {"baseColorFactor": ORANGE, "metallicFactor": 0.0}
 BLACK = {"baseColorFactor": [0, 0, 0, 1]}
+SEEN_THROUGH = {"baseColorFactor": [0, 0, 0, 0.5]}
+BLEND = {"alphaMode": "BLEND", "doubleSided": True}
 DARK = BLACK | {"metallicFactor": 0.0}
 
 
@@ -91,6 +93,9 @@ MATERIALS: dict[str, Feature] = {
     ),
     "emission_texture_without_factor": Feature(write=lambda: _textured("emissiveTexture", picture(), BASE)),
     "emissive_strength": Feature(write=_emissive_strength, **NOISY),
+    "emission_blended": Feature(
+        write=lambda: with_shape(Gltf(), matte(SEEN_THROUGH, emissiveFactor=[0.1, 0.5, 0.9], **BLEND)), samples=64
+    ),
     "unlit": Feature(write=lambda: textured_box(encoded(picture()), shade=unlit)),
     "unlit_factor": Feature(write=lambda: with_shape(Gltf(), unlit({"baseColorFactor": ORANGE}))),
     "materials_of_one_name": Feature(write=_several),

@@ -31,6 +31,14 @@ def _nested() -> Gltf:
     return gltf
 
 
+def _sheared() -> Gltf:
+    """A turned box under a node that is twice as wide as high: its corners are no right angles any more."""
+    gltf = _placed(rotation=[0.0, 0.0, *EIGHTH])
+    gltf.json["nodes"].append({"children": [0], "scale": [2.0, 1.0, 1.0]})
+    gltf.json["scenes"][0]["nodes"] = [1]
+    return gltf
+
+
 def _scenes(*, chosen: int | None) -> Gltf:
     """Two scenes: a box, and a box twice as long."""
     gltf = textured_box(encoded(picture()))
@@ -99,6 +107,10 @@ EAST, NORTH = 4_300_000.0, -5_800_000.0
 FAR: dict[str, Any] = {
     "low": (EAST - 0.5, -0.12, NORTH - 0.09), "high": (EAST + 0.5, 0.12, NORTH + 0.09), "colour": 1.5
 }  # fmt: skip
+EIGHTH = (float(np.sin(np.pi / 8)), float(np.cos(np.pi / 8)))
+"""The last two numbers of the quaternion of an eighth of a turn."""
+REACH = 0.9 * HALF_TURN
+SHEARED: dict[str, Corner] = {"low": (-2 * REACH, -REACH, -0.3), "high": (2 * REACH, REACH, 0.3)}
 LONG: dict[str, Corner] = {"low": (-0.5, -0.8, -0.3), "high": (0.5, 0.8, 0.3)}
 TURNED: dict[str, Corner] = {"low": (-0.6, -0.4, -0.5), "high": (0.6, 0.4, 0.5)}
 MATRIX = [0.0, 0.0, -1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 2.0, 0.0, 0.0, 0.0, 5.0, 6.0, 7.0, 1.0]
@@ -108,6 +120,7 @@ NODES: dict[str, Feature] = {
     "node_nested": Feature(write=_nested, **TURNED),
     "node_mirrored": Feature(write=lambda: _placed(scale=[-1.0, 1.0, 1.0])),
     "node_point_reflected": Feature(write=lambda: _placed(scale=[-1.0, -1.0, -1.0])),
+    "node_sheared": Feature(write=_sheared, **SHEARED),
     "scene_first": Feature(write=lambda: _scenes(chosen=0)),
     "scene_second": Feature(write=lambda: _scenes(chosen=1), **LONG),
     "scene_not_named": Feature(write=lambda: _scenes(chosen=None), wrong="all scenes are shown where none is named"),

@@ -84,13 +84,6 @@ def _by_data_uri() -> Gltf:
     return _external(f"data:image/png;base64,{data}")
 
 
-def _tilted() -> bytes:
-    """A JPEG whose EXIF asks viewers of photos to turn it."""
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    return _jpeg(exif=exif)
-
-
 def _of_a_wide_gamut() -> bytes:
     """A PNG with an ICC profile; the specification has loaders ignore it."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -123,7 +116,6 @@ PICTURES: dict[str, Feature] = {
     "png_profile_is_ignored": _texture(_of_a_wide_gamut()),
     "png_colour_key": _texture(png(picture(), chunks={"tRNS": picture()[0, 0].astype(">u2").tobytes()})),
     "png_of_one_pixel": _texture(png(picture()[:1, :1])),
-    "jpeg_orientation_is_ignored": _texture(_tilted(), "image/jpeg", **LOSSY),
     "jpeg_subsampled": _texture(saved(Image.fromarray(_blocks()), "JPEG", quality=95), "image/jpeg", colour=3.0),
     "jpeg": _texture(_jpeg(), "image/jpeg", **LOSSY),
     "jpeg_progressive": _texture(_jpeg(progressive=True), "image/jpeg", **LOSSY),

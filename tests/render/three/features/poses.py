@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from tests.render.three.feature import Corner, Feature, textured_box
-from tests.render.three.gltf import Gltf
+from tests.render.three.feature import Corner, Feature, Shade, matte, textured_box, unlit
+from tests.render.three.gltf import Gltf, describe
 from tests.render.three.shapes import box, encoded, picture
 
 
@@ -29,6 +29,7 @@ def _animate(gltf: Gltf, path: str, values: Any, *, start: float = 0.0, node: in
     times = gltf.accessor(np.array([start, start + 1.0], np.float32))
     sampler = {"input": times, "output": gltf.accessor(values), "interpolation": "LINEAR"}
     channel = {"sampler": 0, "target": {"node": node, "path": path}}
+    gltf.json["accessors"][sampler["output"]]["normalized"] = values.dtype != np.float32
     gltf.add("animations", {"samplers": [sampler], "channels": [channel]})
     return gltf
 
@@ -40,9 +41,9 @@ def _animated(*, start: float = 0.0) -> Gltf:
     )
 
 
-def _skinned(*, animated: bool = False) -> Gltf:
+def _skinned(*, animated: bool = False, shade: Shade = matte) -> Gltf:
     """A box of which the upper half hangs on a joint that is half as high again as it was bound."""
-    gltf = textured_box(encoded(picture()))
+    gltf = textured_box(encoded(picture()), shade=shade)
     shape = box()
     is_up = shape.position[:, 1] > 0
     joints = np.zeros((24, 4), np.uint8)
@@ -101,6 +102,57 @@ def _by_eight_joints() -> Gltf:
     return gltf
 
 
+def _on_scaled_joints(scale: list[float]) -> Gltf:
+    """A skin whose first joint is scaled; its bind matrices take that back."""
+    gltf = _skinned()
+    first, second = gltf.json["skins"][0]["joints"]
+    gltf.json["nodes"][first]["scale"] = scale
+    gltf.json["nodes"][second]["translation"] = [0.0, 0.6 / scale[1], 0.0]
+    inverse = np.tile(np.eye(4, dtype=np.float32), (2, 1, 1))
+    inverse[:, [0, 1, 2], [0, 1, 2]] = 1 / np.array(scale)
+    inverse[1, 3, 1] = -0.4 / scale[1]
+    gltf.json["skins"][0]["inverseBindMatrices"] = gltf.accessor(inverse.reshape(2, 16))
+    return gltf
+
+
+def _held_by_a_joint(scale: list[float]) -> Gltf:
+    """A skinned box, and one that hangs on a scaled joint as on any node."""
+    gltf, shape = _skinned(shade=unlit), box((0.4, 0.32, 0.24))
+    second = gltf.json["skins"][0]["joints"][1]
+    mesh = gltf.mesh(shape.attributes(), shape.indices, material=0)
+    gltf.json["nodes"][second] |= {"children": [gltf.add("nodes", {"mesh": mesh})], "scale": scale}
+    return gltf
+
+
+def _without_bind_matrices() -> Gltf:
+    """Joints that are bound where the mesh's own origin is."""
+    gltf = _skinned()
+    del gltf.json["skins"][0]["inverseBindMatrices"]
+    return gltf
+
+
+def _two_targets() -> Gltf:
+    """Half of what a box lacks from each of two targets, one of them sparse and with normals."""
+    gltf = _morphed(mesh=[0.5, 0.5])
+    (primitive,) = gltf.json["meshes"][0]["primitives"]
+    (target,) = primitive["targets"]
+    delta = (box().position - box((1.0, 0.4, 0.6)).position).astype(np.float32)
+    sparse = {
+        "count": 24,
+        "indices": {"bufferView": gltf.view(np.arange(24, dtype=np.uint16).tobytes()), "componentType": 5123},
+        "values": {"bufferView": gltf.view(delta.tobytes())},
+    }
+    held = gltf.add("accessors", describe(delta) | {"sparse": sparse})
+    primitive["targets"] = [target, {"POSITION": held, "NORMAL": gltf.accessor(np.zeros((24, 3), np.float32))}]
+    return gltf
+
+
+def _turned_by_whole_numbers() -> Gltf:
+    """A quarter turn, as the animation's 16 bits say."""
+    turns = np.array([(0, 23170, 0, 23170), (0, 0, 0, 32767)], np.int16)
+    return _animate(textured_box(encoded(picture())), "rotation", turns)
+
+
 LONG: dict[str, Corner] = {"low": (-0.5, -0.8, -0.3), "high": (0.5, 0.8, 0.3)}
 UP: dict[str, Corner] = {"low": (-0.5, -0.4, -0.3), "high": (0.5, 0.6, 0.3)}
 
@@ -117,5 +169,18 @@ POSES: dict[str, Feature] = {
     "skin_animated": Feature(write=lambda: _skinned(animated=True), low=(-0.5, -0.4, -0.3), high=(0.5, 0.8, 0.3)),
     "animation_first_of_two": Feature(write=_two_animations, **LONG),
     "animation_cubic": Feature(write=_cubic, **LONG),
+    "animation_quantised": Feature(write=_turned_by_whole_numbers, low=(-0.3, -0.4, -0.5), high=(0.3, 0.4, 0.5)),
+    "morph_of_two_targets": Feature(write=_two_targets),
+    "skin_by_eight_joints": Feature(write=_by_eight_joints, reference=_skinned, **UP),
+    "skin_without_bind_matrices": Feature(write=_without_bind_matrices, low=(-0.5, -0.4, -0.3), high=(0.5, 1.0, 0.3)),
+    "skin_on_large_joints": Feature(write=lambda: _on_scaled_joints([100.0, 100.0, 100.0]), **UP),
+    "skin_on_wide_joints": Feature(write=lambda: _on_scaled_joints([2.0, 1.0, 1.0]), **UP),
+    "skin_on_mirrored_joints": Feature(write=lambda: _on_scaled_joints([-1.0, 1.0, 1.0]), **UP),
+    "mesh_on_a_joint": Feature(
+        write=lambda: _held_by_a_joint([1.0, 1.0, 1.0]), low=(-0.5, -0.4, -0.3), high=(0.5, 0.76, 0.3)
+    ),
+    "mesh_on_a_wide_joint": Feature(
+        write=lambda: _held_by_a_joint([2.0, 1.0, 1.0]), low=(-1.0, -0.4, -0.3), high=(1.0, 0.76, 0.3)
+    ),
     "skin_in_a_moved_node": Feature(write=_in_a_moved_node, **UP),
 }
