@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import bpy
 
 from render.blender.blend import append_objects, flatten
+from render.blender.corners import turn_opposite_normals
 from render.blender.gltf import shown_nodes_only
 from render.blender.masks import keep_hidden_colours, use_grey_masks
 from render.blender.materials import dress, scale_byte_colours
@@ -135,6 +136,7 @@ def import_model(job: RenderJob) -> Imported:
         flatten(bpy.context.scene)
     if is_mended:
         scale_byte_colours()
+        turn_opposite_normals()
     is_culled = is_gltf and settings["backfaces"] == "culled"
     dress(settings["neutral"], over_materials=path.suffix in COLOURS_COUNT, single_sided=is_culled)
     if not is_culled:

@@ -9,7 +9,6 @@ from tests.render.three.feature import Feature, Shade, matte, textured_box, unli
 from tests.render.three.gltf import Gltf
 from tests.render.three.shapes import Shape, box, encoded, picture, sheet
 
-CULLING = "back faces of single-sided materials are drawn"
 NOISY = {"samples": 64}
 """Cycles decides by lot whether a ray passes."""
 
@@ -61,17 +60,17 @@ ALPHA: dict[str, Feature] = {
     "alpha_mask_lit": Feature(write=lambda: _on_a_sheet("MASK"), **SHEET),
     "alpha_mask_cutoff": Feature(write=lambda: _textured("MASK", doubleSided=True, alphaCutoff=0.2)),
     "alpha_mask_cutoff_high": Feature(write=lambda: _textured("MASK", doubleSided=True, alphaCutoff=0.9)),
-    "alpha_mask_single_sided": Feature(write=lambda: _textured("MASK"), wrong=CULLING),
+    "alpha_mask_single_sided": Feature(write=lambda: _textured("MASK")),
     "alpha_blend": Feature(write=lambda: _textured("BLEND", doubleSided=True), **NOISY),
     "alpha_blend_lit": Feature(write=lambda: _on_a_sheet("BLEND"), samples=256, **SHEET),
-    "alpha_blend_single_sided": Feature(write=lambda: _textured("BLEND"), wrong=CULLING, **NOISY),
+    "alpha_blend_single_sided": Feature(write=lambda: _textured("BLEND"), **NOISY),
     "alpha_of_the_factor": Feature(write=lambda: _plain(0.6, "BLEND", doubleSided=True), **NOISY),
     "alpha_of_the_factor_opaque": Feature(write=lambda: _plain(0.2, "OPAQUE")),
     "alpha_of_the_factor_masked": Feature(write=lambda: _plain(0.6, "MASK")),
     "alpha_mask_cutoff_zero": Feature(write=lambda: _textured("MASK", alphaCutoff=0.0)),
     "alpha_of_picture_and_factor": Feature(write=_picture_and_factor, **NOISY),
     "double_sided_open_box": Feature(write=lambda: _open(double=True)),
-    "single_sided_open_box": Feature(write=lambda: _open(double=False), wrong=CULLING),
-    "single_sided_inside_out": Feature(write=lambda: _open(double=False, inside_out=True), wrong=CULLING),
-    "single_sided_mirrored": Feature(write=lambda: _open(double=False, scale=(-1.0, 1.0, 1.0)), wrong=CULLING),
+    "single_sided_open_box": Feature(write=lambda: _open(double=False)),
+    "single_sided_inside_out": Feature(write=lambda: _open(double=False, inside_out=True)),
+    "single_sided_mirrored": Feature(write=lambda: _open(double=False, scale=(-1.0, 1.0, 1.0))),
 }
