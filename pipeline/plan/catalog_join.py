@@ -9,6 +9,7 @@ from pyarrow import compute
 
 from base.outcomes import Outcome
 from pipeline.catalog.columns import Columns, plain, texts
+from pipeline.catalog.locations import without_mirror
 from pipeline.catalog.memory import release_memory
 from pipeline.catalog.objects import SourceObject
 from pipeline.catalog.rows import FOUND, STATED, UNASSIGNED, Attempt, Finding
@@ -78,7 +79,9 @@ class Standing:
         places = self.asked.places(texts(part["uid"]))
         here = places >= 0
         known, stated = part.filter(pyarrow.array(here)), self.asked.rows(places[here])
-        same = {name: _equal(known[name], stated[name]) for name in STATED}
+        said = {name: plain(known[name]) for name in STATED}
+        said["location"] = without_mirror(said["location"], said["source"])
+        same = {name: _equal(said[name], stated[name]) for name in STATED}
         self.same_location[places[here]] = same["location"]
         self.restated[places[here]] = ~np.logical_and.reduce(list(same.values()))
         return part.select([name for name in FOUND if name in part.column_names])

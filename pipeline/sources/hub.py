@@ -6,15 +6,16 @@ from pathlib import Path
 from urllib.parse import quote
 
 from base.errors import UsageError
+from pipeline.catalog.locations import OBJAVERSE, PUBLIC_HUB
 from pipeline.fetch.addresses import has_user, public_address
 
-OBJAVERSE, OBJAVERSE_XL = "datasets/allenai/objaverse", "datasets/allenai/objaverse-xl"
+OBJAVERSE_XL = "datasets/allenai/objaverse-xl"
 PRINTABLE = re.compile(r"[!-~]*")
 
 
 def endpoint() -> str:
     """The hub's address: HF_ENDPOINT, else the public one. Raises UsageError for one with user information."""
-    address = os.environ.get("HF_ENDPOINT", "").strip().rstrip("/") or "https://huggingface.co"
+    address = os.environ.get("HF_ENDPOINT", "").strip().rstrip("/") or PUBLIC_HUB
     if has_user(address):
         got = public_address(address)
         raise UsageError(f"HF_ENDPOINT: expected an address without a user's name or password, got one for {got}")
@@ -29,17 +30,23 @@ def token() -> str:
     return value
 
 
-def file_url(repository: str, revision: str, path: str) -> str:
-    """The address of a file of a repository at a revision: a branch, a tag, or a commit."""
-    return f"{endpoint()}/{repository}/resolve/{quote(revision, safe='')}/{path}"
+def file_url(repository: str, revision: str, path: str, hub: str | None = None) -> str:
+    """The address of a file of a repository at a revision (a branch, a tag, or a commit) on a hub, by default ours."""
+    hub = endpoint() if hub is None else hub
+    return f"{hub}/{repository}/resolve/{quote(revision, safe='')}/{path}"
+
+
+def address_on(hub: str, location: str) -> str:
+    """The address on `hub` of a file whose location names the public hub."""
+    return hub + location.removeprefix(PUBLIC_HUB) if location.startswith(f"{PUBLIC_HUB}/") else location
 
 
 def downloaded_file(location: str, revision: str, folder: str) -> Path | None:
-    """Where the `objaverse` package would have put the file of an address; None when it has not, or of another address.
+    """Where the `objaverse` package would have put the file of a location; None when it has not, or of another one.
 
     The package names no revision: what it has counts as `main`.
     """
-    name = location.removeprefix(file_url(OBJAVERSE, revision, ""))
+    name = location.removeprefix(file_url(OBJAVERSE, revision, "", PUBLIC_HUB))
     if not folder or revision != "main" or name == location or ".." in name.split("/"):
         return None
     path = Path(folder).expanduser() / name

@@ -17,10 +17,11 @@ from urllib.parse import quote
 
 from base.errors import Failure
 from base.storage import write_atomically
+from pipeline.catalog.locations import OBJAVERSE
 from pipeline.fetch.fetch import FetchError, fetch
 from pipeline.fetch.limiter import Buckets
 from pipeline.settings import FetchSettings, ObjaverseSettings
-from pipeline.sources.hub import OBJAVERSE, OBJAVERSE_XL, file_url, token
+from pipeline.sources.hub import OBJAVERSE_XL, file_url, token
 
 PATHS, LVIS, SKETCHFAB = "object-paths.json.gz", "lvis-annotations.json.gz", "sketchfab/sketchfab.parquet"
 SHA256 = re.compile(r"[0-9a-f]{64}")

@@ -9,9 +9,10 @@ from base.errors import UsageError
 from base.progress import Progress
 from base.seeds import stable_rng
 from base.text import replace_surrogates
+from pipeline.catalog.locations import OBJAVERSE, PUBLIC_HUB
 from pipeline.catalog.objects import SourceObject, count_of
 from pipeline.settings import FetchSettings, ObjaverseSettings
-from pipeline.sources.hub import OBJAVERSE, file_url
+from pipeline.sources.hub import file_url
 from pipeline.sources.indexes import Indexes
 from shards.version import UID
 
@@ -45,7 +46,7 @@ def objaverse_objects(
             uid,
             notes,
             source=source,
-            location=file_url(OBJAVERSE, settings.revision, paths[uid]),
+            location=file_url(OBJAVERSE, settings.revision, paths[uid], PUBLIC_HUB),
             sha256=sha256.get(uid, ""),
             category=category.get(uid, ""),
         )

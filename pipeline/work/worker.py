@@ -23,7 +23,7 @@ from pipeline.fetch.limiter import Gate
 from pipeline.fetch.model_cache import ModelCache
 from pipeline.settings import FetchSettings, ObjaverseSettings
 from pipeline.sources.folder import model_sha256
-from pipeline.sources.hub import downloaded_file, token
+from pipeline.sources.hub import address_on, downloaded_file, token
 from pipeline.sources.renders import views_sha256
 from pipeline.work.earlier_views import earlier_views
 from pipeline.work.found_views import check_found_views, found_fingerprints
@@ -38,6 +38,7 @@ from render.run import render_object
 from render.settings import RenderSettings
 
 T = TypeVar("T")
+HUB_SOURCES = ("objaverse", "objaverse-xl")
 SUFFIX = re.compile(r"\.[a-z][a-z0-9]{1,4}")
 """An ending of an address that names a format. Other endings belong to the name."""
 
@@ -212,10 +213,17 @@ class Worker:
         cache = ModelCache(Path(fetching.cache).expanduser(), fetching.cache_mb << 20)
         if sha256 := cache.take(item.location, path, item.sha256):
             return sha256
-        secret = token() if item.location.startswith(f"{self.spec.hub}/") else ""
-        fetched = fetch(item.address or item.location, path, fetching, self.gate, token=secret, sha256=item.sha256)
+        address = self._address(item)
+        secret = token() if address.startswith(f"{self.spec.hub}/") else ""
+        fetched = fetch(address, path, fetching, self.gate, token=secret, sha256=item.sha256)
         cache.keep(item.location, path, fetched.sha256)
         return fetched.sha256
+
+    def _address(self, item: SourceObject) -> str:
+        """Where the object's file is asked for: with its signature, or on the mirror that HF_ENDPOINT names."""
+        if item.source in HUB_SOURCES:
+            return address_on(self.spec.hub, item.location)
+        return item.address or item.location
 
 
 def _read_here(item: SourceObject, root: Root | None) -> tuple[Path, str]:

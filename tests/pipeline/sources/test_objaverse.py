@@ -18,13 +18,16 @@ from base.outcomes import Outcome
 from base.progress import SILENT, Progress
 from pipeline.builder import build
 from pipeline.catalog.columns import Columns
+from pipeline.catalog.locations import without_mirror
 from pipeline.catalog.objects import SourceObject
 from pipeline.catalog.rows import Attempt
+from pipeline.catalog.tables import Catalog
 from pipeline.fetch.limiter import Buckets
 from pipeline.settings import ObjaverseSettings
+from pipeline.sources.hub import address_on
 from pipeline.sources.objaverse import objaverse_objects
 from pipeline.work.worker import ViewJob, Worker, WorkerSpec
-from tests.pipeline.builds import EXAMPLES, Told, tiny
+from tests.pipeline.builds import EXAMPLES, Told, storage, tiny
 from tests.pipeline.fetch.test_fetch import SETTINGS
 from tests.pipeline.hub import Hub, hub
 
@@ -90,7 +93,7 @@ def test_objaverse_lists_what_is_asked_for(server: Hub, chosen: ObjaverseSetting
     everything = objects(chosen)
     assert [item.uid for item in everything] == UIDS
     first = everything[0]
-    assert first.location == f"{server.address}{ROOT}/glbs/000-000/{UIDS[0]}.glb"
+    assert first.location == f"https://huggingface.co{ROOT}/glbs/000-000/{UIDS[0]}.glb"
     assert (first.licence, first.author, first.title, first.category) == ("by", "Ann", "thing 0", "furniture")
     assert first.page == f"https://example.org/{UIDS[0]}"
     assert server.tokens[f"{ROOT}/object-paths.json.gz"] == "Bearer secret"
@@ -147,6 +150,45 @@ def test_another_revision_renders_again_where_no_digests_are_known(
         chosen = changed(chosen, uids=tuple(models), revision=revision)
         asked = {"source": source, "objaverse": chosen.model_dump(mode="json")}
         assert build(tiny(tmp_path / "dataset", tmp_path, objects=asked), SILENT).rendered == expected
+
+
+def test_another_mirror_of_the_hub_renders_nothing_again(
+    server: Hub, chosen: ObjaverseSettings, tmp_path: Path, in_this_process: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second mirror has another path before the repository, and a dataset keeps what it recorded."""
+    server.files[f"{ROOT}/glbs/000-000/{UIDS[0]}.glb"] = (EXAMPLES / "stool.glb").read_bytes()
+    asked = {"source": "objaverse", "objaverse": changed(chosen, uids=(UIDS[0],)).model_dump(mode="json")}
+    settings = tiny(tmp_path / "dataset", tmp_path, objects=asked)
+    old = f"{server.address}{ROOT}/glbs/000-000/{UIDS[0]}.glb"
+    with monkeypatch.context() as patch:
+        patch.setattr("pipeline.sources.objaverse.PUBLIC_HUB", server.address)
+        assert build(settings, SILENT).rendered == 1
+    assert Catalog(storage(settings)).objects()[UIDS[0]].location == old
+    monkeypatch.setenv("HF_ENDPOINT", f"{server.address}/mirror/hf")
+    assert build(settings, SILENT).idle
+    (tmp_path / "uids.txt").write_text(UIDS[2])
+    server.files[f"/mirror/hf{ROOT}/glbs/000-000/{UIDS[2]}.glb"] = (EXAMPLES / "avocado.glb").read_bytes()
+    asked["objaverse"]["uid_file"] = str(tmp_path / "uids.txt")
+    settings = tiny(tmp_path / "dataset", tmp_path, objects=asked)
+    assert build(settings, SILENT).rendered == 1
+    assert server.tokens[f"/mirror/hf{ROOT}/glbs/000-000/{UIDS[2]}.glb"] == "Bearer secret"
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    assert build(settings, SILENT).idle
+    rows = Catalog(storage(settings)).objects()
+    assert [rows[uid].location for uid in UIDS[:3:2]] == [
+        old,
+        f"https://huggingface.co{ROOT}/glbs/000-000/{UIDS[2]}.glb",
+    ]
+
+
+def test_an_address_of_a_table_is_asked_as_it_is_written() -> None:
+    """Only objects of Objaverse are asked for on another mirror."""
+    sources = pyarrow.chunked_array([["objaverse-xl", "urls", "objaverse", "folder"]])
+    names = [f"http://m.example/a/b{ROOT}/x.glb"] * 2 + ["https://huggingface.co/datasets/other/x", "/a/resolve/x"]
+    found = without_mirror(pyarrow.chunked_array([names]), sources).to_pylist()
+    assert found == [f"https://huggingface.co{ROOT}/x.glb", *names[1:]]
+    assert address_on("http://m.example", found[0]) == f"http://m.example{ROOT}/x.glb"
+    assert address_on("http://m.example", "https://huggingface.company/x") == "https://huggingface.company/x"
 
 
 def test_what_the_index_does_not_know_is_left_out_and_told(chosen: ObjaverseSettings) -> None:
@@ -236,7 +278,7 @@ def test_a_hub_with_a_password_in_its_address_is_a_usage_error_that_does_not_tel
 def test_a_revision_may_have_slashes(server: Hub, chosen: ObjaverseSettings) -> None:
     server.files = {name.replace("/v1/", "/refs%2Fpr%2F1/"): data for name, data in server.files.items()}
     (item,) = objects(changed(chosen, revision="refs/pr/1", uids=(UIDS[0],)))
-    assert item.location == f"{server.address}{ROOT.replace('v1', 'refs%2Fpr%2F1')}/glbs/000-000/{UIDS[0]}.glb"
+    assert item.location == f"https://huggingface.co{ROOT.replace('v1', 'refs%2Fpr%2F1')}/glbs/000-000/{UIDS[0]}.glb"
 
 
 def sketchfab(digests: dict[str, str]) -> bytes:
