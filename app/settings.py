@@ -66,7 +66,7 @@ def load_settings(
         layers.insert(0 if config else 1, Layer("the model", {"sample": model_sampling}))
     layers += [Layer(f"preset {name}", read_preset(name)) for name in presets]
     layers += [Layer("--sampler", {"sample": sample_flags})] if sample_flags else []
-    layers += [Layer("--set", parse_overrides(overrides))]
+    layers += [Layer("--set", parse_overrides(overrides, Settings))]
     return validate(Settings, *layers)
 
 

@@ -8,17 +8,20 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from types import UnionType
+from typing import Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from base.digest import digest_json
 from base.errors import UsageError
+from base.text import replace_surrogates
 
 S = TypeVar("S", bound="Section")
 Keys: TypeAlias = tuple[str | int, ...]
 
+NULLS = ("", "~", "null", "Null", "NULL")
 IN_YAML = {"an object": "a mapping", "a valid array": "a list"}
 """YAML's words for what pydantic calls by JSON's words; `object` means a 3D model in this project."""
 
@@ -59,21 +62,58 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:
-    """Parse `--set a.b=1` assignments into a nested mapping. Values are YAML. Later assignments win."""
+def parse_overrides(assignments: Iterable[str], model: type[Section]) -> dict[str, Any]:
+    """Parse `--set a.b=1` assignments to settings of `model` into a nested mapping. Later assignments win.
+
+    Values are YAML, but the value of a setting that is a text is that text, unless it is quoted: YAML would drop what
+    follows ` #`, and read `[1]` and `2024-01-01` as other things.
+    """
     result: dict[str, Any] = {}
     for assignment in assignments:
         dotted, equals, text = assignment.partition("=")
-        if not equals or not all(dotted.split(".")):
+        keys = dotted.split(".")
+        if not equals or not all(keys):
             raise UsageError(f"--set: expected section.key=value, got {assignment!r}")
-        try:
-            value = yaml.safe_load(text)
-        except (yaml.YAMLError, ValueError, RecursionError):  # ValueError: the 45th of a month, 5000 digits
-            raise UsageError(f"--set {dotted}: expected a YAML value, got {_short(text)}") from None
-        for key in reversed(dotted.split(".")):
+        if replace_surrogates(text) != text:
+            raise UsageError(f"--set {dotted}: expected a value in UTF-8, got {_short(text)}")
+        value = _text_value(text, _type_of(model, keys))
+        if value is None:
+            value = _yaml_value(dotted, text)
+        for key in reversed(keys):
             value = {key: value}
         result = merge(result, value)
     return result
+
+
+def _yaml_value(dotted: str, text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError):  # ValueError: the 45th of a month, 5000 digits
+        raise UsageError(f"--set {dotted}: expected a YAML value, got {_short(text)}") from None
+
+
+def _text_value(text: str, kind: Any) -> str | None:
+    """The literal value of a setting of type `kind`; None where YAML is to decide: other types, quotes, null."""
+    options = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    is_null = type(None) in options and text.strip() in NULLS
+    if is_null or not any(option is str or _is_choice_of_texts(option) for option in options):
+        return None
+    is_quoted = text.strip()[:1] in ("'", '"') and text.strip()[:1] == text.strip()[-1:]
+    return None if is_quoted else text.strip()
+
+
+def _is_choice_of_texts(kind: Any) -> bool:
+    return get_origin(kind) is Literal and all(isinstance(choice, str) for choice in get_args(kind))
+
+
+def _type_of(model: type[BaseModel], keys: Sequence[str]) -> Any:
+    """The type of the setting at a dotted path; None for a path that is no setting, which validation reports."""
+    kind: Any = model
+    for key in keys:
+        is_section = isinstance(kind, type) and issubclass(kind, BaseModel)
+        field = kind.model_fields.get(key) if is_section else None
+        kind = field.annotation if field is not None else None
+    return kind
 
 
 @dataclass(frozen=True)

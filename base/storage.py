@@ -8,6 +8,7 @@ import errno
 import hashlib
 import logging
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, BinaryIO, cast
 
 import fsspec
+from fsspec.implementations.local import LocalFileSystem
 from pydantic import Field
 
 from base.errors import Failure, UsageError
@@ -25,6 +27,8 @@ REQUEST_TIMEOUT_S = 60.0
 """The longest time to wait for a range of bytes."""
 EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
 """The extra of this project with the packages for a scheme."""
+PATTERN = re.compile(r"[*?\[]")
+"""Characters that fsspec reads as a pattern."""
 REFUSED = ("Forbidden: ", "Bad Request: ")
 """How gcsfs begins its messages for status 403 and 400; it does not keep the number."""
 
@@ -190,8 +194,15 @@ class Storage:
     def remove(self, name: str) -> None:
         """Delete a file, or a folder with its contents. Does nothing if it does not exist."""
         with self._reporting("remove", name):
-            if self.exists(name):
-                self.fs.rm(self.path(name), recursive=True)
+            if not self.exists(name):
+                return
+            path = self.path(name)
+            if self.is_local or not PATTERN.search(path):
+                self.fs.rm(path, recursive=True)
+                return
+            # `rm` reads the path as a pattern, which may match the files of another dataset.
+            for file in self.fs.find(path):
+                self.fs.rm_file(file)
 
     def _reporting(self, verb: str, name: str) -> "_ErrorReport":
         return _ErrorReport(f"could not {verb} {self.root}/{name}", remote=not self.is_local, web=self.is_web)
@@ -204,6 +215,9 @@ def _file_system(root: str, setting: str) -> tuple[Any, str]:
         # By default gcsfs asks for the kind of each bucket by gRPC, and warns before every read without credentials.
         os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
         logging.getLogger("gcsfs").setLevel(logging.CRITICAL)  # it logs a traceback of each error before it raises it
+    if "://" not in root:  # `url_to_fs` would read `::` in a folder's name as a chain of file systems
+        local = LocalFileSystem()
+        return local, local._strip_protocol(root)
     try:
         file_system, base = fsspec.core.url_to_fs(root)
     except ImportError as error:

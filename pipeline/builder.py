@@ -123,10 +123,10 @@ def build(
     be_frugal()
     _check_gpus(settings)
     _check_passes(settings)
-    requested = Columns.of(SourceObject, requested_objects(settings.objects, progress))
-    check_unique(requested)
     storage = Storage(_absolute(settings.storage.root))
     catalog = Catalog(storage)
+    requested = Columns.of(SourceObject, requested_objects(settings.objects, progress))
+    check_unique(requested)
     requested = with_known_uids(requested, catalog)
     if dry_run:
         newest = read_version(storage) if version_numbers(storage) else None

@@ -27,6 +27,7 @@ from pipeline.catalog.changes import ROW, Changes
 from pipeline.catalog.columns import REPEATED, Columns, plain, table_of, texts
 from pipeline.catalog.memory import release_memory
 from pipeline.catalog.rows import SEEN_FAULTS, Attempt, ObjectRow
+from pipeline.catalog.table_addresses import check_root, table_address
 from shards.version import SCHEMA, Samples, ShardEntry, Version, version_name, version_numbers
 
 OBJECTS, ATTEMPTS = "catalog/objects", "catalog/attempts"
@@ -57,9 +58,13 @@ class VersionFacts:
 
 
 class Catalog:
-    """The catalogue of one dataset. Every method raises Failure when a table cannot be read or written."""
+    """The catalogue of one dataset. Every method raises Failure when a table cannot be read or written.
+
+    Raises UsageError for a root with a character that the tables' engine misreads.
+    """
 
     def __init__(self, storage: Storage) -> None:
+        check_root(storage)
         self.storage = storage
 
     def objects(self, version: int | None = None) -> Columns[ObjectRow]:
@@ -124,7 +129,8 @@ class Catalog:
         from deltalake import write_deltalake
 
         with self._reported(ATTEMPTS):
-            write_deltalake(self._uri(ATTEMPTS), table_of(Attempt, attempts), mode="append", schema_mode="merge")
+            address = table_address(self.storage, ATTEMPTS)
+            write_deltalake(address, table_of(Attempt, attempts), mode="append", schema_mode="merge")
 
     def commit(self, changes: Changes, facts: VersionFacts) -> None:
         """Make `changes` in `objects`. The version that this makes is published by `newest`, or by the next command.
@@ -137,7 +143,8 @@ class Catalog:
         token = secrets.token_hex(8)
         known = {METADATA_KEY: json.dumps(asdict(facts)), TOKEN_KEY: token}
         with self._reported(OBJECTS):
-            table = self._table(OBJECTS) or DeltaTable.create(self._uri(OBJECTS), ROW, configuration=LOG_STAYS)
+            address = table_address(self.storage, OBJECTS)
+            table = self._table(OBJECTS) or DeltaTable.create(address, ROW, configuration=LOG_STAYS)
             try:
                 self._write(table, changes, CommitProperties(custom_metadata=known))
             except DeltaError:
@@ -263,11 +270,8 @@ class Catalog:
         from deltalake import DeltaTable
 
         with self._reported(name):
-            uri = self._uri(name)
+            uri = table_address(self.storage, name)
             return DeltaTable(uri, version=version) if DeltaTable.is_deltatable(uri) else None
-
-    def _uri(self, name: str) -> str:
-        return str(self.storage.local_path(name)) if self.storage.is_local else f"{self.storage.root}/{name}"
 
     @contextmanager
     def _reported(self, name: str) -> Iterator[None]:

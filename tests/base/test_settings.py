@@ -1,7 +1,7 @@
 """Settings: strict, layered, and plain about every mistake."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import pytest
 from hypothesis import given
@@ -20,6 +20,13 @@ class Camera(Section):
     hw: tuple[int, int]
     lens: Lens
     kind: Literal["sphere", "cube"]
+
+
+class Saved(Section):
+    root: Annotated[str, Field(min_length=1)]
+    note: str | None
+    names: tuple[str, ...]
+    camera: Camera
 
 
 GOOD = {"hw": [8, 8], "lens": {"focal_mm": 35}, "kind": "cube"}
@@ -67,14 +74,54 @@ def test_every_mistake_is_named_with_its_own_source() -> None:
 
 
 def test_overrides_are_yaml_and_nest() -> None:
-    values = parse_overrides(["lens.focal_mm=50", "hw=[4, 4]", "kind=sphere", "lens.focal_mm=24"])
+    values = parse_overrides(["lens.focal_mm=50", "hw=[4, 4]", "kind=sphere", "lens.focal_mm=24 # mm"], Camera)
     assert values == {"lens": {"focal_mm": 24}, "hw": [4, 4], "kind": "sphere"}
 
 
 @pytest.mark.parametrize("text", ["render.samples", "=3", "a..b=3", "a=[1"])
 def test_an_override_that_is_none_is_a_usage_error(text: str) -> None:
     with pytest.raises(UsageError, match="--set"):
-        parse_overrides([text])
+        parse_overrides([text], Camera)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "runs/x #1",
+        "#1",
+        "[1]",
+        "{a}",
+        "x: y",
+        "2024-01-01",
+        "1e5",
+        "null",
+        "a?b%20c",
+        "it's",
+        "- a",
+        "*x",
+        "&x",
+        "!t x",
+        "@",
+    ],
+)
+def test_the_value_of_a_text_is_taken_as_it_is_written(text: str) -> None:
+    """YAML would cut it at ` #`, or take it for a list, a date, a number or nothing."""
+    assert parse_overrides([f"root={text}"], Saved) == {"root": text}
+    assert parse_overrides([f"root='{text.replace(chr(39), chr(39) * 2)}'"], Saved) == {"root": text}
+    if text != "null":
+        assert parse_overrides([f"note={text}"], Saved) == {"note": text}
+
+
+def test_only_the_value_of_a_text_is_taken_so() -> None:
+    values = parse_overrides(
+        ["note=null", "names=[a, b] # two", "camera.kind=cube", 'root="a\\tb"', "other=[1]"], Saved
+    )
+    assert values == {"note": None, "names": ["a", "b"], "camera": {"kind": "cube"}, "root": "a\tb", "other": [1]}
+
+
+def test_a_value_that_is_not_utf8_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match=r"--set root: expected a value in UTF-8, got 'caf.udce9'"):
+        parse_overrides(["root=caf\udce9"], Saved)
 
 
 NESTED = st.recursive(st.integers(), lambda inner: st.dictionaries(st.sampled_from("abc"), inner), max_leaves=8)

@@ -34,6 +34,30 @@ def test_what_is_written_is_read(storage: Storage) -> None:
         assert stream.read() == b"wo"
 
 
+ODD = ["x[1]", "x*", "x?", "x #1", "x%20y", "{a}", "~x", " x "]
+ODD_ROOTS = [("local", "a::b"), *((kind, odd) for odd in ODD for kind in ("local", "memory"))]
+
+
+@pytest.mark.parametrize(
+    ("kind", "odd"), [("local", "a::b"), *((kind, odd) for odd in ODD for kind in ("local", "memory"))]
+)
+def test_a_root_of_any_characters_is_meant_as_it_is_written(kind: str, odd: str, tmp_path: Path) -> None:
+    """Nothing reads it as a pattern: what is removed below `x[1]` stays below `x1`."""
+    above = str(tmp_path) if kind == "local" else f"memory://{uuid4().hex}"
+    root, neighbour = Storage(f"{above}/{odd}"), Storage(f"{above}/x1")
+    for storage in (root, neighbour):
+        for name in ("s/1", "s/deep/2", "t/3"):
+            storage.write(name, b"data")
+    assert root.names("s") == ["s/1", "s/deep/2"]
+    root.remove("s")
+    root.remove("t/3")
+    assert (root.names("s"), root.names("t")) == ([], [])
+    assert neighbour.names("s") == ["s/1", "s/deep/2"]
+    assert neighbour.read("t/3") == b"data"
+    if kind == "local":
+        assert (tmp_path / odd).is_dir()
+
+
 def test_names_lists_files_sorted_and_relative(storage: Storage) -> None:
     for name in ("s/2", "s/1", "s/deep/3", "other/4"):
         storage.write(name, b"")

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from base.errors import Failure
+from base.errors import Failure, UsageError
 from base.progress import SILENT
 from base.storage import Storage
 from pipeline.builder import build
-from pipeline.catalog.tables import Catalog
+from pipeline.catalog.rows import Attempt, ObjectRow
+from pipeline.catalog.tables import Catalog, VersionFacts
 from pipeline.cluster import ray_for
 from shards.damage import raise_damage
 from shards.pair import Pair
@@ -22,7 +23,7 @@ from shards.reader import read_sample
 from shards.stream import stream_pairs
 from shards.version import read_version, version_name
 from shards.visits import Share
-from tests.pipeline.builds import files, models, tiny
+from tests.pipeline.builds import changes, files, models, tiny
 from tests.server.s3 import BUCKET, LONGEST_AWAY_S, trouble
 from tests.shards.datasets import make_version
 from tests.shards.test_transport import settings
@@ -48,6 +49,28 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Storage:
     version = make_version(storage, folder / "views", [1, 1])
     storage.write(version_name(version.number), version.to_json())
     return storage
+
+
+@pytest.mark.parametrize("odd", ["x y", "x[1]", "x*", "x%y", "{a}", "x|y", "a\\b", "x&y=1+2", "é;'"])
+def test_a_prefix_of_odd_characters_holds_a_dataset(bucket: str, odd: str, tmp_path: Path) -> None:
+    storage, neighbour = Storage(f"{bucket}/odd/{odd}"), Storage(f"{bucket}/odd/x1")
+    for each in (storage, neighbour):
+        each.write("staging/a/1", b"views")
+    catalog = Catalog(storage)
+    catalog.record([Attempt(attempt="1", run="r", uid="a", outcome="ok")])
+    catalog.commit(changes(ObjectRow(uid="a", source="folder", location="/a")), VersionFacts("0", 2, (32, 32)))
+    assert catalog.newest().number == 1
+    assert [attempt.uid for attempt in catalog.attempts()] == ["a"]
+    assert {name.split("/")[1] for name in storage.names("catalog")} == {"attempts", "objects"}
+    storage.remove("staging")
+    assert storage.names("staging") == []
+    assert neighbour.names("staging") == ["staging/a/1"]
+
+
+@pytest.mark.parametrize("odd", ["x #1", "x?y", "x%20y", "x:y", "a\tb"])
+def test_a_prefix_that_the_engine_misreads_is_refused_before_any_work(bucket: str, odd: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"^storage\.root: expected a prefix without '.*' in its path, got "):
+        build(tiny(tmp_path, tmp_path, storage={"root": f"{bucket}/odd/{odd}"}), SILENT)
 
 
 def test_what_is_written_can_be_read_measured_listed_and_removed(bucket: str, tmp_path: Path) -> None:
