@@ -82,10 +82,7 @@ def _models(source: Path, progress: Progress) -> Iterator[tuple[str, Path]]:
         return
     if not source.is_dir():
         raise UsageError(f"{source}: expected a model's file or a folder of models, got none")
-    found = find_models(source, progress)
-    if not found:
-        raise UsageError(f"{source}: expected a folder with models, got none in it")
-    for name in found:
+    for name in find_models(source, progress):
         yield name, source / name
 
 

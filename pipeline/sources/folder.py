@@ -11,7 +11,7 @@ from pipeline.sources.fact_tables import facts_by_name, table_in
 from pipeline.sources.model_files import find_models, shown
 from pipeline.sources.table import facts_of
 from render.formats.refused import Refused
-from render.formats.registry import CHECKS, model_files
+from render.formats.registry import model_files
 from render.formats.roots import Root
 
 FACTS_FILE = "OBJECTS.csv"
@@ -25,9 +25,10 @@ def folder_objects(folder: Path, progress: Progress) -> list[SourceObject]:
     """
     if not folder.is_dir():
         raise UsageError(f"objects.folder: expected a folder of models, got {shown(folder)}, which is no folder")
-    paths = find_models(folder, progress, passed_over=FACTS_FILE)
-    if not paths:
-        raise UsageError(f"objects.folder: expected models ({', '.join(sorted(CHECKS))}) in {folder}, got none")
+    try:
+        paths = find_models(folder, progress, passed_over=FACTS_FILE)
+    except UsageError as error:
+        raise UsageError(f"objects.folder: {error}") from None
     table = table_in(folder, FACTS_FILE)
     facts = facts_by_name(table, "path", paths, progress) if table is not None else {}
     return [_object(folder, name, facts.get(name, {})) for name in paths]

@@ -11,6 +11,7 @@ from base.errors import UsageError
 from base.progress import Progress
 from base.storage import reason
 from base.text import replace_surrogates
+from render.formats.registry import CHECKS
 
 MODEL_SUFFIXES = frozenset(
     {
@@ -26,7 +27,7 @@ def find_models(folder: Path, progress: Progress, *, passed_over: str = "") -> l
 
     What is left out is told: files of other kinds but the file `passed_over`, names that are not UTF-8, links to
     nothing, and links to a folder that is listed already or that holds this one. Raises UsageError for a folder that
-    cannot be read.
+    cannot be read or that has no models.
     """
     names, others = list[str](), Counter[str]()
     for name in _Walk(folder, progress).files():
@@ -38,6 +39,9 @@ def find_models(folder: Path, progress: Progress, *, passed_over: str = "") -> l
                 names.append(name)
         elif name.casefold() != passed_over.casefold():
             others[path.suffix.lower() or path.name] += 1
+    if not names:
+        kinds = ", ".join(sorted(CHECKS))
+        raise UsageError(f"expected models ({kinds}) in {shown(folder)}, got {others.total()} other files")
     if others:
         kinds = ", ".join(f"{count} {replace_surrogates(kind)}" for kind, count in sorted(others.items()))
         progress.say(f"{shown(folder)}: {len(names)} models; other files are left out: {kinds}")

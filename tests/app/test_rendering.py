@@ -65,7 +65,7 @@ def test_what_cannot_be_meant_is_a_usage_error(settings: Callable[..., RenderSet
     (tmp_path / "empty").mkdir()
     for sources, sentence in (
         ([tmp_path / "none"], "expected a model's file or a folder of models"),
-        ([tmp_path / "empty"], "expected a folder with models, got none"),
+        ([tmp_path / "empty"], r"expected models \(.*\) in .*empty, got 0 other files"),
         ([EXAMPLES / "stool.glb", models(tmp_path / "a", "stool") / "stool.glb"], "expected models of different names"),
     ):
         with pytest.raises(UsageError, match=sentence):

@@ -160,7 +160,7 @@ def test_a_build_without_one_success_fails_and_says_why(tmp_path: Path) -> None:
     (folder / "broken.glb").write_text("this is not a model")
     settings = tiny(tmp_path / "dataset", folder)
     for _ in range(2):
-        with pytest.raises(Failure, match=r"got none of 1:\n  broken_[0-9a-f]{8}: \w+: "):
+        with pytest.raises(Failure, match=r"got none of 1:\n  broken_[0-9a-f]{16}: \w+: "):
             build(settings, SILENT)
 
 
@@ -263,7 +263,7 @@ def test_a_child_that_dies_twice_quarantines_its_object(tmp_path: Path) -> None:
     folder = models(tmp_path / "models", "stool")
     hurried = tiny(tmp_path / "dataset", folder, render={"child": {"import_timeout_s": 0.001}})
     for _ in range(2):
-        with pytest.raises(Failure, match=r"stool_[0-9a-f]{8}: timeout: "):
+        with pytest.raises(Failure, match=r"stool_[0-9a-f]{16}: timeout: "):
             build(hurried, told := Told())
         attempts = Catalog(storage(hurried)).attempts()
         assert [(attempt.outcome, attempt.phase) for attempt in attempts] == [("timeout", "import")] * 2
