@@ -1,9 +1,13 @@
 """What every test shares: quiet libraries, few threads, no telemetry, the order of tests, `make soak`'s counts."""
 
 import json
+import multiprocessing.util
 import os
+import shutil
 import signal
-from collections.abc import Callable
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # Before any test imports numpy, torch or Ray: they read these once.
@@ -27,6 +31,16 @@ import pytest  # noqa: E402
 
 from base.storage import write_atomically  # noqa: E402
 
+IS_FIRST_PROCESS = "PYTEST_XDIST_WORKER" not in os.environ
+if IS_FIRST_PROCESS:
+    # Tests get a temporary folder of their own, so that the session can check at its end that they left it empty.
+    # pytest's own folders stay outside, because it keeps those of the last runs.
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
+    os.environ["TMPDIR"] = tempfile.mkdtemp(prefix="test-")
+# This process's folder for sockets, which it removes when it ends, after the check.
+tempfile.tempdir = os.environ["PYTEST_DEBUG_TEMPROOT"]
+multiprocessing.util.get_temp_dir()
+tempfile.tempdir = None
 KEPT = pytest.StashKey["Kept"]()
 # Cheap rooms first, so that a slip shows within seconds; what starts Blender, Ray or the whole chain comes late. `app`
 # is last: of two processes (pytest-xdist) one has it to do while the other is busy with the chain.
@@ -78,6 +92,22 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[KEPT] = kept = Kept(config.getoption("--figures"))
     if not hasattr(config, "workerinput"):  # a process of pytest-xdist, whose reports the first process gets
         config.pluginmanager.register(kept)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
+    """Fail the session if tests left anything in the temporary folder."""
+    result = yield
+    if (bpy := sys.modules.get("bpy")) is not None:  # Blender removes its folder only when the program itself ends
+        shutil.rmtree(bpy.app.tempdir, ignore_errors=True)
+    if IS_FIRST_PROCESS:
+        folder = Path(tempfile.gettempdir())
+        left = sorted(path.name for path in folder.iterdir() if not path.name.startswith("torchinductor_"))  # a cache
+        shutil.rmtree(folder)
+        if left:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+            sys.stderr.write(f"\nexpected tests to leave nothing in their temporary folder, got {', '.join(left)}\n")
+    return result
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

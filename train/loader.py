@@ -5,6 +5,7 @@ Each worker reads its own streams in blocks. The rank takes a pair from each wor
 
 import math
 import multiprocessing
+import multiprocessing.util
 import signal
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -154,6 +155,9 @@ def _rounds(
         worker_init_fn=_begin,
         generator=torch.Generator(),  # by default it would draw from the global state
     )
+    # Workers pass tensors through sockets in this folder. Made here, it is removed by this process; a worker that is
+    # ended would leave its own folder behind.
+    multiprocessing.util.get_temp_dir()
     before = set(multiprocessing.active_children())
     with _keep_child_signal():
         blocks = iter(loader)

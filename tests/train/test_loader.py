@@ -183,10 +183,13 @@ next(read_rank_pairs(waiting, Share(0, 0, 1), 2, raise_damage, print))
 """
 
 
-def test_workers_that_wait_for_a_store_end_with_a_rank_that_is_killed() -> None:
+def test_workers_that_wait_for_a_store_end_with_a_rank_that_is_killed(tmp_path: Path) -> None:
     """They hold the pipe that the rank wrote to: it ends when the last of them does."""
     words = [sys.executable, "-c", WAITING]
-    with subprocess.Popen(words, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, text=True) as rank:
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}  # a killed process cannot remove its temporary folder
+    with subprocess.Popen(
+        words, cwd=Path(__file__).parents[2], env=environment, stdout=subprocess.PIPE, text=True
+    ) as rank:
         assert rank.stdout
         workers = [int(rank.stdout.readline()) for _ in range(2)]
         rank.kill()
