@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +18,20 @@ from report.images import encoded
 from report.pages.evaluation_page import EvaluationFacts, ShownPair, evaluation_page
 from shards.version import Version
 
+if TYPE_CHECKING:
+    from zero123.pipeline import Zero123Pipeline
+
 PARTS, NEAREST = ("input", "novel", "true"), "nearest"
 WORDS = {"input": "input", "novel": "model", "true": "truth", NEAREST: "nearest view"}
 
 
 def evaluate_into(
-    folder: Path, pipeline: Any, version: Version, storage: Storage, settings: EvaluateSettings, progress: Progress
+    folder: Path,
+    pipeline: "Zero123Pipeline",
+    version: Version,
+    storage: Storage,
+    settings: EvaluateSettings,
+    progress: Progress,
 ) -> NovelViews:
     """Evaluate the model of `pipeline` and write `novel_views.json` and `pairs/*.png` into `folder`.
 

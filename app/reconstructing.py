@@ -4,7 +4,7 @@ import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ from reconstruct.silhouette import silhouette
 from reconstruct.turntable import turntable
 from report.images import encoded
 from report.turntable import turntable_webp
+
+if TYPE_CHECKING:
+    from zero123.pipeline import Zero123Pipeline
 
 MESH_FILE = "object.glb"
 TURN_S = 6.0
@@ -39,7 +42,7 @@ class Reconstructed:
 
 def reconstruct_into(
     folder: Path,
-    pipeline: Any,
+    pipeline: "Zero123Pipeline",
     rgba: NDArray[np.uint8],
     cam_from_world: NDArray[np.float64],
     settings: ReconstructSettings,

@@ -56,7 +56,7 @@ def main() -> int:
     return 0
 
 
-def measured(pipeline: Any, sample: Sample, view: int, settings: Settings, weight: float) -> dict[str, Any]:
+def measured(pipeline: Zero123Pipeline, sample: Sample, view: int, settings: Settings, weight: float) -> dict[str, Any]:
     """One reconstruction and how well it agrees with the true views."""
     section = settings.reconstruct
     section = section.model_copy(update={"weights": section.weights.model_copy(update={"score": weight})})

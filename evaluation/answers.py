@@ -1,6 +1,6 @@
 """What is compared with the truth: the model's answer, and those that need no model."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +12,14 @@ from evaluation.settings import EvaluateSettings
 from geometry.relative import polar_angle, pose_vector
 from shards.sample import Sample
 
+if TYPE_CHECKING:
+    from zero123.pipeline import Zero123Pipeline
+
 Image = NDArray[np.uint8]
 
 
 def answers(
-    pipeline: Any,
+    pipeline: "Zero123Pipeline",
     training: TrainingViews | None,
     sample: Sample,
     source: int,
@@ -39,7 +42,7 @@ def answers(
 
 
 def _sampled(
-    pipeline: Any, sample: Sample, source: int, targets: tuple[int, ...], settings: EvaluateSettings
+    pipeline: "Zero123Pipeline", sample: Sample, source: int, targets: tuple[int, ...], settings: EvaluateSettings
 ) -> NDArray[np.uint8]:
     cameras = sample.extrinsics
     poses = pose_vector(np.broadcast_to(cameras[source], (len(targets), 3, 4)), cameras[list(targets)])

@@ -4,7 +4,7 @@ import heapq
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from evaluation.settings import EvaluateSettings
 from shards.reader import read_sample
 from shards.sample import Sample
 from shards.version import Version
+
+if TYPE_CHECKING:
+    from zero123.pipeline import Zero123Pipeline
 
 Image = NDArray[np.uint8]
 Measure = Callable[[Image, Image], float]
@@ -103,7 +106,7 @@ class NovelViews:
 
 
 def evaluate_novel_views(
-    pipeline: Any, version: Version, storage: Storage, settings: EvaluateSettings, progress: Progress
+    pipeline: "Zero123Pipeline", version: Version, storage: Storage, settings: EvaluateSettings, progress: Progress
 ) -> NovelViews:
     """Asks the model for the held-out views of each object; the same arguments give the same pairs and seeds.
 
@@ -170,7 +173,7 @@ def _entries(version: Version, settings: EvaluateSettings) -> list[Entry]:
     return heapq.nsmallest(settings.max_objects, entries, key=lambda one: one[1].uid)
 
 
-def _measures(pipeline: Any, settings: EvaluateSettings) -> tuple[Mapping[str, Measure], Network | None]:
+def _measures(pipeline: "Zero123Pipeline", settings: EvaluateSettings) -> tuple[Mapping[str, Measure], Network | None]:
     """The measures by the names of a row's fields, and the network that one of them needs."""
     if not settings.features:
         return PIXELS, None
@@ -189,7 +192,7 @@ def _measured(pictures: Mapping[str, Image], true: Image, measures: Mapping[str,
     }
 
 
-def _check(pipeline: Any, version: Version, settings: EvaluateSettings) -> None:
+def _check(pipeline: "Zero123Pipeline", version: Version, settings: EvaluateSettings) -> None:
     if version.samples(settings.split) == 0:
         raise Failure(f"evaluate: expected objects in split {settings.split!r} of version {version.number}, got none")
     needed = settings.held_out_views + settings.inputs_per_object

@@ -1,7 +1,6 @@
 """From one view to a field: the loop of Score Jacobian Chaining, coarse to fine."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,10 +18,11 @@ from reconstruct.settings import ReconstructSettings
 from reconstruct.sjc import ModelScore, ViewScore
 from reconstruct.viewpoints import viewpoints
 from reconstruct.volume import render
+from zero123.pipeline import Zero123Pipeline
 
 
 def reconstruct(
-    pipeline: Any,
+    pipeline: Zero123Pipeline,
     rgba: NDArray[np.uint8],
     input_cam_from_world: ArrayLike,
     settings: ReconstructSettings,

@@ -13,13 +13,14 @@ used. That spares the field what an encoder's Jacobian adds, which is mostly noi
 """
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from reconstruct.settings import ScoreSettings
+from zero123.pipeline import Zero123Pipeline
 from zero123.score import alpha_sigma, decode, denoised, encode_target
 
 Denoise = Callable[[Tensor], Tensor]
@@ -64,7 +65,7 @@ def timestep_range(settings: ScoreSettings, done: float) -> tuple[float, float]:
 class ModelScore:
     """The score of a `Zero123Pipeline` for one input view and a list of relative poses."""
 
-    def __init__(self, pipeline: Any, rgba: NDArray, poses: ArrayLike, settings: ScoreSettings) -> None:
+    def __init__(self, pipeline: Zero123Pipeline, rgba: NDArray, poses: ArrayLike, settings: ScoreSettings) -> None:
         self.pipeline, self.settings = pipeline, settings
         self.hw: tuple[int, int] = pipeline.hw
         self.conditioning = pipeline.condition(rgba[None], poses)
