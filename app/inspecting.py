@@ -20,7 +20,7 @@ from pipeline.catalog.rows import Attempt
 from pipeline.catalog.tables import Catalog
 from render.child import RenderChild
 from render.formats.registry import CHECKS
-from render.run import render_object
+from render.run import render_views
 from render.settings import RenderSettings
 from report.images import encoded
 from report.pages.object_page import InspectedObject, object_page
@@ -139,7 +139,7 @@ def _rendered(model: Path, settings: RenderSettings, seed: int, progress: Progre
     quick = settings.model_copy(update={"hw": QUICK_HW})
     progress.say(f"{model}: rendering {quick.views} small views, only to be looked at")
     with tempfile.TemporaryDirectory() as place, RenderChild(quick) as child:
-        result = render_object(child, model, uid_of(model.stem, model.name), quick, seed, Path(place) / "views")
+        result = render_views(child, model, uid_of(model.stem, model.name), quick, seed, Path(place) / "views")
         if result.outcome is not Outcome.OK:
             raise Failure(f"{model}: {result.outcome}: {result.reason}")
         shown = inspected_views(model.stem, read_views(Path(place) / "views"))

@@ -24,7 +24,7 @@ from render.fingerprint import fingerprint
 from render.formats.roots import Root
 from render.job import RenderResult
 from render.layouts import convert_views
-from render.run import render_object
+from render.run import render_views
 from render.settings import RenderSettings
 
 MARK = "render.json"
@@ -188,7 +188,7 @@ def _mark(asked: Asked, settings: RenderSettings, seed: int, layout: str) -> dic
 
 def _one(child: RenderChild, asked: Asked, settings: RenderSettings, seed: int, mark: dict[str, Any]) -> Ended:
     with folder_beside(asked.out) as temporary:
-        result = render_object(child, asked.model, asked.uid, settings, seed, temporary, root=asked.root)
+        result = render_views(child, asked.model, asked.uid, settings, seed, temporary, root=asked.root)
         if result.outcome is Outcome.OK:
             convert_views(temporary, mark["layout"])
             files = sorted(path.name for path in temporary.iterdir())

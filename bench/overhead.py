@@ -30,7 +30,7 @@ from pipeline.catalog.objects import SourceObject
 from pipeline.catalog.tables import Catalog
 from pipeline.sources.folder import folder_objects
 from render.child import RenderChild
-from render.run import render_object
+from render.run import render_views
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "objects"
 PAGE = Path(__file__).parents[1] / "docs" / "scale.md"
@@ -136,7 +136,7 @@ def _drain(waiting: SimpleQueue[SourceObject], child: RenderChild, settings: Set
             item = waiting.get_nowait()
             views = folder / item.uid
             views.mkdir(parents=True)
-            result = render_object(child, Path(item.location), item.uid, settings.render, settings.run.seed, views)
+            result = render_views(child, Path(item.location), item.uid, settings.render, settings.run.seed, views)
             assert result.outcome == "ok", result.reason
             objects += 1
     return objects

@@ -15,7 +15,7 @@ from evaluation.metrics import psnr, ssim
 from render.child import RenderChild
 from render.job import view_name
 from render.lights import lights
-from render.run import render_object
+from render.run import render_views
 from render.settings import RenderSettings
 from render.viewpoints import viewpoints
 
@@ -58,7 +58,7 @@ def references(
             return []
         folder.mkdir(parents=True, exist_ok=True)
         with RenderChild(exact) as child, tempfile.TemporaryDirectory(dir=folder) as scratch:
-            result = render_object(child, path, path.stem, exact, seed, Path(scratch) / "views")
+            result = render_views(child, path, path.stem, exact, seed, Path(scratch) / "views")
             if result.outcome is not Outcome.OK:
                 raise Failure(f"{path}: expected a reference, got {result.outcome}: {result.reason}")
             (Path(scratch) / "views").rename(kept)

@@ -12,7 +12,7 @@ from base.errors import Failure
 from base.outcomes import Outcome
 from render.child import RenderChild
 from render.phases import PHASES
-from render.run import render_object
+from render.run import render_views
 from render.settings import RenderSettings
 
 ONCE = ("start", "import", "normalise", "build")
@@ -42,7 +42,7 @@ class CountedRenderer:
     def render(self, path: Path, folder: Path, seed: int) -> dict[str, float]:
         """Render one object; wall seconds by phase. Raises Failure for an object that cannot be rendered."""
         with self._counted():
-            result = render_object(self._child, path, path.stem, self.settings, seed, folder)
+            result = render_views(self._child, path, path.stem, self.settings, seed, folder)
             if self.fresh:
                 self._child.close()
         if result.outcome is not Outcome.OK:

@@ -23,7 +23,7 @@ from geometry.sphere import cartesian_from_spherical
 from render.child import RenderChild
 from render.job import RenderJob, view_name
 from render.lights import lights
-from render.run import render_object
+from render.run import render_views
 from render.settings import RenderSettings
 from report.contact_sheet import sheet_grid
 from report.images import encoded, fitted, over
@@ -121,7 +121,7 @@ def presets_picture(scratch: Path) -> Image.Image:
         folder = scratch / str(number)
         with RenderChild(settings) as child:
             source = EXAMPLES / f"{SHOWN}.glb"
-            _checked(render_object(child, source, SHOWN, settings, SEED, folder).outcome, SHOWN)
+            _checked(render_views(child, source, SHOWN, settings, SEED, folder).outcome, SHOWN)
         rows.append([_read(folder / view_name(view)) for view in range(SHOWN_VIEWS)])
     return sheet(rows, [[heading] for heading, _ in PRESETS])
 
@@ -132,7 +132,7 @@ def passes_picture(scratch: Path) -> Image.Image:
     settings = load_settings(DOCS.parent / "pipeline.yaml", (), asked).render
     with RenderChild(settings) as child:
         source = EXAMPLES / f"{PASSED}.glb"
-        _checked(render_object(child, source, PASSED, settings, SEED, scratch / "passes").outcome, PASSED)
+        _checked(render_views(child, source, PASSED, settings, SEED, scratch / "passes").outcome, PASSED)
     rows = []
     for view in range(2):
         mask = _read(scratch / "passes" / pass_file(view, "mask"))[..., 0]
@@ -151,7 +151,7 @@ def cases_picture(scratch: Path) -> Image.Image:
             settings = load_settings(DOCS.parent / "pipeline.yaml", (), asked).render
             folder = scratch / "cases" / name / side
             with RenderChild(settings) as child:
-                _checked(render_object(child, CASES / f"{name}.glb", name, settings, SEED, folder).outcome, name)
+                _checked(render_views(child, CASES / f"{name}.glb", name, settings, SEED, folder).outcome, name)
             row += [_read(folder / view_name(view)) for view in range(2)]
         rows.append(row)
     return sheet(rows, [["before", "", "after", ""], [], []])

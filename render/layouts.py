@@ -22,7 +22,7 @@ LAYOUTS = {
 
 
 def convert_views(views: Path, layout: str) -> None:
-    """Convert a folder from `render_object` to a layout of LAYOUTS, in place.
+    """Convert a folder from `render_views` to a layout of LAYOUTS, in place.
 
     Images keep their exact pixels. Passes keep their bytes and are named like the images: `000.depth.npy`.
     """

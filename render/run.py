@@ -28,7 +28,7 @@ from render.viewpoints import Floats, viewpoints
 SCHEMA = 1
 
 
-def render_object(  # noqa: PLR0913 -- what one folder of views follows from
+def render_views(  # noqa: PLR0913 -- what one folder of views follows from
     child: RenderChild,
     source: Path,
     uid: str,
@@ -71,7 +71,7 @@ def render_object(  # noqa: PLR0913 -- what one folder of views follows from
         return result
     made = record(job, settings, result)
     if not earlier.agree(made):
-        return render_object(child, source, uid, settings, seed, out_dir, root=root)
+        return render_views(child, source, uid, settings, seed, out_dir, root=root)
     earlier.copy_to(job)
     write_atomically(out_dir / "extrinsics.npy", npy_bytes(extrinsics))
     write_atomically(out_dir / "views.json", canonical_json(made).encode())

@@ -34,7 +34,7 @@ from render.fingerprint import fingerprints
 from render.formats.registry import CHECKS
 from render.formats.roots import Root
 from render.job import RenderResult
-from render.run import render_object
+from render.run import render_views
 from render.settings import RenderSettings
 
 T = TypeVar("T")
@@ -178,7 +178,7 @@ class Worker:
             return check_found_views(path, uid, render, views)
         earlier = earlier_views(self.storage, job.earlier, sha256, render, views.parent)
         root = self.spec.models_root(job.item)
-        return render_object(self.child, path, uid, render, self.spec.seed, views, earlier, root=root)
+        return render_views(self.child, path, uid, render, self.spec.seed, views, earlier, root=root)
 
     def _fingerprint(self, item: SourceObject, sha256: str) -> str:
         return view_fingerprint(item.source, sha256, self.spec.render, self.spec.seed) if sha256 else ""

@@ -16,7 +16,7 @@ from PIL import Image
 from base.outcomes import Outcome
 from geometry.camera import Lens
 from render.child import RenderChild
-from render.run import render_object
+from render.run import render_views
 from render.settings import RenderSettings
 from render.viewpoints import viewpoints
 from tests.render.three.browser import Pictures, render_by_three
@@ -106,7 +106,7 @@ def rendered(
     for name, feature in {**FEATURES, **mistakes}.items():
         source = feature.save(folder / name)
         out = folder / name / "views"
-        result = render_object(blender, source, UID, sharp(settings, feature.samples, rest=feature.rest), SEED, out)
+        result = render_views(blender, source, UID, sharp(settings, feature.samples, rest=feature.rest), SEED, out)
         ours[name] = pictures_of(out)
         if result.outcome is not Outcome.OK:
             failures[name] = f"{result.outcome}: {result.reason}"

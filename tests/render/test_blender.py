@@ -12,7 +12,7 @@ from base.outcomes import Outcome
 from geometry.camera import Lens, camera_centre, project
 from render.child import RenderChild
 from render.job import ObjectFacts
-from render.run import render_object
+from render.run import render_views
 from tests.render.conftest import EXAMPLES, write_glb
 from tests.render.models import MARKER_RADIUS, MARKERS, digests, in_unit_box, marker_bounds, markers_glb
 
@@ -38,7 +38,7 @@ def view(folder: Path, number: int) -> np.ndarray:
 def test_known_points_land_on_the_rendered_pixels(settings, blender, tmp_path) -> None:
     """The closed loop: a marker's projection is the centroid of its pixels, in every one of twelve views."""
     chosen = settings(**GLOW)
-    result = render_object(blender, markers_glb(tmp_path / "m.glb"), "markers", chosen, 3, tmp_path / "out")
+    result = render_views(blender, markers_glb(tmp_path / "m.glb"), "markers", chosen, 3, tmp_path / "out")
     assert (result.outcome, result.reason) == (Outcome.OK, "")
     extrinsics = np.load(tmp_path / "out" / "extrinsics.npy")
     lens = Lens(focal_mm=chosen.lens.focal_mm, sensor_mm=chosen.lens.sensor_mm)
@@ -68,7 +68,7 @@ def marker_weight(rgba: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
 
 def test_the_record_says_how_the_model_was_normalised(settings, blender, tmp_path) -> None:
     chosen = settings(checks={"bad": []})
-    result = render_object(blender, markers_glb(tmp_path / "m.glb"), "markers", chosen, 3, tmp_path / "out")
+    result = render_views(blender, markers_glb(tmp_path / "m.glb"), "markers", chosen, 3, tmp_path / "out")
     assert (result.outcome, result.reason) == (Outcome.OK, "")
     record = json.loads((tmp_path / "out" / "views.json").read_text())
     low, high = marker_bounds()
@@ -87,29 +87,29 @@ def test_the_same_job_gives_the_same_bytes_whatever_came_before_and_on_any_threa
     chosen = settings(views=3)
 
     def burger(child: RenderChild, name: str) -> dict[str, str]:
-        result = render_object(child, EXAMPLES / "burger.glb", "burger", chosen, 0, tmp_path / name)
+        result = render_views(child, EXAMPLES / "burger.glb", "burger", chosen, 0, tmp_path / name)
         assert result.outcome is Outcome.OK
         return digests(tmp_path / name)
 
     first = burger(blender, "first")
     assert set(first) == {"00.webp", "01.webp", "02.webp", "extrinsics.npy", "views.json"}
-    render_object(blender, EXAMPLES / "fridge.glb", "fridge", chosen, 0, tmp_path / "other")
+    render_views(blender, EXAMPLES / "fridge.glb", "fridge", chosen, 0, tmp_path / "other")
     assert burger(blender, "after another object") == first
     two_threads = settings(views=3, child={"threads": 2})
     with RenderChild(two_threads) as fresh:
-        render_object(fresh, EXAMPLES / "burger.glb", "burger", two_threads, 0, tmp_path / "fresh")
+        render_views(fresh, EXAMPLES / "burger.glb", "burger", two_threads, 0, tmp_path / "fresh")
     assert digests(tmp_path / "fresh") == first
 
 
 def test_more_views_keep_the_bytes_of_the_earlier_ones(settings, blender, tmp_path) -> None:
     for views in (2, 4):
-        render_object(blender, EXAMPLES / "dog.glb", "dog", settings(views=views), 0, tmp_path / f"{views}")
+        render_views(blender, EXAMPLES / "dog.glb", "dog", settings(views=views), 0, tmp_path / f"{views}")
     few, many = digests(tmp_path / "2"), digests(tmp_path / "4")
     assert (few["00.webp"], few["01.webp"]) == (many["00.webp"], many["01.webp"])
 
 
 def test_views_are_lossless_rgba_that_is_black_where_nothing_is(settings, blender, tmp_path) -> None:
-    result = render_object(blender, EXAMPLES / "van.glb", "van", settings(hw=[48, 64]), 0, tmp_path / "out")
+    result = render_views(blender, EXAMPLES / "van.glb", "van", settings(hw=[48, 64]), 0, tmp_path / "out")
     for facts in result.views:
         path = tmp_path / "out" / f"{facts.view:02d}.webp"
         assert b"VP8L" in path.read_bytes()[:64]
@@ -128,7 +128,7 @@ def test_views_are_lossless_rgba_that_is_black_where_nothing_is(settings, blende
 def test_hard_alpha_leaves_nothing_half_transparent(settings, blender, tmp_path) -> None:
     for alpha in ("soft", "hard"):
         chosen = settings(alpha=alpha, hw=[48, 48])
-        render_object(blender, EXAMPLES / "dog.glb", "dog", chosen, 0, tmp_path / alpha)
+        render_views(blender, EXAMPLES / "dog.glb", "dog", chosen, 0, tmp_path / alpha)
     soft, hard = view(tmp_path / "soft", 0), view(tmp_path / "hard", 0)
     assert len(np.unique(soft[..., 3])) > 2
     assert np.array_equal(hard[..., 3], np.where(soft[..., 3] > 0, 255, 0))
@@ -138,7 +138,7 @@ def test_hard_alpha_leaves_nothing_half_transparent(settings, blender, tmp_path)
 def test_undersides_are_lit(settings, blender, tmp_path) -> None:
     """Half of all views come from below; under the shipped light they show more than a black shape."""
     chosen = settings(views=12, hw=[32, 32])
-    render_object(blender, EXAMPLES / "stool.glb", "stool", chosen, 0, tmp_path / "out")
+    render_views(blender, EXAMPLES / "stool.glb", "stool", chosen, 0, tmp_path / "out")
     cameras = np.load(tmp_path / "out" / "extrinsics.npy")
     for number in np.flatnonzero(camera_centre(cameras)[:, 2] < 0.0):
         rgba = view(tmp_path / "out", int(number))
@@ -198,10 +198,10 @@ def bad_file(kind: str, folder: Path) -> Path:
 def test_a_bad_file_ends_with_a_sentence_and_the_next_renders(
     settings, blender, tmp_path, kind, outcome, words
 ) -> None:
-    result = render_object(blender, bad_file(kind, tmp_path), kind, settings(), 0, tmp_path / "out")
+    result = render_views(blender, bad_file(kind, tmp_path), kind, settings(), 0, tmp_path / "out")
     assert (result.outcome, words in result.reason) == (outcome, True), result
     assert not (tmp_path / "out" / "views.json").exists()
-    after = render_object(blender, triangle_glb(tmp_path / "good.glb"), "good", settings(views=2), 5, tmp_path / "good")
+    after = render_views(blender, triangle_glb(tmp_path / "good.glb"), "good", settings(views=2), 5, tmp_path / "good")
     assert after.outcome is Outcome.OK, after
 
 
@@ -214,6 +214,6 @@ def test_a_text_gltf_with_its_files_beside_it_renders_from_a_private_copy(settin
     (tmp_path / "in" / "parts").mkdir()
     (tmp_path / "in" / "parts" / "points.bin").write_bytes(TRIANGLE.tobytes())
     (tmp_path / "in" / "x.gltf").write_text(json.dumps(document))
-    result = render_object(blender, tmp_path / "in" / "x.gltf", "good", settings(), 5, tmp_path / "out")
+    result = render_views(blender, tmp_path / "in" / "x.gltf", "good", settings(), 5, tmp_path / "out")
     assert result.outcome is Outcome.OK, result
     assert sorted(path.name for path in (tmp_path / "in").rglob("*")) == ["parts", "points.bin", "x.gltf"]

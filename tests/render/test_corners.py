@@ -9,7 +9,7 @@ from PIL import Image
 
 from base.outcomes import Outcome
 from render.child import RenderChild
-from render.run import render_object
+from render.run import render_views
 from render.settings import RenderSettings
 from tests.render.conftest import FLAT
 from tests.render.three.feature import matte, with_shape
@@ -42,7 +42,7 @@ def test_faces_show_their_colour(
     source = tmp_path / "model.glb"
     source.write_bytes(with_shape(Gltf(), matte(GREEN), tilted(box(), cosine)).glb())
     chosen = settings(**FLAT | {"importer_quirks": quirks, "checks": {"bad": []}})
-    assert render_object(blender, source, "box", chosen, 0, tmp_path / "out").outcome is Outcome.OK
+    assert render_views(blender, source, "box", chosen, 0, tmp_path / "out").outcome is Outcome.OK
     with Image.open(tmp_path / "out" / "00.webp") as file:
         picture = np.array(file)
     inside = np.median(picture[picture[..., 3] == 255][:, :3], axis=0)
@@ -59,6 +59,6 @@ def test_normals_of_leaves_are_kept(
         source = tmp_path / f"{quirks}.glb"
         source.write_bytes(with_shape(Gltf(), matte(GREEN), tilted(box(), -0.3)).glb())
         chosen = settings(**FLAT | {"importer_quirks": quirks, "checks": {"bad": []}})
-        render_object(blender, source, "box", chosen, 0, tmp_path / quirks)
+        render_views(blender, source, "box", chosen, 0, tmp_path / quirks)
         pictures.append((tmp_path / quirks / "00.webp").read_bytes())
     assert pictures[0] == pictures[1]

@@ -7,7 +7,7 @@ from pathlib import Path
 from base.outcomes import Outcome
 from render.child import RenderChild
 from render.earlier import EarlierViews
-from render.run import render_object
+from render.run import render_views
 from render.settings import RenderSettings
 from tests.render.conftest import EXAMPLES
 
@@ -26,7 +26,7 @@ def test_only_the_views_that_are_missing_are_rendered(
         views.clear()
         chosen = settings(views=count, hw=[32, 32], passes=["depth"])
         model = EXAMPLES / "stool.glb"
-        assert render_object(blender, model, "stool", chosen, 0, tmp_path / name, *earlier).outcome is Outcome.OK
+        assert render_views(blender, model, "stool", chosen, 0, tmp_path / name, *earlier).outcome is Outcome.OK
         return len(views)
 
     try:

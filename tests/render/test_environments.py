@@ -16,7 +16,7 @@ from render.child import RenderChild
 from render.environments import MAX_BYTES, environment_maps
 from render.fingerprint import fingerprint
 from render.lights import lights
-from render.run import render_object
+from render.run import render_views
 
 HW = (8, 16)
 
@@ -114,7 +114,7 @@ def test_the_light_comes_from_where_the_record_says(
     environment_maps.cache_clear()
     chosen = rig(settings, maps, **QUICK, views=12)
     for uid in ("ball", "another"):
-        result = render_object(blender, ball(tmp_path), uid, chosen, 0, tmp_path / uid)
+        result = render_views(blender, ball(tmp_path), uid, chosen, 0, tmp_path / uid)
         assert result.outcome is Outcome.OK, result.reason
         facts = json.loads((tmp_path / uid / "views.json").read_text())
         (world,) = facts["lights"]
@@ -146,7 +146,7 @@ def test_an_even_map_is_the_uniform_light(settings: Any, maps: Path, blender: Re
     environment_maps.cache_clear()
     pictures = []
     for name, chosen in (("map", rig(settings, maps, **QUICK)), ("uniform", settings(light="uniform", **QUICK))):
-        assert render_object(blender, ball(tmp_path), "ball", chosen, 0, tmp_path / name).outcome is Outcome.OK
+        assert render_views(blender, ball(tmp_path), "ball", chosen, 0, tmp_path / name).outcome is Outcome.OK
         with Image.open(tmp_path / name / "00.webp") as picture:
             pictures.append(np.array(picture).astype(float))
     assert np.abs(pictures[0] - pictures[1]).mean() < 1.0

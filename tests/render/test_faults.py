@@ -12,7 +12,7 @@ import pytest
 from base.errors import Failure
 from base.outcomes import Outcome
 from render.child import RenderChild
-from render.run import render_object
+from render.run import render_views
 from tests.render.conftest import EXAMPLES
 from tests.render.faults import FAULTS, STEPS
 from tests.render.models import digests
@@ -52,7 +52,7 @@ def private_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def undisturbed(settings: Any, blender: RenderChild, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What the stool's views are when nothing happens."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    render_object(blender, EXAMPLES / "stool.glb", "stool", settings(**SMALL), 0, folder)
+    render_views(blender, EXAMPLES / "stool.glb", "stool", settings(**SMALL), 0, folder)
     return digests(folder)
 
 
@@ -74,14 +74,14 @@ def endures(fault: str, phase: str, settings: Any, undisturbed: dict[str, str], 
     began: dict[str, float] = {}
     with faulty_child(settings) as child:
         child.watch = lambda phase: began.update({phase: time.monotonic()})
-        result = render_object(child, EXAMPLES / "stool.glb", f"{fault}-{phase}", settings(**SMALL), 0, out / "bad")
+        result = render_views(child, EXAMPLES / "stool.glb", f"{fault}-{phase}", settings(**SMALL), 0, out / "bad")
         late_s = time.monotonic() - began[phase] - DEADLINE_S
         assert (result.outcome, result.phase) == (outcome, phase), result.reason
         assert words in result.reason
         assert processes_in(private_tmp) == []
         assert list(private_tmp.iterdir()) == []
         assert not (out / "bad").exists()
-        good = render_object(child, EXAMPLES / "stool.glb", "stool", settings(**SMALL), 0, out / "good")
+        good = render_views(child, EXAMPLES / "stool.glb", "stool", settings(**SMALL), 0, out / "good")
         assert good.outcome is Outcome.OK, good.reason
     assert digests(out / "good") == undisturbed
     assert processes_in(private_tmp) == []
@@ -114,7 +114,7 @@ def test_a_child_that_cannot_start_is_the_machines_failure(fault: str, settings:
     words = "expected an answer within 2 s" if fault == "hang" else ENDS[fault][1]
     started = time.monotonic()
     with faulty_child(settings, fault, limits) as child, pytest.raises(Failure) as failure:
-        render_object(child, EXAMPLES / "stool.glb", "stool", settings(**SMALL), 0, private_tmp.parent / "out")
+        render_views(child, EXAMPLES / "stool.glb", "stool", settings(**SMALL), 0, private_tmp.parent / "out")
     assert str(failure.value).startswith("expected Blender to start, got: ")
     assert words in str(failure.value)
     if fault == "hang":

@@ -9,7 +9,7 @@ import pytest
 
 from base.outcomes import Outcome
 from render.child import RenderChild
-from render.run import render_object
+from render.run import render_views
 from tests.render.conftest import EXAMPLES, ROOT
 from tests.render.models import digests
 
@@ -95,7 +95,7 @@ def test_every_hard_file_has_its_row() -> None:
 @pytest.mark.parametrize("name", ENDS)
 def test_it_ends_as_it_must(name: str, settings: Any, limited: RenderChild, tmp_path: Path) -> None:
     outcome, words = ENDS[name]
-    result = render_object(limited, HARD / name, "hard", settings(**SMALL), 0, tmp_path / "out")
+    result = render_views(limited, HARD / name, "hard", settings(**SMALL), 0, tmp_path / "out")
     assert result.outcome is outcome, result.reason
     assert words in (result.reason if outcome is not OK else "; ".join(result.warnings))
     assert bool(words) or not result.warnings
@@ -107,7 +107,7 @@ def test_an_object_after_all_that_has_the_bytes_that_it_always_has(
     settings: Any, limited: RenderChild, blender: RenderChild, tmp_path: Path
 ) -> None:
     for child, folder in ((limited, "after"), (blender, "fresh")):
-        render_object(child, EXAMPLES / "stool.glb", "stool", settings(**SMALL), 0, tmp_path / folder)
+        render_views(child, EXAMPLES / "stool.glb", "stool", settings(**SMALL), 0, tmp_path / folder)
     assert digests(tmp_path / "after") == digests(tmp_path / "fresh")
 
 
@@ -119,7 +119,7 @@ def test_nothing_is_fetched(settings: Any, blender: RenderChild, tmp_path: Path)
         assert text.count("127.0.0.1:9/") == 1
         address = f"127.0.0.1:{server.getsockname()[1]}/"
         (tmp_path / "model.gltf").write_text(text.replace("127.0.0.1:9/", address))
-        result = render_object(blender, tmp_path / "model.gltf", "far", settings(**SMALL), 0, tmp_path / "out")
+        result = render_views(blender, tmp_path / "model.gltf", "far", settings(**SMALL), 0, tmp_path / "out")
         assert result.outcome is Outcome.UNSUPPORTED
         assert f"the address 'http://{address}x.bin'; nothing is fetched" in result.reason
         server.settimeout(0.0)

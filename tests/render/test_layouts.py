@@ -11,7 +11,7 @@ from PIL import Image
 from geometry.camera import Lens, project
 from render.child import RenderChild
 from render.layouts import LAYOUTS, convert_views
-from render.run import render_object
+from render.run import render_views
 from tests.render.conftest import EXAMPLES
 
 POINTS = np.random.default_rng(0).uniform(-0.4, 0.4, (20, 3))
@@ -22,7 +22,7 @@ def laid_out(settings: Any, blender: RenderChild, tmp_path_factory: pytest.TempP
     """The same wide views in every layout."""
     folders = {layout: tmp_path_factory.mktemp(layout) for layout in LAYOUTS}
     for layout, folder in folders.items():
-        render_object(blender, EXAMPLES / "avocado.glb", "avocado", settings(hw=[32, 48], passes=["depth"]), 0, folder)
+        render_views(blender, EXAMPLES / "avocado.glb", "avocado", settings(hw=[32, 48], passes=["depth"]), 0, folder)
         convert_views(folder, layout)
     return folders
 

@@ -12,7 +12,7 @@ from PIL import Image
 from trimesh.transformations import compose_matrix, quaternion_from_matrix
 
 from base.outcomes import Outcome
-from render.run import render_object
+from render.run import render_views
 from tests.render.conftest import FLAT, write_glb
 
 WEDGE = np.array([[0.0, 0.0, 0.0], [1.0, 0.1, 0.0], [0.2, 0.7, 0.1], [0.1, 0.2, 1.6]], np.float32)
@@ -202,7 +202,7 @@ def test_the_box_is_that_of_the_drawn_vertices_and_the_picture_that_of_one_plain
     extent = (high - low).max()
     chosen = settings(**FLAT, checks={"bad": []}, **made.settings)
     path = write_glb(tmp_path / "x.glb", made.document, made.data)
-    result = render_object(blender, path, "wedge", chosen, 3, tmp_path / "out")
+    result = render_views(blender, path, "wedge", chosen, 3, tmp_path / "out")
     assert (result.outcome, result.reason) == (Outcome.OK, "")
     found = json.loads((tmp_path / "out" / "views.json").read_text())["normalisation"]
     tolerance = COARSE.get(name, 2e-6 * max(extent, np.abs(points).max()))
@@ -212,7 +212,7 @@ def test_the_box_is_that_of_the_drawn_vertices_and_the_picture_that_of_one_plain
 
     plain = (made.points - (made.points.min(axis=0) + made.points.max(axis=0)) / 2) / extent
     baked = baked_model(plain.astype(np.float32))
-    render_object(blender, write_glb(tmp_path / "y.glb", *baked), "wedge", chosen, 3, tmp_path / "plain")
+    render_views(blender, write_glb(tmp_path / "y.glb", *baked), "wedge", chosen, 3, tmp_path / "plain")
     for view in range(chosen.views):
         seen, expected = (alpha(tmp_path / folder / f"{view:02d}.webp") for folder in ("out", "plain"))
         assert expected.mean() > 0.005
@@ -223,7 +223,7 @@ def test_a_light_inside_the_model_lights_nothing(settings: Any, blender: Any, tm
     made = under_a_light()
     dark = FLAT | {"light": "dark", "lights": {"dark": {"lamps": [], "world": 0.0}}, "checks": {"bad": []}}
     chosen = settings(**dark)
-    result = render_object(blender, write_glb(tmp_path / "x.glb", made.document, made.data), "x", chosen, 3, tmp_path)
+    result = render_views(blender, write_glb(tmp_path / "x.glb", made.document, made.data), "x", chosen, 3, tmp_path)
     assert (result.outcome, result.reason) == (Outcome.OK, "")
     for view in range(chosen.views):
         with Image.open(tmp_path / f"{view:02d}.webp") as picture:

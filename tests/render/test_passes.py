@@ -11,7 +11,7 @@ from base.outcomes import Outcome
 from base.passes import PASS_FILES, pass_file
 from geometry.camera import Lens, camera_centre, ray_directions
 from geometry.colour import linear_from_srgb, srgb_from_linear
-from render.run import render_object
+from render.run import render_views
 from shards.passes import decode_pass
 from tests.render.models import digests
 
@@ -34,7 +34,7 @@ def ball(path: Path, material: str) -> Path:
 def seen(request, settings, blender, tmp_path_factory) -> tuple[str, Path]:
     folder = tmp_path_factory.mktemp("passes")
     chosen = settings(hw=list(HW), passes=ALL, checks={"bad": []})
-    result = render_object(blender, ball(folder / "ball.glb", request.param), "ball", chosen, 1, folder / "out")
+    result = render_views(blender, ball(folder / "ball.glb", request.param), "ball", chosen, 1, folder / "out")
     assert (result.outcome, result.reason) == (Outcome.OK, "")
     return request.param, folder / "out"
 
@@ -74,7 +74,7 @@ def test_a_ball_is_where_and_what_it_is(seen, shipped) -> None:
 def test_passes_change_nothing_of_the_picture_and_are_the_same_again(settings, blender, tmp_path) -> None:
     path = ball(tmp_path / "ball.glb", "matt")
     for name, wanted in (("with", ALL), ("without", []), ("again", ALL)):
-        render_object(blender, path, "ball", settings(passes=wanted), 1, tmp_path / name)
+        render_views(blender, path, "ball", settings(passes=wanted), 1, tmp_path / name)
     made, plain = digests(tmp_path / "with"), digests(tmp_path / "without")
     assert {name: made[name] for name in plain if name != "views.json"} == {
         name: digest for name, digest in plain.items() if name != "views.json"
@@ -85,7 +85,7 @@ def test_passes_change_nothing_of_the_picture_and_are_the_same_again(settings, b
 
 def test_only_what_is_asked_for_is_written(settings, blender, tmp_path) -> None:
     chosen = settings(passes=["mask"])
-    render_object(blender, ball(tmp_path / "ball.glb", "matt"), "ball", chosen, 1, tmp_path / "out")
+    render_views(blender, ball(tmp_path / "ball.glb", "matt"), "ball", chosen, 1, tmp_path / "out")
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {"00.webp", "01.webp", "00.mask.png", "01.mask.png", "extrinsics.npy", "views.json"}
     with Image.open(tmp_path / "out" / "00.webp") as picture, Image.open(tmp_path / "out" / "00.mask.png") as mask:

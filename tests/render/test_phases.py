@@ -4,7 +4,7 @@ import pytest
 
 from base.outcomes import Outcome
 from render.phases import PHASES, Stopwatch, phases
-from render.run import render_object
+from render.run import render_views
 from tests.render.conftest import EXAMPLES
 
 REPORT = """
@@ -44,7 +44,7 @@ def test_a_stopwatch_adds_up_what_comes_again() -> None:
 @pytest.mark.parametrize("denoised", [True, False])
 def test_every_phase_of_a_render_is_told(settings, blender, tmp_path, denoised) -> None:
     chosen = settings(hw=[96, 96], denoise={"enabled": denoised})
-    result = render_object(blender, EXAMPLES / "avocado.glb", "avocado", chosen, 0, tmp_path)
+    result = render_views(blender, EXAMPLES / "avocado.glb", "avocado", chosen, 0, tmp_path)
     assert result.outcome is Outcome.OK
     assert list(result.seconds) == list(PHASES)
     assert all(result.seconds[name] > 0 for name in PHASES if name not in ("start", "denoise"))

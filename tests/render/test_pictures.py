@@ -15,7 +15,7 @@ from PIL import Image
 from base.outcomes import Outcome
 from render.formats.roots import Root
 from render.job import RenderResult
-from render.run import render_object
+from render.run import render_views
 from tests.render.conftest import FLAT, write_glb
 
 GREEN, RED = (20, 220, 40), (220, 30, 20)
@@ -56,7 +56,7 @@ def seen(settings, blender, tmp_path):
 
     def render(path: Path, **changes: Any) -> tuple[Any, np.ndarray]:
         out = tmp_path / "out"
-        result = render_object(blender, path, "x", settings(**FLAT_SIDES, **changes), 0, out, root=Root.of_file(path))
+        result = render_views(blender, path, "x", settings(**FLAT_SIDES, **changes), 0, out, root=Root.of_file(path))
         view = out / "00.webp"
         return result, np.array(Image.open(view)) if view.exists() else np.zeros((0, 0, 4), np.uint8)
 

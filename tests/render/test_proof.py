@@ -14,7 +14,7 @@ from base.outcomes import Outcome
 from base.passes import pass_file
 from geometry.camera import Lens, camera_centre, ray_directions
 from render.child import RenderChild
-from render.run import render_object
+from render.run import render_views
 from tests.render.conftest import EXAMPLES
 
 SOLID = ("avocado", "burger", "dog", "stool", "van")
@@ -48,7 +48,7 @@ def test_silhouettes_and_depths_are_those_of_the_file(
     chosen = settings(
         hw=list(HW), views=12, samples=8, denoise={"enabled": False}, bounces={"total": 0}, passes=["depth"]
     )
-    result = render_object(blender, EXAMPLES / f"{name}.glb", name, chosen, 0, tmp_path / "out")
+    result = render_views(blender, EXAMPLES / f"{name}.glb", name, chosen, 0, tmp_path / "out")
     assert result.outcome is Outcome.OK
     facts = json.loads((tmp_path / "out" / "views.json").read_text())
     caster = RayMeshIntersector(normalised_mesh(EXAMPLES / f"{name}.glb"))

@@ -16,7 +16,7 @@ from PIL import Image
 from base.outcomes import Outcome
 from render.blender import landlock
 from render.child import RenderChild
-from render.run import render_object
+from render.run import render_views
 from tests.render.conftest import FLAT, ROOT
 
 INTRUDER = """
@@ -208,7 +208,7 @@ def written(kind: str, folder: Path, name: str, blends: Path) -> Path:
 
 @pytest.mark.parametrize("kind", ["fbx", "usdz", "blend"])
 def test_a_picture_inside_the_model_shows(kind: str, blends: Path, settings, blender, tmp_path) -> None:
-    result = render_object(blender, blends / f"holding.{kind}", "x", settings(**FLAT, checks={"bad": []}), 0, tmp_path)
+    result = render_views(blender, blends / f"holding.{kind}", "x", settings(**FLAT, checks={"bad": []}), 0, tmp_path)
     assert (result.outcome, result.reason, result.warnings) == (Outcome.OK, "", [])
     assert shows_the_picture(tmp_path)
 
@@ -252,7 +252,7 @@ def test_a_model_shows_what_lies_beside_it_and_nothing_from_elsewhere(
         "address": f"http://127.0.0.1:{listening.getsockname()[1]}/picture.png",
     }
     model = written(kind, tmp_path / "in", names[way], blends)
-    result = render_object(blender, model, "escape", settings(**FLAT, checks={"bad": []}), 0, tmp_path / "out")
+    result = render_views(blender, model, "escape", settings(**FLAT, checks={"bad": []}), 0, tmp_path / "out")
     if result.outcome is not Outcome.OK:
         assert way != "beside", result.reason
         assert result.outcome in (Outcome.UNSUPPORTED, Outcome.CORRUPT, Outcome.MISSING_PICTURES)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from base.outcomes import Outcome
-from render.run import render_object
+from render.run import render_views
 from tests.render.conftest import FLAT
 from tests.render.found import companions
 from tests.render.models import write_marker_object
@@ -97,8 +97,8 @@ def folder(tmp_path_factory) -> Path:
 
 def test_only_what_a_render_shows_is_taken_and_nothing_runs(settings, blender, folder, tmp_path) -> None:
     chosen = settings(**FLAT)
-    plain = render_object(blender, write_marker_object(tmp_path / "x.obj"), "marker", chosen, 4, tmp_path / "plain")
-    rich = render_object(blender, folder / "rich.blend", "marker", chosen, 4, tmp_path / "rich")
+    plain = render_views(blender, write_marker_object(tmp_path / "x.obj"), "marker", chosen, 4, tmp_path / "plain")
+    rich = render_views(blender, folder / "rich.blend", "marker", chosen, 4, tmp_path / "rich")
     assert (plain.outcome, rich.outcome, rich.reason) == (Outcome.OK, Outcome.OK, "")
     for view in ("00.webp", "01.webp"):
         seen, expected = (np.array(Image.open(tmp_path / name / view)) / 255 for name in ("rich", "plain"))

@@ -8,14 +8,14 @@ import trimesh
 from PIL import Image
 
 from base.outcomes import Outcome
-from render.run import render_object
+from render.run import render_views
 from tests.render.conftest import FLAT
 from tests.render.models import digests, marker_object, write_marker_object
 
 
 def views(blender, chosen, path: Path, out: Path) -> np.ndarray:
     """All views of a model (V, H, W, 4), as fractions."""
-    result = render_object(blender, path, "marker", chosen, 4, out)
+    result = render_views(blender, path, "marker", chosen, 4, out)
     assert (result.outcome, result.reason, result.warnings) == (Outcome.OK, "", []), path.name
     return np.stack([np.array(Image.open(file)) for file in sorted(out.glob("*.webp"))]) / 255.0
 

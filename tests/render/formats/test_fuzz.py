@@ -9,7 +9,7 @@ import pytest
 
 from base.outcomes import Outcome
 from render.child import RenderChild
-from render.run import render_object
+from render.run import render_views
 from tests.render.conftest import EXAMPLES
 from tests.render.models import digests
 
@@ -53,15 +53,15 @@ def with_an_absurd_number(data: bytes, json_end: int, draw: random.Random) -> by
 def fuzzed(child: RenderChild, settings: Any, seeds: range, folder: Path) -> None:
     small = settings(**SMALL)
     sources = [(EXAMPLES / f"{name}.glb").read_bytes() for name in ("stool", "avocado", "burger")]
-    render_object(child, EXAMPLES / "stool.glb", "stool", small, 0, folder / "before")
+    render_views(child, EXAMPLES / "stool.glb", "stool", small, 0, folder / "before")
     for seed in seeds:
         model = folder / "damaged.glb"
         model.write_bytes(damaged(sources[seed % len(sources)], seed))
-        result = render_object(child, model, "damaged", small, 0, folder / f"{seed}")
+        result = render_views(child, model, "damaged", small, 0, folder / f"{seed}")
         assert result.outcome.ended, f"seed {seed}"
         assert result.outcome is Outcome.OK or result.reason, f"seed {seed}: {result.outcome} without a reason"
         assert "\n" not in result.reason, f"seed {seed}"
-    render_object(child, EXAMPLES / "stool.glb", "stool", small, 0, folder / "after")
+    render_views(child, EXAMPLES / "stool.glb", "stool", small, 0, folder / "after")
     assert digests(folder / "after") == digests(folder / "before")
 
 
