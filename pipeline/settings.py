@@ -44,6 +44,7 @@ class FetchSettings(Section):
 class ObjaverseSettings(Section):
     """Which objects of Objaverse: `uids`, those in `uid_file`, those of `lvis` categories; none of the three is all.
 
+    A named uid that is not in the index ends as `missing`, or, with `unlisted` set to `refuse`, ends the build.
     `sample` > 0 takes that many of them, drawn with `seed`. `revision` is of the models and what is told of them,
     `xl_revision` of the digests that Objaverse-XL has of them. `cache` is a folder for the indexes,
     `downloaded` one where the `objaverse` package may have put files: read, never written.
@@ -52,6 +53,7 @@ class ObjaverseSettings(Section):
     uids: tuple[str, ...]
     uid_file: str
     lvis: tuple[str, ...]
+    unlisted: Literal["missing", "refuse"]
     sample: Count
     seed: int
     revision: str

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pyarrow
+from pyarrow import compute
 
-from pipeline.catalog.columns import Columns
+from pipeline.catalog.columns import CHUNK, Columns
 from pipeline.catalog.licences import licence_key
 from pipeline.catalog.objects import UNKNOWN, SourceObject
 from pipeline.settings import Bounds, FilterSettings
@@ -24,8 +25,15 @@ def refusals(items: Columns[SourceObject], settings: FilterSettings) -> dict[int
     seen = pyarrow.table({name: items.column(name) for name in said} | {"place": np.arange(len(items))})
     groups = seen.group_by(said, use_threads=False).aggregate([("place", "min"), ("place", "list")])
     firsts = items.records(groups["place_min"].to_numpy())
-    found = ((index, refusal(item, settings)) for index, item in enumerate(firsts))
-    return {place: rule for index, rule in found if rule for place in groups["place_list"][index].as_py()}
+    found = ((index, _rule(item, settings)) for index, item in enumerate(firsts))
+    refused = {place: rule for index, rule in found if rule for place in groups["place_list"][index].as_py()}
+    places = np.array(list(refused), np.int64)
+    for start in range(0, len(places), CHUNK):
+        part = places[start : start + CHUNK]
+        nowhere = np.asarray(compute.equal(items.aligned("location", part, ""), ""))
+        for place in part[nowhere].tolist():
+            del refused[place]
+    return refused
 
 
 def _looked_at(settings: FilterSettings) -> Iterator[str]:
@@ -39,7 +47,14 @@ def _looked_at(settings: FilterSettings) -> Iterator[str]:
 
 
 def refusal(item: SourceObject, settings: FilterSettings) -> str:
-    """The first rule that leaves `item` out, as a sentence; empty when it is taken."""
+    """The first rule that leaves `item` out, as a sentence; empty when it is taken.
+
+    No rule looks at an object that its source does not have: it ends as `missing`.
+    """
+    return _rule(item, settings) if item.location else ""
+
+
+def _rule(item: SourceObject, settings: FilterSettings) -> str:
     for sentence in (
         _licence(item, settings),
         _member("filter.categories", item.category, settings.categories),

@@ -10,7 +10,7 @@ from base.progress import Progress
 from base.seeds import stable_rng
 from base.text import replace_surrogates
 from pipeline.catalog.locations import OBJAVERSE, PUBLIC_HUB
-from pipeline.catalog.objects import SourceObject, count_of
+from pipeline.catalog.objects import SourceObject, count_of, uid_of
 from pipeline.settings import FetchSettings, ObjaverseSettings
 from pipeline.sources.hub import file_url
 from pipeline.sources.indexes import Indexes
@@ -25,8 +25,9 @@ def objaverse_objects(
 ) -> list[SourceObject]:
     """The objects that the settings choose, with what Objaverse knows of each, in order of uid.
 
-    With `objaverse-xl` each has the SHA-256 that its file must have. Raises UsageError for an unknown category or uid,
-    Failure when an index cannot be had or read.
+    With `objaverse-xl` each has the SHA-256 that its file must have. A uid that is asked for by name and is not in the
+    index has no location; the worker ends it as `missing`. Raises UsageError for unknown categories, for unknown uids
+    if the settings say so or if no other is known, and Failure when an index cannot be had or read.
     """
     indexes = Indexes(settings, fetching)
     paths = _usable(indexes.paths(), progress)
@@ -35,9 +36,9 @@ def objaverse_objects(
     candidates = named | set(category) if named or settings.lvis else set(paths)
     sha256 = indexes.sha256(candidates) if source == "objaverse-xl" else {}
     known = sha256.keys() & paths.keys() if source == "objaverse-xl" else paths.keys()
-    for uid in sorted(named):
-        if uid not in known:
-            raise UsageError(f"objects.objaverse: expected uids of {NAMES[source]}, got {uid!r}")
+    unlisted = sorted(named - known)
+    _check_unlisted(unlisted, len(named), settings, source, progress, is_any_known=bool(candidates & known))
+    candidates = candidates - set(unlisted)
     if unknown := len(candidates - known):
         progress.say(f"{NAMES[source]}: {unknown} of {len(candidates)} objects are not in its index and are left out")
     uids = _drawn(sorted(candidates & known), settings)
@@ -52,10 +53,43 @@ def objaverse_objects(
         )
         for uid, notes in _with_notes(uids, paths, indexes)
     ]
-    return sorted(objects, key=lambda item: item.uid)
+    # A sample is drawn of what the index has: a uid that was not drawn needs no row.
+    missing = [_unlisted_object(uid, source) for uid in unlisted] if not settings.sample else []
+    return sorted([*objects, *missing], key=lambda item: item.uid)
+
+
+def _check_unlisted(
+    uids: list[str],
+    named: int,
+    settings: ObjaverseSettings,
+    source: str,
+    progress: Progress,
+    *,
+    is_any_known: bool,
+) -> None:
+    """Say which of the uids asked for by name the index lacks. Raises UsageError where that ends the build."""
+    if not uids:
+        return
+    if settings.unlisted == "refuse" or not is_any_known:
+        got = f"{len(uids)} of {named} that are not in its index"
+        raise UsageError(f"objects.objaverse: expected uids of {NAMES[source]}, got {got}: {_some(uids)}")
+    end = "are left out" if settings.sample else "end as `missing`"
+    progress.say(f"{NAMES[source]}: {len(uids)} of {named} uids are not in its index and {end}: {_some(uids)}")
+
+
+def _unlisted_object(name: str, source: str) -> SourceObject:
+    uid = name if UID.fullmatch(name) else uid_of(name, replace_surrogates(name))
+    return SourceObject(uid=uid, source=source, location="", title=replace_surrogates(name))
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(ascii(name)[1:-1][:80] for name in names[:NAMED]) + more
 
 
 PATH = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9._-]*/)+[A-Za-z0-9_-][A-Za-z0-9._-]*")
+NAMED = 5
+"""At most so many unknown uids or categories are named."""
 NAMES = {"objaverse": "Objaverse", "objaverse-xl": "Objaverse-XL's Sketchfab part"}
 
 
@@ -85,9 +119,10 @@ def _categories(settings: ObjaverseSettings, indexes: Indexes) -> dict[str, str]
         return {}
     members = indexes.lvis()
     found: dict[str, str] = {}
+    if unknown := sorted(set(settings.lvis) - set(members)):
+        got = f"{len(unknown)} of {len(settings.lvis)} that are none: {_some(unknown)}"
+        raise UsageError(f"objects.objaverse.lvis: expected LVIS categories, got {got}")
     for category in settings.lvis:
-        if category not in members:
-            raise UsageError(f"objects.objaverse.lvis: expected an LVIS category, got {category!r}")
         for uid in members[category]:
             found.setdefault(uid, category)
     return found

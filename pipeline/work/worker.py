@@ -187,6 +187,10 @@ class Worker:
         """Fetch the object's file. Returns its path and digest. Raises FetchError."""
         if item.source in LOCAL:
             return _read_here(item, self.spec.models_root(item))
+        if not item.location:
+            raise FetchError(
+                Outcome.MISSING, f"{item.title or item.uid}: expected in the index of {item.source}, got none"
+            )
         suffix = PurePosixPath(unquote(urlsplit(item.location).path)).suffix.lower()
         if suffix not in CHECKS and SUFFIX.fullmatch(suffix):
             raise FetchError(Outcome.UNSUPPORTED, f"{item.location}: expected a model of {', '.join(sorted(CHECKS))}")

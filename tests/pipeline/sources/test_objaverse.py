@@ -76,7 +76,7 @@ def chosen(server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Obja
     monkeypatch.setenv("HF_TOKEN", "secret")
     objaverse_hub(server)
     return ObjaverseSettings(
-        uids=(), uid_file="", lvis=(), sample=0, seed=0, revision="v1", xl_revision="v1",
+        uids=(), uid_file="", lvis=(), unlisted="missing", sample=0, seed=0, revision="v1", xl_revision="v1",
         cache=str(tmp_path / "cache"), downloaded="",
     )  # fmt: skip
 
@@ -116,8 +116,9 @@ def test_a_sample_is_drawn_by_its_seed(chosen: ObjaverseSettings) -> None:
 
 def test_unknown_names_are_usage_errors(chosen: ObjaverseSettings, tmp_path: Path) -> None:
     for values, problem in [
-        ({"uids": ("nothing",)}, "nothing"),
-        ({"lvis": ("chairs",)}, "'chairs'"),
+        ({"uids": ("nothing",)}, "expected uids of Objaverse, got 1 of 1 that are not in its index: nothing$"),
+        ({"uids": ("b", "a", UIDS[0]), "unlisted": "refuse"}, "got 2 of 3 that are not in its index: a, b$"),
+        ({"lvis": ("mug", "chairs", "mugs")}, "expected LVIS categories, got 2 of 3 that are none: chairs, mugs$"),
         ({"uid_file": str(tmp_path / "no")}, "uid_file"),
     ]:
         with pytest.raises(UsageError, match=problem):
@@ -197,6 +198,40 @@ def test_what_the_index_does_not_know_is_left_out_and_told(chosen: ObjaverseSett
     assert told.lines == ["Objaverse: 1 of 2 objects are not in its index and are left out"]
 
 
+@pytest.mark.parametrize("source", ["objaverse", "objaverse-xl"])
+def test_uids_that_the_index_lacks_end_as_missing_and_the_others_are_built(
+    server: Hub, chosen: ObjaverseSettings, tmp_path: Path, in_this_process: None, source: str
+) -> None:
+    """All are counted and some named; filters do not look at them; a later index that has one renders it."""
+    data = {
+        uid: (EXAMPLES / name).read_bytes() for uid, name in zip(UIDS[::2], ("stool.glb", "avocado.glb"), strict=False)
+    }
+    for uid, model in data.items():
+        server.files[f"{ROOT}/glbs/000-000/{uid}.glb"] = model
+    server.files[XL] = sketchfab({uid: sha256_bytes(model) for uid, model in data.items()})
+    paths = json.loads(gzip.decompress(server.files[f"{ROOT}/object-paths.json.gz"]))
+    server.files[f"{ROOT}/object-paths.json.gz"] = gzip.compress(json.dumps({UIDS[0]: paths[UIDS[0]]}).encode())
+    (tmp_path / "uids.txt").write_text("\n".join([UIDS[0], UIDS[2], "# a note", *(f"gone{n}" for n in range(4)), "é"]))
+    asked = {
+        "source": source,
+        "objaverse": changed(chosen, uid_file=str(tmp_path / "uids.txt")).model_dump(mode="json"),
+    }
+    asked["filter"] = {"licences": ["by"], "unstated_licence": "never"}
+    settings = tiny(tmp_path / "dataset", tmp_path, objects=asked)
+    summary = build(settings, told := Told())
+    assert summary.outcomes == {"missing": 7, "ok": 1}
+    name = "Objaverse-XL's Sketchfab part" if source == "objaverse-xl" else "Objaverse"
+    few = ", ".join(sorted(["# a note", UIDS[2], "gone0", "gone1", "gone2"])) + " and 2 more"
+    assert f"{name}: 7 of 8 uids are not in its index and end as `missing`: {few}" in told.lines
+    rows = Catalog(storage(settings)).objects()
+    assert rows["gone3"].reason == f"gone3: expected in the index of {source}, got none"
+    assert {row.title for row in rows.values() if row.outcome == "missing"} >= {"# a note", "é", "gone0"}
+    assert build(settings, SILENT).idle
+    server.files[f"{ROOT}/object-paths.json.gz"] = gzip.compress(json.dumps(paths).encode())
+    shutil.rmtree(tmp_path / "cache")
+    assert build(settings, SILENT).outcomes == {"missing": 6, "ok": 2}
+
+
 def test_a_damaged_index_does_not_poison_the_cache(server: Hub, chosen: ObjaverseSettings) -> None:
     name = f"{ROOT}/object-paths.json.gz"
     whole = server.files[name]
@@ -251,7 +286,7 @@ def test_a_path_that_makes_no_address_leaves_its_object_out_and_is_told(
     (item,) = Columns.of(SourceObject, objects(chosen, source, told := Told())).records()
     assert item.uid == UIDS[5]
     assert told.lines == ["Objaverse: 6 of 7 objects have no usable uid and path and are left out"]
-    with pytest.raises(UsageError, match="expected uids of Objaverse"):
+    with pytest.raises(UsageError, match=f"got 1 of 1 that are not in its index: {UIDS[0]}$"):
         objects(changed(chosen, uids=(UIDS[0],)), source)
 
 
