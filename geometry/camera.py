@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float64
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
@@ -40,7 +41,7 @@ PAPER_LENS = Lens(focal_mm=35.0, sensor_mm=32.0)
 """35 mm on a 32 mm sensor, a field of view of 49.134° (arXiv 2303.11328, §4)."""
 
 
-def look_at_origin(centre: ArrayLike) -> Floats:
+def look_at_origin(centre: ArrayLike) -> Float64[Floats, "3 4"]:
     """Return `cam_from_world` (3, 4) of an upright camera at `centre` (3,) looking at the origin.
 
     Exactly above or below the origin "upright" has no meaning; there the camera's right is +y, the limit from
@@ -57,20 +58,22 @@ def look_at_origin(centre: ArrayLike) -> Floats:
     return np.concatenate([rotation, (-rotation @ centre)[:, None]], axis=1)
 
 
-def camera_centre(cam_from_world: ArrayLike) -> Floats:
+def camera_centre(cam_from_world: ArrayLike) -> Float64[Floats, "*cameras 3"]:
     """Return the camera's position in the world, c = −Rᵀt; (..., 3, 4) → (..., 3)."""
     matrix = np.asarray(cam_from_world, np.float64)
     return np.asarray(-np.einsum("...ji,...j->...i", matrix[..., :3], matrix[..., 3]), np.float64)
 
 
-def world_from_cam(cam_from_world: ArrayLike) -> Floats:
+def world_from_cam(cam_from_world: ArrayLike) -> Float64[Floats, "*cameras 3 4"]:
     """Invert the rigid transform; (..., 3, 4) → (..., 3, 4)."""
     matrix = np.asarray(cam_from_world, np.float64)
     rotation = np.swapaxes(matrix[..., :3], -1, -2)
     return np.concatenate([rotation, camera_centre(matrix)[..., None]], axis=-1)
 
 
-def project(points: ArrayLike, cam_from_world: ArrayLike, lens: Lens | Orthographic, hw: tuple[int, int]) -> Floats:
+def project(
+    points: ArrayLike, cam_from_world: ArrayLike, lens: Lens | Orthographic, hw: tuple[int, int]
+) -> Float64[Floats, "N 2"]:
     """Project world points (N, 3) into the image, as (N, 2) of x (right) and y (down) in pixels.
 
     Pixel (row, column) covers x in [column, column + 1). A point at or behind the camera gives NaN.
@@ -87,7 +90,7 @@ def project(points: ArrayLike, cam_from_world: ArrayLike, lens: Lens | Orthograp
     return np.stack([x, y], axis=1)
 
 
-def ray_directions(lens: Lens, hw: tuple[int, int]) -> Floats:
+def ray_directions(lens: Lens, hw: tuple[int, int]) -> Float64[Floats, "H W 3"]:
     """Return the direction through each pixel's centre in camera axes, scaled to z = −1; (H, W, 3)."""
     height, width = hw
     focal = lens.focal_px(hw)

@@ -5,15 +5,17 @@
 """
 
 import numpy as np
+from jaxtyping import Float64, Int64
 from numpy.typing import ArrayLike, NDArray
 
 from geometry.camera import camera_centre
 from geometry.sphere import spherical_from_cartesian
 
 Floats = NDArray[np.float64]
+Motion = tuple[Float64[Floats, "*pairs 3 3"], Float64[Floats, "*pairs 3"]]
 
 
-def relative_motion(input_from_world: ArrayLike, target_from_world: ArrayLike) -> tuple[Floats, Floats]:
+def relative_motion(input_from_world: ArrayLike, target_from_world: ArrayLike) -> Motion:
     """Return `R` (..., 3, 3) and `T` (..., 3) of cameras (..., 3, 4): x_target = R x_input + T in camera axes."""
     source = np.asarray(input_from_world, np.float64)
     target = np.asarray(target_from_world, np.float64)
@@ -21,14 +23,14 @@ def relative_motion(input_from_world: ArrayLike, target_from_world: ArrayLike) -
     return rotation, target[..., 3] - np.einsum("...ij,...j->...i", rotation, source[..., 3])
 
 
-def pose_vector(input_from_world: ArrayLike, target_from_world: ArrayLike) -> Floats:
+def pose_vector(input_from_world: ArrayLike, target_from_world: ArrayLike) -> Float64[Floats, "*pairs 4"]:
     """Return the model's 4-vector (..., 4) for pairs of cameras (..., 3, 4)."""
     polar_c, azimuth_c, radius_c = spherical_from_cartesian(camera_centre(input_from_world))
     polar_t, azimuth_t, radius_t = spherical_from_cartesian(camera_centre(target_from_world))
     return pose_from_deltas(polar_t - polar_c, azimuth_t - azimuth_c, radius_t - radius_c)
 
 
-def pose_from_deltas(polar_rad: ArrayLike, azimuth_rad: ArrayLike, radius: ArrayLike) -> Floats:
+def pose_from_deltas(polar_rad: ArrayLike, azimuth_rad: ArrayLike, radius: ArrayLike) -> Float64[Floats, "*moves 4"]:
     """Return the model's 4-vector (..., 4) for a camera move: positive polar is down, azimuth right, radius away."""
     polar_rad, azimuth_rad, radius = (np.asarray(value, np.float64) for value in (polar_rad, azimuth_rad, radius))
     return np.stack(np.broadcast_arrays(polar_rad, np.sin(azimuth_rad), np.cos(azimuth_rad), radius), axis=-1)
@@ -46,7 +48,9 @@ def with_input_polar(pose: ArrayLike, polar_rad: ArrayLike) -> Floats:
     return replaced
 
 
-def ordered_pairs(views: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def ordered_pairs(
+    views: ArrayLike,
+) -> tuple[Int64[NDArray[np.int64], " P"], Int64[NDArray[np.int64], " P"]]:
     """Return every ordered pair of two of the `views` (V,), as (source, target), each (V·(V − 1),), source-major."""
     views = np.asarray(views, np.int64)
     source, target = np.nonzero(~np.eye(len(views), dtype=bool))

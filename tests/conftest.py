@@ -27,7 +27,15 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 import hypothesis  # noqa: E402
+import jaxtyping  # noqa: E402
 import pytest  # noqa: E402
+
+# Shapes and types are checked at each call in these modules, under pytest alone. Before any test imports them.
+CHECKED = (
+    "geometry.camera", "geometry.relative", "shards.latents", "shards.layouts", "shards.pair", "shards.sample",
+    "train.batch", "train.collate", "train.draws", "train.loss", "train.memo",
+)  # fmt: skip
+jaxtyping.install_import_hook(CHECKED, "beartype.beartype")
 
 from base.storage import write_atomically  # noqa: E402
 
