@@ -33,8 +33,8 @@ class Machine:
 
 PAGE = Path(__file__).parents[1] / "docs" / "scale.md"
 NOTES = """
-Core-seconds are those of `bench.render` in rendering.md. Prices are inputs, on demand, in USD, of the month beside
-them. Storage, traffic and machines that wait are not in it.
+Core-seconds are those of `bench.render` in rendering.md. Prices are inputs, on demand, in USD, of the stated month.
+Storage, traffic and idle machines are not included.
 """
 MACHINES = (
     Machine("AWS c7a.16xlarge", 64, "", 0, 3.28, "2024-11"),

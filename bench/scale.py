@@ -207,12 +207,11 @@ def _table(rows: list[Figures]) -> str:
 
 
 NOTES = """
-Fetching and rendering are stubs; plan, crew, books, shards and versions are the real ones, and each build ran in its
-own process.
+Fetching and rendering are stubs. Plan, crew, ledger, shards and versions are real. Each build ran in its own process.
 
-`driver MiB` is the most memory that the driver had; `version s` the seconds for making a version: rows written, and
-`versions/<n>.json`; `card s` those for README.md, its picture and ATTRIBUTION.csv. `beside the plan` counts shards
-written that the plan did not list, `replaced` those of the version before that are others now.
+`driver MiB` is the driver's peak memory; `version s` the seconds to make a version: rows and `versions/<n>.json`;
+`card s` those for README.md, its picture and ATTRIBUTION.csv. `beside the plan` counts shards written but not planned,
+`replaced` the changed shards of the previous version.
 """
 
 
