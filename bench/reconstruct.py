@@ -19,7 +19,7 @@ from app.settings import Settings, load_settings
 from base.progress import standard_progress
 from base.storage import Storage
 from base.versions import machine, versions
-from evaluation.novel_views import objects
+from evaluation.novel_views import read_objects
 from evaluation.shape import ViewOfMesh, mesh_against_views
 from evaluation.table import markdown_table
 from reconstruct.mesh import extract
@@ -45,7 +45,7 @@ def main() -> int:
     pipeline = Zero123Pipeline.from_pretrained(options.checkpoint)
     storage = Storage(settings.storage.root)
     rows = []
-    for sample in objects(read_version(storage), storage, settings.evaluate):
+    for sample in read_objects(read_version(storage), storage, settings.evaluate):
         for weight in (settings.reconstruct.weights.score, 0.0):
             rows.append(measured(pipeline, sample, options.view, settings, weight))
             print(line(rows[-1]), flush=True)

@@ -1,1 +1,1 @@
-"""Measuring novel views and meshes against the truth and against trivial answers."""
+"""Measure novel views and meshes against the truth and against baselines."""

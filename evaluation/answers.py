@@ -1,4 +1,4 @@
-"""What is compared with the truth: the model's answer, and those that need no model."""
+"""The answers compared with the truth: the model's views and the baselines."""
 
 from typing import TYPE_CHECKING
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base.seeds import stable_seed
-from evaluation.baselines import mean_view, on_white, white
+from evaluation.baselines import mean_view, on_white, white_view
 from evaluation.nearest import TrainingViews
 from evaluation.settings import EvaluateSettings
 from geometry.relative import polar_angle, pose_vector
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Image = NDArray[np.uint8]
 
 
-def answers(
+def collect_answers(
     pipeline: "Zero123Pipeline",
     training: TrainingViews | None,
     sample: Sample,
@@ -26,26 +26,28 @@ def answers(
     targets: tuple[int, ...],
     settings: EvaluateSettings,
 ) -> list[dict[str, Image]]:
-    """For each target every answer, RGB (H, W, 3), to "how does the object look from there, given view `source`".
+    """Collect, for each target view, every answer to "how does the object look from there, given view `source`".
 
-    They are `model`; `input`, that view as it is; `white`; `mean_view`, the mean of the object's good views that are
-    not held out; and where there is `training`, `nearest_view`.
+    Answers are RGB (H, W, 3): `model`; `input`, the source view unchanged; `white`; `mean_view`, the mean of the
+    object's good views without the held-out views; and, if `training` is given, `nearest_view`.
     """
     seen, cameras = sample.image(source), sample.extrinsics
     own = [sample.image(view) for view in sample.good_views if view < len(cameras) - settings.held_out_views]
-    same = {"input": on_white(seen), "white": white((seen.shape[0], seen.shape[1])), "mean_view": mean_view(own)}
-    found = [{"model": picture, **same} for picture in _sampled(pipeline, sample, source, targets, settings)]
+    # These ignore the target's camera, so all targets share them.
+    same = {"input": on_white(seen), "white": white_view((seen.shape[0], seen.shape[1])), "mean_view": mean_view(own)}
+    found = [{"model": picture, **same} for picture in _sample_model(pipeline, sample, source, targets, settings)]
     if training:
         nearest = training.answers(seen, cameras[source], cameras[list(targets)])
-        found = [{**one, "nearest_view": view} for one, view in zip(found, nearest, strict=True)]
+        found = [{**others, "nearest_view": view} for others, view in zip(found, nearest, strict=True)]
     return found
 
 
-def _sampled(
+def _sample_model(
     pipeline: "Zero123Pipeline", sample: Sample, source: int, targets: tuple[int, ...], settings: EvaluateSettings
 ) -> NDArray[np.uint8]:
     cameras = sample.extrinsics
     poses = pose_vector(np.broadcast_to(cameras[source], (len(targets), 3, 4)), cameras[list(targets)])
+    # A seed for each pair keeps its noise the same, whichever other pairs are evaluated.
     seeds = [stable_seed(settings.seed, "evaluate-noise", sample.uid, source, target) for target in targets]
     return np.asarray(
         pipeline.views(

@@ -1,4 +1,4 @@
-"""How far apart two pictures are to a network that knows many things: by their CLIP embeddings."""
+"""The distance of two pictures in the feature space of a CLIP image encoder."""
 
 from functools import lru_cache
 
@@ -9,20 +9,21 @@ from zero123.clip import ClipImages
 
 Image = NDArray[np.uint8]
 KEPT = 64
-"""Vectors that are kept: a picture is compared with several others in a row."""
+"""The number of vectors in memory. A picture is compared with several others in a row."""
 
 
 class ClipFeatures:
-    """The feature space of one CLIP image encoder."""
+    """The feature space of a CLIP image encoder."""
 
     def __init__(self, encoder: ClipImages) -> None:
         self.encoder = encoder
-        self._vector = lru_cache(KEPT)(self._seen)
+        self._vector = lru_cache(KEPT)(self._encode)
 
     def distance(self, image: Image, true: Image) -> float:
-        """1 − the cosine between the embeddings of two uint8 RGB pictures (H, W, 3), in [0, 2]; 0 for equal ones."""
-        first, second = (self._vector(one.shape, one.tobytes()) for one in (image, true))
+        """Return 1 − cosine of the embeddings of two uint8 RGB pictures (H, W, 3): in [0, 2], 0 if they are equal."""
+        # Arrays cannot be keys of a cache, bytes can.
+        first, second = (self._vector(picture.shape, picture.tobytes()) for picture in (image, true))
         return max(0.0, 1.0 - float(first @ second))
 
-    def _seen(self, shape: tuple[int, ...], data: bytes) -> NDArray[np.float64]:
+    def _encode(self, shape: tuple[int, ...], data: bytes) -> NDArray[np.float64]:
         return self.encoder.vector(np.frombuffer(data, np.uint8).reshape(shape))

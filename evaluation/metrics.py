@@ -1,4 +1,4 @@
-"""How alike two pictures are. Images are uint8 RGB (H, W, 3), masks bool (H, W)."""
+"""Metrics of two pictures. Images are uint8 RGB (H, W, 3), masks bool (H, W)."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,7 +7,7 @@ from skimage.metrics import structural_similarity
 Image = NDArray[np.uint8]
 
 PSNR_CAP_DB = 100.0
-"""What two equal images get, so that means and JSON stay finite."""
+"""The PSNR of two equal images, so that means and JSON stay finite."""
 
 
 def psnr(image: Image, true: Image) -> float:
@@ -17,7 +17,7 @@ def psnr(image: Image, true: Image) -> float:
 
 
 def ssim(image: Image, true: Image) -> float:
-    """Structural similarity as Wang et al. (2004) have it: Gaussian window, σ 1.5, mean over pixels and channels."""
+    """Structural similarity of Wang et al. (2004): Gaussian window, σ 1.5, mean over pixels and channels."""
     return float(
         structural_similarity(
             image, true, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255, channel_axis=-1
@@ -26,6 +26,6 @@ def ssim(image: Image, true: Image) -> float:
 
 
 def silhouette_iou(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
-    """Pixels in both masks over pixels in either; two empty masks agree, 1.0."""
+    """Intersection over union of two masks, in [0, 1]. Two empty masks have 1.0."""
     either = int(np.logical_or(first, second).sum())
     return float(np.logical_and(first, second).sum() / either) if either else 1.0

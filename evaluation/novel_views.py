@@ -1,4 +1,4 @@
-"""Novel views from poses the model was not trained on, against the true renders and trivial answers."""
+"""Evaluate novel views of held-out views against the true renders and the baselines."""
 
 import heapq
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,11 +13,11 @@ from base.errors import Failure
 from base.progress import Progress
 from base.seeds import stable_rng
 from base.storage import Storage
-from evaluation.answers import answers
+from evaluation.answers import collect_answers
 from evaluation.baselines import on_white
 from evaluation.haarpsi import haarpsi_distance
 from evaluation.metrics import psnr, ssim
-from evaluation.nearest import Entry, training_views
+from evaluation.nearest import Entry, load_training_views
 from evaluation.settings import EvaluateSettings
 from shards.reader import read_sample
 from shards.sample import Sample
@@ -31,15 +31,15 @@ Measure = Callable[[Image, Image], float]
 
 TRIVIAL = ("input", "white")
 PIXELS: Mapping[str, Measure] = {"psnr": psnr, "ssim": ssim, "haarpsi_distance": haarpsi_distance}
-"""The measures that need no network, by the names of a row's fields."""
+"""The measures without a network, by the field of `Row`."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One pair: each measure of every answer for view `target` of `uid`, asked for from view `source`.
+    """The measures of every answer for a pair: view `target` of object `uid`, given view `source`.
 
-    The answers are `model`, `input`, `white`, `mean_view`, and `nearest_view` where there are training views; without a
-    network `feature_distance` is empty.
+    The answers are `model`, `input`, `white`, `mean_view`, and `nearest_view` if there are training views. Without a
+    network, `feature_distance` is empty.
     """
 
     uid: str
@@ -53,7 +53,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Triptych:
-    """One pair's pictures, RGB uint8 (H, W, 3): the input, the model's answer, the truth; the nearest training view."""
+    """The pictures of a pair, RGB uint8 (H, W, 3): input, model's answer and truth; and the nearest training view."""
 
     uid: str
     source: int
@@ -64,7 +64,7 @@ class Triptych:
 
 @dataclass(frozen=True)
 class Network:
-    """The image encoder whose feature space was used, by the SHA-256 of its weights (see `weights_digest`)."""
+    """The image encoder of `feature_distance`, identified by the SHA-256 of its weights (see `weights_digest`)."""
 
     name: str
     weights_sha256: str
@@ -74,10 +74,10 @@ class Network:
 
 @dataclass(frozen=True)
 class NovelViews:
-    """Every pair's row, some pairs' pictures, and what was asked for.
+    """The row of every pair, the pictures of some, and the conditions of the evaluation.
 
-    `version` is the number of the dataset's version. `training_objects` is among how many the nearest view was looked
-    for, in version `training_version` of the training objects' dataset; None, as `network`, means that none was used.
+    `version` is the number of the dataset's version. The nearest view was searched among `training_objects` objects of
+    version `training_version` of their dataset. `training_version` and `network` are None if not used.
     """
 
     rows: tuple[Row, ...]
@@ -89,53 +89,53 @@ class NovelViews:
     network: Network | None = None
 
     def means(self, measure: str) -> dict[str, float]:
-        """The mean over all rows of a measure (a field of Row), for each answer that has it."""
+        """Return the mean of a measure (a field of `Row`) over all rows, for each of its answers."""
         values = [getattr(row, measure) for row in self.rows]
         return {answer: float(np.mean([value[answer] for value in values])) for answer in values[0]}
 
     @property
     def margin_db(self) -> float:
-        """How far the model's mean PSNR is above that of the better trivial answer."""
+        """The model's mean PSNR minus that of the better of `input` and `white`, in dB."""
         means = self.means("psnr")
         return means["model"] - max(means[answer] for answer in TRIVIAL)
 
     @property
     def passed(self) -> bool:
-        """Whether the model is far enough ahead."""
+        """Whether the margin reaches the minimum."""
         return self.margin_db >= self.minimum_margin_db
 
 
 def evaluate_novel_views(
     pipeline: "Zero123Pipeline", version: Version, storage: Storage, settings: EvaluateSettings, progress: Progress
 ) -> NovelViews:
-    """Asks the model for the held-out views of each object; the same arguments give the same pairs and seeds.
+    """Sample the held-out views of each object and measure them. The same arguments give the same pairs and seeds.
 
-    Raises Failure when the split is empty, has too few views, or has images of another size than the model's, when
-    there is no dataset at `settings.training_root`, for a damaged object, and for a folder `settings.features` without
-    a CLIP.
+    Raises Failure when the split is empty, has too few views, or has images of another size than the model's; when
+    `settings.training_root` has no dataset; for a damaged object; and for a folder `settings.features` without a CLIP.
     """
     _check(pipeline, version, settings)
     chosen = _entries(version, settings)
     measures, network = _measures(pipeline, settings)
-    training = training_views(version, storage, settings, chosen, progress)
+    training = load_training_views(version, storage, settings, chosen, progress)
     rows: list[Row] = []
     triptychs: list[Triptych] = []
     total = len(chosen) * settings.inputs_per_object * settings.held_out_views
+    # Triptychs are spread over all pairs, since the first few would all show the same object.
     kept = set(np.linspace(0, total - 1, min(settings.triptychs, total)).round().astype(int).tolist())
     with progress.task("evaluate", total=total, unit="views") as task:
-        for sample in objects(version, storage, settings):
-            for source, targets in pairs(sample.uid, version.views, sample.good_views, settings):
-                views = answers(pipeline, training, sample, source, targets, settings)
+        for sample in read_objects(version, storage, settings):
+            for source, targets in list_pairs(sample.uid, version.views, sample.good_views, settings):
+                views = collect_answers(pipeline, training, sample, source, targets, settings)
                 for target, pictures in zip(targets, views, strict=True):
                     true = on_white(sample.image(target))
                     if len(rows) in kept:
                         three = (pictures["input"], pictures["model"], true)
                         triptychs.append(Triptych(sample.uid, source, target, three, pictures.get("nearest_view")))
-                    rows.append(Row(sample.uid, source, target, **_measured(pictures, true, measures)))
+                    rows.append(Row(sample.uid, source, target, **_measure(pictures, true, measures)))
                 task.advance(len(targets), note=sample.uid)
     if not rows:
         raise Failure(
-            f"split {settings.split}: expected good views to draw and to ask for, got none in {len(chosen)} objects"
+            f"split {settings.split}: expected objects with good input and target views, got 0 of {len(chosen)} objects"
         )
     return NovelViews(
         tuple(rows),
@@ -148,18 +148,20 @@ def evaluate_novel_views(
     )
 
 
-def objects(version: Version, storage: Storage, settings: EvaluateSettings) -> Iterator[Sample]:
-    """The objects that are looked at, in order of their uids. Raises DamagedSample for one that cannot be compared."""
+def read_objects(version: Version, storage: Storage, settings: EvaluateSettings) -> Iterator[Sample]:
+    """Yield the evaluated objects in the order of their uids. Raises DamagedSample for an unusable sample."""
     for shard, entry in _entries(version, settings):
         sample = read_sample(storage, shard, entry)
         sample.check_good_views(views=version.views, hw=version.hw)
         yield sample
 
 
-def pairs(uid: str, views: int, good: Sequence[int], settings: EvaluateSettings) -> list[tuple[int, tuple[int, ...]]]:
-    """(source, targets) for each drawn input of an object: sources from the first views, targets the last ones.
+def list_pairs(
+    uid: str, views: int, good: Sequence[int], settings: EvaluateSettings
+) -> list[tuple[int, tuple[int, ...]]]:
+    """Draw input views of an object and return (source, targets) for each: the targets are the last, held-out views.
 
-    Only `good` views are drawn and asked for; an object may have none to ask for.
+    Sources are drawn from the other views. Only `good` views are used, so an object may have no pairs.
     """
     known = views - settings.held_out_views
     rng = stable_rng(settings.seed, "evaluate-inputs", uid)
@@ -170,11 +172,11 @@ def pairs(uid: str, views: int, good: Sequence[int], settings: EvaluateSettings)
 
 def _entries(version: Version, settings: EvaluateSettings) -> list[Entry]:
     entries = ((shard, entry) for shard in version.split(settings.split) for entry in shard.samples)
-    return heapq.nsmallest(settings.max_objects, entries, key=lambda one: one[1].uid)
+    return heapq.nsmallest(settings.max_objects, entries, key=lambda entry: entry[1].uid)
 
 
 def _measures(pipeline: "Zero123Pipeline", settings: EvaluateSettings) -> tuple[Mapping[str, Measure], Network | None]:
-    """The measures by the names of a row's fields, and the network that one of them needs."""
+    """Return the measures by the field of `Row`, and the network of `feature_distance` if there is one."""
     if not settings.features:
         return PIXELS, None
     from evaluation.features import ClipFeatures
@@ -185,7 +187,7 @@ def _measures(pipeline: "Zero123Pipeline", settings: EvaluateSettings) -> tuple[
     return {**PIXELS, "feature_distance": ClipFeatures(encoder).distance}, network
 
 
-def _measured(pictures: Mapping[str, Image], true: Image, measures: Mapping[str, Measure]) -> dict[str, Any]:
+def _measure(pictures: Mapping[str, Image], true: Image, measures: Mapping[str, Measure]) -> dict[str, Any]:
     return {
         name: {answer: measure(picture, true) for answer, picture in pictures.items()}
         for name, measure in measures.items()

@@ -1,4 +1,4 @@
-"""The settings of section `evaluate`: which views are asked for, how they are sampled, and what counts as enough."""
+"""The settings of section `evaluate`: the evaluated views, their sampling, and the limits for passing."""
 
 from typing import Annotated, Literal
 
@@ -13,13 +13,16 @@ NotNegative = Annotated[float, Field(ge=0)]
 class EvaluateSettings(Section):
     """Novel views of the last `held_out_views` views of each object, from `inputs_per_object` of its other views.
 
-    At most `max_objects` objects of `split` are looked at, the first by uid, in the dataset's `version`, 0 for the
-    newest; at most `triptychs` pairs keep their pictures. The nearest training view is looked for among
-    `training_objects` objects, drawn with `seed` from the split `train` of the newest version of the dataset at
-    `training_root`; where that is empty, of this version unless `split` is `train` itself. `features` is a folder with
-    a CLIP image encoder; empty, pictures are not compared by one. `minimum_margin_db` is what the model must be ahead
-    of the better trivial answer; `minimum_silhouette_iou` is what a mesh, seen by the camera of its photo, must share
-    with the photo's alpha.
+    At most `max_objects` objects of `split`, the first by uid, are evaluated in the dataset's `version`, 0 for the
+    newest. At most `triptychs` pairs keep their pictures.
+
+    The nearest training view is searched among `training_objects` objects. They are drawn with `seed` from the split
+    `train` of the newest version of the dataset at `training_root`. If `training_root` is empty, they are drawn from
+    the evaluated version, unless `split` is `train` itself.
+
+    `features` is a folder with a CLIP image encoder; if empty, `feature_distance` is not measured. `minimum_margin_db`
+    is the required margin of the model's PSNR over the better of `input` and `white`. `minimum_silhouette_iou` is the
+    required IoU of a mesh, seen by its photo's camera, with the photo's alpha.
     """
 
     version: Annotated[int, Field(ge=0)]

@@ -1,4 +1,4 @@
-"""A mesh against true views of its object: silhouettes and colours."""
+"""Compare a mesh with true views of its object: silhouettes and colours."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from reconstruct.turntable import picture
 
 @dataclass(frozen=True)
 class ViewOfMesh:
-    """How well the mesh agrees with one true view: IoU of silhouettes in [0, 1], and PSNR in dB on white."""
+    """The agreement of a mesh with a true view: IoU of silhouettes in [0, 1], and PSNR in dB on white."""
 
     view: int
     iou: float
@@ -26,7 +26,7 @@ class ViewOfMesh:
 def mesh_against_view(
     mesh: Mesh, rgba: NDArray[np.uint8], cam_from_world: NDArray[np.float64], lens: Lens, view: int = 0
 ) -> ViewOfMesh:
-    """The mesh seen by the camera (3, 4) that took `rgba` (H, W, 4); the object is where alpha is above one half."""
+    """Compare the mesh with `rgba` (H, W, 4), taken by a camera (3, 4). Alpha above one half is the object."""
     hw = (rgba.shape[0], rgba.shape[1])
     iou = silhouette_iou(silhouette(mesh, cam_from_world, lens, hw), rgba[..., 3] > 127)
     seen = on_white(picture(mesh, cam_from_world, lens, hw))
@@ -36,5 +36,5 @@ def mesh_against_view(
 def mesh_against_views(
     mesh: Mesh, images: Sequence[NDArray[np.uint8]], extrinsics: NDArray[np.float64], lens: Lens, views: Sequence[int]
 ) -> list[ViewOfMesh]:
-    """`mesh_against_view` for the views whose numbers are in `views`."""
+    """Compare the mesh with each of `views`, by `mesh_against_view`."""
     return [mesh_against_view(mesh, images[view], extrinsics[view], lens, view) for view in views]

@@ -1,4 +1,4 @@
-"""Results as text for people and as plain values for JSON."""
+"""Format results as Markdown for people and as plain values for JSON."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -14,12 +14,12 @@ FIELDS = {
     "haarpsi_distance": "haarpsi_distance",
     "feature_distance": "feature_distance",
 }
-"""Measure → the field of a row that has it."""
+"""The JSON key of each measure → its field in `Row`."""
 SHOWN_DIGITS = 16
 
 
 def markdown_table(header: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table with padded columns: the first to the left, the others to the right."""
+    """Format a Markdown table with padded columns: the first aligned left, the others right."""
     widths = [max(len(line[column]) for line in [header, *rows]) for column in range(len(header))]
 
     def line(cells: list[str]) -> str:
@@ -33,7 +33,7 @@ def markdown_table(header: list[str], rows: list[list[str]]) -> str:
 
 
 def measures_table(values: Mapping[str, Any], title: str) -> str:
-    """The mean of each measure for each answer as Markdown, from what `novel_views_json` gave; `title` heads it."""
+    """Format the mean of each measure for each answer as Markdown, from the values of `novel_views_json`."""
     measures = {key: measure for key, measure in MEASURES.items() if values.get(key)}
     rows = [
         [answer.name, *(f"{values[key][name]:.{DIGITS[measure.kind]}f}" for key, measure in measures.items())]
@@ -44,7 +44,7 @@ def measures_table(values: Mapping[str, Any], title: str) -> str:
 
 
 def novel_views_table(result: NovelViews) -> str:
-    """Every mean, what they rest on, and the margin, as Markdown."""
+    """Format every mean, the notes and the margin as Markdown."""
     values = novel_views_json(result)
     table = measures_table(values, f"{len(result.rows)} held-out views")
     verdict = "enough" if result.passed else "too little"
@@ -56,24 +56,24 @@ def novel_views_table(result: NovelViews) -> str:
 
 
 def novel_views_notes(values: Mapping[str, Any]) -> list[str]:
-    """What the figures of `novel_views_json` rest on, in sentences."""
+    """Explain the figures of `novel_views_json` in sentences."""
     searched, network = values["training_objects"], values["network"]
-    told = ["Of PSNR and SSIM more is closer, of a distance less; HaarPSI is that of arXiv 1607.06140."]
-    told += [
-        f"The nearest training view is of one of {searched:,} training objects."
+    notes = ["Higher PSNR and SSIM are better, lower distances are better. HaarPSI is defined in arXiv 1607.06140."]
+    notes += [
+        f"The nearest training view is searched among {searched:,} training objects."
         if searched
-        else "There is no nearest training view: there were no training objects to look among."
+        else "There is no nearest training view, because there were no training objects."
     ]
     if network:
-        told += [
+        notes += [
             f"CLIP distance is 1 − the cosine of embeddings by a {network['name']} of {network['parameters']:,} "
             f"parameters at {network['side_px']} pixels, weights sha256 {network['weights_sha256'][:SHOWN_DIGITS]}."
         ]
-    return told
+    return notes
 
 
 def novel_views_json(result: NovelViews) -> dict[str, Any]:
-    """Everything but the pictures, as plain values; a measure that was not taken is empty."""
+    """Return everything but the pictures as plain values. A measure not taken is empty."""
     return {
         "dataset_version": result.version,
         "pairs": len(result.rows),

@@ -9,17 +9,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from reconstruct.rays import projected
+from reconstruct.rays import project_points
 
 FAINT = 1.0 / 255.0
+"""Alpha up to this counts as empty: a single step of an 8-bit picture."""
 WIDENED = 12
+"""The margin of `is_near` is the image's edge divided by this."""
 
 
 class SilhouetteGate(nn.Module):
-    """What the input's alpha allows: a point that projects where the input is empty has no density.
+    """A gate on density from the input's alpha: points that project to empty pixels get no density.
 
     `alpha` is (H, W) in [0, 1], `cam_from_world` (3, 4), `focal` in units of half the image's edge. Points outside the
-    frame take the alpha at the frame's edge, so that an object cut by the border may go on beyond it.
+    frame take the alpha at the frame's edge, so an object cut by the border may continue beyond it.
     """
 
     alpha: Tensor
@@ -39,12 +41,12 @@ class SilhouetteGate(nn.Module):
         """The alpha seen at each point (N, 3); (N,) in [0, 1]."""
         return self._seen(self.alpha, points)
 
-    def nearby(self, points: Tensor) -> Tensor:
-        """Which points (N, 3) project within a WIDENED part of the image's edge from anything visible; (N,) bool."""
+    def is_near(self, points: Tensor) -> Tensor:
+        """Test which points (N, 3) project within edge / WIDENED pixels of anything visible; (N,) bool."""
         return self._seen(self.widened, points) > FAINT
 
     def _seen(self, image: Tensor, points: Tensor) -> Tensor:
-        xy = projected(points, self.cam_from_world, self.focal)[None, None]
+        xy = project_points(points, self.cam_from_world, self.focal)[None, None]
         seen: Tensor = functional.grid_sample(image, xy, padding_mode="border", align_corners=False)
         return seen[0, 0, 0]
 
@@ -66,7 +68,8 @@ class VoxelField(nn.Module):
         return self.density.shape[-1]
 
     def fill(self, raw_density: float, colour: Tensor, noise: float, generator: torch.Generator) -> None:
-        """Starts from one raw density and one colour (3,) in [0, 1], with Gaussian noise of deviation `noise`."""
+        """Set all voxels to a raw density and a colour (3,) in [0, 1], plus Gaussian noise of deviation `noise`."""
+        # Black and white are at the infinite ends of the sigmoid, so the colour is kept away from them.
         raw_colour = torch.logit(colour.clamp(0.02, 0.98)).view(1, 3, 1, 1, 1)
         with torch.no_grad():
             for values, mean in ((self.density, raw_density), (self.colour, raw_colour)):
@@ -82,19 +85,19 @@ class VoxelField(nn.Module):
         colour: Tensor = torch.sigmoid(raw[1:]).T
         return density, colour
 
-    def allowed(self, points: Tensor) -> Tensor:
-        """Which of the points (N, 3) may hold anything; (N,) bool."""
+    def is_allowed(self, points: Tensor) -> Tensor:
+        """Test which points (N, 3) may have density; (N,) bool."""
         if self.gate is None:
             return torch.ones(len(points), dtype=torch.bool, device=points.device)
         visible: Tensor = self.gate(points) > FAINT
         return visible
 
-    def nearly_allowed(self, points: Tensor) -> Tensor:
-        """The same with a wide margin around it, for a first coarse look along rays; (N,) bool."""
-        return self.allowed(points) if self.gate is None else self.gate.nearby(points)
+    def is_nearly_allowed(self, points: Tensor) -> Tensor:
+        """Like `is_allowed` with a wide margin, for a coarse search along rays; (N,) bool."""
+        return self.is_allowed(points) if self.gate is None else self.gate.is_near(points)
 
-    def resampled(self, resolution: int) -> "VoxelField":
-        """The same field on another grid, by trilinear interpolation of its raw values."""
+    def resample(self, resolution: int) -> "VoxelField":
+        """Return the field on another grid, by trilinear interpolation of its raw values."""
         result = VoxelField(resolution, self.half_extent, self.density_scale, self.gate).to(self.density.device)
         with torch.no_grad():
             for old, new in ((self.density, result.density), (self.colour, result.colour)):

@@ -1,4 +1,4 @@
-"""What else than the score shapes the field: the input view, and mild beliefs about solid things.
+"""The losses beside the score: agreement with the input view, and mild priors for solid objects.
 
 N rays; `weights` and `alpha` (N,) are those of `reconstruct.volume`.
 """
@@ -10,19 +10,20 @@ from reconstruct.volume import Rendered
 
 
 def input_view(rendered: Rendered, rgba: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean squared error of premultiplied colour, and of alpha, against the input's pixels `rgba` (N, 4) in [0, 1]."""
+    """Return the mean squared errors of premultiplied colour and of alpha against input pixels (N, 4) in [0, 1]."""
+    # Premultiplied, so that the uncertain colour of nearly transparent pixels counts little.
     premultiplied = rgba[:, :3] * rgba[:, 3:]
     colour = (rendered.premultiplied - premultiplied).square().mean()
     return colour, (rendered.alpha - rgba[:, 3]).square().mean()
 
 
 def emptiness(weights: Tensor, scale: float) -> Tensor:
-    """log(1 + scale·w), meaned: many faint samples cost more than few dense ones (SJC, arXiv 2212.00774, eq. 15)."""
+    """Mean of log(1 + scale·w): many faint samples cost more than a few dense (SJC, arXiv 2212.00774, eq. 15)."""
     return torch.log1p(scale * weights).mean()
 
 
 def indecision(alpha: Tensor) -> Tensor:
-    """Mean of 4 α (1 − α), (N,) → scalar in [0, 1]: a pixel is the object or it is not."""
+    """Mean of 4 α (1 − α), (N,) → scalar in [0, 1]: 0 where every pixel is fully object or fully background."""
     return (4.0 * alpha * (1.0 - alpha)).mean()
 
 

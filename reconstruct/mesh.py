@@ -1,6 +1,6 @@
-"""From the field to a coloured triangle mesh.
+"""Extract a coloured triangle mesh from a field.
 
-Density → opacity → light smoothing → the parts that matter → marching cubes → colours from the field.
+Density → opacity → light smoothing → removal of small parts → marching cubes → colours from the field.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from reconstruct.raster import rasterise
 from reconstruct.settings import MeshSettings
 
 CHUNK = 1 << 20
-"""Points of the field looked up in one go."""
+"""Points of the field evaluated at a time, which bounds the memory."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,10 @@ class Mesh:
 
 
 def extract(field: VoxelField, settings: MeshSettings) -> Mesh:
-    """The surface at the first of `settings.levels` that agrees well enough with the input's silhouette.
+    """Extract the surface at the first of `settings.levels` with `settings.enough_iou` against the input's silhouette.
 
-    When none reaches `settings.enough_iou` it is the one that agrees best. A field without a gate knows no input and
-    takes the first level that has a surface. Raises Failure when none has.
+    If every level falls short, the best is taken. A field without a gate has no input to compare with, so the first
+    level with a surface is taken. Raises Failure when no level has a surface.
     """
     densities = density_grid(field, settings.resolution)
     best, best_iou = None, -1.0
@@ -52,14 +52,15 @@ def extract(field: VoxelField, settings: MeshSettings) -> Mesh:
         if iou > best_iou:
             best, best_iou = mesh, iou
     if best is None:
-        raise Failure("mesh: expected a field with something solid in it, got one that is empty everywhere")
+        raise Failure("mesh: expected a field with something solid in it, got an empty field")
     return best
 
 
 def input_agreement(mesh: Mesh, gate: SilhouetteGate) -> float:
-    """IoU of the mesh's silhouette with the input's alpha, seen by the input's camera."""
+    """Return the IoU of the mesh's silhouette, seen by the input's camera, with the input's alpha above one half."""
     visible = gate.alpha[0, 0].cpu().numpy() > 0.5
     hw = (visible.shape[0], visible.shape[1])
+    # The gate's focal length is in half edges, so this sensor is two half edges wide.
     lens = Lens(focal_mm=gate.focal, sensor_mm=2.0)
     camera = gate.cam_from_world.cpu().numpy().astype(np.float64)
     covered = rasterise(mesh.vertices, mesh.faces, camera, lens, hw).face >= 0
@@ -67,10 +68,10 @@ def input_agreement(mesh: Mesh, gate: SilhouetteGate) -> float:
 
 
 def _at_level(field: VoxelField, densities: NDArray[np.float32], level: float, settings: MeshSettings) -> Mesh | None:
-    """The surface at one level, or None when nothing is that dense."""
+    """Extract the surface at a density level; None where no part reaches it."""
     opacity = opacity_from_density(densities, level)
     opacity = ndimage.gaussian_filter(opacity, settings.smooth_voxels, mode="constant")
-    opacity = kept_parts(opacity, settings.keep_fraction)
+    opacity = keep_large_parts(opacity, settings.keep_fraction)
     if opacity.max() <= 0.5:
         return None
     # One empty layer around the grid closes the surface where the object touches the cube.
@@ -82,12 +83,13 @@ def _at_level(field: VoxelField, densities: NDArray[np.float32], level: float, s
         # scikit-image counts corners clockwise when the array is indexed [x, y, z].
         faces=np.ascontiguousarray(faces[:, ::-1].astype(np.int64)),
         normals=normals.astype(np.float64),
+        # One voxel inside, the colour is the object's; at the surface empty voxels are mixed in.
         colours=_colours(field, vertices - voxel * normals),
     )
 
 
 def density_grid(field: VoxelField, resolution: int) -> NDArray[np.float32]:
-    """The density at the centres of a grid (N, N, N), indexed [x, y, z]."""
+    """Evaluate the density at the centres of a grid (N, N, N), indexed [x, y, z]."""
     centres = ((torch.arange(resolution) + 0.5) / resolution * 2.0 - 1.0) * field.half_extent
     points = torch.stack(torch.meshgrid(centres, centres, centres, indexing="ij"), dim=-1).reshape(-1, 3)
     with torch.no_grad():
@@ -100,8 +102,8 @@ def opacity_from_density(density: NDArray[np.float32], level: float) -> NDArray[
     return np.asarray(-np.expm1(-density * (np.log(2.0) / level)), np.float32)
 
 
-def kept_parts(opacity: NDArray[np.float32], keep_fraction: float) -> NDArray[np.float32]:
-    """`opacity` (N, N, N) without parts smaller than `keep_fraction` of the largest, and with closed hollows filled."""
+def keep_large_parts(opacity: NDArray[np.float32], keep_fraction: float) -> NDArray[np.float32]:
+    """Remove parts below `keep_fraction` of the largest from `opacity` (N, N, N), and fill closed hollows."""
     labels, count = ndimage.label(opacity > 0.5)
     if count == 0:
         return opacity

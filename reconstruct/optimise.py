@@ -1,4 +1,4 @@
-"""From one view to a field: the loop of Score Jacobian Chaining, coarse to fine."""
+"""Optimise a field from one view: the loop of Score Jacobian Chaining, coarse to fine."""
 
 from dataclasses import dataclass
 
@@ -13,10 +13,10 @@ from base.seeds import stable_seed
 from geometry.relative import polar_angle, pose_vector
 from reconstruct import losses
 from reconstruct.field import SilhouetteGate, VoxelField
-from reconstruct.rays import Rays, camera_rays, joined
+from reconstruct.rays import Rays, camera_rays, join_rays
 from reconstruct.settings import ReconstructSettings
 from reconstruct.sjc import ModelScore, ViewScore
-from reconstruct.viewpoints import viewpoints
+from reconstruct.viewpoints import draw_viewpoints
 from reconstruct.volume import render
 from zero123.pipeline import Zero123Pipeline
 
@@ -30,50 +30,50 @@ def reconstruct(
     seed: int,
     progress: Progress,
 ) -> VoxelField:
-    """The field of the object in `rgba` (H, W, 4), seen by the camera (3, 4), that the model of `pipeline` believes in.
+    """Optimise a field from the input view `rgba` (H, W, 4), seen by the camera (3, 4), and the model's score.
 
-    The same arguments give the same field on one machine. Ctrl-C leaves nothing behind.
+    The same arguments give the same field on the same machine. Ctrl-C leaves nothing behind. Raises Failure for an
+    input view without an object or without a square shape.
     """
-    cameras = viewpoints(seed, settings.score.viewpoints, settings.score.radius)
+    cameras = draw_viewpoints(seed, settings.score.viewpoints, settings.score.radius)
     score = None
     if settings.weights.score > 0:
         poses = pipeline.adapt_poses(
             pose_vector(input_cam_from_world, cameras), float(polar_angle(input_cam_from_world))
         )
         score = ModelScore(pipeline, rgba, poses, settings.score)
-    view = input_view(rgba, input_cam_from_world, settings, device=str(pipeline.device))
-    return grow(view, cameras, score, settings, seed=seed, progress=progress)
+    view = prepare_input_view(rgba, input_cam_from_world, settings, device=str(pipeline.device))
+    return optimise_field(view, cameras, score, settings, seed=seed, progress=progress)
 
 
 @dataclass(frozen=True)
 class InputView:
-    """The rays of the pixels that show anything, their colours (N, 4) in [0, 1], and the gate their alpha makes."""
+    """The rays of the visible input pixels, their RGBA colours (N, 4) in [0, 1], and the gate made from the alpha."""
 
     rays: Rays
     rgba: Tensor
     gate: SilhouetteGate
 
 
-def input_view(
+def prepare_input_view(
     rgba: NDArray[np.uint8], cam_from_world: ArrayLike, settings: ReconstructSettings, device: str = "cpu"
 ) -> InputView:
-    """What the image `rgba` (H, H, 4) says about the field. Raises Failure for another shape or an empty image."""
+    """Prepare the image `rgba` (H, H, 4) for the losses. Raises Failure for another shape or an empty image."""
     hw = (rgba.shape[0], rgba.shape[1])
     if hw[0] != hw[1]:
         raise Failure(f"reconstruct: expected a square input view, got {hw[0]} × {hw[1]}")
     if not rgba[..., 3].any():
-        raise Failure(
-            "reconstruct: expected an input view with an object in it, got one that is transparent everywhere"
-        )
+        raise Failure("reconstruct: expected an input view with an object in it, got a view transparent everywhere")
     lens = settings.lens.lens()
     pixels = torch.from_numpy(rgba.astype(np.float32) / 255.0).to(device)
     matrix = torch.from_numpy(np.array(cam_from_world, np.float64)).float()
     gate = SilhouetteGate(pixels[..., 3], matrix, 2.0 * lens.focal_px(hw) / max(hw)).to(device)
+    # Only visible pixels are compared: the gate already keeps the rest empty.
     visible = torch.nonzero(pixels[..., 3].reshape(-1) > 0)[:, 0]
     return InputView(camera_rays(cam_from_world, lens, hw, device)[visible], pixels.reshape(-1, 4)[visible], gate)
 
 
-def grow(
+def optimise_field(
     view: InputView,
     cameras: NDArray[np.float64],
     score: ViewScore | None,
@@ -82,7 +82,10 @@ def grow(
     seed: int,
     progress: Progress,
 ) -> VoxelField:
-    """The field that agrees with the input view, with `score` from `cameras` (K, 3, 4), and with the other losses."""
+    """Optimise a field for the input view, for `score` at `cameras` (K, 3, 4), and for the other losses.
+
+    A `score` of None leaves the input view and the other losses.
+    """
     device = view.rgba.device
     generator = torch.Generator().manual_seed(stable_seed(seed, "reconstruct-draws"))
     first, total = settings.stages[0], sum(stage.steps for stage in settings.stages)
@@ -93,7 +96,8 @@ def grow(
     done = 0
     with progress.task("reconstruct", total=total, unit="steps") as task:
         for stage in settings.stages:
-            field = field if stage.resolution == field.resolution else field.resampled(stage.resolution)
+            field = field if stage.resolution == field.resolution else field.resample(stage.resolution)
+            # A new grid has new parameters, so Adam's averages begin again.
             optimiser = torch.optim.Adam(
                 [
                     {"params": [field.density], "lr": settings.rates.density},
@@ -141,10 +145,10 @@ def _score_loss(
     done: float,
     generator: torch.Generator,
 ) -> Tensor:
-    """The score's pull on the views `which`, and what their pixels say about solid things."""
+    """Sum the score's loss over the views `which` and the priors for solid objects over their pixels."""
     weights, (height, width) = settings.weights, score.hw
     lens = settings.lens.lens()
-    rays = joined([camera_rays(cameras[k], lens, score.hw, str(field.density.device)) for k in which])
+    rays = join_rays([camera_rays(cameras[k], lens, score.hw, str(field.density.device)) for k in which])
     rendered = render(field, rays, settings.samples_per_ray, generator)
     # On channels-last memory the encoder's GroupNorm is far less exact on a CPU: see zero123.latents.composited.
     images = rendered.on_white().view(len(which), height, width, 3).permute(0, 3, 1, 2).contiguous()

@@ -1,6 +1,6 @@
-"""Which triangle each pixel sees, in NumPy: exact at pixel centres, no graphics driver needed.
+"""Find the triangle seen by each pixel, in NumPy: exact at pixel centres, without a graphics driver.
 
-Pixel (row, column) has its centre at (column + .5, row + .5), as `geometry.camera.project` has it.
+Pixel (row, column) has its centre at (column + .5, row + .5), as in `geometry.camera.project`.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 CELLS = 4_000_000
-"""Pixels of triangles' bounding boxes looked at in one go, which bounds the memory (about 400 MB)."""
+"""Pixels of bounding boxes tested at a time, which bounds the memory (about 400 MB)."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,11 @@ class Raster:
 
 
 def rasterise(vertices: Floats, faces: Ints, cam_from_world: Floats, lens: Lens, hw: tuple[int, int]) -> Raster:
-    """The nearest triangle at each pixel centre for vertices (V, 3) in the world and `faces` (F, 3).
+    """Find the nearest triangle at each pixel centre for vertices (V, 3) in the world and `faces` (F, 3).
 
     Triangles with a corner at or behind the camera are left out.
     """
+    # Triangles of similar size share a bucket, so that an array of equal boxes wastes little.
     points = project(vertices, cam_from_world, lens, hw)
     depth = -(vertices @ cam_from_world[2, :3] + cam_from_world[2, 3])
     corners = points[faces]
@@ -47,7 +48,7 @@ def rasterise(vertices: Floats, faces: Ints, cam_from_world: Floats, lens: Lens,
 
 
 def _pixel_box(corners: Floats, hw: tuple[int, int]) -> tuple[Ints, Ints]:
-    """First and last pixel (x, y) whose centres a triangle's bounding box holds, within the image; (F, 2) each."""
+    """Return the first and last pixel (x, y) with a centre in a triangle's bounding box and the image; (F, 2) each."""
     with np.errstate(invalid="ignore"):
         first = np.ceil(np.nan_to_num(corners, nan=0.0).min(1) - 0.5)
         last = np.floor(np.nan_to_num(corners, nan=-1.0).max(1) - 0.5)
@@ -58,7 +59,7 @@ def _pixel_box(corners: Floats, hw: tuple[int, int]) -> tuple[Ints, Ints]:
 def _covered(
     corners: Floats, depth: Floats, first: Ints, faces: Ints, bucket: int, hw: tuple[int, int]
 ) -> tuple[Ints, Floats, Ints, Floats]:
-    """(pixel, depth, face, barycentric) of every pixel centre inside the triangles, in boxes of `bucket`² pixels."""
+    """Return (pixel, depth, face, barycentric) of all pixel centres in the triangles, in boxes of `bucket`² pixels."""
     steps = np.arange(bucket)
     x = (first[:, 0, None, None] + steps[None, None, :]).astype(np.float64)
     y = (first[:, 1, None, None] + steps[None, :, None]).astype(np.float64)

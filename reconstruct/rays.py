@@ -1,7 +1,7 @@
 """Rays through the pixels of a camera, in torch.
 
-`origins` and `directions` are (N, 3) in the world; directions have length 1, so that a distance along a ray is in
-world units. Pixels run row by row. Matrices and lenses are those of `geometry.camera`.
+`origins` and `directions` are (N, 3) in the world. Directions have length 1, so distances along a ray are in world
+units. Pixels run row by row. Matrices and lenses are those of `geometry.camera`.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Rays:
 
 
 def camera_rays(cam_from_world: ArrayLike, lens: Lens, hw: tuple[int, int], device: str = "cpu") -> Rays:
-    """The H·W rays through the pixel centres of a camera (3, 4), row by row."""
+    """Return the H·W rays through the pixel centres of a camera (3, 4), row by row."""
     matrix = np.asarray(cam_from_world, np.float64)
     directions = ray_directions(lens, hw).reshape(-1, 3) @ matrix[:, :3]
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
@@ -39,16 +39,16 @@ def camera_rays(cam_from_world: ArrayLike, lens: Lens, hw: tuple[int, int], devi
     )
 
 
-def joined(several: list[Rays]) -> Rays:
-    """The rays of each, one after the other."""
+def join_rays(several: list[Rays]) -> Rays:
+    """Concatenate the rays in order."""
     return Rays(torch.cat([r.origins for r in several]), torch.cat([r.directions for r in several]))
 
 
 def box_span(rays: Rays, half_extent: float) -> tuple[Tensor, Tensor]:
-    """Where each ray enters and leaves the cube [−half_extent, half_extent]³, as distances (N,), (N,).
+    """Return the distances (N,) and (N,) at which each ray enters and leaves the cube [−half_extent, half_extent]³.
 
-    The slab method: a ray is inside while it is between all three pairs of faces. A ray that misses the cube gets two
-    equal distances, an empty span. Nothing behind the origin counts.
+    The slab method: a ray is inside while it is between all three pairs of faces. Rays that miss the cube get two equal
+    distances, an empty span. Nothing behind the origin counts.
     """
     safe = torch.where(rays.directions.abs() < 1e-9, torch.full_like(rays.directions, 1e-9), rays.directions)
     first = (-half_extent - rays.origins) / safe
@@ -58,8 +58,8 @@ def box_span(rays: Rays, half_extent: float) -> tuple[Tensor, Tensor]:
     return near, torch.maximum(near, far)
 
 
-def projected(points: Tensor, cam_from_world: Tensor, focal: float) -> Tensor:
-    """Image coordinates (N, 2) of world points (N, 3): x right, y down, 0 at the centre, ±1 at the edges.
+def project_points(points: Tensor, cam_from_world: Tensor, focal: float) -> Tensor:
+    """Project world points (N, 3) to image coordinates (N, 2): x right, y down, 0 at the centre, ±1 at the edges.
 
     `cam_from_world` is (3, 4); `focal` is the focal length in units of half the image's edge. The image is square.
     """

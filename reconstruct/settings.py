@@ -1,4 +1,4 @@
-"""The settings of section `reconstruct`: how a field grows from one view, and how it becomes a mesh."""
+"""The settings of section `reconstruct`: optimising a field from one view, and extracting its mesh."""
 
 from typing import Annotated, Literal, Self
 
@@ -20,19 +20,19 @@ class LensSettings(Section):
     sensor_mm: Positive
 
     def lens(self) -> Lens:
-        """The same as a `geometry.camera.Lens`."""
+        """Return the lens as a `geometry.camera.Lens`."""
         return Lens(focal_mm=self.focal_mm, sensor_mm=self.sensor_mm)
 
 
 class StageSettings(Section):
-    """So many steps on a grid of `resolution` voxels along each edge; stages follow each other, coarse to fine."""
+    """`steps` optimiser steps on a grid of `resolution` voxels along each edge. Stages run in order, coarse to fine."""
 
     resolution: Annotated[int, Field(ge=4, le=512)]
     steps: Count
 
 
 class FieldSettings(Section):
-    """The cube and what it starts from; `density_scale` is the density of a raw value of about .54, per unit length."""
+    """The cube and its initial values. `density_scale` is the density, per unit length, at a raw value of about .54."""
 
     half_extent: Positive
     density_scale: Positive
@@ -41,11 +41,11 @@ class FieldSettings(Section):
 
 
 class ScoreSettings(Section):
-    """How the diffusion model is asked: where from, at which noise, how often.
+    """The score from the diffusion model: its viewpoints, noise levels and number of evaluations.
 
-    Timesteps are fractions of the schedule, drawn from a range that moves from `timesteps_first` to `timesteps_last`.
-    `draws` is the noises averaged for one view; the gradient is (D − y) / σ^`sigma_power`, of the rendered view's
-    `latents`, or of the `image` itself with D decoded.
+    Timesteps are fractions of the schedule. Their range moves from `timesteps_first` to `timesteps_last` during the
+    optimisation. `draws` noises are averaged for each view. The descent direction is (y − D) / σ^`sigma_power`, in the
+    space of the rendered view's `latents` or, with D decoded, of the `image` itself.
     """
 
     viewpoints: Count
@@ -68,7 +68,7 @@ class ScoreSettings(Section):
 
 
 class WeightSettings(Section):
-    """How much each part of the loss counts; 0 leaves it out."""
+    """The weight of each part of the loss; 0 leaves a part out."""
 
     score: NotNegative
     colour: NotNegative
@@ -90,10 +90,8 @@ class RateSettings(Section):
 class MeshSettings(Section):
     """Marching cubes on `resolution`³ at one of the density `levels`, after a Gaussian of `smooth_voxels`.
 
-    Levels are tried from the first until the mesh's silhouette has `enough_iou` with the input's; high ones give tight
-    shapes that may have holes.
-
-    Parts with fewer voxels than `keep_fraction` of the largest part are dropped.
+    Levels are tried in order until the mesh's silhouette reaches `enough_iou` with the input's. High levels give tight
+    shapes, possibly with holes. Parts with fewer voxels than `keep_fraction` of the largest part are dropped.
     """
 
     resolution: Annotated[int, Field(ge=8, le=512)]
@@ -113,7 +111,7 @@ class TurntableSettings(Section):
 
 
 class ReconstructSettings(Section):
-    """Everything about getting a mesh from one view."""
+    """All settings for reconstructing a mesh from one view."""
 
     lens: LensSettings
     field: FieldSettings

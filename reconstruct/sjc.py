@@ -1,15 +1,15 @@
 """Score Jacobian Chaining (arXiv 2212.00774): a 2D diffusion model's score, carried back to a 3D field.
 
-y: latents of a rendered view. The model is known at noise σ: D(z, σ) is its estimate of the clean latents behind
-z = y + σ n. Perturb-and-average gives the score at y, where y itself has no noise and the model would be lost:
+y: latents of a rendered view. D(z, σ) is the model's estimate of the clean latents behind z = y + σ n. The model was
+never trained on latents without noise such as y, so perturb-and-average estimates the score there:
 
     score(y) ≈ E_n[(D(y + σ n, σ) − y) / σ²],   n ~ N(0, 1)
 
-and the chain rule through rendering and encoding turns it into a gradient for the field. Models with bounded variance
-take α z = α y + s n instead, with σ = s/α.
+The chain rule through rendering and encoding turns the score into a gradient for the field. Models with bounded
+variance take α z = α y + s n instead, with σ = s/α.
 
-The chain may also start from the rendered picture x: decode(D(encode(x) + σ n)) is then the denoiser whose score is
-used. That spares the field what an encoder's Jacobian adds, which is mostly noise of high frequency.
+The chain may also start from the rendered picture x, with decode(D(encode(x) + σ n)) as the denoiser. The gradient then
+does not pass through the encoder's Jacobian, whose contribution is mostly noise of high frequency.
 """
 
 from collections.abc import Callable
@@ -27,37 +27,37 @@ Denoise = Callable[[Tensor], Tensor]
 
 
 class ViewScore(Protocol):
-    """Something that has an opinion about views of the object from a fixed list of viewpoints."""
+    """A score for views of the object from a fixed list of viewpoints."""
 
     hw: tuple[int, int]
 
     def loss(self, images: Tensor, which: list[int], done: float, generator: torch.Generator) -> Tensor:
-        """A scalar whose gradient with respect to `images` (B, 3, H, W) in [0, 1] makes them likelier.
+        """Return a scalar. Descending its gradient makes `images` (B, 3, H, W) in [0, 1] likelier.
 
-        `which` are the viewpoints' numbers, `done` in [0, 1] is how far the reconstruction is.
+        `which` are the indices of the viewpoints, `done` in [0, 1] is the completed part of the optimisation.
         """
         ...
 
 
-def averaged_estimate(latents: Tensor, alpha: float, sigma: float, noises: Tensor, denoise: Denoise) -> Tensor:
-    """E_n[D] for latents (B, C, h, w) over noises (K, B, C, h, w); `denoise` takes α y + s n, with s = `sigma`."""
+def average_estimates(latents: Tensor, alpha: float, sigma: float, noises: Tensor, denoise: Denoise) -> Tensor:
+    """Average D over noises (K, B, C, h, w) for latents (B, C, h, w). `denoise` takes α y + s n, with s = `sigma`."""
     estimates = [denoise(alpha * latents + sigma * noise) for noise in noises]
     return torch.stack(estimates).mean(dim=0)
 
 
 def score_gradient(latents: Tensor, estimate: Tensor, alpha: float, sigma: float, sigma_power: float) -> Tensor:
-    """(y − E[D]) / σ^p with σ = s/α: the direction to descend. p = 2 is the score itself, 1 what SJC uses."""
+    """Return (y − E[D]) / σ^p with σ = s/α, to be descended. p = 2 gives the negative score; SJC uses p = 1."""
     difference: Tensor = latents - estimate
     return difference * float((alpha / max(sigma, 1e-6)) ** sigma_power)
 
 
-def chained(latents: Tensor, gradient: Tensor) -> Tensor:
-    """A scalar whose gradient with respect to `latents` is `gradient`, divided by the latents' number of values."""
+def scalar_with_gradient(latents: Tensor, gradient: Tensor) -> Tensor:
+    """Return a scalar with the gradient `gradient` / N with respect to `latents`, where N is their number of values."""
     return (latents * gradient.detach()).sum() / latents.numel()
 
 
 def timestep_range(settings: ScoreSettings, done: float) -> tuple[float, float]:
-    """The range of timesteps, as fractions of the schedule, when `done` in [0, 1] of the steps are behind."""
+    """Return the range of timesteps, as fractions of the schedule, after the part `done` in [0, 1] of the steps."""
     (low_0, high_0), (low_1, high_1) = settings.timesteps_first, settings.timesteps_last
     return low_0 * (1.0 - done) + low_1 * done, high_0 * (1.0 - done) + high_1 * done
 
@@ -88,7 +88,7 @@ class ModelScore:
         done: float,
         generator: torch.Generator,
     ) -> Tensor:
-        """The score's scalar for `variable`, which `from_latents` of clean latents is an estimate of."""
+        """Return the score's scalar for `variable`. `from_latents` maps clean latents to an estimate of `variable`."""
         low, high = timestep_range(self.settings, done)
         fraction = low + (high - low) * float(torch.rand((), generator=generator))
         timestep = round(fraction * (self.pipeline.scheduler.config.num_train_timesteps - 1))
@@ -101,6 +101,6 @@ class ModelScore:
             return estimate
 
         with torch.no_grad():
-            estimate = averaged_estimate(latents, alpha, sigma, noises, denoise)
+            estimate = average_estimates(latents, alpha, sigma, noises, denoise)
             gradient = score_gradient(variable, from_latents(estimate), alpha, sigma, self.settings.sigma_power)
-        return chained(variable, gradient)
+        return scalar_with_gradient(variable, gradient)

@@ -1,4 +1,4 @@
-"""Pictures of a mesh on its way once around: for the animated turntable of the report."""
+"""Pictures of a mesh during one turn, for the animated turntable of the report."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +13,11 @@ from reconstruct.viewpoints import orbit
 SUPERSAMPLED = 2
 """Each pixel is the mean of this many squared."""
 SHADE = 0.35
-"""How much darker a surface seen edge-on is; the colours carry the photo's own light already."""
+"""How much darker a surface seen edge-on is. It is little, because the colours already contain the photo's light."""
 
 
 def picture(mesh: Mesh, cam_from_world: NDArray[np.float64], lens: Lens, hw: tuple[int, int]) -> NDArray[np.uint8]:
-    """The mesh in its own colours, gently lit from the camera, antialiased; RGBA uint8 (H, W, 4)."""
+    """Draw the mesh in its own colours, gently lit from the camera, antialiased; RGBA uint8 (H, W, 4)."""
     fine = (hw[0] * SUPERSAMPLED, hw[1] * SUPERSAMPLED)
     raster = rasterise(mesh.vertices, mesh.faces, cam_from_world, lens, fine)
     corners = mesh.faces[raster.face]
@@ -33,7 +33,7 @@ def picture(mesh: Mesh, cam_from_world: NDArray[np.float64], lens: Lens, hw: tup
 
 
 def turntable(mesh: Mesh, lens: Lens, settings: TurntableSettings, progress: Progress) -> NDArray[np.uint8]:
-    """One turn around the mesh as RGBA frames, uint8 (frames, H, W, 4)."""
+    """Draw a full turn around the mesh as RGBA frames, uint8 (frames, H, W, 4)."""
     cameras = orbit(settings.frames, settings.elevation_deg, settings.radius)
     frames = []
     with progress.task("turntable", total=len(cameras), unit="frames") as task:

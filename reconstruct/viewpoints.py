@@ -1,4 +1,4 @@
-"""Where the field is looked at while it grows: seeded cameras all around the object."""
+"""Cameras around the object: seeded viewpoints for the score, and the orbit of a turntable."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,10 +10,10 @@ from geometry.sphere import BLOCK, stratified_block
 Floats = NDArray[np.float64]
 
 
-def viewpoints(seed: int, count: int, radius: tuple[float, float]) -> Floats:
-    """`count` upright cameras as `cam_from_world` (count, 3, 4), evenly around the sphere, radii uniform in `radius`.
+def draw_viewpoints(seed: int, count: int, radius: tuple[float, float]) -> Floats:
+    """Draw `count` upright cameras, `cam_from_world` (count, 3, 4), evenly on the sphere, radii uniform in `radius`.
 
-    They come in blocks of 12 that each cover the sphere, so the first k of a longer list are the same cameras.
+    Cameras come in blocks of 12, and each block covers the sphere. So a longer list begins with the shorter list.
     """
     cameras = []
     for block in range(-(-count // BLOCK)):
@@ -24,7 +24,7 @@ def viewpoints(seed: int, count: int, radius: tuple[float, float]) -> Floats:
 
 
 def orbit(frames: int, elevation_deg: float, radius: float) -> Floats:
-    """One turn around the object at a fixed height, starting at azimuth 0; `cam_from_world` (frames, 3, 4)."""
+    """Return the cameras of a full turn at a fixed height, from azimuth 0; `cam_from_world` (frames, 3, 4)."""
     azimuth = np.arange(frames) / frames * 2.0 * np.pi
     elevation = np.deg2rad(elevation_deg)
     across, up = np.cos(elevation), np.full(frames, np.sin(elevation))

@@ -1,8 +1,8 @@
 """Volume rendering of a field along rays (NeRF, arXiv 2003.08934, eq. 3).
 
-N rays, S samples each. sigma_i ≥ 0 is the density of sample i and delta_i the length it stands for. Then
-T_i = exp(−Σ_{j<i} sigma_j delta_j) is the light that reaches sample i, w_i = T_i (1 − exp(−sigma_i delta_i)) what the
-sample adds, Σ w_i the alpha of the ray.
+N rays, S samples each. sigma_i ≥ 0 is the density of sample i and delta_i the length of its segment.
+T_i = exp(−Σ_{j<i} sigma_j delta_j) is the light reaching sample i, w_i = T_i (1 − exp(−sigma_i delta_i)) the weight of
+the sample, and Σ w_i the alpha of the ray.
 """
 
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ from reconstruct.field import VoxelField
 from reconstruct.rays import Rays, box_span
 
 COARSE = 20
-"""Samples of the first look along a ray, which decides whether it is followed at all."""
+"""Samples of the coarse search along a ray, which decides whether the ray is rendered."""
 
 
 @dataclass(frozen=True)
 class Rendered:
-    """What the rays see: `premultiplied` colour (N, 3), `alpha` (N,), `depth` (N,), and `weights` (M, S).
+    """The rendering of N rays: `premultiplied` colour (N, 3), `alpha` (N,), `depth` (N,), and `weights` (M, S).
 
-    `depth` is the mean distance weighted by w, with the far side of the cube where the ray is not stopped. `weights`
-    has a row for each of the M ≤ N rays that may meet something.
+    `depth` is the mean distance weighted by w, where light that passes counts with the far side of the cube. `weights`
+    has a row for each of the M ≤ N rays that may meet density.
     """
 
     premultiplied: Tensor
@@ -31,19 +31,22 @@ class Rendered:
     weights: Tensor
 
     def on_white(self) -> Tensor:
-        """The colour over a white background; (N, 3) in [0, 1]."""
+        """Return the colour over a white background; (N, 3) in [0, 1]."""
         return self.premultiplied + (1.0 - self.alpha)[:, None]
 
 
 def sample_weights(sigma: Tensor, delta: Tensor) -> Tensor:
-    """w (N, S) for densities (N, S) and lengths (N, S) or (N, 1)."""
+    """Return w (N, S) for densities (N, S) and lengths (N, S) or (N, 1)."""
     optical = sigma * delta
     before = torch.cumsum(optical, dim=1) - optical
     return torch.exp(-before) * -torch.expm1(-optical)
 
 
 def sample_distances(near: Tensor, far: Tensor, samples: int, generator: torch.Generator | None) -> Tensor:
-    """One distance in each of `samples` equal parts of [near, far]: uniform at random, or the middle; (N, S)."""
+    """Draw a distance in each of `samples` equal parts of [near, far], or take their middles without `generator`.
+
+    Returns (N, S).
+    """
     shape = (len(near), samples)
     inside = torch.full(shape, 0.5) if generator is None else torch.rand(shape, generator=generator)
     steps = (torch.arange(samples) + inside).to(near.device) / samples
@@ -51,9 +54,9 @@ def sample_distances(near: Tensor, far: Tensor, samples: int, generator: torch.G
 
 
 def render(field: VoxelField, rays: Rays, samples: int, generator: torch.Generator | None = None) -> Rendered:
-    """What `rays` see of `field`, with `samples` per ray inside the cube; differentiable in the field's values.
+    """Render `field` along `rays` with `samples` per ray inside the cube; differentiable in the field's values.
 
-    Rays and samples where the field can hold nothing are never looked up.
+    Rays and samples without possible density are skipped, which saves most of the time.
     """
     near, far = box_span(rays, field.half_extent)
     reaching = _reaching(field, rays, near, far)
@@ -67,12 +70,12 @@ def render(field: VoxelField, rays: Rays, samples: int, generator: torch.Generat
 
 
 def _reaching(field: VoxelField, rays: Rays, near: Tensor, far: Tensor) -> Tensor:
-    """The numbers of the rays that may meet something, from a coarse look with a wide margin."""
+    """Return the indices of the rays that may meet density, from a coarse search with a wide margin."""
     crossing = torch.nonzero(far > near)[:, 0]
     steps = (torch.arange(COARSE, device=near.device) + 0.5) / COARSE
     distances = near[crossing, None] + (far - near)[crossing, None] * steps
     points = rays.origins[crossing, None] + rays.directions[crossing, None] * distances[..., None]
-    return crossing[field.nearly_allowed(points.reshape(-1, 3)).view(-1, COARSE).any(1)]
+    return crossing[field.is_nearly_allowed(points.reshape(-1, 3)).view(-1, COARSE).any(1)]
 
 
 def _render_all(
@@ -81,7 +84,7 @@ def _render_all(
     distances = sample_distances(near, far, samples, generator)
     points = rays.origins[:, None] + rays.directions[:, None] * distances[..., None]
     flat = points.reshape(-1, 3)
-    chosen = torch.nonzero(field.allowed(flat))[:, 0]
+    chosen = torch.nonzero(field.is_allowed(flat))[:, 0]
     density, colour = field(flat[chosen])
     sigma = flat.new_zeros(len(flat)).index_put((chosen,), density).view(distances.shape)
     weights = sample_weights(sigma, ((far - near) / samples)[:, None])

@@ -61,6 +61,6 @@ def test_the_page_tells_the_figures() -> None:
     assert "| 8 views of test objects" in text
     assert text.count("20.00") == 2
     assert text.count("0.125") == 6
-    assert text.count("of one of 1,234 training objects") == 2
+    assert text.count("searched among 1,234 training objects") == 2
     skipped = {"training": [row | {"loss": None}], "weights": {"bytes": 0}, "on-dataset": seen, "on-test": seen}
     assert "64,000 images, loss —, 1,000.0 images/s" in page(skipped)

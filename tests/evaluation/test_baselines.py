@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from evaluation.baselines import mean_view, on_white, white
+from evaluation.baselines import mean_view, on_white, white_view
 
 
 def test_on_white_composites() -> None:
@@ -11,8 +11,8 @@ def test_on_white_composites() -> None:
 
 
 def test_white_is_white() -> None:
-    assert white((2, 3)).shape == (2, 3, 3)
-    assert white((2, 3)).min() == 255
+    assert white_view((2, 3)).shape == (2, 3, 3)
+    assert white_view((2, 3)).min() == 255
 
 
 def test_mean_view_is_the_mean_on_white() -> None:

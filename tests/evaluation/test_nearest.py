@@ -9,7 +9,14 @@ from base.errors import Failure
 from base.progress import SILENT
 from base.storage import Storage
 from evaluation.baselines import on_white
-from evaluation.nearest import TrainingViews, drawn, indexed, seen_from, small_picture, training_views
+from evaluation.nearest import (
+    TrainingViews,
+    centres_in_camera,
+    draw_objects,
+    index_views,
+    load_training_views,
+    small_picture,
+)
 from evaluation.settings import EvaluateSettings
 from geometry.camera import camera_centre, look_at_origin
 from geometry.relative import relative_motion
@@ -39,7 +46,7 @@ def samples(dataset: tuple[Version, Storage]) -> list[Sample]:
 @pytest.fixture(scope="module")
 def training(dataset: tuple[Version, Storage]) -> TrainingViews:
     version, storage = dataset
-    found = indexed(storage, version, drawn(version, changed(training_objects=100), set()), set(), SILENT)
+    found = index_views(storage, version, draw_objects(version, changed(training_objects=100), set()), set(), SILENT)
     assert found is not None
     return found
 
@@ -60,7 +67,7 @@ def test_the_view_most_like_is_that_of_brute_force(training: TrainingViews, samp
         for sample in samples
         for view in range(VIEWS)
     }
-    sample, view = training.most_like(query(seed))
+    sample, view = training.find_most_similar(query(seed))
     assert apart[sample.uid, view] == min(apart.values())
 
 
@@ -68,7 +75,7 @@ def test_the_view_most_like_is_that_of_brute_force(training: TrainingViews, samp
 def test_the_answer_is_the_view_whose_camera_is_nearest_after_the_same_move(training: TrainingViews, seed: int) -> None:
     rng = np.random.default_rng(seed)
     source, *targets = (look_at_origin(centre) for centre in rng.normal(size=(6, 3)))
-    sample, view = training.most_like(query(seed))
+    sample, view = training.find_most_similar(query(seed))
     cameras, centres = sample.extrinsics, camera_centre(sample.extrinsics)
     answers = training.answers(query(seed), source, np.stack(targets))
     for target, answer in zip(targets, answers, strict=True):
@@ -89,8 +96,10 @@ def test_a_training_object_finds_its_own_views(training: TrainingViews, samples:
 
 def test_cameras_are_seen_in_the_axes_of_another() -> None:
     camera = look_at_origin([0.0, -2.0, 0.0])
-    np.testing.assert_allclose(seen_from(camera, camera[None]), [[0, 0, 0]], atol=1e-12)
-    np.testing.assert_allclose(seen_from(camera, look_at_origin([3.0, 0.0, 0.0])[None]), [[3, 0, -2]], atol=1e-12)
+    np.testing.assert_allclose(centres_in_camera(camera, camera[None]), [[0, 0, 0]], atol=1e-12)
+    np.testing.assert_allclose(
+        centres_in_camera(camera, look_at_origin([3.0, 0.0, 0.0])[None]), [[3, 0, -2]], atol=1e-12
+    )
 
 
 def test_small_pictures_are_means_on_white() -> None:
@@ -103,7 +112,7 @@ def test_who_is_drawn_depends_on_seed_and_uids_alone(dataset: tuple[Version, Sto
     version, _ = dataset
 
     def uids(settings: EvaluateSettings, version: Version = version, evaluated: set[str] = frozenset()) -> list[str]:
-        return [entry.uid for _, entry in drawn(version, settings, evaluated)]
+        return [entry.uid for _, entry in draw_objects(version, settings, evaluated)]
 
     few, many = uids(changed(training_objects=3)), uids(changed(training_objects=100))
     assert len(few) == 3
@@ -118,7 +127,7 @@ def test_who_is_drawn_depends_on_seed_and_uids_alone(dataset: tuple[Version, Sto
 
 def test_the_same_question_has_the_same_answer(dataset: tuple[Version, Storage], training: TrainingViews) -> None:
     version, storage = dataset
-    again = indexed(storage, version, drawn(version, changed(training_objects=100), set()), set(), SILENT)
+    again = index_views(storage, version, draw_objects(version, changed(training_objects=100), set()), set(), SILENT)
     assert again is not None
     np.testing.assert_array_equal(again.small, training.small)
     np.testing.assert_array_equal(again.owners, training.owners)
@@ -128,11 +137,11 @@ def test_where_there_is_nothing_to_look_among_there_is_no_answer(dataset: tuple[
     version, storage = dataset
     everyone = [(shard, entry) for shard in version.shards for entry in shard.samples]
     empty = Version(1, 1, 0, "", VIEWS, HW, ())
-    assert training_views(version, storage, changed(split="train"), [], SILENT) is None
-    assert training_views(empty, storage, changed(split="val"), [], SILENT) is None
-    assert training_views(version, storage, changed(split="val", training_objects=0), [], SILENT) is None
-    assert training_views(version, storage, changed(split="val"), everyone, SILENT) is None
-    found = training_views(version, storage, changed(split="val", training_objects=2), [], SILENT)
+    assert load_training_views(version, storage, changed(split="train"), [], SILENT) is None
+    assert load_training_views(empty, storage, changed(split="val"), [], SILENT) is None
+    assert load_training_views(version, storage, changed(split="val", training_objects=0), [], SILENT) is None
+    assert load_training_views(version, storage, changed(split="val"), everyone, SILENT) is None
+    found = load_training_views(version, storage, changed(split="val", training_objects=2), [], SILENT)
     assert found is not None
     assert len(found.entries) == 2
     assert len(found.small) == 2 * VIEWS
@@ -142,14 +151,14 @@ def test_training_views_come_from_the_dataset_that_is_named(dataset: tuple[Versi
     version, storage = dataset
     settings = changed(split="train", training_root=storage.root)
     elsewhere = Storage(tmp_path / "test")
-    found = training_views(version, elsewhere, settings, [], SILENT)
+    found = load_training_views(version, elsewhere, settings, [], SILENT)
     assert found is not None
     assert found.storage.root == storage.root
     other = Version(1, 1, 0, "", VIEWS, (64, 64), version.shards)
     with pytest.raises(Failure, match=r"evaluate.training_root: expected views of \(64, 64\) pixels, got \(16, 16\)"):
-        training_views(other, elsewhere, settings, [], SILENT)
+        load_training_views(other, elsewhere, settings, [], SILENT)
     with pytest.raises(Failure, match="expected a dataset with at least one version"):
-        training_views(version, elsewhere, changed(training_root=str(tmp_path / "none")), [], SILENT)
+        load_training_views(version, elsewhere, changed(training_root=str(tmp_path / "none")), [], SILENT)
 
 
 def test_an_evaluated_object_is_not_looked_among_under_another_name(
@@ -170,7 +179,7 @@ def test_an_evaluated_object_is_not_looked_among_under_another_name(
     facts = {"uid": "copy", "licence": "CC0-1.0", "sha256": "ab" * 32}
     shard = write_shard(tested, "train", 0, [("copy", replace_object_facts(members, facts))])
     settings = changed(training_root=there.root, training_objects=100)
-    found = training_views(version, tested, settings, [(shard, shard.samples[0])], SILENT)
+    found = load_training_views(version, tested, settings, [(shard, shard.samples[0])], SILENT)
     assert found is not None
     assert "object-0-000" not in {entry.uid for _, entry in found.entries}
     assert len(found.entries) == version.samples("train") - 1

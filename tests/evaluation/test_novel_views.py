@@ -16,7 +16,7 @@ from base.progress import SILENT
 from base.storage import Storage
 from evaluation.baselines import on_white
 from evaluation.metrics import PSNR_CAP_DB, psnr
-from evaluation.novel_views import NovelViews, evaluate_novel_views, objects, pairs
+from evaluation.novel_views import NovelViews, evaluate_novel_views, list_pairs, read_objects
 from evaluation.settings import EvaluateSettings
 from evaluation.table import novel_views_json, novel_views_table
 from shards.image import encode_rgba
@@ -96,9 +96,9 @@ def test_a_worse_answer_scores_worse_and_seeds_are_fixed(dataset: tuple[Version,
 
 def test_pairs_are_the_same_whatever_else_is_asked_for(dataset: tuple[Version, Storage]) -> None:
     more = SETTINGS.model_copy(update={"inputs_per_object": 4})
-    assert pairs("cup", 12, range(12), more)[:2] == pairs("cup", 12, range(12), SETTINGS)
-    assert len({source for source, _ in pairs("cup", 12, range(12), more)}) == 4
-    uids = [sample.uid for sample in objects(*dataset, SETTINGS)]
+    assert list_pairs("cup", 12, range(12), more)[:2] == list_pairs("cup", 12, range(12), SETTINGS)
+    assert len({source for source, _ in list_pairs("cup", 12, range(12), more)}) == 4
+    uids = [sample.uid for sample in read_objects(*dataset, SETTINGS)]
     assert uids == sorted(uids)
     assert len(uids) == 3
 
@@ -106,7 +106,7 @@ def test_pairs_are_the_same_whatever_else_is_asked_for(dataset: tuple[Version, S
 def test_the_true_picture_is_the_last_of_a_triptych(dataset: tuple[Version, Storage]) -> None:
     result = evaluated(Painter(0), dataset)
     assert len(result.triptychs) == 4
-    samples = {sample.uid: sample for sample in objects(*dataset, SETTINGS)}
+    samples = {sample.uid: sample for sample in read_objects(*dataset, SETTINGS)}
     for triptych in result.triptychs:
         shown, _, true = triptych.pictures
         sample = samples[triptych.uid]
@@ -151,7 +151,7 @@ def test_without_training_objects_the_others_are_answers_alone(dataset: tuple[Ve
     assert result.training_objects == 0
     assert all(tuple(row.psnr) == tuple(row.haarpsi_distance) == ALWAYS for row in result.rows)
     assert all(triptych.nearest is None for triptych in result.triptychs)
-    assert "There is no nearest training view: there were no training objects" in novel_views_table(result)
+    assert "There is no nearest training view, because there were no training objects" in novel_views_table(result)
 
 
 def test_a_network_is_asked_where_one_is_given(dataset: tuple[Version, Storage], tmp_path: Path) -> None:

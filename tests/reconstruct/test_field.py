@@ -24,7 +24,7 @@ def test_a_finer_grid_says_the_same() -> None:
     ramp = torch.linspace(-2.0, 2.0, 8)
     with torch.no_grad():
         field.density.copy_(ramp.view(1, 1, 1, 1, 8).expand_as(field.density))
-    finer = field.resampled(16)
+    finer = field.resample(16)
     points = torch.rand(100, 3, generator=torch.Generator().manual_seed(0)) * 0.8 - 0.4
     assert finer.resolution == 16
     torch.testing.assert_close(finer(points)[0], field(points)[0], atol=1e-3, rtol=1e-3)
@@ -38,5 +38,5 @@ def test_the_gate_is_the_inputs_visual_hull() -> None:
     assert (gate(0.32 * on_sphere) > 0.99).all()
     assert float(gate(torch.tensor([[0.0, 0.0, 0.5]]))) == 0.0
     field = VoxelField(4, 0.5, density_scale=1.0, gate=gate)
-    assert field.allowed(0.32 * on_sphere).all()
+    assert field.is_allowed(0.32 * on_sphere).all()
     assert float(field(torch.tensor([[0.0, 0.0, 0.5]]))[0].detach()) == 0.0

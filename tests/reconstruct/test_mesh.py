@@ -14,7 +14,7 @@ from geometry.camera import PAPER_LENS, look_at_origin
 from geometry.colour import linear_from_srgb
 from reconstruct.field import SilhouetteGate
 from reconstruct.gltf import glb_bytes, write_glb
-from reconstruct.mesh import Mesh, extract, input_agreement, kept_parts
+from reconstruct.mesh import Mesh, extract, input_agreement, keep_large_parts
 from reconstruct.rays import camera_rays
 from reconstruct.silhouette import silhouette
 from reconstruct.turntable import picture, turntable
@@ -76,7 +76,7 @@ def test_specks_go_and_hollows_fill() -> None:
     grid[4:14, 4:14, 4:14] = 1.0
     grid[7:10, 7:10, 7:10] = 0.0
     grid[20, 20, 20] = 0.9
-    kept = kept_parts(grid, keep_fraction=0.05)
+    kept = keep_large_parts(grid, keep_fraction=0.05)
     assert kept[8, 8, 8] == 1.0
     assert kept[20, 20, 20] == 0.0
     assert (kept > 0.5).sum() == 1000

@@ -8,7 +8,7 @@ from base.progress import SILENT
 from geometry.relative import pose_vector
 from reconstruct.optimise import reconstruct
 from reconstruct.sjc import ModelScore
-from reconstruct.viewpoints import viewpoints
+from reconstruct.viewpoints import draw_viewpoints
 from tests.reconstruct.scenes import small_settings, sphere_rgba
 from zero123.build import build_pipeline
 from zero123.pipeline import Zero123Pipeline
@@ -40,7 +40,7 @@ def pipeline() -> Zero123Pipeline:
 
 @pytest.mark.parametrize("space", ["latents", "image"])
 def test_the_score_reaches_the_picture(pipeline: Zero123Pipeline, space: str) -> None:
-    cameras = viewpoints(0, 3, (1.5, 2.2))
+    cameras = draw_viewpoints(0, 3, (1.5, 2.2))
     settings = small_settings().score.model_copy(update={"space": space, "draws": 2})
     score = ModelScore(pipeline, sphere_rgba(cameras[0], HW), pose_vector(cameras[0], cameras), settings)
     gradients = []
@@ -58,7 +58,7 @@ def test_a_whole_reconstruction_asks_the_model(pipeline: Zero123Pipeline) -> Non
     settings = small_settings()
     stage = settings.stages[0].model_copy(update={"resolution": 8, "steps": 2})
     settings = settings.model_copy(update={"stages": (stage,)})
-    camera = viewpoints(0, 1, (1.5, 2.2))[0]
+    camera = draw_viewpoints(0, 1, (1.5, 2.2))[0]
     with_score = reconstruct(pipeline, sphere_rgba(camera, HW), camera, settings, seed=1, progress=SILENT)
     weights = settings.weights.model_copy(update={"score": 0.0})
     without = reconstruct(

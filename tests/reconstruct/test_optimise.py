@@ -9,9 +9,9 @@ from base.progress import SILENT
 from evaluation.shape import mesh_against_views
 from geometry.camera import PAPER_LENS
 from reconstruct.mesh import extract
-from reconstruct.optimise import grow, input_view
+from reconstruct.optimise import optimise_field, prepare_input_view
 from reconstruct.settings import StageSettings
-from reconstruct.viewpoints import viewpoints
+from reconstruct.viewpoints import draw_viewpoints
 from tests.reconstruct.scenes import TrueViews, small_settings, sphere_rgba
 
 HW = (32, 32)
@@ -19,11 +19,11 @@ HW = (32, 32)
 
 def test_a_sphere_from_its_own_renders() -> None:
     settings = small_settings()
-    cameras = viewpoints(3, 12, (1.5, 2.2))
+    cameras = draw_viewpoints(3, 12, (1.5, 2.2))
     images = [sphere_rgba(camera, HW) for camera in cameras]
-    view = input_view(images[0], cameras[0], settings)
-    known = grow(view, cameras[1:], TrueViews(images[1:]), settings, seed=0, progress=SILENT)
-    alone = grow(view, cameras[1:], None, settings, seed=0, progress=SILENT)
+    view = prepare_input_view(images[0], cameras[0], settings)
+    known = optimise_field(view, cameras[1:], TrueViews(images[1:]), settings, seed=0, progress=SILENT)
+    alone = optimise_field(view, cameras[1:], None, settings, seed=0, progress=SILENT)
     with_score = [
         v.iou for v in mesh_against_views(extract(known, settings.mesh), images, cameras, PAPER_LENS, range(12))
     ]
@@ -36,19 +36,19 @@ def test_a_sphere_from_its_own_renders() -> None:
 
 def test_the_same_seed_gives_the_same_field() -> None:
     settings = small_settings()
-    cameras = viewpoints(3, 4, (1.5, 2.2))
+    cameras = draw_viewpoints(3, 4, (1.5, 2.2))
     images = [sphere_rgba(camera, HW) for camera in cameras]
     short = settings.model_copy(
         update={"stages": (StageSettings(resolution=8, steps=4), StageSettings(resolution=12, steps=2))}
     )
-    view = input_view(images[0], cameras[0], short)
-    first, second = (grow(view, cameras, TrueViews(images), short, seed=5, progress=SILENT) for _ in range(2))
+    view = prepare_input_view(images[0], cameras[0], short)
+    first, second = (optimise_field(view, cameras, TrueViews(images), short, seed=5, progress=SILENT) for _ in range(2))
     assert torch.equal(first.density, second.density)
     assert torch.isfinite(first.density).all()
 
 
 def test_viewpoints_cover_the_sphere_and_extend() -> None:
-    few, many = viewpoints(1, 12, (1.5, 2.2)), viewpoints(1, 20, (1.5, 2.2))
+    few, many = draw_viewpoints(1, 12, (1.5, 2.2)), draw_viewpoints(1, 20, (1.5, 2.2))
     np.testing.assert_array_equal(few, many[:12])
     centres = -np.einsum("nji,nj->ni", many[:, :, :3], many[:, :, 3])
     radii = np.linalg.norm(centres, axis=1)
@@ -58,6 +58,6 @@ def test_viewpoints_cover_the_sphere_and_extend() -> None:
 
 def test_a_view_without_an_object_says_so() -> None:
     with pytest.raises(Failure, match="transparent everywhere"):
-        input_view(np.zeros((*HW, 4), np.uint8), viewpoints(0, 1, (1.5, 2.2))[0], small_settings())
+        prepare_input_view(np.zeros((*HW, 4), np.uint8), draw_viewpoints(0, 1, (1.5, 2.2))[0], small_settings())
     with pytest.raises(Failure, match="expected a square input view"):
-        input_view(np.ones((8, 9, 4), np.uint8), viewpoints(0, 1, (1.5, 2.2))[0], small_settings())
+        prepare_input_view(np.ones((8, 9, 4), np.uint8), draw_viewpoints(0, 1, (1.5, 2.2))[0], small_settings())

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geometry.camera import PAPER_LENS, camera_centre, look_at_origin, project
-from reconstruct.rays import Rays, box_span, camera_rays, joined, projected
+from reconstruct.rays import Rays, box_span, camera_rays, join_rays, project_points
 
 coordinate = st.floats(-2.0, 2.0)
 
@@ -27,7 +27,7 @@ def test_rays_start_at_the_camera_with_length_one() -> None:
     rays = camera_rays(camera, PAPER_LENS, (4, 4))
     np.testing.assert_allclose(rays.origins, np.broadcast_to(camera_centre(camera), (16, 3)), atol=1e-6)
     torch.testing.assert_close(rays.directions.norm(dim=1), torch.ones(16))
-    both = joined([rays, rays[:3]])
+    both = join_rays([rays, rays[:3]])
     assert len(both) == 19
 
 
@@ -44,5 +44,5 @@ def test_projection_in_torch_agrees_with_geometry() -> None:
     camera, hw = look_at_origin([0.9, 1.1, -0.8]), (32, 32)
     points = np.random.default_rng(0).uniform(-0.5, 0.5, (50, 3))
     focal = 2.0 * PAPER_LENS.focal_px(hw) / 32
-    ours = projected(torch.tensor(points), torch.tensor(camera), focal).numpy()
+    ours = project_points(torch.tensor(points), torch.tensor(camera), focal).numpy()
     np.testing.assert_allclose((ours + 1.0) * 16.0, project(points, camera, PAPER_LENS, hw), atol=1e-9)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from reconstruct.sjc import averaged_estimate, chained, score_gradient, timestep_range
+from reconstruct.sjc import average_estimates, scalar_with_gradient, score_gradient, timestep_range
 from tests.reconstruct.scenes import small_settings
 
 MEAN, SPREAD = 0.7, 0.5
@@ -24,7 +24,7 @@ def test_the_score_of_a_gaussian() -> None:
     alpha, sigma = 0.6, 0.8
     latents = torch.linspace(-2.0, 3.0, 8).view(1, 2, 2, 2)
     noises = torch.randn(20_000, *latents.shape, generator=torch.Generator().manual_seed(0))
-    estimate = averaged_estimate(latents, alpha, sigma, noises, gaussian_denoiser(alpha, sigma))
+    estimate = average_estimates(latents, alpha, sigma, noises, gaussian_denoiser(alpha, sigma))
     gradient = score_gradient(latents, estimate, alpha, sigma, sigma_power=2.0)
     expected = (latents - MEAN) / (SPREAD**2 + (sigma / alpha) ** 2)
     torch.testing.assert_close(gradient, expected, atol=0.02, rtol=0.0)
@@ -46,9 +46,9 @@ def test_descent_finds_the_mode_through_an_encoder() -> None:
     for _ in range(600):
         latents = behind @ mix
         noises = torch.randn(4, 2, 2, generator=generator)
-        estimate = averaged_estimate(latents.detach(), 0.8, 0.6, noises, gaussian_denoiser(0.8, 0.6))
+        estimate = average_estimates(latents.detach(), 0.8, 0.6, noises, gaussian_denoiser(0.8, 0.6))
         optimiser.zero_grad()
-        chained(latents, score_gradient(latents.detach(), estimate, 0.8, 0.6, 1.0)).backward()
+        scalar_with_gradient(latents, score_gradient(latents.detach(), estimate, 0.8, 0.6, 1.0)).backward()
         optimiser.step()
     torch.testing.assert_close((behind @ mix).detach(), torch.full((2, 2), MEAN), atol=0.25, rtol=0.0)
 
