@@ -1,4 +1,4 @@
-"""The settings of the data job: which objects, and how the run is spread over machines."""
+"""The settings of the data job: the objects, and the distribution of the run over machines."""
 
 from typing import Annotated, Literal
 
@@ -13,20 +13,20 @@ Seconds = Annotated[float, Field(gt=0)]
 
 def _in_order(bounds: tuple[int, int]) -> tuple[int, int]:
     if bounds[1] and bounds[0] > bounds[1]:
-        raise ValueError("the least and then the most")
+        raise ValueError("a minimum and then a maximum")
     return bounds
 
 
 Bounds = Annotated[tuple[Count, Count], AfterValidator(_in_order)]
-"""The least and the most; 0 as the most is no limit."""
+"""Minimum and maximum; a maximum of 0 means no limit."""
 
 
 class FetchSettings(Section):
-    """How a file is fetched: `timeout_s` of silence, `deadline_s` for all tries together, `max_bytes` at most.
+    """How a file is fetched: `timeout_s` without data, `deadline_s` over all tries, at most `max_bytes`.
 
-    `cache` is a folder of each machine that keeps up to `cache_mb` of what was fetched; 0 keeps nothing. A server is
-    asked at most `requests` times in `window_s` by the whole cluster with one credential; without one by each machine,
-    or by all together when they have a `shared_address`.
+    `cache` is a local folder for up to `cache_mb` of fetched files; 0 turns it off. The whole cluster sends at most
+    `requests` per `window_s` to a server with the same credential. Without a credential the limit holds per machine,
+    or for all machines with a `shared_address`.
     """
 
     timeout_s: Seconds
@@ -42,12 +42,12 @@ class FetchSettings(Section):
 
 
 class ObjaverseSettings(Section):
-    """Which objects of Objaverse: `uids`, those in `uid_file`, those of `lvis` categories; none of the three is all.
+    """Objects of Objaverse: by `uids`, by `uid_file`, by `lvis` category; all objects if all three are empty.
 
-    A named uid that is not in the index ends as `missing`, or, with `unlisted` set to `refuse`, ends the build.
-    `sample` > 0 takes that many of them, drawn with `seed`. `revision` is of the models and what is told of them,
-    `xl_revision` of the digests that Objaverse-XL has of them. `cache` is a folder for the indexes,
-    `downloaded` one where the `objaverse` package may have put files: read, never written.
+    A named uid missing in the index ends as `missing`; `unlisted: refuse` refuses the build instead. `sample` > 0 draws
+    a sample of this size with `seed`. `revision` selects models and annotations, `xl_revision` the digests of
+    Objaverse-XL. `cache` is a folder for the indexes. `downloaded` is the folder of the `objaverse` package: read,
+    never written.
     """
 
     uids: tuple[str, ...]
@@ -63,10 +63,10 @@ class ObjaverseSettings(Section):
 
 
 class FilterSettings(Section):
-    """Which of the objects are taken; what is empty, 0 or `any` asks for nothing.
+    """Rules for admitting objects. Empty values, 0 and `any` admit all.
 
-    `text` wants one of its words in title or tags. An object whose source does not state what a rule asks for is left
-    out. `unstated_licence` excepts licences: those of your `own` files, of `any` object, or `never`.
+    `text` requires any of its words in title or tags. An object without the stated fact is left out. For licences
+    `unstated_licence` makes an exception: for your `own` files, for `any` object, or `never`.
     """
 
     licences: tuple[str, ...]
@@ -80,10 +80,10 @@ class FilterSettings(Section):
 
 
 class ObjectsSettings(Section):
-    """Where the objects come from: a `folder` of models, Objaverse, or a table of `urls`; and which are taken.
+    """The source of the objects and the rules for admitting them.
 
-    `objaverse-xl` are the same models as `objaverse`, with the digest that each must have. `renders` is a folder of
-    views that exist already, a folder for each object: they are checked and packed, and nothing is rendered.
+    `objaverse-xl` has the models of `objaverse` with a required digest each. `renders` is a folder of existing views, a
+    subfolder per object: they are checked and packed, not rendered.
     """
 
     source: Literal["folder", "objaverse", "objaverse-xl", "urls", "renders"]
@@ -96,10 +96,10 @@ class ObjectsSettings(Section):
 
 
 class RunSettings(Section):
-    """How the work is run. `address` empty starts a local Ray; `workers` 0 takes as many as the CPUs allow.
+    """How the work is run. An empty `address` starts a local Ray; `workers` 0 uses all CPUs.
 
-    `seed` is the root of all randomness in the views.
-    `lease_s` is how long a silent builder keeps the dataset; `version_every_s` how often a long run makes a version.
+    `seed` is the root of all randomness in the views. After `lease_s` without a heartbeat a builder loses the dataset.
+    A long run makes a version every `version_every_s`.
     """
 
     seed: int

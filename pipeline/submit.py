@@ -1,11 +1,11 @@
-"""What `ray submit` copies to the head of a cluster and runs there: the `zero123` command, on that cluster's Ray.
+"""The script of `ray submit`: it runs the `zero123` command on the head of a cluster.
 
     ray submit pipeline.yaml pipeline/submit.py -- --project "$(python3 pipeline/submit.py --project)" build
 
-`ray submit` brings this one file and nothing else, so it stands alone. The project and its settings are those that
-`ray up` or `ray rsync-up` brought last. `--project DIGEST` makes sure that they are the ones of the machine that
-submits, on which `python3 pipeline/submit.py --project` prints the digest; `--project any` takes whatever is there, and
-without either nothing runs. Jobs have the same door:
+`ray submit` copies only this file, so it imports nothing of the project. Project and settings are those of the last
+`ray up` or `ray rsync-up`. `--project DIGEST` requires the project of the submitting machine: there,
+`python3 pipeline/submit.py --project` prints the digest. `--project any` runs the present project. Without the option
+nothing runs. Ray jobs use the same script:
 
     ray job submit --address http://127.0.0.1:8265 -- python -m pipeline.submit --project DIGEST build
 """
@@ -30,7 +30,7 @@ HOW = (
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Check the project and become `python -m app`; returns 2 with a sentence when it is not the wanted one."""
+    """Check the project and become `python -m app`. Returns 2 with a sentence for another project."""
     if list(arguments) == [FLAG]:
         sys.stdout.write(f"{project_digest(Path(__file__).resolve().parents[1])}\n")
         return 0
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def project_digest(project: Path) -> str:
-    """16 digits of the code, settings and pinned packages of a checkout, or of what a cluster has of one."""
+    """Return 16 digits of the code, settings and pinned packages of a checkout or of a cluster's copy."""
     digest = hashlib.sha256()
     for path in sorted(_files(project)):
         digest.update(f"{path.relative_to(project).as_posix()}\0".encode())
@@ -75,14 +75,14 @@ def _files(project: Path) -> Iterator[Path]:
 
 
 def _split(arguments: Sequence[str]) -> tuple[str | None, Sequence[str]]:
-    """What FLAG says, None where it is left out, and the command around it; what follows `--` is the command's own."""
-    for place, word in enumerate(arguments):
+    """Return the value of FLAG, or None, and the other arguments. Arguments after `--` belong to the command."""
+    for index, word in enumerate(arguments):
         name, equals, value = word.partition("=")
         if word == "--":
             break
         if name == FLAG:
-            said, rest = (value, place + 1) if equals else ("".join(arguments[place + 1 : place + 2]), place + 2)
-            return said, [*arguments[:place], *arguments[rest:]]
+            said, rest = (value, index + 1) if equals else ("".join(arguments[index + 1 : index + 2]), index + 2)
+            return said, [*arguments[:index], *arguments[rest:]]
     return None, arguments
 
 

@@ -1,6 +1,6 @@
-"""What the catalogue says of one build run, as sums and samples, counted by the tables' own engine.
+"""Collect the facts of a build run from the catalogue, as sums and samples. The table engine counts them.
 
-A run is what one process of `build` did; its attempts carry its name.
+A run is the work of a `build` process. Its attempts carry its name.
 """
 
 from collections.abc import Iterable, Sequence

@@ -262,6 +262,6 @@ def test_a_rule_takes_objects_out_and_gives_them_back(tmp_path: Path) -> None:
 
 def test_a_most_below_the_least_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(
-        UsageError, match=r"objects\.filter\.faces: expected the least and then the most, got \(?\[?450"
+        UsageError, match=r"objects\.filter\.faces: expected a minimum and then a maximum, got \(?\[?450"
     ):
         tiny(tmp_path, tmp_path, objects={"filter": {"faces": [450, 100]}})
