@@ -28,11 +28,11 @@ from pipeline.catalog.tables import Catalog, VersionFacts
 from pipeline.cluster.actor import RunnerFactory
 from pipeline.dataset.card import refresh_card
 from pipeline.ledger import Ledger, failures
-from pipeline.plan.fewer_views import fewer_views
-from pipeline.plan.filters import describe_left_out, refusals
+from pipeline.plan.fewer_views import find_fewer_views
+from pipeline.plan.filters import describe_left_out, find_refusals
 from pipeline.plan.forecast import Views, forecast, measured
-from pipeline.plan.former_versions import former_samples
-from pipeline.plan.known_uids import check_unique, with_known_uids
+from pipeline.plan.former_versions import find_former_samples
+from pipeline.plan.known_uids import check_unique, keep_known_uids
 from pipeline.plan.plan import Plan, Rules
 from pipeline.plan.planner import make_plan
 from pipeline.report.reports import keep_plan
@@ -127,7 +127,7 @@ def build(
     catalog = Catalog(storage)
     requested = Columns.of(SourceObject, requested_objects(settings.objects, progress))
     check_unique(requested)
-    requested = with_known_uids(requested, catalog)
+    requested = keep_known_uids(requested, catalog)
     if dry_run:
         newest = read_version(storage) if version_numbers(storage) else None
         ledger = _plan_work(settings, catalog, requested, retry, _lost_shards(storage, newest, progress), progress)
@@ -216,9 +216,9 @@ def _plan_work(
         settings.shards.val_fraction,
         view_fingerprints(settings.objects.source, settings.render, settings.run.seed),
         retry,
-        lambda items: refusals(items, settings.objects.filter),
+        lambda items: find_refusals(items, settings.objects.filter),
         lost,
-        partial(former_samples, catalog, former, lost, progress, with_all_pictures=leaves_out) if former else None,
+        partial(find_former_samples, catalog, former, lost, progress, with_all_pictures=leaves_out) if former else None,
         leaves_out,
     )
     troubled = catalog.troubled()
@@ -287,7 +287,8 @@ def _find_earlier_views(
     source, seed = settings.objects.source, settings.run.seed
     if source == "renders":
         return {}
-    return fewer_views(ledger.plan, newest, settings.render, lambda render: view_fingerprints(source, render, seed))
+    by_settings = lambda render: view_fingerprints(source, render, seed)
+    return find_fewer_views(ledger.plan, newest, settings.render, by_settings)
 
 
 def _describe_plan(

@@ -17,11 +17,11 @@ import pyarrow
 
 from base.outcomes import CHILD_DEATHS, Outcome
 from pipeline.catalog.changes import Changes, whole
-from pipeline.catalog.columns import CHUNK, Columns, Places, compact, table_of
+from pipeline.catalog.columns import CHUNK, Columns, Indices, compact, table_of
 from pipeline.catalog.objects import SourceObject, uid_order
-from pipeline.catalog.rows import FOUND, NOWHERE, SEEN_FAULTS, UNASSIGNED, Attempt, Finding, location_of
+from pipeline.catalog.rows import FOUND, NOWHERE, SEEN_FAULTS, UNASSIGNED, Attempt, BuildResult, location_of
 from pipeline.plan.catalog_join import Mask
-from pipeline.plan.first_seen import Firsts
+from pipeline.plan.first_seen import FirstSeen
 from pipeline.plan.plan import AGAIN, IN_SHARDS, TRANSIENT, Plan, State
 from pipeline.work.pack import Member, PackJob, PackResult
 from shards.version import SampleEntry, ShardEntry
@@ -64,7 +64,7 @@ class Ledger:
         self.rendered, self.written = 0, list[str]()
         self._ends = {**plan.staged, **plan.failed}
         self._copies, self._replacements = dict[str, str](), dict[str, str]()
-        self._firsts, self._members = Firsts(plan), _Members(plan)
+        self._first_seen, self._members = FirstSeen(plan), _Members(plan)
         self._in_shards = np.isin(plan.state, IN_SHARDS)
         self._open = Counter(plan.number[plan.order].tolist())
         self._numbers, self._sealed = sorted(plan.rewrite), 0
@@ -97,7 +97,7 @@ class Ledger:
         self._open[self._number(chosen)] += 1
         if self._number(chosen) not in self._numbers[self._sealed :]:
             insort(self._numbers, self._number(chosen), lo=self._sealed)
-        return next(self.plan.asked.records(self.plan.asked.places([chosen])))
+        return next(self.plan.asked.records(self.plan.asked.indices([chosen])))
 
     @cached_property
     def _copies_of(self) -> dict[str, list[str]]:
@@ -115,7 +115,7 @@ class Ledger:
         return first if first != uid else None
 
     def _number(self, uid: str) -> int:
-        return int(self.plan.number[self.plan.asked.places([uid])[0]])
+        return int(self.plan.number[self.plan.asked.indices([uid])[0]])
 
     def _rank(self, uid: str) -> tuple[int, tuple[str, str]]:
         return self._number(uid), uid_order(uid)
@@ -207,12 +207,12 @@ class Ledger:
             if self._original(item.uid) is not None or not self._good(index, item.uid):
                 continue
             sha256 = self._sha256(index, item.uid)
-            if (first := self._firsts.of(sha256, index)) != index:
+            if (first := self._first_seen.of(sha256, index)) != index:
                 self._copies[item.uid] = self.plan.asked.uids[first].decode()
                 continue
             yield self._member(index, item, sha256, current)
 
-    def _member(self, index: int, item: SourceObject, sha256: str, current: Finding | None) -> Member:
+    def _member(self, index: int, item: SourceObject, sha256: str, current: BuildResult | None) -> Member:
         facts, split = item.facts(sha256), self.rules.split(sha256)
         end = self._ends.get(item.uid)
         if end is not None or current is None:
@@ -221,11 +221,11 @@ class Ledger:
         former = bool(self.plan.state[index] == State.FORMER)
         return Member(item.uid, split, facts, current.fingerprint, shard, entry, former)
 
-    def _known(self, indices: Places) -> Iterator[tuple[int, SourceObject, Finding | None, Finding | None]]:
+    def _known(self, indices: Indices) -> Iterator[tuple[int, SourceObject, BuildResult | None, BuildResult | None]]:
         """Yield the objects at some indices, each with its row at the start of the build and the row that locates its
         sample. The second is the same row, or comes from a former version."""
         before = _records(self.plan.rows, self.plan.row[indices])
-        former = _records(self.plan.former, self.plan.former.places(self.plan.asked.uids[indices]))
+        former = _records(self.plan.former, self.plan.former.indices(self.plan.asked.uids[indices]))
         items = self.plan.asked.records(indices)
         for index, item, row, elsewhere in zip(indices.tolist(), items, before, former, strict=True):
             yield index, item, row, elsewhere or row
@@ -238,7 +238,7 @@ class Ledger:
         end = self._ends.get(uid)
         return (end.sha256 if end is not None else "") or str(self.plan.sha256[index].decode())
 
-    def _new_rows(self, indices: Places, locations: Mapping[str, dict[str, Any]]) -> Iterator[pyarrow.Table]:
+    def _new_rows(self, indices: Indices, locations: Mapping[str, dict[str, Any]]) -> Iterator[pyarrow.Table]:
         """Yield the new rows of ended objects; of objects whose sample only moved, just the location columns."""
         for start in range(0, len(indices), CHUNK):
             known = self._known(indices[start : start + CHUNK])
@@ -252,17 +252,17 @@ class Ledger:
             for names, which in ((MOVED, has_moved), (NEW, [not moved for moved in has_moved])):
                 of = list(compress(new, which))
                 if of:
-                    table = table_of(Finding, [now for _, now, _ in of]).select(names)
+                    table = table_of(BuildResult, [now for _, now, _ in of]).select(names)
                     yield compact(table.append_column("place", [[index for index, _, _ in of]]))
 
     def _result(
         self,
         index: int,
         item: SourceObject,
-        before: Finding | None,
-        current: Finding | None,
+        before: BuildResult | None,
+        current: BuildResult | None,
         locations: Mapping[str, dict[str, Any]],
-    ) -> Finding:
+    ) -> BuildResult:
         uid, end = item.uid, self._ends.get(item.uid)
         if index in self.plan.rule:
             return _filtered(item, before, self.plan.rule[index])
@@ -282,19 +282,19 @@ class Ledger:
             known["fingerprint"] = end.fingerprint or (known["sha256"] and self.rules.fingerprint(known["sha256"]))
         else:
             ended = _unchanged(before)
-        return Finding(uid=uid, **{**known, **ended})
+        return BuildResult(uid=uid, **{**known, **ended})
 
-    def _attempts(self, uid: str, before: Finding | None) -> int:
+    def _attempts(self, uid: str, before: BuildResult | None) -> int:
         earlier = before.attempts if before is not None else 0
         return self.tries[uid] + self.tried.get(uid, earlier + (uid in self.plan.staged))
 
-    def _changed_without_shard(self) -> Places:
+    def _changed_without_shard(self) -> Indices:
         """Indices of objects whose rows may change although no shard is written."""
         plan = self.plan
         others = plan.restated | np.isin(plan.state, (State.ENDED, State.DUPLICATE, State.FILTERED))
         return np.flatnonzero(others & ((plan.state == State.FILTERED) | self._is_open))
 
-    def _pending(self) -> Places:
+    def _pending(self) -> Indices:
         """Indices of the new objects without a written shard."""
         plan = self.plan
         return np.flatnonzero((plan.row < 0) & (plan.state != State.FILTERED) & self._is_open)
@@ -304,8 +304,8 @@ class Ledger:
         """A mask of the objects with an open number."""
         return ~np.isin(self.plan.number, [*self.packed, *self.unchanged])
 
-    def _pending_rows(self, indices: Places) -> Iterator[pyarrow.Table]:
-        empty = Finding(uid="")
+    def _pending_rows(self, indices: Indices) -> Iterator[pyarrow.Table]:
+        empty = BuildResult(uid="")
         same = {name: getattr(empty, name) for name in FOUND if name not in ("uid", "sha256", "shard")}
         for start in range(0, len(indices), CHUNK):
             part = indices[start : start + CHUNK]
@@ -328,12 +328,12 @@ class _Members:
         self._places = indices[np.argsort(plan.number[indices], kind="stable")]
         self._numbers = plan.number[self._places]
 
-    def of(self, number: int) -> Places:
+    def of(self, number: int) -> Indices:
         first, end = np.searchsorted(self._numbers, [number, number + 1])
         return self._places[first:end]
 
 
-def _is_news(now: Finding, before: Finding | None) -> bool:
+def _is_news(now: BuildResult, before: BuildResult | None) -> bool:
     """Return False when an attempt only ended as the previous attempt did."""
     if before is None:
         return True
@@ -341,16 +341,16 @@ def _is_news(now: Finding, before: Finding | None) -> bool:
     return replace(now, attempts=before.attempts, reason=reason) != before
 
 
-def _records(rows: Columns[Finding], indices: Places) -> Iterator[Finding | None]:
+def _records(rows: Columns[BuildResult], indices: Indices) -> Iterator[BuildResult | None]:
     """Return the records at some indices, None where an index is −1."""
     there = rows.records(indices[indices >= 0])
     return (next(there) if index >= 0 else None for index in indices.tolist())
 
 
-def _filtered(item: SourceObject, before: Finding | None, rule: str) -> Finding:
+def _filtered(item: SourceObject, before: BuildResult | None, rule: str) -> BuildResult:
     known: dict[str, Any] = {"shard": before.shard, "attempts": before.attempts} if before is not None else {}
     sha256 = item.sha256 or (before.sha256 if before is not None else "")
-    return Finding(uid=item.uid, **known, sha256=sha256, outcome=Outcome.FILTERED.value, reason=rule)
+    return BuildResult(uid=item.uid, **known, sha256=sha256, outcome=Outcome.FILTERED.value, reason=rule)
 
 
 def _location_columns(shard: ShardEntry, entry: SampleEntry) -> dict[str, Any]:
@@ -364,14 +364,14 @@ def _location_columns(shard: ShardEntry, entry: SampleEntry) -> dict[str, Any]:
     }
 
 
-def _location_of_row(before: Finding | None) -> dict[str, Any]:
+def _location_of_row(before: BuildResult | None) -> dict[str, Any]:
     return {name: getattr(before, name) for name in NOWHERE}
 
 
-def _unchanged(before: Finding | None) -> dict[str, Any]:
+def _unchanged(before: BuildResult | None) -> dict[str, Any]:
     kept = ("outcome", "reason", "phase", "checks", "attempts", "sha256", "fingerprint", *SEEN_FAULTS)
     return {name: getattr(before, name) for name in kept}
 
 
-def _faults(end: Attempt | Finding) -> dict[str, Any]:
+def _faults(end: Attempt | BuildResult) -> dict[str, Any]:
     return {name: getattr(end, name) for name in SEEN_FAULTS}

@@ -9,7 +9,7 @@ import pyarrow
 from numpy.typing import NDArray
 
 from base.outcomes import Outcome
-from pipeline.catalog.columns import completed, places_in, plain, schema, texts
+from pipeline.catalog.columns import completed, indices_in, plain, schema, texts
 from pipeline.catalog.rows import NOWHERE, ObjectRow
 
 ROW = schema(ObjectRow)
@@ -33,15 +33,15 @@ class Changes:
 
     def touch(self, uids: NDArray[np.bytes_]) -> bool:
         """True when a row of one of these uids is to be another."""
-        return bool((places_in(self.uids, uids) >= 0).any() or (places_in(self.gone, uids) >= 0).any())
+        return bool((indices_in(self.uids, uids) >= 0).any() or (indices_in(self.gone, uids) >= 0).any())
 
     def applied_to(self, rows: Iterable[pyarrow.Table]) -> Iterator[pyarrow.Table]:
         """All rows as they are to be, given those there are: what stays, what is gone, what is new."""
         for stored in rows:
             part = completed(stored, ObjectRow, ROW.names).cast(ROW)
             uids = texts(part["uid"])
-            gone = places_in(self.gone, uids) >= 0
-            yield part.filter(pyarrow.array((places_in(self.uids, uids) < 0) & ~gone))
+            gone = indices_in(self.gone, uids) >= 0
+            yield part.filter(pyarrow.array((indices_in(self.uids, uids) < 0) & ~gone))
             if gone.any():
                 yield whole(part.filter(pyarrow.array(gone)), GONE)
         yield from self.tables()

@@ -15,7 +15,7 @@ from pipeline.catalog.memory import release_memory
 from pipeline.catalog.rows import SEEN_FAULTS
 
 T = TypeVar("T")
-Places = NDArray[np.int64]
+Indices = NDArray[np.int64]
 CHUNK = 1 << 12
 """So many records stand as Python objects at a time."""
 REPEATED = frozenset(
@@ -81,7 +81,7 @@ def _texts(column: pyarrow.ChunkedArray) -> NDArray[np.bytes_]:
     return np.frombuffer(padded or b"", f"S{longest}", len(whole))
 
 
-def places_in(ordered: NDArray[np.bytes_], sought: NDArray[np.bytes_]) -> Places:
+def indices_in(ordered: NDArray[np.bytes_], sought: NDArray[np.bytes_]) -> Indices:
     """Where each of the texts `sought` stands among `ordered` ones, −1 for one that does not."""
     if not len(ordered) or not len(sought):
         return np.full(len(sought), -1)
@@ -92,7 +92,7 @@ def places_in(ordered: NDArray[np.bytes_], sought: NDArray[np.bytes_]) -> Places
 class Columns(Mapping[str, T], Generic[T]):
     """A mapping from uid to record, in order of uid; a record is made when it is asked for.
 
-    `place` below is a record's number in that order. Of records with one uid the last counts; `overruled` gives the
+    `index` below is a record's number in that order. Of records with one uid the last counts; `overruled` gives the
     others. Beside the uids, columns stay in the order in which they came: to sort them would take their memory once
     more.
     """
@@ -138,23 +138,23 @@ class Columns(Mapping[str, T], Generic[T]):
         return (uid.decode() for uid in self.uids)
 
     def __getitem__(self, uid: str) -> T:
-        place = int(self.places([uid])[0])
-        if place < 0:
+        index = int(self.indices([uid])[0])
+        if index < 0:
             raise KeyError(uid)
-        return self.at([place])[0]
+        return self.at([index])[0]
 
     def __contains__(self, uid: object) -> bool:
-        return isinstance(uid, str) and bool(self.places([uid])[0] >= 0)
+        return isinstance(uid, str) and bool(self.indices([uid])[0] >= 0)
 
-    def places(self, uids: Sequence[str] | NDArray[np.bytes_]) -> Places:
-        """The place of each of `uids`, −1 for one that is not here."""
-        return places_in(self.uids, np.asarray(uids, dtype=np.bytes_))
+    def indices(self, uids: Sequence[str] | NDArray[np.bytes_]) -> Indices:
+        """The index of each of `uids`, −1 for one that is not here."""
+        return indices_in(self.uids, np.asarray(uids, dtype=np.bytes_))
 
-    def rows(self, places: Sequence[int] | Places) -> pyarrow.Table:
-        """The records at some places as a table."""
-        return self._table(self.uids[places], self._order[places])
+    def rows(self, indices: Sequence[int] | Indices) -> pyarrow.Table:
+        """The records at some indices as a table."""
+        return self._table(self.uids[indices], self._order[indices])
 
-    def _table(self, uids: NDArray[np.bytes_], order: Places) -> pyarrow.Table:
+    def _table(self, uids: NDArray[np.bytes_], order: Indices) -> pyarrow.Table:
         taken = self._said.take(pyarrow.array(order, pyarrow.int64()))
         return taken.add_column(0, "uid", pyarrow.array(uids, pyarrow.binary()).cast(pyarrow.string()))
 
@@ -163,22 +163,22 @@ class Columns(Mapping[str, T], Generic[T]):
         return self._table(self._overruled_uids, self._overruled)
 
     def renamed(self, uids: NDArray[np.bytes_]) -> "Columns[T]":
-        """The same records under other uids, given by place, which share the columns with these."""
+        """The same records under other uids, given by index, which share the columns with these."""
         order = np.argsort(uids, kind="stable")
         renamed = copy(self)
         renamed.uids, renamed._order = uids[order], self._order[order]
         return renamed
 
-    def at(self, places: Sequence[int] | Places) -> list[T]:
-        """The records at some places."""
-        taken = self.rows(places)
+    def at(self, indices: Sequence[int] | Indices) -> list[T]:
+        """The records at some indices."""
+        taken = self.rows(indices)
         names = taken.column_names
         rows = zip(*(column.to_pylist() for column in taken.columns), strict=True)
         return [self.kind(**dict(zip(names, row, strict=True))) for row in rows]
 
-    def records(self, places: Places | None = None) -> Iterator[T]:
-        """All records, or those at some places, in that order."""
-        wanted = np.arange(len(self)) if places is None else places
+    def records(self, indices: Indices | None = None) -> Iterator[T]:
+        """All records, or those at some indices, in that order."""
+        wanted = np.arange(len(self)) if indices is None else indices
         for start in range(0, len(wanted), CHUNK):
             yield from self.at(wanted[start : start + CHUNK])
 
@@ -191,17 +191,17 @@ class Columns(Mapping[str, T], Generic[T]):
         """A column but the uid's as plain values, in order of uid."""
         return plain(self._said[name].take(self._order))
 
-    def counts(self, name: str, places: Places | None = None) -> dict[str, int]:
-        """How often each text stands in a column, or in some places of it, the most frequent first."""
-        order = self._order if places is None else self._order[places]
+    def counts(self, name: str, indices: Indices | None = None) -> dict[str, int]:
+        """How often each text stands in a column, or in some indices of it, the most frequent first."""
+        order = self._order if indices is None else self._order[indices]
         column = plain(self._said[name].take(order))
         counted = ((row["values"], row["counts"]) for row in column.value_counts().to_pylist())
         return dict(sorted(counted, key=lambda item: (-item[1], item[0])))
 
-    def aligned(self, name: str, places: Places, absent: Any) -> pyarrow.ChunkedArray:
-        """A column as it stands at `places`; `absent` where the place is −1."""
-        absent_here = places < 0
-        order = self._order[places] if len(self) else places
+    def aligned(self, name: str, indices: Indices, absent: Any) -> pyarrow.ChunkedArray:
+        """A column as it stands at `indices`; `absent` where the index is −1."""
+        absent_here = indices < 0
+        order = self._order[indices] if len(self) else indices
         taken = plain(self._said[name].take(pyarrow.array(order, mask=absent_here)))
         return taken if absent is None else taken.fill_null(absent)
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from base.outcomes import Outcome
-from pipeline.catalog.columns import Columns, Places
+from pipeline.catalog.columns import Columns, Indices
 from pipeline.catalog.rows import ObjectRow
-from pipeline.catalog.tables import OBJECTS, Catalog, quoted
+from pipeline.catalog.tables import OBJECTS, Catalog, sql_list
 
 FAULTS = {
     "missing_pictures": "with missing pictures",
@@ -17,7 +17,7 @@ FAULTS = {
 }
 """The columns of rows and attempts that tell of faults, and how people are told."""
 
-RENDERED = f"outcome in ({quoted([Outcome.OK, Outcome.MISSING_PICTURES])})"
+RENDERED = f"outcome in ({sql_list([Outcome.OK, Outcome.MISSING_PICTURES])})"
 """The condition in SQL of objects whose faults are known and count."""
 
 
@@ -43,9 +43,9 @@ def missing_examples(catalog: Catalog, where: str, table: str, most: int) -> lis
     return catalog.select(table, query)
 
 
-def known_faults(rows: Columns[ObjectRow], places: Places) -> dict[str, int]:
-    """Count the rows at some places with each fault, by column; faults that none has are left out."""
-    counts = {name: sum(n for value, n in rows.counts(name, places).items() if value) for name in FAULTS}
+def known_faults(rows: Columns[ObjectRow], indices: Indices) -> dict[str, int]:
+    """Count the rows at some indices with each fault, by column; faults that none has are left out."""
+    counts = {name: sum(n for value, n in rows.counts(name, indices).items() if value) for name in FAULTS}
     return {name: count for name, count in counts.items() if count}
 
 

@@ -29,7 +29,7 @@ SEEN_FAULTS = ("missing_pictures", "culled_faces", "merged_faces", "stray_faces"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
+class BuildResult:
     """What builds found out of an object: how it ended, and where its sample stands if it did well.
 
     `shard` is −1 without a number; the fields from `split` on are empty or 0 unless `outcome` is ok. `checks` says
@@ -66,7 +66,7 @@ class Finding:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ObjectRow(Finding):
+class ObjectRow(BuildResult):
     """One object ever asked for: what builds found out of it, and what its source says of it."""
 
     source: str
@@ -83,7 +83,7 @@ class ObjectRow(Finding):
     likes: int = UNKNOWN
 
 
-FOUND = tuple(item.name for item in fields(Finding))
+FOUND = tuple(item.name for item in fields(BuildResult))
 STATED = tuple(item.name for item in fields(ObjectRow) if item.name not in FOUND)
 """What a row has from its source, beside the uid."""
 
@@ -146,7 +146,7 @@ SampleLocation = tuple[ShardEntry, SampleEntry]
 """Where a sample is: its shard's entry, without the shard's list of samples, and its own."""
 
 
-def location_of(row: Finding) -> SampleLocation:
+def location_of(row: BuildResult) -> SampleLocation:
     """Return where the sample of an object with outcome ok is."""
     shard = ShardEntry(row.shard_name, row.split, row.shard, row.shard_bytes, row.shard_sha256, ())
     return shard, SampleEntry(row.uid, row.sample_offset, row.sample_bytes)

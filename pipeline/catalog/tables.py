@@ -105,21 +105,21 @@ class Catalog:
 
     def attempts(self, uids: Collection[str] | None = None) -> list[Attempt]:
         """Every attempt recorded, or those at some objects, oldest first."""
-        return self._attempts("*", "true" if uids is None else f"uid in ({quoted(uids)})")
+        return self._attempts("*", "true" if uids is None else f"uid in ({sql_list(uids)})")
 
     def troubled(self) -> list[Attempt]:
         """Every attempt at an object of which one did not end well, oldest first: what the next plan must know of it.
 
         What else there is to an attempt, such as what Blender said, is left out.
         """
-        bad = f"(select uid from rows where outcome <> {quoted([Outcome.OK])})"  # noqa: S608
+        bad = f"(select uid from rows where outcome <> {sql_list([Outcome.OK])})"  # noqa: S608
         there = self.columns(ATTEMPTS)
         noted = [name for name in (*TOLD, *SEEN_FAULTS) if name in there]
         return self._attempts(", ".join(noted), f"uid in {bad}")
 
     def recorded(self, attempts: Collection[str]) -> set[str]:
         """Which of these attempts, by their names, are recorded."""
-        query = f"select attempt from rows where attempt in ({quoted(attempts)})"  # noqa: S608
+        query = f"select attempt from rows where attempt in ({sql_list(attempts)})"  # noqa: S608
         return {row["attempt"] for row in self.select(ATTEMPTS, query)}
 
     def record(self, attempts: Sequence[Attempt]) -> None:
@@ -251,10 +251,10 @@ class Catalog:
     def version(self, number: int) -> Version:
         """Version `number` as the rows of that version make it."""
         facts = self.facts(number)
-        standing = f"from rows where outcome = {quoted([Outcome.OK])}"
+        standing = f"from rows where outcome = {sql_list([Outcome.OK])}"
         shards = self.parts(OBJECTS, f"select distinct {', '.join(SHARD)} {standing}", number)
         placed = self.parts(OBJECTS, f"select {', '.join(PLACED)} {standing}", number)
-        return derived([row for part in shards for row in part.to_pylist()], placed, number, facts)
+        return derive_version([row for part in shards for row in part.to_pylist()], placed, number, facts)
 
     def facts(self, number: int) -> VersionFacts:
         """What was stored with the commit of version `number`."""
@@ -293,7 +293,7 @@ def _attempt(row: Mapping[str, Any]) -> Attempt:
     return Attempt(**{**noted, "seconds": dict(noted.get("seconds", ()))})
 
 
-def derived(
+def derive_version(
     shards: Iterable[Mapping[str, Any]], placed: Iterable[pyarrow.Table], number: int, facts: VersionFacts
 ) -> Version:
     """Version `number` of the dataset from its shards and from where each sample stands, both in any order."""
@@ -317,7 +317,7 @@ def derived(
 
 
 def _placed(part: pyarrow.Table, names: pyarrow.Array) -> tuple[NDArray[Any], ...]:
-    """Of some samples: uids, offsets, lengths, and the places of their shards among `names`."""
+    """Of some samples: uids, offsets, lengths, and the indices of their shards among `names`."""
     rank = compute.index_in(part["shard_name"], value_set=names)
     return texts(part["uid"]), *(column.to_numpy() for column in (part["sample_offset"], part["sample_bytes"], rank))
 
@@ -361,6 +361,6 @@ def _properties() -> Any:
     return WriterProperties(max_row_group_size=ROWS_IN_A_GROUP, compression="ZSTD", column_properties=columns)
 
 
-def quoted(values: Iterable[str]) -> str:
+def sql_list(values: Iterable[str]) -> str:
     """Texts as a list of SQL literals; never an empty one, which SQL does not have."""
     return ", ".join("'" + value.replace("'", "''") + "'" for value in values) or "''"

@@ -22,7 +22,7 @@ from base.outcomes import Outcome
 from base.storage import Storage
 from base.text import replace_controls
 from pipeline.catalog.faults import fault_counts, fault_lines
-from pipeline.catalog.tables import OBJECTS, Catalog, quoted
+from pipeline.catalog.tables import OBJECTS, Catalog, sql_list
 from report.contact_sheet import contact_sheet
 from report.escape import csv_cell, markdown
 from report.images import encoded, fitted, over
@@ -66,8 +66,8 @@ def version_rows(catalog: Catalog, version: Version) -> Iterator[pyarrow.Table]:
         before += len(shard.samples)
     bounds = sorted(some)[:: SORTED_AT_ONCE // SAMPLED]
     for index, first in enumerate(["", *bounds[1:]]):
-        below = [f"uid < {quoted([end])}" for end in bounds[index + 1 : index + 2]]
-        these = " and ".join([OK, f"uid >= {quoted([first])}", *below])
+        below = [f"uid < {sql_list([end])}" for end in bounds[index + 1 : index + 2]]
+        these = " and ".join([OK, f"uid >= {sql_list([first])}", *below])
         query = f"select {', '.join(COLUMNS)} from rows where {these} order by uid"  # noqa: S608
         yield from catalog.parts(OBJECTS, query, version.number)
 

@@ -160,7 +160,7 @@ def _write_metadata(storage: Storage, part: Version, layout: str, out: Path) -> 
     uids = [entry.uid for shard in part.shards for entry in shard.samples]
     catalog = Catalog(storage)
     known = catalog.objects(part.number)
-    indices = known.places(sorted(uids))
+    indices = known.indices(sorted(uids))
     indices = indices[indices >= 0]
     write_atomically(out / ATTRIBUTION, "".join(attribution_csv([known.rows(indices)])).encode())
     if layout == "zero123":

@@ -93,7 +93,7 @@ def compare_versions(storage: Storage, old: int, new: int) -> Difference:
     """Compare two versions. Raises Failure when a version is not kept."""
     shards = [{shard.name: shard.bytes for shard in read_version(storage, number).shards} for number in (old, new)]
     before, after = (_successful(Catalog(storage).objects(number)) for number in (old, new))
-    index = before.places(after.uids)
+    index = before.indices(after.uids)
     rendered, facts, split = (
         texts(after.column(name)) != texts(before.aligned(name, index, ""))
         for name in ("fingerprint", "facts_digest", "split")
@@ -103,7 +103,7 @@ def compare_versions(storage: Storage, old: int, new: int) -> Difference:
         old=old,
         new=new,
         added=_named(after, index < 0),
-        removed=_named(before, after.places(before.uids) < 0),
+        removed=_named(before, after.indices(before.uids) < 0),
         rendered=_named(after, (index >= 0) & rendered),
         described=_named(after, (index >= 0) & ~rendered & (facts | split)),
         shards_added=tuple(added),

@@ -33,8 +33,8 @@ def assign(numbers: Numbers, uids: Uids, first: int, objects_per_shard: int) -> 
 
 def split_of(sha256: str, val_fraction: float) -> str:
     """`val` for the share `val_fraction` of all source digests, else `train`."""
-    place = int(sha256_bytes(f"split:{sha256}".encode())[:8], 16) / 2**32
-    return "val" if place < val_fraction else "train"
+    index = int(sha256_bytes(f"split:{sha256}".encode())[:8], 16) / 2**32
+    return "val" if index < val_fraction else "train"
 
 
 def duplicates(sha256: Mapping[str, str], ranks: Mapping[str, int], numbers: Mapping[str, int]) -> dict[str, str]:

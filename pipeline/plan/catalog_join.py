@@ -1,4 +1,4 @@
-"""What the catalogue says of the objects that a build asks for, laid beside them: arrays by place in `asked`."""
+"""What the catalogue says of the objects that a build asks for, laid beside them: arrays by index in `asked`."""
 
 from collections.abc import Iterable, Mapping
 
@@ -12,14 +12,14 @@ from pipeline.catalog.columns import Columns, plain, texts
 from pipeline.catalog.locations import without_mirror
 from pipeline.catalog.memory import release_memory
 from pipeline.catalog.objects import SourceObject
-from pipeline.catalog.rows import FOUND, STATED, UNASSIGNED, Attempt, Finding
+from pipeline.catalog.rows import FOUND, STATED, UNASSIGNED, Attempt, BuildResult
 
 Texts = NDArray[np.bytes_]
 Mask = NDArray[np.bool_]
 
 
-class Standing:
-    """`row` is an object's place in `rows`, −1 for a new one, of which all else is empty, false or UNASSIGNED.
+class CatalogJoin:
+    """`row` is an object's index in `rows`, −1 for a new one, of which all else is empty, false or UNASSIGNED.
 
     `restated` is true where the source does not say of an object what its row says. What sources say is read and
     compared part by part, and not kept: `asked` says it again.
@@ -28,9 +28,9 @@ class Standing:
     def __init__(self, asked: Columns[SourceObject], catalogue: Iterable[pyarrow.Table]) -> None:
         self.asked = asked
         self.restated, self.same_location = np.ones(len(asked), bool), np.zeros(len(asked), bool)
-        self.rows = Columns.joined(Finding, map(self._compared, catalogue))
+        self.rows = Columns.joined(BuildResult, map(self._compared, catalogue))
         self.rows.share_uids(asked)
-        self.row = self.rows.places(asked.uids)
+        self.row = self.rows.indices(asked.uids)
         self.outcome, self.sha256, self.fingerprint, self.facts_digest, self.split = (
             texts(self.rows.aligned(name, self.row, ""))
             for name in ("outcome", "sha256", "fingerprint", "facts_digest", "split")
@@ -46,8 +46,8 @@ class Standing:
         earlier = (known == b"") & self.same_location
         known[earlier] = self.sha256[earlier]
         attempted = np.array([one.sha256 for one in waiting.values()], "S64")
-        places = self.asked.places(list(waiting))
-        known[places] = np.where(known[places] == b"", attempted, known[places])
+        indices = self.asked.indices(list(waiting))
+        known[indices] = np.where(known[indices] == b"", attempted, known[indices])
         return known
 
     @property
@@ -63,8 +63,8 @@ class Standing:
 
     def tells(self, attempt: Attempt) -> bool:
         """True when the row of an object that is asked for says how this attempt ended."""
-        place = self.asked.places([attempt.uid])[0]
-        said = (self.outcome[place].decode(), self.fingerprint[place].decode())
+        index = self.asked.indices([attempt.uid])[0]
+        said = (self.outcome[index].decode(), self.fingerprint[index].decode())
         return bool(said == (attempt.outcome, attempt.fingerprint))
 
     def within(self, shards: frozenset[str]) -> Mask:
@@ -76,14 +76,14 @@ class Standing:
 
     def _compared(self, part: pyarrow.Table) -> pyarrow.Table:
         """The findings of some rows, when it is noted what their sources said."""
-        places = self.asked.places(texts(part["uid"]))
-        here = places >= 0
-        known, stated = part.filter(pyarrow.array(here)), self.asked.rows(places[here])
+        indices = self.asked.indices(texts(part["uid"]))
+        here = indices >= 0
+        known, stated = part.filter(pyarrow.array(here)), self.asked.rows(indices[here])
         said = {name: plain(known[name]) for name in STATED}
         said["location"] = without_mirror(said["location"], said["source"])
         same = {name: _equal(said[name], stated[name]) for name in STATED}
-        self.same_location[places[here]] = same["location"]
-        self.restated[places[here]] = ~np.logical_and.reduce(list(same.values()))
+        self.same_location[indices[here]] = same["location"]
+        self.restated[indices[here]] = ~np.logical_and.reduce(list(same.values()))
         return part.select([name for name in FOUND if name in part.column_names])
 
 

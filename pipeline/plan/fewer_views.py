@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 
 from base.outcomes import Outcome
-from pipeline.catalog.columns import Columns, Places, texts
-from pipeline.catalog.rows import Finding, SampleLocation, location_of
+from pipeline.catalog.columns import Columns, Indices, texts
+from pipeline.catalog.rows import BuildResult, SampleLocation, location_of
 from pipeline.plan.plan import Plan
 from render.settings import RenderSettings
 from shards.version import Version
@@ -15,8 +15,8 @@ from shards.version import Version
 class _Locations(Mapping[str, SampleLocation]):
     """The locations of samples by uid, read from some rows of the catalogue when asked for."""
 
-    def __init__(self, rows: Columns[Finding], places: Places) -> None:
-        self._rows, self._places = rows, np.sort(places)
+    def __init__(self, rows: Columns[BuildResult], indices: Indices) -> None:
+        self._rows, self._places = rows, np.sort(indices)
 
     def __len__(self) -> int:
         return len(self._places)
@@ -25,14 +25,14 @@ class _Locations(Mapping[str, SampleLocation]):
         return (row.uid for row in self._rows.records(self._places))
 
     def __getitem__(self, uid: str) -> SampleLocation:
-        (place,) = self._rows.places([uid])
+        (place,) = self._rows.indices([uid])
         found = np.searchsorted(self._places, place)
         if found == len(self._places) or self._places[found] != place:
             raise KeyError(uid)
         return location_of(self._rows.at([place])[0])
 
 
-def fewer_views(
+def find_fewer_views(
     plan: Plan,
     version: Version | None,
     render: RenderSettings,
@@ -45,14 +45,14 @@ def fewer_views(
     if version is None or version.views >= render.views:
         return {}
     before = fingerprints(render.model_copy(update={"views": version.views}))
-    places = plan.row[plan.order]
-    places = places[places >= 0]
+    indices = plan.row[plan.order]
+    indices = indices[indices >= 0]
     outcome, sha256, fingerprint = (
-        texts(plan.rows.column(name))[places] for name in ("outcome", "sha256", "fingerprint")
+        texts(plan.rows.column(name))[indices] for name in ("outcome", "sha256", "fingerprint")
     )
-    standing = outcome == Outcome.OK.encode()
-    standing[standing] = [
+    is_ok = outcome == Outcome.OK.encode()
+    is_ok[is_ok] = [
         before(digest.decode()).encode() == known
-        for digest, known in zip(sha256[standing], fingerprint[standing], strict=True)
+        for digest, known in zip(sha256[is_ok], fingerprint[is_ok], strict=True)
     ]
-    return _Locations(plan.rows, places[standing])
+    return _Locations(plan.rows, indices[is_ok])

@@ -16,7 +16,7 @@ OWN = ("folder", "renders")
 """Sources of one's own files, which need state no licence to be one's own."""
 
 
-def refusals(items: Columns[SourceObject], settings: FilterSettings) -> dict[int, str]:
+def find_refusals(items: Columns[SourceObject], settings: FilterSettings) -> dict[int, str]:
     """The rule that leaves an object out, by its place, for each that is left out.
 
     Objects that say the same wherever a rule looks are looked at once.
@@ -27,9 +27,9 @@ def refusals(items: Columns[SourceObject], settings: FilterSettings) -> dict[int
     firsts = items.records(groups["place_min"].to_numpy())
     found = ((index, _rule(item, settings)) for index, item in enumerate(firsts))
     refused = {place: rule for index, rule in found if rule for place in groups["place_list"][index].as_py()}
-    places = np.array(list(refused), np.int64)
-    for start in range(0, len(places), CHUNK):
-        part = places[start : start + CHUNK]
+    indices = np.array(list(refused), np.int64)
+    for start in range(0, len(indices), CHUNK):
+        part = indices[start : start + CHUNK]
         nowhere = np.asarray(compute.equal(items.aligned("location", part, ""), ""))
         for place in part[nowhere].tolist():
             del refused[place]

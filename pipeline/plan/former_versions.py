@@ -8,11 +8,11 @@ import pyarrow
 from base.errors import Failure
 from base.outcomes import Outcome
 from base.progress import Progress
-from pipeline.catalog.columns import Columns, Places, compact, completed, places_in, schema, texts
+from pipeline.catalog.columns import Columns, Indices, compact, completed, indices_in, schema, texts
 from pipeline.catalog.faults import has_fault
 from pipeline.catalog.memory import release_memory
-from pipeline.catalog.rows import NOWHERE, SEEN_FAULTS, Finding
-from pipeline.catalog.tables import ATTEMPTS, OBJECTS, Catalog, quoted
+from pipeline.catalog.rows import NOWHERE, SEEN_FAULTS, BuildResult
+from pipeline.catalog.tables import ATTEMPTS, OBJECTS, Catalog, sql_list
 from pipeline.plan.catalog_join import Texts
 from shards.verify import FOLDER
 
@@ -22,7 +22,7 @@ FEW = 1000
 """Up to so many objects are named to the tables' engine, which then passes over what has none of them."""
 
 
-def former_samples(
+def find_former_samples(
     catalog: Catalog,
     numbers: Sequence[int],
     lost: frozenset[str],
@@ -31,7 +31,7 @@ def former_samples(
     fingerprints: Texts,
     *,
     with_all_pictures: bool = False,
-) -> Columns[Finding]:
+) -> Columns[BuildResult]:
     """Where the versions `numbers`, the first of them first, have samples of these `uids`, in order, each with its
     fingerprint, in shards that are there whole and not `lost`.
 
@@ -41,7 +41,7 @@ def former_samples(
     """
     sought = _Sought(uids, fingerprints)
     names = (*TAKEN, *SEEN_FAULTS)
-    found = [completed(schema(Finding).empty_table(), Finding, names)]
+    found = [completed(schema(BuildResult).empty_table(), BuildResult, names)]
     if _rendered_once(catalog, sought):
         there = {name: size for name, size in catalog.storage.sizes(FOLDER).items() if name not in lost}
         for number in numbers:
@@ -51,7 +51,7 @@ def former_samples(
                 whole_ones = f" and not {has_fault('missing_pictures')}" if "missing_pictures" in present else ""
                 query = f"select {', '.join(wanted)} {sought.ok_rows}{whole_ones if with_all_pictures else ''}"
                 rows = catalog.parts(OBJECTS, query, number)
-                found += (sought.taken(completed(part, Finding, names), there) for part in rows)
+                found += (sought.taken(completed(part, BuildResult, names), there) for part in rows)
             except Failure as failure:
                 progress.say(f"version {number} is not looked through for what was rendered: {failure}")
             if not sought.missing.any():
@@ -60,12 +60,12 @@ def former_samples(
     columns = dict(zip(whole.column_names, whole.columns, strict=True))
     del found, whole
     release_memory()
-    return Columns(Finding, columns)
+    return Columns(BuildResult, columns)
 
 
 def _rendered_once(catalog: Catalog, sought: "_Sought") -> bool:
     rows = catalog.parts(ATTEMPTS, f"select uid, fingerprint {sought.ok_rows}")
-    return any((sought.places(part) >= 0).any() for part in rows)
+    return any((sought.indices(part) >= 0).any() for part in rows)
 
 
 class _Sought:
@@ -78,20 +78,20 @@ class _Sought:
     @property
     def ok_rows(self) -> str:
         """The end of a query for rows that ended well: of these objects alone when they are few."""
-        these = f" and uid in ({quoted(uid.decode() for uid in self._uids)})" if len(self._uids) <= FEW else ""
-        return f"from rows where outcome = {quoted([Outcome.OK])}{these}"
+        these = f" and uid in ({sql_list(uid.decode() for uid in self._uids)})" if len(self._uids) <= FEW else ""
+        return f"from rows where outcome = {sql_list([Outcome.OK])}{these}"
 
-    def places(self, part: pyarrow.Table) -> Places:
+    def indices(self, part: pyarrow.Table) -> Indices:
         """Which of the objects each row is about, −1 for one of an object or fingerprint that nobody looks for."""
-        places = places_in(self._uids, texts(part["uid"]))
-        return np.where(self._fingerprints[places] == texts(part["fingerprint"]), places, -1)
+        indices = indices_in(self._uids, texts(part["uid"]))
+        return np.where(self._fingerprints[indices] == texts(part["fingerprint"]), indices, -1)
 
     def taken(self, part: pyarrow.Table, there: Mapping[str, int]) -> pyarrow.Table:
         """The rows of missing objects whose shards are `there`, by name and length; they are missing no more."""
-        places = self.places(part)
-        wanted = (places >= 0) & self.missing[places]
-        part, places = part.filter(pyarrow.array(wanted)), places[wanted]
+        indices = self.indices(part)
+        wanted = (indices >= 0) & self.missing[indices]
+        part, indices = part.filter(pyarrow.array(wanted)), indices[wanted]
         shards = zip(part["shard_name"].to_pylist(), part["shard_bytes"].to_pylist(), strict=True)
         whole = np.array([there.get(name) == size for name, size in shards], bool)
-        self.missing[places[whole]] = False
+        self.missing[indices[whole]] = False
         return compact(part.filter(pyarrow.array(whole)))

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from base.errors import UsageError
-from pipeline.catalog.columns import CHUNK, Columns, Places, places_in
+from pipeline.catalog.columns import CHUNK, Columns, Indices, indices_in
 from pipeline.catalog.objects import UID_DIGITS, SourceObject, identity_digits, short_uid
 from pipeline.catalog.tables import OBJECTS, Catalog
 from pipeline.plan.catalog_join import Mask
@@ -34,7 +34,7 @@ def check_unique(asked: Columns[SourceObject]) -> None:
         )
 
 
-def with_known_uids(asked: Columns[SourceObject], catalog: Catalog) -> Columns[SourceObject]:
+def keep_known_uids(asked: Columns[SourceObject], catalog: Catalog) -> Columns[SourceObject]:
     """The same objects, those under their short uid that the catalogue has by it.
 
     An object is known by its path below the source's folder or its address, so a folder that moved keeps its uids. Of
@@ -44,9 +44,9 @@ def with_known_uids(asked: Columns[SourceObject], catalog: Catalog) -> Columns[S
     if not len(known):
         return asked
     shortened = np.array([short_uid(uid) for uid in asked], np.bytes_)
-    rows = known.places(shortened)
+    rows = known.indices(shortened)
     # A short uid that another object of the source has as its whole name is taken.
-    rows[places_in(asked.uids, shortened) >= 0] = -1
+    rows[indices_in(asked.uids, shortened) >= 0] = -1
     keep = np.flatnonzero(rows >= 0)
     keep = keep[_are_same(asked, known, keep, rows[keep])]
     uids = asked.uids.copy()
@@ -54,12 +54,12 @@ def with_known_uids(asked: Columns[SourceObject], catalog: Catalog) -> Columns[S
     return asked.renamed(uids)
 
 
-def _are_same(asked: Columns[SourceObject], known: Columns[_ShortRow], places: Places, rows: Places) -> Mask:
-    """True where the object at a place of `asked` is the object of the row beside it."""
-    same = np.zeros(len(places), bool)
-    for start in range(0, len(places), CHUNK):
+def _are_same(asked: Columns[SourceObject], known: Columns[_ShortRow], indices: Indices, rows: Indices) -> Mask:
+    """True where the object at a index of `asked` is the object of the row beside it."""
+    same = np.zeros(len(indices), bool)
+    for start in range(0, len(indices), CHUNK):
         part = slice(start, start + CHUNK)
-        records = zip(asked.records(places[part]), known.records(rows[part]), strict=True)
+        records = zip(asked.records(indices[part]), known.records(rows[part]), strict=True)
         same[part] = [
             item.location == row.location or item.uid[-UID_DIGITS:] in map(identity_digits, _ends(row.location))
             for item, row in records

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base.outcomes import Outcome
-from pipeline.catalog.columns import Columns, Places
+from pipeline.catalog.columns import Columns, Indices
 from pipeline.catalog.objects import SourceObject
-from pipeline.catalog.rows import Attempt, Finding
+from pipeline.catalog.rows import Attempt, BuildResult
 from pipeline.plan.assign import Numbers, split_of
 from pipeline.plan.catalog_join import Mask, Texts
 
@@ -54,22 +54,22 @@ IN_SHARDS = (State.KEPT, State.FORMER)
 @dataclass(frozen=True)
 class Rules:
     """What a plan depends on: how many objects a shard has, how splits fall, the fingerprint, which outcomes of
-    earlier builds do not count this time, the rules that leave objects out, by place, the names of shards that
+    earlier builds do not count this time, the rules that leave objects out, by index, the names of shards that
     the catalogue has and the storage has not, and where former versions have samples of some uids and fingerprints."""
 
     objects_per_shard: int
     val_fraction: float
-    views: Callable[[str], str]
+    fingerprints: Callable[[str], str]
     retry: frozenset[str] = frozenset()
-    refusals: Callable[[Columns[SourceObject]], Mapping[int, str]] | None = None
+    find_refusals: Callable[[Columns[SourceObject]], Mapping[int, str]] | None = None
     lost: frozenset[str] = frozenset()
-    former: Callable[[Texts, Texts], Columns[Finding]] | None = None
+    former: Callable[[Texts, Texts], Columns[BuildResult]] | None = None
     leaves_out_missing: bool = False
     """Objects with missing pictures do not stay: they are tried again, and end as `missing_pictures`."""
 
     def fingerprint(self, sha256: str) -> str:
         """The fingerprint of an object of these bytes under today's view settings."""
-        return self.views(sha256)
+        return self.fingerprints(sha256)
 
     def split(self, sha256: str) -> str:
         """The split of an object of these bytes."""
@@ -80,33 +80,33 @@ class Rules:
 class Plan:
     """What to do with each object of `asked`, given the `rows` of the catalogue.
 
-    `state`, `number` (the shard's) and `sha256` (empty as long as it is unknown) say it by place in `asked`, as do
-    `row`, its place in `rows` (−1 for none), and `restated`, true when its source or number is not what its row says.
-    `order` is the places to be rendered, in that order. `failed` and `staged` are the attempts, by uid, that tell how
+    `state`, `number` (the shard's) and `sha256` (empty as long as it is unknown) say it by index in `asked`, as do
+    `row`, its index in `rows` (−1 for none), and `restated`, true when its source or number is not what its row says.
+    `order` is the indices to be rendered, in that order. `failed` and `staged` are the attempts, by uid, that tell how
     an object ended where its row does not; `duplicate` names the object that has the same bytes, `rule` the one that
     leaves an object out.
-    `removed` are places in `rows` that were asked for once. `rewrite` are the shard numbers that change when every
+    `removed` are indices in `rows` that were asked for once. `rewrite` are the shard numbers that change when every
     render succeeds, `certain` those of them that change in any case.
     `former` says where the samples of FORMER objects are, and what their checks said.
     """
 
     rules: Rules
     asked: Columns[SourceObject]
-    rows: Columns[Finding]
+    rows: Columns[BuildResult]
     state: NDArray[np.int8]
     number: Numbers
     sha256: Texts
-    row: Places
+    row: Indices
     restated: Mask
-    order: Places
+    order: Indices
     failed: Mapping[str, Attempt]
     staged: Mapping[str, Attempt]
     duplicate: Mapping[str, str]
     rule: Mapping[int, str]
-    removed: Places
+    removed: Indices
     rewrite: frozenset[int]
     certain: frozenset[int]
-    former: Columns[Finding]
+    former: Columns[BuildResult]
 
     @property
     def idle(self) -> bool:
@@ -129,14 +129,14 @@ class Plan:
 
     def fingerprint(self, uid: str) -> str:
         """What the views of an object depend on, in digits; empty when it is not asked for or its bytes are unknown."""
-        place = self.asked.places([uid])[0]
-        sha256 = self.sha256[place].decode() if place >= 0 else ""
+        index = self.asked.indices([uid])[0]
+        sha256 = self.sha256[index].decode() if index >= 0 else ""
         return self.rules.fingerprint(sha256) if sha256 else ""
 
     def uids(self, state: State) -> tuple[str, ...]:
         """The objects in a state, those to be rendered in that order, the others in order of uid."""
-        places = self.order if state == State.RENDER else np.flatnonzero(self.state == state)
-        return tuple(uid.decode() for uid in self.asked.uids[places])
+        indices = self.order if state == State.RENDER else np.flatnonzero(self.state == state)
+        return tuple(uid.decode() for uid in self.asked.uids[indices])
 
     @property
     def render(self) -> tuple[str, ...]:

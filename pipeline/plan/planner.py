@@ -1,6 +1,6 @@
 """Makes the plan of a build, from what is asked for, what the catalogue says and what waits in staging.
 
-Everything is done to all objects at once, in arrays by place in `asked`.
+Everything is done to all objects at once, in arrays by index in `asked`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,12 +10,12 @@ import pyarrow
 from numpy.typing import NDArray
 
 from base.outcomes import Outcome
-from pipeline.catalog.columns import CHUNK, Columns, Places, texts
+from pipeline.catalog.columns import CHUNK, Columns, Indices, texts
 from pipeline.catalog.memory import release_memory
 from pipeline.catalog.objects import SourceObject
-from pipeline.catalog.rows import UNASSIGNED, Attempt, Finding
+from pipeline.catalog.rows import UNASSIGNED, Attempt, BuildResult
 from pipeline.plan.assign import Numbers, assign, duplicates, uid_digests
-from pipeline.plan.catalog_join import Mask, Standing, Texts
+from pipeline.plan.catalog_join import CatalogJoin, Mask, Texts
 from pipeline.plan.plan import AGAIN, Plan, Rules, State
 
 States = NDArray[np.int8]
@@ -30,26 +30,26 @@ def make_plan(
 ) -> Plan:
     """The plan for the objects `asked` for, given the rows of the catalogue in tables, the attempts whose views are
     `staged`, and those that ended badly for good, by (uid, fingerprint)."""
-    standing, rule = Standing(asked, catalogue), rules.refusals(asked) if rules.refusals is not None else {}
-    rows = standing.rows
+    join, rule = CatalogJoin(asked, catalogue), rules.find_refusals(asked) if rules.find_refusals is not None else {}
+    rows = join.rows
     whole = [one for one in staged if not (rules.leaves_out_missing and one.missing_pictures)]
     waiting = {one.uid: one for one in whole if rules.fingerprint(one.sha256) == one.fingerprint and one.uid in asked}
-    sha256 = standing.bytes_known(waiting)
+    sha256 = join.bytes_known(waiting)
     fingerprint = _fingerprints(sha256, rules)
     ended = {uid: one for (uid, digest), one in failed.items() if _is(fingerprint, asked, uid, digest.encode())}
     release_memory()
 
-    state = _states(standing, fingerprint, rules)
-    _mark(state, State.RENDER, asked.places(list(waiting)), State.STAGED)
-    _mark(state, State.RENDER, asked.places(list(ended)), State.ENDED)
-    copies = _copies(standing, sha256, rule, _ranks(standing, state))
-    state[asked.places(list(copies))] = State.DUPLICATE
+    state = _states(join, fingerprint, rules)
+    _mark(state, State.RENDER, asked.indices(list(waiting)), State.STAGED)
+    _mark(state, State.RENDER, asked.indices(list(ended)), State.ENDED)
+    copies = _copies(join, sha256, rule, _ranks(join, state))
+    state[asked.indices(list(copies))] = State.DUPLICATE
     state[list(rule)] = State.FILTERED
     former = _former(asked, state, fingerprint, rules)
-    state[asked.places(former.uids)] = State.FORMER
-    number = _numbers(standing, state, copies, rules)
-    dropped = (asked.places(rows.uids) < 0) & (texts(rows.column("outcome")) != Outcome.REMOVED.encode())
-    certain = _changing(standing, state, number, _moved(standing, state, sha256, rules), dropped)
+    state[asked.indices(former.uids)] = State.FORMER
+    number = _numbers(join, state, copies, rules)
+    dropped = (asked.indices(rows.uids) < 0) & (texts(rows.column("outcome")) != Outcome.REMOVED.encode())
+    certain = _changing(join, state, number, _moved(join, state, sha256, rules), dropped)
     return Plan(
         rules=rules,
         asked=asked,
@@ -57,12 +57,10 @@ def make_plan(
         state=state,
         number=number,
         sha256=sha256,
-        row=standing.row,
-        restated=standing.restated | (number != standing.number),
+        row=join.row,
+        restated=join.restated | (number != join.number),
         order=_order(asked, number, np.flatnonzero(state == State.RENDER)),
-        failed={
-            uid: one for uid, one in ended.items() if _is(state, asked, uid, State.ENDED) and not standing.tells(one)
-        },
+        failed={uid: one for uid, one in ended.items() if _is(state, asked, uid, State.ENDED) and not join.tells(one)},
         staged={uid: one for uid, one in waiting.items() if _is(state, asked, uid, State.STAGED)},
         duplicate=copies,
         rule=rule,
@@ -81,63 +79,63 @@ def _fingerprints(sha256: Texts, rules: Rules) -> Texts:
     )
 
 
-def _mark(state: States, before: State, places: Places, after: State) -> None:
-    state[places[state[places] == before]] = after
+def _mark(state: States, before: State, indices: Indices, after: State) -> None:
+    state[indices[state[indices] == before]] = after
 
 
 def _is(values: NDArray, asked: Columns[SourceObject], uid: str, value: object) -> bool:
-    place = asked.places([uid])[0]
-    return bool(place >= 0 and values[place] == value)
+    index = asked.indices([uid])[0]
+    return bool(index >= 0 and values[index] == value)
 
 
-def _ranks(standing: Standing, state: States) -> States:
+def _ranks(join: CatalogJoin, state: States) -> States:
     """Who of the objects with the same bytes stands for them: first who does so far, last whose could not be had."""
-    unread = (state == State.ENDED) & standing.unread
+    unread = (state == State.ENDED) & join.unread
     return np.select([state == State.KEPT, state == State.STAGED, unread], [0, 1, 3], 2).astype(np.int8)
 
 
-def _copies(standing: Standing, sha256: Texts, rule: Mapping[int, str], rank: States) -> dict[str, str]:
+def _copies(join: CatalogJoin, sha256: Texts, rule: Mapping[int, str], rank: States) -> dict[str, str]:
     """See `duplicates`, which looks at the objects that share their bytes with another."""
     known = np.flatnonzero(sha256 != b"")
     known = known[~np.isin(known, list(rule))]
     ordered = known[np.argsort(sha256[known], kind="stable")]
     alike = sha256[ordered][1:] == sha256[ordered][:-1]
-    places = ordered[np.append(alike, False) | np.append(False, alike)] if len(ordered) else ordered
-    uids = [uid.decode() for uid in standing.asked.uids[places]]
-    numbers = dict(zip(uids, standing.number[places].tolist(), strict=True))
+    indices = ordered[np.append(alike, False) | np.append(False, alike)] if len(ordered) else ordered
+    uids = [uid.decode() for uid in join.asked.uids[indices]]
+    numbers = dict(zip(uids, join.number[indices].tolist(), strict=True))
     existing = {uid: number for uid, number in numbers.items() if number != UNASSIGNED}
-    ranks = dict(zip(uids, rank[places].tolist(), strict=True))
-    return duplicates(dict(zip(uids, (one.decode() for one in sha256[places]), strict=True)), ranks, existing)
+    ranks = dict(zip(uids, rank[indices].tolist(), strict=True))
+    return duplicates(dict(zip(uids, (one.decode() for one in sha256[indices]), strict=True)), ranks, existing)
 
 
-def _former(asked: Columns[SourceObject], state: States, fingerprint: Texts, rules: Rules) -> Columns[Finding]:
+def _former(asked: Columns[SourceObject], state: States, fingerprint: Texts, rules: Rules) -> Columns[BuildResult]:
     sought = np.flatnonzero((state == State.RENDER) & (fingerprint != b""))
     if rules.former is None or not len(sought):
-        return Columns.of(Finding, [])
+        return Columns.of(BuildResult, [])
     return rules.former(asked.uids[sought], fingerprint[sought])
 
 
-def _numbers(standing: Standing, state: States, copies: Mapping[str, str], rules: Rules) -> Numbers:
+def _numbers(join: CatalogJoin, state: States, copies: Mapping[str, str], rules: Rules) -> Numbers:
     """The number of each object that may come to stand; a copy may, unless the one that stands for it does already."""
-    first = int(standing.rows.column("shard").to_numpy().max(initial=UNASSIGNED)) + 1
-    number, wanted = standing.number.copy(), ~np.isin(state, (State.DUPLICATE, State.FILTERED))
-    stands = state[standing.asked.places(list(copies.values()))] == State.KEPT
-    wanted[standing.asked.places(list(copies))[~stands]] = True
-    number[wanted] = assign(number[wanted], standing.asked.uids[wanted], first, rules.objects_per_shard)
+    first = int(join.rows.column("shard").to_numpy().max(initial=UNASSIGNED)) + 1
+    number, wanted = join.number.copy(), ~np.isin(state, (State.DUPLICATE, State.FILTERED))
+    stands = state[join.asked.indices(list(copies.values()))] == State.KEPT
+    wanted[join.asked.indices(list(copies))[~stands]] = True
+    number[wanted] = assign(number[wanted], join.asked.uids[wanted], first, rules.objects_per_shard)
     return number
 
 
-def _states(standing: Standing, fingerprint: Texts, rules: Rules) -> States:
+def _states(join: CatalogJoin, fingerprint: Texts, rules: Rules) -> States:
     """KEPT and ENDED as the catalogue says, RENDER for all others, those in lost shards among them."""
     open_again = [outcome.encode() for outcome in AGAIN | rules.retry]
-    same = (standing.fingerprint == fingerprint) & ((standing.fingerprint != b"") | standing.same_location)
-    settled = (standing.row >= 0) & ~np.isin(standing.outcome, open_again) & same & ~standing.within(rules.lost)
+    same = (join.fingerprint == fingerprint) & ((join.fingerprint != b"") | join.same_location)
+    settled = (join.row >= 0) & ~np.isin(join.outcome, open_again) & same & ~join.within(rules.lost)
     if rules.leaves_out_missing:
-        settled &= ~(standing.ok & standing.lacks_pictures)
-    return np.where(settled, np.where(standing.ok, State.KEPT, State.ENDED), State.RENDER).astype(np.int8)
+        settled &= ~(join.ok & join.lacks_pictures)
+    return np.where(settled, np.where(join.ok, State.KEPT, State.ENDED), State.RENDER).astype(np.int8)
 
 
-def _moved(standing: Standing, state: States, sha256: Texts, rules: Rules) -> Mask:
+def _moved(join: CatalogJoin, state: States, sha256: Texts, rules: Rules) -> Mask:
     """True for a kept object that must be written anew: its facts or its split are others now.
 
     Facts can only be others where the source or the bytes say otherwise than the row; one object is looked at in any
@@ -145,32 +143,32 @@ def _moved(standing: Standing, state: States, sha256: Texts, rules: Rules) -> Ma
     """
     kept = np.flatnonzero(state == State.KEPT)
     moved = np.zeros(len(state), bool)
-    moved[kept] = [rules.split(one.decode()) for one in sha256[kept]] != standing.split[kept].astype(str)
-    doubtful = kept[standing.restated[kept] | (sha256[kept] != standing.sha256[kept])]
-    if _other_facts(standing, kept[:1], sha256).any():
+    moved[kept] = [rules.split(one.decode()) for one in sha256[kept]] != join.split[kept].astype(str)
+    doubtful = kept[join.restated[kept] | (sha256[kept] != join.sha256[kept])]
+    if _other_facts(join, kept[:1], sha256).any():
         doubtful = kept
-    moved[doubtful] |= _other_facts(standing, doubtful, sha256)
+    moved[doubtful] |= _other_facts(join, doubtful, sha256)
     return moved
 
 
-def _other_facts(standing: Standing, places: Places, sha256: Texts) -> Mask:
-    items = zip(standing.asked.records(places), sha256[places].tolist(), strict=True)
+def _other_facts(join: CatalogJoin, indices: Indices, sha256: Texts) -> Mask:
+    items = zip(join.asked.records(indices), sha256[indices].tolist(), strict=True)
     now = np.array([item.facts_digest(known.decode()) for item, known in items], np.bytes_)
-    return np.asarray(now != standing.facts_digest[places], bool)
+    return np.asarray(now != join.facts_digest[indices], bool)
 
 
-def _changing(standing: Standing, state: States, number: Numbers, moved: Mask, dropped: Mask) -> frozenset[int]:
+def _changing(join: CatalogJoin, state: States, number: Numbers, moved: Mask, dropped: Mask) -> frozenset[int]:
     """The numbers that change however what is to be rendered ends: by what is staged or comes from a former version,
     moves, leaves, or stood there with other views."""
     changed = moved | np.isin(state, (State.STAGED, State.FORMER))
-    leaving = standing.ok & (state != State.KEPT)
-    rows = standing.rows
+    leaving = join.ok & (state != State.KEPT)
+    rows = join.rows
     gone = dropped & (texts(rows.column("outcome")) == Outcome.OK.encode())
-    parts = (number[changed], standing.number[leaving], rows.column("shard").to_numpy()[gone])
+    parts = (number[changed], join.number[leaving], rows.column("shard").to_numpy()[gone])
     return frozenset(np.concatenate(parts).tolist())
 
 
-def _order(asked: Columns[SourceObject], number: Numbers, places: Places) -> Places:
+def _order(asked: Columns[SourceObject], number: Numbers, indices: Indices) -> Indices:
     """Shard by shard, so that shards are sealed early, and within one by uid digest."""
-    ordered: Places = places[np.lexsort((uid_digests(asked.uids[places]), number[places]))]
+    ordered: Indices = indices[np.lexsort((uid_digests(asked.uids[indices]), number[indices]))]
     return ordered

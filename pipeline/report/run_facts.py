@@ -16,7 +16,7 @@ from base.storage import Storage
 from pipeline.catalog.columns import texts
 from pipeline.catalog.faults import RENDERED, fault_counts, fault_lines, missing_examples
 from pipeline.catalog.rows import ObjectRow, device_text, location_of
-from pipeline.catalog.tables import ATTEMPTS, OBJECTS, Catalog, quoted
+from pipeline.catalog.tables import ATTEMPTS, OBJECTS, Catalog, sql_list
 from report.images import fitted
 from report.pages.build_facts import (
     BuildFacts,
@@ -44,7 +44,7 @@ def run_facts(storage: Storage, run: str) -> BuildFacts:
     """The facts of run `run`, without its plan and settings. Raises Failure for an unreadable catalogue."""
     catalog, numbers = Catalog(storage), version_numbers(storage)
     empty = BuildFacts(dataset=PurePosixPath(storage.root).name, run=run, version=numbers[-1] if numbers else 0)
-    mine = f"from rows where run = {quoted([run])}"
+    mine = f"from rows where run = {sql_list([run])}"
     (total,) = catalog.select(
         ATTEMPTS,
         f"select count(*) as attempts, min(at) as began, max(at + {SPENT}) as ended, sum({SPENT}) as worker_s, "
@@ -53,7 +53,7 @@ def run_facts(storage: Storage, run: str) -> BuildFacts:
     if not total["attempts"]:
         return empty
     facts = replace(empty, **total)
-    of_run = f"run = {quoted([run])} and {RENDERED}"
+    of_run = f"run = {sql_list([run])} and {RENDERED}"
     pace, pace_s = _pace(catalog, mine, facts)
     pictured, missing = _pictured(storage, catalog, mine)
     return replace(
@@ -175,7 +175,7 @@ def _machines(catalog: Catalog, mine: str) -> tuple[MachineFacts, ...]:
 
 def _titles(catalog: Catalog, rows: Iterable[dict[str, Any]]) -> dict[str, str]:
     uids = {row["uid"] for row in rows}
-    found = catalog.select(OBJECTS, f"select uid, title from rows where uid in ({quoted(sorted(uids))})")  # noqa: S608
+    found = catalog.select(OBJECTS, f"select uid, title from rows where uid in ({sql_list(sorted(uids))})")  # noqa: S608
     return {row["uid"]: row["title"] for row in found}
 
 
@@ -184,7 +184,7 @@ def _pictured(storage: Storage, catalog: Catalog, mine: str) -> tuple[tuple[Samp
     drawn = catalog.select(ATTEMPTS, f"select uid {mine} and outcome = 'ok' order by attempt limit {PICTURED}")
     rows = catalog.select(
         OBJECTS,
-        f"select * from rows where outcome = 'ok' and uid in ({quoted(row['uid'] for row in drawn)}) order by uid",  # noqa: S608
+        f"select * from rows where outcome = 'ok' and uid in ({sql_list(row['uid'] for row in drawn)}) order by uid",  # noqa: S608
     )
     shown, missing = list[SampleViews](), list[str]()
     for row in rows:

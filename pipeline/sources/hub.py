@@ -41,7 +41,7 @@ def address_on(hub: str, location: str) -> str:
     return hub + location.removeprefix(PUBLIC_HUB) if location.startswith(f"{PUBLIC_HUB}/") else location
 
 
-def downloaded_file(location: str, revision: str, folder: str) -> Path | None:
+def find_downloaded(location: str, revision: str, folder: str) -> Path | None:
     """Where the `objaverse` package would have put the file of a location; None when it has not, or of another one.
 
     The package names no revision: what it has counts as `main`.

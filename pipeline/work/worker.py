@@ -23,7 +23,7 @@ from pipeline.fetch.limiter import Gate
 from pipeline.fetch.model_cache import ModelCache
 from pipeline.settings import FetchSettings, ObjaverseSettings
 from pipeline.sources.folder import model_sha256
-from pipeline.sources.hub import address_on, downloaded_file, token
+from pipeline.sources.hub import address_on, find_downloaded, token
 from pipeline.sources.renders import views_sha256
 from pipeline.work.earlier_views import earlier_views
 from pipeline.work.found_views import check_found_views, found_fingerprints
@@ -201,7 +201,7 @@ class Worker:
     def _downloaded(self, item: SourceObject, path: Path) -> str:
         """Copy the file from the `objaverse` package's downloads. Returns its digest, or "" without a sound file."""
         objaverse = self.spec.objaverse
-        found = downloaded_file(item.location, objaverse.revision, objaverse.downloaded)
+        found = find_downloaded(item.location, objaverse.revision, objaverse.downloaded)
         if found is None or not os.access(found, os.R_OK):
             return ""
         shutil.copyfile(found, path)

@@ -122,6 +122,6 @@ def test_bytes_that_were_known_are_not_forgotten_when_they_cannot_be_had() -> No
     rows = settled(ledger, rows)
     assert (rows["b"].outcome, rows["b"].sha256, rows["b"].fingerprint) == ("missing", "bytes of b", "other-bytes of b")
     plan = planned(other, rows, rules=changed)
-    assert plan.state[plan.asked.places(["b"])[0]] == State.ENDED
+    assert plan.state[plan.asked.indices(["b"])[0]] == State.ENDED
     back = planned(there, rows)
     assert back.fingerprint("b") == "fp-bytes of b", "by which a former version is asked"

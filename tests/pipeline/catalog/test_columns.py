@@ -32,17 +32,17 @@ def test_they_are_a_mapping_in_order_of_uid(objects: list[SourceObject], others:
 @given(st.lists(OBJECTS, max_size=20), st.lists(OBJECTS, max_size=20))
 def test_they_are_laid_beside_others(objects: list[SourceObject], others: list[SourceObject]) -> None:
     columns, beside = Columns.of(SourceObject, objects), Columns.of(SourceObject, others)
-    places = columns.places(beside.uids)
+    indices = columns.indices(beside.uids)
     for name, absent in (("title", "none"), ("source", "none"), ("likes", -7)):
         expected = [getattr(columns[uid], name) if uid in columns else absent for uid in beside]
-        assert columns.aligned(name, places, absent).to_pylist() == expected
+        assert columns.aligned(name, indices, absent).to_pylist() == expected
 
 
 def test_texts_are_counted() -> None:
     objects = [SourceObject(uid, "urls", uid, licence=licence) for uid, licence in zip("abcd", "yxyz", strict=True)]
     columns = Columns.of(SourceObject, objects)
     assert list(columns.counts("licence").items()) == [("y", 2), ("x", 1), ("z", 1)]
-    assert columns.counts("licence", columns.places(["b", "d"])) == {"x": 1, "z": 1}
+    assert columns.counts("licence", columns.indices(["b", "d"])) == {"x": 1, "z": 1}
 
 
 @given(st.lists(UIDS, unique=True, max_size=30))

@@ -13,7 +13,7 @@ from pipeline.catalog.columns import Columns
 from pipeline.catalog.objects import SourceObject, short_uid, uid_of
 from pipeline.catalog.rows import ObjectRow
 from pipeline.catalog.tables import Catalog, VersionFacts
-from pipeline.plan.known_uids import check_unique, with_known_uids
+from pipeline.plan.known_uids import check_unique, keep_known_uids
 from shards.version import UID
 from tests.pipeline.builds import changes, models, storage, tiny
 from tests.pipeline.releases import HW, VIEWS, released
@@ -50,7 +50,7 @@ def test_of_twins_the_object_of_the_row_keeps_the_short_uid(known: int, moved: b
     catalog = catalogue(tmp_path, row("scene_0e436803", f"/old/place/{TWINS[known]}"))
     folder = "/new" if moved else "/old/place"
     asked = Columns.of(SourceObject, [item(name, f"{folder}/{name}") for name in TWINS])
-    uids = {one.location: one.uid for one in with_known_uids(asked, catalog).records()}
+    uids = {one.location: one.uid for one in keep_known_uids(asked, catalog).records()}
     assert uids == {
         f"{folder}/{TWINS[known]}": "scene_0e436803",
         f"{folder}/{TWINS[1 - known]}": uid_of("scene", TWINS[1 - known]),
@@ -60,7 +60,7 @@ def test_of_twins_the_object_of_the_row_keeps_the_short_uid(known: int, moved: b
 def test_an_object_that_replaced_its_twin_is_another(tmp_path: Path) -> None:
     catalog = catalogue(tmp_path, row("scene_0e436803", f"/old/{TWINS[0]}"))
     asked = Columns.of(SourceObject, [item(TWINS[1], f"/old/{TWINS[1]}")])
-    assert list(with_known_uids(asked, catalog)) == [uid_of("scene", TWINS[1])]
+    assert list(keep_known_uids(asked, catalog)) == [uid_of("scene", TWINS[1])]
 
 
 def test_what_the_catalogue_does_not_know_stays_as_it_is(tmp_path: Path) -> None:
@@ -69,8 +69,8 @@ def test_what_the_catalogue_does_not_know_stays_as_it_is(tmp_path: Path) -> None
         tmp_path, row(long.uid, long.location), row("0123456789abcdef0123456789abcdef", "https://h/x", "objaverse")
     )
     asked = Columns.of(SourceObject, [long, item("c.glb", "/c.glb")])
-    assert with_known_uids(asked, catalog) is asked
-    assert with_known_uids(asked, Catalog(Storage(tmp_path / "none"))) is asked
+    assert keep_known_uids(asked, catalog) is asked
+    assert keep_known_uids(asked, Catalog(Storage(tmp_path / "none"))) is asked
 
 
 def test_a_whole_name_is_no_short_uid(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_a_whole_name_is_no_short_uid(tmp_path: Path) -> None:
         SourceObject(uid=short_uid(derived), source="renders", location=f"/views/{short_uid(derived)}"),
     ]
     columns = Columns.of(SourceObject, asked)
-    assert list(with_known_uids(columns, catalog)) == list(columns)
+    assert list(keep_known_uids(columns, catalog)) == list(columns)
 
 
 def test_two_objects_of_one_uid_are_refused_by_name(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from base.errors import UsageError
 from base.progress import SILENT
 from pipeline.catalog.columns import Columns
 from pipeline.catalog.objects import SourceObject
-from pipeline.plan.filters import refusals
+from pipeline.plan.filters import find_refusals
 from pipeline.settings import FilterSettings
 from pipeline.sources.folder import folder_objects
 from pipeline.sources.renders import rendered_objects
@@ -89,7 +89,7 @@ SOURCES = [from_folder, from_renders, from_attribution, from_csv_of_addresses, f
 def test_a_licence_counts_in_any_spelling_of_its_column(listed: List, name: str, tmp_path: Path) -> None:
     (item,) = listed(tmp_path, [name], [NC])
     assert item.licence == NC
-    assert refusals(Columns.of(SourceObject, [item]), FREE), "left out"
+    assert find_refusals(Columns.of(SourceObject, [item]), FREE), "left out"
 
 
 @pytest.mark.parametrize("listed", SOURCES)

@@ -18,7 +18,7 @@ from pipeline.catalog.objects import SourceObject
 from pipeline.catalog.rows import ObjectRow
 from pipeline.catalog.tables import Catalog
 from pipeline.cluster import ray_for
-from pipeline.plan.filters import refusal, refusals
+from pipeline.plan.filters import find_refusals, refusal
 from pipeline.settings import FilterSettings
 from pipeline.sources.renders import rendered_objects
 from pipeline.sources.urls import url_objects
@@ -69,7 +69,7 @@ def test_each_rule_names_itself(rule: str, value: object, chair: str, untold: st
         assert bool(said) == bool(expected)
     many = Columns.of(SourceObject, [replace(one, uid=f"{one.uid}{n}") for one in (CHAIR, UNTOLD) for n in range(3)])
     alone = {place: refusal(item, settings) for place, item in enumerate(many.records())}
-    assert refusals(many, settings) == {place: said for place, said in alone.items() if said}
+    assert find_refusals(many, settings) == {place: said for place, said in alone.items() if said}
 
 
 @pytest.mark.parametrize(
