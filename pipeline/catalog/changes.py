@@ -1,4 +1,4 @@
-"""What a version changes in the catalogue's table of objects."""
+"""The changes that a version makes in the catalogue's table of objects."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from pipeline.catalog.rows import NOWHERE, ObjectRow
 
 ROW = schema(ObjectRow)
 GONE = {**NOWHERE, "outcome": Outcome.REMOVED.value, "reason": ""}
-"""What the row of an object says anew when nobody asks for it any more."""
+"""The new values in the row of a removed object."""
 
 
 @dataclass(frozen=True)
 class Changes:
-    """`tables` makes whole rows, part by part, that are new or stand for those with their uid.
+    """`tables` makes, in parts, whole rows that are new or replace those of the same uid.
 
-    `uids` are theirs, `gone` those of objects that were removed; both are sorted and name no object twice.
+    `uids` are their uids, and `gone` those of removed objects. Both are sorted and unique.
     """
 
     uids: NDArray[np.bytes_]
@@ -32,11 +32,11 @@ class Changes:
         return len(self.uids) + len(self.gone)
 
     def touch(self, uids: NDArray[np.bytes_]) -> bool:
-        """True when a row of one of these uids is to be another."""
+        """True if a row of one of these uids changes."""
         return bool((indices_in(self.uids, uids) >= 0).any() or (indices_in(self.gone, uids) >= 0).any())
 
     def applied_to(self, rows: Iterable[pyarrow.Table]) -> Iterator[pyarrow.Table]:
-        """All rows as they are to be, given those there are: what stays, what is gone, what is new."""
+        """Yield all rows after the change, given the rows before it."""
         for stored in rows:
             part = completed(stored, ObjectRow, ROW.names).cast(ROW)
             uids = texts(part["uid"])
@@ -48,7 +48,7 @@ class Changes:
 
 
 def whole(table: pyarrow.Table, same: Mapping[str, Any]) -> pyarrow.Table:
-    """Whole rows: the columns of `table`, but for every row what `same` says where it says something."""
+    """Return whole rows: the columns of `table`, and for all rows the values in `same`."""
     columns = {}
     for field in ROW:
         if field.name in same:

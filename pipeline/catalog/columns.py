@@ -1,4 +1,4 @@
-"""Records of one kind by uid, held as Arrow columns: a million of them in hundreds of megabytes, not in gigabytes."""
+"""Records of one kind by uid, held as Arrow columns: a million take hundreds of megabytes instead of gigabytes."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from copy import copy
@@ -17,14 +17,14 @@ from pipeline.catalog.rows import SEEN_FAULTS
 T = TypeVar("T")
 Indices = NDArray[np.int64]
 CHUNK = 1 << 12
-"""So many records stand as Python objects at a time."""
+"""The number of records held as Python objects at a time."""
 REPEATED = frozenset(
     {
         *("source", "licence", "category", "outcome", "reason", "phase", "checks"),
         *("split", "shard_name", "shard_sha256", "missing_pictures"),
     }
 )
-"""Columns in which many records say the same: each text is held once."""
+"""Columns with few distinct values, stored as dictionaries."""
 
 
 ADDED = frozenset(SEEN_FAULTS)
@@ -90,15 +90,14 @@ def indices_in(ordered: NDArray[np.bytes_], sought: NDArray[np.bytes_]) -> Indic
 
 
 class Columns(Mapping[str, T], Generic[T]):
-    """A mapping from uid to record, in order of uid; a record is made when it is asked for.
+    """A mapping from uid to record, in order of uid. Records are made on access.
 
-    `index` below is a record's number in that order. Of records with one uid the last counts; `overruled` gives the
-    others. Beside the uids, columns stay in the order in which they came: to sort them would take their memory once
-    more.
+    An `index` below is a record's position in that order. The last of several records with one uid counts; `overruled`
+    gives the others. Columns stay unsorted: sorting would double their memory.
     """
 
     def __init__(self, kind: type[T], columns: dict[str, pyarrow.ChunkedArray]) -> None:
-        """Of `columns` nothing is left: no more than one stands twice in memory at a time."""
+        """Empties `columns`, so that at most one column is in memory twice."""
         uids = texts(columns.pop("uid"))
         order = np.argsort(uids, kind="stable")
         uids = uids[order]
@@ -116,14 +115,14 @@ class Columns(Mapping[str, T], Generic[T]):
 
     @classmethod
     def of(cls, kind: type[T], records: Iterable[T]) -> "Columns[T]":
-        """The records of an iterable, of which few stand as Python objects at a time."""
+        """Collect records from an iterable, few of them as Python objects at a time."""
         stream = iter(records)
         chunks = iter(lambda: list(islice(stream, CHUNK)), [])
         return cls.joined(kind, (table_of(kind, chunk) for chunk in chunks))
 
     @classmethod
     def joined(cls, kind: type[T], tables: Iterable[pyarrow.Table]) -> "Columns[T]":
-        """The records of several tables."""
+        """Collect the records of several tables."""
         names = schema(kind).names
         parts = [compact(completed(table, kind, names).cast(schema(kind))) for table in tables]
         whole = pyarrow.concat_tables(parts or [compact(schema(kind).empty_table())]).unify_dictionaries()
@@ -147,11 +146,11 @@ class Columns(Mapping[str, T], Generic[T]):
         return isinstance(uid, str) and bool(self.indices([uid])[0] >= 0)
 
     def indices(self, uids: Sequence[str] | NDArray[np.bytes_]) -> Indices:
-        """The index of each of `uids`, −1 for one that is not here."""
+        """Return the index of each of `uids`, −1 for an unknown uid."""
         return indices_in(self.uids, np.asarray(uids, dtype=np.bytes_))
 
     def rows(self, indices: Sequence[int] | Indices) -> pyarrow.Table:
-        """The records at some indices as a table."""
+        """Return the records at some indices as a table."""
         return self._table(self.uids[indices], self._order[indices])
 
     def _table(self, uids: NDArray[np.bytes_], order: Indices) -> pyarrow.Table:
@@ -159,47 +158,47 @@ class Columns(Mapping[str, T], Generic[T]):
         return taken.add_column(0, "uid", pyarrow.array(uids, pyarrow.binary()).cast(pyarrow.string()))
 
     def overruled(self) -> pyarrow.Table:
-        """The records that another record of the same uid has replaced."""
+        """Return the records replaced by a later record of the same uid."""
         return self._table(self._overruled_uids, self._overruled)
 
     def renamed(self, uids: NDArray[np.bytes_]) -> "Columns[T]":
-        """The same records under other uids, given by index, which share the columns with these."""
+        """Return the same records under other uids, given by index. Both share their columns."""
         order = np.argsort(uids, kind="stable")
         renamed = copy(self)
         renamed.uids, renamed._order = uids[order], self._order[order]
         return renamed
 
     def at(self, indices: Sequence[int] | Indices) -> list[T]:
-        """The records at some indices."""
+        """Return the records at some indices."""
         taken = self.rows(indices)
         names = taken.column_names
         rows = zip(*(column.to_pylist() for column in taken.columns), strict=True)
         return [self.kind(**dict(zip(names, row, strict=True))) for row in rows]
 
     def records(self, indices: Indices | None = None) -> Iterator[T]:
-        """All records, or those at some indices, in that order."""
+        """Yield all records, or those at some indices, in that order."""
         wanted = np.arange(len(self)) if indices is None else indices
         for start in range(0, len(wanted), CHUNK):
             yield from self.at(wanted[start : start + CHUNK])
 
     def share_uids(self, others: "Columns[Any]") -> None:
-        """Hold the uids of other records once for both, where they are the same: tens of bytes a record."""
+        """Share the array of uids with other records if they are equal, to save memory."""
         if np.array_equal(self.uids, others.uids):
             self.uids = others.uids
 
     def column(self, name: str) -> pyarrow.ChunkedArray:
-        """A column but the uid's as plain values, in order of uid."""
+        """Return a column other than the uid as plain values, in order of uid."""
         return plain(self._said[name].take(self._order))
 
     def counts(self, name: str, indices: Indices | None = None) -> dict[str, int]:
-        """How often each text stands in a column, or in some indices of it, the most frequent first."""
+        """Count the texts in a column, or at some of its indices, most frequent first."""
         order = self._order if indices is None else self._order[indices]
         column = plain(self._said[name].take(order))
         counted = ((row["values"], row["counts"]) for row in column.value_counts().to_pylist())
         return dict(sorted(counted, key=lambda item: (-item[1], item[0])))
 
     def aligned(self, name: str, indices: Indices, absent: Any) -> pyarrow.ChunkedArray:
-        """A column as it stands at `indices`; `absent` where the index is −1."""
+        """Return a column at `indices`, with `absent` for an index of −1."""
         absent_here = indices < 0
         order = self._order[indices] if len(self) else indices
         taken = plain(self._said[name].take(pyarrow.array(order, mask=absent_here)))
@@ -207,7 +206,7 @@ class Columns(Mapping[str, T], Generic[T]):
 
 
 def compact(table: pyarrow.Table) -> pyarrow.Table:
-    """The table with what many rows say held once."""
+    """Return the table with repetitive columns as dictionaries."""
     for index, name in enumerate(table.column_names):
         if name in REPEATED:
             table = table.set_column(index, name, table[name].dictionary_encode())
@@ -215,6 +214,6 @@ def compact(table: pyarrow.Table) -> pyarrow.Table:
 
 
 def plain(column: pyarrow.ChunkedArray) -> pyarrow.ChunkedArray:
-    """A column without a dictionary, of texts of the one type that we use."""
+    """Return a column without a dictionary, with texts of a single type."""
     kind = column.type.value_type if pyarrow.types.is_dictionary(column.type) else column.type
     return column.cast(pyarrow.string() if pyarrow.types.is_string_view(kind) else kind)

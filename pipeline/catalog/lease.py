@@ -1,7 +1,7 @@
-"""One builder at a time: whoever holds the lease may change the dataset, for as long as it keeps saying so.
+"""Admit one builder at a time: the holder of the lease may change the dataset while it keeps renewing it.
 
-The lease is a file that one conditional put makes. A holder that is silent past its expiry, or whose process on this
-host is gone, is followed by whoever first creates the claim that carries the old holder's token; of several, one wins.
+The lease is a file, created by a conditional put. If a holder is silent past its expiry, or its process on this host is
+gone, another builder may follow it. The follower is the first to create the claim with the old holder's token.
 """
 
 import json
@@ -20,15 +20,15 @@ from base.storage import Storage
 
 NAME = "lease.json"
 ENDED = ("Z", "X")
-"""Of the kernel's letters for what a process does."""
+"""The kernel's letters for an ended process."""
 
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a lease: a process by host, pid and start, known by `token`, until `expires_at` (Unix seconds).
+    """The holder of a lease: a process by host, pid and start, with a `token`, until `expires_at` (Unix seconds).
 
-    `followed` are the tokens of the holders, silent or gone, in whose place it is, and of those in whose place they
-    were: none of them has given the lease back.
+    `followed` are the tokens of the holders it replaced, and of those they replaced, as long as they did not return the
+    lease.
     """
 
     token: str
@@ -41,25 +41,25 @@ class Holder:
 
     @classmethod
     def here(cls, seconds: float) -> "Holder":
-        """This process, from now on."""
+        """Return this process as a holder from now on."""
         pid, now = os.getpid(), time.time()
         return cls(secrets.token_hex(8), socket.gethostname(), pid, process_start(pid), now, now + seconds)
 
     @property
     def gone(self) -> bool:
-        """True when the lease ran out, or when its process was on this host and is no more."""
+        """True if the lease ran out, or its process on this host is gone."""
         ended_here = self.host == socket.gethostname() and process_start(self.pid) != self.process_start
         return ended_here or time.time() > self.expires_at
 
     def to_json(self) -> bytes:
-        """The holder as JSON bytes."""
+        """Return the holder as JSON bytes."""
         return json.dumps(asdict(self)).encode()
 
 
 def process_start(pid: int) -> str:
-    """When a process of this host started, in the kernel's ticks; empty when there is none, or one that has ended.
+    """Return when a process of this host started, in kernel ticks; empty if there is no such process or it has ended.
 
-    One that nobody waits for, as in many containers, stays in the list after its end.
+    A zombie stays listed after its end, as in many containers.
     """
     try:
         about = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -69,7 +69,8 @@ def process_start(pid: int) -> str:
 
 
 class Lease:
-    """A context manager that holds the lease of a dataset. Raises Failure naming the holder when another has it."""
+    """A context manager that holds the lease of a dataset. Raises Failure, naming the holder, if another builder has
+    it."""
 
     def __init__(self, storage: Storage, seconds: float) -> None:
         self.storage, self.seconds = storage, seconds
@@ -97,9 +98,9 @@ class Lease:
                 raise
 
     def check(self) -> None:
-        """Raise Failure when another builder took over, after which this one must write nothing more.
+        """Raise Failure if another builder took over: this builder must then write nothing more.
 
-        Where the heart could not beat in time, as in a process that was stopped for a while, storage itself is asked.
+        After a late heartbeat, as in a process that was stopped for a while, storage itself is asked.
         """
         if not self.lost and time.time() > self.holder.expires_at:
             self.lost = not self._held()
@@ -148,7 +149,8 @@ class Lease:
 
 
 def holder(storage: Storage, name: str = NAME) -> Holder | None:
-    """Who holds a dataset's lease, gone or not; None when nobody does. Raises Failure when storage does not tell."""
+    """Return the holder of a dataset's lease, gone or not; None without a lease. Raises Failure if storage does not
+    answer."""
     try:
         return Holder(**json.loads(storage.read(name))) if storage.exists(name) else None
     except Failure:

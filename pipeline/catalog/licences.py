@@ -1,4 +1,5 @@
-"""One spelling for each licence, so that a filter admits `CC BY 4.0` where it admits `CC-BY-4.0`, and nothing more.
+"""Bring licences to a single spelling, so that a filter that admits `CC-BY-4.0` also admits `CC BY 4.0`, and nothing
+more.
 
 A text is understood only if every word of it is: `CC BY (no commercial use)` stays as it is, and no filter admits it.
 """
@@ -9,10 +10,10 @@ from collections.abc import Collection
 from functools import lru_cache
 
 ELEMENTS = {"attribution": "by", "noncommercial": "nc", "noderivatives": "nd", "noderivs": "nd", "sharealike": "sa"}
-"""The words of Creative Commons for the elements of its licences."""
+"""Creative Commons words for the elements of its licences."""
 ORDER = ("by", "nc", "nd", "sa")
 SILENT = frozenset({"creative", "commons", "cc", "the", "license", "licence", "international", "unported", "generic"})
-"""Words of a Creative Commons name that change nothing. `sampling`, a country and `not` are not among them."""
+"""Words of a Creative Commons name without effect. `sampling`, a country and `not` are not among them."""
 URL = re.compile(
     r"(?:https?://)?(?:www\.)?creativecommons\.org/"
     r"(?:licenses/([a-z-]+)|publicdomain/(zero))/([0-9.]+)/?(?:(?:deed|legalcode)(?:\.[a-z_-]+)?)?"
@@ -28,14 +29,14 @@ OTHER = {spelling: name for name, spellings in OTHERS.items() for spelling in sp
 
 
 def plain_text(text: str) -> str:
-    """`text` in compatibility form and small letters, without invisible characters and without doubled blanks."""
+    """Return `text` in compatibility form and lower case, without invisible characters and doubled blanks."""
     visible = (char for char in unicodedata.normalize("NFKC", text) if unicodedata.category(char) != "Cf")
     return " ".join("".join(visible).casefold().split())
 
 
 @lru_cache(1024)
 def licence_key(text: str) -> str:
-    """What two spellings of the same licence have in common; a text that is not understood is its own key."""
+    """Return a key shared by all spellings of a licence. A text that is not understood is its own key."""
     plain = plain_text(text)
     if address := URL.fullmatch(plain):
         plain = "cc0" if address[2] else f"cc {address[1]} {address[3]}"
@@ -43,14 +44,14 @@ def licence_key(text: str) -> str:
 
 
 def is_one_licence(texts: Collection[str]) -> bool:
-    """True for texts of the same licence, of which some may leave its version out."""
+    """True for texts of the same licence. Some of them may omit its version."""
     parts = [licence_key(text).rpartition("-") for text in texts]
     names = {name if VERSION.fullmatch(end) else f"{name}-{end}".lstrip("-") for name, _, end in parts}
     return len(names) <= 1 and len({end for _, _, end in parts if VERSION.fullmatch(end)}) <= 1
 
 
 def _creative_commons(plain: str) -> str:
-    """The key of a Creative Commons licence with an attribution element; empty for any other text."""
+    """Return the key of a Creative Commons licence with an attribution element; empty for any other text."""
     words = re.split(r"[\s_/–—-]+", JOINED.sub(lambda found: "".join(filter(None, found.groups())), plain).strip())
     elements, versions = set[str](), list[str]()
     for word in words:

@@ -1,6 +1,6 @@
-"""Memory that is given back: a driver of a million objects makes and drops large tables one after another.
+"""Return memory to the system: the driver of a million objects makes and drops large tables one after another.
 
-Whoever has dropped one and is about to make the next releases what it took.
+Call `release_memory` between dropping a table and making the next.
 """
 
 import ctypes
@@ -8,14 +8,14 @@ import ctypes
 import pyarrow
 
 M_MMAP_THRESHOLD = -3
-"""The name that malloc.h of the GNU C library gives it."""
+"""Its name in malloc.h of the GNU C library."""
 LARGE_BYTES = 1 << 18
 
 
 def be_frugal() -> None:
-    """Have large blocks go back to the system as soon as they are freed; for the whole process, and for good.
+    """Have freed large blocks go back to the system at once, in the whole process and for good.
 
-    Arrow's own pool and the C library, as they come, keep them for the next large table.
+    By default, Arrow's pool and the C library keep them for the next large table.
     """
     pyarrow.set_memory_pool(pyarrow.system_memory_pool())
     library = ctypes.CDLL(None)
@@ -24,5 +24,5 @@ def be_frugal() -> None:
 
 
 def release_memory() -> None:
-    """Give back what was freed in small blocks, too."""
+    """Return freed small blocks to the system."""
     pyarrow.default_memory_pool().release_unused()

@@ -1,4 +1,4 @@
-"""The rows of the catalogue: what is known of each object, and what each attempt at one was like."""
+"""The rows of the catalogue: the state of each object, and the record of each attempt."""
 
 import json
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ NOWHERE: dict[str, Any] = {
     "sample_offset": 0,
     "sample_bytes": 0,
 }
-"""What a row says of its place when the object stands in no shard."""
+"""The location columns of an object without a sample."""
 
 
 SEEN_FAULTS = ("missing_pictures", "culled_faces", "merged_faces", "stray_faces", "other_frame", "frame")
@@ -30,10 +30,10 @@ SEEN_FAULTS = ("missing_pictures", "culled_faces", "merged_faces", "stray_faces"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildResult:
-    """What builds found out of an object: how it ended, and where its sample stands if it did well.
+    """What builds found out about an object: its outcome, and the location of its sample if it has one.
 
-    `shard` is −1 without a number; the fields from `split` on are empty or 0 unless `outcome` is ok. `checks` says
-    which check said yes of which views, also where that is no harm.
+    `shard` is −1 without a number. The fields from `split` on are empty or 0 unless `outcome` is ok. `checks` lists the
+    views that each check flagged, also where flags are harmless.
     """
 
     uid: str
@@ -61,13 +61,13 @@ class BuildResult:
 
     @property
     def ok(self) -> bool:
-        """True when the object stands in a shard."""
+        """True if the object has a sample in a shard."""
         return self.outcome == Outcome.OK
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ObjectRow(BuildResult):
-    """One object ever asked for: what builds found out of it, and what its source says of it."""
+    """The row of an object: its build result, and the facts from its source."""
 
     source: str
     location: str
@@ -85,14 +85,14 @@ class ObjectRow(BuildResult):
 
 FOUND = tuple(item.name for item in fields(BuildResult))
 STATED = tuple(item.name for item in fields(ObjectRow) if item.name not in FOUND)
-"""What a row has from its source, beside the uid."""
+"""The columns that come from the source, beside the uid."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Attempt:
-    """One attempt at one object. `seconds` is by phase, `at` in Unix seconds, `peak_mb` 0 when nobody measured it.
+    """One attempt at one object. `seconds` is by phase, `at` in Unix seconds, `peak_mb` 0 if not measured.
 
-    `views` is how many views it made, without those that were kept; 0 when unknown, as of attempts of earlier releases.
+    `views` counts the views made, without kept ones; 0 if unknown, as in attempts of earlier releases.
     """
 
     attempt: str
@@ -122,12 +122,12 @@ class Attempt:
     stderr_tail: str = ""
 
     def to_json(self) -> bytes:
-        """The attempt as JSON bytes."""
+        """Return the attempt as JSON bytes."""
         return json.dumps(asdict(self)).encode()
 
     @classmethod
     def from_json(cls, data: bytes) -> "Attempt":
-        """The attempt in JSON bytes. Raises ValueError for anything else."""
+        """Parse an attempt from JSON bytes. Raises ValueError for anything else."""
         value = json.loads(data)
         if not isinstance(value, dict) or not set(value) <= {item.name for item in fields(cls)}:
             raise ValueError("expected an attempt")
@@ -138,15 +138,15 @@ class Attempt:
 
 
 def device_text(device: str) -> str:
-    """An attempt's device for people: `CPU, AMD EPYC` for `kind CPU, name AMD EPYC`."""
+    """Return an attempt's device for people: `CPU, AMD EPYC` for `kind CPU, name AMD EPYC`."""
     return device.removeprefix("kind ").replace(", name ", ", ", 1)
 
 
 SampleLocation = tuple[ShardEntry, SampleEntry]
-"""Where a sample is: its shard's entry, without the shard's list of samples, and its own."""
+"""The location of a sample: its shard's entry without the list of samples, and its own entry."""
 
 
 def location_of(row: BuildResult) -> SampleLocation:
-    """Return where the sample of an object with outcome ok is."""
+    """Return the location of the sample of an object with outcome ok."""
     shard = ShardEntry(row.shard_name, row.split, row.shard, row.shard_bytes, row.shard_sha256, ())
     return shard, SampleEntry(row.uid, row.sample_offset, row.sample_bytes)

@@ -1,7 +1,7 @@
-"""The catalogue: two Delta Lake tables that any engine reads, and the version files derived from them.
+"""The catalogue: two Delta Lake tables, readable by any engine, and the version files derived from them.
 
-A version of the dataset is a version of the table `objects`; `versions/<n>.json` follows from version n of the table
-alone, and is derived again when a crash came between the two.
+A version of the dataset is a version of the table `objects`. `versions/<n>.json` follows from version n of the table,
+and is derived again if a crash came between the two.
 """
 
 import json
@@ -36,20 +36,20 @@ SHARD = ("shard_name", "split", "shard", "shard_bytes", "shard_sha256")
 PLACED = ("uid", "shard_name", "sample_offset", "sample_bytes")
 TOLD = ("attempt", "run", "uid", "outcome", "reason", "phase", "sha256", "fingerprint", "checks", "at")
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-"""Which deltalake's errors carry."""
+"""Terminal colours in deltalake's errors."""
 KNOWN = (OSError, KeyError, TypeError, ValueError)
-"""What the tables' engine raises beside its own."""
+"""Errors that the engine raises beside its own."""
 LOG_STAYS = {"delta.enableExpiredLogCleanup": "false"}
-"""Commits stay, or a version older than a month could be neither dated nor restored."""
+"""Keep commits: without them, versions older than a month could not be dated or restored."""
 SOUGHT = ("uid", "outcome", "shard")
-"""The columns of which each part of a file says its least and its greatest, so that who seeks one can pass over it."""
+"""Columns with min/max statistics, so that readers can skip row groups."""
 ROWS_AT_A_TIME, ROWS_IN_A_GROUP, FILE_BYTES = 1 << 14, 1 << 13, 16 << 20
-"""What is read at a time, and what of a table of objects is held until it is written: groups and files are small."""
+"""Rows per read, and small row groups and files, which limit the memory of a write."""
 
 
 @dataclass(frozen=True)
 class VersionFacts:
-    """What a version says beside its shards, and the settings that made its views; stored with the table's commit."""
+    """The facts of a version beside its shards, and the settings of its views; stored with the table's commit."""
 
     settings_digest: str
     views: int
@@ -68,27 +68,27 @@ class Catalog:
         self.storage = storage
 
     def objects(self, version: int | None = None) -> Columns[ObjectRow]:
-        """The row of every object ever asked for, by uid, as of a version; today's when None."""
+        """Return the row of every object ever asked for, by uid, as of a version; today's if None."""
         with self._reported(OBJECTS):
             return Columns.joined(ObjectRow, self.rows(version))
 
     def rows(self, version: int | None = None) -> Iterator[pyarrow.Table]:
-        """The same, part by part, in no order."""
+        """Yield the same rows in parts, in no order."""
         return self.parts(OBJECTS, "select * from rows", version)
 
     def counts(self, column: str, where: str = "true") -> dict[str, int]:
-        """How many rows of `objects` say what in a column, the most frequent first."""
+        """Count the rows of `objects` by the value of a column, most frequent first."""
         query = f"select {column} as said, count(*) as n from rows where {where} group by said order by n desc, said"  # noqa: S608
         return {row["said"]: row["n"] for row in self.select(OBJECTS, query)}
 
     def select(self, name: str, query: str) -> list[dict[str, Any]]:
-        """What a query finds in table `name`, which it calls `rows`; none of the table need fit into memory."""
+        """Run a query on table `name`, which it calls `rows`. The table need not fit into memory."""
         return [row for part in self.parts(name, query) for row in part.to_pylist()]
 
     def parts(self, name: str, query: str, version: int | None = None) -> Iterator[pyarrow.Table]:
-        """The same, part by part; nothing when there is no such table.
+        """Run the same query and yield its result in parts; nothing if there is no such table.
 
-        Through the table's own engine: pyarrow's readers leave threads that now and then abort the exit.
+        It uses the table's own engine: pyarrow's readers leave threads that sometimes abort the exit.
         """
         from deltalake import QueryBuilder
 
@@ -98,19 +98,19 @@ class Catalog:
                 yield from _copied(map(pyarrow.table, QueryBuilder().register("rows", table).execute(query)))
 
     def columns(self, name: str, version: int | None = None) -> frozenset[str]:
-        """The columns of table `name`, fewer in one of an earlier release; none when there is no such table."""
+        """Return the columns of table `name`, fewer in tables of earlier releases; empty if there is no such table."""
         table = self._table(name, version)
         with self._reported(name):
             return frozenset(field.name for field in table.schema().fields) if table is not None else frozenset()
 
     def attempts(self, uids: Collection[str] | None = None) -> list[Attempt]:
-        """Every attempt recorded, or those at some objects, oldest first."""
+        """Return every recorded attempt, or those at some objects, oldest first."""
         return self._attempts("*", "true" if uids is None else f"uid in ({sql_list(uids)})")
 
     def troubled(self) -> list[Attempt]:
-        """Every attempt at an object of which one did not end well, oldest first: what the next plan must know of it.
+        """Return every attempt at objects with a failed attempt, oldest first, for the next plan.
 
-        What else there is to an attempt, such as what Blender said, is left out.
+        Other columns, such as Blender's output, are left out.
         """
         bad = f"(select uid from rows where outcome <> {sql_list([Outcome.OK])})"  # noqa: S608
         there = self.columns(ATTEMPTS)
@@ -118,12 +118,12 @@ class Catalog:
         return self._attempts(", ".join(noted), f"uid in {bad}")
 
     def recorded(self, attempts: Collection[str]) -> set[str]:
-        """Which of these attempts, by their names, are recorded."""
+        """Return the names of these attempts already recorded."""
         query = f"select attempt from rows where attempt in ({sql_list(attempts)})"  # noqa: S608
         return {row["attempt"] for row in self.select(ATTEMPTS, query)}
 
     def record(self, attempts: Sequence[Attempt]) -> None:
-        """Append attempts, with columns that the table lacks; milliseconds, while a run goes on."""
+        """Append attempts, and columns that the table lacks. It takes milliseconds during a run."""
         if not attempts:
             return
         from deltalake import write_deltalake
@@ -133,9 +133,9 @@ class Catalog:
             write_deltalake(address, table_of(Attempt, attempts), mode="append", schema_mode="merge")
 
     def commit(self, changes: Changes, facts: VersionFacts) -> None:
-        """Make `changes` in `objects`. The version that this makes is published by `newest`, or by the next command.
+        """Make `changes` in `objects`. `newest`, or the next command, publishes the version.
 
-        They are two, so that whoever holds the changes can let go of them before a version is derived.
+        The steps are separate, so that the caller can drop the changes before a version is derived.
         """
         from deltalake import CommitProperties, DeltaTable
         from deltalake.exceptions import DeltaError
@@ -152,7 +152,7 @@ class Catalog:
                     raise
 
     def _write(self, table: Any, changes: Changes, said: Any) -> None:
-        """Append when all rows are new, which writes them alone; else write all rows anew, a part at a time.
+        """Append if all rows are new; else write all rows anew, in parts.
 
         deltalake's own merge holds both sides in memory.
         """
@@ -168,12 +168,12 @@ class Catalog:
         write_deltalake(table, stream, mode=mode, schema_mode="merge", commit_properties=said, **sizes)
 
     def _stands(self, token: str) -> bool:
-        """True when the newest commit is the one of this token: it was made, and only the answer was lost."""
+        """True if the newest commit has this token: it was made, and only the answer was lost."""
         table = self._table(OBJECTS)
         return table is not None and table.history(1)[0].get(TOKEN_KEY) == token
 
     def restore(self, number: int) -> Version:
-        """Make the rows of version `number` today's, and publish the version that this makes."""
+        """Make the rows of version `number` today's, and publish the new version."""
         from deltalake import CommitProperties
 
         with self._reported(OBJECTS):
@@ -184,21 +184,24 @@ class Catalog:
         return self.newest()
 
     def former(self) -> list[int]:
-        """The numbers of the versions before today's that are kept, the newest first."""
+        """Return the numbers of kept versions before today's, newest first."""
         table = self._table(OBJECTS)
         known = version_numbers(self.storage) if table is not None else []
         return [number for number in known[::-1] if number < table.version()]
 
     def committed_at(self) -> dict[int, float]:
-        """When each version was committed, in Unix seconds."""
+        """Return when each version was committed, in Unix seconds."""
         with self._reported(OBJECTS):
             table = self._table(OBJECTS)
             history = table.history() if table is not None else []
             return {entry["version"]: entry["timestamp"] / 1000 for entry in history}
 
     def unneeded_files(self, kept: Sequence[int], older_than_s: float) -> list[str]:
-        """The catalogue's files, relative to the dataset's root, that none of the `kept` versions of `objects` reads,
-        nor `attempts` for so long. (The engine also names those that were removed long ago.)"""
+        """Return catalogue files, relative to the root, beyond the `kept` versions of `objects`, and old files of
+        `attempts`.
+
+        (The engine also names files removed long ago.)
+        """
         found = list[str]()
         for name, rest in ((OBJECTS, {"keep_versions": list(kept)}), (ATTEMPTS, {})):
             if (table := self._table(name)) is not None:
@@ -209,14 +212,14 @@ class Catalog:
         return found
 
     def compact(self) -> None:
-        """Make few files of the many that `record` leaves; for a builder alone."""
+        """Merge the many small files of `record`; for a builder alone."""
         table = self._table(ATTEMPTS)
         if table is not None:
             with self._reported(ATTEMPTS):
                 table.optimize.compact()
 
     def _commit_of(self, number: int) -> dict[str, Any]:
-        """What the commit of a version says; the newest is read at once, an older one with all since."""
+        """Return the commit of a version. Reading an older commit reads all later ones too."""
         table = self._table(OBJECTS)
         for entry in table.history(table.version() - number + 1) if table is not None else []:
             if entry["version"] == number:
@@ -224,7 +227,7 @@ class Catalog:
         raise KeyError(f"no commit of version {number}")
 
     def publish(self) -> Version | None:
-        """The newest version, its file written if it is not there or damaged; None before the first commit."""
+        """Return the newest version, and write its file if it is missing or damaged; None before the first commit."""
         table = self._table(OBJECTS)
         if table is None or table.version() == 0:
             return None
@@ -234,7 +237,7 @@ class Catalog:
         return version
 
     def _write_version(self, version: Version) -> None:
-        """Write the file of a version unless it is there as it must be."""
+        """Write the file of a version unless it is there and correct."""
         name, data = version_name(version.number), version.to_json()
         if not self.storage.exists(name):
             self.storage.create(name, data)
@@ -242,14 +245,14 @@ class Catalog:
             self.storage.write(name, data)
 
     def newest(self) -> Version:
-        """The version that was committed last, its file written. Raises Failure when there is none."""
+        """Return the last committed version, with its file written. Raises Failure without a version."""
         version = self.publish()
         if version is None:
             raise Failure(f"{self.storage.root}/{OBJECTS}: expected the version just committed, got none")
         return version
 
     def version(self, number: int) -> Version:
-        """Version `number` as the rows of that version make it."""
+        """Derive version `number` from its rows."""
         facts = self.facts(number)
         standing = f"from rows where outcome = {sql_list([Outcome.OK])}"
         shards = self.parts(OBJECTS, f"select distinct {', '.join(SHARD)} {standing}", number)
@@ -257,7 +260,7 @@ class Catalog:
         return derive_version([row for part in shards for row in part.to_pylist()], placed, number, facts)
 
     def facts(self, number: int) -> VersionFacts:
-        """What was stored with the commit of version `number`."""
+        """Return the facts stored with the commit of version `number`."""
         with self._reported(OBJECTS):
             known = json.loads(self._commit_of(number)[METADATA_KEY])
             return VersionFacts(**{**known, "hw": (known["hw"][0], known["hw"][1])})
@@ -288,7 +291,7 @@ class Catalog:
 
 
 def _attempt(row: Mapping[str, Any]) -> Attempt:
-    """The attempt of a row, in which what its release did not note yet is absent."""
+    """Return the attempt of a row, without columns that its release did not record."""
     noted = {name: value for name, value in row.items() if value is not None}
     return Attempt(**{**noted, "seconds": dict(noted.get("seconds", ()))})
 
@@ -296,7 +299,7 @@ def _attempt(row: Mapping[str, Any]) -> Attempt:
 def derive_version(
     shards: Iterable[Mapping[str, Any]], placed: Iterable[pyarrow.Table], number: int, facts: VersionFacts
 ) -> Version:
-    """Version `number` of the dataset from its shards and from where each sample stands, both in any order."""
+    """Derive version `number` from its shards and the locations of its samples, both in any order."""
     named = sorted(shards, key=lambda shard: str(shard["shard_name"]))
     names = pyarrow.array([shard["shard_name"] for shard in named], pyarrow.string())
     nothing = pyarrow.table({name: pyarrow.array([], ROW.field(name).type) for name in PLACED})
@@ -317,13 +320,13 @@ def derive_version(
 
 
 def _placed(part: pyarrow.Table, names: pyarrow.Array) -> tuple[NDArray[Any], ...]:
-    """Of some samples: uids, offsets, lengths, and the indices of their shards among `names`."""
+    """Return uids, offsets, lengths, and the indices of their shards among `names`, of some samples."""
     rank = compute.index_in(part["shard_name"], value_set=names)
     return texts(part["uid"]), *(column.to_numpy() for column in (part["sample_offset"], part["sample_bytes"], rank))
 
 
 def _copied(batches: Iterable[pyarrow.Table]) -> Iterator[pyarrow.Table]:
-    """The engine's small batches as larger tables of our own: a column of its would keep all of its batch in memory."""
+    """Yield the engine's small batches as larger tables. A column of a batch would keep the whole batch in memory."""
     waiting, rows = list[pyarrow.Table](), 0
     for batch in chain(batches, [None]):
         if batch is not None:
@@ -335,9 +338,9 @@ def _copied(batches: Iterable[pyarrow.Table]) -> Iterator[pyarrow.Table]:
 
 
 def _elsewhere(parts: Iterable[pyarrow.Table]) -> Iterator[pyarrow.Table]:
-    """The same, each made in another thread: the engine's own, which ask for them, may not call the engine.
+    """Yield the parts, each made in another thread: the engine's threads may not call the engine.
 
-    The next one is made while the engine writes the last.
+    The next part is made while the engine writes the last.
     """
     remaining = iter(parts)
     with ThreadPoolExecutor(1, thread_name_prefix="rows") as thread:
@@ -348,10 +351,7 @@ def _elsewhere(parts: Iterable[pyarrow.Table]) -> Iterator[pyarrow.Table]:
 
 
 def _properties() -> Any:
-    """How the files of `objects` are written: small, and without what costs more than it brings.
-
-    A dictionary of texts that are all different is made in vain, and so is the least and the greatest of most columns.
-    """
+    """Return how the files of `objects` are written: small, with statistics only where they help."""
     from deltalake import ColumnProperties, WriterProperties
 
     columns = {
@@ -362,5 +362,5 @@ def _properties() -> Any:
 
 
 def sql_list(values: Iterable[str]) -> str:
-    """Texts as a list of SQL literals; never an empty one, which SQL does not have."""
+    """Return texts as a list of SQL literals, never an empty list, which SQL lacks."""
     return ", ".join("'" + value.replace("'", "''") + "'" for value in values) or "''"

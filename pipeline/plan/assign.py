@@ -1,4 +1,4 @@
-"""Which object goes where: its shard number before anything is rendered, its split by its bytes."""
+"""Assign each object a shard number before it is rendered, and a split by its bytes."""
 
 import hashlib
 from collections.abc import Mapping
@@ -15,14 +15,15 @@ Numbers = NDArray[np.int64]
 
 
 def uid_digests(uids: Uids) -> Uids:
-    """The key by which objects are ordered, as `uid_order` gives it, for many of them."""
+    """Return the sort keys of many uids, as `uid_order` gives them."""
     return np.fromiter((hashlib.sha256(uid).digest() for uid in uids), "S32", len(uids))
 
 
 def assign(numbers: Numbers, uids: Uids, first: int, objects_per_shard: int) -> Numbers:
-    """The shard number of each of `uids`: as in `numbers`; those UNASSIGNED, by uid digest, are cut into new ones.
+    """Return a shard number for each of `uids`: its number in `numbers`, or a new number for an UNASSIGNED object.
 
-    `first` is the lowest number that no object ever had, so a number never comes to mean other objects.
+    New objects are ordered by uid digest and cut into groups. `first` is above every number ever used, so a number
+    always means the same objects.
     """
     new = np.flatnonzero(numbers == UNASSIGNED)
     ordered = new[np.argsort(uid_digests(uids[new]))]
@@ -32,16 +33,16 @@ def assign(numbers: Numbers, uids: Uids, first: int, objects_per_shard: int) -> 
 
 
 def split_of(sha256: str, val_fraction: float) -> str:
-    """`val` for the share `val_fraction` of all source digests, else `train`."""
+    """Return `val` for the share `val_fraction` of all source digests, else `train`."""
     index = int(sha256_bytes(f"split:{sha256}".encode())[:8], 16) / 2**32
     return "val" if index < val_fraction else "train"
 
 
 def duplicates(sha256: Mapping[str, str], ranks: Mapping[str, int], numbers: Mapping[str, int]) -> dict[str, str]:
-    """For every object whose bytes an earlier one has: that earlier one.
+    """Return the original of every object whose bytes an earlier object has.
 
-    Earlier is who has the lower rank, then the lower shard number of those who have one, then the lower uid digest.
-    Objects of unknown sha256 ("") are nobody's duplicate.
+    Lower ranks are earlier, then lower shard numbers, then lower uid digests. An object of unknown sha256 ("") has no
+    original.
     """
     known = [uid for uid in sha256 if sha256[uid]]
     first: dict[str, str] = {}

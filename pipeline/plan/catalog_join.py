@@ -1,4 +1,4 @@
-"""What the catalogue says of the objects that a build asks for, laid beside them: arrays by index in `asked`."""
+"""Join the catalogue's rows to the objects that a build asks for: arrays by index in `asked`."""
 
 from collections.abc import Iterable, Mapping
 
@@ -19,10 +19,10 @@ Mask = NDArray[np.bool_]
 
 
 class CatalogJoin:
-    """`row` is an object's index in `rows`, −1 for a new one, of which all else is empty, false or UNASSIGNED.
+    """Hold for each object what its row says. `row` is the index in `rows`, −1 for a new object.
 
-    `restated` is true where the source does not say of an object what its row says. What sources say is read and
-    compared part by part, and not kept: `asked` says it again.
+    The other arrays of a new object are empty, false or UNASSIGNED. `restated` is true where the source and the row
+    state different facts. Facts of rows are compared in parts and dropped, because `asked` has them too.
     """
 
     def __init__(self, asked: Columns[SourceObject], catalogue: Iterable[pyarrow.Table]) -> None:
@@ -40,8 +40,8 @@ class CatalogJoin:
         self.number: NDArray[np.int64] = self.rows.aligned("shard", self.row, UNASSIGNED).to_numpy()
 
     def bytes_known(self, waiting: Mapping[str, Attempt]) -> Texts:
-        """The sha256 of each object as far as it is known: from its source, else from an earlier build of the same
-        location, else from the attempt whose views wait."""
+        """Return the known sha256 of each object: from its source, an earlier build of the same location, or its staged
+        attempt."""
         known = texts(self.asked.column("sha256")).astype("S64")
         earlier = (known == b"") & self.same_location
         known[earlier] = self.sha256[earlier]
@@ -52,30 +52,30 @@ class CatalogJoin:
 
     @property
     def unread(self) -> Mask:
-        """True for each object that ended while it was fetched: nobody has seen its bytes."""
+        """True for each object whose fetch failed, so that its bytes are unknown."""
         return np.asarray(texts(self.rows.aligned("phase", self.row, "")) == b"fetch", bool)
 
     @property
     def lacks_pictures(self) -> Mask:
-        """True for each object that was rendered without pictures that it shows."""
+        """True for each object rendered without some of its pictures."""
         named = self.rows.aligned("missing_pictures", self.row, "")
         return np.asarray(compute.greater(compute.binary_length(named), 0), bool)
 
     def tells(self, attempt: Attempt) -> bool:
-        """True when the row of an object that is asked for says how this attempt ended."""
+        """True if the row of an object already records how this attempt ended."""
         index = self.asked.indices([attempt.uid])[0]
         said = (self.outcome[index].decode(), self.fingerprint[index].decode())
         return bool(said == (attempt.outcome, attempt.fingerprint))
 
     def within(self, shards: frozenset[str]) -> Mask:
-        """True for each object that stands in one of the `shards` of these names."""
+        """True for each object with a sample in one of the named `shards`."""
         if not shards:
             return np.zeros(len(self.asked), bool)
         names = texts(self.rows.aligned("shard_name", self.row, ""))
         return np.isin(names, [name.encode() for name in shards])
 
     def _compared(self, part: pyarrow.Table) -> pyarrow.Table:
-        """The findings of some rows, when it is noted what their sources said."""
+        """Return the build results of some rows, after comparing the facts in them."""
         indices = self.asked.indices(texts(part["uid"]))
         here = indices >= 0
         known, stated = part.filter(pyarrow.array(here)), self.asked.rows(indices[here])

@@ -1,4 +1,4 @@
-"""Find objects whose samples differ from what is asked for only by having fewer views."""
+"""Find objects with a sample that lacks only some of the wanted views."""
 
 from collections.abc import Callable, Iterator, Mapping
 
@@ -13,7 +13,7 @@ from shards.version import Version
 
 
 class _Locations(Mapping[str, SampleLocation]):
-    """The locations of samples by uid, read from some rows of the catalogue when asked for."""
+    """The locations of samples by uid, read from the rows on access."""
 
     def __init__(self, rows: Columns[BuildResult], indices: Indices) -> None:
         self._rows, self._places = rows, np.sort(indices)
@@ -38,9 +38,9 @@ def find_fewer_views(
     render: RenderSettings,
     fingerprints: Callable[[RenderSettings], Callable[[str], str]],
 ) -> Mapping[str, SampleLocation]:
-    """The samples of objects to be rendered that differ from what is asked for by having fewer views, by uid.
+    """Return, by uid, the samples of objects to render that differ from the request only by fewer views.
 
-    `fingerprints` gives, for view settings, the fingerprint of an object's sha256.
+    `fingerprints` gives, for view settings, the function from sha256 to fingerprint.
     """
     if version is None or version.views >= render.views:
         return {}

@@ -1,4 +1,4 @@
-"""Which of the objects that a source lists are taken, and the rule that leaves the others out."""
+"""Decide which listed objects are taken, and name the rule that leaves each other object out."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -13,13 +13,13 @@ from pipeline.catalog.objects import UNKNOWN, SourceObject
 from pipeline.settings import Bounds, FilterSettings
 
 OWN = ("folder", "renders")
-"""Sources of one's own files, which need state no licence to be one's own."""
+"""Sources of a user's own files, taken without a stated licence by default."""
 
 
 def find_refusals(items: Columns[SourceObject], settings: FilterSettings) -> dict[int, str]:
-    """The rule that leaves an object out, by its place, for each that is left out.
+    """Return, by index, the rule that leaves an object out.
 
-    Objects that say the same wherever a rule looks are looked at once.
+    Objects with equal values in all columns that rules read are judged once.
     """
     said = list(_looked_at(settings))
     seen = pyarrow.table({name: items.column(name) for name in said} | {"place": np.arange(len(items))})
@@ -47,9 +47,9 @@ def _looked_at(settings: FilterSettings) -> Iterator[str]:
 
 
 def refusal(item: SourceObject, settings: FilterSettings) -> str:
-    """The first rule that leaves `item` out, as a sentence; empty when it is taken.
+    """Return the first rule that leaves `item` out, as a sentence; empty for an object that is taken.
 
-    No rule looks at an object that its source does not have: it ends as `missing`.
+    Rules do not apply to an object that its source lacks: it ends as `missing`.
     """
     return _rule(item, settings) if item.location else ""
 
@@ -111,7 +111,7 @@ def _animated(item: SourceObject, settings: FilterSettings) -> str:
 
 
 def describe_left_out(items: Columns[SourceObject], rules: Mapping[int, str], settings: FilterSettings) -> list[str]:
-    """What the rules that leave objects out, by place, come to, and which categories no object has."""
+    """Return lines with the number of objects that each rule leaves out, and the categories without objects."""
     counts = Counter(sentence.partition(":")[0] for sentence in rules.values()).most_common()
     lines = ["left out: " + ", ".join(f"{count} by {rule}" for rule, count in counts)] if counts else []
     there = {str(name).casefold() for name in items.counts("category")} if settings.categories else set()

@@ -1,4 +1,4 @@
-"""Which object was the first with some bytes, whatever the number of objects: the others are its copies."""
+"""Find the first object with given bytes among millions. The others are its copies."""
 
 import hashlib
 
@@ -9,14 +9,14 @@ from pipeline.plan.plan import IN_SHARDS, Plan
 
 
 class FirstSeen:
-    """Which object was the first with some bytes: one that stands in a shard, or the first one asked for."""
+    """Find the first object with given bytes: an object in a shard, or the first in the order of requests."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan, self._order = plan, np.argsort(plan.sha256, kind="stable")
         self._met = FirstIndices()
 
     def of(self, sha256: str, index: int) -> int:
-        """The index of the first of these bytes, which is `index` when there was none."""
+        """Return the index of the first object with these bytes: `index` itself if there was no other."""
         sought, known = sha256.encode(), self._plan.sha256
         for other in self._order[np.searchsorted(known, sought, sorter=self._order) :]:
             if known[other] != sought:
@@ -27,9 +27,9 @@ class FirstSeen:
 
 
 class FirstIndices:
-    """The index at which each digest of 16 bytes was met first, in 24 bytes a digest: a dict takes five times as many.
+    """Map 16-byte digests to the index of their first occurrence, at 24 bytes a digest, a fifth of a dict.
 
-    Digests wait in a small dict until there are enough to be sorted in.
+    New digests collect in a small dict and are sorted in together.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class FirstIndices:
         self._digests, self._places = np.zeros(0, "S16"), np.zeros(0, np.int64)
 
     def of(self, digest: bytes, index: int) -> int:
-        """The index at which `digest` was met first: `index`, if that is now."""
+        """Return the index of the first occurrence of `digest`: `index` if this is the first."""
         found = int(indices_in(self._digests, np.array([digest]))[0])
         if found >= 0:
             return int(self._places[found])

@@ -1,6 +1,6 @@
-"""What a plan will take, told before it runs: which shards are written, their bytes, and hours, from what was measured.
+"""Forecast a plan: shards to write, their bytes, and machine hours, from measured renders.
 
-Nothing is made up: what no attempt of the catalogue has measured is unknown, and says so.
+Without a measured attempt a figure is unknown, and the forecast says so.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,15 +18,15 @@ from pipeline.plan.plan import Plan, Rules, State
 from report.numbers import bytes_text, seconds_text
 
 NEWEST = 2000
-"""This many of the newest attempts are looked at."""
+"""The number of newest attempts read."""
 NAMED = 20
-"""At most so many shards are named."""
+"""The most shards named."""
 
 
 @dataclass(frozen=True)
 class Views:
-    """How many views each object is to have, how many the newest version has of each, and of how many objects only the
-    views between the two are made."""
+    """The number of views wanted of each object, the number in the newest version, and the number of objects that only
+    need the views between the two."""
 
     wanted: int
     there: int
@@ -34,15 +34,15 @@ class Views:
 
     @property
     def growth(self) -> float:
-        """How many times the views that are there are wanted."""
+        """The ratio of wanted views to existing views."""
         return self.wanted / self.there
 
     def renders(self, objects: int) -> float:
-        """How many whole renders it takes to render `objects`, of which some are extended."""
+        """Return the equivalent of whole renders for `objects`, some of which are extended."""
         return objects - self.extended * self.there / self.wanted
 
     def scaled(self, *measured: int) -> str:
-        """What is said of a figure for the views wanted that was measured with others; empty when all had as many."""
+        """Return a note for a figure measured with other numbers of views; empty if all are equal."""
         least, most = min(measured), max(measured)
         some = f"{least}–{most} views" if least < most else f"{most} view{'s' * (most != 1)}"
         return "" if least == most == self.wanted else f", scaled from {some} to {self.wanted}"
@@ -50,8 +50,7 @@ class Views:
 
 @dataclass(frozen=True)
 class Measured:
-    """One render that went well: whether with the settings and on the kind of device of this build, how many views it
-    made, and the seconds that they took."""
+    """One successful render: whether settings and device match this build, the number of views, and the seconds."""
 
     same: bool
     device: str
@@ -61,11 +60,10 @@ class Measured:
 
 @dataclass(frozen=True)
 class Forecast:
-    """`rewritten` are the shards of the newest version that will not be in the next, `added` how many numbers no object
-    ever had.
+    """`rewritten` are the newest version's shards missing from the next, `added` the number of new shard numbers.
 
-    `bytes` is the size of all shards to be written, `worker_s` the time of one worker for all renders; None when
-    nothing like it was measured. `bytes_from` and `seconds_from` say what they follow from.
+    `bytes` is the size of all shards to write, and `worker_s` the time of one worker for all renders. They are None
+    without a measurement. `bytes_from` and `seconds_from` name the measurement.
     """
 
     rewritten: tuple[str, ...]
@@ -76,7 +74,7 @@ class Forecast:
     seconds_from: str
 
     def lines(self, plan: Plan) -> list[str]:
-        """The plan and what it will take, for people."""
+        """Return the plan and its forecast as lines for people."""
         if plan.idle:
             return [plan.sentence()]
         size = f"about {bytes_text(self.bytes)}" if self.bytes is not None else "unknown"
@@ -89,7 +87,7 @@ class Forecast:
 
 
 def forecast(plan: Plan, measured: Sequence[Measured], views: Views) -> Forecast:
-    """What `plan` will take, given what was measured."""
+    """Forecast `plan` from measured renders."""
     ok = texts(plan.rows.column("outcome")) == Outcome.OK.encode()
     number = plan.rows.column("shard").to_numpy()
     standing = np.flatnonzero(ok & np.isin(number, list(plan.rewrite)))
@@ -106,10 +104,10 @@ def forecast(plan: Plan, measured: Sequence[Measured], views: Views) -> Forecast
 
 
 def measured(catalog: Catalog, rules: Rules, device: str, views: Views) -> list[Measured]:
-    """The newest renders that went well, newest first; `device` is the kind asked for, or `auto` for any.
+    """Return the newest successful renders, newest first. `device` is a kind of device, or `auto` for any.
 
-    One that does not say how many views it made is taken for one of all that are wanted, or, with other settings, of as
-    many as the newest version has.
+    A render without a recorded number of views counts as whole with these settings, and with the newest version's views
+    otherwise.
     """
     made = "views" if "views" in catalog.columns(ATTEMPTS) else "0"
     rows = catalog.select(
@@ -160,5 +158,5 @@ def _bytes(plan: Plan, ok: Mask, views: Views) -> tuple[int | None, str]:
 
 
 def hours_text(seconds: float) -> str:
-    """Hours to two figures: 0.0034, 1.2, 470."""
+    """Return hours to two figures: 0.0034, 1.2, 470."""
     return f"{seconds / 3600:.2g}" if seconds < 36_000 else f"{seconds / 3600:,.0f}"

@@ -1,4 +1,4 @@
-"""Samples in former versions: what was rendered once and still lies in a shard of one is not rendered again."""
+"""Find samples in former versions, so that they are not rendered again."""
 
 from collections.abc import Mapping, Sequence
 
@@ -17,9 +17,9 @@ from pipeline.plan.catalog_join import Texts
 from shards.verify import FOLDER
 
 TAKEN = ("uid", "outcome", "fingerprint", "checks", "attempts", *NOWHERE)
-"""What is read of a row of a former version; all else is as of today."""
+"""The columns taken from a row of a former version; the others are today's."""
 FEW = 1000
-"""Up to so many objects are named to the tables' engine, which then passes over what has none of them."""
+"""Up to this many uids go into the query, so that the engine can skip files without them."""
 
 
 def find_former_samples(
@@ -32,12 +32,11 @@ def find_former_samples(
     *,
     with_all_pictures: bool = False,
 ) -> Columns[BuildResult]:
-    """Where the versions `numbers`, the first of them first, have samples of these `uids`, in order, each with its
-    fingerprint, in shards that are there whole and not `lost`.
+    """Return where the versions `numbers`, searched in order, have samples of `uids` with these fingerprints.
 
-    A fingerprint is of the object's bytes too. Nothing is looked through unless an attempt at one of the objects ended
-    well with that fingerprint. A version that cannot be read is told and passed over. With `with_all_pictures`, samples
-    of objects with missing pictures are left out.
+    Only whole shards that are not `lost` count. A fingerprint includes the object's bytes. The search starts only if
+    some attempt at these objects ended well with its fingerprint. An unreadable version is reported and skipped. With
+    `with_all_pictures`, samples of objects with missing pictures are left out.
     """
     sought = _Sought(uids, fingerprints)
     names = (*TAKEN, *SEEN_FAULTS)
@@ -69,7 +68,7 @@ def _rendered_once(catalog: Catalog, sought: "_Sought") -> bool:
 
 
 class _Sought:
-    """Objects that are looked for by uid and fingerprint, and which of them are `missing` still."""
+    """The objects to find, by uid and fingerprint. `missing` marks those not found yet."""
 
     def __init__(self, uids: Texts, fingerprints: Texts) -> None:
         self._uids, self._fingerprints = uids, fingerprints
@@ -77,17 +76,17 @@ class _Sought:
 
     @property
     def ok_rows(self) -> str:
-        """The end of a query for rows that ended well: of these objects alone when they are few."""
+        """The end of a query for successful rows, of these objects alone if they are few."""
         these = f" and uid in ({sql_list(uid.decode() for uid in self._uids)})" if len(self._uids) <= FEW else ""
         return f"from rows where outcome = {sql_list([Outcome.OK])}{these}"
 
     def indices(self, part: pyarrow.Table) -> Indices:
-        """Which of the objects each row is about, −1 for one of an object or fingerprint that nobody looks for."""
+        """Return the index of the object of each row, −1 for a row of another object or fingerprint."""
         indices = indices_in(self._uids, texts(part["uid"]))
         return np.where(self._fingerprints[indices] == texts(part["fingerprint"]), indices, -1)
 
     def taken(self, part: pyarrow.Table, there: Mapping[str, int]) -> pyarrow.Table:
-        """The rows of missing objects whose shards are `there`, by name and length; they are missing no more."""
+        """Return the rows of missing objects with whole shards among `there`, and mark these objects as found."""
         indices = self.indices(part)
         wanted = (indices >= 0) & self.missing[indices]
         part, indices = part.filter(pyarrow.array(wanted)), indices[wanted]

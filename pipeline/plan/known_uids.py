@@ -1,4 +1,4 @@
-"""Objects keep the uid that a dataset knows them by, and no two objects share a uid."""
+"""Keep the uids that a dataset knows, and refuse two objects of one uid."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class _ShortRow:
 
 
 def check_unique(asked: Columns[SourceObject]) -> None:
-    """Raise UsageError for two objects of one uid, which would share cameras, samples and a row, naming both."""
+    """Raise UsageError for two objects of one uid, naming both: they would share cameras, samples and a row."""
     others = asked.overruled().slice(0, 1).to_pylist()
     for other in others:
         same = asked[other["uid"]]
@@ -35,10 +35,10 @@ def check_unique(asked: Columns[SourceObject]) -> None:
 
 
 def keep_known_uids(asked: Columns[SourceObject], catalog: Catalog) -> Columns[SourceObject]:
-    """The same objects, those under their short uid that the catalogue has by it.
+    """Return the same objects, with the short uid where the catalogue has the object under it.
 
-    An object is known by its path below the source's folder or its address, so a folder that moved keeps its uids. Of
-    two objects that would share a short uid, the object of the row keeps it and the other has its long one.
+    An object is recognised by its address or its path below the source's folder, so a folder that moved keeps its uids.
+    If two objects would share a short uid, the object of the row keeps it.
     """
     known = Columns.joined(_ShortRow, catalog.parts(OBJECTS, SHORT_ROWS))
     if not len(known):
@@ -55,7 +55,7 @@ def keep_known_uids(asked: Columns[SourceObject], catalog: Catalog) -> Columns[S
 
 
 def _are_same(asked: Columns[SourceObject], known: Columns[_ShortRow], indices: Indices, rows: Indices) -> Mask:
-    """True where the object at a index of `asked` is the object of the row beside it."""
+    """True where the object at an index of `asked` is the object of the row beside it."""
     same = np.zeros(len(indices), bool)
     for start in range(0, len(indices), CHUNK):
         part = slice(start, start + CHUNK)
@@ -68,6 +68,6 @@ def _are_same(asked: Columns[SourceObject], known: Columns[_ShortRow], indices: 
 
 
 def _ends(location: str) -> Iterator[str]:
-    """The paths that a location may have below a source's folder."""
+    """Yield the possible paths of a location below a source's folder."""
     parts = PurePosixPath(location).parts
     return ("/".join(parts[start:]) for start in range(len(parts) - 1, 0, -1))

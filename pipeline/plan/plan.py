@@ -1,4 +1,4 @@
-"""What a build has to do: a plan, and the rules that it follows. `planning` makes one."""
+"""The plan of a build, and the rules behind it. `planner` makes plans."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,27 +20,27 @@ AGAIN = frozenset(
         *(Outcome.DUPLICATE, Outcome.FILTERED),
     }
 )
-"""Outcomes that say nothing about the object itself: the next build tries again."""
+"""Outcomes that do not depend on the object itself: the next build tries again."""
 
 TRANSIENT = frozenset({Outcome.LOST, Outcome.THROTTLED, Outcome.MODIFIED})
-"""Those of attempts; who ends so once more has brought no news."""
+"""Outcomes of attempts that bring no news if they repeat."""
 
 FAILED = frozenset(Outcome) - {Outcome.OK, Outcome.PENDING, Outcome.DUPLICATE, Outcome.FILTERED, Outcome.REMOVED}
-"""Outcomes that a person may ask to have tried again."""
+"""Outcomes that a person may ask to retry."""
 
 
 class State(IntEnum):
-    """What a build does with an object that is asked for."""
+    """What a build does with an object."""
 
     KEPT = 0
-    """It stands in its shard as wanted."""
+    """Its sample is in its shard as wanted."""
     ENDED = 1
     """It ended badly before and would again."""
     STAGED = 2
-    """It is rendered and waits."""
+    """Its views are rendered and wait to be packed."""
     RENDER = 3
     DUPLICATE = 4
-    """Another object has the same bytes, and stands for it unless its own cannot be had."""
+    """Another object has the same bytes. It is rendered only if the bytes of that object cannot be fetched."""
     FILTERED = 5
     """A rule leaves it out."""
     FORMER = 6
@@ -48,14 +48,17 @@ class State(IntEnum):
 
 
 IN_SHARDS = (State.KEPT, State.FORMER)
-"""States of objects whose samples are in shards before the work begins."""
+"""States of objects with samples in shards before the work begins."""
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What a plan depends on: how many objects a shard has, how splits fall, the fingerprint, which outcomes of
-    earlier builds do not count this time, the rules that leave objects out, by index, the names of shards that
-    the catalogue has and the storage has not, and where former versions have samples of some uids and fingerprints."""
+    """The inputs of a plan beside objects and catalogue.
+
+    `fingerprints` maps a source's sha256 to a fingerprint. `retry` are outcomes of earlier builds that do not count
+    this time. `refusals` finds the rules that leave objects out, by index. `lost` are shards in the catalogue that
+    storage lacks. `former` finds samples in former versions by uid and fingerprint.
+    """
 
     objects_per_shard: int
     val_fraction: float
@@ -68,11 +71,11 @@ class Rules:
     """Objects with missing pictures do not stay: they are tried again, and end as `missing_pictures`."""
 
     def fingerprint(self, sha256: str) -> str:
-        """The fingerprint of an object of these bytes under today's view settings."""
+        """Return the fingerprint of an object of these bytes under today's view settings."""
         return self.fingerprints(sha256)
 
     def split(self, sha256: str) -> str:
-        """The split of an object of these bytes."""
+        """Return the split of an object of these bytes."""
         return split_of(sha256, self.val_fraction)
 
 
@@ -80,14 +83,14 @@ class Rules:
 class Plan:
     """What to do with each object of `asked`, given the `rows` of the catalogue.
 
-    `state`, `number` (the shard's) and `sha256` (empty as long as it is unknown) say it by index in `asked`, as do
-    `row`, its index in `rows` (−1 for none), and `restated`, true when its source or number is not what its row says.
-    `order` is the indices to be rendered, in that order. `failed` and `staged` are the attempts, by uid, that tell how
-    an object ended where its row does not; `duplicate` names the object that has the same bytes, `rule` the one that
-    leaves an object out.
-    `removed` are indices in `rows` that were asked for once. `rewrite` are the shard numbers that change when every
-    render succeeds, `certain` those of them that change in any case.
-    `former` says where the samples of FORMER objects are, and what their checks said.
+    `state`, `number` (of the shard) and `sha256` (empty while unknown) are arrays by index in `asked`. So are `row`,
+    the index in `rows` (−1 without a row), and `restated`, true if source or number differ from the row. `order` has
+    the indices to render, in order.
+
+    `failed` and `staged` are attempts by uid that a row does not record yet. `duplicate` maps copies to originals, and
+    `rule` indices to the rule that leaves an object out. `removed` are indices in `rows` of objects no longer asked
+    for. `rewrite` are the shard numbers that change if every render succeeds, `certain` those that change in any case.
+    `former` has the locations and checks of FORMER samples.
     """
 
     rules: Rules
@@ -110,45 +113,45 @@ class Plan:
 
     @property
     def idle(self) -> bool:
-        """True when nothing is to be rendered or written."""
+        """True if nothing is to be rendered or written."""
         return not (len(self.order) or self.staged or self.rewrite)
 
     @property
     def hopeless(self) -> bool:
-        """True when no object would stand, however the work goes."""
+        """True if the version would be empty, however the work goes."""
         return not self.count(State.KEPT, State.STAGED, State.RENDER, State.FORMER)
 
     def count(self, *states: State) -> int:
-        """How many objects are in one of some states."""
+        """Return the number of objects in some states."""
         return int(np.count_nonzero(np.isin(self.state, states)))
 
     @property
     def reused(self) -> int:
-        """How many objects need no rendering, for they were rendered before."""
+        """The number of objects rendered before."""
         return self.count(*IN_SHARDS) + len(self.staged)
 
     def fingerprint(self, uid: str) -> str:
-        """What the views of an object depend on, in digits; empty when it is not asked for or its bytes are unknown."""
+        """Return the fingerprint of an object; empty if it is not asked for or its bytes are unknown."""
         index = self.asked.indices([uid])[0]
         sha256 = self.sha256[index].decode() if index >= 0 else ""
         return self.rules.fingerprint(sha256) if sha256 else ""
 
     def uids(self, state: State) -> tuple[str, ...]:
-        """The objects in a state, those to be rendered in that order, the others in order of uid."""
+        """Return the uids of objects in a state: in render order, or else sorted."""
         indices = self.order if state == State.RENDER else np.flatnonzero(self.state == state)
         return tuple(uid.decode() for uid in self.asked.uids[indices])
 
     @property
     def render(self) -> tuple[str, ...]:
-        """The objects to be rendered, in that order."""
+        """The uids to render, in order."""
         return self.uids(State.RENDER)
 
     def to_render(self) -> Iterator[SourceObject]:
-        """The objects to be rendered, in that order, made when they are asked for."""
+        """Yield the objects to render, in order."""
         return self.asked.records(self.order)
 
     def sentence(self) -> str:
-        """The plan in one line."""
+        """Return the plan in one line."""
         notes = {"rendered and not packed yet": len(self.staged), "out of former versions": len(self.former)}
         noted = ", ".join(f"{count} of them {what}" for what, count in notes.items() if count)
         rest = {

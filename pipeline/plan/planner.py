@@ -1,6 +1,6 @@
-"""Makes the plan of a build, from what is asked for, what the catalogue says and what waits in staging.
+"""Make the plan of a build from requests, catalogue and staging.
 
-Everything is done to all objects at once, in arrays by index in `asked`.
+Every step handles all objects at once, in arrays by index in `asked`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,8 +28,8 @@ def make_plan(
     failed: Mapping[tuple[str, str], Attempt],
     rules: Rules,
 ) -> Plan:
-    """The plan for the objects `asked` for, given the rows of the catalogue in tables, the attempts whose views are
-    `staged`, and those that ended badly for good, by (uid, fingerprint)."""
+    """Plan for the objects `asked` for, given tables of catalogue rows, `staged` attempts, and attempts that `failed`
+    for good, by (uid, fingerprint)."""
     join, rule = CatalogJoin(asked, catalogue), rules.find_refusals(asked) if rules.find_refusals is not None else {}
     rows = join.rows
     whole = [one for one in staged if not (rules.leaves_out_missing and one.missing_pictures)]
@@ -72,7 +72,7 @@ def make_plan(
 
 
 def _fingerprints(sha256: Texts, rules: Rules) -> Texts:
-    """Some thousands at a time, or they would stand in memory as Python's texts too."""
+    """Fingerprint in chunks: Python texts of all objects at once would fill memory."""
     parts = [sha256[start : start + CHUNK] for start in range(0, len(sha256) or 1, CHUNK)]
     return np.concatenate(
         [np.array([rules.fingerprint(one.decode()) if one else "" for one in part], np.bytes_) for part in parts]
@@ -89,13 +89,13 @@ def _is(values: NDArray, asked: Columns[SourceObject], uid: str, value: object) 
 
 
 def _ranks(join: CatalogJoin, state: States) -> States:
-    """Who of the objects with the same bytes stands for them: first who does so far, last whose could not be had."""
+    """Rank duplicates: those already in a shard first, unfetchable ones last."""
     unread = (state == State.ENDED) & join.unread
     return np.select([state == State.KEPT, state == State.STAGED, unread], [0, 1, 3], 2).astype(np.int8)
 
 
 def _copies(join: CatalogJoin, sha256: Texts, rule: Mapping[int, str], rank: States) -> dict[str, str]:
-    """See `duplicates`, which looks at the objects that share their bytes with another."""
+    """Call `duplicates` for the objects that share their bytes with another."""
     known = np.flatnonzero(sha256 != b"")
     known = known[~np.isin(known, list(rule))]
     ordered = known[np.argsort(sha256[known], kind="stable")]
@@ -116,7 +116,7 @@ def _former(asked: Columns[SourceObject], state: States, fingerprint: Texts, rul
 
 
 def _numbers(join: CatalogJoin, state: States, copies: Mapping[str, str], rules: Rules) -> Numbers:
-    """The number of each object that may come to stand; a copy may, unless the one that stands for it does already."""
+    """Return the numbers of objects that may get a sample. A copy may, unless its original already has a sample."""
     first = int(join.rows.column("shard").to_numpy().max(initial=UNASSIGNED)) + 1
     number, wanted = join.number.copy(), ~np.isin(state, (State.DUPLICATE, State.FILTERED))
     stands = state[join.asked.indices(list(copies.values()))] == State.KEPT
@@ -126,7 +126,7 @@ def _numbers(join: CatalogJoin, state: States, copies: Mapping[str, str], rules:
 
 
 def _states(join: CatalogJoin, fingerprint: Texts, rules: Rules) -> States:
-    """KEPT and ENDED as the catalogue says, RENDER for all others, those in lost shards among them."""
+    """Return KEPT and ENDED as the catalogue says, and RENDER for all others, including those in lost shards."""
     open_again = [outcome.encode() for outcome in AGAIN | rules.retry]
     same = (join.fingerprint == fingerprint) & ((join.fingerprint != b"") | join.same_location)
     settled = (join.row >= 0) & ~np.isin(join.outcome, open_again) & same & ~join.within(rules.lost)
@@ -136,10 +136,10 @@ def _states(join: CatalogJoin, fingerprint: Texts, rules: Rules) -> States:
 
 
 def _moved(join: CatalogJoin, state: States, sha256: Texts, rules: Rules) -> Mask:
-    """True for a kept object that must be written anew: its facts or its split are others now.
+    """True for a kept object with changed facts or split, to be written anew.
 
-    Facts can only be others where the source or the bytes say otherwise than the row; one object is looked at in any
-    case, so that a build with another idea of what the facts are looks at all.
+    Facts can change only where the source or the bytes differ from the row. One object is compared in any case, so that
+    a release with other facts compares all.
     """
     kept = np.flatnonzero(state == State.KEPT)
     moved = np.zeros(len(state), bool)
@@ -158,8 +158,8 @@ def _other_facts(join: CatalogJoin, indices: Indices, sha256: Texts) -> Mask:
 
 
 def _changing(join: CatalogJoin, state: States, number: Numbers, moved: Mask, dropped: Mask) -> frozenset[int]:
-    """The numbers that change however what is to be rendered ends: by what is staged or comes from a former version,
-    moves, leaves, or stood there with other views."""
+    """Return the numbers that change however the renders end: by staged, former, moved or removed samples, or by a
+    sample with other views."""
     changed = moved | np.isin(state, (State.STAGED, State.FORMER))
     leaving = join.ok & (state != State.KEPT)
     rows = join.rows
@@ -169,6 +169,6 @@ def _changing(join: CatalogJoin, state: States, number: Numbers, moved: Mask, dr
 
 
 def _order(asked: Columns[SourceObject], number: Numbers, indices: Indices) -> Indices:
-    """Shard by shard, so that shards are sealed early, and within one by uid digest."""
+    """Order by shard, so that shards are sealed early, then by uid digest."""
     ordered: Indices = indices[np.lexsort((uid_digests(asked.uids[indices]), number[indices]))]
     return ordered
