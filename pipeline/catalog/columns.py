@@ -28,7 +28,7 @@ REPEATED = frozenset(
 
 
 ADDED = frozenset(SEEN_FAULTS)
-"""Columns that tables of earlier releases lack, and that are null in their rows once a later release adds rows."""
+"""Columns missing from tables of earlier releases, and null in their rows once a later release adds rows."""
 
 
 def schema(kind: type) -> pyarrow.Schema:
@@ -49,7 +49,7 @@ def table_of(kind: type, records: Sequence[Any]) -> pyarrow.Table:
 
 
 def completed(table: pyarrow.Table, kind: type, names: Collection[str]) -> pyarrow.Table:
-    """The columns `names` of a table in that order; what an earlier release did not record is the field's default."""
+    """Return the columns `names` of a table in that order, with the field's default for unrecorded values."""
     columns = {}
     for item in fields(kind):
         if item.name not in names:
@@ -65,7 +65,7 @@ def completed(table: pyarrow.Table, kind: type, names: Collection[str]) -> pyarr
 
 
 def texts(column: pyarrow.ChunkedArray) -> NDArray[np.bytes_]:
-    """A column of ASCII texts as an array that sorts and compares at once; what is absent is empty.
+    """Return a column of ASCII texts as a fast sortable array, with empty texts for nulls.
 
     Raises UnicodeEncodeError for other texts.
     """
@@ -82,7 +82,7 @@ def _texts(column: pyarrow.ChunkedArray) -> NDArray[np.bytes_]:
 
 
 def indices_in(ordered: NDArray[np.bytes_], sought: NDArray[np.bytes_]) -> Indices:
-    """Where each of the texts `sought` stands among `ordered` ones, −1 for one that does not."""
+    """Return the index of each of the texts `sought` in the `ordered` ones, −1 for a text that is not there."""
     if not len(ordered) or not len(sought):
         return np.full(len(sought), -1)
     found = np.minimum(np.searchsorted(ordered, sought), len(ordered) - 1)

@@ -1,5 +1,4 @@
-"""Bring licences to a single spelling, so that a filter that admits `CC-BY-4.0` also admits `CC BY 4.0`, and nothing
-more.
+"""Bring licences to a single spelling: a filter for `CC-BY-4.0` also admits `CC BY 4.0`, and nothing more.
 
 A text is understood only if every word of it is: `CC BY (no commercial use)` stays as it is, and no filter admits it.
 """

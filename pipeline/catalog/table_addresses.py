@@ -7,13 +7,13 @@ from base.errors import UsageError
 from base.storage import Storage
 
 ANYWHERE = re.compile(r"[#?\x00-\x1f\x7f]|%[0-9A-Fa-f]{2}")
-"""Characters that the engine reads as a fragment, a query or an escape, in any address."""
+"""Characters read by the engine as a fragment, a query or an escape, in any address."""
 LOCAL, REMOTE = re.compile(r"[\[\]|^\\]"), re.compile(r":")
-"""Characters that it cannot open in a local path, and in the path of a store."""
+"""Characters that it cannot open: in a local path, and in the path of a store."""
 
 
 def check_root(storage: Storage) -> None:
-    """Raise UsageError for a root with tables that could be written but not found again."""
+    """Raise UsageError for a root where tables could be written but not found again."""
     path = storage.path("catalog").rpartition("/")[0]
     if found := ANYWHERE.search(path) or (LOCAL if storage.is_local else REMOTE).search(path):
         kind = "folder" if storage.is_local else "prefix"

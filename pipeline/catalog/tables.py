@@ -58,9 +58,9 @@ class VersionFacts:
 
 
 class Catalog:
-    """The catalogue of one dataset. Every method raises Failure when a table cannot be read or written.
+    """The catalogue of one dataset. Every method raises Failure for a table that cannot be read or written.
 
-    Raises UsageError for a root with a character that the tables' engine misreads.
+    Raises UsageError for a root with a character misread by the tables' engine.
     """
 
     def __init__(self, storage: Storage) -> None:
@@ -123,7 +123,7 @@ class Catalog:
         return {row["attempt"] for row in self.select(ATTEMPTS, query)}
 
     def record(self, attempts: Sequence[Attempt]) -> None:
-        """Append attempts, and columns that the table lacks. It takes milliseconds during a run."""
+        """Append attempts, and add columns if the table lacks them. It takes milliseconds during a run."""
         if not attempts:
             return
         from deltalake import write_deltalake
@@ -135,7 +135,7 @@ class Catalog:
     def commit(self, changes: Changes, facts: VersionFacts) -> None:
         """Make `changes` in `objects`. `newest`, or the next command, publishes the version.
 
-        The steps are separate, so that the caller can drop the changes before a version is derived.
+        The caller can drop the changes between the two steps, to save memory.
         """
         from deltalake import CommitProperties, DeltaTable
         from deltalake.exceptions import DeltaError
@@ -291,7 +291,7 @@ class Catalog:
 
 
 def _attempt(row: Mapping[str, Any]) -> Attempt:
-    """Return the attempt of a row, without columns that its release did not record."""
+    """Return the attempt of a row, without columns unknown to its release."""
     noted = {name: value for name, value in row.items() if value is not None}
     return Attempt(**{**noted, "seconds": dict(noted.get("seconds", ()))})
 

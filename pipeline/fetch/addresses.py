@@ -1,4 +1,4 @@
-"""What may be told of an address: all but what lets its holder in."""
+"""Remove credentials from addresses before they are recorded or shown."""
 
 import re
 from collections.abc import Collection
@@ -6,7 +6,7 @@ from urllib.parse import unquote_plus
 
 USER = re.compile(r"^([^/?#@:]+:)?([/\\]*)[^/?#]*@")
 SCHEMES = ("x-amz-", "x-goog-", "x-oss-")
-"""What the names of all parameters of a signature begin with, by the stores whose they are."""
+"""Prefixes of all parameters of a signature, by store."""
 SECRETS = frozenset(
     {
         *("signature", "sig", "token", "access_token", "id_token", "auth_token", "sas_token", "jwt", "auth"),
@@ -14,14 +14,14 @@ SECRETS = frozenset(
         *("policy", "key-pair-id", "awsaccesskeyid", "googleaccessid", "ossaccesskeyid"),
     }
 )
-"""Names, in small letters, of parameters that let in, or that belong to one that does."""
+"""Parameters, in lower case, that give access or belong to one that does."""
 BESIDE = frozenset(
     {
         *("expires", "keyname", "urlprefix"),
         *("sv", "ss", "srt", "sr", "sp", "st", "se", "spr", "sip", "sdd", "skoid", "sktid", "skt", "ske", "sks", "skv"),
     }
 )
-"""Names of parameters that belong to a signature where there is one, and mean anything where there is none."""
+"""Parameters that belong to a signature if there is one, and can mean anything otherwise."""
 SIGNATURES = frozenset({"signature", "sig"})
 
 
@@ -31,9 +31,9 @@ def has_user(address: str) -> bool:
 
 
 def public_address(address: str) -> str:
-    """`address` without user information and without the parameters of its query that let in.
+    """Return `address` without user information and without query parameters that give access.
 
-    An address that is signed anew has the same one. Nothing is decoded or reordered; an address without secrets stays.
+    The result does not change when an address is signed again. Nothing is decoded or reordered.
     """
     if "?" not in address and "@" not in address:
         return address

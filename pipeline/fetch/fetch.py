@@ -1,4 +1,4 @@
-"""Fetching one file over HTTP without trusting the other side: whole and checked, or not there at all."""
+"""Fetch a file over HTTP from an untrusted server: whole and checked, or not at all."""
 
 import hashlib
 import os
@@ -26,7 +26,7 @@ GLTF_HEADER = struct.Struct("<4sII")
 
 @dataclass(frozen=True)
 class Fetched:
-    """A file that is there, whole: its SHA-256 and its length."""
+    """A complete file, with its SHA-256 and length."""
 
     path: Path
     sha256: str
@@ -36,9 +36,9 @@ class Fetched:
 def fetch(url: str, target: Path, settings: FetchSettings, gate: Gate, *, token: str = "", sha256: str = "") -> Fetched:
     """Fetch `url` into `target`, replacing it only by a whole file. Raises FetchError.
 
-    Tries again, with growing pauses, what may pass: time-outs, broken connections, 429 and 5xx, obeying Retry-After.
-    Every request passes the `gate`; a turn that comes after the deadline is `throttled`. `token` goes to the host of
-    `url` alone. A `.glb` must be as long as its glTF header says; with `sha256` given the bytes must match.
+    Retries time-outs, broken connections, 429 and 5xx with growing pauses, and obeys Retry-After. Every request passes
+    the `gate`; a turn after the deadline is `throttled`. `token` goes only to the host of `url`. A `.glb` must be as
+    long as its glTF header says. With `sha256`, the bytes must match.
     """
     deadline = time.monotonic() + settings.deadline_s
     address = checked_url(url)
@@ -58,7 +58,7 @@ def fetch(url: str, target: Path, settings: FetchSettings, gate: Gate, *, token:
 
 
 def _wait_for_turn(url: str, gate: Gate, key: str, deadline: float) -> None:
-    """Wait for one's own turn, and on while the hub, in the meantime, wants nobody."""
+    """Wait for a turn, and longer if the hub closes the bucket meanwhile."""
     wait_s = gate.take(key)
     while wait_s > 0.0:
         if time.monotonic() + wait_s > deadline:
@@ -108,7 +108,7 @@ def _copy(response: Any, stream: IO[bytes], url: str, max_bytes: int, deadline: 
 
 
 def _chunks(response: Any, url: str, deadline: float) -> Iterator[bytes]:
-    """What the server sends. Only its reading counts as the network's: an error of the disk is nobody's answer."""
+    """Yield the server's bytes. Only errors of reading count as the network's, not those of the disk."""
     while True:
         try:
             chunk = response.read1(CHUNK_BYTES)
@@ -122,7 +122,7 @@ def _chunks(response: Any, url: str, deadline: float) -> Iterator[bytes]:
 
 
 def check_glb(path: Path, name: str) -> None:
-    """Raise FetchError unless `path` opens with a glTF 2 header and is as long as it says, or is glTF as text.
+    """Raise FetchError unless `path` starts with a glTF 2 header and has the stated length, or is glTF as text.
 
     Bytes after the model are left to the renderer, which ignores them.
     """

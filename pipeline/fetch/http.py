@@ -1,4 +1,4 @@
-"""One answer of an HTTP server that cannot be trusted: in time, from where it may come, or refused in plain words."""
+"""A single answer of an untrusted HTTP server: in time and from an allowed place, or refused in plain words."""
 
 import http.client
 import re
@@ -30,17 +30,17 @@ STATUS = {
     451: Outcome.FORBIDDEN,
 }
 NO_ANSWER = (OSError, http.client.HTTPException)
-"""What the network can do: `urllib`'s own errors, time-outs and those of TLS are all kinds of OSError."""
+"""Errors of the network: those of `urllib`, time-outs and TLS are all kinds of OSError."""
 REDIRECT = "expected a redirect over http or https, without a user's name or password"
 UNASKABLE = "expected an address that can be asked"
 USED_UP = re.compile(r"\br\s*=\s*0\s*;\s*t\s*=\s*(\d+)")
 PLAIN = "!#$%&'()*+,/:;=?@[]~"
 USUAL = re.compile(r"https?://[A-Za-z0-9][A-Za-z0-9.-]*/[A-Za-z0-9_.~!#$%&'()*+,/:;=?@-]*")
-"""Addresses in which nothing needs a closer look: nearly all of a million."""
+"""Addresses that need no closer look: nearly all of a million."""
 
 
 class FetchError(Exception):
-    """A file could not be had: how that ends for its object, and why in a sentence."""
+    """A file could not be fetched: the outcome of its object, and the reason in a sentence."""
 
     def __init__(
         self, outcome: Outcome, reason: str, *, retry_after_s: float | None = None, final: bool = True
@@ -52,14 +52,14 @@ class FetchError(Exception):
     def at(
         cls, url: str, outcome: Outcome, words: str, *, retry_after_s: float | None = None, final: bool = True
     ) -> "FetchError":
-        """The error of an address, whose sentence names it without what lets its holder in."""
+        """Make the error of an address. Its sentence names the address without credentials."""
         return cls(outcome, f"{public_address(url)}: {words}", retry_after_s=retry_after_s, final=final)
 
 
 def checked_url(url: str) -> str:
-    """`url` with what may not stand in a request quoted.
+    """Return `url` with unsafe characters quoted.
 
-    Raises FetchError for anything but http and https, and for user information, which no request would carry.
+    Raises FetchError for schemes other than http and https, and for user information, which requests would not carry.
     """
     if USUAL.fullmatch(url):
         return url
@@ -77,9 +77,9 @@ def checked_url(url: str) -> str:
 
 @contextmanager
 def answered(url: str, token: str, timeout_s: float, deadline: float) -> Iterator[Any]:
-    """The answer to a GET of a checked `url`, open to be read. Raises FetchError when there is none.
+    """Open the answer to a GET of a checked `url`, to be read. Raises FetchError without an answer.
 
-    At `deadline`, seconds of `time.monotonic`, its connections are shut, however busy the server keeps them.
+    At `deadline`, in seconds of `time.monotonic`, its connections are shut, however busy the server keeps them.
     """
     watch = _Watch()
     timer = threading.Timer(max(0.0, deadline - time.monotonic()), watch.shut)
@@ -93,7 +93,7 @@ def answered(url: str, token: str, timeout_s: float, deadline: float) -> Iterato
 
 
 def no_answer(url: str, error: BaseException, deadline: float) -> FetchError:
-    """What an error of the network means for the file."""
+    """Return the FetchError for an error of the network."""
     inner = getattr(error, "reason", error)
     if time.monotonic() >= deadline:
         return FetchError.at(url, Outcome.LOST, "not finished within its deadline", final=False)
@@ -133,9 +133,9 @@ def _refused(url: str, error: urllib.error.HTTPError) -> FetchError:
 
 
 def retry_after_s(headers: Any) -> float | None:
-    """How long the server asks to be left alone; None when it does not say.
+    """Return the pause in seconds that the server asks for; None if it asks for nothing.
 
-    Retry-After in seconds or as a date, else RateLimit (as Hugging Face's hub sends it) when nothing is left.
+    It reads Retry-After in seconds or as a date, else an exhausted RateLimit, as the Hugging Face hub sends it.
     """
     said = headers.get("Retry-After", "").strip()
     if said.isdecimal():
@@ -148,7 +148,7 @@ def retry_after_s(headers: Any) -> float | None:
 
 @dataclass
 class _Watch:
-    """The sockets of one request, redirects included, to be shut together."""
+    """The sockets of one request, including redirects, to be shut together."""
 
     sockets: list[socket.socket] = field(default_factory=list)
     over: bool = False
@@ -160,7 +160,7 @@ class _Watch:
                 socket.socket.shutdown(one, socket.SHUT_RDWR)  # TLS would want to say goodbye first
 
     def connection(self, kind: type[http.client.HTTPConnection]) -> Callable[..., http.client.HTTPConnection]:
-        """A kind of connection whose socket is watched."""
+        """Return a kind of connection with a watched socket."""
         watch = self
 
         class Watched(kind):  # type: ignore[valid-type, misc]
@@ -192,7 +192,7 @@ class _Https(urllib.request.HTTPSHandler):
 
 
 class _SameHostToken(urllib.request.HTTPRedirectHandler):
-    """Follows redirects over http and https; carries the token along on its own host only, never down to plain http."""
+    """Follow redirects over http and https. The token stays on its own host, and never goes down to plain http."""
 
     def redirect_request(self, req: Any, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str) -> Any:
         new = super().redirect_request(req, fp, code, msg, headers, newurl)

@@ -1,7 +1,7 @@
-"""How often a hub may be asked: one bucket of requests for each server, credential and address that it sees.
+"""Limit requests to a hub: a bucket for each server, credential and visible address.
 
-A bucket holds `requests` and is filled evenly over `window_s`. What the hub itself says (429, Retry-After) comes first:
-until then nobody with that bucket asks.
+A bucket holds `requests` and fills evenly over `window_s`. The hub's own words (429, Retry-After) come first and close
+the bucket.
 """
 
 import hashlib
@@ -17,24 +17,24 @@ RETRY_AFTER_CAP_S = 120.0
 
 
 class Gate(Protocol):
-    """What every request to a hub passes."""
+    """The interface that every request to a hub passes."""
 
     def take(self, key: str) -> float:
-        """Take one request out of the bucket `key` and return how many seconds to wait before it is made."""
+        """Take a request from the bucket `key`. Returns the seconds to wait before it."""
         ...
 
     def close(self, key: str, seconds: float) -> None:
-        """Nobody asks with this bucket for so many seconds: the hub said so."""
+        """Close the bucket for some seconds, as the hub asked."""
         ...
 
     def closed_s(self, key: str) -> float:
-        """For how many seconds more nobody asks with this bucket, turn or no turn."""
+        """Return for how many more seconds the bucket is closed, whatever its level."""
         ...
 
 
 @dataclass
 class Bucket:
-    """`level` requests are left at `at` (seconds of any one clock); none before `closed_until`."""
+    """`level` requests are left at `at` (seconds of any clock). The bucket is closed before `closed_until`."""
 
     level: float
     at: float
@@ -43,7 +43,7 @@ class Bucket:
 
 @dataclass
 class Buckets:
-    """The gate itself, for all threads of a process. `clock` gives seconds."""
+    """The gate for all threads of a process. `clock` gives seconds."""
 
     requests: int
     window_s: float
@@ -52,7 +52,7 @@ class Buckets:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def take(self, key: str) -> float:
-        """See `Gate`. A bucket may go below nothing: those who come later wait longer, each for its own turn."""
+        """See `Gate`. A level below zero makes later requests wait longer, each for its own turn."""
         with self._lock:
             bucket, now = self._filled(key)
             bucket.level -= 1.0
@@ -83,9 +83,9 @@ class Buckets:
 
 
 def bucket_key(url: str, token: str, *, shared_address: bool) -> str:
-    """The bucket of a request: its server, the digest of its credential, and for strangers the machine it comes from.
+    """Return the bucket of a request: its server with the digest of its credential, or without credential its machine.
 
-    With `shared_address` all machines are taken to reach the server from one address.
+    With `shared_address`, all machines count as reaching the server from one address.
     """
     if token:
         who = hashlib.sha256(token.encode()).hexdigest()[:16]

@@ -1,6 +1,6 @@
-"""Model files fetched before, kept on this machine within a budget: what was fetched once is not fetched again.
+"""Keep fetched model files on this machine within a budget, so that they are not fetched again.
 
-A file's name holds the digest of its address and that of its bytes; bytes that no longer match are thrown away.
+The name of a file holds the digests of its address and its bytes. A file with other bytes is removed.
 """
 
 import fcntl
@@ -20,15 +20,16 @@ LOCK = "lock"
 
 @dataclass(frozen=True)
 class ModelCache:
-    """Files below `folder`, at most `budget_bytes` in all; a budget of 0 keeps none. Many processes may share one."""
+    """Files below `folder`, at most `budget_bytes` in all. A budget of 0 keeps nothing. Many processes may share a
+    cache."""
 
     folder: Path
     budget_bytes: int
 
     def take(self, url: str, target: Path, sha256: str = "") -> str:
-        """Put the file of `url` at `target` and return its SHA-256; empty, and no file, when it is not here.
+        """Copy the file of `url` to `target`. Returns its SHA-256, or empty without a copy.
 
-        With `sha256` given only those bytes will do.
+        With `sha256`, only those bytes count.
         """
         for path in self._of(url):
             with suppress(FileNotFoundError):  # another process may just have made room
@@ -43,7 +44,7 @@ class ModelCache:
         return ""
 
     def keep(self, url: str, source: Path, sha256: str) -> None:
-        """Remember the bytes at `source`, and forget those unused longest until all fit. Raises OSError."""
+        """Keep the bytes at `source`, and remove the files unused longest until all fit. Raises OSError."""
         size = source.stat().st_size
         if size > self.budget_bytes:
             return

@@ -1,4 +1,4 @@
-"""Join the catalogue's rows to the objects that a build asks for: arrays by index in `asked`."""
+"""Join the catalogue's rows to the requested objects: arrays by index in `asked`."""
 
 from collections.abc import Iterable, Mapping
 
@@ -52,7 +52,7 @@ class CatalogJoin:
 
     @property
     def unread(self) -> Mask:
-        """True for each object whose fetch failed, so that its bytes are unknown."""
+        """True for each object whose fetch failed: its bytes are unknown."""
         return np.asarray(texts(self.rows.aligned("phase", self.row, "")) == b"fetch", bool)
 
     @property

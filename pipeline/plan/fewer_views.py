@@ -1,4 +1,4 @@
-"""Find objects with a sample that lacks only some of the wanted views."""
+"""Find samples that lack only some of the wanted views."""
 
 from collections.abc import Callable, Iterator, Mapping
 
@@ -38,7 +38,7 @@ def find_fewer_views(
     render: RenderSettings,
     fingerprints: Callable[[RenderSettings], Callable[[str], str]],
 ) -> Mapping[str, SampleLocation]:
-    """Return, by uid, the samples of objects to render that differ from the request only by fewer views.
+    """Return, by uid, the samples of objects to render that only have too few views.
 
     `fingerprints` gives, for view settings, the function from sha256 to fingerprint.
     """

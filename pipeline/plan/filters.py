@@ -1,4 +1,4 @@
-"""Decide which listed objects are taken, and name the rule that leaves each other object out."""
+"""Take or leave out listed objects by rules, and name the rule for each object left out."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -17,9 +17,9 @@ OWN = ("folder", "renders")
 
 
 def find_refusals(items: Columns[SourceObject], settings: FilterSettings) -> dict[int, str]:
-    """Return, by index, the rule that leaves an object out.
+    """Return, by index, the rule against each object left out.
 
-    Objects with equal values in all columns that rules read are judged once.
+    Objects with equal values in all columns of interest are judged once.
     """
     said = list(_looked_at(settings))
     seen = pyarrow.table({name: items.column(name) for name in said} | {"place": np.arange(len(items))})
@@ -47,9 +47,9 @@ def _looked_at(settings: FilterSettings) -> Iterator[str]:
 
 
 def refusal(item: SourceObject, settings: FilterSettings) -> str:
-    """Return the first rule that leaves `item` out, as a sentence; empty for an object that is taken.
+    """Return the first rule against `item` as a sentence; empty for an object that is taken.
 
-    Rules do not apply to an object that its source lacks: it ends as `missing`.
+    Rules do not apply to an object unknown to its source: it ends as `missing`.
     """
     return _rule(item, settings) if item.location else ""
 
@@ -111,7 +111,7 @@ def _animated(item: SourceObject, settings: FilterSettings) -> str:
 
 
 def describe_left_out(items: Columns[SourceObject], rules: Mapping[int, str], settings: FilterSettings) -> list[str]:
-    """Return lines with the number of objects that each rule leaves out, and the categories without objects."""
+    """Return lines with the number of objects left out by each rule, and the categories without objects."""
     counts = Counter(sentence.partition(":")[0] for sentence in rules.values()).most_common()
     lines = ["left out: " + ", ".join(f"{count} by {rule}" for rule, count in counts)] if counts else []
     there = {str(name).casefold() for name in items.counts("category")} if settings.categories else set()

@@ -25,8 +25,8 @@ NAMED = 20
 
 @dataclass(frozen=True)
 class Views:
-    """The number of views wanted of each object, the number in the newest version, and the number of objects that only
-    need the views between the two."""
+    """The number of views wanted of each object, the number in the newest version, and the number of objects to extend
+    by the views between the two."""
 
     wanted: int
     there: int
@@ -38,7 +38,7 @@ class Views:
         return self.wanted / self.there
 
     def renders(self, objects: int) -> float:
-        """Return the equivalent of whole renders for `objects`, some of which are extended."""
+        """Return the equivalent of whole renders for `objects`, some of them extended."""
         return objects - self.extended * self.there / self.wanted
 
     def scaled(self, *measured: int) -> str:

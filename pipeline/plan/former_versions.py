@@ -1,4 +1,4 @@
-"""Find samples in former versions, so that they are not rendered again."""
+"""Find samples in former versions, to be reused instead of rendered."""
 
 from collections.abc import Mapping, Sequence
 
@@ -19,7 +19,7 @@ from shards.verify import FOLDER
 TAKEN = ("uid", "outcome", "fingerprint", "checks", "attempts", *NOWHERE)
 """The columns taken from a row of a former version; the others are today's."""
 FEW = 1000
-"""Up to this many uids go into the query, so that the engine can skip files without them."""
+"""Up to this many uids go into the query, which lets the engine skip files."""
 
 
 def find_former_samples(

@@ -20,13 +20,13 @@ AGAIN = frozenset(
         *(Outcome.DUPLICATE, Outcome.FILTERED),
     }
 )
-"""Outcomes that do not depend on the object itself: the next build tries again."""
+"""Outcomes unrelated to the object itself: the next build tries again."""
 
 TRANSIENT = frozenset({Outcome.LOST, Outcome.THROTTLED, Outcome.MODIFIED})
-"""Outcomes of attempts that bring no news if they repeat."""
+"""Outcomes of attempts without news if they repeat."""
 
 FAILED = frozenset(Outcome) - {Outcome.OK, Outcome.PENDING, Outcome.DUPLICATE, Outcome.FILTERED, Outcome.REMOVED}
-"""Outcomes that a person may ask to retry."""
+"""Outcomes to retry on request."""
 
 
 class State(IntEnum):

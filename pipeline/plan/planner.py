@@ -116,7 +116,7 @@ def _former(asked: Columns[SourceObject], state: States, fingerprint: Texts, rul
 
 
 def _numbers(join: CatalogJoin, state: States, copies: Mapping[str, str], rules: Rules) -> Numbers:
-    """Return the numbers of objects that may get a sample. A copy may, unless its original already has a sample."""
+    """Return the numbers of objects with a possible sample. A copy has none if its original already has a sample."""
     first = int(join.rows.column("shard").to_numpy().max(initial=UNASSIGNED)) + 1
     number, wanted = join.number.copy(), ~np.isin(state, (State.DUPLICATE, State.FILTERED))
     stands = state[join.asked.indices(list(copies.values()))] == State.KEPT
@@ -158,8 +158,7 @@ def _other_facts(join: CatalogJoin, indices: Indices, sha256: Texts) -> Mask:
 
 
 def _changing(join: CatalogJoin, state: States, number: Numbers, moved: Mask, dropped: Mask) -> frozenset[int]:
-    """Return the numbers that change however the renders end: by staged, former, moved or removed samples, or by a
-    sample with other views."""
+    """Return the numbers that change however the renders end: by staged, former, moved, removed or replaced samples."""
     changed = moved | np.isin(state, (State.STAGED, State.FORMER))
     leaving = join.ok & (state != State.KEPT)
     rows = join.rows

@@ -1,1 +1,1 @@
-"""Where objects come from: a folder of models, or Objaverse."""
+"""Lists of objects: from folders of models or views, tables of addresses, and Objaverse."""

@@ -1,4 +1,4 @@
-"""The table beside a source's objects that states their licence and author: found and matched by any spelling."""
+"""Find the table of licences and authors beside a source's objects, and match its rows to them."""
 
 import posixpath
 import unicodedata
@@ -10,12 +10,12 @@ from base.progress import Progress
 from pipeline.sources.table import rows_by
 
 NAMED = 5
-"""At most so many rows without an object are named."""
+"""The most rows named that match no object."""
 Facts = dict[str, str]
 
 
 def table_in(folder: Path, name: str) -> Path | None:
-    """The table called `name` in a folder, in small or capital letters; None without one. Raises UsageError for two."""
+    """Return the table called `name` in a folder, in any letter case; None without it. Raises UsageError for two."""
     found = sorted(path for path in folder.iterdir() if path.name.casefold() == name.casefold())
     if len(found) > 1:
         raise UsageError(f"{folder}: expected one {name}, got {' and '.join(path.name for path in found)}")
@@ -25,13 +25,14 @@ def table_in(folder: Path, name: str) -> Path | None:
 def facts_by_name(
     table: Path, key: str, names: Sequence[str], progress: Progress, *, decode: Callable[[str], str] = str
 ) -> dict[str, Facts]:
-    """The rows of a table by the object of `names`, paths relative to the table's folder, that their `key` means.
+    """Return the rows of a table by object name. `names` are paths relative to the table's folder, and `key` the column
+    with them.
 
-    A row means the object of just its name, else that of the same name but for slashes, letter case and `./`. Rows of
-    other objects are counted and some of them named. `decode` undoes what was done to each cell when it was written.
+    A row matches the object of exactly its name, or else of its name up to slashes, letter case and `./`. Other rows
+    are counted and some named. `decode` undoes the encoding of written cells.
 
-    Raises UsageError as `rows_by` does, for two rows of one object, for a row that could mean several, and when no row
-    means any: the objects would count as having no licence, whatever the table says.
+    Raises UsageError as `rows_by` does, for two rows of one object, and for a row with several matches. It also refuses
+    a table without any match: its objects would count as having no licence.
     """
     rows, alike = rows_by(table, key), _by_spelling(names)
     found, exact, others = dict[str, Facts](), set(names), list[str]()
@@ -64,7 +65,7 @@ def _by_spelling(names: Iterable[str]) -> Mapping[str, list[str]]:
 
 
 def _spelling(name: str) -> str:
-    """What different spellings of one path have in common."""
+    """Return a text shared by all spellings of a path."""
     composed = unicodedata.normalize("NFC", name).strip().replace("\\", "/")
     return posixpath.normpath(composed).casefold()
 

@@ -1,4 +1,4 @@
-"""Objects from a folder of model files, with an optional OBJECTS.csv that says whose they are."""
+"""Objects from a folder of model files, with an optional OBJECTS.csv of licences and authors."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -18,10 +18,9 @@ FACTS_FILE = "OBJECTS.csv"
 
 
 def folder_objects(folder: Path, progress: Progress) -> list[SourceObject]:
-    """Every model file below `folder`, in order of its relative path; without a digest when it cannot be read.
+    """Return all model files below `folder`, by relative path; without a digest if the file is unreadable.
 
-    Raises UsageError for a folder that is missing, unreadable or without models, and for an OBJECTS.csv that cannot be
-    read or names a path twice.
+    Raises UsageError for a folder that is missing, unreadable or without models, and for an unusable OBJECTS.csv.
     """
     if not folder.is_dir():
         raise UsageError(f"objects.folder: expected a folder of models, got {shown(folder)}, which is no folder")
@@ -35,7 +34,8 @@ def folder_objects(folder: Path, progress: Progress) -> list[SourceObject]:
 
 
 def model_sha256(path: Path, root: Root | None = None) -> str:
-    """Hexadecimal SHA-256 of a model file; of one that needs other files, of its digest and theirs. Raises OSError."""
+    """Return the SHA-256 of a model file in hexadecimal digits. With companions, it covers their digests too. Raises
+    OSError."""
     try:
         others = dict(model_files(path, root).files)
     except Refused:

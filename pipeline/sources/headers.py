@@ -1,4 +1,4 @@
-"""Column names of tables: which fact each states, whatever its spelling, and which cannot be told from a licence."""
+"""Map the column names of tables to facts, in any spelling, and refuse names too close to a licence's."""
 
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -12,29 +12,29 @@ FACTS = (
     *("path", "url", "uid", "sha256", "title", "author", "page", "source", "source_repo", "category", "tags"),
     *("faces", "vertices", "animations", "likes"),
 )
-"""Columns that are read beside the licence; any other is passed over."""
+"""Columns read beside the licence. Other columns are ignored."""
 NAMED = ("", "s", "type", "name", "id", "label", "slug", "spdx", "url", "uri", "link")
 LICENCES = frozenset(
     {f"{word}{end}" for word in ("licence", "license") for end in NAMED}
     | {"spdx", "spdxid", "spdxlicense", "spdxlicence", "spdxlicenseidentifier", "cclicense", "cclicence"}
 )
-"""Names, letters and digits only, of columns that state the licence of each row."""
+"""Names, letters and digits only, of columns with the licence of each row."""
 OTHER_WORDS = frozenset(
     {
         *("rights", "usagerights", "dcrights", "copyright", "terms", "termsofuse", "cc", "creativecommons"),
         *("лицензия", "许可", "许可证", "許可", "ライセンス", "라이선스"),
     }
 )
-"""Names of columns that may state a licence where no other does."""
+"""Names of columns that may state a licence if no other column does."""
 LIKENESS = 0.75
-"""From this likeness to `licence` on (0 to 1), a name is taken for a misspelling of it."""
+"""From this likeness to `licence` (0 to 1), a name counts as a misspelling of it."""
 
 
 def facts_of_columns(names: Sequence[str], where: str) -> list[str]:
-    """The fact that each column states, `licence` possibly several times, empty for a column that is passed over.
+    """Return the fact of each column: `licence` possibly several times, empty for an ignored column.
 
-    Raises UsageError, opening with `where`, for two columns of another fact and for a name that only looks like a
-    licence's: such a column must not be passed over, since its objects would count as having no licence.
+    Raises UsageError, starting with `where`, for two columns of another fact, and for a name that looks like a
+    licence's. Such a column must not be ignored, since its objects would count as having no licence.
     """
     facts = [_fact(_letters(name)) for name in names]
     for name in (name for name, fact in zip(names, facts, strict=True) if not fact and _is_like_licence(name)):
@@ -75,7 +75,7 @@ def _is_like_licence(name: str) -> bool:
 
 
 def _spellings(name: str) -> Iterator[str]:
-    """The whole name and each word of it, letters without accents and digits that look like letters as those."""
+    """Yield the whole name and each word of it, without accents, and with digits that look like letters as letters."""
     bare = "".join(char for char in unicodedata.normalize("NFD", plain_text(name)) if not unicodedata.combining(char))
     bare = bare.translate(str.maketrans("103|", "loel"))
     yield "".join(char for char in bare if char.isalnum())

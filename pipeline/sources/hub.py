@@ -1,4 +1,4 @@
-"""Where Hugging Face's hub is, who asks there, and what its files are called. HF_ENDPOINT and HF_TOKEN are obeyed."""
+"""The address, token and file names of the Hugging Face hub, from HF_ENDPOINT and HF_TOKEN."""
 
 import os
 import re
@@ -14,7 +14,7 @@ PRINTABLE = re.compile(r"[!-~]*")
 
 
 def endpoint() -> str:
-    """The hub's address: HF_ENDPOINT, else the public one. Raises UsageError for one with user information."""
+    """Return the hub's address: HF_ENDPOINT, or the public hub. Raises UsageError for user information in it."""
     address = os.environ.get("HF_ENDPOINT", "").strip().rstrip("/") or PUBLIC_HUB
     if has_user(address):
         got = public_address(address)
@@ -23,7 +23,8 @@ def endpoint() -> str:
 
 
 def token() -> str:
-    """The hub's token from HF_TOKEN, empty without one; never stored or logged. Raises UsageError for no token."""
+    """Return the hub's token from HF_TOKEN, or empty; it is never stored or logged. Raises UsageError for a malformed
+    token."""
     value = os.environ.get("HF_TOKEN", "").strip()
     if not PRINTABLE.fullmatch(value):
         raise UsageError("HF_TOKEN: expected a token of printable characters without blanks, got another text")
@@ -31,20 +32,21 @@ def token() -> str:
 
 
 def file_url(repository: str, revision: str, path: str, hub: str | None = None) -> str:
-    """The address of a file of a repository at a revision (a branch, a tag, or a commit) on a hub, by default ours."""
+    """Return the address of a file at a revision (branch, tag or commit) of a repository on a hub, by default
+    `endpoint()`."""
     hub = endpoint() if hub is None else hub
     return f"{hub}/{repository}/resolve/{quote(revision, safe='')}/{path}"
 
 
 def address_on(hub: str, location: str) -> str:
-    """The address on `hub` of a file whose location names the public hub."""
+    """Return the address on `hub` of a file with a location on the public hub."""
     return hub + location.removeprefix(PUBLIC_HUB) if location.startswith(f"{PUBLIC_HUB}/") else location
 
 
 def find_downloaded(location: str, revision: str, folder: str) -> Path | None:
-    """Where the `objaverse` package would have put the file of a location; None when it has not, or of another one.
+    """Return the file of a location in the `objaverse` package's folder, if it is there.
 
-    The package names no revision: what it has counts as `main`.
+    The package has no revisions: its files count as `main`.
     """
     name = location.removeprefix(file_url(OBJAVERSE, revision, "", PUBLIC_HUB))
     if not folder or revision != "main" or name == location or ".." in name.split("/"):

@@ -1,7 +1,7 @@
-"""What there is in Objaverse: its indexes, in the `objaverse` package's own layout, fetched by our own transport.
+"""The indexes of Objaverse, in the `objaverse` package's layout, fetched by our own transport.
 
-An index that is not in the cache yet is taken from where the package keeps it, else fetched, whole or not at all: the
-package itself never opens a connection. None is held whole where its parts will do.
+An index is taken from the cache, else from the package's folder, else fetched, whole or not at all. The package itself
+never opens a connection. Large indexes are read in parts.
 """
 
 import gzip
@@ -26,15 +26,15 @@ from pipeline.sources.hub import OBJAVERSE_XL, file_url, token
 PATHS, LVIS, SKETCHFAB = "object-paths.json.gz", "lvis-annotations.json.gz", "sketchfab/sketchfab.parquet"
 SHA256 = re.compile(r"[0-9a-f]{64}")
 DAMAGE = (OSError, EOFError, KeyError, TypeError, ValueError, zlib.error)
-"""What reading a file that is not what it should be may raise; pyarrow's errors are ValueErrors."""
+"""The errors of reading a damaged file; pyarrow's are ValueErrors."""
 
 
 @dataclass
 class Indexes:
-    """The indexes of Objaverse and, of Objaverse-XL, that of its Sketchfab part.
+    """The indexes of Objaverse, and of the Sketchfab part of Objaverse-XL.
 
-    Every method raises Failure for an index that cannot be had or read. A damaged file leaves the cache, so that the
-    next run fetches it anew.
+    Every method raises Failure for an index that cannot be fetched or read. A damaged file is removed from the cache,
+    so that the next run fetches it again.
     """
 
     settings: ObjaverseSettings
@@ -45,24 +45,24 @@ class Indexes:
         self.gate = Buckets(self.fetching.requests, self.fetching.window_s)
 
     def paths(self) -> dict[str, str]:
-        """The path of every object in the repository, by uid."""
+        """Return the path of every object in the repository, by uid."""
         return self._by_package(PATHS, lambda package: package._load_object_paths(), str)
 
     def lvis(self) -> dict[str, list[str]]:
-        """The uids of every LVIS category; an object may be in several."""
+        """Return the uids of every LVIS category. An object may be in several."""
         return self._by_package(LVIS, lambda package: package.load_lvis_annotations(), list)
 
     def annotations(self, part: str) -> dict[str, Any]:
-        """What the repository knows of the objects of one folder, `000-000` to `000-159`.
+        """Return the annotations of the objects of one folder, `000-000` to `000-159`.
 
-        One part at a time, read here: the package would hold them all at once.
+        The package would hold all folders at once.
         """
         path = self._have(OBJAVERSE, self.settings.revision, f"metadata/{part}.json.gz")
         with self._sound(path):
             return _mapping(path)
 
     def sha256(self, uids: Container[str]) -> dict[str, str]:
-        """The SHA-256 of those of `uids` that Objaverse-XL knows, read row by row."""
+        """Return the SHA-256 of those of `uids` known to Objaverse-XL, read row by row."""
         from pyarrow import parquet
 
         path = self._have(OBJAVERSE_XL, self.settings.xl_revision, SKETCHFAB)
@@ -77,7 +77,7 @@ class Indexes:
         return found
 
     def _by_package(self, name: str, read: Callable[[Any], Any], kind: type) -> dict[str, Any]:
-        """What the package reads out of our cache: a mapping to values of one kind."""
+        """Return what the package reads from our cache: a mapping to values of one kind."""
         import objaverse
 
         path = self._have(OBJAVERSE, self.settings.revision, name)
@@ -89,7 +89,7 @@ class Indexes:
             return found
 
     def _have(self, repository: str, revision: str, name: str) -> Path:
-        """Where an index is, after it was brought there if need be."""
+        """Return the path of an index, after fetching it if need be."""
         path = Path(self.settings.cache).expanduser() / quote(revision, safe="") / name
         if path.exists() or self._downloaded(repository, revision, name, path):
             return path
@@ -102,7 +102,7 @@ class Indexes:
         return path
 
     def _downloaded(self, repository: str, revision: str, name: str, target: Path) -> bool:
-        """Take an index from where the package itself keeps it; one that is damaged is left to be fetched."""
+        """Copy an index from the package's own folder. A damaged copy is left, to be fetched."""
         if not self.settings.downloaded or revision != "main":  # the package knows no other
             return False
         folder = Path(self.settings.downloaded).expanduser()

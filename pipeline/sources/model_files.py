@@ -19,15 +19,14 @@ MODEL_SUFFIXES = frozenset(
         ".abc",
     }
 )
-"""Suffixes of files that are meant as models; the renderer decides whether it can render them."""
+"""Suffixes of model files. The renderer decides whether it can render them."""
 
 
 def find_models(folder: Path, progress: Progress, *, passed_over: str = "") -> list[str]:
-    """Return the sorted paths of all model files below `folder`, relative to it. Hidden files and folders are no part.
+    """Return the sorted paths of all model files below `folder`, relative to it, without hidden files and folders.
 
-    What is left out is told: files of other kinds but the file `passed_over`, names that are not UTF-8, links to
-    nothing, and links to a folder that is listed already or that holds this one. Raises UsageError for a folder that
-    cannot be read or that has no models.
+    Whatever is left out is reported: other files except `passed_over`, names outside UTF-8, dead links, and links to a
+    folder already listed or above this one. Raises UsageError for a folder that is unreadable or without models.
     """
     names, others = list[str](), Counter[str]()
     for name in _Walk(folder, progress).files():
@@ -49,19 +48,19 @@ def find_models(folder: Path, progress: Progress, *, passed_over: str = "") -> l
 
 
 def shown(path: Path) -> str:
-    """A path for people, whatever its bytes."""
+    """Return a path for people, whatever its bytes."""
     return replace_surrogates(str(path))
 
 
 class _Walk:
-    """Lists files: first through real folders, then through links, so that a link never takes a folder's own name."""
+    """List files, through real folders first and then through links, so that a link never takes a folder's own name."""
 
     def __init__(self, root: Path, progress: Progress) -> None:
         self.root, self.progress = root, progress
         self.links, self.listed = deque[Path](), dict[tuple[int, int], Path]()
 
     def files(self) -> Iterator[str]:
-        """The paths of all files, relative to the root."""
+        """Yield the paths of all files, relative to the root."""
         yield from self._below(self.root)
         while self.links:
             link = self.links.popleft()
@@ -79,7 +78,7 @@ class _Walk:
             yield from ((Path(parent) / name).relative_to(self.root).as_posix() for name in files)
 
     def _problem_of(self, link: Path) -> str:
-        """Why a link to a folder is not followed; empty where it is."""
+        """Return why a link to a folder is not followed; empty if it is."""
         if (listed := self.listed.get(_identity(link))) is not None:
             name = "this folder itself" if listed == self.root else f"{str(listed.relative_to(self.root))!a}"
             return f"it leads to {name}, which is listed already"
@@ -97,7 +96,7 @@ def _identity(folder: Path) -> tuple[int, int]:
 
 
 def _problem(path: Path) -> str:
-    """Why something with a model's name cannot be one; empty where it can."""
+    """Return why a file with a model's name cannot be a model; empty if it can."""
     with suppress(PermissionError):  # its object ends so
         if not path.is_file():
             return "expected a file, got a link to nothing or something that is no file"

@@ -1,4 +1,4 @@
-"""Objects from Objaverse, or from the part of Objaverse-XL that has the same models with their digests."""
+"""Objects from Objaverse, or with digests from the Sketchfab part of Objaverse-XL."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,11 +23,11 @@ def objaverse_objects(
     progress: Progress,
     source: Literal["objaverse", "objaverse-xl"] = "objaverse",
 ) -> list[SourceObject]:
-    """The objects that the settings choose, with what Objaverse knows of each, in order of uid.
+    """Return the chosen objects with their annotations, sorted by uid.
 
-    With `objaverse-xl` each has the SHA-256 that its file must have. A uid that is asked for by name and is not in the
-    index has no location; the worker ends it as `missing`. Raises UsageError for unknown categories, for unknown uids
-    if the settings say so or if no other is known, and Failure when an index cannot be had or read.
+    With `objaverse-xl`, each has the expected SHA-256 of its file. A requested uid outside the index has no location,
+    and the worker ends it as `missing`. Raises UsageError for unknown categories, and for unknown uids if `unlisted` is
+    `refuse` or no object is known. Raises Failure for an index that cannot be fetched or read.
     """
     indexes = Indexes(settings, fetching)
     paths = _usable(indexes.paths(), progress)
@@ -67,7 +67,7 @@ def _check_unlisted(
     *,
     is_any_known: bool,
 ) -> None:
-    """Say which of the uids asked for by name the index lacks. Raises UsageError where that ends the build."""
+    """Report requested uids outside the index. Raises UsageError if they end the build."""
     if not uids:
         return
     if settings.unlisted == "refuse" or not is_any_known:
@@ -89,12 +89,12 @@ def _some(names: list[str]) -> str:
 
 PATH = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9._-]*/)+[A-Za-z0-9_-][A-Za-z0-9._-]*")
 NAMED = 5
-"""At most so many unknown uids or categories are named."""
+"""The most unknown uids or categories named."""
 NAMES = {"objaverse": "Objaverse", "objaverse-xl": "Objaverse-XL's Sketchfab part"}
 
 
 def _usable(paths: Mapping[str, str], progress: Progress) -> Mapping[str, str]:
-    """The objects of the index whose uid makes a name and whose path makes an address: it may say anything."""
+    """Return the objects with a valid uid and path. The index may contain anything."""
     usable = {uid: path for uid, path in paths.items() if UID.fullmatch(uid) and PATH.fullmatch(path)}
     if others := len(paths) - len(usable):
         progress.say(f"Objaverse: {others} of {len(paths)} objects have no usable uid and path and are left out")
@@ -102,7 +102,7 @@ def _usable(paths: Mapping[str, str], progress: Progress) -> Mapping[str, str]:
 
 
 def _with_notes(uids: list[str], paths: Mapping[str, str], indexes: Indexes) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Each of `uids` with its annotations, of which one part at a time is held."""
+    """Yield each of `uids` with its annotations, holding one part of them at a time."""
     parts: dict[str, list[str]] = {}
     for uid in uids:
         parts.setdefault(Path(paths[uid]).parent.name, []).append(uid)
@@ -114,7 +114,7 @@ def _with_notes(uids: list[str], paths: Mapping[str, str], indexes: Indexes) -> 
 
 
 def _categories(settings: ObjaverseSettings, indexes: Indexes) -> dict[str, str]:
-    """Of the objects of the LVIS categories asked for, each one's first."""
+    """Return the first requested LVIS category of each object."""
     if not settings.lvis:
         return {}
     members = indexes.lvis()
@@ -129,7 +129,7 @@ def _categories(settings: ObjaverseSettings, indexes: Indexes) -> dict[str, str]
 
 
 def _drawn(uids: list[str], settings: ObjaverseSettings) -> list[str]:
-    """The sample of `uids` that the settings ask for; all of them when they ask for none."""
+    """Return the requested random sample of `uids`, or all of them."""
     if not 0 < settings.sample < len(uids):
         return uids
     drawn = stable_rng(settings.seed, "objaverse sample").permutation(len(uids))[: settings.sample]

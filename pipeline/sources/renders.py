@@ -1,4 +1,4 @@
-"""Objects that others have rendered: a folder of views each, as the released data of Zero-1-to-3 has them."""
+"""Objects rendered by others: a folder of views each, as in the released data of Zero-1-to-3."""
 
 import json
 import os
@@ -20,15 +20,15 @@ from shards.version import UID
 
 VALID = "valid_paths.json"
 FACTS = {"OBJECTS.csv": "path", "ATTRIBUTION.csv": "uid"}
-"""Tables that say whose the objects are, and the column with the folder's name; the first that is there counts."""
+"""Tables of licences and authors, with the column of the folder's name. The first that exists counts."""
 SEEN = frozenset({".png", ".webp", ".npy"})
 THREADS = 8
 
 
 def rendered_objects(folder: Path, progress: Progress) -> list[SourceObject]:
-    """An object for every folder that valid_paths.json of `folder` names, without one for every folder there is.
+    """Return an object for every folder named in valid_paths.json, or without that file for every folder.
 
-    Raises UsageError for a folder without any, and for a valid_paths.json or a table that cannot be read.
+    Raises UsageError for a folder without any, and for an unreadable valid_paths.json or table.
     """
     if not folder.is_dir():
         raise UsageError(f"objects.renders: expected a folder with a folder of views for each object, got {folder}")
@@ -45,9 +45,9 @@ def rendered_objects(folder: Path, progress: Progress) -> list[SourceObject]:
 
 
 def views_sha256(folder: Path) -> str:
-    """The digest of the names and bytes of a folder's pictures and cameras; empty without any. Raises OSError.
+    """Return the digest of the names and bytes of a folder's pictures and cameras; empty without any. Raises OSError.
 
-    What others leave beside them (records of seconds, logs) is no part of the object.
+    Other files, such as logs and timings, are not part of the object.
     """
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries if _is_seen(entry.name) and entry.is_file()]

@@ -1,4 +1,4 @@
-"""Tables that say what is known of objects: CSV or Parquet, one row an object, a column a fact."""
+"""Tables of facts about objects: CSV or Parquet, a row per object and a column per fact."""
 
 import csv
 from collections.abc import Iterator, Sequence
@@ -18,11 +18,10 @@ COUNTS = ("faces", "vertices", "animations", "likes")
 
 
 def read_table(path: Path, key: str) -> Iterator[dict[str, str]]:
-    """Yield the rows of a CSV or `.parquet` file by the facts of their columns: texts, empty where nothing is stated.
+    """Yield the rows of a CSV or `.parquet` file by the facts of their columns, as texts, empty if not stated.
 
-    Raises UsageError for a file that cannot be read, for column names as `facts_of_columns` does, for a row without a
-    value in the column `key` or with more values than columns, for a row that states two licences, and for a count
-    that is no whole number.
+    Raises UsageError for an unreadable file, for column names as `facts_of_columns` does, and for a row without a value
+    in the column `key`, with more values than columns, with two licences, or with a malformed count.
     """
     rows = _parquet_rows(path) if path.suffix.lower() == ".parquet" else _csv_rows(path)
     facts = facts_of_columns(next(rows, []), str(path))
@@ -47,7 +46,7 @@ def _row(facts: Sequence[str], cells: Sequence[str], where: str) -> dict[str, st
 
 
 def rows_by(path: Path, key: str) -> dict[str, dict[str, str]]:
-    """The rows of such a file by their value in the column `key`. Raises UsageError also for one that comes twice."""
+    """Return the rows of such a table by their value in the column `key`. Raises UsageError for a repeated value."""
     found = dict[str, dict[str, str]]()
     for row in read_table(path, key):
         if found.setdefault(row[key], row) is not row:
@@ -56,7 +55,7 @@ def rows_by(path: Path, key: str) -> dict[str, dict[str, str]]:
 
 
 def facts_of(row: dict[str, str]) -> dict[str, Any]:
-    """What a row says of its object, as the fields of a `SourceObject`."""
+    """Return the facts in a row as fields of a `SourceObject`."""
     return {
         "licence": row.get(LICENCE, ""),
         "author": row.get("author", ""),
@@ -76,7 +75,7 @@ def _check_counts(place: str, row: dict[str, str]) -> None:
 
 
 def _csv_rows(path: Path) -> Iterator[list[str]]:
-    """The rows of a CSV file that are not empty, the names of its columns first."""
+    """Yield the non-empty rows of a CSV file, the names of its columns first."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             yield from filter(None, csv.reader(stream, strict=True))
@@ -85,7 +84,7 @@ def _csv_rows(path: Path) -> Iterator[list[str]]:
 
 
 def _parquet_rows(path: Path) -> Iterator[list[str]]:
-    """The rows of a Parquet file, the names of its columns first. Columns may share a name, so no row is a mapping."""
+    """Yield the rows of a Parquet file, the names of its columns first. Names may repeat, so no row is a mapping."""
     try:
         with parquet.ParquetFile(path) as table:
             yield table.schema_arrow.names

@@ -21,11 +21,10 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def url_objects(table: Path) -> Iterator[SourceObject]:
-    """Every object of a CSV or Parquet table with a column `url` and, where known, `sha256`, `licence`, `title`, ….
+    """Yield every object of a CSV or Parquet table with a column `url`, and optionally `sha256`, `licence`, `title`, ….
 
-    They come as they are read. What lets the holder of an address in is no part of an object's identity. Raises
-    UsageError for a table that cannot be read, without rows, with an address twice, or with one that is not http or
-    https or that has user information.
+    Credentials in an address are not part of an object's identity. Raises UsageError for an unreadable or empty table,
+    for a repeated address, and for an address with user information or a scheme other than http and https.
     """
     seen = array("Q")
     for number, row in enumerate(read_table(table, "url"), start=1):
