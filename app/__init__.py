@@ -1,1 +1,1 @@
-"""What people touch: the `zero123` command."""
+"""The `zero123` command."""

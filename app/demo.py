@@ -1,4 +1,4 @@
-"""The whole chain, stage by stage, each from the files of the one before."""
+"""The whole chain. Each stage reads the files of the stage before."""
 
 import json
 from functools import cached_property
@@ -31,16 +31,16 @@ from train.spec import TrainSpec, TrainSummary
 from train.state import finished_checkpoints
 
 OWN_FOLDERS = ("stages", "novel_views", "mesh")
-"""What the demo itself writes into; the dataset and the model look after theirs."""
+"""Folders of the demo itself; dataset and model clean up their own."""
 SHOWN_ELEVATION_RAD = np.radians(25.0)
-"""A photo taken from about here shows most of an object."""
+"""A photo from about this elevation shows most of an object."""
 
 
 def run_demo(settings: Settings, out: Path, chosen: str, progress: Progress) -> None:
-    """Run every stage that is not done yet in `out` and write the report.
+    """Run every stage not yet done in `out`, and write the report.
 
-    `chosen` is how the uid of the object to reconstruct starts. Raises UsageError when no object's does, or when views
-    to be evaluated would be trained on, and Failure, after the report, when the model or the mesh misses its goal.
+    `chosen` is the start of the uid of the object to reconstruct. Raises UsageError for an unknown start, or when
+    training would use views of the evaluation. Raises Failure, after the report, when model or mesh misses its goal.
     """
     trained, asked = settings.train.held_out_views, settings.evaluate.held_out_views
     if trained < asked:
@@ -66,7 +66,7 @@ class Chain:
         self.stages = Stages(out)
 
     def run(self, chosen: str) -> Finished:
-        """Every stage in order; what was done before is taken from its files."""
+        """Run every stage in order; results of an earlier run are read from its files."""
         built = self.build()
         version = read_version(self.storage)
         samples = {sample.uid: sample for shard in version.shards for sample in read_shard(self.storage, shard)}
@@ -80,14 +80,14 @@ class Chain:
         )
 
     def build(self) -> BuildSummary:
-        """Render and pack what is not there yet."""
+        """Render and pack missing views."""
         summaries: list[BuildSummary] = []
 
         def work() -> bool:
             summaries.append(build(build_settings(self.settings), self.progress))
             return not summaries[0].idle
 
-        self.stages.costing(RENDER, work)
+        self.stages.run(RENDER, work)
         return summaries[0]
 
     def train(self) -> TrainSummary:
@@ -102,17 +102,17 @@ class Chain:
             summaries.append(train(spec, self.progress))
             return before != finished_checkpoints(folder)[-1:]
 
-        self.stages.costing(TRAIN, work)
+        self.stages.run(TRAIN, work)
         return summaries[0]
 
     @cached_property
     def model_and_data(self) -> dict[str, Any]:
-        """What the stages after training are made from, as plain values."""
+        """Inputs of the stages after training, as plain values."""
         model = model_digest(checkpoint_of(self.out / "model"))
         return {"model": model, "version": read_version(self.storage).number}
 
     def evaluate(self) -> dict[str, Any]:
-        """Sample the held-out views; the figures, and which pairs have pictures (`shown`)."""
+        """Sample the held-out views; return the figures, and the pairs with pictures (`shown`)."""
         settings = self.settings.evaluate
 
         def work() -> dict[str, Any]:
@@ -123,10 +123,10 @@ class Chain:
             self.progress.say(novel_views_table(result))
             return {**novel_views_json(result), "shown": shown_pairs(result)}
 
-        return self.stages.once(SAMPLE, [self.model_and_data, settings.model_dump(mode="json")], work)
+        return self.stages.run_once(SAMPLE, [self.model_and_data, settings.model_dump(mode="json")], work)
 
     def reconstruct(self, sample: Sample, view: int) -> None:
-        """Make the mesh of one view."""
+        """Make the mesh of a view."""
         settings = self.settings.reconstruct
 
         def work() -> dict[str, Any]:
@@ -138,7 +138,7 @@ class Chain:
             return {"silhouette_iou": made.iou}
 
         inputs = [self.model_and_data, sample.uid, view, settings.model_dump(mode="json")]
-        self.stages.once(MESH, inputs, work)
+        self.stages.run_once(MESH, inputs, work)
 
 
 def _chosen_uid(samples: dict[str, Sample], start: str) -> str:
@@ -149,7 +149,7 @@ def _chosen_uid(samples: dict[str, Sample], start: str) -> str:
 
 
 def _chosen_view(sample: Sample, scores: dict[str, Any]) -> int:
-    """Of the views that the evaluation used as inputs for this object, the one that shows it best."""
+    """Choose the input view of the evaluation with the best elevation for this object."""
     asked = sorted({row["source"] for row in scores["rows"] if row["uid"] == sample.uid})
     sources = asked or list(range(len(sample.extrinsics)))
     polar, _, _ = spherical_from_cartesian(camera_centre(sample.extrinsics[sources]))

@@ -1,4 +1,4 @@
-"""What the demo's stages left in files, gathered for the report."""
+"""Results of the demo's stages, gathered for the report."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,9 +28,9 @@ RENDER, TRAIN, SAMPLE, MESH = "render", "train", "novel-views", "mesh"
 
 @dataclass(frozen=True)
 class Finished:
-    """A chain that ran to its end: what each stage said, and what each cost.
+    """A finished chain: results and costs of its stages.
 
-    `mesh_of` is the (uid, view) that the mesh was made from.
+    `mesh_of` is the (uid, view) of the mesh's photo.
     """
 
     settings: Settings
@@ -45,7 +45,7 @@ class Finished:
 
 
 def demo_facts(chain: Finished) -> facts.DemoFacts:
-    """Everything that the report says."""
+    """Gather the contents of the report."""
     settings, version = chain.settings, chain.version
     held_out = tuple(range(version.views - settings.train.held_out_views, version.views))
     return facts.DemoFacts(
@@ -56,7 +56,7 @@ def demo_facts(chain: Finished) -> facts.DemoFacts:
         pairs=_pairs(chain),
         mesh=_mesh(chain),
         stages=_stages(chain),
-        pairs_chosen="one held-out pair of each object",
+        pairs_chosen="a held-out pair of each object",
         machine=_machine(),
         versions=versions(),
         settings_digest=settings.digest(),
@@ -122,7 +122,7 @@ def _scores(settings: Settings, scores: dict[str, Any]) -> facts.ScoreFacts:
 
 
 def _pairs(chain: Finished) -> tuple[facts.PairFacts, ...]:
-    """One pair of each object: the first, but for the mesh's object the first from the mesh's own photo."""
+    """Choose a pair of each object: the first, but for the mesh's object the first from the mesh's own photo."""
     scores = chain.scores
     chosen: dict[str, dict[str, Any]] = {}
     for pair in sorted(scores["shown"], key=lambda pair: (pair["uid"], pair["source"]) != chain.mesh_of):

@@ -1,4 +1,4 @@
-"""The evaluation's results as files: figures as JSON, some pairs as pictures, a page."""
+"""Files of an evaluation: figures as JSON, some pairs as pictures, a page."""
 
 import json
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ def evaluate_into(
 ) -> NovelViews:
     """Evaluate the model of `pipeline` and write `novel_views.json` and `pairs/*.png` into `folder`.
 
-    A pair's `nearest` picture is the nearest training view, where there is one.
+    A pair's `nearest` picture is the nearest training view, if known.
     """
     result = evaluate_novel_views(pipeline, version, storage, settings, progress)
     for shown in result.triptychs:
@@ -47,25 +47,25 @@ def evaluate_into(
 
 
 def shown_pairs(result: NovelViews) -> list[dict[str, Any]]:
-    """Which pairs have pictures, as plain values: uid, source, target."""
+    """List the pairs with pictures as plain values: uid, source, target."""
     return [{"uid": shown.uid, "source": shown.source, "target": shown.target} for shown in result.triptychs]
 
 
 def pair_pictures(folder: Path, pair: dict[str, Any]) -> tuple[NDArray[np.uint8], ...]:
-    """The pictures of a pair that `evaluate_into` wrote: input, novel, true, each RGB (H, W, 3)."""
+    """Read the pictures of a pair from `evaluate_into`: input, novel, true, each RGB (H, W, 3)."""
     shown = Triptych(pair["uid"], pair["source"], pair["target"], ())  # type: ignore[arg-type]
     return tuple(np.asarray(Image.open(_picture_path(folder, shown, part)).convert("RGB")) for part in PARTS)
 
 
 def page_of(result: NovelViews, dataset: str, split: str, about: Mapping[str, str]) -> str:
-    """The evaluation as one self-contained HTML text; `about` stands at its foot."""
+    """Write the evaluation as self-contained HTML; `about` goes to its foot."""
     values = {key: value for key, value in novel_views_json(result).items() if key != "rows"}
     shown = [
         ShownPair(
-            title=f"{one.uid}, from view {one.source} to view {one.target}",
-            pictures={WORDS[part]: picture for part, picture in _parts(one).items()},
+            title=f"{pair.uid}, from view {pair.source} to view {pair.target}",
+            pictures={WORDS[part]: picture for part, picture in _parts(pair).items()},
         )
-        for one in result.triptychs
+        for pair in result.triptychs
     ]
     facts = EvaluationFacts(
         dataset=dataset, split=split, scores=values, notes=novel_views_notes(values), shown=shown, about=about

@@ -1,4 +1,4 @@
-"""What is known of an object, from a sample's facts or from views.json, as words for a sheet or a page."""
+"""Facts of an object from a sample or views.json, as words for a sheet or a page."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -17,11 +17,11 @@ ALARMS = {
     "touches_border": "touches border",
     "not_finite": "no numbers",
 }
-"""Checks of a view that deserve a look when they say yes, and how a person says them."""
+"""Checks of a view, and the words for a view with a fault."""
 
 
 def inspected_object(sample: Sample) -> InspectedObject:
-    """A sample's object. Raises Failure naming the sample for facts that are not of ours."""
+    """Describe a sample's object. Raises Failure, with the sample's name, for facts not written by this project."""
     views = tuple(sample.image(view) for view in range(len(sample.extrinsics)))
     try:
         about, rendered = sample.facts["object"], sample.facts["render"]
@@ -32,14 +32,14 @@ def inspected_object(sample: Sample) -> InspectedObject:
             title=title,
             views=views,
             extrinsics=sample.extrinsics,
-            **{**_known(rendered), "facts": {**facts, **_facts(rendered)}},
+            **{**_view_facts(rendered), "facts": {**facts, **_facts(rendered)}},
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise Failure(f"{sample.shard}: {sample.uid}.json: expected facts of an object, got: {error}") from None
 
 
 def inspected_views(name: str, views: Views) -> InspectedObject:
-    """A folder's views. Raises Failure naming it when its views.json is not of ours."""
+    """Describe a folder's views. Raises Failure, with its name, for a views.json not written by this project."""
     facts = {"layout": views.layout} if views.layout != "views" else {}
     try:
         return InspectedObject(
@@ -47,14 +47,14 @@ def inspected_views(name: str, views: Views) -> InspectedObject:
             title=name,
             views=views.images,
             extrinsics=views.extrinsics,
-            **{**_known(views.facts), "facts": {**facts, **_facts(views.facts)}},
+            **{**_view_facts(views.facts), "facts": {**facts, **_facts(views.facts)}},
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise Failure(f"{name}/views.json: expected facts of rendered views, got: {error}") from None
 
 
-def _known(rendered: Mapping[str, Any]) -> dict[str, Any]:
-    """What each view's checks say, which views deserve a look, and the lights."""
+def _view_facts(rendered: Mapping[str, Any]) -> dict[str, Any]:
+    """Collect the checks of each view, the views with faults, and the lights."""
     rows = rendered.get("views", [])
     names = [name for name in ("coverage", *ALARMS) if all(name in row for row in rows)]
     return {
@@ -65,7 +65,7 @@ def _known(rendered: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _facts(rendered: Mapping[str, Any]) -> dict[str, str]:
-    """Checks, lens, light, normalisation, device and versions, each where it is known."""
+    """Collect checks, lens, light, normalisation, device and versions, as far as they are known."""
     settings, versions = rendered.get("settings", {}), rendered.get("versions", {})
     facts = {name.replace("_", " "): _words(value) for name, value in rendered.get("checks", {}).items()}
     facts |= {"views to check": _alarms(rendered.get("views", []))}
@@ -83,20 +83,20 @@ NAMED = {"light": "light", "samples": "samples", "view transform": "view_transfo
 
 
 def _alarms(rows: Sequence[Mapping[str, Any]]) -> str:
-    """How many views fail which check; nothing without rows."""
+    """Count the views with each fault; empty without rows."""
     counts = {words: sum(row.get(name) is True for row in rows) for name, words in ALARMS.items()}
-    told = ", ".join(f"{count} × {words}" for words, count in counts.items() if count)
-    return told or ("none" if rows else "")
+    alarms = ", ".join(f"{count} × {words}" for words, count in counts.items() if count)
+    return alarms or ("none" if rows else "")
 
 
-def in_order(seconds: Mapping[str, float]) -> dict[str, float]:
-    """Seconds by phase as the phases follow on each other, however they were kept."""
+def sort_phases(seconds: Mapping[str, float]) -> dict[str, float]:
+    """Sort seconds by phase into the order of the phases."""
     known = {name: seconds[name] for name in ("fetch", *PHASES) if name in seconds}
     return {**known, **seconds}
 
 
 UNITS = {"area": "W", "point": "W", "sun": "W/m²"}
-"""Of a lamp's strength, by its kind; a world's is its radiance."""
+"""Units of a lamp's strength, by its kind; a world has a radiance."""
 
 
 def _light(light: Mapping[str, Any]) -> tuple[str, str, str, str]:

@@ -1,4 +1,4 @@
-"""What `zero123 inspect` shows: found in a dataset, a shard, folders of rendered views, or made from a model's file."""
+"""Objects for `zero123 inspect`: of a dataset, a shard, folders of rendered views, or a model's file."""
 
 import tempfile
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from app.inspected import in_order, inspected_object, inspected_views
+from app.inspected import inspected_object, inspected_views, sort_phases
 from app.rendering import read_mark
 from app.settings import Settings
 from base.errors import Failure, UsageError
@@ -33,37 +33,37 @@ from shards.version import UID, Version, read_version
 
 MAX_SHARD_BYTES = 4 << 30
 QUICK_HW = (192, 192)
-"""A model's file is rendered at this size, only to be looked at."""
+"""A model's file is rendered at this size for a quick look."""
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """The objects shown, of `total` that are there."""
+    """The shown objects, among `total`."""
 
     title: str
     objects: tuple[InspectedObject, ...]
     total: int
 
 
-def inspected(place: str | Path, most: int, settings: Settings, progress: Progress) -> Inspection:
-    """Up to `most` objects of what is at a path, or of a dataset at a URL, or the object of that uid in the dataset.
+def inspect_target(target_name: str | Path, most: int, settings: Settings, progress: Progress) -> Inspection:
+    """Read up to `most` objects at a path or of a dataset at a URL, or the object of a uid in the dataset.
 
-    Raises UsageError for anything else, Failure for what is damaged or could not be rendered.
+    Raises UsageError for anything else, Failure for damaged data and for a model without views.
     """
-    target = Path(place)
-    if replace_surrogates(str(place)) != str(place):
-        raise UsageError(f"{replace_surrogates(str(place))}: expected a name in UTF-8")
-    if "://" in str(place) or (target / "versions").is_dir():
-        return _dataset(Storage(place), target.name, most)
+    target = Path(target_name)
+    if replace_surrogates(str(target_name)) != str(target_name):
+        raise UsageError(f"{replace_surrogates(str(target_name))}: expected a name in UTF-8")
+    if "://" in str(target_name) or (target / "versions").is_dir():
+        return _dataset(Storage(target_name), target.name, most)
     if target.is_dir():
         return _folder(target, most)
     if target.suffix.lower() in CHECKS and target.is_file():
-        return Inspection(target.name, (_rendered(target, settings.render, settings.run.seed, progress),), 1)
+        return Inspection(target.name, (_render_small(target, settings.render, settings.run.seed, progress),), 1)
     if target.is_file() and target.suffix == ".tar":
         found = list(_shard_samples(target))
         return Inspection(target.name, tuple(inspected_object(sample) for sample in found[:most]), len(found))
-    if not target.exists() and UID.fullmatch(str(place)):
-        return _one_of_dataset(Storage(settings.storage.root), str(place))
+    if not target.exists() and UID.fullmatch(str(target_name)):
+        return _one_of_dataset(Storage(settings.storage.root), str(target_name))
     raise UsageError(f"{target}: expected {EXPECTED}")
 
 
@@ -82,11 +82,11 @@ def _dataset(storage: Storage, name: str, most: int) -> Inspection:
     total = sum(len(shard.samples) for shard in version.shards)
     samples = (sample for shard in version.shards for sample in read_shard(storage, shard))
     objects = tuple(inspected_object(sample) for sample in islice(samples, most))
-    return Inspection(f"{name}, version {version.number}", _timed(storage, objects), total)
+    return Inspection(f"{name}, version {version.number}", _with_seconds(storage, objects), total)
 
 
 def _one_of_dataset(storage: Storage, start: str) -> Inspection:
-    """The object whose uid is `start` or, if only one does, begins so."""
+    """Find the object with the uid `start`, or the only object with a uid that begins so."""
     rows = Catalog(storage).objects()
     uids = [start] if start in rows else sorted(uid for uid in rows if uid.startswith(start))
     if len(uids) != 1:
@@ -96,28 +96,29 @@ def _one_of_dataset(storage: Storage, start: str) -> Inspection:
     sample = _sample(storage, read_version(storage), row.uid) if row.ok else None
     if sample is None:
         ended = " ".join(f"{row.outcome} {row.reason}".split())
-        raise Failure(f"{row.uid}: expected an object with views in {storage.root}, got one that ended {ended}")
-    (shown,) = _timed(storage, (inspected_object(sample),))
+        raise Failure(f"{row.uid}: expected an object with views in {storage.root}, got the outcome {ended}")
+    (shown,) = _with_seconds(storage, (inspected_object(sample),))
     return Inspection(shown.title, (shown,), 1)
 
 
 def _sample(storage: Storage, version: Version, uid: str) -> Sample | None:
     found = ((shard, entry) for shard in version.shards for entry in shard.samples if entry.uid == uid)
-    place = next(found, None)
-    return read_sample(storage, *place) if place is not None else None
+    location = next(found, None)
+    return read_sample(storage, *location) if location is not None else None
 
 
-def _timed(storage: Storage, objects: tuple[InspectedObject, ...]) -> tuple[InspectedObject, ...]:
-    """The objects with the seconds of the attempt that made their views, where the catalogue knows it."""
+def _with_seconds(storage: Storage, objects: tuple[InspectedObject, ...]) -> tuple[InspectedObject, ...]:
+    """Add the seconds of the attempt behind an object's views, if the catalogue has it."""
     attempts = Catalog(storage).attempts([shown.uid for shown in objects])
     made: dict[str, Attempt] = {row.uid: row for row in attempts if row.outcome == Outcome.OK}
     return tuple(
-        replace(shown, seconds=in_order(made[shown.uid].seconds)) if shown.uid in made else shown for shown in objects
+        replace(shown, seconds=sort_phases(made[shown.uid].seconds)) if shown.uid in made else shown
+        for shown in objects
     )
 
 
 def _folder(folder: Path, most: int) -> Inspection:
-    """A folder of views, or a folder of such folders."""
+    """Read a folder of views, or a folder of such folders."""
     folders = [folder] if layout_of(folder) else sorted(path for path in folder.iterdir() if path.is_dir())
     folders = [path for path in folders if layout_of(path)]
     if not folders:
@@ -130,24 +131,24 @@ def _views(folder: Path) -> InspectedObject:
     seconds = read_mark(folder).get("seconds")
     shown = inspected_views(folder.absolute().name, read_views(folder))
     if isinstance(seconds, dict) and all(type(value) is float for value in seconds.values()):
-        return replace(shown, seconds=in_order(seconds))
+        return replace(shown, seconds=sort_phases(seconds))
     return shown
 
 
-def _rendered(model: Path, settings: RenderSettings, seed: int, progress: Progress) -> InspectedObject:
-    """A model's file, rendered small into a temporary folder: the cameras are those that a build would use."""
+def _render_small(model: Path, settings: RenderSettings, seed: int, progress: Progress) -> InspectedObject:
+    """Render a model's file small into a temporary folder, with the cameras of a build."""
     quick = settings.model_copy(update={"hw": QUICK_HW})
-    progress.say(f"{model}: rendering {quick.views} small views, only to be looked at")
-    with tempfile.TemporaryDirectory() as place, RenderChild(quick) as child:
-        result = render_views(child, model, uid_of(model.stem, model.name), quick, seed, Path(place) / "views")
+    progress.say(f"{model}: rendering {quick.views} small views for a quick look")
+    with tempfile.TemporaryDirectory() as scratch, RenderChild(quick) as child:
+        result = render_views(child, model, uid_of(model.stem, model.name), quick, seed, Path(scratch) / "views")
         if result.outcome is not Outcome.OK:
             raise Failure(f"{model}: {result.outcome}: {result.reason}")
-        shown = inspected_views(model.stem, read_views(Path(place) / "views"))
+        shown = inspected_views(model.stem, read_views(Path(scratch) / "views"))
     return replace(shown, seconds=result.seconds)
 
 
 def _shard_samples(path: Path) -> Iterator[Sample]:
-    """The samples of a lone shard, without the version that names it: members are grouped by what precedes the dot."""
+    """Read the samples of a shard without its version: members are grouped by the name before the first dot."""
     if path.stat().st_size > MAX_SHARD_BYTES:
         raise UsageError(f"{path}: expected a shard of at most {MAX_SHARD_BYTES >> 30} GiB")
     grouped: dict[str, dict[str, bytes]] = {}
@@ -159,5 +160,5 @@ def _shard_samples(path: Path) -> Iterator[Sample]:
         uid, _, suffix = name.partition(".")
         grouped.setdefault(uid, {})[suffix] = data
     if not grouped:
-        raise UsageError(f"{path}: expected a shard with samples, got an empty one")
+        raise UsageError(f"{path}: expected a shard with samples, got an empty shard")
     yield from (Sample(path.name, uid, members) for uid, members in grouped.items())

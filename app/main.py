@@ -1,4 +1,4 @@
-"""The `zero123` command: one subcommand a stage, and `demo` for the whole chain."""
+"""The `zero123` command: a subcommand for each stage, and `demo` for the whole chain."""
 
 import argparse
 import errno
@@ -16,21 +16,21 @@ from base.text import replace_controls
 
 COMMANDS = {
     "build": "render objects and pack the views into a versioned dataset",
-    "render": "views of one model's file, without a dataset",
-    "retry-failed": "build again, and try what failed once more",
-    "status": "how a dataset stands, and what its builder is doing",
-    "versions": "what each version of a dataset holds",
+    "render": "views of a model's file, without a dataset",
+    "retry-failed": "build again, and retry failed objects",
+    "status": "the state of a dataset, and the progress of its builder",
+    "versions": "the contents of each version of a dataset",
     "diff": "what changed between two versions of a dataset",
     "restore": "make an earlier version of a dataset the newest again",
     "export": "a version of a dataset in another layout, for other tools",
     "verify": "check every file of a dataset",
-    "vacuum": "remove what no kept version of a dataset needs",
-    "cache": "keep what a model's frozen encoders make of a dataset",
+    "vacuum": "remove files that no kept version of a dataset needs",
+    "cache": "store the latents of a model's frozen encoders for a dataset",
     "train": "train a model on a dataset",
     "sample": "new views of the object in a picture",
     "reconstruct": "a mesh of the object in a picture",
-    "evaluate": "measure a model's novel views against the true ones",
-    "convert": "weights from one public layout to another",
+    "evaluate": "measure a model's novel views against the true views",
+    "convert": "weights from a public layout to another",
     "inspect": "a picture and a page of a dataset, an object, a shard, rendered views or a model",
     "demo": "the whole chain on eight small objects, with a report",
 }
@@ -40,7 +40,7 @@ FOR_PEOPLE = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS),
     *(errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP),
 )
-"""What a path, a disk or rights can do to any command; other I/O errors are ours and keep their traceback."""
+"""I/O errors of a path, a disk or missing rights. Other I/O errors are faults of ours and keep their traceback."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -48,11 +48,11 @@ class Terminated(KeyboardInterrupt):
 
 
 class HungUp(KeyboardInterrupt):
-    """The terminal is gone, as when `ray submit` is stopped: a clean stop that nobody reads of."""
+    """The terminal is gone, as when `ray submit` is stopped: a clean stop without a message."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0 when it did its job, 1 when it failed, 2 for wrong usage, 129, 130 and 143 when stopped."""
+    """Run a command. Returns 0 for success, 1 for failure, 2 for wrong usage, 129, 130 or 143 after a stop."""
     try:
         signal.signal(signal.SIGTERM, _terminate)
         if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # `nohup` has it ignored
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.errno not in FOR_PEOPLE:
             raise
-        # It loads slowly, and Ctrl-C is a sentence only once this module is loaded.
+        # base.storage loads slowly, and until this module is loaded Ctrl-C would print a traceback.
         from base.storage import error_path, reason
 
         return _fail(f"{error_path(error) or 'a file'}: {reason(error)}", 1)
@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="zero123",
-        description="From one photo of an object to new views of it and its mesh, and everything that makes such a "
+        description="From a photo of an object to new views and a mesh, and everything needed to make such a "
         "model: rendered data, shards, training, sampling, reconstruction, evaluation.",
         epilog="`zero123 COMMAND --help` says more; `zero123 demo` shows the whole chain.",
     )
@@ -91,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _load_command(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
-    """Register every command by name, but import only the one that is asked for: torch and Ray load slowly."""
+    """Register every command by name, but import only the requested command, because torch and Ray load slowly."""
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     asked = next((word for word in words if not word.startswith("-")), None)
     for name, summary in COMMANDS.items():

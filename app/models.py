@@ -1,4 +1,4 @@
-"""Finding and loading a model that a person points at."""
+"""Finding and loading of models."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def checkpoint_of(path: Path) -> Path:
-    """The newest checkpoint of a training run's folder, or `path` itself when it is a model.
+    """Find the newest checkpoint of a training run's folder; return `path` itself when it is a model.
 
     Raises Failure for a folder that is neither.
     """
@@ -21,9 +21,9 @@ def checkpoint_of(path: Path) -> Path:
 
 
 def load_model(path: Path, device: str, compute: "SampleComputeSettings | None" = None) -> "Zero123Pipeline":
-    """The model at `path` on the device of that name, `auto` for the best of this machine, ready to `compute` there.
+    """Load the model at `path` on a device by name, `auto` for the best of this machine, prepared for `compute`.
 
-    Raises Failure for anything that holds no model, UsageError for a device or a way to compute that is not there.
+    Raises Failure for a path without a model, UsageError for an unavailable device or precision.
     """
     from zero123.pipeline import Zero123Pipeline
 
@@ -32,7 +32,7 @@ def load_model(path: Path, device: str, compute: "SampleComputeSettings | None" 
 
 
 def model_digest(checkpoint: Path) -> str:
-    """16 digits that change with any weight or configuration of a checkpoint, a folder or a file."""
+    """Digest all weights and configuration of a checkpoint, which is a folder or a file."""
     if checkpoint.is_file():
         return sha256_file(checkpoint)[:16]
     files = sorted(path for path in checkpoint.rglob("*") if path.is_file() and "training_state" not in path.parts)

@@ -1,4 +1,4 @@
-"""Models in, folders of views out, without a dataset: what `zero123 render` does."""
+"""Folders of views from models, without a dataset, for `zero123 render`."""
 
 import json
 import shutil
@@ -32,9 +32,9 @@ MARK = "render.json"
 
 @dataclass(frozen=True)
 class Asked:
-    """One model, its path below the folder that was named, the folder for its views, and the root of files it may name.
+    """A model, its path below the source folder, the folder for its views, and the root of files it may name.
 
-    The uid, and so the cameras, are those of a build of that folder.
+    The uid, and so the cameras, are the same as in a build of the source folder.
     """
 
     model: Path
@@ -46,7 +46,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Ended:
-    """How one model ended; `done_before` when an earlier run had left just these views."""
+    """The result of a model; `done_before` when an earlier run has already made the same views."""
 
     asked: Asked
     result: RenderResult
@@ -54,10 +54,10 @@ class Ended:
 
 
 def asked_models(sources: Sequence[Path], out: Path, progress: Progress) -> list[Asked]:
-    """The models among `sources` (files and folders of files), each with its folder: `out` itself for a single file.
+    """Find the models among `sources` (files, folders), each with its output folder: `out` itself for a single file.
 
-    Models whose views an earlier release has left keep their uid and folder. Raises UsageError for a source that is no
-    model, for a name that is not UTF-8, and for two models that would share a folder.
+    Models with views of an earlier release keep their uid and folder. Raises UsageError for a source without models,
+    for a name that is not UTF-8, and for two models that would share a folder.
     """
     for source in sources:
         if replace_surrogates(str(source)) != str(source):
@@ -93,7 +93,7 @@ def _asked(name: str, model: Path, out: Path, source: Path) -> Asked:
 
 
 def _under_known_uids(models: Sequence[Asked]) -> list[Asked]:
-    """The same models, those under their short uid whose views an earlier release left in a folder of that name."""
+    """Give models their short uid if an earlier release left their views in a folder of that name."""
     sharing = Counter(short_uid(asked.uid) for asked in models)
     return [
         replace(asked, out=folder, uid=short)
@@ -105,21 +105,21 @@ def _under_known_uids(models: Sequence[Asked]) -> list[Asked]:
 
 
 def _is_of(folder: Path, asked: Asked, *, same_bytes: bool = False) -> bool:
-    """True for a folder in which an earlier release left views of this model, or of just these bytes."""
+    """Whether an earlier release left views of this model, or of the same bytes, in a folder."""
     mark = read_mark(folder)
     if (mark.get("uid"), mark.get("model")) != (short_uid(asked.uid), asked.model.name):
         return False
-    with suppress(OSError):  # a model that cannot be read ends so when it is rendered
+    with suppress(OSError):  # the render reports a model that cannot be read
         return not same_bytes or mark.get("sha256") == model_sha256(asked.model, asked.root)
     return False
 
 
-def rendered(
+def render_models(
     asked: Sequence[Asked], settings: RenderSettings, seed: int, layout: str, progress: Progress
 ) -> Iterator[Ended]:
-    """Render each model into its folder, whole or not at all; what an earlier run left for the same is kept.
+    """Render each model into its folder, whole or not at all; equal views of an earlier run are kept.
 
-    Raises UsageError for a folder that holds anything else.
+    Raises UsageError for a folder with other files.
     """
     for one in asked:
         _check_free(one.out)
@@ -129,13 +129,13 @@ def rendered(
     total, done = len(asked) * settings.views, sum(kept) * settings.views
     with RenderChild(settings) as child, shown.task("render", total=total, unit="views", done=done) as task:
         for one, mark, done_before in zip(asked, marks, kept, strict=True):
-            child.watch = _counting(task, settings.views, one.model.name)
+            child.watch = _count_views(task, settings.views, one.model.name)
             ok = Ended(one, RenderResult(outcome=Outcome.OK), done_before=True)
             yield ok if done_before else _one(child, one, settings, seed, mark)
 
 
-def _counting(task: Task, views: int, note: str) -> Callable[[str], None]:
-    """What counts a model's views on a task as their phases go by, never more than there are."""
+def _count_views(task: Task, views: int, note: str) -> Callable[[str], None]:
+    """Make a callback to count a model's views on a task by their phases, at most `views`."""
     coming = iter(range(views))
 
     def count(phase: str) -> None:
@@ -146,16 +146,16 @@ def _counting(task: Task, views: int, note: str) -> Callable[[str], None]:
 
 
 def _check_free(out: Path) -> None:
-    """Raises UsageError for a place where something lies that no earlier run left."""
+    """Check that a folder has only files of an earlier run. Raises UsageError for others."""
     if out.is_file():
         raise UsageError(f"{out}: expected a folder for views, got a file")
     found = {path.name for path in out.iterdir()} if out.is_dir() else set()
     if others := sorted(found - {MARK, *_files(read_mark(out))}):
-        raise UsageError(f"{out}: expected nothing but what `zero123 render` left there, got {others[0]}")
+        raise UsageError(f"{out}: expected only files of `zero123 render`, got {others[0]}")
 
 
 def _is_done(out: Path, mark: dict[str, Any]) -> bool:
-    """Whether a folder holds, whole, what is to be made."""
+    """Whether a folder already holds all requested files."""
     kept = read_mark(out)
     return {name: kept.get(name) for name in mark} == mark and all((out / name).is_file() for name in _files(kept))
 
@@ -166,7 +166,7 @@ def _files(mark: dict[str, Any]) -> list[str]:
 
 
 def read_mark(folder: Path) -> dict[str, Any]:
-    """What a folder was made of, its `files` and their `seconds` by phase; nothing for a folder that is not ours."""
+    """Read a folder's inputs, its `files` and their `seconds` by phase; empty for a folder of other origin."""
     try:
         mark = json.loads((folder / MARK).read_bytes())
     except (OSError, ValueError, RecursionError):
@@ -175,7 +175,7 @@ def read_mark(folder: Path) -> dict[str, Any]:
 
 
 def _mark(asked: Asked, settings: RenderSettings, seed: int, layout: str) -> dict[str, Any]:
-    """What the views depend on; equal marks, equal folders."""
+    """Collect all inputs of the views; equal marks mean equal folders."""
     sha256 = model_sha256(asked.model, asked.root)
     return {
         "model": asked.model.name,

@@ -1,4 +1,4 @@
-"""All settings together: `pipeline.yaml`, then presets, then `--set`, each laid over the one before."""
+"""All settings together: `pipeline.yaml`, then presets, then `--set`, each laid over the layers before."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ FILE_NAME = "pipeline.yaml"
 
 
 class Settings(Section):
-    """Every value that changes a result, one section a folder."""
+    """All values with an influence on results, with a section for each folder."""
 
     storage: StorageSettings
     objects: ObjectsSettings
@@ -41,7 +41,7 @@ class Settings(Section):
     evaluate: EvaluateSettings
 
     def as_yaml(self) -> str:
-        """The resolved values in the form of `pipeline.yaml`, ready to be read back with `--config`."""
+        """Write the resolved values in the form of `pipeline.yaml`, for `--config`."""
         values = {"metadata": {"pipeline": self.model_dump(mode="json")}}
         return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
 
@@ -54,11 +54,10 @@ def load_settings(
     model_sampling: Mapping[str, Any] | None = None,
     sample_flags: Mapping[str, Any] | None = None,
 ) -> Settings:
-    """The checked settings of a file (default: the nearest `pipeline.yaml`) under presets and `--set` assignments.
+    """Load and check a settings file (default: the nearest `pipeline.yaml`), presets and `--set` assignments.
 
-    A model's own sampling defaults come before those of a settings file that nobody named, and after those of
-    `config`, presets, `sample_flags` and `--set`. Raises UsageError naming the source and the dotted path of each
-    mistake.
+    A model's own sampling defaults override an implicit settings file, and are overridden by `config`, presets,
+    `sample_flags` and `--set`. Raises UsageError with the source and dotted path of each mistake.
     """
     path = config or default_config()
     layers = [Layer(str(path), _pipeline_section(path))]
@@ -71,7 +70,7 @@ def load_settings(
 
 
 def default_config() -> Path:
-    """`pipeline.yaml` of the working folder, else the one that came with the program."""
+    """Find `pipeline.yaml` in the working folder, else the shipped file."""
     beside_sources = Path(__file__).parents[1] / FILE_NAME
     for path in (Path(FILE_NAME), beside_sources, Path(sys.prefix) / "share" / "zero123" / FILE_NAME):
         if path.is_file():
@@ -80,7 +79,7 @@ def default_config() -> Path:
 
 
 def read_preset(name: str) -> dict[str, Any]:
-    """The values of a named preset. Raises UsageError with the known names for any other."""
+    """Read the values of a preset. Raises UsageError, with the known names, for an unknown name."""
     path = PRESETS / f"{name}.yaml"
     known = preset_names()
     if name not in known:
@@ -89,7 +88,7 @@ def read_preset(name: str) -> dict[str, Any]:
 
 
 def preset_names() -> list[str]:
-    """The presets that ship with the program."""
+    """List the shipped presets."""
     return sorted(path.stem for path in PRESETS.glob("*.yaml"))
 
 

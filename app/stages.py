@@ -1,6 +1,6 @@
-"""Stages of a run that are done once: each leaves a record of what it was made from and what it cost.
+"""Stages of a run, each done once and recorded with its inputs and cost.
 
-A stage whose record names the same inputs is not run again; a stage that was stopped has no record and runs again.
+A stage with a record of equal inputs is not run again. A stopped stage has no record and runs again.
 """
 
 import json
@@ -16,27 +16,27 @@ from base.storage import write_atomically
 
 
 class Stages:
-    """The stages of the run in `folder`, their costs and what each one found."""
+    """The stages of the run in `folder`, with their costs and results."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.costs: dict[str, StageCost] = {}
 
-    def once(self, name: str, inputs: Any, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """What `work` returned, now or in an earlier run with equal `inputs` (plain values, as is the result)."""
+    def run_once(self, name: str, inputs: Any, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Return the result of `work`, now or in an earlier run with equal `inputs` (plain values, like the result)."""
         digest = digest_json(inputs)
         record = self._record(name)
         if record and record["inputs"] == digest:
             self.costs[name] = StageCost(**record["cost"])
             return dict(record["result"])
-        with self.measured(name):
+        with self.measure(name):
             result = work()
         self._keep(name, digest, result)
         return result
 
     @contextmanager
-    def measured(self, name: str) -> Iterator[None]:
-        """Measure a stage that keeps its own account of what is done."""
+    def measure(self, name: str) -> Iterator[None]:
+        """Measure a stage that records its own progress."""
         meter = Meter()
         try:
             with meter.stage(name):
@@ -44,12 +44,12 @@ class Stages:
         finally:
             self.costs[name] = meter.stages[0]
 
-    def costing(self, name: str, work: Callable[[], bool]) -> None:
-        """Run `work`, which says whether it did anything; if not, the cost on record is of the run that did."""
-        with self.measured(name):
-            worked = work()
+    def run(self, name: str, work: Callable[[], bool]) -> None:
+        """Run `work`, which returns whether it did anything; otherwise the recorded cost of an earlier run is kept."""
+        with self.measure(name):
+            did_work = work()
         record = self._record(name)
-        if worked or not record:
+        if did_work or not record:
             self._keep(name, "", {})
         else:
             self.costs[name] = StageCost(**record["cost"])
@@ -60,7 +60,7 @@ class Stages:
     def _record(self, name: str) -> dict[str, Any]:
         try:
             record = json.loads(self._path(name).read_bytes())
-        except (FileNotFoundError, ValueError):  # never run, or a record that is no record: the stage runs
+        except (FileNotFoundError, ValueError):  # never run, or a broken record: the stage runs
             return {}
         return record if isinstance(record, dict) and {"inputs", "cost", "result"} <= set(record) else {}
 

@@ -26,7 +26,7 @@ from render.lights import lights
 from render.run import render_views
 from render.settings import RenderSettings
 from report.contact_sheet import sheet_grid
-from report.images import encoded, fitted, over
+from report.images import composite, encoded, shrink
 
 Pixels = NDArray[np.uint8]
 DOCS = Path(__file__).parent
@@ -184,7 +184,7 @@ def sheet(rows: Sequence[Sequence[Pixels]], headings: Sequence[Sequence[str]]) -
             draw.text((column * (CELL + GAP) + 1, top + 8), text, fill=(60, 66, 76), font=font)
         y = top + height - CELL - GAP
         for column, pixels in enumerate(row):
-            x, view = column * (CELL + GAP), Image.fromarray(over(fitted(pixels, CELL)))
+            x, view = column * (CELL + GAP), Image.fromarray(composite(shrink(pixels, CELL)))
             picture.paste(view, (x + (CELL - view.width) // 2, y + (CELL - view.height) // 2))
             draw.rectangle((x, y, x + CELL - 1, y + CELL - 1), outline=(227, 230, 235))
         top += height

@@ -1,1 +1,1 @@
-"""Pictures and pages for people: contact sheets, curves, meshes, one HTML file a run."""
+"""Pictures and pages for people: contact sheets, curves, meshes, a single HTML file for each run."""

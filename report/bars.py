@@ -10,7 +10,7 @@ from report.escape import fill, html
 
 @dataclass(frozen=True)
 class Bar:
-    """One cell: `value` sets the bar's length against the largest of its column, `shown` is what stands beside it."""
+    """A cell. `value` sets the length relative to the largest bar of the column; `shown` is the text beside the bar."""
 
     value: float | None
     shown: str | Markup
@@ -18,7 +18,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class BarRow:
-    """A name, an optional word under it, and one bar per column; `strong` marks the row the table is about."""
+    """A name, an optional note under it, and a bar for each column. `strong` marks the main row."""
 
     name: str | Markup
     bars: tuple[Bar, ...]
@@ -27,14 +27,17 @@ class BarRow:
 
 
 def share(value: float | None, largest: float) -> float:
-    """The bar's length in percent, in [0, 100]; 0 for what is missing, negative or not a number."""
+    """Compute the length of a bar in percent, in [0, 100]; missing, negative and NaN values give 0."""
     if value is None or not value > 0.0 or not largest > 0.0:
         return 0.0
     return min(100.0, 100.0 * value / largest)
 
 
 def bar_table(head: Sequence[str], rows: Sequence[BarRow], *, label: str) -> Markup:
-    """A `<table>` with a bar in every value column; `head` names the columns, the row names' column first."""
+    """Make a `<table>` with a bar in every value column; `head` names the columns, that of the row names first.
+
+    Raises ValueError when a row has too few or too many bars.
+    """
     columns = len(head) - 1
     if any(len(row.bars) != columns for row in rows):
         raise ValueError(f"expected {columns} bars in every row, got {sorted({len(row.bars) for row in rows})}")

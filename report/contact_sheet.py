@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from PIL import Image, ImageDraw, ImageFont
 
 from base.text import replace_controls
-from report.images import Pixels, checked
+from report.images import Pixels, check_pixels
 
 LABEL_GREY = (130, 136, 146, 255)
 MARK_ORANGE = (222, 98, 40, 255)
-"""Both readable on white and on a dark page alike: sheets keep their alpha."""
+"""Both are readable on white and on dark pages, because sheets keep their alpha."""
 
 
 @dataclass(frozen=True)
 class SheetGrid:
-    """Where cells lie: `columns` × `rows` of `cell_hw` pixels, `gap` between them, `label_px` below each; no margin."""
+    """Positions of `columns` × `rows` cells of `cell_hw` pixels, `gap` apart, with `label_px` below each; no margin."""
 
     columns: int
     rows: int
@@ -33,16 +33,16 @@ class SheetGrid:
         )
 
     def corner(self, index: int) -> tuple[int, int]:
-        """(row, column) in pixels of the top-left corner of cell `index`, counted along rows."""
+        """Return (row, column) in pixels of the top-left corner of cell `index`, counted along rows."""
         row, column = divmod(index, self.columns)
         height, width = self.cell_hw
         return row * (height + self.label_px + self.gap), column * (width + self.gap)
 
 
 def sheet_grid(count: int, cell_hw: tuple[int, int], *, columns: int, gap: int = 8, label_px: int = 0) -> SheetGrid:
-    """The grid of `count` cells; raises ValueError without cells or columns."""
+    """Lay out `count` cells. Raises ValueError without cells or columns."""
     if count < 1 or columns < 1:
-        raise ValueError(f"expected at least one image and one column, got {count} and {columns}")
+        raise ValueError(f"expected at least 1 image and 1 column, got {count} and {columns}")
     columns = min(columns, count)
     return SheetGrid(columns, -(-count // columns), cell_hw, gap, label_px)
 
@@ -55,15 +55,15 @@ def contact_sheet(
     cell_px: int | None = None,
     marked: Collection[int] = (),
 ) -> Image.Image:
-    """The images along rows on a transparent RGBA sheet, each centred in its cell, unscaled unless `cell_px` is given.
+    """Arrange images along rows on a transparent RGBA sheet, each centred in its cell.
 
-    A cell is as large as the largest image, or a square of `cell_px` into which images are scaled. `labels` stand
-    under the cells, cut to their width, in orange for the `marked` ones. Raises ValueError when there is no
-    image or when the counts differ.
+    A cell is as large as the largest image. With `cell_px` it is a square of that edge, and images are scaled to it.
+    `labels` are written under the cells, cut to their width, in orange for `marked` cells. Raises ValueError without
+    images, or when there are not as many labels as images.
     """
     if labels is not None and len(labels) != len(images):
-        raise ValueError(f"expected one label for each of {len(images)} images, got {len(labels)}")
-    pictures = [_scaled(Image.fromarray(checked(pixels)).convert("RGBA"), cell_px) for pixels in images]
+        raise ValueError(f"expected {len(images)} labels, as many as images, got {len(labels)}")
+    pictures = [_scale_to_cell(Image.fromarray(check_pixels(pixels)).convert("RGBA"), cell_px) for pixels in images]
     width = cell_px or max((picture.width for picture in pictures), default=1)
     height = cell_px or max((picture.height for picture in pictures), default=1)
     font = ImageFont.load_default(size=max(9, width // 8)) if labels else None
@@ -78,7 +78,7 @@ def contact_sheet(
     return sheet
 
 
-def _scaled(picture: Image.Image, cell_px: int | None) -> Image.Image:
+def _scale_to_cell(picture: Image.Image, cell_px: int | None) -> Image.Image:
     if cell_px is None or max(picture.size) == cell_px:
         return picture
     scale = cell_px / max(picture.size)

@@ -1,6 +1,6 @@
-"""Line charts as inline SVG: no plotting library, colours from the page (light and dark), text that stays text.
+"""Line charts as inline SVG: no plotting library, colours from the page (light and dark), text as text.
 
-Data are plain sequences; values that are not finite (and, on a log axis, not positive) are left out.
+Data are plain sequences. Values are left out when they are not finite or, on a log axis, not positive.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ MARGIN_LEFT, MARGIN_RIGHT, MARGIN_TOP, MARGIN_BOTTOM = 58.0, 18.0, 34.0, 40.0
 
 @dataclass(frozen=True)
 class Series:
-    """One line: `y` (N,) over `x` (N,); `smooth` > 1 draws the mean over that many points, the raw line stays faint."""
+    """A line: `y` (N,) over `x` (N,). `smooth` > 1 draws the mean over so many points, with the raw line faint."""
 
     name: str
     x: ArrayLike
@@ -43,7 +43,7 @@ class _Frame:
     log_y: bool
 
     def place(self, x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
-        """Data to viewBox coordinates, kept inside the plot's rectangle."""
+        """Map data to viewBox coordinates, clipped to the plot's rectangle."""
         across = _unit(np.asarray(x, np.float64), self.x_range)
         values, limits = np.asarray(y, np.float64), self.y_range
         if self.log_y:
@@ -56,8 +56,8 @@ class _Frame:
         )
 
 
-def smoothed(values: ArrayLike, window: int) -> Floats:
-    """The centred mean over `window` points (N,) → (N,); near the ends over the points there are."""
+def smooth(values: ArrayLike, window: int) -> Floats:
+    """Average over `window` centred points (N,) → (N,); fewer near the ends."""
     array = np.asarray(values, np.float64)
     if window <= 1 or len(array) < 3:
         return array
@@ -73,13 +73,13 @@ def line_chart(
 ) -> Markup:  # fmt: skip
     """The series as one `<svg>` with axes, ticks and a legend where there is more than one; `label` is its alt text."""
     lines = [(line, *_drawable(line, log_y=log_y)) for line in series]
-    frame = _framed([(x, y) for _, x, y in lines], wh, log_y=log_y)
+    frame = _fit_frame([(x, y) for _, x, y in lines], wh, log_y=log_y)
     body = [_axes(frame, x_label, y_label)]
     for index, (line, x, y) in enumerate(lines):
         colour = COLOURS[index % len(COLOURS)]
         if line.smooth > 1:
             body.append(_path(frame, x, y, colour, "line raw"))
-        body.append(_path(frame, x, smoothed(y, line.smooth), colour, "line"))
+        body.append(_path(frame, x, smooth(y, line.smooth), colour, "line"))
     if len(lines) > 1:
         body.append(_legend(frame, [line.name for line in series]))
     if not any(len(x) for _, x, _ in lines):
@@ -101,7 +101,7 @@ def _drawable(line: Series, *, log_y: bool) -> tuple[Floats, Floats]:
     return np.add.reduceat(x, cuts[:-1]) / counts, np.add.reduceat(y, cuts[:-1]) / counts
 
 
-def _framed(lines: Sequence[tuple[Floats, Floats]], wh: tuple[float, float], *, log_y: bool) -> _Frame:
+def _fit_frame(lines: Sequence[tuple[Floats, Floats]], wh: tuple[float, float], *, log_y: bool) -> _Frame:
     xs = np.concatenate([x for x, _ in lines]) if lines else np.empty(0)
     ys = np.concatenate([y for _, y in lines]) if lines else np.empty(0)
     if not xs.size:
@@ -110,7 +110,7 @@ def _framed(lines: Sequence[tuple[Floats, Floats]], wh: tuple[float, float], *, 
     if log_y:
         low, high = low / 1.08, high * 1.08
     else:
-        # A line far above zero is not squeezed; one near zero shows where zero is.
+        # A line far above zero is not squeezed; a line near zero shows the zero.
         low = min(0.0, low) if low < 0.35 * high else low
         pad = (high - low or abs(high) or 1.0) * 0.05
         low, high = (low if low == 0.0 else low - pad), high + pad

@@ -1,4 +1,4 @@
-"""Text from outside (titles, authors, stderr) made harmless for the place where it will stand."""
+"""Escaping of text from outside (titles, authors, stderr) for HTML, Markdown and CSV."""
 
 import re
 from typing import TypeGuard
@@ -15,32 +15,35 @@ _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 
 
 def html(text: object) -> Markup:
-    """`text` as HTML that shows its characters and means nothing; Markup of ours passes unchanged."""
+    """Escape `text` for HTML; our own Markup is returned unchanged."""
     return text if isinstance(text, Markup) else _escape(replace_controls(str(text)))
 
 
 def fill(template: str, *values: object, **named: object) -> Markup:
-    """A template of ours (never text from outside) with `{}` filled by values, each escaped unless it is Markup."""
-    clean = [replace_controls(value) if _plain(value) else value for value in values]
-    clean_named = {key: replace_controls(value) if _plain(value) else value for key, value in named.items()}
+    """Fill the `{}` of a template with values, each escaped unless it is Markup.
+
+    `template` must be our own, never text from outside.
+    """
+    clean = [replace_controls(value) if _is_plain(value) else value for value in values]
+    clean_named = {key: replace_controls(value) if _is_plain(value) else value for key, value in named.items()}
     return Markup(template).format(*clean, **clean_named)  # noqa: S704
 
 
-def _plain(value: object) -> TypeGuard[str]:
+def _is_plain(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and not isinstance(value, Markup)
 
 
 def markdown(text: object) -> str:
-    """`text` as one line of Markdown that renders as its own characters, inside a table cell too."""
+    """Escape `text` as a single line of Markdown, also for table cells."""
     line = " ".join(replace_controls(str(text)).split())
     return _MARKDOWN.sub(r"\\\1", line)
 
 
 def csv_cell(text: object) -> str:
-    """`text` as a CSV value that no spreadsheet runs as a formula: an apostrophe goes before a dangerous start.
+    """Make `text` a CSV value that no spreadsheet runs as a formula, by an apostrophe before a dangerous start.
 
-    Before one that has apostrophes of its own goes one more, so that `inv_csv_cell` can tell them apart. Plain numbers,
-    negative ones too, stay numbers. Quoting is the csv module's part.
+    Text with apostrophes of its own gets another, so `inv_csv_cell` can take it off. Plain numbers, also negative,
+    stay numbers. Quoting is left to the csv module.
     """
     if _HARMLESS.fullmatch(str(text)):
         return str(text)
@@ -49,7 +52,7 @@ def csv_cell(text: object) -> str:
 
 
 def inv_csv_cell(value: str) -> str:
-    """The text, without its controls, of which `csv_cell` made `value`."""
+    """Recover the text from a `value` of `csv_cell`; control characters stay removed."""
     return value[1:] if value.startswith("'") and _is_formula(value.lstrip("'")) else value
 
 

@@ -16,8 +16,8 @@ CHECKER_PX = 8
 CHECKER_LEVELS = (255, 224)
 
 
-def checked(pixels: Pixels) -> Pixels:
-    """`pixels`, if it is uint8 (H, W, 3 or 4) with at least one pixel; raises ValueError otherwise."""
+def check_pixels(pixels: Pixels) -> Pixels:
+    """Return `pixels` if they are uint8 (H, W, 3 or 4) with at least one pixel. Raises ValueError otherwise."""
     array = np.asarray(pixels)
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] not in (3, 4) or 0 in array.shape:
         raise ValueError(f"expected a uint8 image (H, W, 3 or 4), got {array.dtype} {array.shape}")
@@ -25,14 +25,14 @@ def checked(pixels: Pixels) -> Pixels:
 
 
 def checker(hw: tuple[int, int]) -> Pixels:
-    """A chequered ground (H, W, 3), light first in the top-left corner."""
+    """Make a chequered ground (H, W, 3) with a light square in the top-left corner."""
     rows, columns = np.indices(hw) // CHECKER_PX
     return np.repeat(np.array(CHECKER_LEVELS, np.uint8)[(rows + columns) % 2][..., None], 3, axis=2)
 
 
-def over(pixels: Pixels, ground: Pixels | int = 255) -> Pixels:
-    """RGBA pixels (H, W, 4) over a grey level or an image (H, W, 3), rounded to nearest; RGB returns unchanged."""
-    pixels = checked(pixels)
+def composite(pixels: Pixels, ground: Pixels | int = 255) -> Pixels:
+    """Composite RGBA pixels (H, W, 4) over a grey level or an image (H, W, 3), rounded to nearest; RGB is kept."""
+    pixels = check_pixels(pixels)
     if pixels.shape[2] == 3:
         return pixels
     alpha = pixels[..., 3:].astype(np.uint32)
@@ -41,19 +41,19 @@ def over(pixels: Pixels, ground: Pixels | int = 255) -> Pixels:
     return mixed.astype(np.uint8)
 
 
-def fitted(pixels: Pixels, longest_px: int) -> Pixels:
-    """`pixels` shrunk so that its longer edge is at most `longest_px`, weighting colour by alpha; never enlarged."""
-    height, width = checked(pixels).shape[:2]
+def shrink(pixels: Pixels, longest_px: int) -> Pixels:
+    """Shrink `pixels` until the longer edge is at most `longest_px`, weighting colour by alpha; never enlarge."""
+    height, width = check_pixels(pixels).shape[:2]
     scale = longest_px / max(height, width)
     if scale >= 1.0:
         return pixels
     wh = (max(1, round(width * scale)), max(1, round(height * scale)))
-    # Pillow resizes RGBA premultiplied, so no colour of hidden pixels bleeds into the edge.
+    # Pillow resizes RGBA premultiplied, so colours of hidden pixels do not bleed into the edge.
     return np.asarray(Image.fromarray(pixels).resize(wh, Image.Resampling.LANCZOS))
 
 
 def encoded(image: Image.Image, kind: Literal["webp", "png"] = "webp", quality: int | None = None) -> bytes:
-    """The image file's bytes; lossless (every RGBA value kept) unless a WebP `quality` in 0–100 is given."""
+    """Encode an image file; lossless (every RGBA value kept) unless a WebP `quality` in 0–100 is given."""
     stream = io.BytesIO()
     if kind == "png":
         image.save(stream, "PNG", optimize=True)
@@ -65,11 +65,11 @@ def encoded(image: Image.Image, kind: Literal["webp", "png"] = "webp", quality: 
 
 
 def data_uri(data: bytes, media_type: str) -> str:
-    """`data` as a `data:` URI of `media_type`."""
+    """Make a `data:` URI of `media_type`."""
     return f"data:{media_type};base64,{base64.b64encode(data).decode('ascii')}"
 
 
 def image_uri(image: Pixels | Image.Image, kind: Literal["webp", "png"] = "webp", quality: int | None = None) -> str:
-    """An image as a data URI; lossless unless a WebP `quality` is given."""
-    picture = image if isinstance(image, Image.Image) else Image.fromarray(checked(image))
+    """Make a data URI of an image; lossless unless a WebP `quality` is given."""
+    picture = image if isinstance(image, Image.Image) else Image.fromarray(check_pixels(image))
     return data_uri(encoded(picture, kind, quality), f"image/{kind}")

@@ -1,7 +1,7 @@
-"""A mesh that people can turn in the page itself: WebGL, no library, nothing fetched.
+"""An interactive mesh viewer inside the page: WebGL, no library, no requests.
 
-The buffers stand in the page as base64: positions as three 16-bit steps along the longest edge of the bounding box,
-colours as 8-bit sRGB, faces as 16-bit indices. `templates/mesh_view.js` reads exactly this.
+The page holds the buffers as base64: positions as 16-bit steps along the longest edge of the bounding box, colours as
+8-bit sRGB, faces as 16-bit indices. `templates/mesh_view.js` reads exactly this.
 """
 
 import base64
@@ -14,7 +14,7 @@ from markupsafe import Markup
 from numpy.typing import ArrayLike, NDArray
 
 from report.escape import html
-from report.simplify import ColouredMesh, coloured_mesh, simplified
+from report.simplify import ColouredMesh, coloured_mesh, simplify
 
 STEPS = 65535
 MAX_VERTICES = 65535
@@ -23,9 +23,9 @@ MAX_FACES = 60_000
 
 @dataclass(frozen=True)
 class MeshBuffers:
-    """What the viewer reads: `positions` (V, 3) uint16, `colours` (V, 3) uint8, `faces` (F, 3) uint16.
+    """Buffers of the viewer: `positions` (V, 3) uint16, `colours` (V, 3) uint8, `faces` (F, 3) uint16.
 
-    A vertex stands at `low` + position × `step`, in world axes (z up).
+    A vertex is at `low` + position × `step`, in world axes (z up).
     """
 
     positions: NDArray[np.uint16]
@@ -35,13 +35,13 @@ class MeshBuffers:
     step: float
 
     def packed(self) -> bytes:
-        """The three buffers one after the other, little-endian."""
+        """Concatenate positions, faces and colours, little-endian."""
         parts = (self.positions.astype("<u2"), self.faces.astype("<u2"), self.colours)
         return b"".join(part.tobytes() for part in parts)
 
 
 def mesh_buffers(mesh: ColouredMesh) -> MeshBuffers:
-    """The quantised mesh, off by at most half a step per axis; raises ValueError past 65,535 vertices."""
+    """Quantise a mesh, with an error of at most half a step per axis. Raises ValueError past 65,535 vertices."""
     if len(mesh.vertices) > MAX_VERTICES:
         raise ValueError(f"expected at most {MAX_VERTICES} vertices, got {len(mesh.vertices)}")
     low = mesh.vertices.min(axis=0)
@@ -54,12 +54,12 @@ def mesh_view(
     vertices: ArrayLike, faces: ArrayLike, colours: ArrayLike, *, label: str, fallback: Markup,
     start_polar_rad: float = 1.2, start_azimuth_rad: float = 0.5,
 ) -> Markup:  # fmt: skip
-    """The viewer's element for vertices (V, 3), faces (F, 3), colours (V, 3 or 4) uint8; needs `script()` in the page.
+    """Make a viewer of vertices (V, 3), faces (F, 3), colours (V, 3 or 4) uint8; the page needs `script()`.
 
-    It opens as seen from the given direction. `fallback` shows where WebGL or scripts are missing. Meshes past 60,000
-    faces are simplified for the page. Raises ValueError for a mesh that is none.
+    The first view is from the given direction. `fallback` is shown without WebGL or scripts. Meshes past 60,000 faces
+    are simplified for the page. Raises ValueError for arrays of a wrong shape or type.
     """
-    mesh = simplified(coloured_mesh(vertices, faces, colours), max_faces=MAX_FACES, max_vertices=MAX_VERTICES)
+    mesh = simplify(coloured_mesh(vertices, faces, colours), max_faces=MAX_FACES, max_vertices=MAX_VERTICES)
     buffers = mesh_buffers(mesh)
     template = Markup(
         '<div class="mesh-view" data-vertices="{}" data-faces="{}" data-polar="{:.4f}" data-azimuth="{:.4f}">'
@@ -76,11 +76,11 @@ def mesh_view(
 
 
 def is_simplified(vertices: ArrayLike, faces: ArrayLike) -> bool:
-    """Whether `mesh_view` shows a coarser mesh than the one given."""
+    """Whether `mesh_view` shows a coarser mesh than the given mesh."""
     return len(np.asarray(faces)) > MAX_FACES or len(np.asarray(vertices)) > MAX_VERTICES
 
 
 @cache
 def script() -> str:
-    """The viewer's JavaScript, once per page whatever the number of meshes."""
+    """Read the viewer's JavaScript; a page needs it once for all its meshes."""
     return (Path(__file__).parent / "templates" / "mesh_view.js").read_text(encoding="utf-8")

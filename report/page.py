@@ -1,7 +1,6 @@
-"""One self-contained HTML page: sections, headline figures, tables, pictures and viewers, with everything inside it.
+"""A self-contained HTML page: sections, headline figures, tables, pictures and viewers.
 
-Whatever is not `Markup` is escaped. The page carries a content policy that forbids every request and every script
-but the ones it was built with.
+All text except `Markup` is escaped. The page's content policy forbids every request, and every script except its own.
 """
 
 import base64
@@ -18,13 +17,14 @@ from markupsafe import Markup
 from base.text import replace_controls
 
 Text = str | Markup
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+NOTHING = "'none'"
+POLICY = f"default-src {NOTHING}; img-src data:; style-src 'unsafe-inline'; base-uri {NOTHING}; form-action {NOTHING}"
 TEMPLATES = Path(__file__).parent / "templates"
 
 
 @cache
 def environment() -> Environment:
-    """The templates' environment: everything escaped, controls stripped, an unknown name is an error."""
+    """Make the environment of the templates: text escaped, control characters stripped, unknown names are errors."""
     made = Environment(
         autoescape=True,
         loader=FileSystemLoader(TEMPLATES),
@@ -37,14 +37,14 @@ def environment() -> Environment:
     return made
 
 
-def rendered(template: str, **values: Any) -> Markup:
-    """A template of this room with `values`, escaped, as Markup."""
+def render_template(template: str, **values: Any) -> Markup:
+    """Render a template of this folder with escaped `values`."""
     return Markup(environment().get_template(template).render(**values))  # noqa: S704
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A headline figure: the value as shown, what it is, and one quiet line under it."""
+    """A headline figure: the value as shown, its label, and a small note under it."""
 
     value: Text
     label: str
@@ -53,7 +53,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Picture:
-    """An image (data URI) with its alt text, the caption under it and a word in its corner; sized for layout."""
+    """An image (data URI) with its alt text, a caption, a word in its corner, and a still image for less motion."""
 
     uri: str
     alt: str
@@ -64,7 +64,7 @@ class Picture:
 
 @dataclass
 class Section:
-    """One chapter of a page; blocks appear in the order they are added."""
+    """A chapter of a page. Blocks appear in the order of their addition."""
 
     title: str
     lead: Text
@@ -77,31 +77,31 @@ class Section:
 
     def figure(self, body: Markup, caption: Text = "", *, css_class: str = "") -> None:
         """Append a figure with a caption; `css_class` may be `wide`, `panel` or `stage`."""
-        self.add(rendered("figure.html.j2", body=body, caption=caption, css_class=css_class))
+        self.add(render_template("figure.html.j2", body=body, caption=caption, css_class=css_class))
 
     def text(self, *paragraphs: Text) -> None:
         """Append running text."""
-        self.add(rendered("text.html.j2", paragraphs=paragraphs, items=()))
+        self.add(render_template("text.html.j2", paragraphs=paragraphs, items=()))
 
     def points(self, *items: Text) -> None:
         """Append a list of sentences."""
-        self.add(rendered("text.html.j2", paragraphs=(), items=items))
+        self.add(render_template("text.html.j2", paragraphs=(), items=items))
 
     def table(self, head: Sequence[str], rows: Sequence[Sequence[Text]], *, label: str) -> None:
         """Append a table; the first cell of each row is its heading."""
-        self.add(rendered("table.html.j2", head=head, rows=rows, label=label))
+        self.add(render_template("table.html.j2", head=head, rows=rows, label=label))
 
     def columns(self, *blocks: Markup, css_class: str = "columns") -> None:
-        """Append blocks side by side where there is room."""
-        self.add(rendered("columns.html.j2", blocks=blocks, css_class=css_class))
+        """Append blocks side by side where the window is wide enough."""
+        self.add(render_template("columns.html.j2", blocks=blocks, css_class=css_class))
 
     def code(self, lines: Sequence[str]) -> None:
-        """Append commands to copy, one a line."""
-        self.add(rendered("code.html.j2", lines=lines))
+        """Append commands to copy, each on a line."""
+        self.add(render_template("code.html.j2", lines=lines))
 
 
 class Page:
-    """A page under construction; `html()` gives the whole file's text."""
+    """A page under construction. `html()` returns the text of the file."""
 
     def __init__(self, title: str, *, kicker: str = "", lead: Text = "") -> None:
         self.title = title
@@ -123,13 +123,13 @@ class Page:
         self._metrics = metrics
 
     def section(self, title: str, lead: Text = "") -> Section:
-        """Open a new section and return it for filling."""
+        """Open a new section and return it."""
         section = Section(title, lead, anchor=f"part-{len(self._sections) + 1}")
         self._sections.append(section)
         return section
 
     def script(self, source: str) -> None:
-        """Include a script of ours, once however often it is asked for; nothing else in the page may run."""
+        """Include a script of ours once, even if asked for again; no other script may run in the page."""
         if source not in self._scripts:
             self._scripts.append(source)
 
@@ -139,12 +139,12 @@ class Page:
         self._closing = closing
 
     def html(self) -> str:
-        """The page as one HTML text that needs no other file."""
+        """Write the page as HTML that needs no other file."""
         hashes = [base64.b64encode(hashlib.sha256(source.encode()).digest()).decode() for source in self._scripts]
-        scripts = " ".join(f"'sha256-{value}'" for value in hashes) or "'none'"
+        scripts = " ".join(f"'sha256-{value}'" for value in hashes) or NOTHING
         policy = f"{POLICY}; script-src {scripts}"
         return str(
-            rendered(
+            render_template(
                 "page.html.j2",
                 page=self,
                 policy=policy,
@@ -159,10 +159,10 @@ class Page:
 
 
 def picture(shown: Picture) -> Markup:
-    """An `<img>` with its caption; an animated one gives way to `still_uri` for people who asked for less motion."""
-    return rendered("picture.html.j2", picture=shown)
+    """Make an `<img>` with its caption. Readers with reduced motion see `still_uri` instead of an animation."""
+    return render_template("picture.html.j2", picture=shown)
 
 
 def gallery(pictures: Sequence[Picture], *, css_class: str) -> Markup:
-    """Pictures in a grid; `css_class` names the grid of the style sheet (`triptych`, `tiles`, `chain`)."""
-    return rendered("gallery.html.j2", pictures=pictures, css_class=css_class)
+    """Arrange pictures in a grid; `css_class` names the grid of the style sheet (`triptych`, `tiles`, `chain`)."""
+    return render_template("gallery.html.j2", pictures=pictures, css_class=css_class)

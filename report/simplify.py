@@ -1,4 +1,4 @@
-"""Meshes small enough for a page: vertices that share a cell of a grid become one."""
+"""Mesh simplification for pages: vertices in the same cell of a grid are merged."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ class ColouredMesh:
 
 
 def coloured_mesh(vertices: ArrayLike, faces: ArrayLike, colours: ArrayLike) -> ColouredMesh:
-    """A checked mesh; colours may be (V, 3) or (V, 4) uint8. Raises ValueError for any shape or index that is wrong."""
+    """Check and convert a mesh; colours may be (V, 3) or (V, 4) uint8. Raises ValueError for a wrong shape or index."""
     points, triangles = np.asarray(vertices, np.float64), np.asarray(faces)
     paint = np.asarray(colours)
     if points.ndim != 2 or points.shape[1] != 3 or not len(points) or not np.isfinite(points).all():
@@ -33,18 +33,18 @@ def coloured_mesh(vertices: ArrayLike, faces: ArrayLike, colours: ArrayLike) -> 
     return ColouredMesh(points, triangles.astype(np.int64), paint[:, :3])
 
 
-def simplified(mesh: ColouredMesh, *, max_faces: int, max_vertices: int) -> ColouredMesh:
-    """The mesh itself when it is within both limits, else its clustering on the finest grid that brings it there."""
+def simplify(mesh: ColouredMesh, *, max_faces: int, max_vertices: int) -> ColouredMesh:
+    """Return the mesh itself within both limits, else its clustering on the finest grid within them."""
     cells = float(FINEST)
     smaller = mesh
     while (len(smaller.faces) > max_faces or len(smaller.vertices) > max_vertices) and cells >= 4:
-        smaller = clustered(mesh, int(cells))
+        smaller = cluster_vertices(mesh, int(cells))
         cells *= COARSER
     return smaller
 
 
-def clustered(mesh: ColouredMesh, cells: int) -> ColouredMesh:
-    """All vertices in one of `cells`³ cubes over the bounding box become their mean; collapsed faces are dropped."""
+def cluster_vertices(mesh: ColouredMesh, cells: int) -> ColouredMesh:
+    """Merge the vertices of each of `cells`³ cubes over the bounding box into their mean; drop collapsed faces."""
     low = mesh.vertices.min(axis=0)
     edge = max(float((mesh.vertices.max(axis=0) - low).max()), 1e-12) / cells
     cell = np.minimum(((mesh.vertices - low) / edge).astype(np.int64), cells - 1)

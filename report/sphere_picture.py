@@ -1,4 +1,4 @@
-"""The cameras around an object as a picture: what `camera_sphere` draws as SVG, for sheets of pixels."""
+"""Cameras around an object as pixels, like the SVG of `camera_sphere`."""
 
 from collections.abc import Collection
 
@@ -7,24 +7,24 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from geometry.camera import camera_centre
-from report.camera_sphere import seen, wire_runs
+from report.camera_sphere import rotate_to_viewer, wire_runs
 
 Floats = NDArray[np.float64]
 FINER = 3
-"""Drawn this many times as large, then shrunk: Pillow's lines have no soft edges."""
+"""Pictures are drawn so many times larger and then shrunk, because Pillow's lines have hard edges."""
 GROUND, WIRE, WIRE_FRONT, OUTLINE = (245, 246, 248), (228, 231, 236), (203, 208, 216), (190, 196, 205)
 CAMERA, CAMERA_BEHIND, MARKED, CUBE = (36, 86, 230), (176, 193, 240), (217, 98, 43), (92, 100, 112)
 
 
 def sphere_picture(cam_from_world: ArrayLike, side_px: int, *, marked: Collection[int] = ()) -> Image.Image:
-    """A square RGB picture of cameras (V, 3, 4) numbered from 0, `marked` ones in orange; those behind stand pale."""
+    """Draw numbered cameras (V, 3, 4) on a square RGB picture; `marked` cameras orange, cameras behind pale."""
     centres = camera_centre(cam_from_world)
     radii = np.linalg.norm(centres, axis=-1)
     side = side_px * FINER
     scale = (side / 2 - side / 11) / max(float(radii.max()), 1e-9)
     picture = Image.new("RGB", (side, side), GROUND)
     draw = ImageDraw.Draw(picture)
-    places = seen(centres)
+    places = rotate_to_viewer(centres)
     order = [int(index) for index in np.argsort(places[:, 2])]
     behind = [index for index in order if places[index, 2] < 0]
     _cameras(draw, places, scale, behind, marked)
@@ -51,7 +51,7 @@ def _cube(draw: ImageDraw.ImageDraw, scale: float, side: int) -> None:
     for first in range(8):
         for second in range(first):
             if np.isclose(np.linalg.norm(corners[first] - corners[second]), 0.6):
-                _line(draw, seen(corners[[first, second]]), scale, side, CUBE)
+                _line(draw, rotate_to_viewer(corners[[first, second]]), scale, side, CUBE)
 
 
 def _cameras(

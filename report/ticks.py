@@ -4,7 +4,7 @@ import math
 
 
 def linear_ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """About `count` multiples of 1, 2 or 5 × 10ⁿ within [low, high]; the value itself where the two are equal."""
+    """Choose about `count` multiples of 1, 2 or 5 × 10ⁿ within [low, high]; the value itself if both are equal."""
     if high <= low:
         return [low]
     raw = (high - low) / count
@@ -15,7 +15,7 @@ def linear_ticks(low: float, high: float, count: int = 5) -> list[float]:
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Powers of ten within [low, high], with 2 and 5 between them while the span is under two decades; low > 0."""
+    """Choose powers of ten within [low, high], and 2 and 5 between them on spans under two decades; low > 0."""
     factors = (1, 2, 5) if high / low < 100 else (1,)
     exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     ticks = [factor * 10.0**exponent for exponent in exponents for factor in factors]
@@ -24,7 +24,7 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 
 def tick_text(value: float) -> str:
-    """A short label: 0, 0.05, 250, 12k, 1.5M, 2e-05."""
+    """Format a short label: 0, 0.05, 250, 12k, 1.5M, 2e-05."""
     size = abs(value)
     for limit, letter in ((1e6, "M"), (1e3, "k")):
         if size >= limit * (1 if letter == "M" else 10):

@@ -1,21 +1,21 @@
-"""Turntables: RGBA frames as an animated WebP, which every browser plays without a script."""
+"""Turntables: RGBA frames as an animated WebP; browsers play it without a script."""
 
 import io
 from collections.abc import Sequence
 
 from PIL import Image
 
-from report.images import Pixels, checked
+from report.images import Pixels, check_pixels
 
 
 def turntable_webp(frames: Sequence[Pixels], *, seconds: float, quality: int = 80) -> bytes:
-    """An endlessly looping animated WebP whose frames together last `seconds`; alpha is kept.
+    """Encode an endless animated WebP of `seconds`; alpha is kept.
 
     Raises ValueError without frames or when their sizes differ.
     """
-    if not frames or len({checked(frame).shape[:2] for frame in frames}) != 1:
+    if not frames or len({check_pixels(frame).shape[:2] for frame in frames}) != 1:
         shapes = sorted({frame.shape[:2] for frame in frames})
-        raise ValueError(f"expected at least one frame, all of one size, got {shapes}")
+        raise ValueError(f"expected at least 1 frame, all of the same size, got {shapes}")
     first, *others = [Image.fromarray(frame).convert("RGBA") for frame in frames]
     stream = io.BytesIO()
     first.save(

@@ -8,7 +8,7 @@ from typing import Literal, cast
 import numpy as np
 
 from base.errors import Failure
-from report.images import Pixels, checked, over
+from report.images import Pixels, check_pixels, composite
 
 VideoKind = Literal["mp4", "webm"]
 VIDEO_KINDS: dict[str, tuple[str, dict[str, str]]] = {
@@ -25,7 +25,7 @@ def video_bytes(frames: Sequence[Pixels], kind: str, fps: float) -> bytes:
 
     Raises Failure when PyAV is not installed and ValueError without frames or when their sizes differ.
     """
-    if not frames or len({checked(frame).shape[:2] for frame in frames}) != 1:
+    if not frames or len({check_pixels(frame).shape[:2] for frame in frames}) != 1:
         raise ValueError("expected at least one frame, all of one size")
     try:
         import av
@@ -39,7 +39,7 @@ def video_bytes(frames: Sequence[Pixels], kind: str, fps: float) -> bytes:
         track = cast("av.VideoStream", container.add_stream(codec, rate=rate, options=options))
         track.width, track.height, track.pix_fmt = width, height, "yuv420p"
         for pixels in frames:
-            picture = np.ascontiguousarray(over(pixels)[:height, :width])
+            picture = np.ascontiguousarray(composite(pixels)[:height, :width])
             container.mux(track.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(track.encode(None))
     return stream.getvalue()

@@ -17,7 +17,7 @@ from base.seeds import stable_seed
 from base.storage import write_atomically
 from geometry.relative import polar_angle, pose_vector
 from report.contact_sheet import contact_sheet
-from report.images import encoded, over
+from report.images import composite, encoded
 from shards.damage import DamagedSample, DamageHandler
 from shards.pair import good_drawn_views
 from shards.reader import ReadRange, read_sample_members
@@ -163,6 +163,6 @@ def _sample_object(
         eta=settings.eta,
         seeds=[stable_seed(seed, "validate", sample.uid, target) for target in targets],
     )
-    shown = over(sample.image(source))
+    shown = composite(sample.image(source))
     for target, view in zip(targets, views, strict=True):
-        yield ScoredView(sample.uid, source, target, shown, over(sample.image(target)), view)
+        yield ScoredView(sample.uid, source, target, shown, composite(sample.image(target)), view)

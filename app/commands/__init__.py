@@ -1,1 +1,1 @@
-"""One module a command: `configure(parser)` adds its flags and names the function that runs it."""
+"""A module for each command: `configure(parser)` adds its flags and sets its `run` function."""

@@ -10,16 +10,16 @@ from base.progress import standard_progress
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
     parser.description = (
-        "Bring the dataset at storage.root up to date with the objects and settings: fetch and render what is new or "
-        "changed, pack it into shards, record it, and make a version. Run it again after a stop, and it goes on; run "
-        "it again when nothing changed, and it does nothing."
+        "Bring the dataset at storage.root up to date with the objects and settings: fetch and render new or changed "
+        "objects, pack them into shards, record them, and make a version. Run it again to go on after a stop. It does "
+        "nothing when nothing has changed."
     )
-    add_settings_flags(parser, dry_run="print the resolved settings and what would be done, and do nothing")
+    add_settings_flags(parser, dry_run="print the resolved settings and the plan, and do nothing")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Build, or say what a build would do."""
+    """Build, or print the plan of a build."""
     from pipeline.builder import build
 
     settings = settings_of(options)
@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def build_settings(settings: Settings) -> "BuildSettings":  # type: ignore[name-defined]  # noqa: F821
-    """The sections that a build needs."""
+    """Select the sections for a build."""
     from pipeline.builder import BuildSettings
 
     return BuildSettings(

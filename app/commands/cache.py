@@ -1,4 +1,4 @@
-"""`zero123 cache`: what the frozen encoders make of a dataset, kept beside it."""
+"""`zero123 cache`: latents of the frozen encoders for a dataset."""
 
 import argparse
 
@@ -12,9 +12,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
     parser.description = (
         "Encode every view of a version of the dataset at storage.root with the frozen part of `model`, and keep the "
-        "latents in shards beside the views', for train.cached_latents. What is there already, and whole, is not made "
-        "again; the same command goes on after a stop, and several may work on one dataset. Up to "
-        "train.stream.damaged_samples are named and passed over, as training does."
+        "latents in shards beside the views, for train.cached_latents. Complete shards are kept; the same command goes "
+        "on after a stop, and several commands may share a dataset. Up to train.stream.damaged_samples are named and "
+        "skipped, as in training."
     )
     parser.add_argument(
         "--version", type=int, dest="number", metavar="VERSION", help="a version's number (default: train.version)"
@@ -24,14 +24,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=1,
         metavar="N",
-        help="that encode, each with its encoders (default: %(default)s)",
+        help="number of encoder processes (default: %(default)s)",
     )
     add_settings_flags(parser, dry_run="print the resolved settings, and do nothing")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Encode what is not encoded yet."""
+    """Encode the missing latents."""
     settings = settings_of(options)
     if options.processes < 1:
         raise UsageError(f"--processes: expected at least 1, got {options.processes}")
@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     summary = cache_latents(job, options.processes, standard_progress(), settings.train.stream.damaged_samples)
     print(
         f"version {version.number}, encoder {summary.encoder}: {summary.shards} latent shards, "
-        f"{bytes_text(summary.bytes)}, of which {summary.made} made now"
-        + (f"; {summary.damaged_samples} damaged samples passed over" if summary.damaged_samples else "")
+        f"{bytes_text(summary.bytes)}, {summary.made} made now"
+        + (f"; {summary.damaged_samples} damaged samples skipped" if summary.damaged_samples else "")
     )
     return 0

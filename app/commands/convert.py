@@ -1,4 +1,4 @@
-"""`zero123 convert`: weights from one public layout to another."""
+"""`zero123 convert`: weights from a public layout to another."""
 
 import argparse
 import shlex
@@ -25,9 +25,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
     layouts = "; ".join(f"{name}: {meaning}" for name, meaning in LAYOUTS.items())
     parser.description = (
-        "Read a model in any of these layouts and write it in another. What SOURCE is shows by itself; a .ckpt also "
-        "needs its sizes, which --preset paper gives. What the layout written does not say is printed, in the words "
-        f"with which to read it. {layouts}."
+        "Read a model in any of these layouts and write it in another. The layout of SOURCE is detected; a .ckpt also "
+        "needs its sizes, for example from --preset paper. Facts missing from the written layout are printed as flags "
+        f"for reading it. {layouts}."
     )
     parser.add_argument("source", type=Path, metavar="SOURCE", help="a .ckpt or .safetensors file, or a folder")
     parser.add_argument("--out", type=Path, required=True, metavar="PATH", help="a folder, or a .ckpt for ldm")
@@ -36,10 +36,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--pose-slot4",
         choices=("radius_difference", "input_polar"),
         default="radius_difference",
-        help="what the pose's fourth number means, which foreign layouts do not say: input_polar for Stable Zero123 "
+        help="meaning of the pose's fourth number, not recorded in foreign layouts: input_polar for Stable Zero123 "
         "(default: %(default)s)",
     )
-    parser.add_argument("--raw", action="store_true", help="of a .ckpt take the UNet as trained, not the averaged one")
+    parser.add_argument("--raw", action="store_true", help="take the trained UNet of a .ckpt, not its average")
     add_settings_flags(parser, dry_run="read and check SOURCE, and write nothing")
     parser.set_defaults(run=run)
 
@@ -52,14 +52,14 @@ def run(options: argparse.Namespace) -> int:
     from zero123.saving import saved_whole
 
     if options.out.exists():
-        raise UsageError(f"--out: expected a path where nothing is yet, got {options.out}")
+        raise UsageError(f"--out: expected a new path, got the existing {options.out}")
     if (options.layout == "ldm") != (options.out.suffix == ".ckpt"):
         raise UsageError(f"--out: expected a .ckpt for --layout ldm and a folder for the others, got {options.out}")
     model = _read(options, settings_of(options))
     parameters = sum(tensor.numel() for part in model.modules().values() for tensor in part.parameters())
-    told = f"{parameters:,} parameters, views of {model.hw[0]} × {model.hw[1]}, slot 4: {model.pose_slot4}"
+    summary = f"{parameters:,} parameters, views of {model.hw[0]} × {model.hw[1]}, slot 4: {model.pose_slot4}"
     if options.dry_run:
-        print(f"{options.source}: {told}")
+        print(f"{options.source}: {summary}")
         return 0
     options.out.parent.mkdir(parents=True, exist_ok=True)
     with saved_whole(options.out, "model") as temporary:
@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
             model.save_pretrained(temporary)
         else:
             save_folder(model, temporary, SPELLINGS[options.layout])
-    print(f"{options.out}: {told}")
+    print(f"{options.out}: {summary}")
     if options.layout != "zero123":
         unsaid = unsaid_by_ldm(model) if options.layout == "ldm" else unsaid_by_folder(model)
         print(f"This layout does not say: {shlex.join(unsaid)}")

@@ -15,8 +15,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
     parser.description = (
         "The whole chain at a size for two processor cores: render objects with Blender, pack the views into shards, "
-        "train a small model on them, sample views it never saw, reconstruct a mesh, and write report.html. Run it "
-        "again after a stop, and it goes on. Exit code 1 when the model or the mesh misses its goal."
+        "train a small model on them, sample held-out views, reconstruct a mesh, and write report.html. Run it again "
+        "to go on after a stop. Exit code 1 when the model or the mesh misses its goal."
     )
     parser.add_argument("--out", type=Path, default=Path("runs/demo"), metavar="DIR", help="default: %(default)s")
     parser.add_argument(
@@ -30,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run every stage that is not done yet, then write the report."""
+    """Run every stage not yet done, then write the report."""
     root = f"storage.root={json.dumps(str(options.out / 'dataset'))}"
     settings = load_settings(options.config, [*PRESETS, *options.preset], [root, *options.overrides])
     if options.dry_run:

@@ -9,8 +9,8 @@ from base.storage import Storage
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
     parser.description = (
-        "Say which objects and shards of the dataset at storage.root differ between versions OLD and NEW. Exit code 0 "
-        "in either case."
+        "List the objects and shards of the dataset at storage.root with changes between versions OLD and NEW. "
+        "Exit code 0 with and without changes."
     )
     parser.add_argument("old", type=int, metavar="OLD", help="a version's number; `zero123 versions` lists them")
     parser.add_argument("new", type=int, metavar="NEW", help="another")
@@ -19,7 +19,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print a line an object, a line a shard, and a summary."""
+    """Print a line for each object and shard, and a summary."""
     from pipeline.dataset.history import compare_versions
     from report.numbers import bytes_text
 
@@ -36,9 +36,9 @@ def run(options: argparse.Namespace) -> int:
     for what, names in {"added": found.shards_added, "removed": found.shards_removed}.items():
         for name in names:
             print(f"{what}: {name}")
-    told = ", ".join(f"{len(uids)} {what}" for what, uids in objects.items())
+    summary = ", ".join(f"{len(uids)} {what}" for what, uids in objects.items())
     print(
-        f"version {found.old} to {found.new}: objects: {told}; shards: {len(found.shards_added)} added "
+        f"version {found.old} to {found.new}: objects: {summary}; shards: {len(found.shards_added)} added "
         f"({bytes_text(found.bytes_added)}), {len(found.shards_removed)} removed"
     )
     return 0

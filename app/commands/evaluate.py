@@ -13,8 +13,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
     parser.description = (
         "Ask the model for held-out views of the dataset at storage.root and compare them with the true renders: PSNR, "
-        "SSIM, HaarPSI and, with evaluate.features, CLIP distance, beside answers that need no model. Exit code 1 when "
-        "the model is not evaluate.minimum_margin_db ahead of the input and of white."
+        "SSIM, HaarPSI and, with evaluate.features, CLIP distance, beside baselines. Exit code 1 when the model is not "
+        "evaluate.minimum_margin_db ahead of the input and of white."
     )
     add_model_flag(parser)
     parser.add_argument("--out", type=Path, default=Path("runs/evaluation"), metavar="DIR", help="default: %(default)s")

@@ -17,22 +17,26 @@ def configure(parser: argparse.ArgumentParser) -> None:
     layouts = "; ".join(f"{name}: {meaning}" for name, meaning in LAYOUTS.items())
     parser.description = (
         "Write a version of the dataset at storage.root to a folder in another layout, with ATTRIBUTION.csv. Pixels "
-        f"and cameras stay exactly as they are. Run again after a stop, it goes on. Layouts: {layouts}."
+        f"and cameras stay the same. Run it again to go on after a stop. Layouts: {layouts}."
     )
     parser.add_argument("--layout", choices=LAYOUTS, required=True)
-    parser.add_argument("--out", required=True, metavar="DIR", help="an empty or a new folder, or that of this export")
+    parser.add_argument(
+        "--out", required=True, metavar="DIR", help="a new or empty folder, or the folder of this export"
+    )
     parser.add_argument(
         "--version", type=int, dest="number", metavar="VERSION", help="a version's number (default: the newest)"
     )
     parser.add_argument("--split", choices=SPLITS, help="only the objects of this split")
-    parser.add_argument("--uids", type=Path, metavar="FILE", help="only the objects of this text file, one uid a line")
+    parser.add_argument(
+        "--uids", type=Path, metavar="FILE", help="only the objects of this text file, a uid on each line"
+    )
     parser.add_argument("--limit", type=int, default=0, metavar="N", help="only the first N of them (default: all)")
-    add_settings_flags(parser, dry_run="say what would be written, and write nothing")
+    add_settings_flags(parser, dry_run="print the number of objects, and write nothing")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Export, or say what that would write."""
+    """Export, or print the number of objects."""
     from pipeline.dataset.export import Choice, chosen, export
     from shards.version import read_version
 
@@ -44,12 +48,12 @@ def run(options: argparse.Namespace) -> int:
     version = read_version(storage, options.number)
     choice = Choice(_uids(options.uids), options.split, options.limit)
     objects = sum(len(shard.samples) for shard in chosen(version, choice).shards)
-    told = f"{objects} objects of version {version.number}, {version.views} views of each, as {options.layout}"
+    summary = f"{objects} objects of version {version.number}, {version.views} views of each, as {options.layout}"
     if options.dry_run:
-        print(told)
+        print(summary)
         return 0
     export(storage, version, choice, options.layout, Path(options.out).expanduser(), standard_progress())
-    print(f"{options.out}: {told}")
+    print(f"{options.out}: {summary}")
     return 0
 
 
@@ -59,5 +63,5 @@ def _uids(file: Path | None) -> frozenset[str] | None:
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--uids: expected a text file with one uid a line, got: {error}") from None
+        raise UsageError(f"--uids: expected a text file with a uid on each line, got: {error}") from None
     return frozenset(line.strip() for line in lines if line.strip())

@@ -1,4 +1,4 @@
-"""Flags that several commands share."""
+"""Flags of several commands."""
 
 import argparse
 from pathlib import Path
@@ -9,14 +9,14 @@ from base.errors import UsageError
 from base.settings import Section
 
 NOISELESS = ("unipc", "dpmsolver++")
-"""Samplers that add no noise, so that `--sampler` sets eta to 0 as well."""
+"""Samplers without added noise: `--sampler` sets eta to 0 as well."""
 
 
 def add_settings_flags(parser: argparse.ArgumentParser, *, dry_run: str) -> None:
-    """`--config`, `--preset`, `--set` and `--dry-run`, the same for every command."""
+    """Add `--config`, `--preset`, `--set` and `--dry-run`, the same for every command."""
     group = parser.add_argument_group("settings")
     group.add_argument(
-        "--config", type=Path, metavar="FILE", help="settings file (default: pipeline.yaml here, else the shipped one)"
+        "--config", type=Path, metavar="FILE", help="settings file (default: pipeline.yaml here, else the shipped file)"
     )
     group.add_argument(
         "--preset",
@@ -31,13 +31,13 @@ def add_settings_flags(parser: argparse.ArgumentParser, *, dry_run: str) -> None
         default=[],
         dest="overrides",
         metavar="SECTION.KEY=VALUE",
-        help="set one value, for example render.samples=64; may be repeated",
+        help="set a value, for example render.samples=64; may be repeated",
     )
     group.add_argument("--dry-run", action="store_true", help=dry_run)
 
 
 def settings_of(options: argparse.Namespace, model_sampling: Section | None = None) -> Settings:
-    """The settings that a command's flags describe, over a model's own sampling defaults where it is known."""
+    """Load the settings of a command's flags, over the sampling defaults of a known model."""
     sampler = getattr(options, "sampler", None)
     flags: dict[str, Any] = {"sampler": sampler} | ({"eta": 0.0} if sampler in NOISELESS else {}) if sampler else {}
     return load_settings(
@@ -50,23 +50,23 @@ def settings_of(options: argparse.Namespace, model_sampling: Section | None = No
 
 
 def add_model_flag(parser: argparse.ArgumentParser) -> None:
-    """`--model`, a checkpoint folder."""
+    """Add `--model`, a checkpoint folder."""
     parser.add_argument(
         "--model",
         type=Path,
         required=True,
         metavar="DIR",
-        help="a training run's folder, one of its checkpoints, or a model in diffusers layout",
+        help="a training run's folder, a checkpoint of it, or a model in diffusers layout",
     )
 
 
 def writable_folder(path: Path) -> Path:
-    """`path`, made if need be. Raises UsageError when nothing can be written there."""
+    """Make the folder `path` if it is missing. Raises UsageError when it cannot be written to."""
     probe = path / ".zero123-write-test"
     try:
         path.mkdir(parents=True, exist_ok=True)
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise UsageError(f"{path}: expected a folder that can be written to, got: {error.strerror}") from None
+        raise UsageError(f"{path}: expected a writable folder, got: {error.strerror}") from None
     return path

@@ -1,4 +1,4 @@
-"""`zero123 render`: views of a model's file, for people who want only that."""
+"""`zero123 render`: views of a model's file, without a dataset."""
 
 import argparse
 from collections import Counter
@@ -16,12 +16,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
     layouts = "; ".join(f"{name}: {meaning}" for name, meaning in LAYOUTS.items())
     parser.description = (
-        "Render random views of one model, or of several, each into a folder of its own: the same views that a build "
-        f"makes, without Ray or a dataset. Run again, it does nothing. Layouts: {layouts}."
+        "Render random views of models, each into its own folder: the same views as in a build, without Ray or a "
+        f"dataset. Finished views are kept. Layouts: {layouts}."
     )
     parser.add_argument("models", nargs="+", type=Path, metavar="FILE", help="a model, or a folder of models")
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="for one FILE its views, else a folder each"
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="the views of a single FILE, else a folder for each model",
     )
     parser.add_argument("--layout", choices=LAYOUTS, default="views", help="default: %(default)s")
     add_settings_flags(parser, dry_run="print the resolved settings and the models found, and do nothing")
@@ -29,8 +33,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Render; 1 when any model did not end well."""
-    from app.rendering import asked_models, rendered
+    """Render; exit code 1 when a model failed."""
+    from app.rendering import asked_models, render_models
     from pipeline.catalog.faults import FAULTS, fault_sentence
 
     settings = settings_of(options)
@@ -41,11 +45,11 @@ def run(options: argparse.Namespace) -> int:
         return 0
     writable_folder(options.out.parent if len(asked) == 1 else options.out)
     failed, faults = 0, Counter[str]()
-    for end in rendered(asked, settings.render, settings.run.seed, options.layout, progress):
+    for end in render_models(asked, settings.render, settings.run.seed, options.layout, progress):
         failed += end.result.outcome is not Outcome.OK
-        told = "up to date" if end.done_before else ": ".join(filter(None, (end.result.outcome, end.result.reason)))
+        ending = "up to date" if end.done_before else ": ".join(filter(None, (end.result.outcome, end.result.reason)))
         where = f" in {end.asked.out}" if end.result.outcome is Outcome.OK else ""
-        progress.say(replace_controls(f"{end.asked.model}: {told}{where}"))
+        progress.say(replace_controls(f"{end.asked.model}: {ending}{where}"))
         for warning in end.result.warnings:
             progress.say(replace_controls(f"{end.asked.model}: {warning}"))
         faults.update(name for name in FAULTS if end.result.faults[name])

@@ -9,16 +9,16 @@ from base.storage import Storage
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
     parser.description = (
-        "Make a new version of the dataset at storage.root that holds what VERSION holds. Nothing is rendered or "
-        "removed; the next `zero123 build` goes on from there to what the settings ask for."
+        "Make a new version of the dataset at storage.root with the contents of VERSION. Nothing is rendered or "
+        "removed; the next `zero123 build` brings it up to date with the settings again."
     )
     parser.add_argument("version", type=int, metavar="VERSION", help="its number; `zero123 versions` lists them")
-    add_settings_flags(parser, dry_run="say what would change, and change nothing")
+    add_settings_flags(parser, dry_run="print the changes, and change nothing")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Restore, or say what that would change."""
+    """Restore, or print the changes."""
     from pipeline.dataset.history import check_earlier, compare_versions, restore
     from shards.version import read_version
 
@@ -27,13 +27,13 @@ def run(options: argparse.Namespace) -> int:
     check_earlier(storage, options.version)
     newest = read_version(storage)
     found = compare_versions(storage, newest.number, options.version)
-    told = (
+    summary = (
         f"{len(found.added)} objects come back, {len(found.removed)} go, "
         f"{len(found.rendered) + len(found.described)} become what they were"
     )
     if options.dry_run:
-        print(f"version {newest.number} to what version {options.version} holds: {told}")
+        print(f"version {newest.number} to what version {options.version} holds: {summary}")
         return 0
     made = restore(storage, options.version, settings.run.lease_s)
-    print(f"version {made.number} holds what version {options.version} holds: {told}")
+    print(f"version {made.number} holds what version {options.version} holds: {summary}")
     return 0

@@ -1,4 +1,4 @@
-"""`zero123 retry-failed`: build again, and give objects that failed another chance."""
+"""`zero123 retry-failed`: build again, and retry failed objects."""
 
 import argparse
 
@@ -11,19 +11,18 @@ from base.progress import standard_progress
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
     parser.description = (
-        "Build as `zero123 build` does, and try again the objects that ended with one of these outcomes under the same "
-        "settings: after a fault of the machine, or with longer deadlines or more memory. Without an outcome all that "
-        "failed."
+        "Build as `zero123 build` does, and retry objects with these outcomes under the same settings: after a fault "
+        "of the machine, or with longer deadlines or more memory. Without an outcome, retry all failed objects."
     )
     parser.add_argument(
-        "outcomes", nargs="*", metavar="OUTCOME", help="for example crash, timeout, out_of_memory (default: every one)"
+        "outcomes", nargs="*", metavar="OUTCOME", help="for example crash, timeout, out_of_memory (default: all)"
     )
-    add_settings_flags(parser, dry_run="print what would be done, and do nothing")
+    add_settings_flags(parser, dry_run="print the plan, and do nothing")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Build with the outcomes forgiven."""
+    """Build, and retry objects with these outcomes."""
     from pipeline.builder import build
     from pipeline.plan.plan import FAILED
 

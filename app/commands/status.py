@@ -1,4 +1,4 @@
-"""`zero123 status`: how a dataset stands, and what its builder is doing."""
+"""`zero123 status`: the state of a dataset, and the progress of its builder."""
 
 import argparse
 import time
@@ -14,11 +14,11 @@ from base.text import replace_controls
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
     parser.description = (
-        "Say how the dataset at storage.root stands: its newest version, how its objects ended, what waits to be "
-        "packed, and, while someone builds, who that is and how fast it goes. Works from any machine that sees the "
-        "dataset. With --report it writes the report of a build run, from what the catalogue says of its attempts."
+        "Print the state of the dataset at storage.root: its newest version, the outcomes of its objects, the objects "
+        "waiting to be packed and, during a build, its process and rate. Works from any machine with access to the "
+        "dataset. With --report, write the report of a build run from its attempts in the catalogue."
     )
-    parser.add_argument("--report", type=Path, metavar="FILE", help="write the report of a run as one HTML file")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="write the report of a run as an HTML file")
     parser.add_argument("--run", dest="of_run", default="", metavar="RUN", help="its name (default: the newest)")
     add_settings_flags(parser, dry_run="the same: this command writes nothing")
     parser.set_defaults(run=run)

@@ -17,22 +17,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
     parser.description = (
         "Train on a version of the dataset at storage.root, train.version, streaming from its shards. Checkpoints are "
-        "written on the way, and on Ctrl-C and SIGTERM (with --on ray, where the ranks have 25 s for it); the same "
-        "command goes on from the newest one. Several GPUs of a machine: torchrun --nproc-per-node 8 -m app train …"
+        "written on the way, and on Ctrl-C and SIGTERM (within 25 s with --on ray); the same command goes on from the "
+        "newest checkpoint. Several GPUs of a machine: torchrun --nproc-per-node 8 -m app train …"
     )
     parser.add_argument(
         "--out",
         type=Path,
         default=Path("runs/model"),
         metavar="DIR",
-        help="where checkpoints and the log go (default: %(default)s)",
+        help="folder for checkpoints and the log (default: %(default)s)",
     )
     parser.add_argument(
         "--on",
         choices=("here", "ray"),
         default="here",
-        help="here: one process, or each that torchrun started; ray: the ranks of train.ray, on run.address or a Ray "
-        "of its own (default: %(default)s)",
+        help="here: a single process, or the processes of torchrun; ray: the ranks of train.ray, on run.address or a "
+        "local Ray (default: %(default)s)",
     )
     add_settings_flags(parser, dry_run="print the resolved settings, and do nothing")
     parser.set_defaults(run=run)
@@ -45,13 +45,13 @@ def run(options: argparse.Namespace) -> int:
         print(settings.as_yaml())
         return 0
     out = writable_folder(options.out)
-    summary = _trained(settings, out, on_ray=options.on == "ray")
+    summary = _train(settings, out, on_ray=options.on == "ray")
     if summary.first:
         print(f"{summary.images:,} images in {format_duration(summary.seconds)}: {summary.checkpoint}")
     return 0
 
 
-def _trained(settings: Settings, out: Path, *, on_ray: bool) -> "TrainSummary":
+def _train(settings: Settings, out: Path, *, on_ray: bool) -> "TrainSummary":
     from train.loop import train
     from train.spec import TrainSpec
 

@@ -1,4 +1,4 @@
-"""`zero123 vacuum`: remove what no kept version of a dataset needs."""
+"""`zero123 vacuum`: remove files that no kept version of a dataset needs."""
 
 import argparse
 import re
@@ -12,27 +12,29 @@ UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
     parser.description = (
-        "Remove the versions of the dataset at storage.root that are older than AGE, all but the newest, with the "
-        "shards and tables that only they need, and what crashed writers left. A training run that is pinned to a "
-        "removed version cannot go on: choose AGE longer than any."
+        "Remove versions of the dataset at storage.root older than AGE, except the newest, with the shards and tables "
+        "needed by them alone, and leftovers of crashed writers. Training cannot go on with a removed version: choose "
+        "AGE longer than any run."
     )
     parser.add_argument(
         "--older-than", type=age_s, required=True, metavar="AGE", help="for example 12h, 30d or 8w (s, m, h, d, w)"
     )
-    add_settings_flags(parser, dry_run="name the files that would go, and remove nothing")
+    add_settings_flags(parser, dry_run="list the files, and remove nothing")
     parser.set_defaults(run=run)
 
 
 def age_s(text: str) -> float:
-    """A length of time in seconds. Raises ArgumentTypeError for anything but a number and a unit."""
+    """Parse a length of time in seconds. Raises ArgumentTypeError unless it is a number and a unit."""
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smhdw])", text)
     if match is None:
-        raise argparse.ArgumentTypeError(f"expected a number and one of {', '.join(UNITS_S)}, as in 30d, got {text!r}")
+        raise argparse.ArgumentTypeError(
+            f"expected a number and a unit of {', '.join(UNITS_S)}, as in 30d, got {text!r}"
+        )
     return float(match[1]) * UNITS_S[match[2]]
 
 
 def run(options: argparse.Namespace) -> int:
-    """Remove, or name what would be."""
+    """Remove files, or list them."""
     from pipeline.dataset.vacuum import vacuum
     from report.numbers import bytes_text
 

@@ -1,4 +1,4 @@
-"""`zero123 verify`: is every file of a dataset what its version says?"""
+"""`zero123 verify`: check every file of a dataset against its version."""
 
 import argparse
 
@@ -11,19 +11,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
     parser.description = (
         "Read every shard of a version of the dataset at storage.root in full, and every shard of its cached latents: "
-        "length and digest, every sample's members, and whether the version's file is what the catalogue says. Exit "
-        "code 1 names each damage. Remove a damaged shard, and the next `zero123 build` makes the same one again; "
-        "latents need no removing, for `zero123 cache` does as much."
+        "length and digest, every sample's members, and the version's file against the catalogue. Exit code 1 with a "
+        "list of all damage. After the removal of a damaged shard the next `zero123 build` makes it again; damaged "
+        "latents are replaced by `zero123 cache`."
     )
     parser.add_argument(
         "--version", type=int, dest="number", metavar="VERSION", help="a version's number (default: the newest)"
     )
-    add_settings_flags(parser, dry_run="say how much would be read, and read none of it")
+    add_settings_flags(parser, dry_run="print the size, and read nothing")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Verify one version."""
+    """Verify a version."""
     from pipeline.dataset.history import check_against_catalogue
     from report.numbers import bytes_text
     from shards.latents import read_latent_indexes
@@ -34,13 +34,13 @@ def run(options: argparse.Namespace) -> int:
     version = read_version(storage, options.number)
     size = bytes_text(sum(shard.bytes for shard in version.shards))
     objects = sum(len(shard.samples) for shard in version.shards)
-    told = f"version {version.number}: {objects} objects in {len(version.shards)} shards, {size}"
+    summary = f"version {version.number}: {objects} objects in {len(version.shards)} shards, {size}"
     if cached := [shard.bytes for latents in read_latent_indexes(storage, version) for shard in latents.shards]:
-        told += f"; {len(cached)} latent shards, {bytes_text(sum(cached))}"
+        summary += f"; {len(cached)} latent shards, {bytes_text(sum(cached))}"
     if options.dry_run:
-        print(told)
+        print(summary)
         return 0
     check_against_catalogue(storage, version)
     verify(storage, version, standard_progress())
-    print(f"{told}: all as it should be")
+    print(f"{summary}: all as it should be")
     return 0

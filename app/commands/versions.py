@@ -1,4 +1,4 @@
-"""`zero123 versions`: what each version of a dataset holds."""
+"""`zero123 versions`: the contents of each version of a dataset."""
 
 import argparse
 import time
@@ -9,13 +9,13 @@ from base.storage import Storage
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
-    parser.description = "List the versions of the dataset at storage.root, oldest first: all that are still kept."
+    parser.description = "List the versions of the dataset at storage.root, oldest first."
     add_settings_flags(parser, dry_run="the same: this command writes nothing")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print a line a version."""
+    """Print a line for each version."""
     from pipeline.dataset.history import versions
     from report.numbers import bytes_text
 

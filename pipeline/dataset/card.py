@@ -25,7 +25,7 @@ from pipeline.catalog.faults import fault_counts, fault_lines
 from pipeline.catalog.tables import OBJECTS, Catalog, sql_list
 from report.contact_sheet import contact_sheet
 from report.escape import csv_cell, markdown
-from report.images import encoded, fitted, over
+from report.images import composite, encoded, shrink
 from report.numbers import bytes_text
 from shards.damage import DamagedSample
 from shards.reader import read_sample
@@ -165,7 +165,7 @@ def _table(header: tuple[str, str], counts: Mapping[str, int]) -> list[str]:
 
 def card_picture(storage: Storage, version: Version) -> bytes:
     """Draw the first views of some objects, as PNG."""
-    views = [fitted(view, PICTURED_PX) for view in islice(_first_views(storage, version), PICTURED)]
+    views = [shrink(view, PICTURED_PX) for view in islice(_first_views(storage, version), PICTURED)]
     nothing = np.full((PICTURED_PX, PICTURED_PX, 3), 255, np.uint8)
     return encoded(contact_sheet(views or [nothing], columns=6, cell_px=PICTURED_PX), "png")
 
@@ -175,4 +175,4 @@ def _first_views(storage: Storage, version: Version) -> Iterator[NDArray[np.uint
     for shard in version.shards:
         for entry in shard.samples:
             with suppress(DamagedSample):
-                yield over(read_sample(storage, shard, entry).image(0))
+                yield composite(read_sample(storage, shard, entry).image(0))

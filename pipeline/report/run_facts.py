@@ -17,7 +17,7 @@ from pipeline.catalog.columns import texts
 from pipeline.catalog.faults import RENDERED, fault_counts, fault_lines, missing_examples
 from pipeline.catalog.rows import ObjectRow, device_text, location_of
 from pipeline.catalog.tables import ATTEMPTS, OBJECTS, Catalog, sql_list
-from report.images import fitted
+from report.images import shrink
 from report.pages.build_facts import (
     BuildFacts,
     FailedObject,
@@ -198,4 +198,4 @@ def _pictured(storage: Storage, catalog: Catalog, mine: str) -> tuple[tuple[Samp
 def _views(storage: Storage, row: dict[str, Any]) -> SampleViews:
     sample = read_sample(storage, *location_of(ObjectRow(**row)))
     views: Sequence[int] = range(min(VIEWS, len(sample.extrinsics)))
-    return SampleViews(row["uid"], row["title"], tuple(fitted(sample.image(view), VIEW_PX) for view in views))
+    return SampleViews(row["uid"], row["title"], tuple(shrink(sample.image(view), VIEW_PX) for view in views))

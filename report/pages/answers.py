@@ -1,4 +1,4 @@
-"""The table of what a model and answers without one are worth, the same on every page; what they are called."""
+"""The table of a model's scores beside answers without a model, with their names for every page."""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -10,21 +10,21 @@ from report.numbers import Figures
 
 
 class Answer(NamedTuple):
-    """A way to answer, and what it knows."""
+    """A way to answer, with a note about its knowledge."""
 
     name: str
     note: str
 
 
 class Measure(NamedTuple):
-    """A way to compare with the truth, and the kind of number it gives (see `report.numbers.KINDS`)."""
+    """A comparison with the truth, and its kind of number (see `report.numbers.KINDS`)."""
 
     name: str
     kind: str
 
 
 ANSWERS: Mapping[str, Answer] = {
-    "model": Answer("the model", "one photo and a camera move"),
+    "model": Answer("the model", "a photo and a camera move"),
     "input": Answer("the input as it is", "trivial"),
     "white": Answer("a white image", "trivial"),
     "nearest_view": Answer("the nearest training view", "of another object, found by the photo"),
@@ -36,13 +36,13 @@ MEASURES: Mapping[str, Measure] = {
     "haarpsi_distance": Measure("1 − HaarPSI", "ratio"),
     "feature_distance": Measure("CLIP distance", "ratio"),
 }
-"""Of the first two more is closer, of the distances less."""
+"""For the first two higher is better; for the distances lower is better."""
 
 
 def answers_table(figures: Figures, answers: Iterable[str], measures: Iterable[str], *, prefix: str = "") -> Markup:
-    """Bars of each measure for each answer, in the order of ANSWERS, from the figures under `prefix`measure.answer.
+    """Draw bars of each measure for each answer, in the order of ANSWERS, from the figures `prefix`measure.answer.
 
-    Answers and measures that are not named are left out.
+    Only the named answers and measures are shown.
     """
     answers, measures = set(answers), set(measures)
     columns = {key: measure for key, measure in MEASURES.items() if key in measures}

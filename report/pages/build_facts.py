@@ -1,6 +1,6 @@
-"""What the report of a build run shows: sums and samples, of a size that does not grow with the objects.
+"""Contents of the report of a build run: sums and samples, of a size independent of the number of objects.
 
-Every text may come from outside: it is escaped where it is shown. Times are Unix seconds, durations seconds.
+Every text may come from outside, so pages escape it. Times are Unix seconds, durations seconds.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from report.images import Pixels
 
 @dataclass(frozen=True)
 class Pace:
-    """How many attempts ended well and badly in one of the equal parts of a run, from `start` on."""
+    """Counts of good and failed attempts in an interval of a run that begins at `start`."""
 
     start: float
     ok: int
@@ -20,7 +20,7 @@ class Pace:
 
 @dataclass(frozen=True)
 class PhaseFacts:
-    """One phase of the work: its seconds over all attempts, the mean of those that had it, and the longest."""
+    """A phase of the work: seconds over all attempts, the mean of attempts with this phase, and the longest."""
 
     name: str
     total_s: float
@@ -30,7 +30,7 @@ class PhaseFacts:
 
 @dataclass(frozen=True)
 class SlowObject:
-    """One of the attempts that took longest, and the phase that took most of it."""
+    """A slow attempt, and its longest phase."""
 
     uid: str
     title: str
@@ -42,7 +42,7 @@ class SlowObject:
 
 @dataclass(frozen=True)
 class FailedObject:
-    """An example of a failure: what was said, and the end of what Blender printed."""
+    """An example of a failure: its reason, and the end of Blender's output."""
 
     uid: str
     title: str
@@ -52,7 +52,7 @@ class FailedObject:
 
 @dataclass(frozen=True)
 class FailureGroup:
-    """All attempts that ended with one outcome in one phase, and some of them."""
+    """All attempts with the same outcome in the same phase, and some examples."""
 
     outcome: str
     phase: str
@@ -62,7 +62,7 @@ class FailureGroup:
 
 @dataclass(frozen=True)
 class MissingPictures:
-    """An object that lacks pictures, their names, and how the object ended."""
+    """An object with missing pictures, their names, and its outcome."""
 
     uid: str
     title: str
@@ -72,7 +72,7 @@ class MissingPictures:
 
 @dataclass(frozen=True)
 class MachineFacts:
-    """One machine of the run with one device: attempts, their seconds, and the most memory a child had."""
+    """A machine and device of the run: attempts, their seconds, and the peak memory of a child."""
 
     host: str
     device: str
@@ -83,7 +83,7 @@ class MachineFacts:
 
 @dataclass(frozen=True)
 class SampleViews:
-    """One object and its views, small, as uint8 RGBA."""
+    """An object and its small views, uint8 RGBA."""
 
     uid: str
     title: str
@@ -92,11 +92,11 @@ class SampleViews:
 
 @dataclass(frozen=True, kw_only=True)
 class BuildFacts:
-    """One run: the attempts it made, what it was to do, and pictures of what it did.
+    """A run: its attempts, its plan, and pictures of its views.
 
-    `began` and `ended` are of its attempts, 0 when it made none; `worker_s` is what they took together. `outcomes`
-    counts objects by their last attempt, and `faults` those with each fault of the data. `plan` and `settings` are as
-    they were when the run began, or empty when that was not kept. `missing` says what could not be shown.
+    `began` and `ended` are the times of its attempts, 0 without attempts; `worker_s` is their total duration.
+    `outcomes` counts objects by their last attempt, `faults` by fault of the data. `plan` and `settings` are from the
+    start of the run, or empty when they were not kept. `missing` names pictures that could not be shown.
     """
 
     dataset: str
@@ -124,15 +124,15 @@ class BuildFacts:
 
     @property
     def objects(self) -> int:
-        """How many objects the run tried."""
+        """Number of objects in the run."""
         return sum(self.outcomes.values())
 
     @property
     def ok(self) -> int:
-        """How many of them ended well."""
+        """Number of objects that ended well."""
         return self.outcomes.get("ok", 0)
 
     @property
     def wall_s(self) -> float:
-        """From the beginning of the first attempt to the end of the last."""
+        """Seconds from the start of the first attempt to the end of the last."""
         return self.ended - self.began

@@ -1,4 +1,4 @@
-"""The report of a build run, one self-contained page written from `BuildFacts`."""
+"""The report of a build run, a self-contained page written from `BuildFacts`."""
 
 import time
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from report.curves import Series, line_chart
 from report.escape import fill
 from report.images import Pixels, image_uri
 from report.numbers import count_text, seconds_text
-from report.page import Metric, Page, Picture, picture, rendered
+from report.page import Metric, Page, Picture, picture, render_template
 from report.pages.build_facts import BuildFacts, FailureGroup, SampleViews
 
 KICKER = "zero123 build"
@@ -23,7 +23,7 @@ UNITS = (("days", 86_400.0), ("hours", 3_600.0), ("minutes", 60.0), ("seconds", 
 
 
 def build_page(facts: BuildFacts) -> str:
-    """The report as one self-contained HTML text."""
+    """Write the report as self-contained HTML."""
     page = Page(f"Build of {facts.dataset}", kicker=KICKER, lead=_lead(facts))
     if facts.pictured:
         first = [shown.views[0] for shown in facts.pictured]
@@ -45,7 +45,7 @@ def build_page(facts: BuildFacts) -> str:
     if facts.pictured or facts.missing:
         _views(page, facts)
     _plan(page, facts)
-    page.footer(_footer(facts), "This page is one file. It loads nothing, and it works without a network.")
+    page.footer(_footer(facts), "This page is a single file. It loads nothing, and it works without a network.")
     return page.html()
 
 
@@ -68,7 +68,7 @@ def _lead(facts: BuildFacts) -> Markup:
 def _verdict(facts: BuildFacts) -> str:
     failed = facts.objects - facts.ok
     if not failed:
-        return "None failed."
+        return "No object failed."
     worst = max((outcome for outcome in facts.outcomes if outcome != "ok"), key=lambda one: facts.outcomes[one])
     share = 100.0 * failed / facts.objects
     return f"{count_text(failed)} did not ({share:.2g} %), most often with {worst}."
@@ -82,7 +82,7 @@ def _headline(facts: BuildFacts) -> list[Metric]:
     return [
         Metric(count_text(facts.ok), "objects ended well", f"of {count_text(facts.objects)} tried"),
         Metric(f"{rate:.3g}", f"objects a {name}", "from first to last attempt"),
-        Metric(seconds_text(facts.worker_s / facts.attempts), "an attempt", "mean, of one worker"),
+        Metric(seconds_text(facts.worker_s / facts.attempts), "an attempt", "mean, of a worker"),
         Metric(seconds_text(facts.worker_s), "of workers’ time", "all attempts together"),
         Metric(
             count_text(facts.attempts), "attempts", f"{count_text(facts.attempts - facts.objects)} were second tries"
@@ -91,7 +91,7 @@ def _headline(facts: BuildFacts) -> list[Metric]:
 
 
 def _rate_unit(facts: BuildFacts) -> tuple[str, float]:
-    """The unit of time in which at least one object was done, or hours."""
+    """Choose minutes if at least an object was done in each, else hours."""
     per_minute = facts.objects / max(facts.wall_s, 1e-9) * 60.0
     return ("minute", 60.0) if per_minute >= 1.0 else ("hour", 3600.0)
 
@@ -127,8 +127,8 @@ def _failures(page: Page, facts: BuildFacts) -> None:
         return
     section = page.section(
         "Failures",
-        "By outcome and the phase in which it came, the most frequent first, with some of the objects: open one to see "
-        "the end of what Blender printed. The catalogue’s attempts hold them all.",
+        "By outcome and phase, the most frequent first, with examples. Open an example to see the end of Blender’s "
+        "output. The catalogue’s attempts hold all of them.",
     )
     for group in facts.failures:
         section.add(_failure(group))
@@ -138,7 +138,7 @@ def _failure(group: FailureGroup) -> Markup:
     heading = f"{group.outcome} in {group.phase}" if group.phase else group.outcome
     shown = "" if len(group.examples) == group.count else f", {len(group.examples)} of them here"
     note = f"{count_text(group.count)} attempt{'s' if group.count > 1 else ''}{shown}"
-    return rendered("failure.html.j2", heading=heading, note=note, examples=group.examples)
+    return render_template("failure.html.j2", heading=heading, note=note, examples=group.examples)
 
 
 def _faults(page: Page, facts: BuildFacts) -> None:
@@ -146,8 +146,8 @@ def _faults(page: Page, facts: BuildFacts) -> None:
         return
     section = page.section(
         "Faults of the data",
-        "What is wrong with models of this run. Objects that ended well are rendered all the same; the columns of the "
-        "catalogue’s objects say which they are.",
+        "Faults of the models of this run. Objects with outcome ok are rendered nevertheless; columns of the "
+        "catalogue’s objects name them.",
     )
     section.table(["Objects", "Number"], [(name, count_text(count)) for name, count in facts.faults], label="Faults")
     if facts.missing_pictures:
@@ -187,7 +187,7 @@ def _time(page: Page, facts: BuildFacts) -> None:
 
 
 def _views(page: Page, facts: BuildFacts) -> None:
-    section = page.section("Some of the views", "Drawn at random from the objects of this run that stand in a shard.")
+    section = page.section("Some of the views", "Drawn at random from the objects of this run that are in a shard.")
     section.columns(*(_sheet(shown) for shown in facts.pictured[:SHEETS]), css_class="sheets")
     if facts.missing:
         section.points(*facts.missing)
@@ -200,21 +200,21 @@ def _sheet(shown: SampleViews) -> Markup:
 
 def _stage(views: Sequence[Pixels], columns: int, alt: str, caption: Markup) -> Markup:
     sheet = Picture(image_uri(contact_sheet(views, columns=columns), quality=QUALITY), alt)
-    return rendered("figure.html.j2", body=picture(sheet), caption=caption, css_class="stage")
+    return render_template("figure.html.j2", body=picture(sheet), caption=caption, css_class="stage")
 
 
 def _plan(page: Page, facts: BuildFacts) -> None:
     section = page.section("Plan and settings", "As they were when the run began.")
     if facts.plan:
-        section.add(rendered("listing.html.j2", text="\n".join(facts.plan), folded=""))
+        section.add(render_template("listing.html.j2", text="\n".join(facts.plan), folded=""))
     if facts.settings:
-        section.add(rendered("listing.html.j2", text=facts.settings, folded="All settings of the build"))
+        section.add(render_template("listing.html.j2", text=facts.settings, folded="All settings of the build"))
     if not (facts.plan or facts.settings):
-        section.text("They were not kept: only the catalogue’s attempts tell of this run.")
+        section.text("They were not kept: this page is made from the catalogue’s attempts alone.")
 
 
 def _footer(facts: BuildFacts) -> dict[str, str]:
-    told = {
+    facts_of_run = {
         "run": facts.run,
         "dataset": facts.dataset,
         "version": str(facts.version or "none"),
@@ -222,7 +222,7 @@ def _footer(facts: BuildFacts) -> dict[str, str]:
         "last attempt ended": _when(facts.ended),
         "settings digest": facts.settings_digest,
     }
-    return {name: value for name, value in told.items() if value}
+    return {name: value for name, value in facts_of_run.items() if value}
 
 
 def _when(at: float) -> str:

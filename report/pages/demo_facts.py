@@ -1,6 +1,6 @@
-"""Everything the demo's report says, as plain numbers and arrays; nothing here knows how it was measured.
+"""Contents of the demo's report as plain numbers and arrays, independent of how they were measured.
 
-Images are uint8 (H, W, 4) RGBA, or (H, W, 3) where a model made them on white. Cameras are `cam_from_world` (V, 3, 4).
+Images are uint8 (H, W, 4) RGBA, or (H, W, 3) when a model made them on white. Cameras are `cam_from_world` (V, 3, 4).
 """
 
 from collections.abc import Mapping
@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 from geometry.camera import camera_centre
 from geometry.sphere import spherical_from_cartesian
 from report.images import Pixels
-from report.numbers import finite
+from report.numbers import finite_or_none
 
 Floats = NDArray[np.float64]
 PAPER_IMAGES = 105_000 * 1536
-"""Images that the public Zero-1-to-3 weights saw: 105,000 steps of 1,536 (arXiv 2303.11328 and its repository)."""
+"""Images seen by the public Zero-1-to-3 weights: 105,000 steps of 1,536 (arXiv 2303.11328 and its repository)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectFacts:
-    """One object: its rendered views, their cameras, which of them training never saw, and where it comes from."""
+    """An object: its rendered views, their cameras, the held-out views, and its origin."""
 
     uid: str
     title: str
@@ -37,7 +37,7 @@ class ObjectFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class RenderFacts:
-    """How the views were made; `reused` of the objects came from an earlier run, `samples` is Cycles' per pixel."""
+    """Rendering: `reused` objects come from an earlier run; `samples` is Cycles' samples per pixel."""
 
     hw: tuple[int, int]
     samples: int
@@ -51,7 +51,7 @@ class RenderFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainFacts:
-    """What the model was and how it learned; `images_seen`, `loss` and `learning_rate` are (N,) rows of its log.
+    """Model and training; `images_seen`, `loss` and `learning_rate` are (N,) columns of its log.
 
     `images` and `seconds` count the whole training, resumed parts included.
     """
@@ -68,7 +68,7 @@ class TrainFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class PairFacts:
-    """One held-out pair as seen: the photo given, the model's answer, the truth; PSNR in dB against the truth."""
+    """A held-out pair: the photo, the model's answer and the truth, with PSNR in dB against the truth."""
 
     uid: str
     source: int
@@ -87,7 +87,7 @@ class PairFacts:
 
 @dataclass(frozen=True)
 class CameraMove:
-    """A move around the object: degrees to the right in [−180, 180), degrees up, and how much farther away."""
+    """A move around the object: degrees to the right in [−180, 180), degrees up, and the increase of the radius."""
 
     right_deg: float
     up_deg: float
@@ -98,8 +98,8 @@ class CameraMove:
 class ScoreFacts:
     """Means over `pairs` held-out pairs, measure → answer → value, by the names of `report.pages.answers`.
 
-    PSNR of the model, of the input as it is, of white and of the mean view is always there. `notes` are sentences that
-    say what else the figures rest on.
+    PSNR of the model, of the unchanged input, of white and of the mean view is always present. `notes` are sentences
+    about the figures' basis.
     """
 
     pairs: int
@@ -111,7 +111,7 @@ class ScoreFacts:
 
     @property
     def margin_db(self) -> float:
-        """How much closer the model is than the better of the two trivial answers (input returned, white image)."""
+        """PSNR of the model above the better trivial answer (input returned, white image)."""
         means = self.means["psnr_db"]
         return means["model"] - max(means["input"], means["white"])
 
@@ -123,10 +123,10 @@ class ScoreFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class MeshFacts:
-    """The mesh made from one photo: `vertices` (V, 3), `faces` (F, 3), `colours` (V, 3) uint8, and how it compares.
+    """The mesh from a photo: `vertices` (V, 3), `faces` (F, 3), `colours` (V, 3) uint8, and its fit to the photo.
 
     `silhouette` (H, W) bool is the mesh seen from the photo's camera, `iou` its overlap with the photo's alpha.
-    `turntable` are RGBA frames of one full turn.
+    `turntable` are RGBA frames of a full turn.
     """
 
     uid: str
@@ -151,7 +151,7 @@ class MeshFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class StageFacts:
-    """One stage of the chain: what it did, wall-clock seconds, and the peak memory of its processes together."""
+    """A stage of the chain: a note, wall-clock seconds, and the peak memory of all its processes."""
 
     name: str
     note: str
@@ -161,10 +161,10 @@ class StageFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class DemoFacts:
-    """All of the demo's report; the uid of every pair and of the mesh is among `objects`.
+    """Contents of the demo's report; the uid of every pair and of the mesh is among `objects`.
 
-    `pairs_chosen` ends the sentence "Shown is …" ("the first held-out pair of each object"). `machine` is one line
-    (processor, cores, memory), `versions` name → version, `commands` what to type to get this page again.
+    `pairs_chosen` ends the sentence "Shown is …" ("the first held-out pair of each object"). `machine` is a line
+    (processor, cores, memory), `versions` maps name → version, `commands` reproduce this page.
     """
 
     objects: tuple[ObjectFacts, ...]
@@ -182,9 +182,9 @@ class DemoFacts:
     commands: tuple[str, ...]
 
     def numbers(self) -> dict[str, Any]:
-        """Every number of the report as a tree of plain values for report.json, from which the page is written too.
+        """Collect every number of the report as a tree of plain values, for report.json and the page.
 
-        What is infinite or not a number is None. Every leaf is a number, a flag or None, but for `settings_digest`.
+        Infinite and NaN values are None. Every leaf is a number, a flag or None, except `settings_digest`.
         """
         return {
             "settings_digest": self.settings_digest,
@@ -197,28 +197,29 @@ class DemoFacts:
                 "vertices": len(self.mesh.vertices),
                 "faces": len(self.mesh.faces),
                 "steps": self.mesh.steps,
-                "iou": finite(self.mesh.iou),
+                "iou": finite_or_none(self.mesh.iou),
                 "iou_goal": self.mesh.iou_goal,
                 "passed": self.mesh.passed,
             },
             "stages": {
-                stage.name: {"seconds": finite(stage.seconds), "peak_bytes": stage.peak_bytes} for stage in self.stages
+                stage.name: {"seconds": finite_or_none(stage.seconds), "peak_bytes": stage.peak_bytes}
+                for stage in self.stages
             },
             "total": {
-                "seconds": finite(sum(stage.seconds for stage in self.stages)),
+                "seconds": finite_or_none(sum(stage.seconds for stage in self.stages)),
                 "peak_bytes": max((stage.peak_bytes for stage in self.stages), default=0),
             },
         }
 
     def object_of(self, uid: str) -> ObjectFacts:
-        """The object of `uid`; raises KeyError for one that is not among `objects`."""
+        """Find the object of `uid`. Raises KeyError for an unknown uid."""
         found = next((item for item in self.objects if item.uid == uid), None)
         if found is None:
             raise KeyError(f"expected one of {sorted(item.uid for item in self.objects)}, got {uid!r}")
         return found
 
     def camera_move(self, pair: PairFacts) -> CameraMove:
-        """The way from the pair's photo to its target."""
+        """Compute the move from the pair's photo to its target."""
         cameras = self.object_of(pair.uid).extrinsics
         polar, azimuth, radius = spherical_from_cartesian(camera_centre(cameras[[pair.source, pair.target]]))
         turn = (float(np.degrees(azimuth[1] - azimuth[0])) + 180.0) % 360.0 - 180.0
@@ -247,15 +248,15 @@ class DemoFacts:
         return {
             "parameters": self.train.parameters,
             "images": self.train.images,
-            "seconds": finite(self.train.seconds),
-            "images_per_s": finite(self.train.images / self.train.seconds) if self.train.seconds > 0 else None,
+            "seconds": finite_or_none(self.train.seconds),
+            "images_per_s": finite_or_none(self.train.images / self.train.seconds) if self.train.seconds > 0 else None,
             "paper_images": PAPER_IMAGES,
-            "paper_ratio": finite(PAPER_IMAGES / self.train.images) if self.train.images else None,
+            "paper_ratio": finite_or_none(PAPER_IMAGES / self.train.images) if self.train.images else None,
             "batch": self.train.batch,
             "height": self.train.hw[0],
             "width": self.train.hw[1],
-            "loss_first_tenth": finite(float(loss[:tenth].mean())) if len(loss) else None,
-            "loss_last_tenth": finite(float(loss[-tenth:].mean())) if len(loss) else None,
+            "loss_first_tenth": finite_or_none(float(loss[:tenth].mean())) if len(loss) else None,
+            "loss_last_tenth": finite_or_none(float(loss[-tenth:].mean())) if len(loss) else None,
         }
 
     def _score_numbers(self) -> dict[str, Any]:
@@ -265,10 +266,10 @@ class DemoFacts:
             "guidance_scale": scores.guidance_scale,
             "sampling_steps": scores.sampling_steps,
             **{
-                measure: {answer: finite(value) for answer, value in values.items()}
+                measure: {answer: finite_or_none(value) for answer, value in values.items()}
                 for measure, values in scores.means.items()
             },
-            "margin_db": finite(scores.margin_db),
+            "margin_db": finite_or_none(scores.margin_db),
             "goal_db": scores.goal_db,
             "passed": scores.passed,
             "shown": [self._pair_numbers(pair) for pair in self.pairs],
@@ -276,8 +277,8 @@ class DemoFacts:
 
     def _pair_numbers(self, pair: PairFacts) -> dict[str, Any]:
         return {
-            "psnr_model_db": finite(pair.psnr_model_db),
-            "psnr_input_db": finite(pair.psnr_input_db),
-            "gain_db": finite(pair.psnr_model_db - pair.psnr_input_db),
+            "psnr_model_db": finite_or_none(pair.psnr_model_db),
+            "psnr_input_db": finite_or_none(pair.psnr_input_db),
+            "gain_db": finite_or_none(pair.psnr_model_db - pair.psnr_input_db),
             **asdict(self.camera_move(pair)),
         }

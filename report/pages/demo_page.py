@@ -1,4 +1,4 @@
-"""The demo's report: everything a newcomer should see, on one page written from `DemoFacts`."""
+"""The demo's report: the whole chain on a page written from `DemoFacts`."""
 
 from markupsafe import Markup
 
@@ -10,7 +10,7 @@ from report.curves import Series, line_chart
 from report.escape import fill
 from report.images import image_uri
 from report.numbers import Figures
-from report.page import Metric, Page, Picture, picture, rendered
+from report.page import Metric, Page, Picture, picture, render_template
 from report.pages import demo_pictures, demo_words
 from report.pages.answers import answers_table
 from report.pages.demo_facts import DemoFacts
@@ -21,7 +21,7 @@ KICKER = "Zero-1-to-3, the whole factory"
 
 
 def demo_page(facts: DemoFacts) -> str:
-    """The report as one self-contained HTML text; its figures are those of `facts.numbers()`."""
+    """Write the report as self-contained HTML; its figures are `facts.numbers()`."""
     figures = Figures(facts.numbers())
     page = Page(TITLE, kicker=KICKER, lead=demo_words.intro(facts, figures))
     if facts.pairs:
@@ -42,7 +42,7 @@ def demo_page(facts: DemoFacts) -> str:
         "seed": str(facts.seed),
         "machine": facts.machine,
     }
-    page.footer(footer, "This page is one file. It loads nothing, and it works without a network.")
+    page.footer(footer, "This page is a single file. It loads nothing, and it works without a network.")
     return page.html()
 
 
@@ -90,7 +90,7 @@ def _training(page: Page, facts: DemoFacts, figures: Figures) -> None:
         x_label="images seen", y_label="learning rate", wh=CHART_WH,
     )  # fmt: skip
     blocks = [
-        rendered("figure.html.j2", body=body, caption=caption, css_class="panel")
+        render_template("figure.html.j2", body=body, caption=caption, css_class="panel")
         for body, caption in (
             (loss, demo_words.loss_caption(window)),
             (rate, "Adam’s step size."),
@@ -101,8 +101,8 @@ def _training(page: Page, facts: DemoFacts, figures: Figures) -> None:
 
 def _new_views(page: Page, facts: DemoFacts, figures: Figures) -> None:
     lead = fill(
-        "From one photo and a camera move the model draws what the camera would see. Shown is {}; the figures are PSNR "
-        "against the truth, higher is closer.",
+        "From a photo and a camera move the model draws the view of the moved camera. Shown is {}; the figures are "
+        "PSNR against the truth, higher is closer.",
         facts.pairs_chosen,
     )
     section = page.section("New views", lead)
@@ -152,12 +152,12 @@ def _mesh(page: Page, facts: DemoFacts, figures: Figures) -> None:
     )
     frame = fill('<div class="frame white">{}</div>', outline)
     section.columns(
-        rendered("figure.html.j2", body=viewer, caption=about, css_class=""),
-        rendered("figure.html.j2", body=frame, caption=told, css_class=""),
+        render_template("figure.html.j2", body=viewer, caption=about, css_class=""),
+        render_template("figure.html.j2", body=frame, caption=told, css_class=""),
         css_class="columns lopsided",
     )
     strip = picture(Picture(image_uri(demo_pictures.turn_strip(mesh), quality=86), f"The mesh of {title} all around"))
-    section.figure(strip, "One turn around it.", css_class="stage")
+    section.figure(strip, "A full turn around it.", css_class="stage")
 
 
 def _worth(page: Page, facts: DemoFacts, figures: Figures) -> None:
@@ -167,10 +167,10 @@ def _worth(page: Page, facts: DemoFacts, figures: Figures) -> None:
     )
     section = page.section("What to make of it", lead)
     both = [
-        fill("<h3>{}</h3>{}", name, rendered("text.html.j2", paragraphs=(), items=items))
+        fill("<h3>{}</h3>{}", name, render_template("text.html.j2", paragraphs=(), items=items))
         for name, items in (
-            ("What was measured", demo_words.can(facts, figures)),
-            ("What not to expect", demo_words.cannot(figures)),
+            ("What was measured", demo_words.capabilities(facts, figures)),
+            ("What not to expect", demo_words.limitations(figures)),
         )
     ]
     section.columns(*both)

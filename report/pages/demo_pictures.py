@@ -8,9 +8,9 @@ from PIL import Image
 from report.camera_sphere import camera_sphere
 from report.contact_sheet import contact_sheet
 from report.escape import fill
-from report.images import Pixels, data_uri, fitted, image_uri, over
+from report.images import Pixels, composite, data_uri, image_uri, shrink
 from report.numbers import Figures
-from report.page import Picture, gallery, picture, rendered
+from report.page import Picture, gallery, picture, render_template
 from report.pages.demo_facts import DemoFacts, MeshFacts, ObjectFacts, PairFacts
 from report.pages.demo_words import move_text
 from report.turntable import turntable_webp
@@ -24,7 +24,7 @@ PHOTO_QUALITY = 92
 
 
 def chain(facts: DemoFacts) -> Markup:
-    """Photo, camera move, new view, mesh: the whole idea in one row."""
+    """Show photo, camera move, new view and mesh in a row."""
     pair = hero_pair(facts)
     shown = facts.object_of(pair.uid)
     move = move_text(facts.camera_move(pair))
@@ -42,11 +42,11 @@ def chain(facts: DemoFacts) -> Markup:
          "what the model says B sees", True),
         (turntable(facts.mesh, facts), "Its mesh", made_from, False),
     ]  # fmt: skip
-    return rendered("chain.html.j2", tiles=tiles)
+    return render_template("chain.html.j2", tiles=tiles)
 
 
 def hero_pair(facts: DemoFacts) -> PairFacts:
-    """The pair made from the mesh's own photo, else one of the same object, else the first."""
+    """Choose a pair of the mesh's own photo, else a pair of the same object, else the first."""
     mesh = facts.mesh
     ranked = [
         *(pair for pair in facts.pairs if (pair.uid, pair.source) == (mesh.uid, mesh.view)),
@@ -57,15 +57,15 @@ def hero_pair(facts: DemoFacts) -> PairFacts:
 
 
 def turntable(mesh: MeshFacts, facts: DemoFacts) -> Markup:
-    """The mesh turning once; a still frame for people who asked for less motion."""
-    frames = [fitted(frame, 320) for frame in mesh.turntable]
+    """Show the mesh turning once; readers with reduced motion see a still frame."""
+    frames = [shrink(frame, 320) for frame in mesh.turntable]
     uri = data_uri(turntable_webp(frames, seconds=TURN_S), "image/webp")
     alt = f"The mesh of {facts.object_of(mesh.uid).title}, turning once around"
     return picture(Picture(uri, alt, still_uri=image_uri(frames[0], quality=85)))
 
 
 def object_sheet(shown: ObjectFacts) -> Markup:
-    """All views of an object on one sheet, with their cameras on a sphere."""
+    """Show all views of an object on a sheet, with their cameras on a sphere."""
     held = [index for index in shown.held_out if index < len(shown.views)]
     labels = [str(index) for index in range(len(shown.views))]
     sheet = contact_sheet(shown.views, labels=labels, columns=4, cell_px=SHEET_CELL_PX, marked=held)
@@ -77,11 +77,11 @@ def object_sheet(shown: ObjectFacts) -> Markup:
     alt = f"{shown.title} from {len(shown.views)} sides, numbered as on the sphere beside"
     note = f"{len(shown.views)} views, {len(held)} held out" if held else f"{len(shown.views)} views"
     uri = image_uri(sheet, quality=86)
-    return rendered("sheet.html.j2", title=shown.title, note=note, sphere=sphere, uri=uri, alt=alt)
+    return render_template("sheet.html.j2", title=shown.title, note=note, sphere=sphere, uri=uri, alt=alt)
 
 
 def triptych(index: int, pair: PairFacts, facts: DemoFacts, figures: Figures) -> Markup:
-    """Photo, the model's answer, the truth, and whether the answer beats handing the photo back."""
+    """Show photo, model's answer and truth, and whether the answer is closer than the photo."""
     title = facts.object_of(pair.uid).title
     key = f"novel_views.shown.{index}"
     psnr = [figures.show(f"{key}.psnr_{name}_db", "db") for name in ("input", "model")]
@@ -100,18 +100,18 @@ def triptych(index: int, pair: PairFacts, facts: DemoFacts, figures: Figures) ->
     gain = fill(
         '<b class="{}">{}</b>', "better" if pair.better else "worse", figures.show(f"{key}.gain_db", "signed_db")
     )
-    return rendered("pair.html.j2", three=three, title=title, move=move_text(facts.camera_move(pair)), gain=gain)
+    return render_template("pair.html.j2", three=three, title=title, move=move_text(facts.camera_move(pair)), gain=gain)
 
 
 def overlay(mesh: MeshFacts) -> Pixels:
-    """The photo with the mesh's silhouette over it: blue where the mesh misses the object, orange where it goes beyond.
+    """Draw the mesh's silhouette over the photo: blue where the mesh misses the object, orange where it goes beyond.
 
     Three times the photo's size, so that single pixels show. Raises ValueError when the two differ in size.
     """
     if mesh.silhouette.shape != mesh.input.shape[:2]:
         raise ValueError(f"expected a silhouette of {mesh.input.shape[:2]}, got {mesh.silhouette.shape}")
     photo = mesh.input[..., 3] >= 128
-    picture_ = over(mesh.input).astype(np.float64)
+    picture_ = composite(mesh.input).astype(np.float64)
     for area, colour in ((photo & ~mesh.silhouette, MISSED), (mesh.silhouette & ~photo, BEYOND)):
         picture_[area] = picture_[area] * 0.25 + np.array(colour) * 0.75
     enlarged = np.repeat(np.repeat(np.rint(picture_).astype(np.uint8), 3, axis=0), 3, axis=1)
@@ -120,18 +120,18 @@ def overlay(mesh: MeshFacts) -> Pixels:
 
 
 def turn_strip(mesh: MeshFacts) -> Image.Image:
-    """The turntable as a row of stills."""
+    """Show the turntable as a row of stills."""
     count = min(STRIP_FRAMES, len(mesh.turntable))
     chosen = [mesh.turntable[index * len(mesh.turntable) // count] for index in range(count)]
-    return contact_sheet([fitted(frame, 200) for frame in chosen], columns=count)
+    return contact_sheet([shrink(frame, 200) for frame in chosen], columns=count)
 
 
 def _outline(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The pixels of `mask` (H, W) with a neighbour outside it."""
+    """Find the pixels of `mask` (H, W) with a neighbour outside it."""
     padded = np.pad(mask, 1)
     inside = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
     return np.asarray(mask & ~inside)
 
 
 def _white(pixels: Pixels) -> str:
-    return image_uri(over(pixels), quality=PHOTO_QUALITY)
+    return image_uri(composite(pixels), quality=PHOTO_QUALITY)

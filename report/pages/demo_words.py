@@ -1,4 +1,4 @@
-"""The demo's sentences. Each is chosen by the numbers it speaks of, so that it is true whatever they are."""
+"""The demo's sentences. The numbers choose the sentence, so every sentence is true."""
 
 from markupsafe import Markup
 
@@ -8,12 +8,12 @@ from report.pages.demo_facts import CameraMove, DemoFacts
 
 
 def intro(facts: DemoFacts, figures: Figures) -> Markup:
-    """Three sentences: what the thing is, what this run did, where the figures are."""
+    """Introduce the project, this run and its figures."""
     return fill(
-        "One photo of an object and a camera move go in; the object seen from there, and then its 3D mesh, come out. "
+        "A photo of an object and a camera move go in; the object seen from there, and then its 3D mesh, come out. "
         "One command took {objects} objects through the whole chain in {seconds}: {views} views, {pairs} pairs "
         "of them, a diffusion model of {parameters} parameters, new views, a mesh. "
-        "All of it ran on {machine}, and every figure below stands in report.json too.",
+        "All of it ran on {machine}, and every figure below is in report.json too.",
         objects=figures.show("data.objects", "count"),
         seconds=figures.show("total.seconds", "seconds"),
         views=figures.show("data.views", "count"),
@@ -24,7 +24,7 @@ def intro(facts: DemoFacts, figures: Figures) -> Markup:
 
 
 def move_text(move: CameraMove) -> str:
-    """The camera's move in words: "64° to the right, 12° up, 0.2 closer"."""
+    """Describe the camera's move: "64° to the right, 12° up, 0.2 closer"."""
     parts = []
     if abs(move.right_deg) >= 0.5:
         parts.append(f"{abs(move.right_deg):.0f}° to the {'right' if move.right_deg > 0 else 'left'}")
@@ -36,14 +36,14 @@ def move_text(move: CameraMove) -> str:
 
 
 def views_lead(facts: DemoFacts, figures: Figures) -> Markup:
-    """Where the views come from, how many were made now and how many are kept from training."""
+    """Say where the views come from, how many were made now and how many are held out."""
     rendered, reused = facts.render.rendered, facts.render.reused
     counts = {len(item.views) for item in facts.objects}
     made = (
         Markup("Blender rendered all of them in this run")
         if not reused
         else fill(
-            "{} were rendered in this run, {} were there from an earlier one",
+            "{} were rendered in this run, {} were there from an earlier run",
             figures.show("data.rendered", "count"),
             figures.show("data.reused", "count"),
         )
@@ -61,7 +61,7 @@ def views_lead(facts: DemoFacts, figures: Figures) -> Markup:
 
 
 def training_lead(figures: Figures) -> Markup:
-    """What was trained, how long and how the loss went."""
+    """Describe the training, its duration and its loss."""
     first, last = figures.value("train.loss_first_tenth"), figures.value("train.loss_last_tenth")
     shown = [figures.show(f"train.loss_{part}_tenth", "ratio") for part in ("first", "last")]
     if first is None or last is None:
@@ -81,14 +81,14 @@ def training_lead(figures: Figures) -> Markup:
 
 
 def loss_caption(window: int) -> str:
-    """What the loss's curve shows, each of whose points is the mean over `window` of the log."""
+    """Describe the loss curve; each point is the mean over `window` rows of the log."""
     if window == 1:
-        return "Each point is the mean since the one before."
+        return "Each point is the mean since the point before."
     return f"The mean over {window} points, each point faint behind."
 
 
 def verdict(figures: Figures) -> Markup:
-    """Whether the model beats the trivial answers, and by enough."""
+    """Say whether the model beats the trivial answers by enough."""
     margin, goal = figures.value("novel_views.margin_db"), figures.value("novel_views.goal_db")
     kind = "db" if margin is not None and margin > 0 else "signed_db"
     shown, asked = figures.show("novel_views.margin_db", kind), figures.show("novel_views.goal_db", "db")
@@ -103,8 +103,8 @@ def verdict(figures: Figures) -> Markup:
     return fill(text, shown, asked)
 
 
-def against_mean(figures: Figures) -> Markup:
-    """The harder baseline: the mean of the object's training views, which no single photo can give."""
+def compare_with_mean(figures: Figures) -> Markup:
+    """Compare with a harder baseline: the mean of the object's training views."""
     model, mean = figures.value("novel_views.psnr_db.model"), figures.value("novel_views.psnr_db.mean_view")
     if model is None or mean is None:
         return Markup("The mean of the training views could not be compared with.")
@@ -116,13 +116,13 @@ def against_mean(figures: Figures) -> Markup:
     else:
         text = (
             "It does not beat the mean of the object’s own training views ({}). That blur has seen the object from all "
-            "around, where the model is given one photo, and PSNR is kind to blur."
+            "around, where the model is given a single photo, and PSNR is kind to blur."
         )
     return fill(text, shown)
 
 
 def mesh_lead(facts: DemoFacts, figures: Figures) -> Markup:
-    """How the mesh was made and how its outline compares with the photo."""
+    """Describe the making of the mesh, and compare its outline with the photo."""
     iou, goal = figures.show("mesh.iou", "ratio"), figures.show("mesh.iou_goal", "ratio")
     result = (
         "overlaps it with an IoU of {} (asked for: {})"
@@ -130,7 +130,7 @@ def mesh_lead(facts: DemoFacts, figures: Figures) -> Markup:
         else "overlaps it with an IoU of only {}, where {} was asked for"
     )
     return fill(
-        "From one photo alone (view {} of “{}”), a density and colour field was fitted in {} steps so that the model "
+        "From a single photo (view {} of “{}”), a density and colour field was fitted in {} steps so that the model "
         "finds every view of it likely, and its surface became a mesh. Seen from the photo’s camera, its outline {}.",
         facts.mesh.view,
         facts.object_of(facts.mesh.uid).title,
@@ -139,12 +139,12 @@ def mesh_lead(facts: DemoFacts, figures: Figures) -> Markup:
     )
 
 
-def can(facts: DemoFacts, figures: Figures) -> list[Markup]:
-    """What this model has shown that it can do, or failed to."""
+def capabilities(facts: DemoFacts, figures: Figures) -> list[Markup]:
+    """List measured results of this model."""
     better = sum(pair.better for pair in facts.pairs)
     return [
         verdict(figures),
-        against_mean(figures),
+        compare_with_mean(figures),
         fill(
             "In {} of the {} pairs shown above it is closer to the truth than the photo it was given.",
             better,
@@ -154,8 +154,8 @@ def can(facts: DemoFacts, figures: Figures) -> list[Markup]:
     ]
 
 
-def cannot(figures: Figures) -> list[Markup]:
-    """What nobody should expect of it, whatever its figures."""
+def limitations(figures: Figures) -> list[Markup]:
+    """List limits of this model, independent of its figures."""
     return [
         fill(
             "It knows {} objects. The held-out views are of these same objects, so no figure here says anything about "
@@ -172,7 +172,7 @@ def cannot(figures: Figures) -> list[Markup]:
             figures.show("train.paper_ratio", "short"),
         ),
         Markup(
-            "The mesh’s overlap judges one side, the one in the photo, to which it was fitted. What the photo does not "
-            "show is the model’s guess."
+            "The mesh’s overlap judges a single side: the side in the photo, to which it was fitted. The others are "
+            "the model’s guess."
         ),
     ]

@@ -1,4 +1,4 @@
-"""The page of `zero123 evaluate`: a model's novel views beside the truth and beside answers that need no model."""
+"""The page of `zero123 evaluate`: a model's novel views beside the truth and beside baselines."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from report.contact_sheet import contact_sheet
 from report.escape import fill
 from report.images import Pixels, image_uri
 from report.numbers import Figures
-from report.page import Metric, Page, Picture, picture, rendered
+from report.page import Metric, Page, Picture, picture, render_template
 from report.pages.answers import MEASURES, answers_table
 
 QUALITY = 88
@@ -18,7 +18,7 @@ QUALITY = 88
 
 @dataclass(frozen=True, kw_only=True)
 class ShownPair:
-    """One pair: whose it is, and its pictures uint8 (H, W, 3) by what they are called."""
+    """A pair: its title, and its pictures uint8 (H, W, 3) by label."""
 
     title: str
     pictures: Mapping[str, Pixels]
@@ -26,9 +26,9 @@ class ShownPair:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationFacts:
-    """What was found: `scores` are plain values as in novel_views.json, of which rows may be left out.
+    """Results of an evaluation. `scores` are plain values as in novel_views.json; its rows may be left out.
 
-    `notes` are sentences on what the figures rest on; `about` (versions, digests) stands at the foot.
+    `notes` are sentences about the figures' basis; `about` (versions, digests) goes to the foot.
     """
 
     dataset: str
@@ -40,11 +40,11 @@ class EvaluationFacts:
 
 
 def evaluation_page(facts: EvaluationFacts) -> str:
-    """The report as one self-contained HTML text."""
+    """Write the report as self-contained HTML."""
     scores = facts.scores
     figures = Figures({key: scores[key] for key in ("pairs", "margin_db", "minimum_margin_db", *MEASURES)})
     lead = fill(
-        "The model was asked for views of objects of split {} of {}, from one photo each.", facts.split, facts.dataset
+        "The model was asked for views of objects of split {} of {}, from a photo each.", facts.split, facts.dataset
     )
     page = Page("Novel views against the truth", kicker="zero123 evaluate", lead=lead)
     asked = fill("{} asked for", figures.show("minimum_margin_db", "signed_db"))
@@ -58,7 +58,7 @@ def evaluation_page(facts: EvaluationFacts) -> str:
     if facts.shown:
         section = page.section("Some of the views", "Evenly from all of them, in order of the objects’ uids.")
         section.columns(*map(_pair, facts.shown), css_class="pairs")
-    page.footer(facts.about, "This page is one file. It loads nothing, and it works without a network.")
+    page.footer(facts.about, "This page is a single file. It loads nothing, and it works without a network.")
     return page.html()
 
 
@@ -66,4 +66,4 @@ def _pair(shown: ShownPair) -> Markup:
     strip = contact_sheet(list(shown.pictures.values()), labels=list(shown.pictures), columns=len(shown.pictures))
     alt = f"{shown.title}: {', '.join(shown.pictures)}"
     body = picture(Picture(image_uri(strip, quality=QUALITY), alt))
-    return rendered("figure.html.j2", body=body, caption=shown.title, css_class="stage")
+    return render_template("figure.html.j2", body=body, caption=shown.title, css_class="stage")

@@ -1,4 +1,4 @@
-"""The page of `zero123 inspect`: what an object, a shard or a folder holds, seen at a glance."""
+"""The page of `zero123 inspect`: the contents of an object, a shard or a folder."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from report.contact_sheet import contact_sheet
 from report.escape import fill
 from report.images import Pixels, image_uri
 from report.numbers import seconds_text
-from report.page import Page, rendered
+from report.page import Page, render_template
 
 CELL_PX = 200
 PIXELS_PER_PAGE = 6_000_000
@@ -23,11 +23,11 @@ SMALLEST_CELL_PX = 72
 
 @dataclass(frozen=True, kw_only=True)
 class InspectedObject:
-    """One object: `views` uint8 (H, W, 4), `extrinsics` (V, 3, 4), and whatever is known of it and of its views.
+    """An object: `views` uint8 (H, W, 4), `extrinsics` (V, 3, 4), and facts about it and its views.
 
     `facts` are shown as a table (licence, author, sha256, outcome …); `view_facts` name → one value per view
-    (coverage, checks …); `marked` views deserve a look; `lights` are rows of (kind, place, size, strength); `seconds`
-    are by phase. Everything may come from outside.
+    (coverage, checks …); `marked` views deserve a look; `lights` are rows of (kind, position, size, strength);
+    `seconds` are by phase. All text may come from outside.
     """
 
     uid: str
@@ -42,17 +42,17 @@ class InspectedObject:
 
 
 def object_page(title: str, objects: Sequence[InspectedObject], *, kicker: str, facts: Mapping[str, str]) -> str:
-    """The page of one or many objects as a self-contained HTML text; `facts` (versions, digests) stand at its foot.
+    """Write a self-contained HTML page of objects; `facts` (versions, digests) go to its foot.
 
-    Sheets get smaller the more objects there are, so that the page stays light. Raises ValueError where an object's
-    views, cameras and view facts differ in number.
+    Sheets shrink as objects are added, to keep the page small. Raises ValueError when an object's views, cameras and
+    view facts differ in number.
     """
     page = Page(title, kicker=kicker, lead=_lead(objects))
     views = sum(len(shown.views) for shown in objects)
     cell_px = min(CELL_PX, max(SMALLEST_CELL_PX, int((PIXELS_PER_PAGE / max(views, 1)) ** 0.5)))
     for shown in objects:
         _object(page, shown, cell_px)
-    page.footer(facts, "This page is one file. It loads nothing, and it works without a network.")
+    page.footer(facts, "This page is a single file. It loads nothing, and it works without a network.")
     return page.html()
 
 
@@ -69,7 +69,7 @@ def _object(page: Page, shown: InspectedObject, cell_px: int) -> None:
     counts = {len(shown.views), len(shown.extrinsics), *(len(values) for values in shown.view_facts.values())}
     if len(counts) != 1 or not shown.views:
         raise ValueError(
-            f"{shown.uid}: expected as many views, cameras and view facts, at least one, got {sorted(counts)}"
+            f"{shown.uid}: expected equally many views, cameras and view facts, at least 1, got {sorted(counts)}"
         )
     section = page.section(shown.title, shown.uid if shown.uid != shown.title else "")
     labels = [str(index) for index in range(len(shown.views))]
@@ -79,7 +79,7 @@ def _object(page: Page, shown: InspectedObject, cell_px: int) -> None:
     section.figure(fill('<img src="{}" alt="{}">', uri, alt), css_class="stage")
     label = f"The {len(shown.extrinsics)} cameras around {shown.title}"
     sphere = camera_sphere(shown.extrinsics, label=label, highlighted=shown.marked)
-    about = rendered(
+    about = render_template(
         "table.html.j2", head=("Fact", "Value"), rows=list(shown.facts.items()), label=f"Facts of {shown.title}"
     )
     section.columns(fill('<figure class="panel">{}</figure>', sphere), about, css_class="columns facts")

@@ -1,4 +1,4 @@
-"""The sheet of `zero123 inspect` as one picture: for each object its views, its cameras, its facts, its seconds."""
+"""The sheet of `zero123 inspect` as a picture: views, cameras, facts and seconds of each object."""
 
 import unicodedata
 from bisect import bisect
@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from base.text import replace_controls
 from geometry.camera import camera_centre
 from geometry.sphere import spherical_from_cartesian
-from report.images import fitted, over
+from report.images import composite, shrink
 from report.numbers import seconds_text
 from report.pages.object_page import InspectedObject
 from report.sphere_picture import sphere_picture
@@ -23,16 +23,16 @@ MARGIN, BETWEEN, HEAD = 36, 28, 74
 WIDTH = MARGIN * 2 + SIDE + COLUMNS * CELL + (COLUMNS - 1) * GAP + FACTS + 2 * BETWEEN
 LINE, FOOT = 23, 64
 LONGEST = 400
-"""Letters of a text that are looked at; no line has room for as many."""
+"""Longest text that is measured; no line is so long."""
 INK, MUTED, FAINT, RULE, WARM = (20, 23, 28), (92, 100, 112), (130, 137, 148), (227, 230, 235), (201, 83, 29)
 PHASES = [(36, 86, 230), (217, 98, 43), (15, 138, 109), (138, 79, 199), (196, 148, 20), (92, 100, 112), (200, 60, 110)]
 SPELLED = {"×": "x", "−": "-", "–": "-", "…": "...", "→": "->", "’": "'", "“": '"', "”": '"'}
 
 
 def object_sheet(objects: Sequence[InspectedObject]) -> Image.Image:
-    """One RGB picture, the objects one below the other. Raises ValueError when there is none."""
+    """Draw the objects below each other on an RGB picture. Raises ValueError without objects."""
     if not objects:
-        raise ValueError("expected at least one object, got none")
+        raise ValueError("expected at least 1 object, got 0")
     blocks = [_block(shown) for shown in objects]
     sheet = Image.new("RGB", (WIDTH, sum(block.height for block in blocks)), "white")
     top = 0
@@ -59,7 +59,7 @@ def _block(shown: InspectedObject) -> Image.Image:
 
 
 def _head(draw: ImageDraw.ImageDraw, shown: InspectedObject) -> None:
-    _text(draw, (MARGIN, MARGIN - 4), spelled(shown.title, instead=shown.uid), 30, INK, WIDTH - 2 * MARGIN)
+    _text(draw, (MARGIN, MARGIN - 4), spell(shown.title, instead=shown.uid), 30, INK, WIDTH - 2 * MARGIN)
     height, width = shown.views[0].shape[:2]
     words = [shown.uid if shown.uid != shown.title else "", f"{len(shown.views)} views of {width} × {height} pixels"]
     _text(draw, (MARGIN, MARGIN + 36), " · ".join(word for word in words if word), 16, MUTED, WIDTH - 2 * MARGIN)
@@ -71,12 +71,12 @@ def _views(picture: Image.Image, draw: ImageDraw.ImageDraw, shown: InspectedObje
     for index, pixels in enumerate(shown.views):
         row, column = divmod(index, COLUMNS)
         x, y = left + column * (CELL + GAP), top + row * (CELL + LABEL + GAP)
-        view = Image.fromarray(over(fitted(pixels, CELL)))
+        view = Image.fromarray(composite(shrink(pixels, CELL)))
         picture.paste(view, (x + (CELL - view.width) // 2, y + (CELL - view.height) // 2))
         draw.rectangle((x, y, x + CELL - 1, y + CELL - 1), outline=WARM if index in shown.marked else RULE)
         _text(draw, (x, y + CELL + 4), str(index), 14, WARM if index in shown.marked else INK, CELL)
         angles = f"{np.degrees(azimuth[index]):.0f}° around, {90.0 - np.degrees(polar[index]):+.0f}° up"
-        draw.text((x + CELL, y + CELL + 4), spelled(angles), fill=FAINT, font=_font(13), anchor="ra")
+        draw.text((x + CELL, y + CELL + 4), spell(angles), fill=FAINT, font=_font(13), anchor="ra")
 
 
 def _facts(draw: ImageDraw.ImageDraw, shown: InspectedObject, top: int) -> None:
@@ -88,7 +88,7 @@ def _facts(draw: ImageDraw.ImageDraw, shown: InspectedObject, top: int) -> None:
 
 
 def _phases(draw: ImageDraw.ImageDraw, shown: InspectedObject, top: int) -> None:
-    """A bar cut by the seconds of each phase, and under it what each took."""
+    """Draw a bar divided by the seconds of each phase, with a legend under it."""
     total, left = sum(shown.seconds.values()), MARGIN + SIDE + BETWEEN
     width, x, word_x = WIDTH - MARGIN - left, float(left), float(left)
     _text(draw, (MARGIN, top - 3), f"{seconds_text(total)}, by phase", 14, MUTED, SIDE)
@@ -96,28 +96,28 @@ def _phases(draw: ImageDraw.ImageDraw, shown: InspectedObject, top: int) -> None
         colour, length = PHASES[number % len(PHASES)], width * seconds / max(total, 1e-9)
         if length > 2:
             draw.rectangle((x, top, x + length - 2, top + 9), fill=colour)
-        words = spelled(f"{name} {seconds_text(seconds)}")
+        words = spell(f"{name} {seconds_text(seconds)}")
         if word_x + 20 + draw.textlength(words, font=_font(14)) < WIDTH - MARGIN:
             draw.rectangle((word_x, top + 22, word_x + 9, top + 31), fill=colour)
             draw.text((word_x + 15, top + 18), words, fill=MUTED, font=_font(14))
         x, word_x = x + length, word_x + 15 + draw.textlength(words, font=_font(14)) + 22
 
 
-def spelled(text: str, *, instead: str = "") -> str:
-    """`text` in the letters that Pillow's own font has: accents fall off; `instead` where most would be lost."""
+def spell(text: str, *, instead: str = "") -> str:
+    """Spell `text` in the letters of Pillow's own font, without accents; `instead` if most letters would be lost."""
     words = "".join(SPELLED.get(letter, letter) for letter in " ".join(replace_controls(text).split()))
     bare = "".join(letter for letter in unicodedata.normalize("NFKD", words) if not unicodedata.combining(letter))
-    told = "".join(letter if letter.isascii() or letter in "°·" else "?" for letter in bare)
-    return instead if instead and told.count("?") - text.count("?") > len(told) / 2 else told
+    ascii_text = "".join(letter if letter.isascii() or letter in "°·" else "?" for letter in bare)
+    return instead if instead and ascii_text.count("?") - text.count("?") > len(ascii_text) / 2 else ascii_text
 
 
 def _text(
-    draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, size: int, colour: tuple[int, int, int], room: float
+    draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, size: int, colour: tuple[int, int, int], width_px: float
 ) -> None:
-    """One line, cut to `room` pixels."""
-    words, font = spelled(text[:LONGEST]), _font(size)
-    if draw.textlength(words, font=font) > room:
-        fits = bisect(range(len(words)), room, key=lambda end: draw.textlength(f"{words[:end]}...", font=font))
+    """Write a line of text, cut to `width_px`."""
+    words, font = spell(text[:LONGEST]), _font(size)
+    if draw.textlength(words, font=font) > width_px:
+        fits = bisect(range(len(words)), width_px, key=lambda end: draw.textlength(f"{words[:end]}...", font=font))
         words = f"{words[: max(fits - 1, 0)].rstrip()}..."
     draw.text(at, words, fill=colour, font=font)
 

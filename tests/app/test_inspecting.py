@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app.inspecting import inspected, write_inspection
+from app.inspecting import inspect_target, write_inspection
 from app.settings import Settings, load_settings
 from base.errors import Failure, UsageError
 from base.progress import SILENT
@@ -44,24 +44,24 @@ def dataset(tmp_path: Path) -> Path:
 
 
 def test_an_object_of_a_dataset_is_found_by_how_its_uid_starts(dataset: Path) -> None:
-    found = inspected("dog", 24, settings(dataset), SILENT)
+    found = inspect_target("dog", 24, settings(dataset), SILENT)
     assert (found.title, found.total) == ("Dog", 1)
     (shown,) = found.objects
     assert (shown.facts["licence"], shown.seconds, len(shown.views)) == ("CC0", {"sample": 4.5}, VIEWS)
-    (whole,) = inspected(str(dataset), 24, settings(dataset), SILENT).objects
+    (whole,) = inspect_target(str(dataset), 24, settings(dataset), SILENT).objects
     assert (whole.uid, whole.seconds) == (shown.uid, shown.seconds)
 
 
 def test_an_object_without_views_says_how_it_ended(dataset: Path) -> None:
     with pytest.raises(Failure, match=r"bad_00000002: .* ended corrupt no header"):
-        inspected("bad_00000002", 24, settings(dataset), SILENT)
+        inspect_target("bad_00000002", 24, settings(dataset), SILENT)
     with pytest.raises(UsageError, match=r"cat: expected a dataset's folder, .* it is none"):
-        inspected("cat", 24, settings(dataset), SILENT)
+        inspect_target("cat", 24, settings(dataset), SILENT)
 
 
 def test_a_model_is_rendered_small_with_the_settings_asked_for(tmp_path: Path) -> None:
     asked = settings(tmp_path / "none", "render.views=2", "render.samples=1", "render.light=uniform")
-    found = inspected(str(ROOT / "examples" / "objects" / "stool.glb"), 24, asked, SILENT)
+    found = inspect_target(str(ROOT / "examples" / "objects" / "stool.glb"), 24, asked, SILENT)
     (shown,) = found.objects
     assert [view.shape for view in shown.views] == [(192, 192, 4)] * 2
     assert shown.facts["light"] == "uniform"
@@ -72,7 +72,7 @@ def test_a_model_is_rendered_small_with_the_settings_asked_for(tmp_path: Path) -
     assert "by phase" in page
     (tmp_path / "broken.glb").write_text("no model")
     with pytest.raises(Failure, match=r"broken\.glb: corrupt: "):
-        inspected(tmp_path / "broken.glb", 24, asked, SILENT)
+        inspect_target(tmp_path / "broken.glb", 24, asked, SILENT)
 
 
 def test_a_folder_of_folders_of_views_shows_each(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_a_folder_of_folders_of_views_shows_each(tmp_path: Path) -> None:
     (tmp_path / "views" / "a" / "render.json").write_text('{"seconds": {"encode": 0.5, "sample": 1.5, "start": 0.0}}')
     (tmp_path / "views" / "b" / "render.json").write_text('{"seconds": {"sample": "long"}}')
     (tmp_path / "views" / "notes").mkdir()
-    found = inspected(tmp_path / "views", 2, settings(tmp_path), SILENT)
+    found = inspect_target(tmp_path / "views", 2, settings(tmp_path), SILENT)
     assert ([shown.uid for shown in found.objects], found.total) == (["a", "b"], 3)
     assert [list(shown.seconds.items()) for shown in found.objects] == [
         [("start", 0.0), ("sample", 1.5), ("encode", 0.5)],
@@ -93,4 +93,4 @@ def test_facts_that_are_not_ours_are_a_sentence(tmp_path: Path) -> None:
     folder = make_views(tmp_path / "views", "a")
     (folder / "views.json").write_text('{"lights": [{"kind": "area"}]}')
     with pytest.raises(Failure, match=r"views/views\.json: expected facts of rendered views"):
-        inspected(folder, 1, settings(tmp_path), SILENT)
+        inspect_target(folder, 1, settings(tmp_path), SILENT)

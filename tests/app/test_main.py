@@ -124,7 +124,7 @@ def test_inspecting_what_holds_nothing_is_a_usage_error(tmp_path: Path) -> None:
 def test_an_output_folder_that_is_a_file_is_a_usage_error(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file")
     told = sentence(zero123("demo", "--out", str(tmp_path / "taken")), 2)
-    assert "taken: expected a folder that can be written to" in told
+    assert "taken: expected a writable folder" in told
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from app.rendering import asked_models, rendered
+from app.rendering import asked_models, render_models
 from base.errors import UsageError
 from base.outcomes import Outcome
 from base.progress import SILENT
@@ -39,15 +39,15 @@ def test_many_models_each_have_a_folder_and_are_done_once(
     (folder / "broken.glb").write_text("no model")
     asked = asked_models([folder], tmp_path / "out", SILENT)
     counts: list[None] = []
-    ends = list(rendered(asked, settings(), 0, "views", Told(lambda: counts.append(None))))
+    ends = list(render_models(asked, settings(), 0, "views", Told(lambda: counts.append(None))))
     assert [end.result.outcome for end in ends] == [Outcome.OK, Outcome.CORRUPT, Outcome.OK]
     assert len(list((tmp_path / "out").iterdir())) == 2, "what failed leaves nothing"
     assert len(counts) == 2 + 2, "view by view, and nothing of the broken model"
     before = files(tmp_path / "out")
-    again = list(rendered(asked, settings(), 0, "views", SILENT))
+    again = list(render_models(asked, settings(), 0, "views", SILENT))
     assert [end.done_before for end in again] == [True, False, True]
     assert files(tmp_path / "out") == before
-    other = list(rendered(asked, settings(samples=2), 0, "nerf", SILENT))
+    other = list(render_models(asked, settings(samples=2), 0, "nerf", SILENT))
     assert [end.done_before for end in other] == [False, False, False]
     assert {path.name for path in asked[0].out.iterdir()} == {
         "000.png", "001.png", "render.json", "transforms.json", "views.json",
@@ -73,8 +73,8 @@ def test_what_cannot_be_meant_is_a_usage_error(settings: Callable[..., RenderSet
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("precious")
     asked = asked_models([EXAMPLES / "stool.glb"], tmp_path / "full", SILENT)
-    with pytest.raises(UsageError, match=r"expected nothing but what `zero123 render` left there, got thesis\.txt"):
-        list(rendered(asked, settings(), 0, "views", SILENT))
+    with pytest.raises(UsageError, match=r"expected only files of `zero123 render`, got thesis\.txt"):
+        list(render_models(asked, settings(), 0, "views", SILENT))
     assert files(tmp_path / "full") == {"thesis.txt": b"precious"}
 
 
@@ -84,7 +84,7 @@ def test_a_folder_of_views_is_made_whole_again_and_never_over_what_others_put_th
     asked = asked_models([EXAMPLES / "stool.glb"], tmp_path / "out", SILENT)
 
     def again(**changes: Any) -> bool:
-        (end,) = rendered(asked, settings(**changes), 0, "views", SILENT)
+        (end,) = render_models(asked, settings(**changes), 0, "views", SILENT)
         assert end.result.outcome is Outcome.OK
         return end.done_before
 
@@ -112,7 +112,7 @@ def test_the_record_keeps_the_path_and_links_are_followed(
     (one,) = asked_models([tmp_path / "objects"], tmp_path / "out", told := Told())
     assert told.lines == [f"{tmp_path}/objects: 'caf\\udce9.glb' is left out: expected a name in UTF-8"]
     assert re.fullmatch(r"stool_[0-9a-f]{16}", one.uid)
-    (end,) = rendered([one], settings(), 0, "views", SILENT)
+    (end,) = render_models([one], settings(), 0, "views", SILENT)
     assert end.result.outcome is Outcome.OK
     assert json.loads((one.out / "render.json").read_text())["path"] == "linked/stool.glb"
 
@@ -126,11 +126,11 @@ def test_views_of_an_earlier_release_are_not_rendered_again(
     for out, source in (("many", folder), ("out", folder / "stool.glb")):
         asked = asked_models([source], tmp_path / out, SILENT)
         short = [replace(one, uid=short_uid(one.uid)) for one in asked]
-        list(rendered(short, made, 0, "views", SILENT))
+        list(render_models(short, made, 0, "views", SILENT))
     (tmp_path / "many" / fresh.uid).rename(tmp_path / "many" / short_uid(fresh.uid))
     for out, source in (("many", folder), ("out", folder / "stool.glb")):
         asked = asked_models([source], tmp_path / out, SILENT)
-        (end,) = rendered(asked, made, 0, "views", SILENT)
+        (end,) = render_models(asked, made, 0, "views", SILENT)
         assert end.done_before
         assert asked[0].uid == short_uid(fresh.uid)
 

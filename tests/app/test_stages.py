@@ -16,7 +16,7 @@ def test_a_stage_runs_again_only_for_other_inputs(tmp_path: Path) -> None:
 
     for inputs in ([1, "a"], [1, "a"], [2, "a"]):
         stages = Stages(tmp_path)
-        assert stages.once("sample", inputs, work) == {"answer": 42}
+        assert stages.run_once("sample", inputs, work) == {"answer": 42}
         assert stages.costs["sample"].seconds >= 0
     assert runs == [0, 1]
 
@@ -26,19 +26,19 @@ def test_a_stage_that_failed_runs_again(tmp_path: Path) -> None:
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        Stages(tmp_path).once("mesh", 1, broken)
-    assert Stages(tmp_path).once("mesh", 1, lambda: {"faces": 3}) == {"faces": 3}
+        Stages(tmp_path).run_once("mesh", 1, broken)
+    assert Stages(tmp_path).run_once("mesh", 1, lambda: {"faces": 3}) == {"faces": 3}
 
 
 def test_a_stage_with_nothing_to_do_keeps_the_cost_of_the_run_that_did_it(tmp_path: Path) -> None:
     first = Stages(tmp_path)
-    first.costing("train", lambda: True)
+    first.run("train", lambda: True)
     second = Stages(tmp_path)
-    second.costing("train", lambda: False)
+    second.run("train", lambda: False)
     assert second.costs["train"] == first.costs["train"]
 
 
 def test_a_damaged_record_is_no_record(tmp_path: Path) -> None:
-    Stages(tmp_path).once("mesh", 1, lambda: {"faces": 3})
+    Stages(tmp_path).run_once("mesh", 1, lambda: {"faces": 3})
     (tmp_path / "stages" / "mesh.json").write_text('{"inputs": ')
-    assert Stages(tmp_path).once("mesh", 1, lambda: {"faces": 4}) == {"faces": 4}
+    assert Stages(tmp_path).run_once("mesh", 1, lambda: {"faces": 4}) == {"faces": 4}

@@ -9,8 +9,8 @@ from markupsafe import Markup
 
 from base.text import replace_controls
 from report.escape import csv_cell, fill, html, inv_csv_cell, markdown
-from report.numbers import Figures, bytes_text, flattened, seconds_text, short_count_text, signed_db_text
-from report.page import Metric, Page, rendered
+from report.numbers import Figures, bytes_text, flatten, seconds_text, short_count_text, signed_db_text
+from report.page import Metric, Page, render_template
 from tests.report.facts import HOSTILE
 
 
@@ -44,7 +44,7 @@ def test_our_own_markup_passes_and_foreign_text_in_it_does_not() -> None:
 
 
 def test_templates_escape_every_value() -> None:
-    shown = rendered("table.html.j2", head=[HOSTILE], rows=[(HOSTILE, HOSTILE)], label=HOSTILE)
+    shown = render_template("table.html.j2", head=[HOSTILE], rows=[(HOSTILE, HOSTILE)], label=HOSTILE)
     assert Tags(str(shown)).tags == ["div", "table", "thead", "tr", "th", "tbody", "tr", "th", "td"]
     assert "\x1b" not in shown
 
@@ -102,7 +102,7 @@ def test_figures_show_exact_values_and_say_what_is_missing() -> None:
         figures.show("a.c", "db")
     with pytest.raises(TypeError, match="expected a number under name"):
         figures.value("name")
-    assert flattened({"a": {"b": [1, {"c": 2}]}}) == {"a.b.0": 1, "a.b.1.c": 2}
+    assert flatten({"a": {"b": [1, {"c": 2}]}}) == {"a.b.0": 1, "a.b.1.c": 2}
 
 
 def test_numbers_read_well() -> None:

@@ -6,7 +6,7 @@ import pytest
 from markupsafe import Markup
 
 from report.mesh_view import mesh_buffers, mesh_view, script
-from report.simplify import coloured_mesh, simplified
+from report.simplify import coloured_mesh, simplify
 from tests.report.facts import HOSTILE, tetrahedron
 
 
@@ -46,12 +46,12 @@ def test_quantising_is_within_half_a_step() -> None:
 
 def test_large_meshes_are_made_smaller_and_stay_where_they_were() -> None:
     mesh = grid(120)
-    small = simplified(mesh, max_faces=6000, max_vertices=65535)
+    small = simplify(mesh, max_faces=6000, max_vertices=65535)
     assert 2000 < len(small.faces) <= 6000
     assert small.faces.max() < len(small.vertices)
     np.testing.assert_allclose(small.vertices.min(0), mesh.vertices.min(0), atol=0.03)
     np.testing.assert_allclose(small.vertices.max(0), mesh.vertices.max(0), atol=0.03)
-    assert simplified(mesh, max_faces=60_000, max_vertices=65535) is mesh
+    assert simplify(mesh, max_faces=60_000, max_vertices=65535) is mesh
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from geometry.sphere import cartesian_from_spherical
 from report.bars import Bar, BarRow, bar_table, share
-from report.camera_sphere import camera_sphere, seen
-from report.curves import Series, line_chart, smoothed
+from report.camera_sphere import camera_sphere, rotate_to_viewer
+from report.curves import Series, line_chart, smooth
 from report.ticks import linear_ticks, log_ticks, tick_text
 from tests.report.facts import HOSTILE, cameras
 
@@ -81,7 +81,7 @@ def test_smoothing_is_the_mean_of_the_window(values, window) -> None:
         np.mean(values[max(0, i - window // 2) : min(len(values), i + (window - 1) // 2 + 1)])
         for i in range(len(values))
     ]
-    np.testing.assert_allclose(smoothed(values, window), slow, atol=1e-4)
+    np.testing.assert_allclose(smooth(values, window), slow, atol=1e-4)
 
 
 @given(low=st.floats(-1e6, 1e6), span=st.floats(1e-3, 1e6))
@@ -104,7 +104,7 @@ def test_sphere_shows_every_camera_inside_the_picture() -> None:
     classes = [element.get("class", "") for element in root.iter("g")]
     assert len(classes) == 12
     assert sum("held" in name for name in classes) == 2
-    behind = int((seen(cameras_centres(12))[:, 2] < 0).sum())
+    behind = int((rotate_to_viewer(cameras_centres(12))[:, 2] < 0).sum())
     assert sum("back" in name for name in classes) == behind
     with pytest.raises(ValueError, match="cameras"):
         camera_sphere(np.zeros((2, 4, 4)), label="x")
@@ -116,11 +116,11 @@ def cameras_centres(count: int) -> np.ndarray:
 
 
 def test_up_is_up_and_the_viewer_sees_the_front() -> None:
-    assert seen([0, 0, 1])[1] > 0.9
-    assert seen([0, 0, 1])[0] == pytest.approx(0)
-    np.testing.assert_allclose(np.linalg.norm(seen(np.eye(3)), axis=1), 1.0)
+    assert rotate_to_viewer([0, 0, 1])[1] > 0.9
+    assert rotate_to_viewer([0, 0, 1])[0] == pytest.approx(0)
+    np.testing.assert_allclose(np.linalg.norm(rotate_to_viewer(np.eye(3)), axis=1), 1.0)
     towards = cartesian_from_spherical(np.radians(90 - 22), np.radians(32), 1.0)
-    np.testing.assert_allclose(seen(towards), [0, 0, 1], atol=1e-12)
+    np.testing.assert_allclose(rotate_to_viewer(towards), [0, 0, 1], atol=1e-12)
 
 
 def test_bars_are_in_proportion_and_the_table_is_well_formed() -> None:

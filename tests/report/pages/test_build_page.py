@@ -87,6 +87,6 @@ def test_a_run_that_only_packed_has_a_report() -> None:
 def test_one_without_failures_or_a_kept_plan_says_so() -> None:
     calm = replace(FACTS, outcomes={"ok": 2100}, failures=(), plan=(), settings="", version=0)
     text = Reading(build_page(calm)).text
-    assert "None failed. There is no version yet." in text
+    assert "No object failed. There is no version yet." in text
     assert "Failures None." in text
-    assert "only the catalogue’s attempts tell of this run" in text
+    assert "this page is made from the catalogue’s attempts alone" in text

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from report.numbers import flattened
+from report.numbers import flatten
 from report.pages import demo_words
 from report.pages.demo_page import demo_page
 from tests.report.facts import demo_facts, with_psnr
@@ -19,7 +19,7 @@ def page() -> str:
 
 
 def test_every_number_in_the_page_is_the_json_s(page: str) -> None:
-    numbers = flattened(json.loads(json.dumps(demo_facts().numbers(), allow_nan=False)))
+    numbers = flatten(json.loads(json.dumps(demo_facts().numbers(), allow_nan=False)))
     shown = Reading(page).data
     assert len(shown) > 30
     for key, values in shown.items():
@@ -109,7 +109,7 @@ def test_loss_that_rose_is_said_to_have_risen() -> None:
 
 
 def test_the_loss_curve_s_caption_fits_short_and_long_logs() -> None:
-    assert demo_words.loss_caption(1) == "Each point is the mean since the one before."
+    assert demo_words.loss_caption(1) == "Each point is the mean since the point before."
     assert demo_words.loss_caption(7).startswith("The mean over 7 points")
 
 

@@ -37,5 +37,5 @@ def test_camera_angles_stand_in_the_table() -> None:
 
 
 def test_counts_that_differ_are_named() -> None:
-    with pytest.raises(ValueError, match="dog_1: expected as many views"):
+    with pytest.raises(ValueError, match="dog_1: expected equally many views"):
         object_page("x", [inspected(extrinsics=cameras(2))], kicker="", facts={})

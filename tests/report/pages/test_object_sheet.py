@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from report.images import over
+from report.images import composite
 from report.pages.object_page import InspectedObject
-from report.pages.object_sheet import BETWEEN, CELL, GAP, HEAD, LABEL, MARGIN, SIDE, WARM, WIDTH, object_sheet, spelled
+from report.pages.object_sheet import BETWEEN, CELL, GAP, HEAD, LABEL, MARGIN, SIDE, WARM, WIDTH, object_sheet, spell
 from report.sphere_picture import CAMERA, MARKED, sphere_picture
 from tests.report.facts import HOSTILE, PX, cameras, image
 
@@ -32,7 +32,7 @@ def test_every_view_stands_in_its_cell_and_marked_ones_are_framed() -> None:
         row, column = corner(index)
         inset = (CELL - PX) // 2
         cell = sheet[row + inset : row + inset + PX, column + inset : column + inset + PX]
-        np.testing.assert_array_equal(cell, over(image(index)))
+        np.testing.assert_array_equal(cell, composite(image(index)))
         assert (tuple(sheet[row, column]) == WARM) == (index == 6)
 
 
@@ -42,7 +42,7 @@ def test_words_never_run_off_and_objects_stand_one_below_the_other() -> None:
     twice = np.asarray(object_sheet([shown(), shown(2, seconds={"import": 1.0, "sample": 3.0, "x" * 400: 0.0})]))
     np.testing.assert_array_equal(twice[: len(sheet)], sheet)
     assert (twice[len(sheet) : -1, WIDTH - MARGIN :] == 255).all()
-    with pytest.raises(ValueError, match="at least one object"):
+    with pytest.raises(ValueError, match="at least 1 object"):
         object_sheet([])
 
 
@@ -55,9 +55,9 @@ def test_seconds_cut_the_bar_in_proportion() -> None:
 
 
 def test_letters_that_the_font_lacks_are_spelled_otherwise() -> None:
-    assert spelled("Zoë Ångström 3 × 4 − 1…") == "Zoe Angstrom 3 x 4 - 1..."
-    assert spelled("犬の模型", instead="dog_1") == "dog_1"
-    assert spelled("a\x07 \n b") == "a? b"
+    assert spell("Zoë Ångström 3 × 4 − 1…") == "Zoe Angstrom 3 x 4 - 1..."
+    assert spell("犬の模型", instead="dog_1") == "dog_1"
+    assert spell("a\x07 \n b") == "a? b"
 
 
 def test_marked_cameras_are_orange() -> None:
