@@ -8,7 +8,10 @@ from photo.cutout import CutOut
 from photo.masks import MIDDLE
 from photo.settings import CheckSettings
 
-HELP = "`--mask FILE`, `--cut-out isnet-general-use`, or `--assume-cut-out` to take the picture as it is"
+HELP = (
+    "`--mask FILE`; a network (`--cut-out isnet-general-use`); `--assume-cut-out`, which takes the picture as it is, "
+    "or with `--cut-out border` this outline"
+)
 
 
 def doubt(cut: CutOut, settings: CheckSettings) -> str | None:

@@ -31,20 +31,22 @@ class CutOut:
 def cut_out(photo: Photo, settings: PhotoSettings, *, mask: Path | None, assume_cut_out: bool) -> CutOut:
     """The object of `photo`: by the mask file, by its own alpha, or by `settings.cut_out`.
 
+    With `assume_cut_out`, `auto` takes the picture as it is, and what another method finds is not checked.
+
     Raises UsageError for a mask that does not fit, and Failure where weights are missing.
     """
     if mask is not None:
         found = read_mask(mask, (photo.rgba.shape[0], photo.rgba.shape[1]), settings.limits)
         return CutOut(with_alpha(photo.rgba, found), f"mask {mask.name}")
-    if assume_cut_out or settings.cut_out == ALPHA:
+    if settings.cut_out == ALPHA or (assume_cut_out and settings.cut_out == AUTO):
         return CutOut(photo.rgba, "as it is")
     if settings.cut_out == AUTO and is_cut_out(photo.rgba, settings.checks.transparent):
         return CutOut(photo.rgba, ALPHA)
     if settings.cut_out in (AUTO, BORDER):
         cut = cut_by_border(photo.rgba[..., :3], settings.border)
-        return CutOut(np.dstack([cut.rgb, levels(cut.mask)]), BORDER, cut.confidence, checked=True)
+        return CutOut(np.dstack([cut.rgb, levels(cut.mask)]), BORDER, cut.confidence, not assume_cut_out)
     found, name = cut_by_network(photo.rgba[..., :3], settings)
-    return CutOut(with_alpha(photo.rgba, found), name, checked=True)
+    return CutOut(with_alpha(photo.rgba, found), name, checked=not assume_cut_out)
 
 
 def is_cut_out(rgba: NDArray[np.uint8], least: float) -> bool:

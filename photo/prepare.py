@@ -56,8 +56,8 @@ def prepare(
 ) -> Prepared:
     """The object in the picture file `source`, or in standard input for `-`.
 
-    `mask` is a picture that is white on the object; `assume_cut_out` takes the picture as it is. Raises UsageError for
-    what is no picture, and Failure, naming what helps, when the object could not be cut out.
+    `mask` is a picture that is white on the object; with `assume_cut_out` nothing is checked (see `cut_out`).
+    Raises UsageError for what is no picture, and Failure, naming what helps, when the object could not be cut out.
     """
     return prepare_photo(read_photo(source, settings.limits), settings, mask=mask, assume_cut_out=assume_cut_out)
 

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy import ndimage
 
 from base.errors import Failure, UsageError
 from photo.networks import NETWORKS, Normalisation, normalisation_of
+from photo.regions import large_pieces
 from photo.settings import PhotoSettings
 from photo.weights import weights_file
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 Mask = NDArray[np.float32]
 USUAL_SIDE_PX = 1024
+SPECK, PIECE = 200.0, 0.05
+"""Specks are smaller than the side over this; pieces below this part of the largest are left out."""
 
 
 def cut_by_network(rgb: NDArray[np.uint8], settings: PhotoSettings) -> tuple[Mask, str]:
@@ -46,13 +50,22 @@ def _mask(path: Path, normalisation: Normalisation, rgb: NDArray[np.uint8]) -> M
     height, width = (side if isinstance(side, int) else USUAL_SIDE_PX for side in take.shape[2:])
     picture = Image.fromarray(rgb).resize((width, height), Image.Resampling.LANCZOS)
     told = normalisation.apply(np.asarray(picture)).transpose(2, 0, 1)[None]
-    # Networks with side outputs give the finest first, but BiRefNet, which has its only mask last.
+    # Networks with side outputs give the finest mask first.
     answer = session.run([session.get_outputs()[0].name], {take.name: told})[0]
     found = np.asarray(answer, np.float32).squeeze()
     if found.ndim != 2 or not np.isfinite(found).all():
         raise UsageError(f"{path}: expected a network that gives one mask, got an answer of shape {np.shape(answer)}")
-    levels = Image.fromarray(normalisation.mask(found)).resize((rgb.shape[1], rgb.shape[0]), Image.Resampling.BICUBIC)
+    levels = Image.fromarray(without_specks(normalisation.mask(found))).resize(
+        (rgb.shape[1], rgb.shape[0]), Image.Resampling.BICUBIC
+    )
     return np.clip(np.asarray(levels), 0.0, 1.0)
+
+
+def without_specks(mask: Mask) -> Mask:
+    """The mask less what is apart from its large pieces: quantised networks answer small photos with specks."""
+    smooth = ndimage.gaussian_filter(mask, max(mask.shape) / SPECK)
+    kept = ndimage.binary_dilation(large_pieces(smooth > 0.5, PIECE), iterations=2)
+    return np.where(kept, mask, 0.0).astype(np.float32)
 
 
 @lru_cache(maxsize=1)

@@ -40,9 +40,19 @@ class CheckSettings(Section):
 
 
 class BorderSettings(Section):
-    """The cut-out without weights: see photo/border.py."""
+    """The cut-out without weights works at `side_px`; a background with more `roughness` (Lab units) is a texture.
+
+    A mask is trusted up to these limits, which bench/cutout.py was used to set: the picture's steepness along the
+    outline against that of the background, the outline's pixels as a part of the mask's (before a smooth background,
+    before a texture), what may be shadow as a part of it, and the IoU of two runs before a texture.
+    """
 
     side_px: Annotated[int, Field(ge=32, le=1024)]
+    roughness: Positive
+    least_edge: Positive
+    most_thinness: tuple[Positive, Positive]
+    most_shadow: Positive
+    least_agreement: Annotated[float, Field(ge=0, lt=1)]
 
 
 class FramingSettings(Section):

@@ -22,7 +22,11 @@ def add_photo_flags(parser: argparse.ArgumentParser) -> None:
         help="how the object is cut out: auto (by its transparency, else border), alpha, border (needs no weights), "
         "the name of a network such as isnet-general-use, or FILE.onnx (default: photo.cut_out)",
     )
-    group.add_argument("--assume-cut-out", action="store_true", help="take the picture as it is, and check nothing")
+    group.add_argument(
+        "--assume-cut-out",
+        action="store_true",
+        help="check nothing: take the picture as it is, or what --cut-out finds",
+    )
     group.add_argument(
         "--prepare",
         choices=get_args(Preparation),

@@ -1,0 +1,130 @@
+"""What preparing a photo costs the views that a model makes from it."""
+
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from app.settings import Settings
+from base.errors import Failure
+from base.progress import Progress
+from base.seeds import stable_rng, stable_seed
+from base.storage import Storage
+from bench.composites import KINDS, composite
+from evaluation.baselines import on_white
+from evaluation.metrics import psnr
+from evaluation.novel_views import objects, pairs
+from evaluation.table import markdown_table
+from geometry.camera import camera_centre
+from geometry.relative import polar_angle, pose_vector
+from photo.prepare import Prepared, prepare_photo
+from photo.read import Photo
+from photo.settings import PhotoSettings
+from shards.sample import Sample
+from shards.version import read_version
+from zero123.pipeline import Zero123Pipeline
+
+Pixels = NDArray[np.uint8]
+SEED, PHOTO_PX = 0, 256
+OFF_CENTRE, SMALL = "small, off-centre cut-out", 0.5
+ORIGINAL = "the same, the original's way"
+
+
+def measured_views(
+    checkpoint: Path, data: str, most: int, settings: Settings, progress: Progress
+) -> list[dict[str, Any]]:
+    """A row for each pair of views: PSNR from the clean render and from each kind of photo; None where refused."""
+    pipeline, storage = Zero123Pipeline.from_pretrained(checkpoint), Storage(data)
+    version = read_version(storage)
+    evaluate = settings.evaluate.model_copy(
+        update={"split": "train", "inputs_per_object": 2, "held_out_views": 2, "max_objects": max(1, -(-most // 4))}
+    )
+    asked = [
+        (sample, source, targets)
+        for sample in objects(version, storage, evaluate)
+        for source, targets in pairs(sample.uid, version.views, sample.good_views, evaluate)
+    ]
+    rows: list[dict[str, Any]] = []
+    with progress.task("views", total=len(asked), unit="inputs") as task:
+        for sample, source, targets in asked:
+            rows += _rows(pipeline, sample, source, targets, settings)
+            task.advance(1, note=sample.uid)
+    return list(islice(rows, most))
+
+
+def _rows(
+    pipeline: Zero123Pipeline, sample: Sample, source: int, targets: tuple[int, ...], settings: Settings
+) -> list[dict[str, Any]]:
+    """Every preparation of one input view is asked for the same views with the same seeds."""
+    camera = sample.extrinsics[source]
+    framing = settings.photo.framing.model_copy(update={"radius": float(np.linalg.norm(camera_centre(camera)))})
+    photo_settings = settings.photo.model_copy(update={"framing": framing})
+    inputs = {"clean render": sample.image(source), **_inputs(sample.image(source), sample.uid, source, photo_settings)}
+    poses = pipeline.told(pose_vector(camera, sample.extrinsics[list(targets)]), float(polar_angle(camera)))
+    seeds = [stable_seed(SEED, sample.uid, source, target) for target in targets]
+    found = {
+        name: _sampled(pipeline, rgba, poses, seeds, settings) for name, rgba in inputs.items() if rgba is not None
+    }
+    rows = []
+    for number, target in enumerate(targets):
+        true = on_white(sample.image(target))
+        scores = {name: psnr(found[name][number], true) if name in found else None for name in inputs}
+        rows.append({"uid": sample.uid, "source": source, "target": target, "psnr_db": scores})
+    return rows
+
+
+def _sampled(
+    pipeline: Zero123Pipeline, rgba: Pixels, poses: NDArray[np.float64], seeds: list[int], settings: Settings
+) -> Pixels:
+    section = settings.sample
+    return pipeline(
+        rgba, poses, guidance_scale=section.guidance_scale, steps=section.steps, eta=section.eta, seeds=seeds
+    )
+
+
+def _inputs(render: Pixels, uid: str, source: int, settings: PhotoSettings) -> dict[str, Pixels | None]:
+    """Input views made from photos of a render's object, in the render's own size."""
+    hw = (render.shape[0], render.shape[1])
+    rng = stable_rng(SEED, "cutout-place", uid, source)
+    whole = _enlarged(render, 1.0, (0.0, 0.0))
+    small = _enlarged(render, SMALL, tuple(rng.uniform(-0.2, 0.2, 2)))
+    legacy = settings.model_copy(update={"framing": settings.framing.model_copy(update={"prepare": "legacy"})})
+    made: dict[str, Prepared | None] = {OFF_CENTRE: _prepared(small, settings), ORIGINAL: _prepared(small, legacy)}
+    for kind in KINDS:
+        photo = composite(whole, kind, stable_rng(SEED, "cutout-photo", uid, source, kind))
+        made[kind] = _prepared(np.dstack([photo, np.full(photo.shape[:2], 255, np.uint8)]), settings)
+    return {name: None if one is None else one.view(hw) for name, one in made.items()}
+
+
+def _enlarged(render: Pixels, scale: float, shift: tuple[float, ...]) -> Pixels:
+    """The render as a cut-out of PHOTO_PX, its object `scale` as large and moved by parts of the picture."""
+    side = round(PHOTO_PX * scale)
+    picture = Image.fromarray(render).convert("RGBa").resize((side, side), Image.Resampling.BICUBIC).convert("RGBA")
+    place = [round((PHOTO_PX - side) / 2 + part * PHOTO_PX) for part in shift]
+    canvas = Image.new("RGBA", (PHOTO_PX, PHOTO_PX))
+    canvas.paste(picture, (place[0], place[1]))
+    return np.asarray(canvas)
+
+
+def _prepared(rgba: Pixels, settings: PhotoSettings) -> Prepared | None:
+    try:
+        return prepare_photo(Photo("composite", rgba, ""), settings)
+    except Failure:  # it says that it is unsure: there is no view to compare
+        return None
+
+
+def view_table(rows: list[dict[str, Any]]) -> str:
+    """For each kind of photo the mean PSNR, and what it costs against the clean render of the same pairs."""
+    lines = []
+    for name in rows[0]["psnr_db"]:
+        both = [(row["psnr_db"][name], row["psnr_db"]["clean render"]) for row in rows]
+        sure = np.array([(mine, clean) for mine, clean in both if mine is not None])
+        refused = f"{len(rows) - len(sure)} of {len(rows)}"
+        if len(sure) == 0:
+            lines.append([name, "–", "–", refused])
+            continue
+        lines.append([name, f"{sure[:, 0].mean():.2f}", f"{(sure[:, 0] - sure[:, 1]).mean():+.2f}", refused])
+    return f"{markdown_table(['input', 'PSNR, dB', 'against clean, dB', 'refused'], lines)}\n"
