@@ -63,7 +63,8 @@ def _rows(
     framing = settings.photo.framing.model_copy(update={"radius": float(np.linalg.norm(camera_centre(camera)))})
     photo_settings = settings.photo.model_copy(update={"framing": framing})
     inputs = {"clean render": sample.image(source), **_inputs(sample.image(source), sample.uid, source, photo_settings)}
-    poses = pipeline.told(pose_vector(camera, sample.extrinsics[list(targets)]), float(polar_angle(camera)))
+    cameras = np.broadcast_to(camera, (len(targets), 3, 4))
+    poses = pipeline.adapt_poses(pose_vector(cameras, sample.extrinsics[list(targets)]), float(polar_angle(camera)))
     seeds = [stable_seed(SEED, sample.uid, source, target) for target in targets]
     found = {
         name: _sampled(pipeline, rgba, poses, seeds, settings) for name, rgba in inputs.items() if rgba is not None
@@ -80,7 +81,7 @@ def _sampled(
     pipeline: Zero123Pipeline, rgba: Pixels, poses: NDArray[np.float64], seeds: list[int], settings: Settings
 ) -> Pixels:
     section = settings.sample
-    return pipeline(
+    return pipeline.views(
         rgba, poses, guidance_scale=section.guidance_scale, steps=section.steps, eta=section.eta, seeds=seeds
     )
 

@@ -20,7 +20,7 @@ def preparation_picture(prepared: Prepared, hw: tuple[int, int]) -> Image.Image:
     panels = (
         ("photo, outline and frame", _photo_panel(prepared)),
         (f"cut out: {prepared.method}", _over_checker(_fitted(prepared.cut_out))),
-        (f"what the model sees, {hw[1]} × {hw[0]}", _white(prepared.view(hw))),
+        (f"what the model sees, {hw[1]} x {hw[0]}", _white(prepared.view(hw))),
     )
     sheet = Image.new("RGB", (len(panels) * (CELL + GAP) - GAP, CELL + HEAD), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=15)
