@@ -18,7 +18,7 @@ from reconstruct.settings import ReconstructSettings
 from render.settings import RenderSettings
 from shards.settings import ShardsSettings
 from train.settings import TrainSettings
-from zero123.settings import ModelSettings, SampleSettings
+from zero123.settings import ModelSettings, SampleSettings, TextSettings
 
 PRESETS = Path(__file__).parent / "presets"
 FILE_NAME = "pipeline.yaml"
@@ -37,6 +37,7 @@ class Settings(Section):
     photo: PhotoSettings
     sample: SampleSettings
     views: ViewsSettings
+    imagine: TextSettings
     reconstruct: ReconstructSettings
     evaluate: EvaluateSettings
 

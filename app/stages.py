@@ -54,6 +54,10 @@ class Stages:
         else:
             self.costs[name] = StageCost(**record["cost"])
 
+    def forget(self, name: str) -> None:
+        """Run a stage again although it has a record: what it made is gone."""
+        self._path(name).unlink(missing_ok=True)
+
     def _path(self, name: str) -> Path:
         return self.folder / "stages" / f"{name}.json"
 

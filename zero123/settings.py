@@ -134,3 +134,22 @@ class SampleSettings(SamplingSettings):
     def sampling(self) -> SamplingSettings:
         """Return the part that belongs to the model rather than to the machine."""
         return SamplingSettings.model_validate(self.model_dump(exclude={"compute"}))
+
+
+class TextSettings(Section):
+    """The section `imagine`: how words become the picture of an object, before it is cut out.
+
+    `prompt` is what the text model reads; its `{}` becomes the user's words. `elevation_deg` is that of the
+    picture's camera where the command does not say.
+    """
+
+    prompt: str
+    steps: Annotated[int, Field(ge=1, le=1000)]
+    guidance_scale: Annotated[float, Field(ge=0.0, le=100.0)]
+    elevation_deg: Annotated[float, Field(ge=-90.0, le=90.0)]
+
+    @model_validator(mode="after")
+    def _has_a_place(self) -> Self:
+        if self.prompt.count("{}") != 1:
+            raise ValueError("prompt with one {} for the user's words")
+        return self

@@ -1,0 +1,79 @@
+"""`zero123 imagine`: words in; a picture, its cut-out, its views and its mesh out."""
+
+import argparse
+from pathlib import Path
+
+from app.commands.moves import add_elevation_flag, add_move_flags, asked_rig, moves_of
+from app.commands.options import add_model_flag, add_settings_flags, settings_of, writable_folder
+from app.commands.photo_flags import add_photo_flags, photo_settings, prepared_photo
+from app.sampling import LoadedModel, Wanted, input_camera
+from base.errors import Failure, UsageError
+from base.progress import standard_progress
+from inference.plan import within_reach
+
+ORBIT = 8
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    parser.description = (
+        "From words to 3D: a text-to-image model paints the object, which is cut out, seen from other sides and "
+        "reconstructed. Every step's files are kept, and the same command goes on where it was stopped."
+    )
+    parser.add_argument("words", metavar="WORDS", help='what to make, for example "a blue armchair"')
+    parser.add_argument(
+        "--text-model",
+        required=True,
+        metavar="FOLDER|HUB_ID",
+        help="a diffusers text-to-image pipeline in safetensors; a hub id is fetched into the hub's cache",
+    )
+    add_model_flag(parser)
+    add_photo_flags(parser)
+    parser.add_argument("--out", type=Path, default=Path("runs/imagine"), metavar="DIR", help="default: %(default)s")
+    add_move_flags(parser)
+    add_elevation_flag(parser)
+    parser.add_argument("--seed", type=int, default=0, help="another seed gives another object (default: %(default)s)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: %(default)s)")
+    add_settings_flags(parser, dry_run="print the resolved settings, and do nothing")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Paint, cut out, sample and reconstruct what is missing."""
+    settings = settings_of(options)
+    photo = photo_settings(options, settings.photo)
+    settings = settings.model_copy(update={"photo": photo})
+    if not options.words.strip():
+        raise UsageError("expected words, got none")
+    elevation = settings.imagine.elevation_deg if options.elevation_deg is None else options.elevation_deg
+    origin = input_camera(settings, elevation)
+    rig = asked_rig(options)
+    if not (options.move or options.orbit or rig):
+        options.orbit = ORBIT
+    moves = within_reach(moves_of(options, rig, origin, photo.framing.lens()), origin)
+    if options.dry_run:
+        print(settings.as_yaml())
+        return 0
+    from app.imagining import Idea, painted_picture, views_and_mesh
+    from app.models import checkpoint_of, load_model, model_digest
+    from photo.prepare import say_warnings
+    from zero123.text_to_image import text_model_folder
+
+    progress = standard_progress()
+    digest = model_digest(checkpoint_of(options.model))  # a model that is not there is said before anything is painted
+    text_model = text_model_folder(options.text_model)
+    out = writable_folder(options.out)
+    idea = Idea(words=options.words.strip(), text_model=text_model, seed=options.seed, device=options.device)
+    picture = painted_picture(out, idea, settings, progress)
+    prepared = prepared_photo(options, photo, str(picture))
+    if not prepared.has_background:
+        raise Failure(f"{picture}: expected an object before a background, got one without; another --seed may help")
+    say_warnings(prepared, progress)
+    pipeline = load_model(options.model, options.device, settings.sample.compute)
+    model = LoadedModel(pipeline=pipeline, digest=digest, source=str(options.model))
+    settings = settings_of(options, pipeline.defaults).model_copy(update={"photo": photo})
+    wanted = Wanted(moves=tuple(moves), samples=1, seed=options.seed, picture="png", alpha=False, films=())
+    source = "given" if options.elevation_deg is not None else "imagine.elevation_deg"
+    facts = {"deg": elevation, "source": source}
+    print(views_and_mesh(out, prepared, model, settings, wanted, (elevation, facts), progress))
+    return 0
