@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from base.settings import Section
+from zero123.settings import ElevationSettings
 
 Levels = Annotated[int, Field(ge=0, le=255)]
 
@@ -22,7 +23,8 @@ class MattingSettings(Section):
 
 
 class ViewsSettings(Section):
-    """What is made of a photo's sampled views; `film_fps` is the frames a second of their film."""
+    """What is made of a photo and its sampled views; `film_fps` is the frames a second of their film."""
 
     alpha: MattingSettings
+    elevation: ElevationSettings
     film_fps: Annotated[float, Field(gt=0.0, le=120.0)]

@@ -153,3 +153,32 @@ class TextSettings(Section):
         if self.prompt.count("{}") != 1:
             raise ValueError("prompt with one {} for the user's words")
         return self
+
+
+class ElevationSettings(Section):
+    """How the elevation of a photo's camera is estimated; see zero123/elevation.py.
+
+    `candidates_deg` is [first, last, step]. For `agreement`: views after `turns_deg`, compared at `side_px` with
+    `depths` distances each. For `noise`: the fractions of the schedule at which errors are measured, `noise_at`.
+    `steps` and `guidance_scale` are those of the views that are sampled for it.
+    """
+
+    method: Literal["agreement", "noise"]
+    candidates_deg: tuple[
+        Annotated[float, Field(ge=-90.0, le=90.0)],
+        Annotated[float, Field(ge=-90.0, le=90.0)],
+        Annotated[float, Field(ge=1.0, le=90.0)],
+    ]
+    turns_deg: Annotated[tuple[Annotated[float, Field(ge=-60.0, le=60.0)], ...], Field(min_length=2, max_length=16)]
+    side_px: Annotated[int, Field(ge=16, le=256)]
+    depths: Annotated[int, Field(ge=2, le=256)]
+    noise_at: Annotated[tuple[Annotated[float, Field(gt=0.0, lt=1.0)], ...], Field(min_length=1, max_length=16)]
+    steps: Annotated[int, Field(ge=2, le=1000)]
+    guidance_scale: Annotated[float, Field(ge=0.0, le=100.0)]
+
+    @model_validator(mode="after")
+    def _has_candidates(self) -> Self:
+        first, last, step = self.candidates_deg
+        if last < first + 2.0 * step:
+            raise ValueError("candidates_deg as [first, last, step] with at least three candidates")
+        return self

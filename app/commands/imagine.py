@@ -2,14 +2,17 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
-from app.commands.moves import add_elevation_flag, add_move_flags, asked_rig, moves_of
+from app.commands.moves import AUTO, add_elevation_flag, add_move_flags, asked_rig, moves_of
 from app.commands.options import add_model_flag, add_settings_flags, settings_of, writable_folder
 from app.commands.photo_flags import add_photo_flags, photo_settings, prepared_photo
 from app.sampling import LoadedModel, Wanted, input_camera
+from app.settings import Settings
 from base.errors import Failure, UsageError
 from base.progress import standard_progress
-from inference.plan import within_reach
+from geometry.rig import Rig
+from inference.plan import Move, within_reach
 
 ORBIT = 8
 
@@ -45,15 +48,17 @@ def run(options: argparse.Namespace) -> int:
     settings = settings.model_copy(update={"photo": photo})
     if not options.words.strip():
         raise UsageError("expected words, got none")
-    elevation = settings.imagine.elevation_deg if options.elevation_deg is None else options.elevation_deg
-    origin = input_camera(settings, elevation)
+    auto = options.elevation_deg == AUTO
+    given = None if auto else options.elevation_deg
+    elevation = settings.imagine.elevation_deg if given is None else given
     rig = asked_rig(options)
     if not (options.move or options.orbit or rig):
         options.orbit = ORBIT
-    moves = within_reach(moves_of(options, rig, origin, photo.framing.lens()), origin)
+    moves = _moves(options, settings, rig, elevation)
     if options.dry_run:
         print(settings.as_yaml())
         return 0
+    from app.elevation import estimated_elevation
     from app.imagining import Idea, painted_picture, views_and_mesh
     from app.models import checkpoint_of, load_model, model_digest
     from photo.prepare import say_warnings
@@ -72,8 +77,15 @@ def run(options: argparse.Namespace) -> int:
     pipeline = load_model(options.model, options.device, settings.sample.compute)
     model = LoadedModel(pipeline=pipeline, digest=digest, source=str(options.model))
     settings = settings_of(options, pipeline.defaults).model_copy(update={"photo": photo})
+    facts: dict[str, Any] = {"deg": elevation, "source": "imagine.elevation_deg" if given is None else "given"}
+    if auto:
+        elevation, facts = estimated_elevation(pipeline, prepared, settings, options.seed, progress)
+        moves = _moves(options, settings, rig, elevation)
     wanted = Wanted(moves=tuple(moves), samples=1, seed=options.seed, picture="png", alpha=False, films=())
-    source = "given" if options.elevation_deg is not None else "imagine.elevation_deg"
-    facts = {"deg": elevation, "source": source}
     print(views_and_mesh(out, prepared, model, settings, wanted, (elevation, facts), progress))
     return 0
+
+
+def _moves(options: argparse.Namespace, settings: Settings, rig: Rig | None, elevation_deg: float) -> list[Move]:
+    origin = input_camera(settings, elevation_deg)
+    return within_reach(moves_of(options, rig, origin, settings.photo.framing.lens()), origin)

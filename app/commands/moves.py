@@ -10,6 +10,7 @@ from geometry.rig import RIGS, Rig, Viewpoint, rig_names
 from inference.plan import Move, moves_of_rig, orbit_moves
 
 MAX_VIEWS = 999
+AUTO = "auto"
 
 
 def add_move_flags(parser: argparse.ArgumentParser) -> None:
@@ -35,10 +36,10 @@ def add_elevation_flag(parser: argparse.ArgumentParser) -> None:
     """Add `--elevation-deg`."""
     parser.add_argument(
         "--elevation-deg",
-        type=_elevation,
-        metavar="DEG",
-        help="how far above the object's middle the camera of IMAGE was: for models that need it, as Stable Zero123, "
-        "and for rigs with absolute heights",
+        type=elevation_or_auto,
+        metavar="DEG|auto",
+        help="how far above the object's middle the picture's camera was, or auto to have the model find it: for "
+        "models that need it, as Stable Zero123, and for rigs with absolute heights",
     )
 
 
@@ -76,11 +77,14 @@ def _move(text: str) -> Move:
     return Move(polar_rad=-math.radians(up), azimuth_rad=math.radians(right), radius=away)
 
 
-def _elevation(text: str) -> float:
+def elevation_or_auto(text: str) -> float | str:
+    """Parse `--elevation-deg`: degrees from -90 to 90, or AUTO. Raises ArgumentTypeError for anything else."""
+    if text == AUTO:
+        return AUTO
     try:
         value = float(text)
     except ValueError:
         value = math.nan
     if not -90.0 <= value <= 90.0:
-        raise argparse.ArgumentTypeError(f"expected degrees from -90 to 90, got {text!r}")
+        raise argparse.ArgumentTypeError(f"expected degrees from -90 to 90 or auto, got {text!r}")
     return value

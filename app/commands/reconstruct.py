@@ -1,9 +1,11 @@
 """`zero123 reconstruct`: a picture in, a mesh out."""
 
 import argparse
+import json
 import math
 from pathlib import Path
 
+from app.commands.moves import AUTO, elevation_or_auto
 from app.commands.options import add_model_flag, add_settings_flags, settings_of, writable_folder
 from app.commands.photo_flags import add_photo_flags, photo_settings, prepared_photo
 from base.errors import UsageError
@@ -24,10 +26,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_photo_flags(parser)
     parser.add_argument(
         "--elevation-deg",
-        type=float,
+        type=elevation_or_auto,
         required=True,
-        metavar="DEG",
-        help="how far above the object's middle the camera stood: 0 level with it, 90 straight above",
+        metavar="DEG|auto",
+        help="how far above the object's middle the camera was: 0 level with it, 90 straight above; auto: the model "
+        "finds it",
     )
     parser.add_argument(
         "--radius",
@@ -45,11 +48,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Reconstruct one picture."""
-    if not -90.0 <= options.elevation_deg <= 90.0 or not 0.6 <= options.radius <= 10.0:
-        raise UsageError(
-            "expected --elevation-deg in [-90, 90] and --radius in [0.6, 10], "
-            f"got {options.elevation_deg:g} and {options.radius:g}"
-        )
+    if not 0.6 <= options.radius <= 10.0:
+        raise UsageError(f"expected --radius in [0.6, 10], got {options.radius:g}")
     settings = settings_of(options)
     photo = photo_settings(options, settings.photo)
     photo = photo.model_copy(update={"framing": photo.framing.model_copy(update={"radius": options.radius})})
@@ -57,6 +57,7 @@ def run(options: argparse.Namespace) -> int:
     if options.dry_run:
         print(settings.as_yaml())
         return 0
+    from app.elevation import estimated_elevation
     from app.models import load_model
     from app.reconstructing import MESH_FILE, reconstruct_into
     from photo.prepare import say_warnings
@@ -75,7 +76,11 @@ def run(options: argparse.Namespace) -> int:
     rgba = prepared.view(pipeline.hw)
     out = writable_folder(options.out)
     write_atomically(out / "prepared.png", encoded(preparation_picture(prepared, pipeline.hw), "png"))
-    polar = math.radians(90.0 - options.elevation_deg)
+    elevation = options.elevation_deg
+    if elevation == AUTO:
+        elevation, found = estimated_elevation(pipeline, prepared, settings, options.seed, progress)
+        write_atomically(out / "elevation.json", (json.dumps(found, indent=2) + "\n").encode())
+    polar = math.radians(90.0 - elevation)
     camera = look_at_origin(cartesian_from_spherical(polar, 0.0, options.radius))
     made = reconstruct_into(out, pipeline, rgba, camera, settings.reconstruct, seed=options.seed, progress=progress)
     write_atomically(out / "settings.yaml", settings.as_yaml().encode())

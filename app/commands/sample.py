@@ -2,17 +2,26 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from app.commands.moves import add_elevation_flag, add_move_flags, asked_rig, moves_of
+from app.commands.moves import AUTO, add_elevation_flag, add_move_flags, asked_rig, moves_of
 from app.commands.options import add_model_flag, add_settings_flags, settings_of, writable_folder
 from app.commands.photo_flags import add_photo_flags, photo_settings, prepared_photo
 from app.sampling import LoadedModel, Wanted, input_camera, sample_photo
+from app.settings import Settings
 from base.errors import UsageError
 from base.progress import standard_progress
-from inference.plan import within_reach
+from geometry.rig import Rig
+from inference.plan import Move, within_reach
+
+if TYPE_CHECKING:
+    from photo.prepare import Prepared
+    from zero123.pipeline import Zero123Pipeline
 
 FILMS = ("mp4", "webm", "webp")
 MAX_SAMPLES = 64
+LEVEL = 0.0
+"""The elevation that moves are checked with before the model has found it."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -60,8 +69,8 @@ def run(options: argparse.Namespace) -> int:
     rig = asked_rig(options)
     if not 1 <= options.samples <= MAX_SAMPLES:
         raise UsageError(f"--samples: expected 1 to {MAX_SAMPLES}, got {options.samples}")
-    origin = input_camera(settings, options.elevation_deg)
-    moves = within_reach(moves_of(options, rig, origin, photo.framing.lens()), origin)
+    auto = options.elevation_deg == AUTO
+    moves = _moves(options, settings, rig, LEVEL if auto else options.elevation_deg)
     if options.dry_run:
         print(settings.as_yaml())
         print("\n".join(f"move: {move.label}" for move in moves))
@@ -75,19 +84,34 @@ def run(options: argparse.Namespace) -> int:
     pipeline = load_model(options.model, options.device, settings.sample.compute)
     model = LoadedModel(pipeline=pipeline, digest=model_digest(checkpoint_of(options.model)), source=str(options.model))
     settings = settings_of(options, pipeline.defaults).model_copy(update={"photo": photo})
+    elevation, facts = _elevation(options, pipeline, prepared, settings)
     wanted = Wanted(
-        moves=tuple(moves),
+        moves=tuple(_moves(options, settings, rig, elevation)),
         samples=options.samples,
         seed=options.seed,
         picture=options.picture,
         alpha=options.alpha,
         films=tuple(options.film),
     )
-    elevation = options.elevation_deg
-    facts = {"deg": elevation, "source": "given"}
-    if elevation is None:
-        facts = {"deg": 0.0, "source": "assumed, for the cameras' matrices alone"}
     out = writable_folder(options.out)
     views = sample_photo(out, prepared, model, settings, wanted, (elevation, facts), progress)
     print(f"{len(views.plan.jobs())} views: {out}")
     return 0
+
+
+def _moves(options: argparse.Namespace, settings: Settings, rig: Rig | None, elevation_deg: float | None) -> list[Move]:
+    origin = input_camera(settings, elevation_deg)
+    return within_reach(moves_of(options, rig, origin, settings.photo.framing.lens()), origin)
+
+
+def _elevation(
+    options: argparse.Namespace, pipeline: "Zero123Pipeline", photo: "Prepared", settings: Settings
+) -> tuple[float | None, dict[str, Any]]:
+    """The elevation of the photo's camera, None if unknown, and what views.json says of it."""
+    if options.elevation_deg == AUTO:
+        from app.elevation import estimated_elevation
+
+        return estimated_elevation(pipeline, photo, settings, options.seed, standard_progress())
+    if options.elevation_deg is None:
+        return None, {"deg": 0.0, "source": "assumed, for the cameras' matrices alone"}
+    return options.elevation_deg, {"deg": options.elevation_deg, "source": "given"}

@@ -52,9 +52,11 @@ def write_text_model(folder: Path) -> None:
         block_out_channels=(4, 4, 4, 4), down_block_types=("DownEncoderBlock2D",) * 4, norm_num_groups=2,
         up_block_types=("UpDecoderBlock2D",) * 4, latent_channels=4, sample_size=SIDE,
     )  # fmt: skip
+    tokenizer = CLIPTokenizer.from_pretrained(words, model_max_length=77)
+    scheduler = DDIMScheduler(steps_offset=1, clip_sample=False)
     StableDiffusionPipeline(
-        vae=vae, text_encoder=CLIPTextModel(text), tokenizer=CLIPTokenizer.from_pretrained(words, model_max_length=77), unet=unet,
-        scheduler=DDIMScheduler(steps_offset=1, clip_sample=False), safety_checker=None, feature_extractor=None, requires_safety_checker=False,
+        vae=vae, text_encoder=CLIPTextModel(text), tokenizer=tokenizer, unet=unet,
+        scheduler=scheduler, safety_checker=None, feature_extractor=None, requires_safety_checker=False,
     ).save_pretrained(folder, safe_serialization=True)  # fmt: skip
 
 

@@ -132,6 +132,25 @@ def test_a_model_that_needs_the_elevation_says_so(
     assert np.abs(pixels_of(low / "000.png") - pixels_of(high / "000.png")).max() > 0
 
 
+def test_an_unknown_elevation_is_estimated_and_reported(
+    sample: Run, polar_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = ("--set", "views.elevation.candidates_deg=[0.0, 60.0, 30.0]", "--set", "views.elevation.steps=2")
+    for method, model in (("agreement", polar_model), ("noise", None)):
+        out = tmp_path / f"{method}-{model is None}"
+        use = {} if model is None else {"use": model}
+        words = ("--rig", "zero123plus", "--elevation-deg", "auto", "--set", f"views.elevation.method={method}", *few)
+        assert sample(*words, "--out", str(out), **use) == 0
+        assert f"° by {method}" in capsys.readouterr().err
+        told = json.loads((out / "views.json").read_text())["elevation"]
+        assert told["source"] == f"estimated by {method}"
+        assert told["candidates_deg"] == [0.0, 30.0, 60.0]
+        assert len(told["scores"]) == 3
+        assert np.isfinite([told["deg"], told["spread_deg"], *told["scores"]]).all()
+        heights = [row["polar_rad"] for row in json.loads((out / "views.json").read_text())["views"]]
+        assert np.allclose(np.rad2deg(heights), [70.0, 100.0] * 3)
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -173,7 +192,7 @@ def test_an_elevation_that_is_none_is_a_usage_error(text: str, sample: Run, caps
     with pytest.raises(SystemExit) as stop:
         sample("--orbit", "1", "--elevation-deg", text)
     assert stop.value.code == 2
-    assert "from -90 to 90" in capsys.readouterr().err
+    assert "from -90 to 90 or auto" in capsys.readouterr().err
 
 
 def test_a_full_disk_is_one_sentence_and_the_views_before_it_are_kept(
