@@ -85,7 +85,7 @@ def views_and_mesh(
     if not mesh.is_file():
         stages.forget("mesh")
     inputs = [views.plan.request, settings.reconstruct.model_dump(mode="json"), wanted.seed]
-    record = stages.once("mesh", inputs, work)
+    record = stages.run_once("mesh", inputs, work)
     return f"silhouette IoU {record['silhouette_iou']:.3f}, {record['faces']:,} faces: {mesh}"
 
 
