@@ -1,8 +1,6 @@
 """Settings, small models, and one Blender child that the tests of this room share."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from base.settings import Layer, merge, read_yaml, validate
 from render.child import RenderChild
 from render.settings import RenderSettings
 from tests.render.models import write_marker_object
+from tests.render.scripts import run_in_blender
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples" / "objects"
@@ -84,6 +83,5 @@ os._exit(0)  # Blender that wrote a file may not end by itself
 def exported(tmp_path_factory) -> Path:
     """The marker object in the formats that Blender alone writes; in `hiding.fbx` with a hidden cube around it."""
     folder = tmp_path_factory.mktemp("exported")
-    command = [sys.executable, "-c", EXPORT, str(write_marker_object(folder / "x.obj")), str(folder)]
-    subprocess.run(command, check=True, capture_output=True)
+    run_in_blender(EXPORT, str(write_marker_object(folder / "x.obj")), str(folder), scratch=folder)
     return folder

@@ -2,8 +2,6 @@
 
 import base64
 import json
-import subprocess
-import sys
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from render.formats.roots import Root
 from render.job import RenderResult
 from render.run import render_views
 from tests.render.conftest import FLAT, write_glb
+from tests.render.scripts import run_in_blender
 
 GREEN, RED = (20, 220, 40), (220, 30, 20)
 FLAT_SIDES = FLAT | {"bounces": {**FLAT["bounces"], "transparent": 8}, "checks": {"bad": []}, "hw": [32, 32]}
@@ -110,7 +109,7 @@ def test_a_grey_mask_hides_what_is_black_in_it(seen, tmp_path, mode) -> None:
 def test_binary_formats_show_pictures_where_an_archive_has_them(seen, tmp_path, kind) -> None:
     picture(tmp_path / "author" / "tex.png", RED)
     obj(tmp_path / "author", "map_Kd tex.png")
-    subprocess.run([sys.executable, "-c", EXPORT, str(tmp_path)], check=True, capture_output=True)
+    run_in_blender(EXPORT, str(tmp_path), scratch=tmp_path)
     model = {"fbx": tmp_path / "zip" / "source" / "model.fbx", "blend": tmp_path / "moved" / "model.blend"}[kind]
     result, _ = seen(model)
     assert (result.outcome, result.missing_pictures) == (Outcome.MISSING_PICTURES, ["tex.png (missing)"])

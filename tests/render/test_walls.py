@@ -18,6 +18,7 @@ from render.blender import landlock
 from render.child import RenderChild
 from render.run import render_views
 from tests.render.conftest import FLAT, ROOT
+from tests.render.scripts import run_in_blender
 
 INTRUDER = """
 import json, os, socket, sys
@@ -191,8 +192,7 @@ def blends(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same as a Blender file `naming` the picture at PLACEHOLDER, and as one of each kind `holding` it."""
     folder = tmp_path_factory.mktemp("blends")
     Image.new("RGB", (4, 4), ORANGE).save(folder / "picture.png")
-    command = [sys.executable, "-c", BLEND, str(folder / "picture.png"), str(folder), PLACEHOLDER]
-    subprocess.run(command, check=True, capture_output=True)
+    run_in_blender(BLEND, str(folder / "picture.png"), str(folder), PLACEHOLDER, scratch=folder)
     return folder
 
 

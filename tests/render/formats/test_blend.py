@@ -2,8 +2,6 @@
 
 import gzip
 import struct
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +13,7 @@ from render.run import render_views
 from tests.render.conftest import FLAT
 from tests.render.found import companions
 from tests.render.models import write_marker_object
+from tests.render.scripts import run_in_blender
 from tests.render.test_checks import answer, refusal
 
 PROGRAM = """
@@ -89,8 +88,7 @@ def folder(tmp_path_factory) -> Path:
     folder.mkdir()
     Image.new("RGB", (2, 2)).save(folder.parent / "secret.png")
     source = write_marker_object(folder.parent / "x.obj")
-    command = [sys.executable, "-c", PROGRAM, str(source), str(folder)]
-    subprocess.run(command, check=True, capture_output=True)
+    run_in_blender(PROGRAM, str(source), str(folder), scratch=folder.parent)
     (folder / "sprung").unlink(missing_ok=True)
     return folder
 
