@@ -23,6 +23,8 @@ FORBIDDEN = {"torchvision", "lpips", "torch-fidelity", "clean-fid", "piqa", "lit
 ROOMS = {path.parent.name for path in ROOT.glob("*/__init__.py")} | {"tests", "bench"}
 # What the package of another name imports as, where its metadata do not say.
 STUBS = {"types-pyyaml"}
+OURS_AND_BLENDERS = {"bmesh", "bpy", "docs", "mathutils", "packaging"}
+"""Modules without an entry of their own: Blender's, the programs beside our pages, and what pip brings."""
 
 
 def declared(extras: set[str], python: str) -> Iterator[Requirement]:
@@ -115,7 +117,7 @@ def test_every_import_is_of_a_declared_package() -> None:
     known = {name for names in IMPORT_NAMES.values() for name in names} | ROOMS | set(sys.stdlib_module_names)
     sources = [path for room in ROOMS for path in (ROOT / room).rglob("*.py")]
     used = {name.partition(".")[0]: path for path in sources for name in imports_of(path)}
-    undeclared = {name: path for name, path in used.items() if name not in known | {"bpy", "mathutils", "packaging"}}
+    undeclared = {name: path for name, path in used.items() if name not in known | OURS_AND_BLENDERS}
     assert undeclared == {}
 
 
