@@ -20,6 +20,7 @@ def delay_signals() -> Iterator[None]:
 
     def hold(number: int, frame: FrameType | None) -> None:
         handler = handlers[number]
+        # A second signal: the person does not want to wait.
         if held and callable(handler):
             held.clear()
             handler(number, frame)

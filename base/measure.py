@@ -71,6 +71,7 @@ def _parent(pid: int) -> int:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:  # the process ended between listing and reading
         return 0
+    # The command name comes before it in parentheses, and may contain any character.
     return int(stat.rpartition(")")[2].split()[1])
 
 

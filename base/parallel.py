@@ -20,6 +20,7 @@ def map_in_threads(work: Callable[[T], R], items: Iterable[T], threads: int) -> 
     try:
         for item in items:
             waiting.append(pool.submit(work, item))
+            # A bounded queue keeps finished results from filling the memory.
             if len(waiting) > 2 * threads:
                 yield waiting.popleft().result()
         while waiting:

@@ -17,6 +17,7 @@ def stable_seed(root: int, *what: str | int) -> int:
     for part in (root, *what):
         text = f"{type(part).__name__}:{part}".encode()
         digest.update(len(text).to_bytes(4, "little") + text)
+    # Without the top bit it fits a signed 64-bit integer.
     return int.from_bytes(digest.digest(), "little") >> 1
 
 

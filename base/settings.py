@@ -151,6 +151,7 @@ def validate(model: type[S], *layers: Layer) -> S:
         path, value = foreign
         raise UsageError(f"{_source(path, layers)}: {_dotted(path)}: expected a setting, got {_short(value)}")
     try:
+        # Through JSON, because strict Python input would refuse a list for a tuple.
         return model.model_validate_json(json.dumps(values))
     except ValidationError as error:
         raise UsageError("\n".join(_sentence(mistake, layers) for mistake in error.errors(include_url=False))) from None

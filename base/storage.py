@@ -66,6 +66,7 @@ class Storage:
     @property
     def fs(self) -> Any:
         """The file system. A forked process opens its own, because connections cannot be shared."""
+        # Checked at each use, because nothing tells a library about a fork.
         if self._pid != os.getpid():
             self._fs, self._pid = _file_system(self.root, self.setting)[0], os.getpid()
         return self._fs
@@ -106,12 +107,14 @@ class Storage:
         path = self.path(name)
         exactly: dict[str, Any] = {"timeout": REQUEST_TIMEOUT_S} if self.fs.async_impl else {"cache_type": "none"}
         with self._reporting("read", name):
+            # Without fsspec, which opens, seeks and buffers.
             if self.is_local:
                 with Path(path).open("rb", buffering=0) as stream:
                     return os.pread(stream.fileno(), length, offset)
             try:
                 data = cast(bytes, self.fs.cat_file(path, start=offset, end=offset + length, **exactly))
             except Exception as error:
+                # A range beyond the end has no bytes; some stores call that an error.
                 if not _is_beyond_end(error):
                     raise
                 return b""

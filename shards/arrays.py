@@ -39,6 +39,7 @@ def read_npy(data: bytes, shape: tuple[int | None, ...], dtype: DTypeLike) -> ND
 
     Shape and type are compared with the length of the data before memory is allocated. Pickled objects are refused.
     """
+    # Version 1.0 has the header's length in bytes 8 and 9.
     begin = 10 + int.from_bytes(data[8:10], "little")
     try:
         got_shape, fortran_order, got_dtype = _header(data[:begin])
@@ -75,6 +76,7 @@ def npz_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(arrays):
             info = zipfile.ZipInfo(f"{name}.npy", EPOCH)
+            # Unix, on every platform: the bytes must not depend on the machine.
             info.create_system = 3
             archive.writestr(info, npy_bytes(arrays[name]))
     return stream.getvalue()
@@ -92,6 +94,7 @@ def npz_members(data: bytes, names: tuple[str, ...]) -> dict[str, bytes]:
         if name in members:
             raise BadArray(f"expected the arrays {', '.join(names)}, got {name} twice")
         members[name] = member
+    # The directory follows the last member at once. Other bytes in between would go unchecked.
     if not data.startswith(DIRECTORY_BEGINS, offset):
         raise BadArray(f"expected an .npz file, got no directory at byte {offset}")
     if set(members) != {f"{name}.npy" for name in names}:

@@ -58,6 +58,7 @@ class SampleCache:
         try:
             if not self._reserve(size):
                 return
+            # Under a temporary name first: readers in other processes never see a part of a sample.
             temporary.write_bytes(data + _checksum(data))
             path.parent.mkdir(exist_ok=True)
             temporary.replace(path)
@@ -72,6 +73,7 @@ class SampleCache:
         with self._ledger() as stream:
             used = _number(stream.read())
             if used is None or used + size > self.limit_bytes:
+                # A scan of the folder is slow, so each eviction makes space for many samples.
                 used = self._evict(int(self.limit_bytes * KEPT_SHARE) - size)
             fits = used + size <= self.limit_bytes
             stream.seek(0)
@@ -106,6 +108,7 @@ class SampleCache:
     def _ledger(self) -> Iterator[BinaryIO]:
         """Open and lock the file with the count of bytes in use."""
         with (self.folder / LEDGER).open("a+b") as stream:
+            # The lock ends with its process, so a killed process blocks no other.
             fcntl.flock(stream, fcntl.LOCK_EX)
             stream.seek(0)
             yield stream

@@ -35,6 +35,7 @@ class DamageTolerance:
 
     def __call__(self, damage: DamagedSample) -> None:
         """See `DamageHandler`."""
+        # A sample returns in every epoch, but counts once.
         if (key := (damage.shard, damage.uid)) in self.samples:
             return
         if len(self.samples) >= self.limit:

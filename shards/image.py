@@ -23,6 +23,7 @@ class BadImage(ValueError):
 def encode_rgba(rgba: NDArray[np.uint8]) -> bytes:
     """Encode uint8 RGBA (H, W, 4) as lossless WebP. Colours are kept also where alpha is 0."""
     stream = io.BytesIO()
+    # For lossless WebP, `quality` is the effort of compression.
     Image.fromarray(rgba, "RGBA").save(stream, "WEBP", lossless=True, quality=75, method=4, exact=True)
     return stream.getvalue()
 

@@ -106,6 +106,7 @@ class Order:
     def draws(self, stream: int, position: int) -> Iterator[Draw]:
         """Yield the draws of a stream from its own pair number `position` on, without end."""
         epoch = 0
+        # Whole epochs are skipped without listing their visits.
         while position >= (length := self.pairs_in_epoch(epoch, stream)):
             position, epoch = position - length, epoch + 1
         while True:
@@ -138,6 +139,7 @@ def draw_pair(seed: int, visit: Visit, pair: int, views: tuple[int, ...]) -> tup
     return views[order[2 * index]], views[order[2 * index + 1]]
 
 
+# The pairs of interleaved visits alternate, so the permutations of the current visits are kept.
 @lru_cache(maxsize=4 * MAX_STREAMS)
 def _shuffled(seed: int, epoch: int, uid: str, turn: int, count: int) -> tuple[int, ...]:
     return tuple(stable_rng(seed, "pairs", epoch, uid, turn).permutation(count).tolist())

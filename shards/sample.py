@@ -212,6 +212,7 @@ class Sample:
         self.check_count(views)
         derived = Pairs.from_extrinsics(self.extrinsics, self.good_views)
         for name in PAIR_ARRAYS:
+            # Another machine may have rounded the last digits differently.
             if not np.allclose(getattr(self.pairs, name), getattr(derived, name), atol=1e-9):
                 raise self._failure("pairs.npz", f"expected {name} to agree with extrinsics.npy")
         for problem in find_irregular_values(self.facts):

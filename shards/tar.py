@@ -54,6 +54,7 @@ def read_members(data: bytes) -> dict[str, bytes]:
         if not 0 <= size <= len(data) - offset:
             raise BadTar(f"{name}: expected {size} bytes, got {len(data) - offset}")
         members[name] = data[offset : offset + size]
+        # Contents are padded to whole blocks.
         offset += -(-size // BLOCK) * BLOCK
     if data and not members:
         raise BadTar("expected a tar, got no member")

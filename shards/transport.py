@@ -22,6 +22,7 @@ def open_transport(
     if storage.is_local:
         return range_reader(storage), 0
     ranges = with_retries(range_reader(storage), Retry(settings.patience_s, say, stop))
+    # The cache comes before the retries: a cached sample needs no request.
     if settings.cache:
         ranges = with_cache(ranges, SampleCache(Path(settings.cache).expanduser(), settings.cache_mb * 1_000_000))
     return ranges, settings.requests
@@ -39,6 +40,7 @@ def with_cache(ranges: ReadRange, cache: SampleCache) -> ReadRange:
         data = cache.get(shard, entry)
         if data is None:
             data = ranges(shard, entry)
+            # A truncated sample is not kept, because the shard may be repaired.
             if len(data) == entry.bytes:
                 cache.put(shard, entry, data)
         return data

@@ -106,6 +106,7 @@ class Version:
 
     def to_json(self) -> bytes:
         """Encode the version as a line of JSON. Equal versions give equal bytes."""
+        # Shards are encoded one at a time, because a version can list a million samples.
         before, after = object_json(self, {"shards": "[\0]"}).encode().split(b"\0")
         shards = ((b"," if index else b"") + shard_json(shard).encode() for index, shard in enumerate(self.shards))
         return b"".join([before, *shards, after, b"\n"])
@@ -252,6 +253,7 @@ def check_ranges(shard: ShardEntry, where: str) -> None:
     if not isinstance(samples, Samples) or not samples:
         raise Failure(f"{where}: {shard.name}: expected at least one sample, got none")
     inside = (samples.offsets >= 0) & (samples.lengths > 0) & (samples.lengths <= limit)
+    # Subtracted instead of added: the sum of two hostile numbers could overflow.
     inside &= samples.offsets <= limit - samples.lengths
     if not inside.all():
         uid = samples[int(np.argmin(inside))].uid

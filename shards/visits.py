@@ -94,6 +94,7 @@ def fetch_ahead(
         key = draw.visit[:3]
         if key not in visited:
             visited[key] = submit(fetch, draw.visit)
+        # The last draw of a visit drops its sample, so that it can be freed.
         waiting.append(FetchedDraw(number, draw, visited.pop(key) if draw.last else visited[key]))
         if len(waiting) > ahead:
             yield waiting.popleft()
@@ -107,6 +108,7 @@ def read_pairs(
     Up to `requests` samples are fetched at a time; with 0 each sample is fetched when it is needed. Closing the
     iterator sets `stop`, which ends all requests to an unavailable store. The caller may set it earlier.
     """
+    # A block of interleaved visits ahead.
     ahead = order.pairs_per_visit * MAX_STREAMS // share.world if requests else 0
     with _submitting(requests, stop) as submit:
         for number, draw, sample in fetch_ahead(number_draws(order, share), source.fetch, submit, ahead):

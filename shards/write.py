@@ -39,6 +39,7 @@ def write_samples(storage: Storage, split: str, number: int, samples: Iterable[N
     scratch = storage.local_path(folder) if storage.is_local else Path(tempfile.gettempdir())
     try:
         scratch.mkdir(parents=True, exist_ok=True)
+        # In the shards' own folder if it is local, so that the shard can be renamed into place.
         handle, temporary = tempfile.mkstemp(prefix=f"{TEMPORARY_PREFIX}{split}-{number:06d}-", dir=scratch)
     except OSError as error:
         raise Failure(f"could not write shard {split}-{number:06d} in {scratch}: {reason(error)}") from error
@@ -47,7 +48,9 @@ def write_samples(storage: Storage, split: str, number: int, samples: Iterable[N
         with os.fdopen(handle, "wb") as stream:
             entries = _write_samples(stream, f"{split}-{number:06d}", samples)
             stream.flush()
+            # On disk before it has its name: a power cut must not leave an empty shard.
             os.fsync(stream.fileno())
+        # mkstemp makes files that only their owner can read.
         path.chmod(0o644)
         sha256 = sha256_file(path)
         name = shard_name(split, number, sha256, folder)

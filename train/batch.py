@@ -45,6 +45,7 @@ def make_batch(pipeline: Zero123Pipeline, pairs: CollatedPairs, memo: LatentMemo
         return _batch_of_latents(pairs)
     colours = background_colours(pairs.draws, random_background) if random_background else None
     reads_images = not isinstance(pipeline.image_encoder, LatentEncoder)
+    # On white, a deterministic encoder gives a view the same latents every time.
     if is_deterministic(pipeline.vae) and colours is None and memo.limit_bytes:
         source = memo.latents([key for key, _ in pairs.keys], pairs.source)
         target = memo.latents([key for _, key in pairs.keys], pairs.target)

@@ -158,6 +158,7 @@ def _cache_shards(
 ) -> Iterator[tuple[ShardEntry, CachedShard]]:
     """Yield each shard of the version with its latent shard, as they become ready."""
     shards = worker.job.version.shards
+    # A pool of a single process would only add its start.
     if min(processes, len(shards)) <= 1:
         yield from ((shard, worker.find_or_make(shard, on_damage)) for shard in shards)
         return
@@ -195,6 +196,7 @@ _worker: CacheWorker | None = None
 
 def _begin(job: CacheJob) -> None:
     global _worker  # noqa: PLW0603 -- an initialiser can pass on its result in no other way
+    # Ctrl-C is for the parent, which ends its processes.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent()
     _worker = CacheWorker(job)

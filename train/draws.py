@@ -52,8 +52,10 @@ def make_draws(seed: int, numbers: Sequence[int], latent_shape: tuple[int, int, 
     generator = torch.Generator()
     for row, number in enumerate(numbers):
         generator.manual_seed(stable_seed(seed, "train", number))
+        # The order of the draws decides what a run learns. New draws must come last.
         torch.rand(7, generator=generator, out=uniform[row])
         torch.randn(4, generator=generator, out=offset[row])
+        # Noise before the posterior, so that runs with and without a posterior see the same noise.
         for tensor in normal:
             torch.randn(latent_shape, generator=generator, out=tensor[row])
     time, drop, mirror, coloured, *_ = uniform.T

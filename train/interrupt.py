@@ -44,6 +44,7 @@ class Interrupt:
             signal.raise_signal(self.signal)
 
     def _remember(self, number: int, _frame: FrameType | None) -> None:
+        # From now on a second signal has its usual effect.
         self.signal = number
         self._restore()
 

@@ -226,6 +226,7 @@ def _block(
     # Wider types come first, so that each column begins at a multiple of its item size.
     arrays = dict(sorted(stacked.items(), key=lambda item: -item[1].itemsize))
     layout = {name: (array.dtype, array.shape) for name, array in arrays.items()}
+    # The empty array is for a block without pairs.
     memory = np.concatenate([np.zeros(0, np.uint8), *(array.reshape(-1).view(np.uint8) for array in arrays.values())])
     kind = type(pairs[0]) if pairs else None
     return Block(kind, columns, layout, torch.from_numpy(memory), damages, messages, failure)

@@ -62,6 +62,7 @@ def read_log(path: Path) -> list[LogRow]:
     """Read the rows of a log, none if there is no file. A truncated last line is ignored."""
     rows = []
     for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else ():
+        # A run that was killed may leave half a line.
         if line.endswith("\n"):
             try:
                 values = json.loads(line)

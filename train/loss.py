@@ -35,6 +35,7 @@ def pair_losses(pipeline: Zero123Pipeline, batch: Batch, draws: Draws, settings:
     wanted = target_of(batch.target, noise, alpha, sigma, schedule.prediction)
     conditioning = apply_dropout(pipeline, batch, Dropout(**settings.dropout.model_dump()), draws.drop)
     answer = pipeline.predict(noisy, batch.timesteps, conditioning)
+    # In float32: bfloat16 would round the squares of small errors.
     each = torch.mean((answer.float() - wanted) ** 2, dim=(1, 2, 3))
     gamma = settings.min_snr_gamma
     return each if gamma is None else each * min_snr_weight(alpha, sigma, gamma, schedule.prediction)

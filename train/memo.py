@@ -49,5 +49,6 @@ class LatentMemo:
             chunk = rgba[start : start + CHUNK]
             padded = torch.cat([chunk, chunk[-1:].expand(CHUNK - len(chunk), -1, -1, -1)])
             encoded = target_latent(self.vae, composited(padded)).float()
+            # A slice would keep the memory of its whole chunk.
             latents += [row.clone() for row in encoded[: len(chunk)]]
         return latents

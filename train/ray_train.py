@@ -73,6 +73,7 @@ def train_on_ray(spec: TrainSpec, progress: Progress, begin: Callable[[], None] 
 def run_task(given: dict[str, RankTask]) -> None:
     """Run a rank, in a process of Ray Train."""
     task = given["task"]
+    # On another machine the driver's folder may be missing; then paths must be absolute.
     if Path(task.here).is_dir():
         os.chdir(task.here)
     out = Path(task.out)

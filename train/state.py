@@ -144,6 +144,7 @@ def load_learner(folder: Path, learner: Learner) -> None:
     )
     for name, parameter in learner.parameters.items():
         with torch.no_grad():
+            # Into the existing tensors, which the optimiser and the averages refer to.
             parameter.copy_(raw[name])
     for name in stepped:
         parameter = learner.parameters[name]

@@ -100,6 +100,7 @@ class Stepper:
             part = next(parts)
             some.append(part)
             with self._sync_context(last=seen + len(part) == share):
+                # Parts are encoded and learnt from in turn, so that only a part's activations are in memory.
                 with autocast(self.world.device, settings.compute):
                     with self.clock("encode"):
                         batch = self.make_batch(part)

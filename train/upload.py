@@ -151,6 +151,7 @@ def _fetch(storage: Storage, name: str, path: Path, retry: Retry) -> None:
 
 def _link(source: str, target: str) -> None:
     try:
+        # Links cost no space, and survive the removal of the checkpoint.
         os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)

@@ -80,6 +80,7 @@ class Validation:
         """Sample this rank's share of the objects. Returns None in every rank as soon as any rank is stopping."""
         scored: list[ScoredView] = []
         for first in range(0, len(self.samples), world.size):
+            # Before each object and in every rank, also in a rank without an object in this round.
             if world.any_rank(is_stopping()):
                 return None
             for sample in self.samples[first : first + world.size][world.rank :][:1]:

@@ -55,6 +55,7 @@ class World:
             return
         limit = timedelta(minutes=self.wait_minutes)
         try:
+            # Unlike other collectives, this barrier names the missing ranks.
             dist.monitored_barrier(self.control, limit, wait_all_ranks=True)
         except RuntimeError as error:
             raise Failure(
