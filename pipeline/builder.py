@@ -30,7 +30,7 @@ from pipeline.dataset.card import refresh_card
 from pipeline.ledger import Ledger, failures
 from pipeline.plan.fewer_views import find_fewer_views
 from pipeline.plan.filters import describe_left_out, find_refusals
-from pipeline.plan.forecast import Views, forecast, measured
+from pipeline.plan.forecast import Views, forecast, measure_renders
 from pipeline.plan.former_versions import find_former_samples
 from pipeline.plan.known_uids import check_unique, keep_known_uids
 from pipeline.plan.plan import Plan, Rules
@@ -301,7 +301,7 @@ def _describe_plan(
     """Describe the plan and its cost, line by line."""
     wanted = settings.render.views
     views = Views(wanted, newest.views if newest is not None else wanted, len(earlier))
-    found = measured(catalog, ledger.rules, settings.render.device, views) if len(ledger.plan.order) else []
+    found = measure_renders(catalog, ledger.rules, settings.render.device, views) if len(ledger.plan.order) else []
     plan, *rest = forecast(ledger.plan, found, views).lines(ledger.plan)
     left_out = describe_left_out(ledger.plan.asked, ledger.plan.rule, settings.objects.filter)
     kept = f"{len(earlier)} of the objects to render keep their earlier views and get further ones"

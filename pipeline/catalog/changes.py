@@ -32,7 +32,7 @@ class Changes:
         return len(self.uids) + len(self.gone)
 
     def touch(self, uids: NDArray[np.bytes_]) -> bool:
-        """True if a row of one of these uids changes."""
+        """True if a row of these uids changes."""
         return bool((indices_in(self.uids, uids) >= 0).any() or (indices_in(self.gone, uids) >= 0).any())
 
     def applied_to(self, rows: Iterable[pyarrow.Table]) -> Iterator[pyarrow.Table]:

@@ -1,4 +1,4 @@
-"""Records of one kind by uid, held as Arrow columns: a million take hundreds of megabytes instead of gigabytes."""
+"""Records of the same kind by uid, held as Arrow columns: a million take hundreds of megabytes instead of gigabytes."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from copy import copy
@@ -82,7 +82,7 @@ def _texts(column: pyarrow.ChunkedArray) -> NDArray[np.bytes_]:
 
 
 def indices_in(ordered: NDArray[np.bytes_], sought: NDArray[np.bytes_]) -> Indices:
-    """Return the index of each of the texts `sought` in the `ordered` ones, −1 for a text that is not there."""
+    """Return the index of each of the texts `sought` in the `ordered` texts, −1 for an absent text."""
     if not len(ordered) or not len(sought):
         return np.full(len(sought), -1)
     found = np.minimum(np.searchsorted(ordered, sought), len(ordered) - 1)
@@ -92,12 +92,12 @@ def indices_in(ordered: NDArray[np.bytes_], sought: NDArray[np.bytes_]) -> Indic
 class Columns(Mapping[str, T], Generic[T]):
     """A mapping from uid to record, in order of uid. Records are made on access.
 
-    An `index` below is a record's position in that order. The last of several records with one uid counts; `overruled`
-    gives the others. Columns stay unsorted: sorting would double their memory.
+    An `index` below is a record's position in that order. The last of several records with the same uid counts;
+    `overruled` gives the others. Columns stay unsorted: sorting would double their memory.
     """
 
     def __init__(self, kind: type[T], columns: dict[str, pyarrow.ChunkedArray]) -> None:
-        """Empties `columns`, so that at most one column is in memory twice."""
+        """Empties `columns`: at most a single column is in memory twice."""
         uids = texts(columns.pop("uid"))
         order = np.argsort(uids, kind="stable")
         uids = uids[order]

@@ -22,9 +22,9 @@ RENDERED = f"outcome in ({sql_list([Outcome.OK, Outcome.MISSING_PICTURES])})"
 
 
 def fault_counts(catalog: Catalog, where: str, table: str = OBJECTS) -> dict[str, int]:
-    """Count the rows of `table` with each fault, by column; faults that none has are left out.
+    """Count the rows of `table` with each fault, by column, without counts of 0.
 
-    A catalogue of an earlier release lacks columns: what it did not record is not counted.
+    A catalogue of an earlier release lacks columns, and unrecorded faults are not counted.
     """
     present = [name for name in FAULTS if name in catalog.columns(table)]
     if not present:
@@ -44,7 +44,7 @@ def missing_examples(catalog: Catalog, where: str, table: str, most: int) -> lis
 
 
 def known_faults(rows: Columns[ObjectRow], indices: Indices) -> dict[str, int]:
-    """Count the rows at some indices with each fault, by column; faults that none has are left out."""
+    """Count the rows at some indices with each fault, by column, without counts of 0."""
     counts = {name: sum(n for value, n in rows.counts(name, indices).items() if value) for name in FAULTS}
     return {name: count for name, count in counts.items() if count}
 
@@ -55,7 +55,7 @@ def has_fault(name: str) -> str:
 
 
 def fault_sentence(counts: Mapping[str, int]) -> str:
-    """Say how many objects have each fault, in one line; empty without any."""
+    """Say how many objects have each fault, in a single line; empty without any."""
     return ", ".join(f"{counts[name]} {told}" for name, told in FAULTS.items() if counts.get(name))
 
 

@@ -1,4 +1,4 @@
-"""Admit one builder at a time: the holder of the lease may change the dataset while it keeps renewing it.
+"""Admit a single builder at a time: the holder of the lease may change the dataset while it keeps renewing it.
 
 The lease is a file, created by a conditional put. If a holder is silent past its expiry, or its process on this host is
 gone, another builder may follow it. The follower is the first to create the claim with the old holder's token.

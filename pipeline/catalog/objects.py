@@ -17,7 +17,7 @@ COUNT = re.compile(r"0*([0-9]{1,19})(\.0+)?")
 
 @dataclass(frozen=True, slots=True)
 class SourceObject:
-    """One requested object. `location` is a path or URL. Unknown texts are empty, unknown counts UNKNOWN.
+    """A requested object. `location` is a path or URL. Unknown texts are empty, unknown counts UNKNOWN.
 
     Before the fetch, `sha256` is known for local files only. `address` is the whole URL if `location` leaves out
     credentials. It is used for requests, and never recorded or shown.

@@ -22,18 +22,18 @@ NOWHERE: dict[str, Any] = {
 
 
 SEEN_FAULTS = ("missing_pictures", "culled_faces", "merged_faces", "stray_faces", "other_frame", "frame")
-"""What an attempt and a row say of the model's data. Catalogues of earlier releases have no such columns.
+"""Faults of the model's data in attempts and rows. Catalogues of earlier releases have no such columns.
 
-`missing_pictures` names pictures, with `; ` between them; `other_frame` is 1 when `frame` is not the first one.
+`missing_pictures` names pictures, with `; ` between them; `other_frame` is 1 when `frame` is not the first frame.
 """
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildResult:
-    """What builds found out about an object: its outcome, and the location of its sample if it has one.
+    """The findings of builds about an object: its outcome, and the location of its sample if it has a sample.
 
     `shard` is −1 without a number. The fields from `split` on are empty or 0 unless `outcome` is ok. `checks` lists the
-    views that each check flagged, also where flags are harmless.
+    views flagged by each check, also where flags are harmless.
     """
 
     uid: str
@@ -90,9 +90,9 @@ STATED = tuple(item.name for item in fields(ObjectRow) if item.name not in FOUND
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Attempt:
-    """One attempt at one object. `seconds` is by phase, `at` in Unix seconds, `peak_mb` 0 if not measured.
+    """An attempt at an object. `seconds` is by phase, `at` in Unix seconds, `peak_mb` 0 if not measured.
 
-    `views` counts the views made, without kept ones; 0 if unknown, as in attempts of earlier releases.
+    `views` counts the views made, without kept views; 0 if unknown, as in attempts of earlier releases.
     """
 
     attempt: str

@@ -58,7 +58,7 @@ class VersionFacts:
 
 
 class Catalog:
-    """The catalogue of one dataset. Every method raises Failure for a table that cannot be read or written.
+    """The catalogue of a dataset. Every method raises Failure for a table that cannot be read or written.
 
     Raises UsageError for a root with a character misread by the tables' engine.
     """
@@ -123,7 +123,7 @@ class Catalog:
         return {row["attempt"] for row in self.select(ATTEMPTS, query)}
 
     def record(self, attempts: Sequence[Attempt]) -> None:
-        """Append attempts, and add columns if the table lacks them. It takes milliseconds during a run."""
+        """Append attempts, and add missing columns. It takes milliseconds during a run."""
         if not attempts:
             return
         from deltalake import write_deltalake
@@ -219,7 +219,7 @@ class Catalog:
                 table.optimize.compact()
 
     def _commit_of(self, number: int) -> dict[str, Any]:
-        """Return the commit of a version. Reading an older commit reads all later ones too."""
+        """Return the commit of a version. Reading an older commit reads all later commits too."""
         table = self._table(OBJECTS)
         for entry in table.history(table.version() - number + 1) if table is not None else []:
             if entry["version"] == number:

@@ -14,14 +14,14 @@ SECRETS = frozenset(
         *("policy", "key-pair-id", "awsaccesskeyid", "googleaccessid", "ossaccesskeyid"),
     }
 )
-"""Parameters, in lower case, that give access or belong to one that does."""
+"""Parameters, in lower case, that give access or belong to such a parameter."""
 BESIDE = frozenset(
     {
         *("expires", "keyname", "urlprefix"),
         *("sv", "ss", "srt", "sr", "sp", "st", "se", "spr", "sip", "sdd", "skoid", "sktid", "skt", "ske", "sks", "skv"),
     }
 )
-"""Parameters that belong to a signature if there is one, and can mean anything otherwise."""
+"""Parameters of a signature if the address has a signature. Otherwise they can mean anything."""
 SIGNATURES = frozenset({"signature", "sig"})
 
 

@@ -14,7 +14,7 @@ from base.outcomes import Outcome
 from base.seeds import stable_rng
 from base.storage import TEMPORARY_PREFIX
 from pipeline.fetch.addresses import public_address
-from pipeline.fetch.http import NO_ANSWER, FetchError, answered, checked_url, no_answer
+from pipeline.fetch.http import NO_ANSWER, FetchError, as_fetch_error, checked_url, open_answer
 from pipeline.fetch.limiter import RETRY_AFTER_CAP_S, Gate, bucket_key
 from pipeline.settings import FetchSettings
 
@@ -77,7 +77,7 @@ def _try_once(url: str, target: Path, settings: FetchSettings, deadline: float, 
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f"{TEMPORARY_PREFIX}{target.name}-{secrets.token_hex(6)}")
     try:
-        with answered(url, token, settings.timeout_s, deadline) as response, temporary.open("xb") as stream:
+        with open_answer(url, token, settings.timeout_s, deadline) as response, temporary.open("xb") as stream:
             fetched = _copy(response, stream, url, settings.max_bytes, deadline)
             os.fsync(stream.fileno())
         if target.suffix.lower() == ".glb":
@@ -113,9 +113,9 @@ def _chunks(response: Any, url: str, deadline: float) -> Iterator[bytes]:
         try:
             chunk = response.read1(CHUNK_BYTES)
         except NO_ANSWER as error:
-            raise no_answer(url, error, deadline) from None
+            raise as_fetch_error(url, error, deadline) from None
         if time.monotonic() > deadline:
-            raise no_answer(url, TimeoutError(), deadline)
+            raise as_fetch_error(url, TimeoutError(), deadline)
         if not chunk:
             return
         yield chunk
@@ -124,7 +124,7 @@ def _chunks(response: Any, url: str, deadline: float) -> Iterator[bytes]:
 def check_glb(path: Path, name: str) -> None:
     """Raise FetchError unless `path` starts with a glTF 2 header and has the stated length, or is glTF as text.
 
-    Bytes after the model are left to the renderer, which ignores them.
+    The renderer ignores bytes after the model.
     """
     size = path.stat().st_size
     with path.open("rb") as stream:

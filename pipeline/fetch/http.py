@@ -76,7 +76,7 @@ def checked_url(url: str) -> str:
 
 
 @contextmanager
-def answered(url: str, token: str, timeout_s: float, deadline: float) -> Iterator[Any]:
+def open_answer(url: str, token: str, timeout_s: float, deadline: float) -> Iterator[Any]:
     """Open the answer to a GET of a checked `url`, to be read. Raises FetchError without an answer.
 
     At `deadline`, in seconds of `time.monotonic`, its connections are shut, however busy the server keeps them.
@@ -92,7 +92,7 @@ def answered(url: str, token: str, timeout_s: float, deadline: float) -> Iterato
         timer.cancel()
 
 
-def no_answer(url: str, error: BaseException, deadline: float) -> FetchError:
+def as_fetch_error(url: str, error: BaseException, deadline: float) -> FetchError:
     """Return the FetchError for an error of the network."""
     inner = getattr(error, "reason", error)
     if time.monotonic() >= deadline:
@@ -114,7 +114,7 @@ def _opened(url: str, token: str, timeout_s: float, watch: "_Watch", deadline: f
     except http.client.InvalidURL:  # its words may hold what lets in, as may those of a ValueError
         raise FetchError.at(url, Outcome.UNSUPPORTED, UNASKABLE) from None
     except NO_ANSWER as error:
-        raise no_answer(url, error, deadline) from None
+        raise as_fetch_error(url, error, deadline) from None
     except ValueError:  # a host name that no name can be
         raise FetchError.at(url, Outcome.UNSUPPORTED, UNASKABLE) from None
 
@@ -148,7 +148,7 @@ def retry_after_s(headers: Any) -> float | None:
 
 @dataclass
 class _Watch:
-    """The sockets of one request, including redirects, to be shut together."""
+    """The sockets of a request, including redirects, to be shut together."""
 
     sockets: list[socket.socket] = field(default_factory=list)
     over: bool = False

@@ -28,7 +28,7 @@ class Gate(Protocol):
         ...
 
     def closed_s(self, key: str) -> float:
-        """Return for how many more seconds the bucket is closed, whatever its level."""
+        """Return for how many more seconds the bucket is closed, at any level."""
         ...
 
 

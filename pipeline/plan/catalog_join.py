@@ -68,7 +68,7 @@ class CatalogJoin:
         return bool(said == (attempt.outcome, attempt.fingerprint))
 
     def within(self, shards: frozenset[str]) -> Mask:
-        """True for each object with a sample in one of the named `shards`."""
+        """True for each object with a sample in a shard of `shards`, by name."""
         if not shards:
             return np.zeros(len(self.asked), bool)
         names = texts(self.rows.aligned("shard_name", self.row, ""))

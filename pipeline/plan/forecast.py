@@ -50,7 +50,7 @@ class Views:
 
 @dataclass(frozen=True)
 class Measured:
-    """One successful render: whether settings and device match this build, the number of views, and the seconds."""
+    """A successful render: whether settings and device match this build, the number of views, and the seconds."""
 
     same: bool
     device: str
@@ -103,7 +103,7 @@ def forecast(plan: Plan, measured: Sequence[Measured], views: Views) -> Forecast
     )
 
 
-def measured(catalog: Catalog, rules: Rules, device: str, views: Views) -> list[Measured]:
+def measure_renders(catalog: Catalog, rules: Rules, device: str, views: Views) -> list[Measured]:
     """Return the newest successful renders, newest first. `device` is a kind of device, or `auto` for any.
 
     A render without a recorded number of views counts as whole with these settings, and with the newest version's views

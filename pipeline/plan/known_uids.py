@@ -1,4 +1,4 @@
-"""Keep the uids that a dataset knows, and refuse two objects of one uid."""
+"""Keep the uids that a dataset knows, and refuse two objects with the same uid."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class _ShortRow:
 
 
 def check_unique(asked: Columns[SourceObject]) -> None:
-    """Raise UsageError for two objects of one uid, naming both: they would share cameras, samples and a row."""
+    """Raise UsageError for two objects with the same uid, naming both: they would share cameras, samples and a row."""
     others = asked.overruled().slice(0, 1).to_pylist()
     for other in others:
         same = asked[other["uid"]]

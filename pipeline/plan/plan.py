@@ -55,9 +55,9 @@ IN_SHARDS = (State.KEPT, State.FORMER)
 class Rules:
     """The inputs of a plan beside objects and catalogue.
 
-    `fingerprints` maps a source's sha256 to a fingerprint. `retry` are outcomes of earlier builds that do not count
-    this time. `refusals` finds the rules that leave objects out, by index. `lost` are shards in the catalogue that
-    storage lacks. `former` finds samples in former versions by uid and fingerprint.
+    `fingerprints` maps a source's sha256 to a fingerprint. `retry` are outcomes of earlier builds to ignore this time.
+    `refusals` finds the rules against objects, by index. `lost` are catalogued shards missing from storage. `former`
+    finds samples in former versions by uid and fingerprint.
     """
 
     objects_per_shard: int
@@ -87,10 +87,10 @@ class Plan:
     the index in `rows` (−1 without a row), and `restated`, true if source or number differ from the row. `order` has
     the indices to render, in order.
 
-    `failed` and `staged` are attempts by uid that a row does not record yet. `duplicate` maps copies to originals, and
-    `rule` indices to the rule that leaves an object out. `removed` are indices in `rows` of objects no longer asked
-    for. `rewrite` are the shard numbers that change if every render succeeds, `certain` those that change in any case.
-    `former` has the locations and checks of FORMER samples.
+    `failed` and `staged` are attempts by uid not yet in a row. `duplicate` maps copies to originals, and `rule` the
+    indices of objects left out to their rule. `removed` are indices in `rows` of objects no longer asked for. `rewrite`
+    are the shard numbers to change if every render succeeds, `certain` those to change in any case. `former` has the
+    locations and checks of FORMER samples.
     """
 
     rules: Rules
@@ -151,7 +151,7 @@ class Plan:
         return self.asked.records(self.order)
 
     def sentence(self) -> str:
-        """Return the plan in one line."""
+        """Return the plan in a line."""
         notes = {"rendered and not packed yet": len(self.staged), "out of former versions": len(self.former)}
         noted = ", ".join(f"{count} of them {what}" for what, count in notes.items() if count)
         rest = {

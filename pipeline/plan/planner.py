@@ -89,7 +89,7 @@ def _is(values: NDArray, asked: Columns[SourceObject], uid: str, value: object) 
 
 
 def _ranks(join: CatalogJoin, state: States) -> States:
-    """Rank duplicates: those already in a shard first, unfetchable ones last."""
+    """Rank duplicates: those already in a shard first, unfetchable duplicates last."""
     unread = (state == State.ENDED) & join.unread
     return np.select([state == State.KEPT, state == State.STAGED, unread], [0, 1, 3], 2).astype(np.int8)
 
@@ -116,7 +116,7 @@ def _former(asked: Columns[SourceObject], state: States, fingerprint: Texts, rul
 
 
 def _numbers(join: CatalogJoin, state: States, copies: Mapping[str, str], rules: Rules) -> Numbers:
-    """Return the numbers of objects with a possible sample. A copy has none if its original already has a sample."""
+    """Return the numbers of objects with a possible sample. A copy of an object with a sample gets no number."""
     first = int(join.rows.column("shard").to_numpy().max(initial=UNASSIGNED)) + 1
     number, wanted = join.number.copy(), ~np.isin(state, (State.DUPLICATE, State.FILTERED))
     stands = state[join.asked.indices(list(copies.values()))] == State.KEPT
@@ -138,8 +138,8 @@ def _states(join: CatalogJoin, fingerprint: Texts, rules: Rules) -> States:
 def _moved(join: CatalogJoin, state: States, sha256: Texts, rules: Rules) -> Mask:
     """True for a kept object with changed facts or split, to be written anew.
 
-    Facts can change only where the source or the bytes differ from the row. One object is compared in any case, so that
-    a release with other facts compares all.
+    Facts can change only where the source or the bytes differ from the row. A single object is compared in any case: a
+    release with other facts then compares all.
     """
     kept = np.flatnonzero(state == State.KEPT)
     moved = np.zeros(len(state), bool)

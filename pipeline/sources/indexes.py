@@ -53,7 +53,7 @@ class Indexes:
         return self._by_package(LVIS, lambda package: package.load_lvis_annotations(), list)
 
     def annotations(self, part: str) -> dict[str, Any]:
-        """Return the annotations of the objects of one folder, `000-000` to `000-159`.
+        """Return the annotations of the objects of a folder, `000-000` to `000-159`.
 
         The package would hold all folders at once.
         """
@@ -77,7 +77,7 @@ class Indexes:
         return found
 
     def _by_package(self, name: str, read: Callable[[Any], Any], kind: type) -> dict[str, Any]:
-        """Return what the package reads from our cache: a mapping to values of one kind."""
+        """Return what the package reads from our cache: a mapping to values of the given kind."""
         import objaverse
 
         path = self._have(OBJAVERSE, self.settings.revision, name)

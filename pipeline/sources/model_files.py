@@ -48,7 +48,7 @@ def find_models(folder: Path, progress: Progress, *, passed_over: str = "") -> l
 
 
 def shown(path: Path) -> str:
-    """Return a path for people, whatever its bytes."""
+    """Return a path as text for people, with bytes outside UTF-8 replaced."""
     return replace_surrogates(str(path))
 
 

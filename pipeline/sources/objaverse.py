@@ -102,7 +102,7 @@ def _usable(paths: Mapping[str, str], progress: Progress) -> Mapping[str, str]:
 
 
 def _with_notes(uids: list[str], paths: Mapping[str, str], indexes: Indexes) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield each of `uids` with its annotations, holding one part of them at a time."""
+    """Yield each of `uids` with its annotations, holding a single part of them at a time."""
     parts: dict[str, list[str]] = {}
     for uid in uids:
         parts.setdefault(Path(paths[uid]).parent.name, []).append(uid)
