@@ -1,12 +1,12 @@
-"""On paper: days and cost of a dataset on named cloud machines, from seconds that were measured elsewhere.
+"""Estimate days and cost of a dataset on named cloud machines, from seconds measured elsewhere.
 
 python -m bench.cloud --cpu-s S [--gpu GPU=S …] [--objects N] [--views N] [--machines N] [--json FILE] [--page]
 
---cpu-s is core-seconds a view with everything that a build does, as `bench.render` prints it (CPU-s per view); --gpu is
-seconds a view of one GPU of that kind, as many times as kinds were measured. Of a machine whose GPU was not measured it
-is told how fast that would have to be to cost no more than the cheapest of the others. Prices are inputs: list prices
-on demand, in USD an hour, of the month that stands beside them; look them up before you pay. What is not in them:
-storage, traffic, and machines that wait.
+--cpu-s is core-seconds per view for everything a build does, as printed by `bench.render` (CPU-s per view). --gpu is
+seconds per view of a single GPU of that kind; repeat it for each measured kind. For a machine with an unmeasured GPU,
+the table gives the speed at which it would cost no more than the cheapest of the others. Prices are inputs: list prices
+on demand, in USD an hour, of the month beside them. Look them up before you pay. Storage, traffic and idle machines are
+not included.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from evaluation.table import markdown_table
 
 @dataclass(frozen=True)
 class Machine:
-    """A machine for rent: its physical `cores`, `gpus` of the kind `gpu`, and USD an hour on demand, as of `priced`."""
+    """A rented machine: physical `cores`, `gpus` GPUs of the kind `gpu`, and USD an hour on demand, as of `priced`."""
 
     name: str
     cores: int
@@ -85,14 +85,14 @@ def main() -> int:
 
 
 def seconds_per_view(rented: Machine, cpu_s: float, gpu_s: dict[str, float]) -> float | None:
-    """Seconds of the whole machine for a view; None when its GPU was not measured."""
+    """Return the whole machine's seconds for a view; None if its GPU was not measured."""
     if not rented.gpus:
         return cpu_s / rented.cores
     return gpu_s[rented.gpu] / rented.gpus if rented.gpu in gpu_s else None
 
 
 def estimate(rented: Machine, s_per_view: float, views: int, machines: int) -> dict[str, float]:
-    """What so many views take on so many machines, and cost."""
+    """Estimate the time and cost of `views` views on `machines` machines."""
     hours = views * s_per_view / 3600
     return {
         "s_per_view": s_per_view,
@@ -103,7 +103,7 @@ def estimate(rented: Machine, s_per_view: float, views: int, machines: int) -> d
 
 
 def break_even_s(rented: Machine, usd_per_view: float) -> float:
-    """The seconds of one GPU for a view with which a machine costs so much a view."""
+    """Return the seconds per view of a single GPU at which the machine costs `usd_per_view`."""
     return usd_per_view * 3600 / rented.usd_per_hour * rented.gpus
 
 

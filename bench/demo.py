@@ -1,4 +1,4 @@
-"""What `zero123 demo` costs: wall seconds and peak memory of each stage, from a fresh run in its own process.
+"""Measure `zero123 demo`: wall seconds and peak memory of each stage, from a fresh run in its own process.
 
 python -m bench.demo [--out DIR] [--json FILE] [flags of `zero123 demo`, such as --set train.images=1600]
 """
@@ -19,9 +19,7 @@ from base.versions import machine, versions
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="an empty folder to keep the run in (default: none kept)"
-    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="an empty folder to keep the run in (default: deleted)")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options, passed_on = parser.parse_known_args()
     with tempfile.TemporaryDirectory() as scratch:

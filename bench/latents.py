@@ -1,10 +1,10 @@
-"""What cached latents ask of the CPU: training images (pairs) per second and core, part by part.
+"""Measure the CPU cost of cached latents: training images (pairs) per second and core, part by part.
 
 python -m bench.latents [--preset small] [--objects N] [--images N] [--rounds N] [--set KEY=VALUE] [--json FILE]
 
-A dataset of random latents is made up, cut into shards as the preset has it, and read as training reads it: by one
-process; by the preset's workers; and by these, put together as batches with what chance decides. With workers the CPU
-is the rank's alone, which is what training has beside its step. Figures are medians over the rounds.
+A dataset of random latents is made, with the preset's objects per shard. It is read as in training: by a single
+process; by the preset's workers; and by the workers, collated into batches with their random draws. With workers only
+the rank's CPU time counts, because it competes with the training step. Figures are medians over the rounds.
 """
 
 import argparse
@@ -70,7 +70,7 @@ def main() -> int:
 
 
 def make_latents(storage: Storage, settings: Settings, shape: tuple[int, int, int], objects: int) -> Version:
-    """A version of random latents of `shape`, which has no pictures: its shards are the latent ones."""
+    """Write a version of random latents of `shape`. It has latent shards but no pictures."""
     encoder, each = Encoder(DIGEST, shape, (0, 0)), settings.shards.objects_per_shard
     shards = tuple(
         write_samples(storage, "train", number, _samples(number, min(each, objects - begin), shape), _folder())
@@ -95,7 +95,7 @@ def _samples(shard: int, count: int, shape: tuple[int, int, int]) -> Iterator[Na
 def measured(
     version: Version, storage: Storage, settings: TrainSettings, pipeline: Zero123Pipeline, images: int
 ) -> dict[str, dict[str, float]]:
-    """Images per second, and per CPU-second of this process, of each part."""
+    """Measure the images per second, and per CPU-second of this process, of each part."""
     workers, at_once = settings.stream.workers, settings.images_at_once
 
     def read(workers: int) -> Iterator[Pair | LatentPair]:

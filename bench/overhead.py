@@ -1,12 +1,14 @@
-"""What a build adds to rendering, and what a second worker brings: the same objects bare, with one worker, with two.
+"""Measure a build's overhead over bare rendering, and the gain of a second worker, on the same objects.
 
 python -m bench.overhead [--objects N] [--rounds N] [--views N] [--set KEY=VALUE …] [--json FILE] [--page]
 
-Bare is Blender in a loop, nothing fetched, staged, packed or recorded; what a second one brings there is what the
-machine has to give. A build's seconds run from the beginning of the first render to the end of the last; Ray's start
-and the build's end, which do not grow with the objects, stand beside them. One Blender bare and a build with one worker
-take turns, a part of the objects in each round, since a machine is now faster and now slower; two get all objects at
-once, since at the end one of them waits for the other. Run it on a machine that does nothing else.
+Bare rendering is Blender in a loop, without fetching, staging, packing or records. Its gain from a second Blender is
+the most the machine can give. A build's seconds run from the start of the first render to the end of the last. Ray's
+start and the end of the build do not grow with the number of objects, so they are shown separately.
+
+A single bare Blender and a build with a single worker take turns, with a part of the objects in each round, because a
+machine's speed varies. Two Blenders or workers get all objects at once, because at the end of each round either waits
+for the other. Run it on an idle machine.
 """
 
 import argparse
@@ -40,7 +42,7 @@ Figures = dict[str, Any]
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--objects", type=int, default=16, metavar="N", help="copies of examples/objects, in turn")
-    parser.add_argument("--rounds", type=int, default=4, metavar="N", help="that one Blender's objects are split into")
+    parser.add_argument("--rounds", type=int, default=4, metavar="N", help="rounds for the objects of a single Blender")
     parser.add_argument("--views", type=int, default=12, metavar="N")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--json", type=Path, metavar="FILE")
@@ -83,12 +85,12 @@ def build_of(workers: int) -> str:
 
 
 def total(rows: list[Figures], side: str) -> Figures:
-    """The rounds of one side together."""
+    """Add up the rounds of a side."""
     return {"side": side, **{name: sum(row[name] for row in rows if row["side"] == side) for name in ("s", "all_s")}}
 
 
 def both(folder: Path, objects: int, at_once: int, shared: list[str], *, build_first: bool) -> list[Figures]:
-    """So many objects bare and as a build, `at_once` of them at a time; the build comes second or first."""
+    """Render `objects` objects bare and as a build, `at_once` at a time. `build_first` decides the order."""
     copies(folder / "models", objects)
     mine = [f"objects.folder={folder / 'models'}", f"storage.root={folder / 'dataset'}", f"run.workers={at_once}"]
     settings = load_settings(None, [], [*shared, *mine])
@@ -97,7 +99,7 @@ def both(folder: Path, objects: int, at_once: int, shared: list[str], *, build_f
 
 
 def copies(folder: Path, count: int) -> None:
-    """So many models of the examples; a copy has a few bytes more, or it would count as a duplicate."""
+    """Copy `count` models of the examples. Repeated copies get some more bytes, or they would count as duplicates."""
     folder.mkdir(parents=True)
     models = sorted(EXAMPLES.glob("*.glb"))
     for number in range(count):
@@ -106,7 +108,7 @@ def copies(folder: Path, count: int) -> None:
 
 
 def _marked(glb: bytes, mark: int) -> bytes:
-    """A GLB whose JSON ends in `mark` times four spaces more: the same model, other bytes."""
+    """Return the GLB with 4 · `mark` more spaces after its JSON: the same model with other bytes."""
     length = int.from_bytes(glb[12:16], "little")
     head, text, rest = glb[:8], glb[20 : 20 + length] + b"    " * mark, glb[20 + length :]
     size = 20 + len(text) + len(rest)
@@ -114,7 +116,7 @@ def _marked(glb: bytes, mark: int) -> bytes:
 
 
 def bare(settings: Settings, folder: Path, blenders: int) -> Figures:
-    """The objects through so many Blenders, which take them one after another."""
+    """Render the objects with `blenders` Blenders. Each takes the next object when it is free."""
     started = time.monotonic()
     waiting = SimpleQueue[SourceObject]()
     for item in folder_objects(Path(settings.objects.folder), SILENT):
@@ -143,12 +145,13 @@ def _drain(waiting: SimpleQueue[SourceObject], child: RenderChild, settings: Set
 
 
 def built(settings: Settings, workers: int) -> Figures:
-    """The same as a build."""
+    """Build the same objects."""
     started = time.monotonic()
     build(BuildSettings(**{name: getattr(settings, name) for name in BuildSettings.model_fields}), SILENT)
     all_s = time.monotonic() - started
     attempts = Catalog(Storage(settings.storage.root)).attempts()
-    begun, ended = min(one.at for one in attempts), max(one.at + sum(one.seconds.values()) for one in attempts)
+    begun = min(attempt.at for attempt in attempts)
+    ended = max(attempt.at + sum(attempt.seconds.values()) for attempt in attempts)
     return {"side": build_of(workers), "objects": len(attempts), "s": ended - begun, "all_s": all_s}
 
 

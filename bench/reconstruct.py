@@ -1,10 +1,10 @@
-"""What the score is worth: meshes from one view with and without it, against views that the model was not trained on.
+"""Measure the effect of the score: meshes from a single view with and without it, against held-out views.
 
 python -m bench.reconstruct --checkpoint DIR [--data DIR] [--objects N] [--view N] [--preset NAME …] [--json FILE]
 
-Both sides see the same input view and take the same steps; "without" sets reconstruct.weights.score to 0, so that the
-input view and the mild beliefs of the other losses decide alone. Silhouettes (IoU) and colours (PSNR on white) are of
-the mesh; `new views` are the last two of each object, `all others` every view but the input.
+Both sides see the same input view and take the same steps. "without" sets reconstruct.weights.score to 0, leaving the
+input view and the priors of the other losses. Silhouettes (IoU) and colours (PSNR on white) are of the mesh. `new` are
+the held-out views of each object, `others` are all views but the input.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def main() -> int:
 
 
 def measured(pipeline: Zero123Pipeline, sample: Sample, view: int, settings: Settings, weight: float) -> dict[str, Any]:
-    """One reconstruction and how well it agrees with the true views."""
+    """Reconstruct an object and compare its mesh with the true views."""
     section = settings.reconstruct
     section = section.model_copy(update={"weights": section.weights.model_copy(update={"score": weight})})
     cpu_s, wall_s = time.process_time(), time.monotonic()
@@ -93,7 +93,7 @@ def line(row: dict[str, Any]) -> str:
 
 
 def summary(rows: list[dict[str, Any]]) -> str:
-    """One line an object, with and without the score, and the means."""
+    """Format a line per object, with and without the score, and the means."""
     pairs = list(zip(rows[::2], rows[1::2], strict=True))
     header = ["object", "input IoU", "others IoU", "without", "others dB", "without", "new IoU", "without", "CPU-s"]
     table = [[on["uid"], *_cells(on, off)] for on, off in pairs]

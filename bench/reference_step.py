@@ -1,4 +1,4 @@
-"""The step to compare with: diffusers' modules used plainly, as the original trainer and its port to diffusers do.
+"""The reference training step: diffusers' modules used plainly, as in the original trainer and its diffusers port.
 
 Views are composited and encoded in the step (VAE for both, CLIP for the input), the network runs eagerly with its own
 attention, AdamW and the averages are the libraries' defaults.
@@ -39,7 +39,7 @@ class ReferenceStep:
         self.average = EMAModel(self.unet.parameters(), decay=0.9999)
 
     def take(self, parts: list[CollatedPairs], autocast: AbstractContextManager[object]) -> None:
-        """One step on the parts of a batch."""
+        """Take a step on the parts of a batch."""
         for part in parts:
             with autocast:
                 loss = self._loss(part) / len(parts)

@@ -1,4 +1,4 @@
-"""Pictures that count as the truth: many samples, no denoiser, kept on disk by the digest of their scene."""
+"""Reference pictures: many samples, no denoiser, stored on disk by the digest of their scene."""
 
 import tempfile
 from pathlib import Path
@@ -25,18 +25,18 @@ SEEN = {
     "hw", "lens", "bounces", "filter_width_px", "view_transform", "exposure", "pose", "merge_vertices", "backfaces",
     "coincident_faces", "bounds", "importer_quirks", "neutral",
 }  # fmt: skip
-"""What the scene's picture depends on besides model, cameras and lights; all else is how well it is approached."""
+"""The settings of the true picture, besides model, cameras and lights. The others only affect its accuracy."""
 
 PATIENCE_S = 3600.0
-"""For one view: many samples take as long as they take."""
+"""The limit for a view. It is long, because a reference has many samples."""
 
 
 def references(
     path: Path, settings: RenderSettings, seed: int, samples: int, folder: Path, *, make: bool
 ) -> list[Picture]:
-    """The true RGBA pictures (H, W, 4) of all views of a model's scene under `settings`.
+    """Return the true RGBA pictures (H, W, 4) of all views of a model's scene under `settings`.
 
-    They are kept in `folder`; those that are not there are made now, or are no pictures at all without `make`.
+    They are stored in `folder`. Missing pictures are rendered now; without `make` the list is then empty.
 
     Raises Failure for a model that cannot be rendered.
     """
@@ -66,7 +66,7 @@ def references(
 
 
 def scene_digest(path: Path, settings: RenderSettings, seed: int) -> str:
-    """16 hexadecimal digits of all that decides what a perfect render of the model would show, and of the samples."""
+    """Return 16 hexadecimal digits of everything that determines a perfect render of the model, and of the samples."""
     scene = {
         "model": sha256_file(path),
         "cameras": viewpoints(settings, path.stem, seed).tolist(),
@@ -79,12 +79,12 @@ def scene_digest(path: Path, settings: RenderSettings, seed: int) -> str:
 
 
 def pictures(folder: Path, views: int) -> list[Picture]:
-    """The first views in a folder of rendered views, RGBA (H, W, 4)."""
+    """Read the first `views` views from a folder of rendered views, RGBA (H, W, 4)."""
     return [np.array(Image.open(folder / view_name(view))) for view in range(views)]
 
 
 def likeness(picture: Picture, true: Picture) -> tuple[float, float]:
-    """PSNR in dB and SSIM of two RGBA pictures on white, within the rectangle around all that `true` shows."""
+    """Return PSNR in dB and SSIM of two RGBA pictures on white, within the bounding box of the object in `true`."""
     rows, columns = np.nonzero(true[..., 3].any(axis=1))[0], np.nonzero(true[..., 3].any(axis=0))[0]
     part = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     ours, truth = on_white(picture)[part], on_white(true)[part]

@@ -1,13 +1,13 @@
-"""What a view costs: the shipped settings against the original's recipe as the original runs it, interleaved.
+"""Measure the cost of a view: the shipped settings against the original's recipe, interleaved.
 
 python -m bench.render [--objects N] [--more FOLDER] [--views N] [--legacy-views N] [--references DIR] [--json FILE]
 python -m bench.render --ablate [--objects N] [--views N] [--references DIR] [--json FILE]
 
-Ours is one Blender that lives through all objects; `legacy` is the preset of that name in a fresh Blender for each.
-Both at 512 x 512 with the same threads. CPU-seconds are what the system counts for the processes, start-up included.
-Afterwards each side's first views are held against many samples of its own scene, on white, within the rectangle
-around the object.
---ablate lays the measures on one after another, from the original's sampling to ours, in our scene.
+`ours` uses the same Blender for all objects. `legacy` is the preset of that name in a fresh Blender for each object, as
+the original does it. Both render at 512 x 512 with the same threads. CPU-seconds are the system's for the processes,
+with their start. Afterwards each side's first views are compared with many samples of its own scene, on white, within
+the object's bounding box.
+--ablate adds the measures step by step, from the original's sampling to ours, in our scene.
 """
 
 import argparse
@@ -44,7 +44,7 @@ MEASURES = {
     "only the object's rectangle": ["object_rectangle=true"],
     "no light tree for two lamps": ["light_tree=false"],
 }  # fmt: skip
-"""What each measure sets, laid over those before it."""
+"""The settings of each measure, on top of the measures before it."""
 
 
 def main() -> int:
@@ -68,7 +68,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--legacy-views", type=int, metavar="N", help="render fewer; start-up is spread over --views")
     parser.add_argument("--quality-views", type=int, default=2, metavar="N", help="of each object")
     parser.add_argument("--references", type=Path, metavar="DIR", help="keep the references here")
-    parser.add_argument("--kept-only", action="store_true", help="make no new references: compare where one is kept")
+    parser.add_argument("--kept-only", action="store_true", help="make no new references, use stored references only")
     parser.add_argument("--reference-samples", type=int, default=1024, metavar="N")
     parser.add_argument("--ablate", action="store_true")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for both sides")
@@ -82,7 +82,7 @@ def _settings(options: argparse.Namespace, presets: list[str], *changes: str, vi
 
 
 def comparison(files: list[Path], options: argparse.Namespace) -> dict[str, Any]:
-    """Both sides over all files, object by object; prints a line each and the summary."""
+    """Compare both sides over all files, object by object. Prints a line for each and the summary."""
     ours = _settings(options, [], views=options.views)
     legacy = _settings(options, ["legacy"], "alpha=soft", views=options.legacy_views or options.views)
     rows: list[Row] = []
@@ -103,7 +103,7 @@ def comparison(files: list[Path], options: argparse.Namespace) -> dict[str, Any]
 
 
 def _shown(rows: list[Row], sides: dict[str, CountedRenderer], views: int) -> Row:
-    """The result as it goes into the JSON; its summary is printed."""
+    """Return the result for the JSON file, and print its summary."""
     cost = {name: side.per_view(views) for name, side in sides.items()}
     likenesses = {name: _medians([row[name] for row in rows]) for name in SIDES}
     phases = {name: side.per_object() for name, side in sides.items()}
@@ -134,7 +134,7 @@ def _shown(rows: list[Row], sides: dict[str, CountedRenderer], views: int) -> Ro
 
 
 def quality(path: Path, settings: RenderSettings, folder: Path, options: argparse.Namespace) -> dict[str, float]:
-    """Mean PSNR and SSIM of a side's first views against its scene's references; empty where none may be made."""
+    """Return mean PSNR and SSIM of a side's first views against the references; empty without references."""
     scene = settings.model_copy(update={"views": options.quality_views})
     true = references(path, scene, SEED, options.reference_samples, options.references, make=not options.kept_only)
     if not true:
@@ -145,7 +145,7 @@ def quality(path: Path, settings: RenderSettings, folder: Path, options: argpars
 
 
 def ablation(files: list[Path], options: argparse.Namespace) -> Row:
-    """What each measure bought: cost and likeness over all files, each measure laid over those before it."""
+    """Measure cost and quality over all files after each measure, on top of the measures before it."""
     rows: list[Row] = []
     changes: list[str] = []
     with tempfile.TemporaryDirectory() as scratch:
@@ -165,7 +165,7 @@ def ablation(files: list[Path], options: argparse.Namespace) -> Row:
 
 
 def _medians(rows: list[Row]) -> Row:
-    """Medians over the objects whose pictures were looked at; null where none was."""
+    """Return medians over the compared objects; None without any."""
     found = {key: [row[key] for row in rows if key in row] for key in ("psnr_db", "ssim")}
     return {key: float(np.median(values)) if values else None for key, values in found.items()}
 

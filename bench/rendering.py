@@ -1,4 +1,4 @@
-"""A renderer whose cost is counted: CPU-seconds of all its processes, wall seconds, and seconds by phase."""
+"""A renderer with measured cost: CPU-seconds of all its processes, wall seconds, and seconds by phase."""
 
 import os
 import time
@@ -20,7 +20,7 @@ ONCE = ("start", "import", "normalise", "build")
 
 
 class CountedRenderer:
-    """A Blender child, or where `fresh` a new one for each object; what it cost is known once it is closed."""
+    """A Blender child, or with `fresh` a new child for each object. Its cost is known after it is closed."""
 
     def __init__(self, settings: RenderSettings, *, fresh: bool) -> None:
         self.settings = settings
@@ -40,7 +40,7 @@ class CountedRenderer:
             self._child.close()
 
     def render(self, path: Path, folder: Path, seed: int) -> dict[str, float]:
-        """Render one object; wall seconds by phase. Raises Failure for an object that cannot be rendered."""
+        """Render an object and return wall seconds by phase. Raises Failure when it cannot be rendered."""
         with self._counted():
             result = render_views(self._child, path, path.stem, self.settings, seed, folder)
             if self.fresh:
@@ -53,16 +53,16 @@ class CountedRenderer:
         return result.seconds
 
     def per_view(self, views: int) -> dict[str, float]:
-        """CPU and wall seconds of one view where each object has `views` of them.
+        """Return CPU and wall seconds per view for objects with `views` views each.
 
-        Where fewer were rendered, the share of the time that came once for each object is spread over `views`.
+        If fewer were rendered, the share of time spent once per object is spread over `views`.
         """
         once = sum(self.seconds[phase] for phase in ONCE) / sum(self.seconds.values())
         weight = (once / views + (1.0 - once) / self.settings.views) / self.objects
         return {"cpu_s": self.cpu_s * weight, "wall_s": self.wall_s * weight}
 
     def per_object(self) -> dict[str, float]:
-        """Mean wall seconds of an object by phase, for the views that were rendered."""
+        """Return the mean wall seconds per object by phase, for the rendered views."""
         return {phase: value / self.objects for phase, value in self.seconds.items()}
 
     @contextmanager
@@ -74,5 +74,5 @@ class CountedRenderer:
 
 
 def _cpu_s() -> float:
-    """CPU-seconds of this process and of all children that it has waited for."""
+    """Return CPU-seconds of this process and of all children it has waited for."""
     return sum(os.times()[:4])

@@ -1,4 +1,4 @@
-"""An S3 server (moto) on loopback, in a process of its own, for benchmarks that read from afar."""
+"""An S3 server (moto) on loopback, in its own process, for benchmarks of remote reads."""
 
 import os
 import subprocess
@@ -24,7 +24,7 @@ FIXED = {
 
 @contextmanager
 def bucket() -> Iterator[str]:
-    """The URL of an empty bucket, which this process and its children reach by their environment."""
+    """Yield the URL of an empty bucket. This process and its children reach it by their environment."""
     import s3fs
 
     before = dict(os.environ)

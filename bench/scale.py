@@ -1,10 +1,10 @@
-"""How far a build scales: a million objects through the real plan, crew, books and versions, with nothing rendered.
+"""Measure how a build scales: a million objects through the real plan, crew, catalogue and versions, without renders.
 
 python -m bench.scale [--objects N] [--workers N] [--folder DIR] [--json FILE] [--page]
 
-Fetching and rendering are stubs (bench/stub.py), shards are real and tiny. Each build runs in a process of its own,
-whose peak memory is the driver's. After the first build: once more with no change; with 1 % of the sources changed;
-with 1 % more objects.
+Fetching and rendering are stubs (bench/stub.py), shards are real and tiny. Each build runs in its own process, so peak
+memory is the driver's. After the first build: again without changes; with 1 % of the sources changed; with 1 % more
+objects.
 """
 
 import argparse
@@ -41,7 +41,7 @@ from shards.version import Version, read_version
 PAGE = Path(__file__).parents[1] / "docs" / "scale.md"
 Figures = dict[str, Any]
 CHANGED = 100
-"""One of so many is changed, or added."""
+"""A hundredth of the objects is changed, or added."""
 TIMED: tuple[tuple[str, Any, str], ...] = (
     ("list_s", Columns, "of"),
     ("plan_s", pipeline.builder, "make_plan"),
@@ -49,7 +49,7 @@ TIMED: tuple[tuple[str, Any, str], ...] = (
     ("version_s", Catalog, "newest"),
     ("card_s", pipeline.run, "refresh_card"),
 )
-"""What is timed of each build, and where it is called from."""
+"""The timed parts of a build: the figure's name, the module or class of the caller, and the attribute."""
 
 
 def main() -> int:
@@ -101,7 +101,7 @@ def _builds(folder: Path, settings: Settings, objects: int) -> Iterator[Figures]
 
 
 def measured(settings: Settings) -> Figures:
-    """One build, in a process that does nothing else."""
+    """Measure a build. Runs in a process that does nothing else."""
     needed = {name: getattr(settings, name) for name in BuildSettings.model_fields}
     seconds, planned = dict.fromkeys((name for name, *_ in TIMED), 0.0), set[int]()
     started, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF)
@@ -122,7 +122,7 @@ def measured(settings: Settings) -> Figures:
 
 @contextmanager
 def _timed(seconds: dict[str, float], planned: set[int]) -> Iterator[None]:
-    """Add up the seconds of what TIMED names, and note the shard numbers that a plan is to write."""
+    """Add up the seconds of the parts in TIMED, and record the shard numbers a plan will write."""
     with ExitStack() as stack:
         for name, owner, attribute in TIMED:
             act = getattr(owner, attribute)
@@ -143,7 +143,7 @@ def _stopwatch(name: str, act: Callable[..., Any], seconds: dict[str, float], pl
 
 
 def write_table(path: Path, objects: int, changed: int) -> None:
-    """A list of objects as long as Objaverse's rows are, of which the first `changed` have had other bytes."""
+    """Write a table of objects with rows as long as Objaverse's. The first `changed` objects have other bytes."""
     schema = pyarrow.schema([(name, pyarrow.string()) for name in ("url", "sha256", *_row(0))])
     with parquet.ParquetWriter(path, schema) as writer:
         for start in range(0, objects, 1 << 16):
@@ -176,7 +176,7 @@ def _newest(settings: Settings) -> Version | None:
 
 
 def _difference(before: Version | None, after: Version | None) -> Figures:
-    """How many shards of the version before are not in the one after."""
+    """Count the shards of `before` missing from `after`."""
     old, new = ({shard.name for shard in version.shards} if version else set() for version in (before, after))
     return {"replaced": len(old - new)}
 

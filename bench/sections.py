@@ -1,4 +1,4 @@
-"""Pages of docs/ that several benchmarks write, each a section of its own."""
+"""Write pages of docs/ shared by several benchmarks, each with its own section."""
 
 import re
 import shlex
@@ -10,9 +10,9 @@ from base.versions import machine
 
 
 def write_section(page: Path, title: str, lines: Sequence[str]) -> None:
-    """Put a section into a page, in the place of the one with that title or at the end.
+    """Put a section into a page: it replaces the section of the same title, or comes last.
 
-    It opens with the command that this process was started by, as `python -m NAME …`, less `--json FILE`.
+    It opens with this process's command, as `python -m NAME …`, without `--json FILE`.
     """
     about, words = machine(), sys.argv[1:]
     if "--json" in words:

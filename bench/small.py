@@ -1,12 +1,12 @@
-"""Everything that makes the `small` model, from objects to figures and weights; the same command goes on after a stop.
+"""Make the `small` model, from objects to figures and weights. After a stop the same command continues.
 
 python -m bench.small --objects DIR --test DIR [--out runs/small] [--preset small] [--set KEY=VALUE]
                       [--bench-preset paper] [--bench-set KEY=VALUE] [--file-mb 16]
 
-Renders --objects into a dataset and --test, which is never trained on, into another; caches latents; trains on them;
-measures the model on held-out objects and on --test beside trivial answers; runs bench.train; writes weights in half
-precision, --file-mb of tensors in a file at most. What it found stands in figures.md and figures.json. A CPU does it
-all at `tiny` size: --preset tiny --bench-preset tiny.
+Renders --objects into a dataset, and --test into another that is never used in training; caches latents; trains on
+them; measures the model and the baselines on held-out objects and on --test; runs bench.train; writes weights in half
+precision, at most --file-mb of tensors per file. The results are in figures.md and figures.json. A CPU can do it all
+at `tiny` size: --preset tiny --bench-preset tiny.
 """
 
 import argparse
@@ -26,13 +26,13 @@ from train.page import NAME
 from zero123.model import trained_parts
 
 LIMIT_BYTES = 48_000_000
-"""All of the weights that are to be downloaded."""
+"""The limit for all weights together, because users download them."""
 WEIGHTS = "weights"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Where everything lies, and the settings that every command gets."""
+    """The paths of a run, and the settings for every command."""
 
     objects: Path
     test: Path
@@ -43,12 +43,12 @@ class Plan:
     file_bytes: int
 
     def command(self, name: str, dataset: str, *words: str) -> list[str]:
-        """A `zero123` command on one of the datasets."""
+        """Return a `zero123` command on a dataset."""
         root = f"storage.root={self.out / dataset}"
         return [sys.executable, "-m", "app", name, *self.settings, *words, "--set", root]
 
     def commands(self) -> list[list[str]]:
-        """What is run, in order; each goes on where it was stopped."""
+        """List the commands in order. Each continues where it was stopped."""
         model = str(self.out / "model")
         held_out = ["--set", f"shards.val_fraction={self.held_out}"]
         seen = [["build", "dataset", "--set", f"objects.folder={self.objects}", *held_out]]
@@ -66,22 +66,22 @@ class Plan:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--objects", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--test", type=Path, required=True, metavar="DIR", help="objects that are never trained on")
+    parser.add_argument("--test", type=Path, required=True, metavar="DIR", help="objects never used in training")
     parser.add_argument("--out", type=Path, default=Path("runs/small"), metavar="DIR")
     parser.add_argument("--held-out", type=float, default=0.1, metavar="SHARE", help="of --objects")
     parser.add_argument(
-        "--file-mb", type=float, default=16.0, metavar="MB", help="of tensors in one file of weights, at most"
+        "--file-mb", type=float, default=16.0, metavar="MB", help="the most tensors per file of weights"
     )
     parser.add_argument("--preset", default="small", metavar="NAME")
     parser.add_argument("--bench-preset", default="paper", metavar="NAME")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--bench-set", action="append", default=[], metavar="KEY=VALUE")
     options = parser.parse_args()
-    words = [f"--set={one}" for one in ("evaluate.minimum_margin_db=-99.0", *options.set)]
+    words = [f"--set={setting}" for setting in ("evaluate.minimum_margin_db=-99.0", *options.set)]
     plan = Plan(
         options.objects.resolve(), options.test.resolve(), options.out.resolve(),
         ("--preset", options.preset, *words),
-        ("--preset", options.bench_preset, *(f"--set={one}" for one in options.bench_set)),
+        ("--preset", options.bench_preset, *(f"--set={setting}" for setting in options.bench_set)),
         options.held_out,
         round(options.file_mb * 1e6),
     )  # fmt: skip
@@ -94,7 +94,7 @@ def main() -> int:
 
 
 def made(plan: Plan) -> None:
-    """Run everything, and write what it found. Raises Failure at the first command that fails."""
+    """Run all commands and write the results. Raises Failure at the first command to fail."""
     for words in plan.commands():
         print("$", " ".join(words[1:]), flush=True)
         if subprocess.run(words, check=False).returncode:
@@ -111,9 +111,9 @@ def made(plan: Plan) -> None:
 
 
 def half_weights(run: Path, folder: Path, file_bytes: int) -> dict[str, Any]:
-    """Write a run's newest model anew in half precision, with at most `file_bytes` of tensors in a file; files' sizes.
+    """Write a run's newest model in half precision, at most `file_bytes` of tensors per file; returns the sizes.
 
-    Raises Failure when all together are larger than weights to be downloaded may be.
+    Raises Failure when all files together exceed LIMIT_BYTES.
     """
     model = load_model(run, "cpu")
     for module in trained_parts(model).values():
@@ -128,7 +128,7 @@ def half_weights(run: Path, folder: Path, file_bytes: int) -> dict[str, Any]:
 
 
 def page(found: dict[str, Any]) -> str:
-    """The figures as Markdown."""
+    """Format the figures as Markdown."""
     last = found["training"][-1]
     loss = "—" if last["loss"] is None else f"{last['loss']:.4f}"
     lines = [
@@ -141,7 +141,7 @@ def page(found: dict[str, Any]) -> str:
 
 
 def views(result: dict[str, Any], name: str) -> list[str]:
-    """Every measure of the model and of answers without one, and what it rests on."""
+    """Format every measure of the model and the baselines, with notes."""
     table = measures_table(result, f"{result['pairs']} views of {name}")
     return ["", table, "", *novel_views_notes(result)]
 

@@ -1,10 +1,10 @@
-"""What streaming costs: ours against webdataset on the same tars, useful images per second of one core.
+"""Measure streaming: ours against webdataset on the same tars, in useful images per second of a core.
 
 python -m bench.stream [--root DIR] [--images N] [--rounds N] [--no-s3] [--json FILE]
 
-A useful image is a view of a pair that is handed over: every view of an object once a visit. Sides are described in
-bench/streaming.py; each runs in a process of its own, in turn, round after round; ratios are medians over the rounds of
-images per CPU-second. Without --root a dataset is made up: 64 objects in 8 shards, 12 views of 256 x 256.
+A useful image is a view in a delivered pair: every view of an object once a visit. The sides are described in
+bench/streaming.py. They take turns in each round, each in its own process. Ratios are of images per CPU-second, medians
+over the rounds. Without --root a dataset is made: 64 objects in 8 shards, 12 views of 256 x 256.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def main() -> int:
     parser.add_argument("--root", metavar="DIR", help="a dataset on disk")
     parser.add_argument("--images", type=int, default=3072, metavar="N", help="of each side in each round")
     parser.add_argument("--rounds", type=int, default=5, metavar="N")
-    parser.add_argument("--no-s3", action="store_true", help="leave out what is read from a server")
+    parser.add_argument("--no-s3", action="store_true", help="leave out reads from a server")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
@@ -50,7 +50,7 @@ def main() -> int:
 
 
 def compared(root: str, options: argparse.Namespace) -> dict[str, Any]:
-    """All sides, the workers, and the way to a server; prints the tables."""
+    """Measure all sides, several workers, and reads from a server. Prints the tables."""
     rounds = [{side: measured(side, root, options.images) for side in SIDES} for _ in range(options.rounds)]
     ratios = {
         side: [one["ours"]["images_per_cpu_s"] / one[side]["images_per_cpu_s"] for one in rounds]
@@ -70,7 +70,7 @@ def compared(root: str, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def further(root: str, options: argparse.Namespace) -> dict[str, list[dict[str, float]]]:
-    """Ours with worker processes, and from an S3 server on loopback."""
+    """Measure ours with worker processes, and from an S3 server on loopback."""
     places: dict[str, list[dict[str, float]]] = {}
     for workers in (1, 2):
         told = [measured("ours", root, options.images, workers) for _ in range(options.rounds)]

@@ -1,9 +1,9 @@
-"""Three ways to get training pairs out of the same tars, each measured in a process of its own.
+"""Four ways to read training pairs from the same tars, each measured in its own process.
 
-`ours` is `stream_pairs`. `plain` is webdataset as its documentation shows it: shuffle, decode, and a transform that
-composites on white, resizes, and makes a tensor of floats, for every view of a sample. `pillow` is the same with
-Pillow's compositing instead of numpy's. `decoder` is webdataset with our own decoder: uint8 RGBA of the views drawn.
-Each gives every object's six disjoint pairs with R, T and pose.
+`ours` is `stream_pairs`. `plain` is webdataset as documented: shuffle, decode, and a transform for every view of a
+sample: composite on white, resize, convert to a float tensor. `pillow` is the same with Pillow's compositing instead of
+numpy's. `decoder` is webdataset with our own decoder: uint8 RGBA of the drawn views. Each gives every object's six
+disjoint pairs with R, T and pose.
 """
 
 import json
@@ -46,11 +46,11 @@ VIEWS, HW, PAIRS = 12, (256, 256), 6
 SHUFFLED = 64
 FIRST_BATCH = 64
 PICTURED = 6
-"""Of so many objects pictures are made; the others of a made-up dataset repeat them."""
+"""The number of objects with pictures of their own. The other objects of a made dataset repeat them."""
 
 
 def make_dataset(root: Path, shards: int, objects: int) -> None:
-    """A dataset of balls with a texture, lit from a corner: about 34 KiB a view, as rendered objects have."""
+    """Write a dataset of textured balls, lit from a corner: about 34 KiB a view, like rendered objects."""
     storage = Storage(root)
     pictures = [[encode_rgba(_ball(number, view)) for view in range(VIEWS)] for number in range(PICTURED)]
     entries = []
@@ -62,7 +62,7 @@ def make_dataset(root: Path, shards: int, objects: int) -> None:
 
 
 def members(shard: int, number: int, pictures: list[list[bytes]]) -> dict[str, bytes]:
-    """The members of one object's sample, by suffix; it shows the pictures of one of those that have any."""
+    """Return the members of an object's sample by suffix, with the pictures of an entry of `pictures`."""
     rng = stable_rng(0, "cameras", shard, number)
     centres = stratified_block(rng) * rng.uniform(1.5, 2.2, (VIEWS, 1))
     extrinsics = np.stack([look_at_origin(centre) for centre in centres])
@@ -159,7 +159,7 @@ SIDES: dict[str, Callable[[Version, Storage, int], Iterator[Any]]] = {
 
 
 def measured(side: str, root: str, images: int, workers: int = 0) -> dict[str, float]:
-    """What `side` costs in a process of its own; see `measure`."""
+    """Measure `side` in its own process; see `measure`."""
     line = [sys.executable, "-m", "bench.streaming", side, root, str(images), str(workers)]
     environment = {**os.environ, **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")}
     done = subprocess.run(line, cwd=ROOT, env=environment, stdout=subprocess.PIPE, check=True)
@@ -167,7 +167,7 @@ def measured(side: str, root: str, images: int, workers: int = 0) -> dict[str, f
 
 
 def measure(side: str, root: str, images: int, workers: int) -> dict[str, float]:
-    """Images per second and per CPU-second once it runs, seconds until the first batch, and peak memory."""
+    """Measure images per second and per CPU-second after the first batch, seconds until then, and peak memory."""
     import torch
 
     torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""A worker that fetches and renders nothing: all objects get the same tiny views at once, in real shards."""
+"""A worker without fetching and rendering: all objects get the same tiny views at once, in real shards."""
 
 import hashlib
 import socket
@@ -24,11 +24,11 @@ from shards.write import write_shard
 
 VIEWS, HW = 2, (16, 16)
 BAD = 0.05
-"""The share of objects that end corrupt, drawn by their address."""
+"""The share of corrupt objects, decided by the digest of their URL."""
 
 
 class StubWorker:
-    """Stands where a `Worker` does, between the real crew and the real books."""
+    """Replaces `Worker` between the real crew and the real catalogue."""
 
     def __init__(self, spec: WorkerSpec, gate: Gate) -> None:
         self.spec, self.storage, self.phase = spec, Storage(spec.root), ""
@@ -57,7 +57,7 @@ class StubWorker:
         )
 
     def close(self) -> None:
-        """Nothing to end."""
+        """Do nothing: there is no child to end."""
 
     def _packed(self, job: PackJob) -> PackResult:
         by_split: dict[str, list[Member]] = {}
@@ -76,7 +76,7 @@ class StubWorker:
 
 @cache
 def template() -> Mapping[str, bytes]:
-    """The sample that every object gets."""
+    """Return the sample of every object."""
     with TemporaryDirectory() as scratch:
         folder = Path(scratch)
         cameras = [look_at_origin(np.array([1.5, 0.5, view])) for view in range(VIEWS)]

@@ -1,13 +1,13 @@
-"""What a training step costs: ours beside a plain step on diffusers' modules, with random weights, in one run.
+"""Measure a training step: ours beside a plain step on diffusers' modules, with random weights, in a single run.
 
 python -m bench.train [--preset paper] [--set train.images_at_once=96] [--rounds N] [--json FILE]
 
-Sides take turns, and a side's figure is its best round. `cached` has latents and image embeddings given, `in the loop`
-makes them in every step; the plain step (bench/reference_step.py) always does, eagerly, in bfloat16 on a GPU, and in
-float32 (TF32 on a GPU, unless train.compute.precision is fp32). MFU is of the nominal dense bfloat16 peak, `of matmul`
-of what one large product reaches here. Arithmetic is counted alike for all: UNet forward and backward, and encoders
-where they are in the loop. Peak memory leaves out what lies on the GPU for other sides alone: their weights, moments
-and averages.
+Sides take turns, and a side's figure is its best round. `cached` is given latents and image embeddings, `in the loop`
+computes them in every step. The plain step (bench/reference_step.py) always computes them, eagerly, in bfloat16 on a
+GPU, and in float32 (TF32 on a GPU, unless train.compute.precision is fp32). MFU is relative to the nominal dense
+bfloat16 peak, `of matmul` to the speed of a large product here. Operations are counted alike for all sides: UNet
+forward and backward, and the encoders if in the loop. Peak memory excludes the weights, moments and averages held only
+for other sides.
 """
 
 import argparse
@@ -67,7 +67,7 @@ def main() -> int:
 
 @dataclass
 class Phases:
-    """Milliseconds by phase, each ended when the device has done its work; not `on`, a step flows as it does."""
+    """Seconds by phase. While `on`, each phase waits for the device, so a step is slower than usual."""
 
     device: torch.device
     on: bool = False
@@ -88,9 +88,9 @@ class Phases:
 
 @dataclass
 class Side:
-    """One way to take a step: `take` takes one, `flops` is the arithmetic of an image.
+    """A way to take a training step. `take` takes a step, `flops` is the number of operations per image.
 
-    `held` gives the tensors that it keeps from step to step; `others_bytes` lie there for other sides alone.
+    `held` yields the tensors kept from step to step. `others_bytes` is the memory held only for other sides.
     """
 
     name: str
@@ -103,7 +103,7 @@ class Side:
     peak_mb: float | None = None
 
     def run(self, steps: int, batch: int) -> None:
-        """A round of steps."""
+        """Take a round of steps, and record its rate and peak memory."""
         device = self.phases.device
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
@@ -116,7 +116,7 @@ class Side:
             self.peak_mb = max(self.peak_mb or 0.0, peak / 1e6)
 
     def split(self, batch: int) -> dict[str, float]:
-        """Milliseconds of each phase of one more step, for the whole batch."""
+        """Take another step and return the milliseconds of each phase, for the whole batch."""
         self.phases.on = True
         self.take()
         self.phases.on = False
@@ -124,7 +124,7 @@ class Side:
 
 
 def measured(settings: Settings, rounds: int, steps: int) -> dict[str, Any]:
-    """Every side's figures; compiles and warms up first."""
+    """Measure all sides, after a first step of each to compile and warm up."""
     train = settings.train
     device = torch_device(train.device)
     pipeline = build_pipeline(settings.model, train.seed).to(str(device))
@@ -153,7 +153,7 @@ def measured(settings: Settings, rounds: int, steps: int) -> dict[str, Any]:
 def all_sides(
     pipeline: Zero123Pipeline, settings: Settings, parts: Iterator[CollatedPairs], device: torch.device
 ) -> list[Side]:
-    """Ours with latents given and with encoders in the loop, and the plain step in two precisions."""
+    """Make the sides: ours with given latents and with encoders in the loop, and the plain step in two precisions."""
     train, count = settings.train, -(-settings.train.batch // settings.train.images_at_once)
     unet = training_flops(pipeline)
     encoders = encoder_flops(pipeline, next(parts))
@@ -196,7 +196,7 @@ def all_sides(
 
 
 def kept(parts: Iterable[nn.Module], optimiser: torch.optim.Optimizer, averages: Iterable[Tensor]) -> Iterator[Tensor]:
-    """Every tensor of networks, of their optimiser and of their averages."""
+    """Yield every tensor of networks, their optimiser and their averages."""
     for part in parts:
         yield from part.parameters()
         yield from part.buffers()
@@ -206,7 +206,7 @@ def kept(parts: Iterable[nn.Module], optimiser: torch.optim.Optimizer, averages:
 
 
 def bytes_of_others(side: Side, sides: Iterable[Side]) -> int:
-    """The memory that is kept for other sides and not for this one."""
+    """Return the bytes held only for other sides."""
     mine = {tensor.untyped_storage().data_ptr() for tensor in side.held()}
     storages = [tensor.untyped_storage() for other in sides for tensor in other.held()]
     theirs = {storage.data_ptr(): storage.nbytes() for storage in storages if storage.data_ptr() not in mine}
@@ -214,10 +214,10 @@ def bytes_of_others(side: Side, sides: Iterable[Side]) -> int:
 
 
 class Cached(Stepper):
-    """Our step where every part's latents and embeddings are known before it."""
+    """Our step with latents and embeddings computed beforehand."""
 
     def make_batch(self, part: CollatedPairs) -> Batch:
-        """The batch that was made of the first part of this length, with this part's chances."""
+        """Return the batch of the first part of this length, with this part's timesteps and poses."""
         kept: dict[int, Batch] = self.__dict__.setdefault("known", {})
         if len(part) not in kept:
             kept[len(part)] = self._made(part)
@@ -234,14 +234,14 @@ class Cached(Stepper):
 def host_parts(
     pipeline: Zero123Pipeline, settings: Settings, device: torch.device
 ) -> Generator[CollatedPairs, None, None]:
-    """Parts of batches as training gets them, from made-up pairs: gathered and copied ahead of the step."""
+    """Yield parts of batches as in training, from made-up pairs: collated and copied ahead of the step."""
     train = settings.train
     parts = split_batches(made_up_pairs(settings.model.hw), train.batch, train.images_at_once)
     return prefetch((collate(some, pipeline, train) for some in parts), device, train.compute.ahead)
 
 
 def made_up_pairs(hw: tuple[int, int]) -> Iterator[Pair]:
-    """Pairs of noise, without end."""
+    """Yield pairs of noise for ever."""
     rng = np.random.default_rng(0)
     views = rng.integers(0, 256, (POOL, *hw, 4), dtype=np.uint8)
     number = 0
@@ -256,7 +256,7 @@ def made_up_pairs(hw: tuple[int, int]) -> Iterator[Pair]:
 
 
 def timed(parts: Iterator[CollatedPairs], clock: Phases) -> Iterator[CollatedPairs]:
-    """The parts, their coming counted as the phase `data`."""
+    """Yield the parts, and count the wait for them as the phase `data`."""
     while True:
         with clock("data"):
             part = next(parts)
@@ -264,7 +264,7 @@ def timed(parts: Iterator[CollatedPairs], clock: Phases) -> Iterator[CollatedPai
 
 
 def figures(side: Side, batch: int, matmul: float, peak: float | None) -> dict[str, Any]:
-    """A side's figures as plain values."""
+    """Return a side's figures as plain values."""
     rate = max(side.rates)
     return {
         "images_per_s": rate,
@@ -278,7 +278,7 @@ def figures(side: Side, batch: int, matmul: float, peak: float | None) -> dict[s
 
 
 def encoder_flops(pipeline: Zero123Pipeline, part: CollatedPairs) -> float:
-    """The arithmetic of the frozen encoders for one pair."""
+    """Return the operations of the frozen encoders per pair."""
     from train.batch import make_batch
     from train.memo import LatentMemo
 
@@ -290,7 +290,7 @@ def encoder_flops(pipeline: Zero123Pipeline, part: CollatedPairs) -> float:
 
 
 def matmul_flops(device: torch.device) -> float:
-    """Operations a second of a large product in bfloat16 on a GPU, in float32 on a CPU, best of 5."""
+    """Measure operations per second of a large product, in bfloat16 on a GPU, in float32 on a CPU; the best of 6."""
     gpu = device.type == "cuda"
     side = MATMUL if gpu else MATMUL // 8
     a = torch.randn(side, side, device=device, dtype=torch.bfloat16 if gpu else torch.float32)
@@ -304,23 +304,23 @@ def matmul_flops(device: torch.device) -> float:
 
 
 def synchronised(device: torch.device) -> float:
-    """The time when the device has done all of its work."""
+    """Wait for the device's work and return the time."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.monotonic()
 
 
 def without_memo(train: Any) -> Any:
-    """Latents are made again in every step: what is remembered would not be in the loop."""
+    """Turn the latent memo off, so that latents are computed in every step."""
     return train.model_copy(update={"latent_memo_mb": 0})
 
 
 def discard(_: object) -> None:
-    """A step's answer is of no use here."""
+    """Ignore the result of a step."""
 
 
 def table(result: dict[str, Any]) -> str:
-    """The figures for people."""
+    """Format the figures as Markdown."""
     head = [
         "step",
         "images/s",

@@ -38,7 +38,7 @@ class SilhouetteGate(nn.Module):
         self.focal = focal
 
     def forward(self, points: Tensor) -> Tensor:
-        """The alpha seen at each point (N, 3); (N,) in [0, 1]."""
+        """Return the input's alpha at the projection of each point (N, 3); (N,) in [0, 1]."""
         return self._seen(self.alpha, points)
 
     def is_near(self, points: Tensor) -> Tensor:

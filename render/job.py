@@ -86,10 +86,10 @@ CHECKS = ("transparent", "blank", "single_colour", "touches_border", "not_finite
 
 @dataclass(frozen=True, kw_only=True)
 class ViewFacts:
-    """What was seen in one view: its measures, what each check says of them, and in `bad` the checks that count.
+    """The measures of a view, the result of each check, and in `bad` the failed checks that make it a bad view.
 
-    `coverage` is the mean alpha in [0, 1], `colour_range` the most that two colours differ by in a channel, of 255, and
-    `border_share` how much of the frame's edge is covered, in [0, 1]. An empty `bad` is a good view.
+    `coverage` is the mean alpha in [0, 1], `colour_range` the largest difference of two colours in a channel, of 255,
+    and `border_share` the covered share of the frame's edge, in [0, 1]. With an empty `bad` the view is good.
     """
 
     view: int
@@ -106,12 +106,12 @@ class ViewFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectFacts:
-    """What is known of an object besides its views; the same names and types for every object.
+    """The facts about an object besides its views; the same names and types for every object.
 
-    Faces are polygons, counted once for every place where they are drawn. `culled_faces` are drawn from their front
-    only, `merged_faces` were in the same place as another face and were removed or moved apart, `unseen_faces` have no
-    area or are fully transparent, `stray_faces` are so far away that the framing leaves them out. `frame` is the moment
-    of the animation that is shown; `other_frame` says that it is not the first one, which shows nothing or not all.
+    Faces are polygons, counted once per instance. `culled_faces` are drawn from their front only. `merged_faces`
+    coincided with another face and were removed or moved apart. `unseen_faces` have no area or are fully transparent.
+    `stray_faces` are left out of the framing, because they are far away. `frame` is the rendered frame of the
+    animation. `other_frame` is True if it is not the first frame, because the first shows nothing or not all.
     """
 
     meshes: int

@@ -10,8 +10,8 @@ from render.settings import LampSettings, RigSettings
 Light = dict[str, Any]
 """`kind` area, point, sun or world; `position` and `target` (3,); `size` in world units (sun: radians); `strength` in
 watts (area, point), watts per square metre (sun) or radiance (world). A world may show the file `map`, whose bytes have
-`map_sha256`, its middle at +x before it is turned by `rotation_rad` about +z. Every light has every key, so
-that records look alike."""
+`map_sha256`, its middle at +x before it is turned by `rotation_rad` about +z. Every light has every key, so all
+records have the same columns."""
 
 
 NO_MAP: Light = {"map": "", "map_sha256": "", "rotation_rad": 0.0}

@@ -26,7 +26,7 @@ MAX_LOG_BYTES = 64 << 20
 TAIL_BYTES = 4096
 FOLDER_PREFIX = "zero123-render-"
 
-# The kernel sends the parent-death signal when the *thread* that started the child ends; this one lasts as we do.
+# The kernel sends the parent-death signal at the end of the starting *thread*; this thread lasts as long as we do.
 _STARTER = ThreadPoolExecutor(1, thread_name_prefix="render-child-starter")
 
 
@@ -39,7 +39,7 @@ class ChildDeath(Exception):
 
 
 class ChildProcess:
-    """One process in its own session and its own private folder, which is its working, home and temporary folder.
+    """A process in its own session. A private folder is its working, home and temporary folder.
 
     The command is given two more arguments: the number of the channel's file descriptor and our process number.
     Standard output and error go to a log in the private folder; standard input takes our lines.

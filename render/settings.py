@@ -86,10 +86,11 @@ class NeutralSettings(Section):
 
 
 class ChecksSettings(Section):
-    """When a check of a view says yes, and which checks make a view bad.
+    """The limits for the checks of a view, and the checks for a bad view.
 
-    `blank_coverage` is the highest mean alpha of a blank view, `single_colour_range` the most, of 255, that colours
-    which count as one differ by, and `border_share` the most of the frame's edge that may be covered without touching.
+    `blank_coverage` is the highest mean alpha of a blank view. `single_colour_range` is the largest difference, of 255,
+    between colours counted as the same. `border_share` is the largest covered share of the frame's edge without
+    touching.
     """
 
     blank_coverage: Annotated[float, Field(ge=0.0, lt=1.0)]

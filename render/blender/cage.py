@@ -1,4 +1,4 @@
-"""The walls around the child, built before anything else is imported: only the standard library stands here.
+"""The walls around the child, built before anything else is imported: only the standard library is used here.
 
 Numerical libraries start threads when imported, and a process with threads can no longer move itself.
 """
@@ -36,9 +36,9 @@ CACHES = ("CUDA_CACHE_PATH", "OPTIX_CACHE_PATH", "SYCL_CACHE_DIR")
 
 
 def enter(parent: int, device: str) -> dict[str, str]:
-    """Leave the network and the files of others, die with the parent, dump no core; `device` is what will render.
+    """Leave the network and the files of others, die with the parent, dump no core; `device` will render.
 
-    Returns the walls that stand: `network` is `namespace` or `none`, `files` is `landlock` or `none`.
+    Returns the active walls: `network` is `namespace` or `none`, `files` is `landlock` or `none`.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if not sys.platform.startswith("linux"):
@@ -73,10 +73,10 @@ def _needed(device: str) -> dict[int, list[Path]]:
 
 @contextlib.contextmanager
 def few_cpus(count: int) -> Iterator[None]:
-    """Let a library that is loaded here count at most `count` CPUs, and have all of them again afterwards.
+    """Let a library loaded in this block see at most `count` CPUs. Afterwards all CPUs are visible again.
 
-    Blender's task scheduler keeps as many threads as it counts CPUs when it is loaded. Those that a render of fewer
-    threads leaves idle spin: on two CPUs a render of one thread costs two.
+    Blender's task scheduler keeps as many threads as it sees CPUs when loaded. Idle threads spin: on two CPUs, a render
+    with a single thread costs two.
     """
     if not hasattr(os, "sched_setaffinity"):
         yield

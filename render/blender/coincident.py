@@ -1,4 +1,4 @@
-"""Faces in one place, which would shade each other: front and back of drawn walls, doubled parts, flattened ones."""
+"""Remove or part coincident faces, because they would shade each other: backs of walls, doubled or flattened parts."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -36,7 +36,7 @@ class Piece(NamedTuple):
 
 
 def part_coincident(scene: bpy.types.Scene) -> int:
-    """Leave one visible face in each place for each side; returns how many faces were removed or moved for that.
+    """Leave a single visible face per place and side; returns the number of faces removed or moved.
 
     The model must fill the unit box already.
     """

@@ -27,7 +27,7 @@ class Side(Enum):
 
 
 def cull_backs() -> int:
-    """Make the backs of single-sided materials transparent, and count the faces that have such a material.
+    """Make the backs of single-sided materials transparent, and count the faces with such a material.
 
     Light passes through a back as the eye does. It also passes through parts that face inward, on its way in and out:
     what a room, a sky or the outline of a drawn figure encloses would be dark otherwise, as in no viewer. Opaque closed
@@ -62,7 +62,7 @@ def hides_what_is_behind(material: bpy.types.Material | None) -> bool:
 
 
 def _culled_faces(thing: bpy.types.Object) -> Flags:
-    """Which faces (F,) have a material that is single-sided."""
+    """Test which faces (F,) have a single-sided material."""
     slots = [slot.material is not None and slot.material.use_backface_culling for slot in thing.material_slots]
     return np.array(slots or [False])[material_indices(thing)]
 

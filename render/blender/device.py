@@ -1,4 +1,4 @@
-"""Which device Cycles renders on: the one asked for, or an error, never another in silence."""
+"""Choose the device for Cycles: the requested device or an error, never another in silence."""
 
 import bpy
 
@@ -32,7 +32,7 @@ def chosen_device(wanted: str) -> dict[str, str]:
 
 
 def use_device(device: dict[str, str]) -> None:
-    """Make the current scene render on the one device that `chosen_device` named. Raises DeviceMissing if it went."""
+    """Make the current scene render on the device from `chosen_device` only. Raises DeviceMissing if it is gone."""
     cycles = bpy.context.preferences.addons["cycles"].preferences
     kind = device["kind"]
     bpy.context.scene.cycles.device = "CPU" if kind == "CPU" else "GPU"

@@ -19,10 +19,10 @@ ORIGIN = "zero123_origin"
 
 
 def bring_near(gltf: Any) -> Floats:
-    """Move an importer's nodes, and points of meshes that are far from their node, near to the origin.
+    """Move an importer's nodes, and the points of meshes far from their node, near to the origin.
 
-    Returns where the origin was (3,), in glTF's axes: what is at x is now at x − that. Zeros for a model that is near,
-    and for one whose animation says where its nodes are.
+    Returns the offset (3,) in glTF's axes: x moves to x − offset. It is zero for a model near the origin, and for a
+    model with animated node positions.
     """
     nodes = gltf.data.nodes or []
     world = _world_matrices(nodes)
@@ -122,9 +122,9 @@ def _mesh_shifts(nodes: list[Any], boxes: list[Floats | None]) -> dict[int, Floa
 def _translations(
     nodes: list[Any], world: dict[int, Floats], shifts: dict[int, Floats], middle: Floats
 ) -> dict[int, Floats] | None:
-    """The new translation of each node whose place changes; None where a parent without a size hides it.
+    """Return the new translation of each moved node; None if a parent without a size hides it.
 
-    Empty nodes that are nearer to the old origin than to the new one stay, so that only what is far is moved.
+    Empty nodes nearer to the old origin than to the new stay, so only distant nodes are moved.
     """
     placed: dict[int, Floats] = {}
     for number, matrix in world.items():

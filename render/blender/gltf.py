@@ -14,9 +14,9 @@ VISIBILITY = "KHR_node_visibility"
 
 @contextmanager
 def shown_nodes_only() -> Iterator[None]:
-    """Have a glTF import keep the meshes of one scene: the default one, or the first where none is named.
+    """Have a glTF import keep the meshes of a single scene: the default scene, or the first without a default.
 
-    Meshes of other scenes, of nodes in no scene, and of nodes that KHR_node_visibility hides are removed.
+    Meshes of other scenes, of nodes in no scene, and of nodes hidden by KHR_node_visibility are removed.
     """
     importer = importlib.import_module("io_scene_gltf2.blender.imp.scene").BlenderScene
     reader = importlib.import_module("io_scene_gltf2.io.imp.gltf2_io_gltf").glTFImporter

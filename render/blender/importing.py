@@ -96,10 +96,10 @@ IMPORTERS: dict[str, Callable[[Path, Settings], None]] = {
 }
 GLTF = {".glb", ".gltf"}
 STRAIGHT_ALPHA = {".obj", ".fbx", ".usd", ".usda", ".usdc", ".usdz"}
-"""Formats whose textures have colours that do not depend on alpha, and whose importers do not say so to Blender."""
+"""Formats with texture colours independent of alpha. Their importers do not tell Blender."""
 
 COLOURS_COUNT = {".obj", ".fbx"}
-"""Formats whose materials say nothing of vertex colours: they colour whatever has no texture."""
+"""Formats with materials silent about vertex colours: the colours apply to anything without a texture."""
 
 
 class Imported(NamedTuple):

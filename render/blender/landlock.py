@@ -1,6 +1,6 @@
 """Linux's Landlock: a process gives up every file but those below named folders, for itself and all it starts.
 
-See the kernel's Documentation/userspace-api/landlock.rst. Only the standard library stands here: see `cage`.
+See the kernel's Documentation/userspace-api/landlock.rst. Only the standard library is used here: see `cage`.
 """
 
 import ctypes
@@ -23,10 +23,10 @@ WRITE = (1 << 15) - 1
 """What may be done below a folder: see names; read and run; use a device; anything that makes or changes files."""
 
 OF_FILES = EXECUTE | WRITE_FILE | READ_FILE | 1 << 14 | IOCTL_DEV
-"""The rights that a file, which is no folder, can be given."""
+"""The rights a file can be given. Folders can have more."""
 
 KNOWN = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 1, 5: (1 << 16) - 1}
-"""The rights that each version of Landlock knows; later ones know no more."""
+"""The rights known to each version of Landlock. Later versions know no more."""
 
 
 class _Ruleset(ctypes.Structure):

@@ -18,9 +18,9 @@ MATERIAL_HOLDERS = {"MESH", "CURVE", "SURFACE", "FONT", "META"}
 
 
 def dress(neutral: dict[str, float], *, over_materials: bool, single_sided: bool) -> None:
-    """Give bare faces their vertex colours, or the neutral material, which may be single-sided.
+    """Give bare faces their vertex colours, or the neutral material, possibly single-sided.
 
-    With `over_materials`, vertex colours also tint materials that show no picture.
+    With `over_materials`, vertex colours also tint materials without a picture.
     """
     bare = _material("neutral", neutral)
     bare.use_backface_culling = single_sided
@@ -89,7 +89,7 @@ def _material(name: str, neutral: dict[str, float]) -> bpy.types.Material:
 def _tinted(
     material: bpy.types.Material, colours: str, base: tuple[float, float, float, float] | None = None
 ) -> bpy.types.Material:
-    """A copy of `material` whose base colour, or `base`, is multiplied by the vertex colours of that name."""
+    """Copy `material` and multiply its base colour, or `base`, by the vertex colours of that name."""
     tinted = material.copy()
     tinted.name = f"{material.name} × {colours}"[:60]
     tinted.use_nodes = True

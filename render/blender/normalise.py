@@ -18,15 +18,15 @@ GEOMETRY = {"MESH", "CURVE", "SURFACE", "FONT", "META", "POINTCLOUD"}
 NOT_OURS = {"LIGHT", "CAMERA", "LIGHT_PROBE", "SPEAKER", "VOLUME", "CURVES", "GREASEPENCIL"}
 """What lights, looks or makes noise, and what has no surface: smoke, hair, drawings."""
 PASSES = 3
-"""Blender keeps matrices in 32 bits: far from the origin one correction leaves a rest that the next one removes."""
+"""The number of corrections. With matrices in 32 bits, a correction far from the origin leaves a remainder."""
 
 
 def normalise(scene: bpy.types.Scene, measure: Callable[[], Bounds] | None = None) -> dict[str, Any]:
-    """Put everything visible under one parent that centres its bounds and makes their longest edge 1.
+    """Put everything visible under a single parent, to centre its bounds and make their longest edge 1.
 
-    `measure` says what the bounds are, by default those of all faces. Lights and cameras of the model are removed
-    first. Returns the map x ↦ scale · (x − centre) and the bounds before. Raises Refusal for a model without faces,
-    without extent or with coordinates that are no numbers.
+    `measure` gives the bounds, by default those of all faces. Lights and cameras of the model are removed first.
+    Returns the map x ↦ scale · (x − centre) and the bounds before. Raises Refusal for a model without faces, without
+    extent or with coordinates that are not finite.
     """
     measure = measure or bounds
     remove_foreign(scene)
@@ -92,9 +92,9 @@ def checked_bounds(pieces: Iterable[NDArray[np.float64]]) -> Bounds:
 
 
 def face_vertices(kinds: Collection[str] = GEOMETRY) -> Iterator[NDArray[np.float64]]:
-    """World coordinates (N, 3) of the vertices that belong to faces, piece by piece, evaluated at the current frame.
+    """Yield world coordinates (N, 3) of the vertices of faces, piece by piece, evaluated at the current frame.
 
-    `kinds` are the types of objects that count.
+    `kinds` are the included types of objects.
     """
     bpy.context.view_layer.update()
     depsgraph = bpy.context.evaluated_depsgraph_get()

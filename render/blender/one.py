@@ -29,7 +29,7 @@ SENTENCE_LENGTH = 300
 
 
 def sentence(error: Exception) -> str:
-    """An exception in one line; of a traceback that Blender made into a message only what was raised."""
+    """Describe an exception in a line. If its message is a traceback from Blender, only the last error is used."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if any(line.startswith("Traceback") or "Traceback (most" in line for line in lines):
         lines = [line for line in lines if re.match(r"[A-Za-z_.]+(Error|Exception)\b", line)][-1:] or lines[-1:]

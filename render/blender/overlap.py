@@ -1,4 +1,4 @@
-"""Faces that lie in the same place: which pairs there are, and how they are told apart. Numpy only."""
+"""Find pairs of coincident faces, and decide how to part them. Numpy only."""
 
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ Flags = NDArray[np.bool_]
 PLACE = 2e-6
 """Distances below this are rounding errors, in a model whose longest edge is 1."""
 TURN = 1e-3
-"""The most by which normals of faces in one plane differ."""
+"""The largest difference between normals of faces in the same plane."""
 SMALLEST = 1e-3
 """Triangles with a shorter edge are compared by their corners alone: their normals are too uncertain."""
 BUCKET = np.array([200.0, 200.0, 200.0, 2e4])
@@ -24,7 +24,7 @@ MOST_TRIANGLES = 400_000
 MOST_PAIRS = 20_000_000
 """Triangles of one plane are compared pair by pair up to so many pairs of a model."""
 SIDE = np.array([0.8301, 0.4127, 0.3753])
-"""A direction that few planes contain; of a plane's two normals the one towards it names the plane."""
+"""A direction contained in few planes. Of a plane's two normals, the normal towards it names the plane."""
 
 
 class Polygons(NamedTuple):
@@ -51,10 +51,10 @@ class Parting(NamedTuple):
 
 
 def part(polygons: Polygons) -> Parting:
-    """How polygons in one place become one visible face for each side.
+    """The changes after which coincident polygons show a single face on each side.
 
-    Of equal opaque ones that face the same way the last stays, as a depth test of less or equal has it. What faces the
-    same way is stacked in order, and what faces the other way moves to its own side.
+    Among equal opaque polygons facing the same way the last stays, as with a depth test of less or equal. Other
+    polygons facing the same way are stacked in order. Polygons facing the other way move to their own side.
     """
     normals, seen = _normals(polygons)
     level, removed = np.zeros(len(polygons.start), np.int64), np.zeros(len(polygons.start), bool)
@@ -86,7 +86,7 @@ def equal_polygons(polygons: Polygons) -> Ints:
 
 
 def overlapping_polygons(polygons: Polygons) -> Ints:
-    """Pairs (N, 2), the lower number first, of polygons in one plane that cover a place both."""
+    """Return pairs (N, 2), the lower number first, of overlapping polygons in the same plane."""
     corners, owner = polygons.triangles, polygons.of_triangle
     edges = corners - np.roll(corners, 1, axis=1)
     normals = np.cross(edges[:, 1], edges[:, 2])
@@ -144,7 +144,7 @@ def _within_groups(keys: NDArray[np.uint64]) -> Ints:
 
 
 def _candidates(corners: Floats, normal: Floats, most: int) -> Ints:
-    """Pairs (N, 2) of triangles (T, 3, 3) of one plane whose boxes overlap; none when more than `most` are near."""
+    """Pair coplanar triangles (T, 3, 3) with overlapping boxes; (N, 2), empty when more than `most` are near."""
     axes = np.delete(np.arange(3), int(np.abs(normal).argmax()))
     low, high = corners[:, :, axes].min(axis=1) + PLACE, corners[:, :, axes].max(axis=1) - PLACE
     order = np.argsort(low[:, 0], kind="stable")

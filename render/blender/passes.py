@@ -1,6 +1,6 @@
-"""What a picture does not tell: how far, which way, of what colour. One ray through the middle of every pixel.
+"""Render the passes: depth, normals, albedo. A single ray goes through the middle of every pixel.
 
-The picture's own rays cover a pixel, so that its edges are soft; a depth between two surfaces would be on neither.
+The picture's own rays cover a pixel, so its edges are soft. A depth averaged over two surfaces would be on neither.
 """
 
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ NOTHING = 1e9
 
 
 def prepare_passes(scene: bpy.types.Scene) -> None:
-    """Turn a scene that is ready for pictures into one that is ready for passes; there is no way back."""
+    """Change a scene from pictures to passes. This cannot be undone."""
     cycles, layer = scene.cycles, scene.view_layers[0]
     layer.use_pass_z = layer.use_pass_normal = True
     layer.use_pass_diffuse_color = layer.use_pass_glossy_color = layer.use_pass_transmission_color = True

@@ -34,7 +34,7 @@ def link_pictures(home: Path, root: Path, pictures: Mapping[str, str]) -> None:
 
 
 def take_out_missing(root: Path) -> list[str]:
-    """Take out every picture that is outside `root` or cannot be read, and name those that something shows.
+    """Remove every picture outside `root` or unreadable, and name the visible pictures among them.
 
     Blender would paint their faces in glaring magenta.
     """
@@ -69,7 +69,7 @@ def _is_readable(image: bpy.types.Image, root: Path) -> bool:
 
 
 def _take_out(image: bpy.types.Image | None) -> bool:
-    """Remove all nodes of `image`, or those that have None; True when the picture of one would be seen."""
+    """Remove all nodes of `image`, or for None all nodes without an image; True when a removed picture was visible."""
     trees = [material.node_tree for material in bpy.data.materials if material.node_tree]
     nodes = [(tree, node) for tree in [*trees, *bpy.data.node_groups] for node in tree.nodes]
     meant = [

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from render.blender.materials import colour_name
 
 PROBES = 128
-"""Points whose neighbours are looked for; they stand for all."""
+"""The number of points sampled to estimate the distance to neighbours."""
 
 NEIGHBOUR, REACH = 4, 0.75
 """A ball's radius in distances to the fourth nearest point: on a square grid just enough to leave no holes."""

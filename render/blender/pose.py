@@ -1,4 +1,4 @@
-"""The one moment at which an animated or skinned model is seen."""
+"""Choose the frame in which an animated or skinned model is rendered."""
 
 import importlib
 import math
@@ -18,7 +18,7 @@ REST = "zero123_rest"
 TRIED = 8
 """How many further frames are looked at when the first one does not show all."""
 FULL = 0.99
-"""A frame that shows this share of what the fullest one does is as good."""
+"""A frame with this share of the fullest frame's content is as good."""
 
 
 @contextmanager
@@ -53,9 +53,9 @@ def take_pose(scene: bpy.types.Scene, pose: str) -> None:
 
 
 def take_fuller_frame(scene: bpy.types.Scene) -> bool:
-    """Leave a first frame in which the animation makes parts vanish for the earliest one that shows most.
+    """Replace a first frame with vanished parts by the earliest of the fullest frames.
 
-    Of the frames, TRIED are looked at, and the rest pose where all show nothing. Returns whether another was taken.
+    TRIED frames are compared, and the rest pose if all of them are empty. Returns True if another frame was taken.
     """
     ends = [end for animated in _animated() for end in _ends(animated.animation_data)]
     first, shown = float(scene.frame_current_final), _shown()
@@ -121,7 +121,7 @@ def _take_back(thing: Any) -> None:
 
 
 def first_frame(scene: bpy.types.Scene) -> float:
-    """The earliest frame of any animation that plays; the scene's own start when none does."""
+    """Return the earliest frame of any active animation; without animation, the scene's own start."""
     starts = [start for animated in _animated() for start in _starts(animated.animation_data)]
     return min(starts, default=float(scene.frame_start))
 

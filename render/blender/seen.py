@@ -22,7 +22,7 @@ LARGEST_UNSEEN = 0.5 / 255.0
 
 
 FLATTENED = 1e-9
-"""A matrix that makes a direction so many times shorter than another leaves no area where the mesh had one."""
+"""A matrix shrinking a direction to this share of another leaves faces without area."""
 
 
 class Framing(NamedTuple):

@@ -1,4 +1,4 @@
-"""Faces that were left behind far from a model, and corners that an exporter lost. Numpy only."""
+"""Find faces left far from a model, and corners lost by an exporter. Numpy only."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,7 @@ def may_have_strays(points: Floats) -> bool:
 
 
 def strays(corners: Floats) -> Flags:
-    """Which triangles (T, 3, 3) are strays: few, far from the others, and not leading to more than one far point."""
+    """Test which triangles (T, 3, 3) are strays: few, and far from the others or stretched to a far point."""
     none = np.zeros(len(corners), bool)
     low, high = np.quantile(corners.mean(axis=1), MOST, axis=0)
     reach = STRAY_DISTANCE * float((high - low).max())
@@ -50,9 +50,9 @@ def strays(corners: Floats) -> Flags:
 
 
 def _are_apart(corners: Floats, low: Floats, high: Floats) -> Flags:
-    """Which triangles (T, 3, 3) belong to connected parts whose boxes do not touch the box from `low` to `high`.
+    """Test which triangles (T, 3, 3) belong to connected parts with boxes outside the box from `low` to `high`.
 
-    Only triangles that do not touch it are joined: a sky or a ground is one part, which does.
+    Only triangles outside the box are connected: a sky or a ground is a single part and touches it.
     """
     apart = np.flatnonzero(((corners.min(axis=1) > high) | (corners.max(axis=1) < low)).any(axis=1))
     result = np.zeros(len(corners), bool)

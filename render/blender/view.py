@@ -19,9 +19,9 @@ ALPHA_BYTE, ALPHA_BIT = 24, 0x10
 def finish_view(
     rgba: NDArray[np.uint8], path: Path, view: int, settings: dict[str, Any], *, is_finite: bool
 ) -> ViewFacts:
-    """Write `rgba` (H, W, 4) to `path` with colours zeroed where nothing is seen, and say what it shows.
+    """Write `rgba` (H, W, 4) to `path` with zero colours where alpha is 0, and return its facts.
 
-    Under hard `alpha` whatever is seen at all becomes opaque. `is_finite` says that all values were numbers.
+    Under hard `alpha` every pixel with any alpha becomes opaque. `is_finite` is True if all values were finite.
     """
     clean = np.where(rgba[..., 3:] > 0, rgba, np.uint8(0))
     if settings["alpha"] == "hard":

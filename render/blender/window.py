@@ -1,4 +1,4 @@
-"""The part of a view that the object can touch: only that is rendered."""
+"""The window of a view: only the part the object can touch is rendered."""
 
 from typing import Any, NamedTuple, Self, TypeVar
 
@@ -72,9 +72,9 @@ class Windows:
 
 
 def around(pixels: NDArray[np.float64], margin_px: float, hw: tuple[int, int]) -> Window:
-    """The window of a frame of `hw` that holds all `pixels` (N, 2), as x and y, and `margin_px` more; never empty.
+    """Return the window of a frame of `hw` around all `pixels` (N, 2), as x and y, plus `margin_px`; never empty.
 
-    Its sides lie on the frame's grid of `GRID_PX`, counted from the bottom left, or on the frame's own sides.
+    Its sides are on the frame's grid of `GRID_PX`, counted from the bottom left, or on the frame's own sides.
     """
     height, width = hw
     upward = np.array([1.0, -1.0]) * pixels + (0, height)

@@ -79,9 +79,9 @@ def _check_blocks(stream: Readable) -> list[str]:
             return list(picture_names(description, images, pointer_bytes)) if images else []
         code, length = block.unpack(head + _exactly(stream, block.size - 4))
         if code == LIBRARY:
-            raise unsupported("expected a Blender file that holds all it shows, got one that links other files")
+            raise unsupported("expected a Blender file with all its data, got links to other files")
         if length < 0:
-            raise corrupt(f"expected a block of 0 bytes or more, got one of {length}")
+            raise corrupt(f"expected a block of 0 bytes or more, got {length} bytes")
         if code in (IMAGE, DESCRIPTION) and length <= MAX_BLOCK_BYTES and len(images) < MAX_IMAGES:
             data = _exactly(stream, length)
             images, description = ([*images, data], description) if code == IMAGE else (images, data)
@@ -97,6 +97,6 @@ def _exactly(stream: Readable, size: int) -> bytes:
     while len(data) < size:
         more = stream.read(size - len(data))
         if not more:
-            raise corrupt("expected a whole Blender file, got one that ends before its last block")
+            raise corrupt("expected a whole Blender file, got an end before the last block")
         data += more
     return data

@@ -1,4 +1,4 @@
-"""The picture files that a Blender file refers to, by the description of structures (SDNA) that each file carries."""
+"""Find the picture files of a Blender file, by the description of structures (SDNA) in each file."""
 
 import re
 import struct

@@ -36,7 +36,7 @@ def _sections(data: memoryview) -> dict[str, tuple[int, int]]:
         raise corrupt(f"expected a USD crate, got only its first {len(data)} bytes")
     (contents,) = struct.unpack_from("<q", data, 16)
     if not BOOTSTRAP_BYTES <= contents <= len(data) - 8:
-        raise corrupt(f"expected a table of contents inside {len(data)} bytes, got one at byte {contents}")
+        raise corrupt(f"expected a table of contents inside {len(data)} bytes, got a table at byte {contents}")
     (count,) = struct.unpack_from("<Q", data, contents)
     if count > MAX_SECTIONS or contents + 8 + count * SECTION.size > len(data):
         raise corrupt(f"expected the sections of a USD crate, got {count} of them")
@@ -60,7 +60,7 @@ def _inflated(section: memoryview) -> bytes:
     for _ in range(blocks):
         (length,) = struct.unpack_from("<i", section, place)
         if not 0 <= length <= len(section) - place - 4:
-            raise corrupt(f"expected a block inside the section, got one of {length} bytes")
+            raise corrupt(f"expected a block inside the section, got a block of {length} bytes")
         whole += lz4_block(section[place + 4 : place + 4 + length], size - len(whole))
         place += 4 + length
     return whole

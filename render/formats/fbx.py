@@ -42,7 +42,7 @@ def check_fbx(path: Path, around: Surroundings) -> ModelFiles:
     with path.open("rb") as stream:
         head = stream.read(NODES_AT)
         if head.lstrip()[:5] == b"; FBX":
-            raise unsupported("expected a binary FBX model, got one as text")
+            raise unsupported("expected a binary FBX model, got an FBX model as text")
         if not head.startswith(MAGIC) or len(head) < NODES_AT:
             raise corrupt(f"expected a binary FBX model, got {'an empty file' if not head else repr(head[:12])}")
         (version,) = VERSION.unpack_from(head, len(MAGIC))
@@ -52,7 +52,7 @@ def check_fbx(path: Path, around: Surroundings) -> ModelFiles:
             try:
                 found = list(_Tree(data, WIDE if version >= WIDE_SINCE else NARROW).pictures(NODES_AT, len(data), 0))
             except (struct.error, IndexError):
-                raise corrupt("expected a whole FBX model, got one that ends inside a node") from None
+                raise corrupt("expected a whole FBX model, got an end inside a node") from None
     named_before = zip(found, [None, *found], strict=False)
     embedded = {file_name(before) for name, before in named_before if name is None and before is not None}
     names = dict.fromkeys(name for name in found if name is not None)
@@ -78,7 +78,7 @@ class _Tree:
             start = place + self._header.size + name_length
             children = start + length
             if not start <= children <= node_end <= end or count > length:
-                raise corrupt(f"expected a node inside {end} bytes, got one to byte {node_end}")
+                raise corrupt(f"expected a node inside {end} bytes, got a node to byte {node_end}")
             text, name = self._checked(start, children, count), self._data[start - name_length : start]
             if text is not None and name in PICTURE_NODES:
                 yield text.decode("utf-8", "replace")

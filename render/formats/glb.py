@@ -34,7 +34,7 @@ def check_glb(path: Path, around: Surroundings) -> ModelFiles:
         if kind != JSON_CHUNK:
             raise corrupt("expected the first chunk to be JSON, got another kind")
         if length > min(declared - stream.tell(), MAX_JSON_BYTES):
-            raise corrupt(f"expected a JSON chunk inside the file's {declared} bytes, got one of {length} bytes")
+            raise corrupt(f"expected a JSON chunk inside the file's {declared} bytes, got a chunk of {length} bytes")
         text = stream.read(length)
         rest = stream.read(min(CHUNK_HEADER_BYTES, declared - stream.tell()))
         start = stream.tell()

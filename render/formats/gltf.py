@@ -89,7 +89,7 @@ class Document:
             raise unsupported(f"expected glTF version 2.0, got {version[:20]}")
         unknown = sorted(str(name)[:80] for name in set(self._list("extensionsRequired")) - UNDERSTOOD)
         if unknown:
-            raise unsupported(f"expected a model that Blender understands, got one that requires {', '.join(unknown)}")
+            raise unsupported(f"expected a model that Blender understands, got a model requiring {', '.join(unknown)}")
 
     def _buffer(self, number: int, names: dict[str, None]) -> Blob | None:
         """The data of a buffer, its file added to `names`; None for a buffer that only compressed data would fill."""
@@ -115,7 +115,7 @@ class Document:
         return held
 
     def _found(self, entry: dict[str, Any], *, picture: bool) -> str | None:
-        """The file that the `uri` of a buffer or an image means; the entry then names it as Blender reads names."""
+        """Return the file of a buffer's or image's `uri`, and write its name in the entry as Blender reads names."""
         plain = unquote(entry["uri"])
         found = self._around.need(plain, picture=picture)
         if found is None and (raw := self._around.find(entry["uri"], picture=picture)) is not None:
@@ -128,7 +128,7 @@ class Document:
         return found
 
     def _missing_pictures(self, names: dict[str, None]) -> tuple[str, ...]:
-        """The pictures that shown materials lack; those that are there are added to `names`."""
+        """Return the missing pictures of shown materials, and add the existing pictures to `names`."""
         images, missing = self._list("images"), dict[str, None]()
         shown = shown_images(self._json)
         for number, image in enumerate(images):
@@ -183,7 +183,7 @@ class Document:
                     continue
                 if _count(indices) not in highest:
                     read += _count(accessors[indices]["count"])
-                    if read > MAX_INDICES:  # each lies inside the file, but many may lie in one place
+                    if read > MAX_INDICES:  # each is inside the file, but many may overlap
                         raise Refused(Outcome.TOO_LARGE, f"expected at most {MAX_INDICES} indices in all, got more")
                     highest[indices] = self._highest(accessors[indices], buffers)
                 vertices = _count(accessors[places]["count"])

@@ -18,9 +18,9 @@ class Slice(NamedTuple):
 class ModelFiles:
     """The files of a model. Names are relative to the model's folder, with `/`, and may begin with `../`.
 
-    `files` are needed, by the name that each has in the private copy. `texts` are files of the copy that are written
-    anew. `content` replaces the model's own bytes when it is not None. `pictures` gives the name in the copy of each
-    picture that a binary format refers to. `missing` are pictures that are not there or cannot be read.
+    `files` are the needed files by their names in the private copy. `texts` are files of the copy with new text.
+    `content` replaces the model's own bytes when it is not None. `pictures` maps the pictures of a binary format to
+    their names in the copy. `missing` are absent or unreadable pictures.
     """
 
     suffix: str = ""

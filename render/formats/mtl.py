@@ -45,7 +45,7 @@ def read_library(name: str, around: Surroundings) -> Library:
 def _with_found_picture(
     library: Library, shown: dict[str, str | None], named: re.Match[bytes], around: Surroundings
 ) -> bytes:
-    """The line with the name of the file that was found; empty without one."""
+    """Return the line with the name of the found file; empty without a file."""
     value = named[2].strip()
     options = OPTIONS.match(value)
     raw = value[options.end() if options else 0 :]

@@ -28,7 +28,7 @@ def check_obj(path: Path, around: Surroundings) -> ModelFiles:
     with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
         end = _end_of_text(data)
         if not POINT.search(data):
-            raise corrupt(f"expected an OBJ model with points, got none in a file that starts with {data[:12]!r}")
+            raise corrupt(f"expected an OBJ model with points, got a file without points, starting with {data[:12]!r}")
         named = dict.fromkeys(match[1].strip() for match in LIBRARY.finditer(data))
         used = {match[1].strip() for match in USED.finditer(data)}
         start = len(UTF8_MARK) if data[: len(UTF8_MARK)] == UTF8_MARK else 0

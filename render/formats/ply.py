@@ -52,7 +52,7 @@ def check_ply(path: Path, _around: Surroundings) -> ModelFiles:
         end = head.find(b"end_header")
         start = head.find(b"\n", end) + 1
         if end < 0 or not start:
-            raise corrupt("expected a PLY header that ends, got none")
+            raise corrupt("expected a PLY header with an end, got no end")
         kind, elements = _header(head[:end].decode("latin-1").split("\n"))
         with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
             if kind == "ascii":

@@ -40,9 +40,9 @@ MAX_BYTES = 2 << 30
 
 
 def model_files(source: Path, root: Root | None = None) -> ModelFiles:
-    """Check the model at `source` and find its files below `root`; without one, below the model's folder.
+    """Check the model at `source` and find its files below `root`, by default the model's folder.
 
-    Raises Refused with the outcome of a model that cannot be rendered.
+    Raises Refused, with its outcome, for an unusable model.
     """
     try:
         suffix = format_of(source)

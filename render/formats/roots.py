@@ -1,4 +1,4 @@
-"""The folders below which a model's files may be; whatever a model names, nothing outside them is read."""
+"""The folders for a model's files. Nothing outside them is read, whatever a model names."""
 
 import os
 import re
@@ -50,7 +50,7 @@ def link_targets(folder: Path, root: Path) -> list[str]:
 
 
 def _cached_repository(folder: Path) -> Path | None:
-    """The repository in the hub's cache that has `folder` in one of its snapshots."""
+    """Return the repository of the hub's cache with `folder` in a snapshot."""
     for parent in folder.parents:
         if parent.name == "snapshots" and CACHED_REPOSITORY.match(parent.parent.name):
             return parent.parent if (parent.parent / "blobs").is_dir() else None

@@ -12,7 +12,7 @@ END_BYTES = 1024
 
 
 def check_stl(path: Path, _around: Surroundings) -> ModelFiles:
-    """Check that a file is a whole STL, binary or text; bytes after a binary one are left out. Raises Refused."""
+    """Check that a file is a whole STL, binary or text, and cut bytes after a binary model. Raises Refused."""
     size = path.stat().st_size
     with path.open("rb") as stream:
         head = stream.read(HEADER_BYTES)

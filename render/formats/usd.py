@@ -63,7 +63,7 @@ def check_usd(path: Path, around: Surroundings) -> ModelFiles:
 
 
 def _found(asset: str, beside: str, is_picture: bool, around: Surroundings) -> str | None:
-    """The file that an asset means. Raises Refused for a place that the private copy cannot have."""
+    """Return the file of an asset. Raises Refused for a path the private copy cannot have."""
     found = around.need(asset.replace(TILES, str(FIRST_TILE)), beside=beside, picture=is_picture)
     if is_absolute(slashed(asset)):
         raise unsupported(f"expected files beside the model, got the absolute path {asset[:80]!r}")
@@ -71,7 +71,7 @@ def _found(asset: str, beside: str, is_picture: bool, around: Surroundings) -> s
 
 
 def _staged(place: str, found: str, around: Surroundings) -> dict[str, Path]:
-    """The files of an asset by their names in the private copy, which are those that the layer has."""
+    """Return the files of an asset by their names in the private copy: the same as in the layer."""
     tiles = [name.removeprefix(found.partition(TILES)[0]) for name in tile_files(found, around)]
     if TILES not in place:
         return {place: around.path(found)}
