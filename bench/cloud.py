@@ -70,7 +70,7 @@ def main() -> int:
     cheapest = min(rows, key=lambda row: row["usd"])
     missing = [
         f"- {rented.name}, USD {rented.usd_per_hour} an hour in {rented.priced}: "
-        f"{break_even_s(rented, cheapest['usd'] / options.objects / options.views):.3g} s a view of one {rented.gpu}"
+        f"{break_even_s(rented, cheapest['usd'] / options.objects / options.views):.3g} s a view on a {rented.gpu}"
         for rented in MACHINES
         if rented.gpus and rented.gpu not in gpu_s
     ]

@@ -42,7 +42,7 @@ Figures = dict[str, Any]
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--objects", type=int, default=16, metavar="N", help="copies of examples/objects, in turn")
-    parser.add_argument("--rounds", type=int, default=4, metavar="N", help="rounds for the objects of a single Blender")
+    parser.add_argument("--rounds", type=int, default=4, metavar="N", help="rounds for a single Blender or worker")
     parser.add_argument("--views", type=int, default=12, metavar="N")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--json", type=Path, metavar="FILE")
@@ -64,8 +64,8 @@ def main() -> int:
     overhead = builds[0]["s"] / bares[0]["s"] - 1.0
     gain, ceiling = builds[0]["s"] / builds[1]["s"], bares[0]["s"] / bares[1]["s"]
     told = (
-        f"Overhead of a build over bare rendering: {overhead:.1%}; two workers are {gain:.2f} times one, "
-        f"and two bare Blenders {ceiling:.2f} times one."
+        f"Overhead of a build over bare rendering: {overhead:.1%}; two workers are {gain:.2f} times as fast "
+        f"as a single worker, and two bare Blenders {ceiling:.2f} times as fast."
     )
     print(f"{table}\n\n{told}")
     if options.page:

@@ -107,7 +107,7 @@ SUMS = {
     "kills": "processes and nodes killed; each build still ended in the bytes of an undisturbed build",
     "objects that met": "objects met by a failing server; each ended as expected",
     "healthy objects": "healthy objects beside poison objects; each was rendered once",
-    "looks of the reader": "reads of a dataset during the faults; none saw damage",
+    "looks of the reader": "reads of a dataset during the faults, without damage",
     "calls that met": "storage calls that failed; each was retried or reported",
 }
 """Figures to add up over all tests, by the beginning of their names, and the meaning of the sum."""

@@ -44,7 +44,7 @@ class StubWorker:
             run=self.spec.run,
             uid=job.item.uid,
             outcome=Outcome.CORRUPT if bad else Outcome.OK,
-            reason="expected a model, got this one of twenty" if bad else "",
+            reason="expected a model, got a stub for a corrupt file" if bad else "",
             phase="import" if bad else "",
             sha256=sha256,
             fingerprint=self.fingerprint(sha256),

@@ -74,7 +74,7 @@ def _at_level(field: VoxelField, densities: NDArray[np.float32], level: float, s
     opacity = keep_large_parts(opacity, settings.keep_fraction)
     if opacity.max() <= 0.5:
         return None
-    # One empty layer around the grid closes the surface where the object touches the cube.
+    # An empty layer around the grid closes the surface where the object touches the cube.
     vertices, faces, normals, _ = marching_cubes(np.pad(opacity, 1), level=0.5, gradient_direction="descent")
     voxel = 2.0 * field.half_extent / settings.resolution
     vertices = (vertices - 0.5) * voxel - field.half_extent
@@ -83,7 +83,7 @@ def _at_level(field: VoxelField, densities: NDArray[np.float32], level: float, s
         # scikit-image counts corners clockwise when the array is indexed [x, y, z].
         faces=np.ascontiguousarray(faces[:, ::-1].astype(np.int64)),
         normals=normals.astype(np.float64),
-        # One voxel inside, the colour is the object's; at the surface empty voxels are mixed in.
+        # A voxel inside, the colour is the object's; at the surface empty voxels are mixed in.
         colours=_colours(field, vertices - voxel * normals),
     )
 

@@ -39,7 +39,7 @@ def use_device(device: dict[str, str]) -> None:
     cycles.compute_device_type = "NONE" if kind == "CPU" else kind
     if kind == "CPU":
         return
-    # With none in use Cycles would render on the CPU and say nothing.
+    # Without any device in use, Cycles would render on the CPU and say nothing.
     found = [one for one in cycles.get_devices_for_type(kind) if one.type in (kind, "CPU")]
     mine = next((number for number, one in enumerate(found) if (one.type, one.name) == (kind, device["name"])), None)
     if mine is None:

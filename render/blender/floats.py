@@ -33,7 +33,7 @@ def rendered(scene: bpy.types.Scene, scratch: Path) -> Path:
     scene.render.filepath = str(scratch)
     bpy.ops.render.render(write_still=True)
     if not scratch.is_file():
-        raise Refusal(Outcome.RENDER_ERROR, "expected a picture from Blender, got none")
+        raise Refusal(Outcome.RENDER_ERROR, "expected a picture from Blender, got no file")
     return scratch
 
 

@@ -33,7 +33,7 @@ def normalise(scene: bpy.types.Scene, measure: Callable[[], Bounds] | None = Non
     low, high = measure()
     extent = float((high - low).max())
     if not extent > 0.0:
-        raise Refusal(Outcome.EMPTY, "expected a model with an extent, got all points in one place")
+        raise Refusal(Outcome.EMPTY, "expected a model with an extent, got all points at the same position")
     if not has_area(extent):
         raise Refusal(Outcome.EMPTY, "expected a model with a surface, got faces without area")
     root = bpy.data.objects.new("root", None)

@@ -52,7 +52,7 @@ def take_out_missing(root: Path) -> list[str]:
         if _take_out(image):
             missing.append(f"{name[:MAX_LETTERS]} ({why})")
         bpy.data.images.remove(image)
-    # An importer that does not find a picture may leave a node without one.
+    # Importers may leave a node without a picture when they do not find the file.
     if _take_out(None):
         missing.append(NAMELESS_PICTURE)
     return missing[:MAX_NAMED]

@@ -20,7 +20,7 @@ def are_flat(corners: Floats) -> Flags:
     edges = corners - np.roll(corners, 1, axis=1)
     longest = np.linalg.norm(edges, axis=2).max(axis=1)
     area = np.linalg.norm(np.cross(edges[:, 0], edges[:, 1]), axis=1)
-    # The coordinates of a far point are less certain than those of a near one.
+    # The coordinates of a far point are less certain than those of a near point.
     size = np.abs(corners).max(axis=(1, 2))
     return np.asarray(area <= 1e-9 * longest * np.maximum(longest, size))
 

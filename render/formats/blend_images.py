@@ -32,7 +32,7 @@ def picture_names(description: bytes, images: list[bytes], pointer_bytes: int) -
         path = fields.get(b"name") or fields[b"filepath"]
         source = fields[b"source"]
     except (KeyError, ValueError, IndexError, struct.error):
-        raise corrupt("expected the description of images in a Blender file, got a broken one") from None
+        raise corrupt("expected the description of images in a Blender file, got a broken description") from None
     packed = [fields[name] for name in (b"packedfiles", b"*packedfile") if name in fields]
     for image in images:
         kind = int.from_bytes(image[source.start : source.start + source.length], "little")

@@ -21,7 +21,7 @@ def tokens(data: memoryview) -> list[str]:
     """Return every word of a crate. Raises Refused for a truncated or contradictory crate."""
     sections = _sections(data)
     if "TOKENS" not in sections:
-        raise corrupt("expected a USD crate with words, got none")
+        raise corrupt("expected a USD crate with words, got no words")
     start, size = sections["TOKENS"]
     section = data[start : start + size]
     try:

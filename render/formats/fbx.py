@@ -70,7 +70,7 @@ class _Tree:
         None follows the path of a picture whose bytes are in the file.
         """
         if depth > MAX_DEPTH:
-            raise corrupt(f"expected nodes at most {MAX_DEPTH} deep, got deeper ones")
+            raise corrupt(f"expected nodes at most {MAX_DEPTH} deep, got deeper nodes")
         while place < end:
             node_end, count, length, name_length = self._header.unpack_from(self._data, place)
             if not node_end:

@@ -201,7 +201,7 @@ class Document:
         blob = buffers[_count(view["buffer"])]
         stride = view.get("byteStride", 0) or np.dtype(dtype).itemsize
         if stride != np.dtype(dtype).itemsize or accessor["type"] != "SCALAR":
-            raise corrupt("expected indices one after the other, got gaps between them")
+            raise corrupt("expected consecutive indices, got gaps between them")
         if blob is None:
             return 0
         start = _count(view.get("byteOffset", 0)) + _count(accessor.get("byteOffset", 0))
@@ -214,7 +214,7 @@ class Document:
         for number, node in enumerate(nodes):
             for child in node.get("children", ()):
                 if parent.setdefault(_count(child), number) != number:
-                    raise corrupt(f"expected node {child} to have one parent, got two")
+                    raise corrupt(f"expected node {child} to have a single parent, got two")
                 if child >= len(nodes):
                     raise corrupt(f"expected {len(nodes)} nodes, got a child numbered {child}")
         if (below := _below_itself(parent)) is not None:

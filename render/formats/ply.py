@@ -82,7 +82,7 @@ def _header(lines: list[str]) -> tuple[str, list[Element]]:
         raise corrupt(f"expected a PLY format of ascii, {' or '.join(ORDERS)}, got {kind[:40]!r}")
     places = [element.properties.keys() for element in elements if element.name == "vertex"]
     if not places or not {"x", "y", "z"} <= places[0]:
-        raise corrupt("expected PLY vertices with x, y and z, got none")
+        raise corrupt("expected PLY vertices with x, y and z, got vertices without them")
     return kind, elements
 
 

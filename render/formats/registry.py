@@ -52,7 +52,7 @@ def model_files(source: Path, root: Root | None = None) -> ModelFiles:
         found = check(source, Surroundings(source, root))
         _check_sizes(source, found)
     except FileNotFoundError as error:
-        raise Refused(Outcome.MISSING, f"expected a file, got none at {error.filename}") from None
+        raise Refused(Outcome.MISSING, f"expected a file, got no file at {error.filename}") from None
     except OSError as error:
         raise Refused(Outcome.FORBIDDEN, f"could not read the file: {reason(error)}") from None
     named = source.suffix.lower()

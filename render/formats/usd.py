@@ -58,7 +58,7 @@ def check_usd(path: Path, around: Surroundings) -> ModelFiles:
             if suffix == PACKAGE:
                 _check_package(around.path(found), _mapped(around.path(found)))
             if len(files) > MAX_FILES:
-                raise unsupported(f"expected at most {MAX_FILES} files of one model, got more")
+                raise unsupported(f"expected at most {MAX_FILES} files per model, got more")
     return ModelFiles(files=dict(sorted(files.items())), missing=tuple(missing))
 
 

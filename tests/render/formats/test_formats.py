@@ -107,7 +107,7 @@ def test_a_long_chain_of_nodes_is_walked_once(tmp_path: Path) -> None:
     refused = refusal(write_glb(tmp_path / "x.glb", ASSET | {"nodes": [*chain, {}]}))
     assert (refused.outcome, "deep, got 100001" in str(refused)) == (Outcome.UNSUPPORTED, True)
     refused = refusal(write_glb(tmp_path / "x.glb", ASSET | {"nodes": [*chain, {"children": [count // 2]}]}))
-    assert (refused.outcome, "to have one parent" in str(refused)) == (Outcome.CORRUPT, True)
+    assert (refused.outcome, "to have a single parent" in str(refused)) == (Outcome.CORRUPT, True)
     refused = refusal(write_glb(tmp_path / "x.glb", ASSET | {"nodes": [*chain, {"children": [0]}]}))
     assert (refused.outcome, "below itself" in str(refused)) == (Outcome.CORRUPT, True)
 
@@ -243,7 +243,7 @@ def test_a_file_beside_the_model_that_ends_early_is_corrupt(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("document", "words"),
     [
-        (triangles(4, None, byteStride=4, byteLength=24), "one after the other"),
+        (triangles(4, None, byteStride=4, byteLength=24), "consecutive indices"),
         (triangles(4, "data:;base64," + "*" * 80), "expected 60 bytes in buffer 0, got 0"),
         (triangles(4, "data:;base64," + "A" * 81), "base64 in a data URI"),
     ],
