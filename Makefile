@@ -29,7 +29,7 @@ check: install
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/mypy bootstrap.py bench
-	@$(BIN)/python -m pytest tests/test_layout.py
+	@$(BIN)/python -m pytest tests/test_layout.py tests/test_language.py
 
 docs: install
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
