@@ -1,4 +1,4 @@
-"""How large an object is in the frame of a camera at a known distance, and the square that shows it so.
+"""The size of an object in the frame of a camera at a known distance, and the matching square of a picture.
 
 Boxes are (left, top, right, bottom) in pixels of an image, as floats; pixel k covers [k, k + 1).
 """
@@ -9,7 +9,7 @@ Box = tuple[float, float, float, float]
 
 
 def frame_fraction(lens: Lens, radius: float, extent: float = 1.0) -> float:
-    """The part of a square frame that `extent`, seen at right angles at the origin from `radius`, spans.
+    """Return the fraction of a square frame spanned by `extent`, at the origin, at right angles, from `radius`.
 
     Lengths are in longest edges of the object. Raises ValueError for a camera in the origin.
     """
@@ -19,7 +19,7 @@ def frame_fraction(lens: Lens, radius: float, extent: float = 1.0) -> float:
 
 
 def square_around(box: Box, fraction: float) -> Box:
-    """The square with the same centre as `box`, of which the longer side of `box` is `fraction`."""
+    """Return the square around the centre of `box` whose side times `fraction` is the longer side of `box`."""
     left, top, right, bottom = box
     half = max(right - left, bottom - top) / fraction / 2.0
     x, y = (left + right) / 2.0, (top + bottom) / 2.0

@@ -1,7 +1,7 @@
 """Rigs: lists of cameras around an object, as data in YAML files.
 
 A rig's coordinates are `polar_deg` from +z, `azimuth_deg` counter-clockwise from +x, and `radius` in longest edges of
-the object. Coordinates that the file calls `relative` count from the input's camera instead: positive polar is down,
+the object. Coordinates under `relative` count from the input's camera instead: positive polar is down,
 positive azimuth is right, positive radius is away. A `spread_*` makes a coordinate a seeded draw around its value.
 """
 
@@ -20,16 +20,16 @@ Floats = NDArray[np.float64]
 Coordinate = Literal["polar", "azimuth", "radius"]
 
 RIGS = Path(__file__).parent / "rigs"
-"""The rigs that ship with the program, one YAML file each."""
+"""The shipped rigs, a YAML file each."""
 COORDINATES: tuple[Coordinate, ...] = ("polar", "azimuth", "radius")
 MAX_CAMERAS = 999
 SENSOR_MM = 32.0
-"""The sensor of lenses that are given by their field of view; only the ratio to the focal length matters."""
+"""The sensor of lenses with a given field of view; only its ratio to the focal length matters."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Viewpoint:
-    """Spherical coordinates of a camera that looks at the origin; `polar_rad` is None where nobody knows it."""
+    """Spherical coordinates of a camera looking at the origin; `polar_rad` is None if unknown."""
 
     polar_rad: float | None
     azimuth_rad: float = 0.0
@@ -38,7 +38,7 @@ class Viewpoint:
 
 @dataclass(frozen=True, kw_only=True)
 class RigReference:
-    """The camera that relative coordinates count from where there is no input view, as in a render."""
+    """The reference camera of relative coordinates without an input view, as in a render."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
@@ -49,7 +49,7 @@ class RigReference:
 
 @dataclass(frozen=True, kw_only=True)
 class RigCamera:
-    """One camera of a rig; `fov_deg` and `orthographic_width` override the rig's own."""
+    """A camera of a rig; `fov_deg` and `orthographic_width` override the rig's own."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
@@ -73,8 +73,8 @@ class RigCamera:
     def draw(self, rng: np.random.Generator) -> tuple[float, float, float]:
         """Return (polar_rad, azimuth_rad, radius), drawn from the spreads where there are any.
 
-        Azimuth and radius are uniform; the polar angle is the arcsine of a uniform number, scaled to its spread, so
-        that a spread of 90° around 90° is uniform by area.
+        Azimuth and radius are uniform; the polar angle is the arcsine of a uniform number, scaled to its spread:
+        a spread of 90° around 90° is uniform by area.
         """
         height, turn, away = rng.uniform(-1.0, 1.0, 3)
         polar = self.polar_deg + self.spread_polar_deg * np.arcsin(height) / (np.pi / 2.0)
@@ -122,28 +122,25 @@ class Rig:
         return coordinate not in self.relative
 
     def coordinates(self, rngs: Sequence[np.random.Generator]) -> Floats:
-        """Return (polar_rad, azimuth_rad, radius) of each camera as in the file, (V, 3), by one generator each."""
+        """Return (polar_rad, azimuth_rad, radius) of each camera as in the file, (V, 3), each with a generator."""
         return np.array([camera.draw(rng) for camera, rng in zip(self.cameras, rngs, strict=True)], np.float64)
 
     def moves(self, origin: Viewpoint, lens: Lens, rngs: Sequence[np.random.Generator]) -> Floats:
         """Return the moves (polar_rad, azimuth_rad, radius) from the input's camera at `origin`, (V, 3).
 
-        `lens` is the one that the views are made with: an absolute radius of another lens becomes the radius of the
-        same framing. Raises ValueError for orthographic cameras, and for absolute polar angles when `origin`'s is
-        unknown.
+        `lens` is that of the sampled views: an absolute radius of another lens becomes the radius of the same framing.
+        Raises ValueError for orthographic cameras, and for absolute polar angles when `origin`'s is unknown.
         """
         moves = self.coordinates(rngs)
         for number, move in enumerate(moves):
             own = self.lens(number)
             if isinstance(own, Orthographic):
-                raise ValueError(
-                    f"expected perspective cameras, which the model makes, got camera {number} orthographic"
-                )
+                raise ValueError(f"expected perspective cameras, as of the model, got camera {number} orthographic")
             if self.needs("radius"):
                 move[2] = same_framing_radius(move[2], own, lens)
         if self.needs("polar"):
             if origin.polar_rad is None:
-                raise ValueError("expected the input's elevation, which absolute polar angles count from, got none")
+                raise ValueError("expected the input's elevation for absolute polar angles, got nothing")
             moves[:, 0] -= origin.polar_rad
         if self.needs("azimuth"):
             moves[:, 1] -= origin.azimuth_rad
@@ -152,9 +149,9 @@ class Rig:
         return moves
 
     def extrinsics(self, rngs: Sequence[np.random.Generator]) -> Floats:
-        """Return `cam_from_world` of each camera, (V, 3, 4), where there is no input view: see `RigReference`.
+        """Return `cam_from_world` of each camera, (V, 3, 4), without an input view: see `RigReference`.
 
-        Raises ValueError for relative coordinates without a reference, and for a camera that is not outside the object.
+        Raises ValueError for relative coordinates without a reference, and for a camera inside the object.
         """
         places = self.coordinates(rngs)
         if self.relative and self.reference is None:
@@ -195,7 +192,7 @@ def same_framing_radius(radius: float, lens: Lens, wanted: Lens) -> float:
 
 
 def rig_names() -> list[str]:
-    """Return the names of the rigs that ship with the program."""
+    """Return the names of the shipped rigs."""
     return sorted(path.stem for path in RIGS.glob("*.yaml"))
 
 

@@ -14,8 +14,8 @@ BLOCK = 12
 
 def spherical_from_cartesian(points: ArrayLike) -> tuple[Floats, Floats, Floats]:
     """Return (polar, azimuth, radius) of points (..., 3); the azimuth of a pole is 0."""
-    # numpy computes angles of strided and of contiguous arrays in two ways that differ in the last bit: always take the
-    # contiguous way, so that a point's angles do not depend on its neighbours in memory.
+    # numpy computes angles of strided and of contiguous arrays with different last bits. Always take the
+    # contiguous way: a point's angles must not depend on its neighbours in memory.
     x, y, z = np.ascontiguousarray(np.moveaxis(np.asarray(points, np.float64), -1, 0))
     horizontal = np.hypot(x, y)
     polar = np.arctan2(horizontal, z)

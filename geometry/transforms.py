@@ -1,4 +1,4 @@
-"""Cameras as `transforms.json`, which nerfstudio, instant-ngp and NeRF's own loader read."""
+"""Cameras as `transforms.json`, for nerfstudio, instant-ngp and NeRF's own loader."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,1 +1,1 @@
-"""Views and meshes of people's pictures, as files that a later command goes on from."""
+"""Views and meshes of people's pictures, as resumable files."""

@@ -1,6 +1,6 @@
-"""Alpha of sampled views: the model draws objects on white, and a known background can be taken away again.
+"""Recover the alpha of sampled views: the model draws objects on white, a known background.
 
-A pixel on the outline is c = α f + (1 − α) w with white w = 1. Its colour f is taken from the object beside it, so that
+A pixel on the outline is c = α f + (1 − α) w with white w = 1. Its colour f is taken from the object beside it. Then
 α = (w − c)·(w − f) / |w − f|² (the least-squares solution of the compositing equation for one known background).
 """
 
@@ -28,8 +28,8 @@ class _Regions:
 def matte_on_white(rgb: NDArray[np.uint8], settings: MattingSettings) -> NDArray[np.uint8]:
     """Return the object of a view on white, uint8 (H, W, 3), as uint8 RGBA (H, W, 4) with straight alpha.
 
-    Background is the white that is connected to the view's border; white inside an outline stays opaque. A white part
-    of the object at its outline cannot be told from the background and is lost.
+    Background is the white connected to the view's border; white inside an outline stays opaque. A white part of the
+    object at its outline looks like background and is lost.
     """
     colour = np.minimum(rgb.astype(np.float64) / 255.0 / _white_of(rgb, settings), 1.0)
     regions = _regions(colour, settings)
@@ -41,7 +41,7 @@ def matte_on_white(rgb: NDArray[np.uint8], settings: MattingSettings) -> NDArray
 
 
 def _white_of(rgb: NDArray[np.uint8], settings: MattingSettings) -> Floats:
-    """The view's own white (3,), in (0, 1]: an autoencoder's is some levels below 255, the same everywhere.
+    """Return the view's own white (3,), in (0, 1]: an autoencoder's white is a few levels below 255 everywhere.
 
     The median of the border's pixels, if that is nearly white; 1 where the object fills the border.
     """
@@ -65,12 +65,12 @@ def _edge_alpha(colour: Floats, regions: _Regions, settings: MattingSettings) ->
     full = 1.0 - _object_colour(colour, regions, settings)
     strength = (full**2).sum(-1)
     alpha = np.clip((away * full).sum(-1) / np.maximum(strength, 1e-9), 0.0, 1.0)
-    # Beside a part that is as good as white there is nothing to solve for.
+    # Beside a nearly white part the equation has no stable solution.
     return np.where(strength <= 3.0 * (settings.white_levels / 255.0) ** 2, 1.0, alpha)
 
 
 def _object_colour(colour: Floats, regions: _Regions, settings: MattingSettings) -> Floats:
-    """The object's own colour (N, 3) at the edge pixels: of the nearest inner pixel, or of the darkest one nearby.
+    """Return the object's colour (N, 3) at the edge pixels: of the nearest inner pixel, or of the darkest nearby.
 
     Parts thinner than two edges have no inner pixels; their least white pixel is then the best guess.
     """
@@ -82,7 +82,7 @@ def _object_colour(colour: Floats, regions: _Regions, settings: MattingSettings)
 
 
 def _least_white(colour: Floats, side: int) -> Floats:
-    """For each pixel the colour, in a square of `side` around it, that is furthest from white; (H, W, 3)."""
+    """Return, for each pixel, the colour furthest from white in a square of `side` around it; (H, W, 3)."""
     reach = side // 2
     padded = np.pad(colour, ((reach, reach), (reach, reach), (0, 0)), constant_values=1.0)
     windows = np.lib.stride_tricks.sliding_window_view(padded, (side, side), axis=(0, 1))  # type: ignore[call-overload]

@@ -15,7 +15,7 @@ from geometry.rig import Rig, Viewpoint, place_cameras
 
 Picture = Literal["png", "webp"]
 LEVEL_RAD = float(np.pi / 2.0)
-"""The polar angle that the input's camera is placed at when nobody knows it."""
+"""The polar angle of the input's camera when it is unknown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,7 @@ class Move:
 
 @dataclass(frozen=True, kw_only=True)
 class ViewJob:
-    """One picture to sample: guess number `sample` of view number `view`."""
+    """A picture to sample: guess number `sample` of view number `view`."""
 
     view: int
     sample: int
@@ -57,10 +57,10 @@ class ViewJob:
 
 @dataclass(frozen=True, kw_only=True)
 class ViewPlan:
-    """Every picture of one photo, and the facts that decide their pixels.
+    """All pictures of a photo, and the inputs of their pixels.
 
-    `origin` is the input's camera; `lens` and `hw` are those of the model's views. `decides` holds JSON values: what
-    changes any picture (photo, model, sampling) apart from the moves. A picture depends on it, its own move and its
+    `origin` is the input's camera; `lens` and `hw` are those of the model's views. `decides` holds JSON values: all
+    inputs of a picture (photo, model, sampling) except the moves. A picture depends on it, its own move and its
     seed, and the seed on (`seed`, view, sample): never on the pictures beside it.
     """
 
@@ -76,7 +76,7 @@ class ViewPlan:
 
     @property
     def request(self) -> str:
-        """16 digits that change with whatever changes any picture, apart from the moves."""
+        """Return 16 digits of all inputs of the pictures, except the moves."""
         parts = (dict(self.decides), self.seed, list(self.hw), self.picture, self.alpha)
         return digest_json([*parts, self.origin.polar_rad])
 
@@ -96,7 +96,7 @@ class ViewPlan:
 
     @property
     def input_place(self) -> NDArray[np.float64]:
-        """(polar_rad, azimuth_rad, radius) of the input's camera; at the object's height when that is unknown."""
+        """Return (polar_rad, azimuth_rad, radius) of the input's camera; an unknown height is the object's."""
         polar = LEVEL_RAD if self.origin.polar_rad is None else self.origin.polar_rad
         return np.array([polar, self.origin.azimuth_rad, self.origin.radius])
 
@@ -131,9 +131,9 @@ def orbit_moves(count: int) -> list[Move]:
 
 
 def within_reach(moves: Sequence[Move], origin: Viewpoint) -> list[Move]:
-    """Return the moves with those over a pole stopped at the pole; unknown heights change nothing.
+    """Stop moves over a pole at the pole; with an unknown height the moves stay.
 
-    Over the top the camera would be upside down, which no training view is.
+    Beyond a pole the camera would be upside down, unlike every training view.
     """
     if origin.polar_rad is None:
         return list(moves)

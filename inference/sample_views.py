@@ -1,4 +1,4 @@
-"""Sample the views of a photo that are missing in a folder, and write what people open them with."""
+"""Sample the missing views of a photo into a folder, and write the files to open them with."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,9 +21,9 @@ Matte = Callable[[Pixels], Pixels]
 def sample_into(
     folder: Path, plan: ViewPlan, facts: Mapping[str, Any], draw: Draw, matte: Matte, progress: Progress
 ) -> ViewsFolder:
-    """Make the pictures of `plan` that `folder` lacks, each whole on the disk before the next batch is drawn.
+    """Make the pictures of `plan` missing in `folder`. A batch is on the disk before the next is drawn.
 
-    `facts` are JSON values for views.json. Raises OSError when the disk is full; what is there then is kept.
+    `facts` are JSON values for views.json. Raises OSError when the disk is full; finished pictures are kept.
     """
     views = ViewsFolder(folder, plan, facts)
     if views.replaced:

@@ -1,7 +1,7 @@
-"""The folder of a photo's sampled views: what is there already, and how a new picture gets in.
+"""The folder of a photo's sampled views: its present pictures, and the way to add a picture.
 
-`views.json` lists only pictures that are on the disk, each with its SHA-256, so that a command that was stopped goes on
-with those that are missing.
+`views.json` lists only pictures on the disk, each with its SHA-256. A stopped command therefore resumes with the
+missing pictures.
 """
 
 import json
@@ -28,9 +28,9 @@ Pixels = NDArray[np.uint8]
 
 
 class ViewsFolder:
-    """The pictures of `plan` in `folder`; `facts` are what views.json says beside them (photo, model, elevation).
+    """The pictures of `plan` in `folder`; `facts` are further entries of views.json (photo, model, elevation).
 
-    Pictures of another request that views.json lists are removed; nothing else in the folder is touched.
+    Listed pictures of another request are removed; other files in the folder are not touched.
     """
 
     def __init__(self, folder: Path, plan: ViewPlan, facts: Mapping[str, Any]) -> None:
@@ -50,18 +50,18 @@ class ViewsFolder:
 
     @property
     def missing(self) -> list[ViewJob]:
-        """The pictures that are still to be made, in order."""
+        """The missing pictures, in order."""
         return [job for job in self.plan.jobs() if job.file not in self.rows]
 
     def add(self, job: ViewJob, pixels: Pixels) -> None:
-        """Write one picture, then the record that lists it."""
+        """Write a picture, then the record with its entry."""
         data = encoded(Image.fromarray(pixels), self.plan.picture)
         write_atomically(self.folder / job.file, data)
         self.rows[job.file] = self._row(job, sha256_bytes(data))
         self._write()
 
     def pixels(self, job: ViewJob) -> Pixels:
-        """Read a picture that was made now or before, uint8 (H, W, 3 or 4)."""
+        """Read a finished picture, uint8 (H, W, 3 or 4)."""
         with Image.open(self.folder / job.file) as picture:
             return np.asarray(picture.convert("RGBA" if self.plan.alpha else "RGB"))
 
@@ -92,7 +92,7 @@ class ViewsFolder:
 
 
 def read_record(folder: Path) -> dict[str, Any]:
-    """Return what views.json of a folder of sampled views says; empty without one, and for a file that is no such."""
+    """Read views.json of a folder of sampled views. Returns an empty record without a valid file."""
     path = folder / RECORD
     try:
         if path.stat().st_size > MAX_RECORD_BYTES:
@@ -104,7 +104,7 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 
 def _rows(record: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The rows of a record whose file is a name of ours; a record may be anybody's."""
+    """Return the rows of a record with a valid file name; the record may come from anybody."""
     rows = record.get("views")
     listed = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
     return [row for row in listed if isinstance(row.get("file"), str) and _is_view_name(row["file"])]
