@@ -197,7 +197,7 @@ GEOMETRY: dict[str, Feature] = {
         point_size=0.075,
         iou=0.9,
         colour=4.0,
-        wrong="points without a material are black",
+        wrong="three.js still draws its points too small here to compare them with our balls",
     ),
     "sparse": Feature(write=lambda: _sparse(based=True)),
     "sparse_over_zeros": Feature(write=lambda: _sparse(based=False)),
