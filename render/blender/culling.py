@@ -26,22 +26,21 @@ class Side(Enum):
     ENCLOSING = 2
 
 
-def cull_backs() -> int:
-    """Make the backs of single-sided materials transparent, and count the faces with such a material.
+def cull_backs() -> set[str]:
+    """Make the backs of single-sided materials transparent; returns the names of the materials that have it so.
 
     Light passes through a back as the eye does. It also passes through parts that face inward, on its way in and out:
     what a room, a sky or the outline of a drawn figure encloses would be dark otherwise, as in no viewer. Opaque closed
     surfaces stay as they are, since their backs are seen from nowhere and a plain material renders faster.
     """
     variants: dict[tuple[str, Side], bpy.types.Material] = {}
-    count, done = 0, set[str]()
+    done = set[str]()
     for thing in [thing for thing in bpy.data.objects if thing.type == "MESH" and thing.data.polygons]:
         faces = _culled_faces(thing)
-        count += int(faces.sum())
         if faces.any() and thing.data.name not in done:
             done.add(thing.data.name)
             _hide(thing, faces, variants)
-    return count
+    return {material.name for material in variants.values()}
 
 
 def material_indices(thing: bpy.types.Object) -> NDArray[np.int32]:
@@ -63,8 +62,11 @@ def hides_what_is_behind(material: bpy.types.Material | None) -> bool:
 
 def _culled_faces(thing: bpy.types.Object) -> Flags:
     """Test which faces (F,) have a single-sided material."""
-    slots = [slot.material is not None and slot.material.use_backface_culling for slot in thing.material_slots]
-    return np.array(slots or [False])[material_indices(thing)]
+    return np.array(_culled_slots(thing) or [False])[material_indices(thing)]
+
+
+def _culled_slots(thing: bpy.types.Object) -> list[bool]:
+    return [slot.material is not None and slot.material.use_backface_culling for slot in thing.material_slots]
 
 
 def _hide(thing: bpy.types.Object, faces: Flags, variants: dict[tuple[str, Side], bpy.types.Material]) -> None:
@@ -124,10 +126,10 @@ def _variant(material: bpy.types.Material, side: Side) -> bpy.types.Material:
 def vanishes_from_a_side() -> bool:
     """Whether from some direction next to nothing but backs of single-sided materials is seen, as of a sheet."""
     normals, doubles = list[Floats](), list[Flags]()
-    for thing, corners, polygons in drawn_meshes():
-        edges = corners[:, 1:] - corners[:, :1]
+    for drawn in drawn_meshes():
+        edges = drawn.corners[:, 1:] - drawn.corners[:, :1]
         normals.append(np.cross(edges[:, 0], edges[:, 1]))
-        doubles.append(~_culled_faces(thing)[polygons])
+        doubles.append(~drawn.of_slots(_culled_slots(drawn.thing)))
     if not normals or np.concatenate(doubles).all():
         return False
     step = max(1, sum(map(len, normals)) // MOST_LOOKED_AT)

@@ -75,7 +75,7 @@ class OneObject:
             imported = import_model(self.job)
             self.found["missing_pictures"] = imported.missing
         with self._timed("normalise"):
-            self.found["normalisation"], facts = settle(scene, settings)
+            self.found["normalisation"], facts = settle(scene, self.job)
             self.found["checks"] = asdict(replace(facts, other_frame=imported.other_frame))
         with self._timed("prepare"):
             add_lights(scene, self.job.lights, settings["lights"][settings["light"]]["maps"])

@@ -7,20 +7,23 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
+from geometry.camera import Lens
+from render.blender.backs import first_backs
 from render.blender.coincident import part_coincident
 from render.blender.culling import cull_backs, vanishes_from_a_side
 from render.blender.facts import object_facts
 from render.blender.georeference import ORIGIN
 from render.blender.normalise import normalise
 from render.blender.seen import remove_transparent_faces, seen_framing
-from render.job import ObjectFacts
+from render.job import ObjectFacts, RenderJob
 
 
-def settle(scene: bpy.types.Scene, settings: dict[str, Any]) -> tuple[dict[str, Any], ObjectFacts]:
-    """Normalise the model under a dumped `RenderSettings`; returns the normalisation and what is known of the object.
+def settle(scene: bpy.types.Scene, job: RenderJob) -> tuple[dict[str, Any], ObjectFacts]:
+    """Normalise the model as a job has it; returns the normalisation and what is known of the object.
 
     Raises Refusal for a model with nothing to see.
     """
+    settings = job.settings
     unseen = stray = 0
     if settings["bounds"] == "seen":
         clear = remove_transparent_faces(scene)
@@ -32,7 +35,8 @@ def settle(scene: bpy.types.Scene, settings: dict[str, Any]) -> tuple[dict[str, 
     _tell_from_origin(normalisation, np.array(scene.get(ORIGIN, (0.0, 0.0, 0.0)), np.float64))
     facts = object_facts(scene)
     merged = part_coincident(scene) if settings["coincident_faces"] == "parted" else 0
-    culled = 0 if _would_be_lost(settings) else cull_backs()
+    hidden = set[str]() if _would_be_lost(settings) else cull_backs()
+    culled = first_backs(hidden, np.array(job.extrinsics), Lens(**settings["lens"]), tuple(settings["hw"]))
     return normalisation, replace(
         facts, merged_faces=merged, culled_faces=culled, unseen_faces=unseen, stray_faces=stray
     )

@@ -1,6 +1,7 @@
 """The triangles of a model as they are drawn now."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import bpy
 import numpy as np
@@ -15,6 +16,19 @@ Ints = NDArray[np.int64]
 SURFACES = {"MESH", "CURVE", "SURFACE", "FONT", "META"}
 
 
+class Drawn(NamedTuple):
+    """The evaluated object of a piece, and its triangles: corners (T, 3, 3) in the world, polygons, material slots."""
+
+    thing: bpy.types.Object
+    corners: Floats
+    polygons: Ints
+    slots: Ints
+
+    def of_slots(self, flags: list[bool]) -> Flags:
+        """The flag of each triangle (T,) out of those of the material slots; false without slots."""
+        return np.asarray(np.array(flags or [False])[self.slots.clip(0, max(len(flags) - 1, 0))])
+
+
 def are_flat(corners: Floats) -> Flags:
     """Whether triangles (T, 3, 3) are no more than lines."""
     edges = corners - np.roll(corners, 1, axis=1)
@@ -27,12 +41,12 @@ def are_flat(corners: Floats) -> Flags:
 
 def drawn_triangles() -> Iterator[tuple[str, Floats]]:
     """The name of the object of each piece, and world coordinates (T, 3, 3) of its triangles, as drawn."""
-    for thing, corners, _ in drawn_meshes():
-        yield thing.name, corners
+    for drawn in drawn_meshes():
+        yield drawn.thing.name, drawn.corners
 
 
-def drawn_meshes() -> Iterator[tuple[bpy.types.Object, Floats, Ints]]:
-    """The evaluated object of each piece, world coordinates (T, 3, 3) of its triangles, and their polygons (T,).
+def drawn_meshes() -> Iterator[Drawn]:
+    """Each piece with faces; use one before you take the next.
 
     The corners go round the front in the order in which it is seen, also where a matrix mirrors.
     """
@@ -44,10 +58,13 @@ def drawn_meshes() -> Iterator[tuple[bpy.types.Object, Floats, Ints]]:
         mesh = thing.to_mesh()
         if mesh is not None and mesh.polygons:
             points, corners, polygons = mesh_triangles(mesh)
+            slots = np.empty(len(mesh.polygons), np.int32)
+            mesh.polygons.foreach_get("material_index", slots)
             matrix = np.array(instance.matrix_world, np.float64)
             if np.linalg.det(matrix[:3, :3]) < 0.0:
                 corners = corners[:, ::-1]
-            yield thing, (points @ matrix[:3, :3].T + matrix[:3, 3])[corners], polygons
+            points = points @ matrix[:3, :3].T + matrix[:3, 3]
+            yield Drawn(thing, points[corners], polygons, slots.astype(np.int64)[polygons])
         thing.to_mesh_clear()
 
 

@@ -26,7 +26,7 @@ GLOW = {
     "bounces": {"total": 0, "diffuse": 0, "glossy": 0, "transmission": 0, "transparent": 0},
 }
 
-FACTS = ObjectFacts(meshes=6, faces=1920, untextured=True, animated=False, culled_faces=1920, frame=1.0)
+FACTS = ObjectFacts(meshes=6, faces=1920, untextured=True, animated=False, frame=1.0)
 
 
 def view(folder: Path, number: int) -> np.ndarray:
