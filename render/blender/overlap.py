@@ -1,5 +1,6 @@
 """Find pairs of coincident faces, and decide how to part them. Numpy only."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,10 @@ MOST_TRIANGLES = 400_000
 """Larger models are searched for equal polygons alone."""
 MOST_PAIRS = 20_000_000
 """Triangles of one plane are compared pair by pair up to so many pairs of a model."""
+AT_A_TIME = 1_000_000
+"""How many pairs are held in memory together, but for those of one triangle."""
+SHIFTS = (0.0, 0.5)
+"""Places and planes are sorted into cells twice, so that a border between cells parts nothing for good."""
 SIDE = np.array([0.8301, 0.4127, 0.3753])
 """A direction contained in few planes. Of a plane's two normals, the normal towards it names the plane."""
 
@@ -78,7 +83,7 @@ def equal_polygons(polygons: Polygons) -> Ints:
     """Pairs (N, 2), the lower number first, of polygons with the same corners, in whatever order."""
     pairs = []
     sizes = np.diff(polygons.start, append=len(polygons.corners))
-    for shift in (0.0, 0.5):
+    for shift in SHIFTS:
         cells = np.floor(polygons.corners / PLACE + shift)
         keys = np.add.reduceat(position_keys(cells), polygons.start) + sizes.astype(np.uint64)
         pairs.append(_within_groups(np.asarray(keys, np.uint64)))
@@ -99,18 +104,13 @@ def overlapping_polygons(polygons: Polygons) -> Ints:
     normals = normals * np.where(normals @ SIDE < 0.0, -1.0, 1.0)[:, None]
     planes = np.concatenate([normals, np.einsum("ij,ij->i", normals, corners.mean(axis=1))[:, None]], axis=1)
     found = [np.zeros((0, 2), np.int64)]
-    left = MOST_PAIRS
-    for shift in (0.0, 0.5):
+    for shift in SHIFTS:
         cells = np.floor(planes * BUCKET + shift)
         keys = position_keys(cells[:, :3]) ^ position_keys(np.repeat(cells[:, 3:], 3, axis=1) + 0.25)
         order = np.argsort(keys, kind="stable")
-        bounds = np.flatnonzero(np.diff(keys[order], prepend=keys[order][:1] + np.uint64(1)) != 0)
-        for members in np.split(order, bounds[1:]) if len(order) else []:
-            if len(members) < 2 or len(np.unique(owner[members])) < 2:
-                continue
-            pairs = _candidates(corners[members], normals[members[0]], left)
-            left -= len(pairs)
-            first, second = members[pairs[:, 0]], members[pairs[:, 1]]
+        plane = np.cumsum(np.diff(keys[order], prepend=keys[order][:1]) != 0)
+        for pairs in _candidates(corners[order], normals[order], plane):
+            first, second = order[pairs].T
             fits = owner[first] != owner[second]
             first, second = first[fits], second[fits]
             fits = _in_one_plane(corners, normals, first, second)
@@ -143,20 +143,38 @@ def _within_groups(keys: NDArray[np.uint64]) -> Ints:
     return np.asarray(np.concatenate(pairs), np.int64)
 
 
-def _candidates(corners: Floats, normal: Floats, most: int) -> Ints:
-    """Pair coplanar triangles (T, 3, 3) with overlapping boxes; (N, 2), empty when more than `most` are near."""
-    axes = np.delete(np.arange(3), int(np.abs(normal).argmax()))
-    low, high = corners[:, :, axes].min(axis=1) + PLACE, corners[:, :, axes].max(axis=1) - PLACE
-    order = np.argsort(low[:, 0], kind="stable")
-    ends = np.searchsorted(low[order, 0], high[order, 0])
-    counts = np.maximum(ends - np.arange(len(order)) - 1, 0)
-    if counts.sum() > most:
-        return np.zeros((0, 2), np.int64)
-    first = np.repeat(np.arange(len(order)), counts)
-    second = np.arange(len(first)) - np.repeat(np.cumsum(counts) - counts, counts) + first + 1
-    first, second = order[first], order[second]
-    meet = (low[first, 1] < high[second, 1]) & (low[second, 1] < high[first, 1])
-    return np.stack([first[meet], second[meet]], axis=1)
+def _candidates(corners: Floats, normals: Floats, plane: Ints) -> Iterator[Ints]:
+    """Pair coplanar triangles (T, 3, 3) with overlapping boxes; yields parts (N, 2) of all pairs.
+
+    `plane` (T,) ascends. The planes with the most pairs are left out when there are too many in all.
+    """
+    axis = np.abs(normals[np.flatnonzero(np.diff(plane, prepend=-1))]).argmax(axis=1)[plane]
+    across = np.stack([(axis + 1) % 3, (axis + 2) % 3], axis=1)
+    flat = np.take_along_axis(corners, across[:, None, :], axis=2)
+    low, high = flat.min(axis=1) + PLACE, flat.max(axis=1) - PLACE
+    order = np.lexsort((low[:, 0], plane))
+    low, high, plane = low[order], high[order], plane[order]
+    counts = np.maximum(_starts_before(low[:, 0], high[:, 0], plane) - np.arange(len(order)) - 1, 0)
+    of_plane = np.bincount(plane, counts)
+    by_size = np.argsort(of_plane, kind="stable")
+    is_small = np.zeros(len(of_plane), bool)
+    is_small[by_size] = np.cumsum(of_plane[by_size]) <= MOST_PAIRS / len(SHIFTS)
+    counts[~is_small[plane]] = 0
+    ends = np.cumsum(counts)
+    for rows in np.split(np.arange(len(order)), np.searchsorted(ends, np.arange(AT_A_TIME, counts.sum(), AT_A_TIME))):
+        first = np.repeat(rows, counts[rows])
+        second = np.arange(len(first)) - np.repeat(np.cumsum(counts[rows]) - counts[rows], counts[rows]) + first + 1
+        meet = (low[first, 1] < high[second, 1]) & (low[second, 1] < high[first, 1])
+        yield order[np.stack([first[meet], second[meet]], axis=1)]
+
+
+def _starts_before(low: Floats, high: Floats, plane: Ints) -> Ints:
+    """Count the `low` (T,), ascending in each plane, of earlier planes, and of the same plane below each `high`."""
+    is_low = np.repeat([True, False], len(low))
+    order = np.lexsort((is_low, np.concatenate([low, high]), np.tile(plane, 2)))
+    counts = np.empty(2 * len(low), np.int64)
+    counts[order] = np.cumsum(is_low[order])
+    return counts[len(low) :]
 
 
 def _in_one_plane(corners: Floats, normals: Floats, first: Ints, second: Ints) -> Flags:

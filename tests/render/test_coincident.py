@@ -176,7 +176,7 @@ def test_overlaps_are_those_that_a_slow_search_finds() -> None:
     away = points[:, None, None] - flat[None, ..., :2]
     side = edges[..., 0] * away[..., 1] - edges[..., 1] * away[..., 0]
     inside = (side > 0).all(axis=2) | (side < 0).all(axis=2)
-    share = inside.T.astype(np.int64) @ inside
+    share = inside.T.astype(np.float32) @ inside.astype(np.float32)
     sure = {(a, b) for a in range(60) for b in range(a) if share[a, b] > 0 and flat[a, 0, 2] == flat[b, 0, 2]}
     assert {(b, a) for a, b in sure} <= found
     assert len(found) - len(sure) <= 0.02 * len(sure)  # what is smaller than the grid sees
