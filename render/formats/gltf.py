@@ -36,10 +36,11 @@ UNDERSTOOD = frozenset(
         "KHR_materials_variants",
         "KHR_materials_volume",
         "KHR_mesh_quantization",
+        "KHR_node_visibility",
         "KHR_texture_transform",
     }
 )
-"""The extensions of Blender 4.5's importer (io_scene_gltf2, `extensions_managed`)."""
+"""What Blender 4.5's importer understands (io_scene_gltf2, `extensions_managed`), and we: KHR_node_visibility."""
 
 COMPONENT_BYTES = {5120: 1, 5121: 1, 5122: 2, 5123: 2, 5125: 4, 5126: 4}
 INDICES = {5121: "<u1", 5123: "<u2", 5125: "<u4"}
