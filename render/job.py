@@ -108,8 +108,9 @@ class ViewFacts:
 class ObjectFacts:
     """The facts about an object besides its views; the same names and types for every object.
 
-    Faces are polygons, counted once per instance. `culled_faces` have a hidden back that some view
-    would show first. `merged_faces` coincided with another face and were removed or moved apart. `unseen_faces` have no area or are fully transparent.
+    Faces are polygons, counted once per instance. `culled_faces` have a hidden back, and some view would show it first.
+    `merged_faces` coincided with another face and were removed or moved apart. `unseen_faces` have no area or are fully
+    transparent.
     `stray_faces` are left out of the framing, because they are far away. `frame` is the rendered frame of the
     animation. `other_frame` is True if it is not the first frame, because the first shows nothing or not all.
     """
