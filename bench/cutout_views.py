@@ -16,7 +16,7 @@ from base.storage import Storage
 from bench.composites import KINDS, composite
 from evaluation.baselines import on_white
 from evaluation.metrics import psnr
-from evaluation.novel_views import objects, pairs
+from evaluation.novel_views import list_pairs, read_objects
 from evaluation.table import markdown_table
 from geometry.camera import camera_centre
 from geometry.relative import polar_angle, pose_vector
@@ -44,8 +44,8 @@ def measured_views(
     )
     asked = [
         (sample, source, targets)
-        for sample in objects(version, storage, evaluate)
-        for source, targets in pairs(sample.uid, version.views, sample.good_views, evaluate)
+        for sample in read_objects(version, storage, evaluate)
+        for source, targets in list_pairs(sample.uid, version.views, sample.good_views, evaluate)
     ]
     rows: list[dict[str, Any]] = []
     with progress.task("views", total=len(asked), unit="inputs") as task:
