@@ -1,33 +1,73 @@
 """Finding and loading of models."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from base.digest import digest_json, sha256_file
+from base.errors import UsageError
 
 if TYPE_CHECKING:
     from zero123.pipeline import Zero123Pipeline
+    from zero123.public import Located
     from zero123.settings import SampleComputeSettings
 
+RUNS = Path("runs")
 
-def checkpoint_of(path: Path) -> Path:
-    """Find the newest checkpoint of a training run's folder; return `path` itself when it is a model.
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """The model that a command's flags name; without a name it is the newest training run below runs/."""
+
+    name: str | None = None
+    pose_slot4: Literal["radius_difference", "input_polar"] | None = None
+    raw: bool = False
+    accept_licence: bool = False
+
+
+def locate(choice: ModelChoice) -> "Located":
+    """Find the model on this machine, or fetch it. Raises UsageError when there is none, Failure without a network."""
+    from zero123.locate import SUFFIXES, runs_below
+    from zero123.public import Located, locate_by_name
+
+    if choice.name is None:
+        runs = runs_below(RUNS)
+        if not runs:
+            raise UsageError("--model: expected a model, or a training run below runs/, got neither")
+        return Located(runs[-1], choice.pose_slot4)
+    path = Path(choice.name)
+    # runs/modle is a folder that is not there, and no repository of an owner called runs.
+    if path.exists() or path.suffix in SUFFIXES or (len(path.parts) > 1 and path.parent.is_dir()):
+        return Located(path, choice.pose_slot4)
+    found = locate_by_name(choice.name, accept_licence=choice.accept_licence)
+    return Located(found.path, choice.pose_slot4 or found.pose_slot4)
+
+
+def checkpoint_of(model: Path | ModelChoice) -> Path:
+    """The newest checkpoint of a training run's folder, or the model itself.
 
     Raises Failure for a folder that is neither.
     """
     from zero123.locate import newest_checkpoint
 
-    return newest_checkpoint(path)
+    return newest_checkpoint(locate(model).path if isinstance(model, ModelChoice) else model)
 
 
-def load_model(path: Path, device: str, compute: "SampleComputeSettings | None" = None) -> "Zero123Pipeline":
-    """Load the model at `path` on a device by name, `auto` for the best of this machine, prepared for `compute`.
+def load_model(
+    model: Path | ModelChoice, device: str, compute: "SampleComputeSettings | None" = None
+) -> "Zero123Pipeline":
+    """The chosen model on the device of that name, `auto` for the best of this machine, ready to `compute` there.
 
     Raises Failure for a path without a model, UsageError for an unavailable device or precision.
     """
+    from zero123.locate import open_model
     from zero123.pipeline import Zero123Pipeline
 
-    pipeline = Zero123Pipeline.from_pretrained(path)
+    if isinstance(model, Path):
+        pipeline = Zero123Pipeline.from_pretrained(model)
+    else:
+        found = locate(model)
+        pipeline = Zero123Pipeline.of(open_model(found.path, pose_slot4=found.pose_slot4, averaged=not model.raw))
     return pipeline.prepare(compute, device) if compute else pipeline.to(device)
 
 

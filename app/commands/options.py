@@ -1,9 +1,11 @@
 """Flags of several commands."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from app.models import ModelChoice
 from app.settings import Settings, load_settings, preset_names
 from base.errors import UsageError
 from base.settings import Section
@@ -50,14 +52,54 @@ def settings_of(options: argparse.Namespace, model_sampling: Section | None = No
 
 
 def add_model_flag(parser: argparse.ArgumentParser) -> None:
-    """Add `--model`, a checkpoint folder."""
-    parser.add_argument(
+    """`--model` and what goes with it; all of them make one `ModelChoice`, `options.model`."""
+    group = parser.add_argument_group("model")
+    parser.set_defaults(model=ModelChoice())
+    group.add_argument(
         "--model",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help="a training run's folder, a checkpoint of it, or a model in diffusers layout",
+        action=_ChooseModel,
+        default=argparse.SUPPRESS,
+        metavar="NAME|FOLDER|FILE.ckpt|HUB_ID",
+        help="a training run's folder, a checkpoint, a model in diffusers' layout, the original's .ckpt, or a public "
+        "model by its name or hub id, see `zero123 models` (default: the newest training run below runs/)",
     )
+    group.add_argument(
+        "--pose-slot4",
+        action=_ChooseModel,
+        default=argparse.SUPPRESS,
+        choices=("radius_difference", "input_polar"),
+        help="what the pose's fourth number means, for files that do not say it: input_polar for Stable Zero123",
+    )
+    group.add_argument(
+        "--raw",
+        action=_ChooseModel,
+        default=argparse.SUPPRESS,
+        nargs=0,
+        const=True,
+        help="of a .ckpt take the UNet as trained, not the averaged one",
+    )
+    group.add_argument(
+        "--accept-licence",
+        action=_ChooseModel,
+        default=argparse.SUPPRESS,
+        nargs=0,
+        const=True,
+        help="fetch a model whose licence forbids commercial use",
+    )
+
+
+class _ChooseModel(argparse.Action):
+    """Set one field of `options.model`."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        field = "name" if self.dest == "model" else self.dest
+        namespace.model = replace(namespace.model, **{field: self.const if self.nargs == 0 else values})
 
 
 def writable_folder(path: Path) -> Path:

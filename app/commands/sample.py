@@ -82,7 +82,9 @@ def run(options: argparse.Namespace) -> int:
     prepared = prepared_photo(options, photo, options.image)
     say_warnings(prepared, progress)
     pipeline = load_model(options.model, options.device, settings.sample.compute)
-    model = LoadedModel(pipeline=pipeline, digest=model_digest(checkpoint_of(options.model)), source=str(options.model))
+    checkpoint = checkpoint_of(options.model)
+    source = options.model.name or str(checkpoint)
+    model = LoadedModel(pipeline=pipeline, digest=model_digest(checkpoint), source=source)
     settings = settings_of(options, pipeline.defaults).model_copy(update={"photo": photo})
     elevation, facts = _elevation(options, pipeline, prepared, settings)
     wanted = Wanted(

@@ -20,10 +20,11 @@ from base.errors import Failure, UsageError
 from tests.zero123.networks import settings, small_pipeline
 from zero123.layouts.folders import SPELLINGS, Spelling, load_folder, save_folder, spelling_of
 from zero123.layouts.foreign import unsaid_by_folder, unsaid_by_ldm
-from zero123.layouts.ldm import UNET, Parts, fill_parts, ldm_state, load_ldm, read_state, save_ldm
+from zero123.layouts.ldm import UNET, Parts, check_file_schedule, fill_parts, ldm_state, load_ldm, read_state, save_ldm
 from zero123.modules import unet_config
 from zero123.pipeline import Zero123Pipeline
 from zero123.projection import CCProjection
+from zero123.schedule import Schedule, scheduler_config
 
 CLIP = {
     "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 28,
@@ -227,6 +228,35 @@ def test_what_is_missing_unknown_or_misshapen_is_named(model: Zero123Pipeline) -
     fill_parts(laid_out(model), {**state, **extra}, where="file.ckpt", ema=True)
     averaged = {name: value for name, value in state.items() if not name.startswith(UNET)}
     fill_parts(laid_out(model), averaged, where="file.ckpt", ema=True)
+
+
+def test_a_file_of_another_noise_schedule_is_refused() -> None:
+    schedule = Schedule.from_config(scheduler_config(prediction="epsilon", zero_terminal_snr=False, spacing="leading"))
+    alphas = schedule.alphas_cumprod.float()
+    betas = 1.0 - alphas.double() / torch.cat([torch.ones(1).double(), alphas.double()[:-1]])
+    check_file_schedule({"alphas_cumprod": alphas, "betas": betas.float()}, schedule, where="file.ckpt")
+    check_file_schedule({}, schedule, where="file.ckpt")
+    flat = torch.cumprod(1.0 - torch.linspace(1e-4, 0.02, 1000), 0)
+    for state, sentence in (
+        ({"alphas_cumprod": flat}, "file.ckpt: alphas_cumprod: expected the noise schedule of the settings"),
+        ({"betas": torch.linspace(1e-4, 0.02, 1000)}, "file.ckpt: betas: expected the noise schedule"),
+        ({"betas": betas[:500]}, "file.ckpt: betas: expected 1000 timesteps, got [500]"),
+        ({"betas": betas * torch.nan}, "file.ckpt: betas: expected the noise schedule"),
+    ):
+        with pytest.raises(Failure) as caught:
+            check_file_schedule(state, schedule, where="file.ckpt")
+        assert sentence in str(caught.value)
+
+
+def test_a_file_without_averages_says_how_to_read_it(model: Zero123Pipeline) -> None:
+    raw = {name: value for name, value in ldm_state(model).items() if not name.startswith("model_ema.")}
+    with pytest.raises(
+        Failure, match=r"expected an averaged UNet \(model_ema\.\*\), got none; --raw takes the UNet as"
+    ):
+        fill_parts(laid_out(model), raw, where="file.ckpt", ema=True)
+    found = laid_out(model)
+    fill_parts(found, raw, where="file.ckpt", ema=False)
+    same(model, found)
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS)
