@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from base.errors import UsageError
 from zero123.device import torch_device
@@ -28,7 +29,8 @@ def prepare_for_sampling(model: Zero123Model, compute: SampleComputeSettings, de
     _check(compute, torch_device(device))
     dtype = DTYPES[compute.precision]
     for module in (model.unet, model.vae, model.image_encoder):
-        module.to(dtype)
+        if module.dtype != dtype:
+            nn.Module.to(module, dtype)  # diffusers' own `to` warns of parts that none of these networks has
     if compute.tile_px:
         _use_tiles(model.vae, compute.tile_px)
     if compute.offload:

@@ -3,28 +3,14 @@
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
-
-from pydantic import Field
+from typing import Literal
 
 from base.errors import UsageError
-from base.settings import Layer, Section, read_yaml, validate
+from base.settings import Layer, read_yaml, validate
 from zero123.hub import cached_file, cached_folder, fetch_file, fetch_folder, is_hub_id
+from zero123.settings import PublicModel
 
 TABLE = Path(__file__).parent / "public_models.yaml"
-
-
-class PublicModel(Section):
-    """A public model: its repository `source`, a `file` in it or the whole folder, and its terms."""
-
-    source: str
-    file: str
-    layout: Literal["ldm", "kxic", "ashawkey"]
-    pose_slot4: Literal["radius_difference", "input_polar"]
-    gigabytes: Annotated[float, Field(gt=0)]
-    licence: str
-    commercial: bool
-    page: str
 
 
 @dataclass(frozen=True)

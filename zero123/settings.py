@@ -182,3 +182,16 @@ class ElevationSettings(Section):
         if last < first + 2.0 * step:
             raise ValueError("candidates_deg as [first, last, step] with at least three candidates")
         return self
+
+
+class PublicModel(Section):
+    """A public model: its repository `source`, a `file` in it or the whole folder, and its terms."""
+
+    source: str
+    file: str
+    layout: Literal["ldm", "kxic", "ashawkey"]
+    pose_slot4: Literal["radius_difference", "input_polar"]
+    gigabytes: Annotated[float, Field(gt=0)]
+    licence: str
+    commercial: bool
+    page: str
