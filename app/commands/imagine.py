@@ -75,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
         raise Failure(f"{picture}: expected an object before a background, got one without; another --seed may help")
     say_warnings(prepared, progress)
     pipeline = load_model(options.model, options.device, settings.sample.compute)
-    model = LoadedModel(pipeline=pipeline, digest=digest, source=str(options.model))
+    model = LoadedModel(pipeline=pipeline, digest=digest, source=options.model.name or "the newest run")
     settings = settings_of(options, pipeline.defaults).model_copy(update={"photo": photo})
     facts: dict[str, Any] = {"deg": elevation, "source": "imagine.elevation_deg" if given is None else "given"}
     if auto:
