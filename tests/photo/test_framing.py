@@ -72,7 +72,7 @@ def test_a_wide_picture_as_it_is_gets_bars_and_is_not_cropped() -> None:
     view = framed(pixels, (40, 40), FRAMING.model_copy(update={"prepare": "as_is"}))
     assert (view[17:23, :, 3] > 250).all()
     assert (view[:12, :, 3] == 0).all()
-    assert (view[17:23, :, :3] == 200).all()
+    assert np.abs(view[17:23, :, :3].astype(int) - 200).max() <= 1
 
 
 def test_hidden_colours_do_not_bleed_into_an_edge() -> None:
