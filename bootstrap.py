@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 STAMP = "installed-from"
-PYTHON = (3, 11)  # the one version that Blender 4.5 is built for
+PYTHON = (3, 11)  # the version Blender 4.5 is built for
 EXTRAS = "render,pipeline,s3,gcs,cutout,heic,video,docs,dev"
 # 3.1 GB installed with the CPU build of torch, 4.3 GB of wheels and unpacking at the worst moment, and some air.
 NEEDED_BYTES = 6_000_000_000
@@ -147,7 +147,7 @@ def version_of(python: str) -> tuple[int, int] | None:
 def check_venv_module(python: str) -> None:
     """Raises Stop when `python` cannot make virtual environments, as Debian's cannot without python3.11-venv."""
     if run(python, "-c", "import venv, ensurepip").returncode:
-        raise Stop(f"expected {python} to have its venv module, got none: `{apt('python3.11-venv')}`")
+        raise Stop(f"expected {python} to have its venv module, got nothing: `{apt('python3.11-venv')}`")
 
 
 def check_disk(room_bytes: int) -> None:
@@ -169,7 +169,7 @@ def check_libraries(load: Callable[[str], object] = ctypes.CDLL) -> None:
             missing.append(library)
     if missing:
         packages = (LIBRARIES[library] for library in missing)
-        raise Stop(f"expected {', '.join(missing)}, which Blender needs, got none: `{apt(*packages)}`")
+        raise Stop(f"expected {', '.join(missing)}, which Blender needs, got nothing: `{apt(*packages)}`")
 
 
 def apt(*packages: str) -> str:
@@ -195,7 +195,7 @@ def mend(venv: Path) -> None:
         for left_over in packages.glob("~*"):
             shutil.rmtree(left_over, ignore_errors=True)
         for facts in packages.glob("*.dist-info"):
-            if not (facts / "INSTALLER").exists():  # the last file but one that pip writes
+            if not (facts / "INSTALLER").exists():  # the second-last file written by pip
                 shutil.rmtree(facts)
 
 

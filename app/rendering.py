@@ -81,7 +81,7 @@ def _models(source: Path, progress: Progress) -> Iterator[tuple[str, Path]]:
         yield source.name, source
         return
     if not source.is_dir():
-        raise UsageError(f"{source}: expected a model's file or a folder of models, got none")
+        raise UsageError(f"{source}: expected a model's file or a folder of models, got nothing")
     for name in find_models(source, progress):
         yield name, source / name
 

@@ -84,7 +84,7 @@ def read_preset(name: str) -> dict[str, Any]:
     path = PRESETS / f"{name}.yaml"
     known = preset_names()
     if name not in known:
-        raise UsageError(f"--preset: expected one of {', '.join(known)}, got {name!r}")
+        raise UsageError(f"--preset: expected any of {', '.join(known)}, got {name!r}")
     return read_yaml(path)
 
 

@@ -183,7 +183,7 @@ def _sentence(mistake: Any, layers: Sequence[Layer]) -> str:
     if kind == "extra_forbidden":
         return f"{source}: {path}: expected no such key, got {_short(got)}"
     if kind == "missing":
-        return f"{source}: {path}: expected a value, got none"
+        return f"{source}: {path}: expected a value, got nothing"
     expected = mistake["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
     return f"{source}: {path}: expected {IN_YAML.get(expected, expected)}, got {_short(got)}"
 

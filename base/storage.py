@@ -225,7 +225,7 @@ def _file_system(root: str, setting: str) -> tuple[Any, str]:
         file_system, base = fsspec.core.url_to_fs(root)
     except ImportError as error:
         remedy = f"pip install -c constraints.txt -e '.[{EXTRAS[scheme]}]'" if scheme in EXTRAS else str(error)
-        raise UsageError(f"{setting}: expected the package that {scheme}:// needs, got none: {remedy}") from None
+        raise UsageError(f"{setting}: expected the package that {scheme}:// needs, got nothing: {remedy}") from None
     except ValueError as error:
         raise UsageError(f"{setting}: expected a folder or a URL, got {root!r}: {error}") from None
     return file_system, str(base)

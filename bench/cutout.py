@@ -37,7 +37,7 @@ BAD, SEED, MIDDLE = 0.9, 0, 127
 
 @dataclass(frozen=True)
 class Outline:
-    """One photo's outline: IoU with the truth, the method's confidence, why it is unsure (None: it is not)."""
+    """A photo's outline: IoU with the truth, the method's confidence, why it is unsure (None: it is not)."""
 
     uid: str
     view: int
@@ -110,7 +110,7 @@ def outline_of(
     settings: PhotoSettings,
     network: Path | None,
 ) -> Outline:
-    """The weightless cut-out of one photo, and a network's where one is given."""
+    """The weightless cut-out of a photo, and a network's where one is given."""
     cut = cut_by_border(photo, settings.border)
     rgba = np.dstack([cut.rgb, levels(cut.mask)])
     unsure = doubt(CutOut(rgba, "border", cut.confidence, checked=True), settings.checks)

@@ -25,7 +25,7 @@ def render_views(objects: Path, cache: Path, views: int, progress: Progress) -> 
     """The first `views` views (256, 256, 4) of each model in a folder, rendered where `cache` has none yet."""
     files = sorted(objects.glob("*.glb"))
     if not files:
-        raise Failure(f"{objects}: expected models, got none")
+        raise Failure(f"{objects}: expected models, got nothing")
     missing = [
         file for file in files if not all((cache / file.stem / view_name(view)).exists() for view in range(views))
     ]
@@ -56,7 +56,7 @@ def _render(files: list[Path], cache: Path, views: int, progress: Progress) -> N
 
 
 def camera(name: str, view: int, radius: tuple[float, float]) -> NDArray[np.float64]:
-    """The camera (3, 4) of one view: its own whatever else is rendered."""
+    """The camera (3, 4) of a view: its own whatever else is rendered."""
     rng = stable_rng(SEED, "cutout-camera", name, view)
     polar = np.radians(90.0 - rng.uniform(*ELEVATION_DEG))
     return look_at_origin(cartesian_from_spherical(polar, rng.uniform(0, 2 * np.pi), rng.uniform(*radius)))

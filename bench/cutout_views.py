@@ -58,7 +58,7 @@ def measured_views(
 def _rows(
     pipeline: Zero123Pipeline, sample: Sample, source: int, targets: tuple[int, ...], settings: Settings
 ) -> list[dict[str, Any]]:
-    """Every preparation of one input view is asked for the same views with the same seeds."""
+    """Every preparation of an input view is asked for the same views with the same seeds."""
     camera = sample.extrinsics[source]
     framing = settings.photo.framing.model_copy(update={"radius": float(np.linalg.norm(camera_centre(camera)))})
     photo_settings = settings.photo.model_copy(update={"framing": framing})

@@ -108,7 +108,7 @@ def rendered(files: list[Path], folder: Path, settings: Settings, progress: Prog
 def estimates(
     pipeline: Any, name: str, pictures: list[Path], settings: Settings, progress: Progress
 ) -> list[dict[str, Any]]:
-    """One row for each elevation of an object: the true one, the estimate and its spread."""
+    """A row for each elevation of an object: the true one, the estimate and its spread."""
     rows = []
     method = settings.views.elevation.method
     with progress.task(f"{method}", total=len(pictures), unit="views") as task:

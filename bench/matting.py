@@ -37,7 +37,7 @@ def main() -> int:
     settings = load_settings(None).views.alpha
     pictures = sorted(options.renders.glob("*/00.webp"))
     if not pictures:
-        raise UsageError(f"{options.renders}: expected folders of views (00.webp), got none")
+        raise UsageError(f"{options.renders}: expected folders of views (00.webp), got nothing")
     vae = load_taesd()
     rows = [row for path in pictures for row in errors(path, vae, settings)]
     print(table(rows))
@@ -48,7 +48,7 @@ def main() -> int:
 
 
 def errors(path: Path, vae: Any, settings: MattingSettings) -> list[dict[str, Any]]:
-    """Alpha error and IoU of one render, on white and after the autoencoder."""
+    """Alpha error and IoU of a render, on white and after the autoencoder."""
     with Image.open(path) as picture:
         rgba = np.asarray(picture.convert("RGBA"))
     on_white, true = over(rgba), rgba[..., 3] / 255.0

@@ -59,7 +59,7 @@ REFERENCE_STEPS = 500
 
 @dataclass
 class Part:
-    """One part of the work of one method, and the seconds that it took in each round."""
+    """A part of a method's work, and its seconds in each round."""
 
     name: str
     work: Callable[[], Any]
@@ -69,7 +69,7 @@ class Part:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", choices=SIZES, default="bench", help="of the UNet, random weights (default: bench)")
-    parser.add_argument("--views", type=int, default=8, metavar="N", help="moves of one photo (default: 8)")
+    parser.add_argument("--views", type=int, default=8, metavar="N", help="moves of a photo (default: 8)")
     parser.add_argument("--rounds", type=int, default=3, metavar="N")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="CPU threads (default: 1)")
@@ -106,7 +106,7 @@ def measured_speed(options: argparse.Namespace) -> dict[str, Any]:
     rows = [[name, f"{total:.2f}", f"{total / views:.3f}", f"{totals['ours, 50 DDIM'] / total:.2f}"]
             for name, total in totals.items()]  # fmt: skip
     parameters = sum(parameter.numel() for parameter in plain.unet.parameters())
-    print(f"UNet of {parameters / 1e6:.0f} M parameters, {views} moves of one photo, answers {error:.1e} apart")
+    print(f"UNet of {parameters / 1e6:.0f} M parameters, {views} moves of a photo, answers {error:.1e} apart")
     print(markdown_table(["", "seconds", "a view", "of ours, 50 DDIM"], rows))
     print(f"one evaluation: {statistics.median(steps):.3f} × plain's speed ({min(steps):.3f} … {max(steps):.3f})")
     print(f"(a) equal steps: {totals['plain, 50 DDIM'] / totals['ours, 50 DDIM']:.2f} ×")
@@ -160,7 +160,7 @@ def plain_encode(model: Zero123Model, rgba: np.ndarray) -> tuple[Tensor, Tensor]
 
 
 def plain_step(model: Zero123Model, scheduler: DDIMScheduler, latents: Tensor, both: Conditioning) -> Tensor:
-    """One step of a plain loop: the prediction, with guidance."""
+    """A step of a plain loop: the prediction, with guidance."""
     joint = torch.cat([torch.cat([latents, latents]), both.latents], dim=1)
     answer = model.unet(joint, AT, encoder_hidden_states=both.context).sample
     told, untold = answer.chunk(2)
@@ -170,7 +170,7 @@ def plain_step(model: Zero123Model, scheduler: DDIMScheduler, latents: Tensor, b
 
 
 def relative_difference(parts: dict[str, Part]) -> float:
-    """The largest difference of one guided answer, as a share of its largest number; this also warms both up."""
+    """The largest difference of a guided answer, as a share of its largest number; this also warms both up."""
     plain, ours = parts["plain step"].work(), parts["our step"].work()
     return float((plain - ours).abs().max() / plain.abs().max())
 

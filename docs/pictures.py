@@ -97,7 +97,7 @@ def lights_picture(scratch: Path) -> Image.Image:
 def lit(
     child: RenderChild, settings: RenderSettings, scratch: Path, name: str, elevation_deg: float, azimuth_deg: float
 ) -> Pixels:
-    """One object by one light from one camera, as RGBA."""
+    """An object by a light from a camera, as RGBA."""
     source = EXAMPLES / f"{name}.glb"
     polar, azimuth = np.radians(90.0 - elevation_deg), np.radians(azimuth_deg)
     job = RenderJob(

@@ -196,7 +196,9 @@ def _measure(pictures: Mapping[str, Image], true: Image, measures: Mapping[str, 
 
 def _check(pipeline: "Zero123Pipeline", version: Version, settings: EvaluateSettings) -> None:
     if version.samples(settings.split) == 0:
-        raise Failure(f"evaluate: expected objects in split {settings.split!r} of version {version.number}, got none")
+        raise Failure(
+            f"evaluate: expected objects in split {settings.split!r} of version {version.number}, got nothing"
+        )
     needed = settings.held_out_views + settings.inputs_per_object
     if version.views < needed:
         raise Failure(

@@ -29,5 +29,5 @@ def read_mask(path: Path, hw: tuple[int, int], limits: LimitSettings) -> Mask:
     if (height, width) != hw:
         levels = np.asarray(Image.fromarray(levels).resize((hw[1], hw[0]), Image.Resampling.BILINEAR))
     if not (levels > MIDDLE).any():
-        raise UsageError(f"{path}: expected a mask that is white on the object, got one without an object")
+        raise UsageError(f"{path}: expected a mask, white on the object, got a mask without an object")
     return (levels / 255.0).astype(np.float32)

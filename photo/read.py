@@ -50,7 +50,7 @@ def read_photo(source: str | Path, limits: LimitSettings) -> Photo:
             f"got {rgba.shape[1]} × {rgba.shape[0]}"
         )
     if not rgba[..., 3].any():
-        raise UsageError(f"{name}: expected a picture of an object, got one that is transparent everywhere")
+        raise UsageError(f"{name}: expected a picture of an object, got a fully transparent picture")
     return Photo(name, rgba, sha256_bytes(data), notes)
 
 
@@ -58,7 +58,7 @@ def decoded(name: str, data: bytes, limits: LimitSettings) -> tuple[NDArray[np.u
     """The pixels (H, W, 4) of the file's bytes and notes on them; `name` is for the errors (see `read_photo`)."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # our limit is stricter than Pillow's, and odd metadata is no one's concern
+            warnings.simplefilter("ignore")  # our limit is stricter than Pillow's, and odd metadata is harmless
             with _opened(name, data) as picture:
                 _check_pixels(name, picture, limits)
                 frames = int(getattr(picture, "n_frames", 1))

@@ -38,7 +38,7 @@ def cut_by_network(rgb: NDArray[np.uint8], settings: PhotoSettings) -> tuple[Mas
     path = Path(name).expanduser()
     if path.suffix != ".onnx" or not path.is_file():
         known = ", ".join(["auto", "alpha", "border", *NETWORKS])
-        raise UsageError(f"photo.cut_out: expected one of {known}, or an .onnx file that exists, got {name!r}")
+        raise UsageError(f"photo.cut_out: expected any of {known}, or an .onnx file that exists, got {name!r}")
     return _mask(path, normalisation_of(path.name), rgb), path.name
 
 
@@ -46,7 +46,7 @@ def _mask(path: Path, normalisation: Normalisation, rgb: NDArray[np.uint8]) -> M
     session = _session(path)
     take = session.get_inputs()[0]
     if len(take.shape) != 4 or (take.shape[1] not in (3, None) and not isinstance(take.shape[1], str)):
-        raise UsageError(f"{path}: expected a network that takes (1, 3, H, W), got one that takes {take.shape}")
+        raise UsageError(f"{path}: expected a network with input (1, 3, H, W), got input {take.shape}")
     height, width = (side if isinstance(side, int) else USUAL_SIDE_PX for side in take.shape[2:])
     picture = Image.fromarray(rgb).resize((width, height), Image.Resampling.LANCZOS)
     told = normalisation.apply(np.asarray(picture)).transpose(2, 0, 1)[None]
@@ -54,7 +54,7 @@ def _mask(path: Path, normalisation: Normalisation, rgb: NDArray[np.uint8]) -> M
     answer = session.run([session.get_outputs()[0].name], {take.name: told})[0]
     found = np.asarray(answer, np.float32).squeeze()
     if found.ndim != 2 or not np.isfinite(found).all():
-        raise UsageError(f"{path}: expected a network that gives one mask, got an answer of shape {np.shape(answer)}")
+        raise UsageError(f"{path}: expected a network with a single mask as output, got shape {np.shape(answer)}")
     levels = Image.fromarray(without_specks(normalisation.mask(found))).resize(
         (rgb.shape[1], rgb.shape[0]), Image.Resampling.BICUBIC
     )
@@ -75,7 +75,7 @@ def _session(path: Path) -> "InferenceSession":
         import onnxruntime
     except ImportError:
         raise Failure(
-            "photo.cut_out: expected onnxruntime for a segmentation network, got none: "
+            "photo.cut_out: expected onnxruntime for a segmentation network, got nothing: "
             "`pip install zero123-factory[cutout]`"
         ) from None
     options = onnxruntime.SessionOptions()

@@ -304,7 +304,7 @@ def _describe_plan(
     found = measure_renders(catalog, ledger.rules, settings.render.device, views) if len(ledger.plan.order) else []
     plan, *rest = forecast(ledger.plan, found, views).lines(ledger.plan)
     left_out = describe_left_out(ledger.plan.asked, ledger.plan.rule, settings.objects.filter)
-    kept = f"{len(earlier)} of the objects to render keep their earlier views and get further ones"
+    kept = f"{len(earlier)} of the objects to render keep their earlier views and get more"
     nothing = ["no object would remain: no version would be made"] if ledger.plan.hopeless else []
     return [plan, *left_out, *nothing, *([kept] if earlier else []), *rest]
 

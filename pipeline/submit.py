@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
     brought = datetime.datetime.fromtimestamp(settings.stat().st_ctime, datetime.UTC)
     here = f"{digest}, settings brought here {brought:%Y-%m-%d %H:%M} UTC"
     if wanted is None:
-        return _refuse(f"expected {FLAG} and the digest of a project, got none; here is {here}: {HOW}")
+        return _refuse(f"expected {FLAG} and the digest of a project, got nothing; here is {here}: {HOW}")
     if wanted != ANY and (len(wanted) < SHORTEST or not digest.startswith(wanted)):
         return _refuse(
             f"expected project {wanted!r}, got {here}: "

@@ -33,7 +33,7 @@ def environment_maps(folder: str) -> tuple[EnvironmentMap, ...]:
             f"render.lights: maps: expected a folder of environment maps, got {folder}: {reason(error)}"
         ) from None
     if not maps:
-        raise UsageError(f"render.lights: maps: expected {' or '.join(MAGIC)} files in {folder}, got none")
+        raise UsageError(f"render.lights: maps: expected {' or '.join(MAGIC)} files in {folder}, got nothing")
     return maps
 
 

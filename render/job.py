@@ -74,7 +74,7 @@ def missing_sentence(pictures: list[str]) -> str:
     """Say which pictures a model lacks, the first five by name."""
     more = f" and {len(pictures) - NAMED_PICTURES} more" if len(pictures) > NAMED_PICTURES else ""
     named = ", ".join(pictures[:NAMED_PICTURES])
-    return f"expected every picture that the model shows, got none for {named}{more}"
+    return f"expected every picture that the model shows, got nothing for {named}{more}"
 
 
 COLOUR = {"display": "sRGB", "look": "None", "gamma": 1.0}

@@ -153,7 +153,7 @@ class ChildProcess:
 
     def _check_limits(self, deadline: float, timeout_s: float, memory_mb: int) -> None:
         if time.monotonic() > deadline:
-            raise ChildDeath(Outcome.TIMEOUT, f"expected an answer within {timeout_s:g} s, got none")
+            raise ChildDeath(Outcome.TIMEOUT, f"expected an answer within {timeout_s:g} s, got nothing")
         if (used := self.rss_mb()) > memory_mb:
             raise ChildDeath(Outcome.OUT_OF_MEMORY, f"expected at most {memory_mb} MiB of memory, got {used:.0f}")
         if len(self._buffer) > MAX_LINE_BYTES or self._log.stat().st_size > MAX_LOG_BYTES:

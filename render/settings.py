@@ -151,7 +151,7 @@ class RenderSettings(Section):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.light not in self.lights:
-            raise ValueError(f"light to be one of {', '.join(sorted(self.lights))}")
+            raise ValueError(f"light to be any of {', '.join(sorted(self.lights))}")
         if not (_is_range(self.radius) and self.radius[0] > 0.0):
             raise ValueError("radius as [nearest, farthest], both above 0")
         if self.max_bad_views > self.views - 2:

@@ -1,4 +1,4 @@
-"""Contact sheets: many views in one picture, on a grid whose geometry is exact."""
+"""Contact sheets: many views in a single picture, on an exact grid."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass

@@ -21,7 +21,7 @@ BITEXACT = {"fflags": "+bitexact"}
 
 
 def video_bytes(frames: Sequence[Pixels], kind: str, fps: float) -> bytes:
-    """Encode frames, uint8 (H, W, 3 or 4) of one size, alpha on white; odd sizes lose their last row or column.
+    """Encode frames, uint8 (H, W, 3 or 4) of the same size, alpha on white; odd sizes lose their last row or column.
 
     Raises Failure when PyAV is not installed and ValueError without frames or when their sizes differ.
     """

@@ -121,7 +121,7 @@ def read_latent_index(storage: Storage, version: Version, digest: str) -> Latent
         data = storage.read(name)
     except Missing:
         raise Failure(
-            f"{storage.root}: expected cached latents of encoder {digest} for version {version.number}, got none; "
+            f"{storage.root}: expected cached latents of encoder {digest} for version {version.number}, got nothing; "
             "run `zero123 cache` with the same settings"
         ) from None
     return parse_latents(data, where=f"{storage.root}/{name}")

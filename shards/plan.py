@@ -100,7 +100,7 @@ class Order:
         following = (self.visits(epoch, (stream + further) % self.streams) for further in range(self.streams))
         turned = (visits[(number + further) % len(visits)] for visits in following for further in range(len(visits)))
         for turn, visit in enumerate(turned):
-            if turn:  # the first visit is the damaged one
+            if turn:  # the first visit is damaged
                 yield Draw(visit, draw.pair + turn * self.pairs_per_visit, draw.last)
 
     def draws(self, stream: int, position: int) -> Iterator[Draw]:

@@ -231,11 +231,11 @@ class Sample:
         try:
             return read(self.facts["render"])
         except (KeyError, TypeError, AttributeError) as error:
-            raise self._failure("json", f"expected facts of rendered views, got none: {error}") from None
+            raise self._failure("json", f"expected facts of rendered views, got nothing: {error}") from None
 
     def _member(self, suffix: str) -> bytes:
         if suffix not in self.members:
-            raise self._failure(suffix, "expected this member, got none")
+            raise self._failure(suffix, "expected this member, got nothing")
         return self.members[suffix]
 
     def _array(self, suffix: str, data: bytes, shape: tuple[int | None, ...], dtype: Any) -> NDArray[Any]:
@@ -273,5 +273,5 @@ def find_irregular_values(value: Any, path: str = "") -> list[str]:
     if not value:
         return [f"{path}: expected values, got an empty list"]
     if any(json_signature(item) != json_signature(value[0]) for item in value):
-        return [f"{path}: expected items of one type, got several"]
+        return [f"{path}: expected items of the same type, got several"]
     return [problem for item in value for problem in find_irregular_values(item, f"{path}[]")]

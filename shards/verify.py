@@ -52,7 +52,7 @@ def find_truncated_or_missing(storage: Storage, version: Version) -> dict[str, s
 def find_damage(storage: Storage, shard: ShardEntry, check: Check) -> list[str]:
     """Describe the damage of a shard: of its samples, or, if all are sound, of its length or digest."""
     if not storage.exists(shard.name):
-        return [f"{shard.name}: expected a shard in {storage.root}, got none"]
+        return [f"{shard.name}: expected a shard in {storage.root}, got nothing"]
     found = list[str]()
     for entry in shard.samples:
         try:

@@ -106,7 +106,7 @@ class Version:
 
     def to_json(self) -> bytes:
         """Encode the version as a line of JSON. Equal versions give equal bytes."""
-        # Shards are encoded one at a time, because a version can list a million samples.
+        # Shards are encoded singly, because a version can list a million samples.
         before, after = object_json(self, {"shards": "[\0]"}).encode().split(b"\0")
         shards = ((b"," if index else b"") + shard_json(shard).encode() for index, shard in enumerate(self.shards))
         return b"".join([before, *shards, after, b"\n"])
@@ -159,7 +159,7 @@ def _newest(storage: Storage) -> int:
             "set train.version or evaluate.version, or give --version"
         )
     if not numbers:
-        raise Failure(f"{storage.root}: expected a dataset with at least one version, got none; build it first")
+        raise Failure(f"{storage.root}: expected a dataset with at least one version, got nothing; build it first")
     return numbers[-1]
 
 
@@ -251,7 +251,7 @@ def check_ranges(shard: ShardEntry, where: str) -> None:
     """Raise Failure, beginning with `where`, for a shard without samples or with a sample beyond its end."""
     samples, limit = shard.samples, shard.bytes
     if not isinstance(samples, Samples) or not samples:
-        raise Failure(f"{where}: {shard.name}: expected at least one sample, got none")
+        raise Failure(f"{where}: {shard.name}: expected at least one sample, got nothing")
     inside = (samples.offsets >= 0) & (samples.lengths > 0) & (samples.lengths <= limit)
     # Subtracted instead of added: the sum of two hostile numbers could overflow.
     inside &= samples.offsets <= limit - samples.lengths

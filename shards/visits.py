@@ -128,7 +128,7 @@ def _make_sound_pair(
             return _make_pair(order, source, number, other, source.fetch(other.visit))
         except DamagedSample as damage:
             on_damage(damage)
-    raise Failure(f"{draw.visit.shard.name}: expected one sound sample in split {draw.visit.shard.split!r}, got none")
+    raise Failure(f"{draw.visit.shard.name}: expected a sound sample in split {draw.visit.shard.split!r}, got nothing")
 
 
 def _make_pair(order: Order, source: Source[S, P], number: int, draw: Draw, sample: S) -> P:

@@ -78,7 +78,7 @@ def test_a_python_that_does_not_run_is_one_sentence(checkout: Path) -> None:
 def test_a_missing_venv_module_is_one_sentence(checkout: Path, interpreter: Interpreter) -> None:
     done = start(checkout, interpreter('case "$*" in *ensurepip*) exit 1;; *) echo 3 11;; esac'))
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert "to have its venv module, got none: `" in done.stderr
+    assert "to have its venv module, got nothing: `" in done.stderr
     assert "apt-get install -y python3.11-venv`" in done.stderr
     assert not (checkout / ".venv").exists()
 
@@ -87,7 +87,7 @@ def test_make_says_it_when_there_is_no_python_at_all(checkout: Path) -> None:
     line = [shutil.which("make") or "make", "test"]
     done = subprocess.run(line, cwd=checkout, env={"PATH": "/nowhere"}, capture_output=True, text=True, check=False)
     assert done.returncode != 0
-    assert "expected python3, got none: apt-get install -y python3.11 python3.11-venv\n" in done.stderr
+    assert "expected python3, got nothing: apt-get install -y python3.11 python3.11-venv\n" in done.stderr
 
 
 def test_python_3_11_is_found_on_path_beside_another(
@@ -119,7 +119,7 @@ def test_missing_libraries_are_named_with_their_packages() -> None:
 
     with pytest.raises(bootstrap.Stop) as stop:
         bootstrap.check_libraries(load_all_but_two)
-    assert "expected libSM.so.6, libXi.so.6, which Blender needs, got none" in str(stop.value)
+    assert "expected libSM.so.6, libXi.so.6, which Blender needs, got nothing" in str(stop.value)
     assert "apt-get install -y libsm6 libxi6`" in str(stop.value)
 
 

@@ -23,7 +23,7 @@ class Ema:
     def update(self, steps: int) -> None:
         """Set average ← d · average + (1 − d) · weights, after step number `steps` (from 1)."""
         weight = 1.0 - ema_decay(self.limit, steps)
-        # All parameters in a few kernels instead of one launch each.
+        # All parameters in a few kernels instead of a launch each.
         torch._foreach_lerp_(list(self.averages.values()), list(self.parameters.values()), weight)
 
     @contextmanager

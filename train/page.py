@@ -26,7 +26,7 @@ def write_page(out: Path, rows: Sequence[LogRow], scores: Sequence[ValidationSco
     _speed(page, rows)
     if scores:
         _validation(page, out, scores)
-    page.footer(facts, "This page is one file. It loads nothing, and it works without a network.")
+    page.footer(facts, "This page is a single file. It loads nothing, and it works without a network.")
     write_atomically(out / NAME, page.html().encode())
 
 

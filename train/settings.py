@@ -155,5 +155,5 @@ class TrainSettings(Section):
     @model_validator(mode="after")
     def _cache_has_no_changes(self) -> Self:
         if self.cached_latents and (self.mirror or self.random_background):
-            raise ValueError("mirror and random_background 0 with cached_latents, which show each view in one way")
+            raise ValueError("mirror and random_background 0 with cached_latents, which show each view in the same way")
         return self

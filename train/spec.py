@@ -48,6 +48,6 @@ def read_summary(out: Path, *, first: bool) -> TrainSummary:
     """Read the summary of a run from its files. Raises Failure if it has no checkpoint."""
     finished = finished_checkpoints(out)
     if not finished:
-        raise Failure(f"{out}: expected a checkpoint of a run, got none")
+        raise Failure(f"{out}: expected a checkpoint of a run, got nothing")
     position = read_position(finished[-1])
     return TrainSummary(position.images, position.seconds, finished[-1], tuple(read_log(out / LOG)), first)

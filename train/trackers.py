@@ -92,7 +92,7 @@ class WandB:
         try:
             self.wandb: Any = importlib.import_module("wandb")  # optional, so not among the project's packages
         except ImportError:
-            raise UsageError("train.log.wandb: expected the package wandb (pip install wandb), got none") from None
+            raise UsageError("train.log.wandb: expected the package wandb (pip install wandb), got nothing") from None
         self.run = self.wandb.init(
             project=project, name=out.name, id=_run_id(out), dir=str(out), config=facts, resume="allow"
         )

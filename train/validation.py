@@ -108,7 +108,7 @@ def held_out_samples(version: Version, ranges: ReadRange, count: int, on_damage:
     split = "val" if version.samples("val") else "train"
     found = list(islice(_sound_samples(version, split, ranges, on_damage), count))
     if not found:
-        raise Failure(f"train.validation: expected a sound object in split {split!r}, got none")
+        raise Failure(f"train.validation: expected a sound object in split {split!r}, got nothing")
     return found
 
 

@@ -159,7 +159,7 @@ def _read_environment() -> tuple[int, int, int]:
     size, rank, local = map(int, given.values())
     for name in ("RANK", *MEETING) if size > 1 else ():
         if name not in os.environ:
-            raise UsageError(f"{name}: expected one beside WORLD_SIZE {size}, as torchrun sets it, got none")
+            raise UsageError(f"{name}: expected one beside WORLD_SIZE {size}, as torchrun sets it, got nothing")
     if rank >= size:
         raise UsageError(f"RANK: expected less than WORLD_SIZE, {size}, got {rank}")
     return size, rank, local

@@ -14,14 +14,14 @@ from torch import Tensor, nn
 
 
 class SingleTokenAttention:
-    """A diffusers attention processor that is exact for a context of one token; raises ValueError for more."""
+    """A diffusers attention processor that is exact for a context of a single token; raises ValueError for more."""
 
     def __call__(
         self, attn: Any, hidden_states: Tensor, encoder_hidden_states: Tensor | None = None, **_: Any
     ) -> Tensor:
         """The output (N, P, C) for hidden states (N, P, C) and a context (N, 1, D)."""
         if encoder_hidden_states is None:
-            raise ValueError("expected a context of one token")
+            raise ValueError("expected a context of a single token")
         return token_output(attn, encoder_hidden_states).expand(-1, hidden_states.shape[1], -1)
 
 
@@ -40,13 +40,13 @@ class ConstantAttention(nn.Module):
 def token_output(attn: Any, context: Tensor) -> Tensor:
     """The output (N, 1, C) of a cross-attention for a context (N, 1, D). Raises ValueError for more tokens."""
     if context.shape[1] != 1:
-        raise ValueError("expected a context of one token")
+        raise ValueError("expected a context of a single token")
     token: Tensor = attn.to_out[1](attn.to_out[0](attn.to_v(context))) / attn.rescale_output_factor
     return token
 
 
 def use_single_token_attention(unet: UNet2DConditionModel) -> None:
-    """Replace every cross-attention's processor by `SingleTokenAttention`, which is exact for one token alone."""
+    """Replace every cross-attention's processor by `SingleTokenAttention`, which is exact for a single token."""
     processors = dict(unet.attn_processors)
     for name in processors:
         if ".attn2." in name:

@@ -92,7 +92,7 @@ def load_checkpoint(folder: Path) -> Zero123Model:
 def read_index(folder: Path) -> dict[str, Any]:
     """The checked `model_index.json` of a checkpoint. Raises Failure when `folder` holds no checkpoint of ours."""
     if not (folder / INDEX).is_file():
-        raise Failure(f"{folder}: expected a checkpoint, a folder with {INDEX}, got none")
+        raise Failure(f"{folder}: expected a checkpoint, a folder with {INDEX}, got nothing")
     index = read_json(folder / INDEX)
     where = folder / INDEX
     if index.get("_class_name") != PIPELINE_CLASS or not isinstance(index.get("_zero123"), dict):

@@ -1,4 +1,4 @@
-"""A frozen CLIP image encoder that a person points at: a picture as one vector."""
+"""A frozen CLIP image encoder that a person points at: a picture as a vector."""
 
 from pathlib import Path
 

@@ -61,7 +61,7 @@ class Dropout:
     where: Literal["embedding", "context"]
 
     def kept(self, uniform: Tensor) -> tuple[Tensor, Tensor]:
-        """Whether samples keep (context, latents), as booleans (N,), from one draw of U[0, 1) each.
+        """Whether samples keep (context, latents), as booleans (N,), from a draw of U[0, 1) each.
 
         As in the original, the draws that lose the context, both, or the latents lie side by side from 0 up.
         """

@@ -1,4 +1,4 @@
-"""One batch of views on its way from noise: everything that no timestep changes is computed once."""
+"""A batch of views on its way from noise: everything that no timestep changes is computed once."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,9 +14,9 @@ from zero123.settings import SamplingSettings
 
 
 class Denoiser:
-    """Answers for noisy latents (N, 4, h, w) at one timestep, with guidance where the settings want it.
+    """Answers for noisy latents (N, 4, h, w) at a timestep, with guidance where the settings want it.
 
-    Both halves of guidance run as one batch of 2 N rows, those with the condition first.
+    Both halves of guidance run as a single batch of 2 N rows, those with the condition first.
     """
 
     def __init__(self, model: Zero123Model, conditioning: Conditioning, sampling: SamplingSettings) -> None:

@@ -20,7 +20,7 @@ def is_hub_id(text: str) -> bool:
 
 
 def fetch_folder(source: str) -> Path:
-    """The folder of a model in diffusers' layout, fetched where it is not cached. Raises Failure in one sentence."""
+    """The folder of a model in diffusers' layout, fetched where it is not cached. Raises Failure in a sentence."""
     from huggingface_hub import HfApi, snapshot_download
 
     def fetch() -> Path:
@@ -28,14 +28,14 @@ def fetch_folder(source: str) -> Path:
             return Path(snapshot_download(source, local_files_only=True))
         wanted = _wanted(HfApi().list_repo_files(source))
         if not wanted:
-            raise Failure(f"{source}: expected a model in diffusers' layout, got a repository without one")
+            raise Failure(f"{source}: expected a model in diffusers' layout, got a repository without it")
         return Path(snapshot_download(source, allow_patterns=wanted))
 
     return _fetched(fetch, source, lambda: cached_folder(source))
 
 
 def fetch_file(source: str, name: str) -> Path:
-    """A checkpoint file of a repository, fetched where it is not cached. Raises Failure in one sentence."""
+    """A checkpoint file of a repository, fetched where it is not cached. Raises Failure in a sentence."""
     from huggingface_hub import hf_hub_download
 
     return _fetched(lambda: Path(hf_hub_download(source, name)), f"{source}/{name}", lambda: cached_file(source, name))

@@ -1,4 +1,4 @@
-"""Image encoders: the input view as one vector, or as one for each patch of it."""
+"""Image encoders: the input view as a vector, or as a vector for each patch of it."""
 
 from typing import Literal, TypeAlias
 
@@ -71,7 +71,7 @@ def image_embedding(
     if isinstance(encoder, LatentEncoder):
         return encoder(condition.to(encoder.dtype))  # type: ignore[no-any-return]
     if images is None:
-        raise ValueError("expected images for an encoder of pixels, got none")
+        raise ValueError("expected images for an encoder of pixels, got nothing")
     pixels = clip_pixels(images).to(encoder.dtype)
     if tokens == "one":
         return encoder(pixel_values=pixels).image_embeds[:, None]  # type: ignore[no-any-return]

@@ -62,7 +62,7 @@ def image_from_latent(vae: Autoencoder, latents: Tensor) -> Tensor:
 
 
 def is_deterministic(vae: Autoencoder) -> bool:
-    """True when an image has one latent only, so that it may be computed once and kept."""
+    """True when an image has a single latent, so that it may be computed once and kept."""
     return isinstance(vae, AutoencoderTiny)
 
 

@@ -104,7 +104,7 @@ class Zero123Model:
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
-        """(4, h, w) of one view's latents."""
+        """(4, h, w) of a view's latents."""
         return (4, self.hw[0] // 8, self.hw[1] // 8)
 
     @contextmanager
@@ -199,7 +199,7 @@ class Zero123Model:
         return answer if dtype == noisy.dtype else answer.to(noisy.dtype)
 
     def predict_guided(self, noisy: Tensor, timestep: int, conditioning: Conditioning, scale: float) -> Tensor:
-        """The guided answer at one timestep; both halves of guidance run as one batch, and scale 1 needs only one."""
+        """The guided answer at a timestep; both halves of guidance run as a batch, and scale 1 needs a half."""
         timesteps = torch.full((len(noisy),), timestep, device=noisy.device)
         if scale == 1.0:
             return self.predict(noisy, timesteps, conditioning)

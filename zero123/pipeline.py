@@ -32,7 +32,7 @@ class Zero123Pipeline(Zero123Model):
     def from_pretrained(cls, source: str | Path, device: str = "cpu") -> Self:
         """Load a model: a training run's folder, a checkpoint, a public folder, or the original's `.ckpt`.
 
-        Raises Failure, in one sentence, for anything else.
+        Raises Failure, in a sentence, for anything else.
         """
         return cls.of(open_model(Path(source))).to(device)
 

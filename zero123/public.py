@@ -42,7 +42,7 @@ def locate_by_name(name: str, *, accept_licence: bool) -> Located:
     if model is None:
         if not is_hub_id(name):
             known = ", ".join(public_models())
-            raise UsageError(f"--model: expected a folder, a .ckpt file, owner/name or one of {known}, got {name!r}")
+            raise UsageError(f"--model: expected a folder, a .ckpt file, owner/name or any of {known}, got {name!r}")
         return Located(fetch_folder(name), None)
     cached = cached_path(model)
     if cached is not None:

@@ -67,7 +67,7 @@ def _found(reference: Reference, where: str) -> str:
 
 
 def base_part(cls: type[M], source: str, revision: str | None, part: str) -> M:
-    """One part of a base model (Stable Diffusion image variations) in diffusers' layout, in float32.
+    """A part of a base model (Stable Diffusion image variations) in diffusers' layout, in float32.
 
     `source` is a local folder or a hub id. Old files name the autoencoder's attention differently and are pickled;
     diffusers and transformers translate the names and open tensors only. A missing or unknown tensor is a Failure.

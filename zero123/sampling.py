@@ -8,7 +8,7 @@ from torch import Tensor
 from zero123.schedule import Schedule, clean_and_noise
 
 Predict = Callable[[Tensor, int], Tensor]
-"""The network's answer, guidance included, for noisy latents (N, 4, h, w) at one timestep."""
+"""The network's answer, guidance included, for noisy latents (N, 4, h, w) at a timestep."""
 FreshNoise = Callable[[], Tensor]
 """New standard normal noise (N, 4, h, w) for a step, on any device."""
 

@@ -63,7 +63,7 @@ class Schedule:
 
     @classmethod
     def from_config(cls, config: Any) -> "Schedule":
-        """The schedule that a DDIMScheduler configuration describes. Raises Failure for one that it cannot follow."""
+        """The schedule of a DDIMScheduler configuration. Raises Failure for a schedule it cannot follow."""
         expected = {
             "beta_schedule": ("scaled_linear",),
             "prediction_type": ("epsilon", "v_prediction"),

@@ -1,4 +1,4 @@
-"""One part of a model out of a folder, strictly: a configuration, tensors, and not one more or less than expected.
+"""A part of a model out of a folder, strictly: a configuration, tensors, and not one more or less than expected.
 
 Nothing in the folder is run. The network is first laid out without memory and compared with the file's header, so that
 a hostile configuration cannot ask for more memory than the file is long.
@@ -207,6 +207,6 @@ def _restore(module: nn.Module, name: str, buffer: Tensor, where: str) -> None:
     """CLIP counts its positions in a buffer that is not saved."""
     owner, _, leaf = name.rpartition(".")
     if leaf != "position_ids":
-        raise Failure(f"{where}: expected weights for every tensor, got none for {name}")
+        raise Failure(f"{where}: expected weights for every tensor, got nothing for {name}")
     positions = torch.arange(buffer.shape[-1]).expand(buffer.shape)
     module.get_submodule(owner).register_buffer(leaf, positions, persistent=False)

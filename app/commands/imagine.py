@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
     photo = photo_settings(options, settings.photo)
     settings = settings.model_copy(update={"photo": photo})
     if not options.words.strip():
-        raise UsageError("expected words, got none")
+        raise UsageError("expected words, got nothing")
     auto = options.elevation_deg == AUTO
     given = None if auto else options.elevation_deg
     elevation = settings.imagine.elevation_deg if given is None else given
@@ -72,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
     picture = painted_picture(out, idea, settings, progress)
     prepared = prepared_photo(options, photo, str(picture))
     if not prepared.has_background:
-        raise Failure(f"{picture}: expected an object before a background, got one without; another --seed may help")
+        raise Failure(f"{picture}: expected an object before a background, got no background; another --seed may help")
     say_warnings(prepared, progress)
     pipeline = load_model(options.model, options.device, settings.sample.compute)
     model = LoadedModel(pipeline=pipeline, digest=digest, source=options.model.name or "the newest run")

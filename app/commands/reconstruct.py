@@ -21,7 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "A mesh of the object in a picture, by Score Jacobian Chaining: a voxel field that looks like the picture from "
         "its camera and plausible to the model from everywhere else. The object is cut out and framed first."
     )
-    parser.add_argument("image", metavar="IMAGE", help="a picture of one object, or - for standard input")
+    parser.add_argument("image", metavar="IMAGE", help="a picture of an object, or - for standard input")
     add_model_flag(parser)
     add_photo_flags(parser)
     parser.add_argument(

@@ -27,7 +27,7 @@ LEVEL = 0.0
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
     parser.description = "New views of the object in a picture, which is cut out and framed as in the training views."
-    parser.add_argument("image", metavar="IMAGE", help="a picture of one object, or - for standard input")
+    parser.add_argument("image", metavar="IMAGE", help="a picture of an object, or - for standard input")
     add_model_flag(parser)
     add_photo_flags(parser)
     parser.add_argument("--out", type=Path, default=Path("runs/views"), metavar="DIR", help="default: %(default)s")

@@ -105,7 +105,9 @@ class Lease:
         if not self.lost and time.time() > self.holder.expires_at:
             self.lost = not self._held()
         if self.lost:
-            raise Failure(f"{self.storage.root}: another builder took over after this one was silent too long; stopped")
+            raise Failure(
+                f"{self.storage.root}: another builder took over after too long a silence of this builder; stopped"
+            )
 
     def _take_over(self) -> None:
         claims, current = list[str](), self._read(NAME)

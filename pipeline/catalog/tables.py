@@ -248,7 +248,7 @@ class Catalog:
         """Return the last committed version, with its file written. Raises Failure without a version."""
         version = self.publish()
         if version is None:
-            raise Failure(f"{self.storage.root}/{OBJECTS}: expected the version just committed, got none")
+            raise Failure(f"{self.storage.root}/{OBJECTS}: expected the version just committed, got nothing")
         return version
 
     def version(self, number: int) -> Version:

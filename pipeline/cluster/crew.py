@@ -57,7 +57,7 @@ class Done:
 
 @dataclass
 class _WorkerHandle:
-    """One actor and its present call: none, its start (without jobs), or a batch of jobs.
+    """An actor and its present call: none, its start (without jobs), or a batch of jobs.
 
     `info` is None until the actor has started. `since` is when the present call or idleness began.
     """

@@ -40,7 +40,7 @@ class JobQueue:
         return self._alone.popleft() if self._alone and not others_busy else None
 
     def pop_batch(self, limit: int, *, others_busy: bool) -> list[QueuedJob]:
-        """Take up to `limit` jobs for one worker. Only view jobs without losses share a batch."""
+        """Take up to `limit` jobs for a worker. Only view jobs without losses share a batch."""
         batch = [queued] if (queued := self.pop(others_busy=others_busy)) else []
         while batch and len(batch) < limit and self._queue and _can_share(batch[0]) and _can_share(self._queue[0]):
             batch.append(self._queue.popleft())

@@ -32,7 +32,7 @@ class Cloud:
 def main(arguments: Sequence[str]) -> int:
     """Wait for the notice and drain this node. Returns 0 then, and 2 for an unknown cloud."""
     if len(arguments) != 1 or arguments[0] not in CLOUDS:
-        sys.stderr.write(f"notice: expected one of {', '.join(CLOUDS)}, got {' '.join(arguments) or 'nothing'}\n")
+        sys.stderr.write(f"notice: expected any of {', '.join(CLOUDS)}, got {' '.join(arguments) or 'nothing'}\n")
         return 2
     cloud, complained = CLOUDS[arguments[0]], False
     while True:

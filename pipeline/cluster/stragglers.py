@@ -21,6 +21,6 @@ class RunningJob:
 
 
 def describe_stragglers(oldest: Sequence[RunningJob], in_flight: int) -> str:
-    """Describe the last jobs in one line, the oldest first."""
+    """Describe the last jobs in a single line, the oldest first."""
     more = f", and {in_flight - len(oldest)} more" if in_flight > len(oldest) else ""
     return f"waiting for the last {in_flight}: {', '.join(map(str, oldest))}{more}"

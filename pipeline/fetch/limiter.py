@@ -85,7 +85,7 @@ class Buckets:
 def bucket_key(url: str, token: str, *, shared_address: bool) -> str:
     """Return the bucket of a request: its server with the digest of its credential, or without credential its machine.
 
-    With `shared_address`, all machines count as reaching the server from one address.
+    With `shared_address`, all machines count as reaching the server from the same address.
     """
     if token:
         who = hashlib.sha256(token.encode()).hexdigest()[:16]

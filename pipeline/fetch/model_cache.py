@@ -54,7 +54,7 @@ class ModelCache:
         with self._locked():
             self._make_room(self.budget_bytes - size)
             temporary.unlink(missing_ok=True)
-            shutil.copyfile(source, temporary)  # a link would let a change of one reach the other
+            shutil.copyfile(source, temporary)  # with a link, a change of either file would reach the other
             temporary.replace(target)
 
     def _of(self, url: str) -> list[Path]:

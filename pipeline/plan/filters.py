@@ -81,14 +81,14 @@ def _licence(item: SourceObject, settings: FilterSettings) -> str:
 def _member(rule: str, value: str, allowed: tuple[str, ...]) -> str:
     if not allowed or value.casefold() in {name.casefold() for name in allowed}:
         return ""
-    return f"{rule}: expected one of {', '.join(allowed)}, got {value or 'none'}"
+    return f"{rule}: expected any of {', '.join(allowed)}, got {value or 'none'}"
 
 
 def _text(item: SourceObject, settings: FilterSettings) -> str:
     said = f"{item.title} {item.tags}".casefold()
     if not settings.text or any(word.casefold() in said for word in settings.text):
         return ""
-    return f"filter.text: expected one of {', '.join(settings.text)} in title or tags, got neither"
+    return f"filter.text: expected any of {', '.join(settings.text)} in title or tags, got neither"
 
 
 def _within(rule: str, value: int, bounds: Bounds) -> str:

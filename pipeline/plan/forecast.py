@@ -62,7 +62,7 @@ class Measured:
 class Forecast:
     """`rewritten` are the newest version's shards missing from the next, `added` the number of new shard numbers.
 
-    `bytes` is the size of all shards to write, and `worker_s` the time of one worker for all renders. They are None
+    `bytes` is the size of all shards to write, and `worker_s` the time of a worker for all renders. They are None
     without a measurement. `bytes_from` and `seconds_from` name the measurement.
     """
 

@@ -30,7 +30,7 @@ def check_unique(asked: Columns[SourceObject]) -> None:
         same = asked[other["uid"]]
         raise UsageError(
             f"objects.{same.source.partition('-')[0]}: expected a uid of its own for every object, got {same.uid} for "
-            f"{other['location']} and {same.location}; rename one of the two"
+            f"{other['location']} and {same.location}; rename either of them"
         )
 
 

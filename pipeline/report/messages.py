@@ -54,4 +54,4 @@ def describe_empty_version(rows: Iterable[pyarrow.Table]) -> str:
         lines += [f"  {row['uid']}: {row['outcome']}: {row['reason']}" for row in bad[: NAMED - len(lines)]]
         count += len(bad)
     more = [f"  and {count - NAMED} more"] if count > NAMED else []
-    return "\n".join([f"expected at least one object to succeed, got none of {count}:", *lines, *more])
+    return "\n".join([f"expected at least one object to succeed, got nothing of {count}:", *lines, *more])

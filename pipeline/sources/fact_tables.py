@@ -31,7 +31,7 @@ def facts_by_name(
     A row matches the object of exactly its name, or else of its name up to slashes, letter case and `./`. Other rows
     are counted and some named. `decode` undoes the encoding of written cells.
 
-    Raises UsageError as `rows_by` does, for two rows of one object, and for a row with several matches. It also refuses
+    Raises UsageError as `rows_by` does, for two rows of an object, and for a row with several matches. It also refuses
     a table without any match: its objects would count as having no licence.
     """
     rows, alike = rows_by(table, key), _by_spelling(names)
@@ -40,13 +40,13 @@ def facts_by_name(
         name = decode(written)
         meant = [name] if name in exact else alike.get(_spelling(_inside(name, table.parent)), [])
         if len(meant) > 1:
-            raise UsageError(f"{table}: expected the `{key}` of one object, got {name!r} for {' and '.join(meant)}")
+            raise UsageError(f"{table}: expected the `{key}` of an object, got {name!r} for {' and '.join(meant)}")
         if not meant:
             others.append(name)
         elif found.setdefault(meant[0], facts := {fact: decode(cell) for fact, cell in row.items()}) is not facts:
             raise UsageError(f"{table}: expected every `{key}` once, got {meant[0]!r} twice")
     if rows and not found:
-        raise UsageError(f"{table}: expected the `{key}` of objects in {table.parent}, got none: {_some(others)}")
+        raise UsageError(f"{table}: expected the `{key}` of objects in {table.parent}, got nothing: {_some(others)}")
     if others:
         progress.say(f"{table}: {len(others)} rows are of no object that is there: {_some(others)}")
     return found

@@ -83,7 +83,7 @@ class _Walk:
             name = "this folder itself" if listed == self.root else f"{str(listed.relative_to(self.root))!a}"
             return f"it leads to {name}, which is listed already"
         if self.root.resolve().is_relative_to(link.resolve()):
-            return "it leads to a folder that holds this one"
+            return "it leads to a parent of this folder"
         return ""
 
 

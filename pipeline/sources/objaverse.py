@@ -143,7 +143,7 @@ def _lines(uid_file: str) -> Iterable[str]:
         text = Path(uid_file).expanduser().read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(
-            f"objects.objaverse.uid_file: expected a text file with one uid a line, got: {error}"
+            f"objects.objaverse.uid_file: expected a text file with a uid per line, got: {error}"
         ) from None
     return [line.strip() for line in text.splitlines() if line.strip()]
 

@@ -33,7 +33,9 @@ def rendered_objects(folder: Path, progress: Progress) -> list[SourceObject]:
     if not folder.is_dir():
         raise UsageError(f"objects.renders: expected a folder with a folder of views for each object, got {folder}")
     if layout_of(folder) is not None:
-        raise UsageError(f"objects.renders: expected a folder of such folders, got the views of one object: {folder}")
+        raise UsageError(
+            f"objects.renders: expected a folder of such folders, got the views of a single object: {folder}"
+        )
     names = _names(folder, progress)
     facts = _facts(folder, names, progress)
     with progress.task("list", total=len(names), unit="folders") as task:
@@ -65,7 +67,7 @@ def _names(folder: Path, progress: Progress) -> list[str]:
     there = [name for name in there if replace_surrogates(name) == name]
     if not (folder / VALID).exists():
         if not there:
-            raise UsageError(f"objects.renders: expected a folder of views for each object in {folder}, got none")
+            raise UsageError(f"objects.renders: expected a folder of views for each object in {folder}, got nothing")
         return there
     named = _valid_paths(folder / VALID)
     if others := len(set(there) - set(named)):

@@ -40,7 +40,7 @@ def _row(facts: Sequence[str], cells: Sequence[str], where: str) -> dict[str, st
     row = {fact: cell for fact, cell in zip(facts, cells, strict=False) if fact and fact != LICENCE}
     stated = [cell.strip() for fact, cell in zip(facts, cells, strict=False) if fact == LICENCE and licence_key(cell)]
     if not is_one_licence(stated):
-        raise UsageError(f"{where}: expected one licence, got {' and '.join(map(repr, stated))}")
+        raise UsageError(f"{where}: expected a single licence, got {' and '.join(map(repr, stated))}")
     _check_counts(where, row)
     return row | {LICENCE: stated[0] if stated else ""}
 

@@ -32,7 +32,7 @@ def url_objects(table: Path) -> Iterator[SourceObject]:
         seen.append(int(sha256_bytes(item.location.encode())[:16], 16))
         yield item
     if not seen:
-        raise UsageError(f"objects.urls: expected rows in {table}, got none")
+        raise UsageError(f"objects.urls: expected rows in {table}, got nothing")
     if len(np.unique(np.frombuffer(seen, np.uint64))) < len(seen):
         _check_once(table)
 

@@ -1,1 +1,1 @@
-"""The work of one worker: fetch, render, stage and pack one object."""
+"""The work of a worker: fetch, render, stage and pack one object."""

@@ -189,7 +189,7 @@ class Worker:
             return _read_here(item, self.spec.models_root(item))
         if not item.location:
             raise FetchError(
-                Outcome.MISSING, f"{item.title or item.uid}: expected in the index of {item.source}, got none"
+                Outcome.MISSING, f"{item.title or item.uid}: expected in the index of {item.source}, got nothing"
             )
         suffix = PurePosixPath(unquote(urlsplit(item.location).path)).suffix.lower()
         if suffix not in CHECKS and SUFFIX.fullmatch(suffix):

@@ -27,7 +27,7 @@ def chosen_device(wanted: str) -> dict[str, str]:
     if wanted in ("auto", "CPU"):
         return {"kind": "CPU", "name": (_names("CPU") or ["CPU"])[0]}
     raise DeviceMissing(
-        f"expected a device for {wanted}, got none: see to {DRIVERS[wanted]}, or set render.device to CPU or auto"
+        f"expected a device for {wanted}, got nothing: see to {DRIVERS[wanted]}, or set render.device to CPU or auto"
     )
 
 

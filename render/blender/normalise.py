@@ -1,4 +1,4 @@
-"""Any model into the unit box: centred at the origin, longest edge 1, moved by one parent alone."""
+"""Any model into the unit box: centred at the origin, longest edge 1, moved by a parent alone."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
@@ -87,7 +87,7 @@ def checked_bounds(pieces: Iterable[NDArray[np.float64]]) -> Bounds:
         lows.append(vertices.min(axis=0))
         highs.append(vertices.max(axis=0))
     if not lows:
-        raise Refusal(Outcome.EMPTY, "expected a model with faces, got none")
+        raise Refusal(Outcome.EMPTY, "expected a model with faces, got nothing")
     return np.min(lows, axis=0), np.max(highs, axis=0)
 
 

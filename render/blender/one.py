@@ -1,4 +1,4 @@
-"""One object, from an empty Blender to its views."""
+"""An object, from an empty Blender to its views."""
 
 import re
 import time

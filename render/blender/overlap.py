@@ -23,9 +23,9 @@ BUCKET = np.array([200.0, 200.0, 200.0, 2e4])
 MOST_TRIANGLES = 400_000
 """Larger models are searched for equal polygons alone."""
 MOST_PAIRS = 20_000_000
-"""Triangles of one plane are compared pair by pair up to so many pairs of a model."""
+"""Triangles in the same plane are compared pair by pair up to so many pairs of a model."""
 AT_A_TIME = 1_000_000
-"""How many pairs are held in memory together, but for those of one triangle."""
+"""How many pairs are held in memory together, but for those of a single triangle."""
 SHIFTS = (0.0, 0.5)
 """Places and planes are sorted into cells twice, so that a border between cells parts nothing for good."""
 SIDE = np.array([0.8301, 0.4127, 0.3753])

@@ -90,7 +90,7 @@ def _shown_at(scene: bpy.types.Scene, frame: float) -> dict[str, _Piece]:
 
 
 def _shown() -> dict[str, _Piece]:
-    """What is drawn of each mesh now; copies of one object count together."""
+    """What is drawn of each mesh now; copies of an object count together."""
     pieces: dict[str, _Piece] = {}
     for name, corners in drawn_triangles():
         area, drawn, faces = pieces.get(name, _Piece(0.0, 0, 0))

@@ -1,4 +1,4 @@
-"""An imported model made ready for pictures: what cannot be seen taken out, framed, faces in one place parted."""
+"""An imported model made ready for pictures: what cannot be seen taken out, framed, coincident faces parted."""
 
 from dataclasses import replace
 from typing import Any

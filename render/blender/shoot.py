@@ -1,4 +1,4 @@
-"""One picture of the prepared scene."""
+"""A picture of the prepared scene."""
 
 from pathlib import Path
 

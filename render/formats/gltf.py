@@ -108,7 +108,7 @@ class Document:
         if held is None:
             if "extensions" in buffer:
                 return None
-            raise corrupt(f"expected the data of buffer {number}, got none{f' at {uri[:80]}' if uri else ''}")
+            raise corrupt(f"expected the data of buffer {number}, got nothing{f' at {uri[:80]}' if uri else ''}")
         if held.length < declared:
             raise corrupt(f"expected {declared} bytes in buffer {number}, got {held.length}")
         if name is not None:

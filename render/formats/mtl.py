@@ -27,7 +27,7 @@ class Library:
 
 
 def read_library(name: str, around: Surroundings) -> Library:
-    """Read the library `name`. Raises Refused for one too large, and for a picture outside the source's root."""
+    """Read the library `name`. Raises Refused for a large library, and for a picture outside the source's root."""
     path = around.path(name)
     if (size := path.stat().st_size) > MAX_BYTES:
         raise corrupt(f"expected at most {MAX_BYTES} bytes in {name}, got {size}")

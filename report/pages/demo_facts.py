@@ -215,7 +215,7 @@ class DemoFacts:
         """Find the object of `uid`. Raises KeyError for an unknown uid."""
         found = next((item for item in self.objects if item.uid == uid), None)
         if found is None:
-            raise KeyError(f"expected one of {sorted(item.uid for item in self.objects)}, got {uid!r}")
+            raise KeyError(f"expected any of {sorted(item.uid for item in self.objects)}, got {uid!r}")
         return found
 
     def camera_move(self, pair: PairFacts) -> CameraMove:

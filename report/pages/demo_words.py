@@ -11,7 +11,7 @@ def intro(facts: DemoFacts, figures: Figures) -> Markup:
     """Introduce the project, this run and its figures."""
     return fill(
         "A photo of an object and a camera move go in; the object seen from there, and then its 3D mesh, come out. "
-        "One command took {objects} objects through the whole chain in {seconds}: {views} views, {pairs} pairs "
+        "A single command took {objects} objects through the whole chain in {seconds}: {views} views, {pairs} pairs "
         "of them, a diffusion model of {parameters} parameters, new views, a mesh. "
         "All of it ran on {machine}, and every figure below is in report.json too.",
         objects=figures.show("data.objects", "count"),

@@ -177,7 +177,7 @@ def test_weights_go_from_layout_to_layout(tmp_path: Path) -> None:
         (("model", "--out", "copy"), "expected a path where nothing is yet, got copy"),
         (("model", "--out", "x", "--layout", "ldm"), "expected a .ckpt for --layout ldm"),
         (("model", "--out", "x", "--layout", "kxic"), "expected a model with Stable Diffusion's autoencoder and CLIP"),
-        (("x.ckpt", "--out", "y"), "x.ckpt: expected a checkpoint file, got none"),
+        (("x.ckpt", "--out", "y"), "x.ckpt: expected a checkpoint file, got nothing"),
     ):
         assert sentence in sentence_of(zero123("convert", *words, cwd=tmp_path))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["copy", "model"]

@@ -50,7 +50,7 @@ def test_what_dry_run_prints_is_read_back_as_the_same_settings(tmp_path: Path) -
         ("render.samples=0", "--set: render.samples: expected greater than or equal to 1, got 0"),
         ("rendering.samples=4", "--set: rendering: expected no such key, got {'samples': 4}"),
         ("shards.val_fraction=1.5", "--set: shards.val_fraction: expected less than 1, got 1.5"),
-        ("render.hw=[128]", "--set: render.hw.1: expected a value, got none"),
+        ("render.hw=[128]", "--set: render.hw.1: expected a value, got nothing"),
     ],
 )
 def test_a_mistake_is_one_sentence_with_its_dotted_path(assignment: str, sentence: str) -> None:
@@ -67,7 +67,7 @@ def test_every_value_stands_in_the_file() -> None:
 
 
 def test_an_unknown_preset_is_told_the_known_ones() -> None:
-    with pytest.raises(UsageError, match=r"--preset: expected one of .*tiny.*, got 'huge'"):
+    with pytest.raises(UsageError, match=r"--preset: expected any of .*tiny.*, got 'huge'"):
         load_settings(SHIPPED, ["huge"])
 
 

@@ -35,7 +35,7 @@ def test_a_name_is_a_shipped_file_and_a_path_is_itself(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("limit: 1\nparts:\n  - length: 1\n  - name: x\n", ":4: parts.1.length: expected a value, got none"),
+        ("limit: 1\nparts:\n  - length: 1\n  - name: x\n", ":4: parts.1.length: expected a value, got nothing"),
         ("parts:\n  - length: x\n", ":2: parts.0.length: expected a valid number, got 'x'"),
         ("limit: 1\nparts: 3\n", ":2: parts: expected a list, got 3"),
         ("parts:\n  - 7\n", ":2: parts.0: expected a mapping, got 7"),

@@ -55,7 +55,7 @@ def test_good_values_are_taken_and_frozen() -> None:
         ({"kind": "ring"}, "kind: expected 'sphere' or 'cube', got 'ring'"),
         ({"lens": 35}, "lens: expected a mapping, got 35"),
         ({"hw": 8}, "hw: expected a list, got 8"),
-        ({"hw": [8]}, "hw.1: expected a value, got none"),
+        ({"hw": [8]}, "hw.1: expected a value, got nothing"),
         ({"lens": {"focal_mm": float("nan")}}, "lens.focal_mm: expected a setting, got nan"),
     ],
 )
@@ -64,7 +64,7 @@ def test_a_mistake_names_source_path_expected_and_got(change: dict, sentence: st
 
 
 def test_a_missing_value_is_named() -> None:
-    assert mistake(Layer("a.yaml", {"hw": [1, 1], "kind": "cube"})) == "a.yaml: lens: expected a value, got none"
+    assert mistake(Layer("a.yaml", {"hw": [1, 1], "kind": "cube"})) == "a.yaml: lens: expected a value, got nothing"
 
 
 def test_every_mistake_is_named_with_its_own_source() -> None:

@@ -134,7 +134,7 @@ def test_a_folder_that_a_web_server_fails_to_list_is_not_left_out(tmp_path: Path
 def test_a_missing_package_is_told_with_the_extra_that_brings_it(url: str, package: str, extra: str) -> None:
     program = f"import sys; sys.modules[{package!r}] = None; from base.storage import Storage; Storage({url!r})"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
-    told = f"storage.root: expected the package that {url[:2]}:// needs, got none: pip install"
+    told = f"storage.root: expected the package that {url[:2]}:// needs, got nothing: pip install"
     assert told in done.stderr, done.stderr
     assert f"'.[{extra}]'" in done.stderr
 

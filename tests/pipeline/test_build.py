@@ -132,7 +132,7 @@ def test_a_shard_that_is_cut_or_gone_is_made_again_by_the_same_command(tmp_path:
     kept.unlink()
     assert build(settings, told := Told()).rendered == 1
     assert told.lines[0].startswith(f"{kept}: expected ")
-    assert told.lines[0].endswith(f" bytes, got none; {AGAIN}")
+    assert told.lines[0].endswith(f" bytes, got nothing; {AGAIN}")
     assert files(tmp_path / "dataset", "shards") == whole
     assert build(settings, SILENT).idle
 
@@ -160,7 +160,7 @@ def test_a_build_without_one_success_fails_and_says_why(tmp_path: Path) -> None:
     (folder / "broken.glb").write_text("this is not a model")
     settings = tiny(tmp_path / "dataset", folder)
     for _ in range(2):
-        with pytest.raises(Failure, match=r"got none of 1:\n  broken_[0-9a-f]{16}: \w+: "):
+        with pytest.raises(Failure, match=r"got nothing of 1:\n  broken_[0-9a-f]{16}: \w+: "):
             build(settings, SILENT)
 
 

@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.chain, pytest.mark.soak]
 
 CAUSES = {
     "segfault": ("crash", "the child died of SIGSEGV (phase view)"),
-    "hang": ("timeout", "expected an answer within 10 s, got none (phase view)"),
+    "hang": ("timeout", "expected an answer within 10 s, got nothing (phase view)"),
     "memory": ("out_of_memory", "expected at most 400 MiB of memory, got "),
 }
 HEALTHY_PER_POISON = 19

@@ -82,7 +82,7 @@ def test_without_a_project_nothing_runs_and_the_sentence_says_how_to_name_it(
 ) -> None:
     done = submit(home, *line.split())
     assert (done.returncode, done.stderr.count("\n"), done.stdout) == (2, 1, "")
-    assert done.stderr.startswith("submit: expected --project and the digest of a project, got none; here is ")
+    assert done.stderr.startswith("submit: expected --project and the digest of a project, got nothing; here is ")
     assert digest(checkout) in done.stderr
     assert '`--project "$(python3 pipeline/submit.py --project)"`' in done.stderr
     assert "`--project any` runs what is here" in done.stderr

@@ -167,7 +167,7 @@ def test_a_file_that_is_gone_is_named(settings, notes) -> None:
 
 
 def test_a_device_that_is_not_here_is_an_error_and_never_another_device(settings, notes) -> None:
-    with RenderChild(settings(device="METAL")) as render, pytest.raises(Failure, match="for METAL, got none"):
+    with RenderChild(settings(device="METAL")) as render, pytest.raises(Failure, match="for METAL, got nothing"):
         render.render(job("fine", notes / "out"))
 
 

@@ -15,7 +15,7 @@ def test_the_command_ends_with_1_and_the_sentence(tmp_path) -> None:
     command += ["--set", f"render.device={ABSENT}"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 1
-    assert f"expected a device for {ABSENT}, got none" in done.stderr
+    assert f"expected a device for {ABSENT}, got nothing" in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.rglob("*.webp"))
 

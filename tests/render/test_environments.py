@@ -84,7 +84,7 @@ def test_a_folder_that_cannot_be_used_is_a_usage_error(settings: Any, tmp_path: 
         stream.truncate(MAX_BYTES + 1)
     for name, sentence in (
         ("none", "expected a folder of environment maps"),
-        ("empty", r"expected \.hdr or \.exr files in .*empty, got none"),
+        ("empty", r"expected \.hdr or \.exr files in .*empty, got nothing"),
         ("wrong", "expected an environment map, got something that starts with b'no picture'"),
         ("huge", "expected an environment map of at most"),
     ):

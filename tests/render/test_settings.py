@@ -13,7 +13,7 @@ SHA = "0" * 64
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"light": "candle"}, "light to be one of area, hdri, studio, uniform, got"),
+        ({"light": "candle"}, "light to be any of area, hdri, studio, uniform, got"),
         ({"radius": [2.2, 1.5]}, "radius as"),
         ({"views": 1}, "render.views: expected"),
         ({"samples": 0}, "render.samples: expected"),

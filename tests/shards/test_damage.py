@@ -96,7 +96,7 @@ def test_what_stands_in_is_the_same_on_any_ranks_and_after_any_stop(
 
 def test_more_damage_than_allowed_ends_the_work(sound: tuple[Version, Storage], tmp_path: Path) -> None:
     version, storage = spoilt(sound, tmp_path, drop("json"))
-    with pytest.raises(Failure, match=rf"{BAD}\.json: expected this member, got none$"):
+    with pytest.raises(Failure, match=rf"{BAD}\.json: expected this member, got nothing$"):
         list(islice(stream((version, storage), DamageTolerance(0, str)), 36))
     first = version.shards[1].name
     storage.write(first, storage.read(first)[: version.shards[1].samples[0].bytes])
@@ -125,11 +125,11 @@ def test_a_split_without_one_sound_sample_ends(sound: tuple[Version, Storage], t
     version, storage = spoilt(sound, tmp_path, drop("json"))
     for shard in version.shards:
         storage.write(shard.name, b"")
-    with pytest.raises(Failure, match="expected one sound sample in split 'train', got none"):
+    with pytest.raises(Failure, match="expected a sound sample in split 'train', got nothing"):
         next(stream((version, storage), DamageTolerance(100, str)))
 
 
 def test_damage_survives_the_way_out_of_a_process() -> None:
-    damage = DamagedSample("shards/x.tar", "mug", ".json: expected this member, got none")
+    damage = DamagedSample("shards/x.tar", "mug", ".json: expected this member, got nothing")
     again = pickle.loads(pickle.dumps(damage))
     assert (str(again), again.shard, again.uid) == (str(damage), "shards/x.tar", "mug")

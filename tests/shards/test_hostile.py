@@ -159,7 +159,7 @@ def test_one_flipped_bit_is_found(version: Version, storage: Storage) -> None:
 
 def test_a_missing_shard_is_named(version: Version, storage: Storage) -> None:
     storage.remove(version.shards[0].name)
-    refused(version, storage, "got none")
+    refused(version, storage, "got nothing")
 
 
 @pytest.mark.parametrize(

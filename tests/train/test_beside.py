@@ -116,7 +116,7 @@ def test_a_split_without_a_sound_object_is_told(storage: Storage, tmp_path: Path
     there = Storage(storage.root)
     version = replace(read_version(there), hw=(16, 16))
     damages: list[DamagedSample] = []
-    with pytest.raises(Failure, match=r"train.validation: expected a sound object in split 'val', got none"):
+    with pytest.raises(Failure, match=r"train.validation: expected a sound object in split 'val', got nothing"):
         held_out_samples(version, range_reader(there), 1, damages.append)
     assert [damage.uid for damage in damages] == ["val-0-0", "val-0-1"]
 
@@ -430,7 +430,7 @@ def test_wandb_is_told_the_same_and_missed_in_a_sentence(tmp_path: Path, monkeyp
     settings = LogSettings(tensorboard=False, wandb="views")
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(
-        UsageError, match=r"train.log.wandb: expected the package wandb \(pip install wandb\), got none"
+        UsageError, match=r"train.log.wandb: expected the package wandb \(pip install wandb\), got nothing"
     ):
         trackers_for(settings, tmp_path, {}, 0)
     told: list[dict] = []

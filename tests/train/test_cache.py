@@ -190,7 +190,7 @@ def test_damaged_latents_are_named_and_made_again(tmp_path: Path) -> None:
         (
             rf"{names[0]}: expected sha256 {latents.shards[0].sha256}, got \w{{64}}",
             rf"{names[1]}: object-1-000\.latents\.npy: expected .*",
-            rf"{names[2]}: expected a shard in {storage.root}, got none",
+            rf"{names[2]}: expected a shard in {storage.root}, got nothing",
         ),
         strict=True,
     ):
@@ -235,7 +235,7 @@ def test_workers_hand_over_latents_as_they_hand_over_pictures(storage: Storage, 
 
 def test_latents_that_are_not_there_or_not_these_are_one_sentence(storage: Storage, made: CacheSummary) -> None:
     version = read_version(storage)
-    with pytest.raises(Failure, match=r"expected cached latents of encoder 0{16} for version 1, got none"):
+    with pytest.raises(Failure, match=r"expected cached latents of encoder 0{16} for version 1, got nothing"):
         read_latent_index(storage, version, "0" * 16)
     other = replace(version, shards=(replace(version.shards[0], number=7),))
     with pytest.raises(Failure, match="expected the objects of version 1, got others; run `zero123 cache` again"):

@@ -221,8 +221,8 @@ def test_ranks_that_do_not_all_start_are_told(monkeypatch: pytest.MonkeyPatch) -
     ("changes", "sentence"),
     [
         ({"WORLD_SIZE": "two"}, "WORLD_SIZE: expected a number, as torchrun sets it, got 'two'"),
-        ({"RANK": None}, "RANK: expected one beside WORLD_SIZE 2, as torchrun sets it, got none"),
-        ({"MASTER_ADDR": None}, "MASTER_ADDR: expected one beside WORLD_SIZE 2, .*, got none"),
+        ({"RANK": None}, "RANK: expected one beside WORLD_SIZE 2, as torchrun sets it, got nothing"),
+        ({"MASTER_ADDR": None}, "MASTER_ADDR: expected one beside WORLD_SIZE 2, .*, got nothing"),
         ({"RANK": "2"}, "RANK: expected less than WORLD_SIZE, 2, got 2"),
     ],
 )

@@ -65,7 +65,7 @@ def test_sampling_defaults_travel_with_the_checkpoint(folder: Path) -> None:
     with pytest.raises(UsageError, match=r"sampling: steps: expected .*, got 0"):
         pipeline.sampling_with(steps=0)
     changed(index, _zero123=facts | {"sampling": {"steps": 7}})
-    refused(folder, "_zero123.sampling: guidance_scale: expected a value, got none")
+    refused(folder, "_zero123.sampling: guidance_scale: expected a value, got nothing")
     del facts["sampling"]
     changed(index, _zero123=facts)
     assert Zero123Pipeline.from_pretrained(folder).defaults.steps == 30, "as before defaults were written"

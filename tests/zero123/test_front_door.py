@@ -85,7 +85,7 @@ def test_a_run_a_checkpoint_a_public_folder_and_the_originals_file_are_models(
     with pytest.raises(UsageError, match="expected --pose-slot4 radius_difference, as the checkpoint says, got input_"):
         open_model(checkpoint, pose_slot4="input_polar")
     save_ldm(model, tmp_path / "model.ckpt")
-    with pytest.raises(Failure, match=r"model\.ckpt: UNet: expected no (missing|unknown) tensor|got none named"):
+    with pytest.raises(Failure, match=r"model\.ckpt: UNet: expected no (missing|unknown) tensor|got nothing named"):
         Zero123Pipeline.from_pretrained(tmp_path / "model.ckpt")  # the paper's sizes are others
 
 

@@ -211,8 +211,8 @@ def test_what_would_run_is_refused(zipped: bool, tmp_path: Path, monkeypatch: py
 def test_what_is_missing_unknown_or_misshapen_is_named(model: Zero123Pipeline) -> None:
     state = ldm_state(model)
     for change, sentence in (
-        ({"cc_projection.bias": None}, "expected no missing tensor, got none named cc_projection.bias"),
-        ({"model_ema.diffusion_modelout0bias": None}, "got none named model_ema.diffusion_modelout0bias"),
+        ({"cc_projection.bias": None}, "expected no missing tensor, got nothing named cc_projection.bias"),
+        ({"model_ema.diffusion_modelout0bias": None}, "got nothing named model_ema.diffusion_modelout0bias"),
         ({"control_model.x": torch.zeros(1)}, "expected no unknown tensor, got control_model.x"),
         ({f"{UNET}input_blocks.0.0.lora_up": torch.zeros(1)}, f"no unknown tensor, got {UNET}input_blocks.0.0.lora_up"),
         ({f"{UNET}output_blocks.9.1.norm.bias": torch.zeros(1)}, f"got {UNET}output_blocks.9.1.norm.bias"),
@@ -251,7 +251,7 @@ def test_a_file_of_another_noise_schedule_is_refused() -> None:
 def test_a_file_without_averages_says_how_to_read_it(model: Zero123Pipeline) -> None:
     raw = {name: value for name, value in ldm_state(model).items() if not name.startswith("model_ema.")}
     with pytest.raises(
-        Failure, match=r"expected an averaged UNet \(model_ema\.\*\), got none; --raw takes the UNet as"
+        Failure, match=r"expected an averaged UNet \(model_ema\.\*\), got nothing; --raw takes the UNet as"
     ):
         fill_parts(laid_out(model), raw, where="file.ckpt", ema=True)
     found = laid_out(model)
@@ -322,5 +322,5 @@ def test_only_the_papers_architecture_has_these_layouts(tmp_path: Path) -> None:
     (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "StableDiffusionPipeline"}))
     with pytest.raises(Failure, match="expected a model folder of Zero1to3StableDiffusionPipeline or Zero123Pipeline"):
         load_folder(tmp_path, "radius_difference")
-    with pytest.raises(Failure, match="expected a checkpoint file, got none"):
+    with pytest.raises(Failure, match="expected a checkpoint file, got nothing"):
         read_state(tmp_path / "none.ckpt")

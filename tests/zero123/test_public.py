@@ -103,7 +103,7 @@ def test_a_fetch_that_was_cut_goes_on_where_it_stopped(hub: Hub, monkeypatch: py
     ("name", "sentence"),
     [
         ("nobody/nothing", "nobody/nothing: could not fetch it: "),
-        ("cvlab/zero123-weights", "expected a model in diffusers' layout, got a repository without one"),
+        ("cvlab/zero123-weights", "expected a model in diffusers' layout, got a repository without it"),
     ],
 )
 def test_a_repository_without_a_model_is_a_sentence(hub: Hub, name: str, sentence: str) -> None:
@@ -114,12 +114,12 @@ def test_a_repository_without_a_model_is_a_sentence(hub: Hub, name: str, sentenc
 
 
 def test_a_model_that_is_nowhere_is_not_looked_for_on_the_hub(hub: Hub) -> None:
-    with pytest.raises(UsageError, match=r"expected a folder, a \.ckpt file, owner/name or one of zero123-105000, "):
+    with pytest.raises(UsageError, match=r"expected a folder, a \.ckpt file, owner/name or any of zero123-105000, "):
         locate(ModelChoice("zero123-106000"))
     (hub.root.parent / "runs").mkdir()
     with pytest.raises(Failure, match="runs/modle: expected a model or a training run"):
         load_model(ModelChoice("runs/modle"), "cpu")
-    with pytest.raises(Failure, match=r"none\.ckpt: expected a checkpoint file, got none"):
+    with pytest.raises(Failure, match=r"none\.ckpt: expected a checkpoint file, got nothing"):
         load_model(ModelChoice("none.ckpt"), "cpu")
     with pytest.raises(UsageError, match="expected a model, or a training run below runs/, got neither"):
         locate(ModelChoice())

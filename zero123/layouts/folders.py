@@ -60,7 +60,7 @@ def load_folder(folder: Path, pose_slot4: PoseSlot4) -> Zero123Model:
     spelling = spelling_of(folder)
     if spelling is None:
         names = " or ".join(one.pipeline for one in SPELLINGS.values())
-        raise Failure(f"{folder}: expected a model folder of {names}, got none")
+        raise Failure(f"{folder}: expected a model folder of {names}, got nothing")
     unet = base_part(UNet2DConditionModel, str(folder), None, "unet")
     vae = base_part(AutoencoderKL, str(folder), None, "vae")
     clip = base_part(CLIPVisionModelWithProjection, str(folder), None, "image_encoder")
@@ -79,7 +79,7 @@ def load_folder(folder: Path, pose_slot4: PoseSlot4) -> Zero123Model:
 
 
 def save_folder(pipeline: Zero123Model, folder: Path, spelling: Spelling) -> None:
-    """Write a model as a folder of one spelling, tensors as safetensors.
+    """Write a model as a folder in one of the spellings, tensors as safetensors.
 
     Of what it means `unsaid_by_folder` tells the rest. Raises UsageError for a model that such a folder cannot express.
     """

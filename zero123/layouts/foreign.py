@@ -20,7 +20,7 @@ def check_architecture(pipeline: Zero123Model) -> None:
     if not isinstance(pipeline.vae, AutoencoderKL) or not isinstance(
         pipeline.image_encoder, CLIPVisionModelWithProjection
     ):
-        raise UsageError("expected a model with Stable Diffusion's autoencoder and CLIP, got one of other parts")
+        raise UsageError("expected a model with Stable Diffusion's autoencoder and CLIP, got other parts")
     widths = pipeline.cc_projection.config
     for setting, expected, got in (
         ("latent_origin", "zero", pipeline.latent_origin),
@@ -43,7 +43,7 @@ def check_schedule(pipeline: Zero123Model) -> None:
     """Raise UsageError for a noise schedule other than Stable Diffusion's, which a `.ckpt` cannot tell."""
     expected, got = Schedule.from_config(_schedule(pipeline)), pipeline.schedule
     if not torch.equal(expected.alphas_cumprod, got.alphas_cumprod):
-        raise UsageError("expected a model of Stable Diffusion's noise schedule, got one of other betas or timesteps")
+        raise UsageError("expected a model of Stable Diffusion's noise schedule, got other betas or timesteps")
     for what, ours, theirs in (
         ("last timestep", expected.timesteps(STEPS)[-1], got.timesteps(STEPS)[-1]),
         ("ᾱ without noise", expected.final, got.final),

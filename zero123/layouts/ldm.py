@@ -114,11 +114,11 @@ def fill_parts(parts: Parts, state: Mapping[str, Tensor], *, where: str, ema: bo
     def take(name: str) -> Tensor:
         rest.discard(name)
         if name not in state:
-            raise Failure(f"{where}: expected no missing tensor, got none named {name}")
+            raise Failure(f"{where}: expected no missing tensor, got nothing named {name}")
         return state[name].float()
 
     if ema and not any(name.startswith(EMA) for name in state):
-        raise Failure(f"{where}: expected an averaged UNet ({EMA}*), got none; --raw takes the UNet as trained")
+        raise Failure(f"{where}: expected an averaged UNet ({EMA}*), got nothing; --raw takes the UNet as trained")
     unet, vae, clip, projection = parts
     fill(unet, _unet_from(unet, take, ema=ema), where=f"{where}: UNet")
     fill(vae, _vae_from(vae, take), where=f"{where}: autoencoder")
@@ -145,7 +145,7 @@ def save_ldm(pipeline: Zero123Model, path: Path) -> None:
 
 
 def ldm_state(pipeline: Zero123Model) -> Tensors:
-    """Every tensor of a model under the original's names. Raises UsageError for one that they cannot express."""
+    """Every tensor of a model under the original's names. Raises UsageError for a tensor that they cannot express."""
     check_architecture(pipeline)
     check_schedule(pipeline)
     unet, names = pipeline.unet.state_dict(), _unet_names(pipeline.unet)
@@ -162,7 +162,7 @@ def read_state(path: Path) -> Tensors:
     if path.suffix == ".safetensors":
         return read_tensors(path)
     if not path.is_file():
-        raise Failure(f"{path}: expected a checkpoint file, got none")
+        raise Failure(f"{path}: expected a checkpoint file, got nothing")
     try:
         others = torch.serialization.get_unsafe_globals_in_checkpoint(path)
         empty: list[Any] = [(Forgotten, name) for name in others]
@@ -176,7 +176,7 @@ def read_state(path: Path) -> Tensors:
         raise Failure(f"{path}: expected tensors by name, got {type(content).__name__}")
     tensors = {name: value for name, value in state.items() if isinstance(name, str) and isinstance(value, Tensor)}
     if not tensors:
-        raise Failure(f"{path}: expected tensors by name, got none")
+        raise Failure(f"{path}: expected tensors by name, got nothing")
     return tensors
 
 
@@ -213,7 +213,7 @@ def _vae_names(vae: Any) -> dict[str, str]:
 
 def _vae_from(vae: Any, take: Callable[[str], Tensor]) -> Tensors:
     found = {ours: take(VAE + theirs) for ours, theirs in _vae_names(vae).items()}
-    # The original's attention is a convolution of one pixel.
+    # The original's attention is a convolution of 1 × 1.
     return {name: tensor[..., 0, 0] if _is_attention(name, tensor, 4) else tensor for name, tensor in found.items()}
 
 

@@ -35,7 +35,7 @@ CLIP_ENDS = {
 
 
 def renamed(names: Iterable[str], pairs: Mapping[str, str]) -> dict[str, str]:
-    """The original's name of each of our tensors. Raises KeyError for one below no pair."""
+    """The original's name of each of our tensors. Raises KeyError for a tensor below no pair."""
     return {name: _renamed(name, pairs) for name in names}
 
 
@@ -109,7 +109,7 @@ def clip_pairs(config: Mapping[str, Any]) -> Pairs:
 
 
 def clip_layer(layer: int) -> str:
-    """The path of one of our transformer's layers."""
+    """The path of a layer of our transformer."""
     return f"vision_model.encoder.layers.{layer}"
 
 

@@ -70,4 +70,4 @@ def test_a_service_that_is_not_there_is_no_notice() -> None:
 def test_a_cloud_that_is_not_known_is_a_sentence() -> None:
     line = [sys.executable, "-m", "pipeline.cluster.notice", "azur"]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (2, "notice: expected one of aws, gcp, got azur\n")
+    assert (done.returncode, done.stderr) == (2, "notice: expected any of aws, gcp, got azur\n")

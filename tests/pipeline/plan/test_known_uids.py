@@ -87,7 +87,7 @@ def test_a_whole_name_is_no_short_uid(tmp_path: Path) -> None:
 
 def test_two_objects_of_one_uid_are_refused_by_name(tmp_path: Path) -> None:
     same = [item("a.glb", "/x/a.glb"), item("b.glb", "/x/b.glb"), replace(item("a.glb", "/y/a.glb"), title="other")]
-    with pytest.raises(UsageError, match=rf"got {same[0].uid} for /x/a\.glb and /y/a\.glb; rename one of the two$"):
+    with pytest.raises(UsageError, match=rf"got {same[0].uid} for /x/a\.glb and /y/a\.glb; rename either of them$"):
         check_unique(Columns.of(SourceObject, same))
     check_unique(Columns.of(SourceObject, same[:2]))
     for name in ("red chair", uid_of("red chair", "red chair")):

@@ -112,7 +112,7 @@ def test_columns_of_the_same_fact_must_agree(listed: List, names: tuple[str, str
     assert item.licence == NC
     (item,) = listed(tmp_path, list(names), ["by", "https://creativecommons.org/licenses/by/4.0/"])
     assert item.licence == "by"
-    with pytest.raises(UsageError, match=f"row 1: expected one licence, got 'CC0-1.0' and '{NC}'$"):
+    with pytest.raises(UsageError, match=f"row 1: expected a single licence, got 'CC0-1.0' and '{NC}'$"):
         listed(tmp_path, list(names), ["CC0-1.0", NC])
     with pytest.raises(UsageError, match=r"expected one column `author`, got 'author' and ' Author'$"):
         listed(tmp_path, ["author", " Author"], ["Ann", "Ben"])
@@ -152,12 +152,12 @@ def test_rows_of_no_object_are_counted_and_some_named(tmp_path: Path) -> None:
 def test_a_table_whose_rows_mean_no_model_or_several_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.glb").write_bytes(b"glTF")
     write_csv(tmp_path / "OBJECTS.csv", ["path", "licence"], ["models/a.glb", NC])
-    with pytest.raises(UsageError, match=r"expected the `path` of objects in .*, got none: models/a\.glb$"):
+    with pytest.raises(UsageError, match=r"expected the `path` of objects in .*, got nothing: models/a\.glb$"):
         folder_objects(tmp_path, SILENT)
     (tmp_path / "B.glb").write_bytes(b"glTF")
     (tmp_path / "b.glb").write_bytes(b"glTF")
     write_csv(tmp_path / "OBJECTS.csv", ["path", "licence"], ["B.GLB", NC])
-    with pytest.raises(UsageError, match=r"expected the `path` of one object, got 'B\.GLB' for B\.glb and b\.glb$"):
+    with pytest.raises(UsageError, match=r"expected the `path` of an object, got 'B\.GLB' for B\.glb and b\.glb$"):
         folder_objects(tmp_path, SILENT)
     write_csv(tmp_path / "OBJECTS.csv", ["path", "licence"], ["a.glb", NC], ["./a.glb", "CC0"])
     with pytest.raises(UsageError, match=r"expected every `path` once, got 'a\.glb' twice$"):

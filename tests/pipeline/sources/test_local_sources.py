@@ -60,7 +60,7 @@ def test_linked_folders_are_followed_once_each(tmp_path: Path) -> None:
         "c": "it leads to 'real', which is listed already",
         "loop": "it leads to this folder itself, which is listed already",
         "a/back": "it leads to this folder itself, which is listed already",
-        "up": "it leads to a folder that holds this one",
+        "up": "it leads to a parent of this folder",
     }.items():
         assert f"{root}: '{name}' is left out: {problem}" in told.lines
     assert len(told.lines) == 6, "the last line counts other files"

@@ -224,7 +224,7 @@ def test_uids_that_the_index_lacks_end_as_missing_and_the_others_are_built(
     few = ", ".join(sorted(["# a note", UIDS[2], "gone0", "gone1", "gone2"])) + " and 2 more"
     assert f"{name}: 7 of 8 uids are not in its index and end as `missing`: {few}" in told.lines
     rows = Catalog(storage(settings)).objects()
-    assert rows["gone3"].reason == f"gone3: expected in the index of {source}, got none"
+    assert rows["gone3"].reason == f"gone3: expected in the index of {source}, got nothing"
     assert {row.title for row in rows.values() if row.outcome == "missing"} >= {"# a note", "é", "gone0"}
     assert build(settings, SILENT).idle
     server.files[f"{ROOT}/object-paths.json.gz"] = gzip.compress(json.dumps(paths).encode())

@@ -84,7 +84,7 @@ def piped(path: Path) -> None:
         ("004.npy", pickled, Outcome.CORRUPT, "expected float64 of shape 3×4"),
         ("004.npy", lambda path: np.save(path, np.zeros((3, 4))), Outcome.CORRUPT, "view 4: expected a rotation"),
         ("004.npy", lambda path: np.save(path, np.full((3, 4), np.nan)), Outcome.CORRUPT, "finite numbers"),
-        ("000.png", Path.unlink, Outcome.EMPTY, "expected views (000.png and 000.npy, and so on), got none"),
+        ("000.png", Path.unlink, Outcome.EMPTY, "expected views (000.png and 000.npy, and so on), got nothing"),
     ],
 )
 def test_what_is_wrong_with_a_folder_is_its_outcome(
@@ -162,7 +162,11 @@ def test_valid_paths_name_folders_beside_them(names: str, tmp_path: Path) -> Non
 def test_what_is_no_release_is_a_usage_error(tmp_path: Path) -> None:
     folder = released(tmp_path / "release", "a")
     (tmp_path / "none").mkdir()
-    for place, words in ((folder, "the views of one object"), (tmp_path / "none", "got none"), (tmp_path / "x", "got")):
+    for place, words in (
+        (folder, "the views of one object"),
+        (tmp_path / "none", "got nothing"),
+        (tmp_path / "x", "got"),
+    ):
         with pytest.raises(UsageError, match=words):
             build(settings_of(tmp_path / "dataset", place), SILENT)
     with pytest.raises(UsageError, match=r"render\.passes: expected none"):

@@ -47,11 +47,11 @@ UNTOLD = SourceObject("untold", "urls", "http://a/untold.glb")
     ("rule", "value", "chair", "untold"),
     [
         ("licences", ("cc0-1.0", "by"), "", ""),
-        ("licences", ("by",), "filter.licences: expected one of by, got CC0-1.0", ""),
+        ("licences", ("by",), "filter.licences: expected any of by, got CC0-1.0", ""),
         ("unstated_licence", "never", "", ""),
-        ("categories", ("Chair",), "", "filter.categories: expected one of Chair, got none"),
-        ("text", ("WOOD",), "", "filter.text: expected one of WOOD in title or tags, got neither"),
-        ("text", ("red", "blue"), "", "filter.text: expected one of red, blue in title or tags, got neither"),
+        ("categories", ("Chair",), "", "filter.categories: expected any of Chair, got nothing"),
+        ("text", ("WOOD",), "", "filter.text: expected any of WOOD in title or tags, got neither"),
+        ("text", ("red", "blue"), "", "filter.text: expected any of red, blue in title or tags, got neither"),
         ("faces", (1000, 0), "filter.faces: expected 1000 or more, got 900", "filter.faces: expected 1000 or more"),
         ("faces", (0, 900), "", "filter.faces: expected 0 to 900, got no count"),
         ("vertices", (0, 499), "filter.vertices: expected 0 to 499, got 500", "filter.vertices: expected 0 to 499"),
@@ -79,7 +79,7 @@ def test_of_objects_that_state_no_licence_ones_own_are_taken_unless_asked(unstat
     settings = FilterSettings(**{**ANY, "licences": ("by",), "unstated_licence": unstated})
     said = {source: refusal(replace(UNTOLD, source=source), settings) for source in ("urls", "folder")}
     assert {source for source, sentence in said.items() if not sentence} == taken
-    assert {sentence for sentence in said.values() if sentence} <= {"filter.licences: expected one of by, got none"}
+    assert {sentence for sentence in said.values() if sentence} <= {"filter.licences: expected any of by, got nothing"}
 
 
 def written(path: Path, rows: list[dict[str, str]]) -> Path:

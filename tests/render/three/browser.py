@@ -78,8 +78,8 @@ def _straight_srgb(floats: NDArray[np.float32]) -> NDArray[np.uint8]:
 @contextmanager
 def _chromium(address: str, profile: Path) -> Iterator[None]:
     program = shutil.which("chromium")
-    assert program, "expected Debian's package chromium, got none"
-    assert THREE.is_dir(), f"expected three.js, got none: npm ci --prefix {HERE}"
+    assert program, "expected Debian's package chromium, got nothing"
+    assert THREE.is_dir(), f"expected three.js, got nothing: npm ci --prefix {HERE}"
     command = [program, *FLAGS, f"--user-data-dir={profile}", address]
     # It leaves files in the home and temporary folders that it is told of.
     folders = dict.fromkeys(("HOME", "TMPDIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"), str(profile))
