@@ -40,7 +40,7 @@ def background(kind: str, hw: tuple[int, int], rng: np.random.Generator) -> Floa
         along = (rows - 0.5) * np.sin(angle) + (columns - 0.5) * np.cos(angle)
         corner = np.hypot(rows - rng.uniform(0, 1), columns - rng.uniform(0, 1))
         light = 1.0 + strength * along - 0.2 * strength * corner**2
-        return np.clip(wall * light[..., None], 0, 255)
+        return np.asarray(np.clip(wall * light[..., None], 0, 255), np.float64)
     if kind == "wood":
         return wood(rows, columns, rng)
     return noise_texture(hw, wall, rng)
@@ -50,7 +50,8 @@ def wall_colour(rng: np.random.Generator) -> Floats:
     """A wall or a table: any hue, little saturation, from middle grey to nearly white; [0, 255]."""
     value, saturation, hue = rng.uniform(0.45, 0.97), rng.uniform(0.0, 0.35), rng.uniform(0, 2 * np.pi)
     tint = np.cos(hue + np.array([0.0, 2.1, 4.2]))
-    return np.clip(255.0 * value * (1.0 + saturation * 0.5 * (tint - tint.max())), 0, 255)
+    shade = 1.0 + saturation * 0.5 * (tint - tint.max())
+    return np.asarray(np.clip(255.0 * value * shade, 0, 255), np.float64)
 
 
 def wood(rows: Floats, columns: Floats, rng: np.random.Generator) -> Floats:
@@ -66,7 +67,7 @@ def wood(rows: Floats, columns: Floats, rng: np.random.Generator) -> Floats:
     joint = np.abs(across * 4 % 1.0 - 0.5) > 0.49
     light = tone * (1.0 + 0.09 * rings + 0.05 * grain) * np.where(joint, 0.75, 1.0)
     colour = np.array([150.0, 105.0, 65.0]) * rng.uniform(0.8, 1.4)
-    return np.clip(colour * light[..., None], 0, 255)
+    return np.asarray(np.clip(colour * light[..., None], 0, 255), np.float64)
 
 
 def noise_texture(hw: tuple[int, int], wall: Floats, rng: np.random.Generator) -> Floats:
@@ -91,4 +92,4 @@ def cast_shadow(alpha: Pixels, rng: np.random.Generator) -> Floats:
     source_columns = at_columns - lean * (foot - source_rows) * flat
     laid = ndimage.map_coordinates(inside.astype(np.float64), [source_rows, source_columns], order=1)
     soft = ndimage.gaussian_filter(laid, rng.uniform(3.0, 6.0))
-    return rng.uniform(0.25, 0.55) * soft
+    return np.asarray(rng.uniform(0.25, 0.55) * soft, np.float64)

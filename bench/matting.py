@@ -22,7 +22,7 @@ from base.versions import machine, versions
 from evaluation.table import markdown_table
 from inference.matting import matte_on_white
 from inference.settings import MattingSettings
-from report.images import over
+from report.images import composite
 from zero123.latents import image_from_latent, target_latent
 from zero123.taesd import load_taesd
 
@@ -51,7 +51,7 @@ def errors(path: Path, vae: Any, settings: MattingSettings) -> list[dict[str, An
     """Alpha error and IoU of a render, on white and after the autoencoder."""
     with Image.open(path) as picture:
         rgba = np.asarray(picture.convert("RGBA"))
-    on_white, true = over(rgba), rgba[..., 3] / 255.0
+    on_white, true = composite(rgba), rgba[..., 3] / 255.0
     rows = []
     for view, pixels in (("on white", on_white), ("after TAESD", decoded(on_white, vae))):
         made = matte_on_white(pixels, settings)[..., 3] / 255.0
