@@ -19,7 +19,6 @@ class LimitSettings(Section):
 
     megabytes: Count
     megapixels: Annotated[int, Field(ge=1, le=1000)]
-    pictures: Count
     weights_megabytes: Count
 
 

@@ -16,7 +16,7 @@ DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 FREE_SHARE = 0.5
 """The share of free memory that a batch may take: the estimate is rough, and others use the machine as well."""
 UNET_COPIES, DECODER_COPIES = 64, 8
-"""How many feature maps of the first level's size are in memory at a time, measured on the paper's networks."""
+"""How many feature maps of the first level's size are in memory at a time: rough upper bounds."""
 MOST_ON_CPU, MOST_ON_ACCELERATOR = 8, 64
 """Larger batches gain nothing more."""
 
