@@ -67,7 +67,7 @@ def _in_yaml(kind: str, expected: str) -> str:
 
 
 def _short(mistake: Mapping[str, Any]) -> str:
-    text = "none" if mistake["type"] == "missing" else repr(mistake["input"])
+    text = "nothing" if mistake["type"] == "missing" else repr(mistake["input"])
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

@@ -170,7 +170,7 @@ class Sample:
     def read_pass(self, name: str, view: int) -> NDArray[Any]:
         """Decode pass `name` of a view, as described in `base.passes`: (H, W) or (H, W, 3)."""
         if name not in self.passes or name not in PASS_FILES:
-            raise self._failure("json", f"expected pass {name!r}, got {', '.join(self.passes) or 'none'}")
+            raise self._failure("json", f"expected pass {name!r}, got {', '.join(self.passes) or 'nothing'}")
         suffix = pass_file(view, name)
         try:
             return decode_pass(name, self._member(suffix), self.image(view).shape[:2])

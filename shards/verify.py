@@ -43,7 +43,7 @@ def find_truncated_or_missing(storage: Storage, version: Version) -> dict[str, s
     """
     there = storage.sizes(FOLDER)
     return {
-        shard.name: f"expected {shard.bytes} bytes, got {there.get(shard.name, 'none')}"
+        shard.name: f"expected {shard.bytes} bytes, got {there.get(shard.name, 'nothing')}"
         for shard in version.shards
         if there.get(shard.name) != shard.bytes
     }

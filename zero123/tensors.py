@@ -111,7 +111,7 @@ def weights_in(folder: Path) -> Weights:
         if index.is_file():
             return Weights(index, _named_by(index))
     others = sorted(path.name for path in folder.glob("*.bin")) if folder.is_dir() else []
-    got = f"{', '.join(others)}, which can run code and is not opened" if others else "none"
+    got = f"{', '.join(others)}, which can run code and is not opened" if others else "nothing"
     raise Failure(f"{folder}: expected weights as safetensors, got {got}")
 
 

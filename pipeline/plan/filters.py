@@ -81,7 +81,7 @@ def _licence(item: SourceObject, settings: FilterSettings) -> str:
 def _member(rule: str, value: str, allowed: tuple[str, ...]) -> str:
     if not allowed or value.casefold() in {name.casefold() for name in allowed}:
         return ""
-    return f"{rule}: expected any of {', '.join(allowed)}, got {value or 'none'}"
+    return f"{rule}: expected any of {', '.join(allowed)}, got {value or 'nothing'}"
 
 
 def _text(item: SourceObject, settings: FilterSettings) -> str:
