@@ -114,7 +114,7 @@ def test_bytes_that_were_known_are_not_forgotten_when_they_cannot_be_had() -> No
     rows = settled(ledger, {})
     assert {row.sha256 for row in rows.values()} == {"bytes of a", "bytes of b"}
 
-    changed = replace(plan.rules, views=lambda sha256: f"other-{sha256}")
+    changed = replace(plan.rules, fingerprints=lambda sha256: f"other-{sha256}")
     plan = planned(other, rows, rules=changed)
     ledger = Ledger(plan)
     ledger.record_end(attempt("a", "bytes of a", rules=changed))
