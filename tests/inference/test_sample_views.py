@@ -17,7 +17,7 @@ from inference.plan import Move, ViewPlan, orbit_moves, poses_of, within_reach
 from inference.sample_views import sample_into
 from inference.view_outputs import write_cameras, write_film, write_sheet
 from inference.views_folder import ViewsFolder, read_record
-from pipeline.work.found_views import found_views
+from pipeline.work.found_views import check_found_views
 from render.settings import RenderSettings
 from shards.layouts import read_views
 
@@ -184,7 +184,7 @@ def test_the_views_open_in_our_own_renders_source(
     assert np.allclose(read.extrinsics, asked.cameras(), atol=1e-12)
     assert all(np.array_equal(image, views.pixels(job)) for image, job in zip(read.images, asked.jobs(), strict=True))
     settings = render_settings.model_copy(update={"hw": HW, "views": 4})
-    result = found_views(tmp_path / "object", "object", settings, tmp_path / "staged")
+    result = check_found_views(tmp_path / "object", "object", settings, tmp_path / "staged")
     assert result.outcome == "ok", result.reason
     assert len(list((tmp_path / "staged").glob("*.webp"))) == 4
 
