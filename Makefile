@@ -15,7 +15,7 @@ help:
 
 install:
 	@command -v $(or $(PYTHON),python3) >/dev/null || \
-	  { echo "expected $(or $(PYTHON),python3), got none: apt-get install -y python3.11 python3.11-venv" >&2; exit 1; }
+	  { echo "expected $(or $(PYTHON),python3), got nothing: apt-get install -y python3.11 python3.11-venv" >&2; exit 1; }
 	@$(or $(PYTHON),python3) bootstrap.py $(PYTHON)
 
 demo: install

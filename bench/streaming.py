@@ -138,7 +138,9 @@ def decoder(version: Version, storage: Storage, _workers: int) -> Any:
     def pairs(samples: Any) -> Iterator[Any]:
         for number, raw in enumerate(samples):
             uid = raw["__key__"]
-            sample = Sample(raw["__url__"], uid, raw)
+            sample = Sample(
+                raw["__url__"], uid, {name: data for name, data in raw.items() if not name.startswith("__")}
+            )
             visit = Visit(0, 0, number, version.shards[0], SampleEntry(uid, 0, 0))
             for pair in range(PAIRS):
                 yield source.pair(number, sample, *draw_pair(0, visit, pair, source.views(sample)))

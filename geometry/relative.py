@@ -38,7 +38,7 @@ def pose_from_deltas(polar_rad: ArrayLike, azimuth_rad: ArrayLike, radius: Array
 
 def polar_angle(cam_from_world: ArrayLike) -> Floats:
     """Return the angle (...,) between +z and the position of cameras (..., 3, 4)."""
-    return spherical_from_cartesian(camera_centre(cam_from_world))[0]
+    return np.asarray(spherical_from_cartesian(camera_centre(cam_from_world))[0], np.float64)
 
 
 def with_input_polar(pose: ArrayLike, polar_rad: ArrayLike) -> Floats:

@@ -7,7 +7,10 @@ would then name a missing submodule instead of the cause.
 from importlib.util import find_spec
 from pathlib import Path
 
-PACKAGES = ("base", "geometry", "render", "shards", "report", "pipeline", "train", "reconstruct", "evaluation", "app")
+PACKAGES = (
+    *("base", "geometry", "render", "shards", "report", "pipeline", "train", "reconstruct", "evaluation", "app"),
+    *("photo", "inference"),
+)
 ROOT = Path(__file__).parents[1]
 
 

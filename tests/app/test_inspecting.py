@@ -53,7 +53,7 @@ def test_an_object_of_a_dataset_is_found_by_how_its_uid_starts(dataset: Path) ->
 
 
 def test_an_object_without_views_says_how_it_ended(dataset: Path) -> None:
-    with pytest.raises(Failure, match=r"bad_00000002: .* ended corrupt no header"):
+    with pytest.raises(Failure, match=r"bad_00000002: .* outcome corrupt no header"):
         inspect_target("bad_00000002", 24, settings(dataset), SILENT)
     with pytest.raises(UsageError, match=r"cat: expected a dataset's folder, .* it is none"):
         inspect_target("cat", 24, settings(dataset), SILENT)

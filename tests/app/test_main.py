@@ -46,7 +46,8 @@ def test_help_names_every_command() -> None:
 def test_every_command_has_help_with_its_settings_flags(command: str) -> None:
     done = zero123(command, "--help")
     assert done.returncode == 0
-    assert all(flag in done.stdout for flag in ("--set", "--dry-run", "--preset", "--config"))
+    flags = () if command == "models" else ("--set", "--dry-run", "--preset", "--config")  # a list needs no settings
+    assert all(flag in done.stdout for flag in flags)
 
 
 @pytest.mark.parametrize("command", ["train", "demo"])
@@ -104,8 +105,8 @@ def test_a_model_that_is_none_is_a_failure(tmp_path: Path, photo: Path) -> None:
     [
         (["--move", "20"], "--move: expected UP,RIGHT"),
         (["--move", "a,b"], "--move: expected UP,RIGHT"),
-        ([], "at least one --move"),
-        (["--orbit", "-3"], "at least one --move"),
+        ([], "expected --move UP,RIGHT"),
+        (["--orbit", "-3"], "expected --move UP,RIGHT"),
     ],
 )
 def test_a_move_that_is_none_is_a_usage_error(photo: Path, words: list[str], part: str) -> None:
@@ -114,7 +115,7 @@ def test_a_move_that_is_none_is_a_usage_error(photo: Path, words: list[str], par
 
 def test_an_elevation_out_of_range_is_a_usage_error(photo: Path) -> None:
     told = sentence(zero123("reconstruct", str(photo), "--model", "x", "--elevation-deg", "100"), 2)
-    assert "--elevation-deg in [-90, 90]" in told
+    assert "--elevation-deg: expected degrees from -90 to 90" in told
 
 
 def test_inspecting_what_holds_nothing_is_a_usage_error(tmp_path: Path) -> None:
@@ -174,7 +175,7 @@ def test_weights_go_from_layout_to_layout(tmp_path: Path) -> None:
     for path in (path for path in (tmp_path / "model").rglob("*") if path.is_file()):
         assert path.read_bytes() == (tmp_path / "copy" / path.relative_to(tmp_path / "model")).read_bytes()
     for words, sentence in (
-        (("model", "--out", "copy"), "expected a path where nothing is yet, got copy"),
+        (("model", "--out", "copy"), "expected a new path, got the existing copy"),
         (("model", "--out", "x", "--layout", "ldm"), "expected a .ckpt for --layout ldm"),
         (("model", "--out", "x", "--layout", "kxic"), "expected a model with Stable Diffusion's autoencoder and CLIP"),
         (("x.ckpt", "--out", "y"), "x.ckpt: expected a checkpoint file, got nothing"),

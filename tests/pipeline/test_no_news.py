@@ -105,7 +105,7 @@ def test_other_settings_with_which_nothing_succeeds_leave_the_newest_version(tmp
     build(settings, SILENT)
     before = data(tmp_path)
     for _ in range(2):
-        with pytest.raises(Failure, match="none of 2"):
+        with pytest.raises(Failure, match="nothing of 2"):
             build(settings_for(tmp_path, render={"samples": 2}), SILENT, make=Broken)
         assert data(tmp_path) == before
     assert build(settings, SILENT).idle

@@ -16,7 +16,7 @@ from render.blender import cage
 
 STEPS = {
     "import": "import_model",
-    "normalise": "normalise",
+    "normalise": "settle",
     "prepare": "prepare",
     "view": "shoot",
     "encode": "finish_view",

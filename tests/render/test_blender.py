@@ -190,7 +190,7 @@ def bad_file(kind: str, folder: Path) -> Path:
         ("truncated", Outcome.CORRUPT, "got 30000"),
         ("empty_scene", Outcome.EMPTY, "with faces"),
         ("points", Outcome.EMPTY, "with faces"),
-        ("one_place", Outcome.EMPTY, "one place"),
+        ("one_place", Outcome.EMPTY, "the same pos"),
         ("one_line", Outcome.EMPTY, "without area"),
         ("infinite", Outcome.CORRUPT, "finite"),
     ],

@@ -83,5 +83,5 @@ def test_kills_cost_only_what_was_in_hand(undisturbed: Storage, tmp_path: Path) 
     with begun(tmp_path / "dataset") as again:
         told, said = again.communicate(timeout=PATIENCE_S)
     assert again.returncode == 0, said
-    assert told.rstrip().endswith(f"of which {left} made now")
+    assert told.rstrip().endswith(f", {left} made now")
     assert latents(storage) == latents(undisturbed)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -170,7 +171,9 @@ def test_a_rank_that_is_lost_is_told_whatever_was_asked_of_it(
         other.stdout.readline()
         other.kill()
         other.communicate()
-        with pytest.raises(Failure, match=r"here: rank 0 lost another rank while they worked together: .*closed by"):
+        with pytest.raises(
+            Failure, match=r"here: rank 0 lost (another rank|rank 1) while they worked together: .*closed by"
+        ):
             talk(world)
 
 
@@ -200,7 +203,7 @@ def test_a_rank_that_hangs_while_they_work_together_is_named(monkeypatch: pytest
             world.stage = "there"
             with pytest.raises(Failure, match=told):
                 world.gather(0)
-        assert "train: rank 1 lost another rank while" in others[0].communicate()[1]
+        assert re.search(r"train: rank 1 lost (another rank|rank \d) while", others[0].communicate()[1])
     finally:
         for other in others:
             other.kill()

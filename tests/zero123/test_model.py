@@ -49,7 +49,7 @@ def test_attention_to_one_token_needs_no_attention() -> None:
     before = unet(noisy, timesteps, encoder_hidden_states=context).sample
     use_single_token_attention(unet)
     torch.testing.assert_close(unet(noisy, timesteps, encoder_hidden_states=context).sample, before)
-    with pytest.raises(ValueError, match="one token"):
+    with pytest.raises(ValueError, match="a single token"):
         unet(noisy, timesteps, encoder_hidden_states=torch.randn(2, 2, 16))
 
 

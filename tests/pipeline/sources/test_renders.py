@@ -122,7 +122,12 @@ def test_folders_become_objects_with_what_is_known_of_them(tmp_path: Path) -> No
     found = {item.title: item for item in items}
     assert found["0" * 32].uid == "0" * 32
     chair = found["A chair"]
-    assert (chair.uid[:-8], chair.licence, chair.author, chair.source) == ("red_chair_v2_", "CC0-1.0", "Ann", "renders")
+    assert (chair.uid[:-16], chair.licence, chair.author, chair.source) == (
+        "red_chair_v2_",
+        "CC0-1.0",
+        "Ann",
+        "renders",
+    )
     assert (found["gone"].sha256, found["0" * 32].sha256 != "") == ("", True)
 
 
@@ -163,7 +168,7 @@ def test_what_is_no_release_is_a_usage_error(tmp_path: Path) -> None:
     folder = released(tmp_path / "release", "a")
     (tmp_path / "none").mkdir()
     for place, words in (
-        (folder, "the views of one object"),
+        (folder, "the views of a single object"),
         (tmp_path / "none", "got nothing"),
         (tmp_path / "x", "got"),
     ):
