@@ -63,7 +63,7 @@ def levels(imports: Imports) -> dict[str, int]:
 def svg(imports: Imports) -> str:
     """Draw the packages in rows, with their docstrings' first clause, and an arrow for each direct import."""
     rows: dict[int, list[str]] = {}
-    for name, row in levels(imports).items():
+    for name, row in sorted(levels(imports).items()):
         rows.setdefault(row, []).append(name)
     width = max(len(row) for row in rows.values()) * (BOX_W + GAP_X) - GAP_X + 2 * MARGIN
     height = len(rows) * (BOX_H + GAP_Y) - GAP_Y + 2 * MARGIN

@@ -52,7 +52,7 @@ GOOD = npz_bytes({"R": np.arange(5.0)})
         (b"", "no directory at byte 0"),
         (GOOD[:-1].replace(b"PK\1\2", b"PK\1\3"), "no directory"),
         (GOOD[:20], "at byte 0"),
-        (GOOD[:60], r"'R\.npy': expected \d+ bytes of its checksum"),
+        (GOOD[:60], r"'R\.npy': expected \d+ bytes with its checksum"),
         (GOOD.replace(np.float64(3.0).tobytes(), np.float64(4.0).tobytes(), 1), r"'R\.npy': expected .* checksum"),
         (zipped(("T.npy", b"")), r"expected the arrays R, got T\.npy"),
         (zipped(("R.npy", b""), ("T.npy", b"")), r"expected the arrays R, got R\.npy, T\.npy"),

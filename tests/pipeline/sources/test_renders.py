@@ -174,7 +174,7 @@ def test_what_is_no_release_is_a_usage_error(tmp_path: Path) -> None:
     ):
         with pytest.raises(UsageError, match=words):
             build(settings_of(tmp_path / "dataset", place), SILENT)
-    with pytest.raises(UsageError, match=r"render\.passes: expected none"):
+    with pytest.raises(UsageError, match=r"render\.passes: expected no passes"):
         build(settings_of(tmp_path / "dataset", tmp_path / "release", passes=["depth"]), SILENT)
 
 
