@@ -78,6 +78,7 @@ def _session(path: Path) -> "InferenceSession":
             "photo.cut_out: expected onnxruntime for a segmentation network, got nothing: "
             "`pip install zero123-factory[cutout]`"
         ) from None
+    onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "0"))
     options.log_severity_level = 3

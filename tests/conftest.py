@@ -110,7 +110,9 @@ def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
         shutil.rmtree(bpy.app.tempdir, ignore_errors=True)
     if IS_FIRST_PROCESS:
         folder = Path(tempfile.gettempdir())
-        left = sorted(path.name for path in folder.iterdir() if not path.name.startswith("torchinductor_"))  # a cache
+        # torch's cache, and the file that onnxruntime writes when it is imported
+        foreign = ("torchinductor_", ".ses")
+        left = sorted(path.name for path in folder.iterdir() if not path.name.startswith(foreign))
         shutil.rmtree(folder)
         if left:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
