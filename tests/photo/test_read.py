@@ -15,7 +15,7 @@ from photo.read import read_photo
 from tests.photo.pictures import file_bytes, noise, saved, settings, smooth
 
 LIMITS = settings().limits
-CASES = Path("/work/shared/cases/photos")
+CASES = Path(__file__).parents[3] / "shared" / "cases" / "photos"
 
 
 def read(path: Path) -> np.ndarray:

@@ -15,7 +15,7 @@ from photo.weights import weights_file
 from tests.photo.pictures import cut_out_disc, disc, settings
 
 pytest.importorskip("onnxruntime")
-REAL = Path("/work/shared/weights/isnet/isnet_quint8.onnx")
+REAL = Path(__file__).parents[3] / "shared" / "weights" / "isnet" / "isnet_quint8.onnx"
 
 
 def field(number: int, value: bytes | int) -> bytes:
