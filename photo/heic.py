@@ -21,7 +21,7 @@ def open_heic(name: str, data: bytes) -> Image.Image:
         from pillow_heif.as_plugin import HeifImageFile
     except ImportError:
         raise UsageError(
-            f"{name}: expected a picture that can be read here, got HEIC: `pip install zero123-factory[heic]`"
+            f"{name}: expected a picture that can be read here, got HEIC: `pip install -c constraints.txt -e '.[heic]'`"
         ) from None
     return HeifImageFile(io.BytesIO(data))  # opened by its class: no plugin is registered for others
 

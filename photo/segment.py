@@ -76,7 +76,7 @@ def _session(path: Path) -> "InferenceSession":
     except ImportError:
         raise Failure(
             "photo.cut_out: expected onnxruntime for a segmentation network, got nothing: "
-            "`pip install zero123-factory[cutout]`"
+            "`pip install -c constraints.txt -e '.[cutout]'`"
         ) from None
     onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()

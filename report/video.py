@@ -30,7 +30,9 @@ def video_bytes(frames: Sequence[Pixels], kind: str, fps: float) -> bytes:
     try:
         import av
     except ImportError:
-        raise Failure(f"{kind}: expected PyAV, which makes films: pip install 'zero123-factory[video]'") from None
+        raise Failure(
+            f"{kind}: expected PyAV, which makes films: pip install -c constraints.txt -e '.[video]'"
+        ) from None
     codec, options = VIDEO_KINDS[kind]
     height, width = (side - side % 2 for side in frames[0].shape[:2])  # 4:2:0 halves both sides
     stream = BytesIO()

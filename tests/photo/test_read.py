@@ -52,7 +52,7 @@ def test_heic_without_its_package_is_one_sentence_with_the_command(
     path = tmp_path / "phone.heic"
     path.write_bytes(struct.pack(">I4s4sI4s4s", 24, b"ftyp", b"heic", 0, b"mif1", b"heic") + b"rest")
     monkeypatch.setitem(sys.modules, "pillow_heif.as_plugin", None)
-    with pytest.raises(UsageError, match=r"phone\.heic.*pip install zero123-factory\[heic\]"):
+    with pytest.raises(UsageError, match=r"phone\.heic.*pip install -c constraints\.txt -e '\.\[heic\]'"):
         read(path)
 
 

@@ -5,12 +5,15 @@ import pytest
 import torch
 
 from base.errors import Failure, UsageError
+from base.settings import Layer, validate
 from tests.zero123.networks import small_pipeline
 from zero123.build import build_pipeline
 from zero123.conditioning import Conditioning
+from zero123.denoiser import Denoiser
 from zero123.latents import condition_from_target
 from zero123.pipeline import Zero123Pipeline
 from zero123.score import alpha_sigma, decode, denoised, encode_target
+from zero123.settings import SamplingSettings
 
 POSES = [[0.3, 0.5, 0.866, 0.1], [-0.2, 0.0, 1.0, 0.0]]
 
@@ -137,3 +140,18 @@ def test_an_origin_at_white_is_diffusion_of_what_differs_from_white(rgba, predic
         rtol=1e-4,
         atol=1e-4,
     )
+
+
+@torch.no_grad()
+def test_guidance_is_left_out_outside_its_interval(pipeline: Zero123Pipeline, rgba) -> None:
+    conditioning = pipeline.condition(rgba[None], POSES)
+    noisy = torch.randn(2, 4, 4, 4, generator=torch.Generator().manual_seed(0))
+    values = {"guidance_scale": 3.0, "guidance_interval": [0.2, 0.6], "steps": 3, "eta": 0.0, "sampler": "ddim"}
+    sampling = validate(SamplingSettings, Layer("test", values | {"timesteps": "all"}))
+    with Denoiser(pipeline, conditioning, sampling).ready() as predict:
+        answers = {timestep: predict(noisy, timestep) for timestep in (100, 400, 700)}
+    for timestep, answer in answers.items():
+        times = torch.full((2,), timestep)
+        told, untold = (pipeline.predict(noisy, times, one) for one in (conditioning, pipeline.null(conditioning)))
+        expected = untold + 3.0 * (told - untold) if timestep == 400 else told
+        torch.testing.assert_close(answer, expected, rtol=1e-4, atol=1e-5)
