@@ -132,7 +132,6 @@ class RenderResult:
     """How one job ended. `phase` names where; all else is filled as far as the work came.
 
     `normalisation` maps the imported scene to the unit box: x ↦ scale · (x − centre); `bounds` is the box before.
-    missing_pictures: list[str] = field(default_factory=list)
     `checks` are facts about the object, as `ObjectFacts` names them. `seconds` are by phase, without those of the first
     `kept` of the views, which were made before.
     """

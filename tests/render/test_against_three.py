@@ -23,6 +23,7 @@ from tests.render.three.browser import Pictures, render_by_three
 from tests.render.three.compare import Difference, worst
 from tests.render.three.feature import Feature, textured_box
 from tests.render.three.features.all import FEATURES
+from tests.render.three.features.geometry import coloured_points
 from tests.render.three.gltf import Gltf
 from tests.render.three.shapes import box, encoded, picture
 
@@ -37,6 +38,7 @@ WRONG: dict[str, tuple[str, Callable[[], Gltf]]] = {
     "red and blue swapped": ("texture_nearest", lambda: textured_box(encoded(picture()[..., ::-1]))),
     "one texel of sixteen black": ("texture_nearest", lambda: textured_box(encoded(_one_texel_black()))),
     "taken as linear": ("texture_nearest", lambda: textured_box(encoded(_brightened(picture())))),
+    "points' channels in another order": ("points", lambda: coloured_points("gbr")),
     "one face missing": ("texture_nearest", lambda: textured_box(encoded(picture()), shape=box().without_face(0))),
 }
 """By mistake: a feature, and what our renderer is given in its place."""
@@ -134,13 +136,7 @@ def three_job(chosen: RenderSettings, features: Iterable[tuple[str, Feature]]) -
     }
 
 
-def parameter(name: str) -> object:
-    """A feature; where we are known to be wrong, its mark must go once we are right."""
-    wrong = FEATURES[name].wrong
-    return pytest.param(name, marks=[pytest.mark.xfail(strict=True, reason=wrong)] if wrong else [])
-
-
-@pytest.mark.parametrize("name", [parameter(name) for name in FEATURES])
+@pytest.mark.parametrize("name", FEATURES)
 def test_both_show_the_same(name: str, rendered: Rendered) -> None:
     if not rendered.allows(name):
         pytest.fail(f"{name} differs, among:\n{rendered.table()}", pytrace=False)

@@ -21,8 +21,7 @@ class Feature:
     `colour` is the highest mean absolute difference, of 255, and `iou` the least overlap of what is seen. Matte boxes
     of one colour differ by 0.02 and textured ones by 0.2 to 0.5, in the few pixels of 3,000 whose middles are on an
     edge; one wrong texel of sixteen makes 3. Cycles sends `samples` rays through each pixel. `reference` is what
-    three.js is given instead where it lacks the feature. `rest` asks for the pose without animations. `wrong` says why
-    we are known to differ; it is empty when we do not.
+    three.js is given instead where it lacks the feature. `rest` asks for the pose without animations.
     """
 
     write: Callable[[], Gltf]
@@ -35,7 +34,6 @@ class Feature:
     rest: bool = False
     point_size: float = 0.0
     companions: dict[str, bytes] = field(default_factory=dict)
-    wrong: str = ""
 
     def save(self, folder: Path) -> Path:
         """Write the model and its companions into a new folder; the model's path."""

@@ -65,9 +65,15 @@ async function posed({ url, rest }, loading) {
   return gltf.scene;
 }
 
+// GLTFLoader gives points a fixed size in pixels. With attenuation, three.js divides the size by the distance and
+// multiplies it by half the canvas's height, whatever the lens: hence the tangent in `render`.
+function sizePoints(root, size) {
+  root.traverse((thing) => thing.isPoints && Object.assign(thing.material, { size, sizeAttenuation: true }));
+}
+
 async function render(job, model, tools) {
   const { root, scale } = normalised(await posed(model, tools.loading), model);
-  root.traverse((thing) => { if (thing.isPoints) thing.material.size = model.point_size * scale / Math.tan((job.fov_deg * Math.PI) / 360); });
+  sizePoints(root, (model.point_size * scale) / Math.tan((job.fov_deg * Math.PI) / 360));
   const scene = new THREE.Scene();
   scene.environment = tools.world;
   scene.add(root);
@@ -82,6 +88,7 @@ async function render(job, model, tools) {
 async function main() {
   const job = await (await fetch('/job.json')).json();
   const renderer = new THREE.WebGLRenderer({ antialias: false, alpha: true });
+  renderer.setSize(job.size, job.size, false); // the height by which points are scaled
   const target = new THREE.WebGLRenderTarget(job.size, job.size, { type: THREE.FloatType });
   const tools = { renderer, target, world: whiteWorld(renderer), loading: loader() };
   renderer.setRenderTarget(target);
