@@ -89,7 +89,7 @@ def _row(
             folder = Path(scratch) / name
             folder.mkdir()
             results.append(render_views(child, model, "model", settings, SEED, folder, root=root))
-        change = _change(*results, Path(scratch))
+        change = _change(results[0], results[1], Path(scratch))
     facts = {name: results[0].checks.get(name, 0) for name in FACTS}
     return {"model": model.name, "change": change, "outcomes": [str(each.outcome) for each in results], **facts}
 
