@@ -11,6 +11,7 @@ import numpy as np
 
 from base.outcomes import Outcome
 from render.formats.gltf_data import Blob
+from render.formats.gltf_links import check_links
 from render.formats.gltf_pictures import shown_images
 from render.formats.model_files import ModelFiles
 from render.formats.refused import Refused, corrupt, unsupported
@@ -74,6 +75,7 @@ class Document:
             names: dict[str, None] = {}
             buffers = [self._buffer(number, names) for number in range(len(self._list("buffers")))]
             self._check_views(buffers)
+            check_links(self._json)
             self._check_accessors()
             self._check_indices(buffers)
             self._check_nodes()

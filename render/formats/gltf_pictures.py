@@ -14,10 +14,8 @@ def shown_images(document: dict[str, Any]) -> dict[int, str]:
     KeyError, IndexError, TypeError or AttributeError for a document that is not as specified.
     """
     materials, textures = document.get("materials", []), document.get("textures", [])
-    primitives = [one for mesh in document.get("meshes", []) for one in mesh["primitives"]]
-    used = sorted({one["material"] for one in primitives if "material" in one})
     shown: dict[int, str] = {}
-    for texture in {index for number in used for index in _textures(materials[number])}:
+    for texture in {index for number in used_materials(document) for index in textures_of(materials[number])}:
         extensions, image = textures[texture].get("extensions", {}), textures[texture].get("source")
         image = extensions.get(READ_EXTENSION, {}).get("source", image)
         if image is not None:
@@ -29,11 +27,17 @@ def shown_images(document: dict[str, Any]) -> dict[int, str]:
     return shown
 
 
-def _textures(value: dict[str, Any]) -> Iterator[int]:
-    """The numbers of the textures of a material, those in extensions too."""
+def used_materials(document: dict[str, Any]) -> list[int]:
+    """Return the numbers of the materials of meshes, in order."""
+    primitives = [primitive for mesh in document.get("meshes", []) for primitive in mesh["primitives"]]
+    return sorted({primitive["material"] for primitive in primitives if "material" in primitive})
+
+
+def textures_of(value: dict[str, Any]) -> Iterator[int]:
+    """Yield the numbers of a material's textures, those in its extensions too."""
     for name, inner in value.items():
         if not isinstance(inner, dict):
             continue
         if name.endswith("Texture") and "index" in inner:
             yield inner["index"]
-        yield from _textures(inner)
+        yield from textures_of(inner)
