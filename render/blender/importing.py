@@ -9,6 +9,8 @@ import bpy
 
 from render.blender.blend import append_objects, flatten
 from render.blender.corners import turn_opposite_normals
+from render.blender.far import move_near
+from render.blender.georeference import ORIGIN
 from render.blender.gltf import shown_nodes_only
 from render.blender.masks import keep_hidden_colours, use_grey_masks
 from render.blender.materials import dress, scale_byte_colours
@@ -95,11 +97,19 @@ IMPORTERS: dict[str, Callable[[Path, Settings], None]] = {
     **dict.fromkeys((".usd", ".usda", ".usdc", ".usdz"), import_usd),
 }
 GLTF = {".glb", ".gltf"}
+TEXTS = {".obj", ".ply", ".stl"}
+"""Formats with more digits than Blender keeps."""
 STRAIGHT_ALPHA = {".obj", ".fbx", ".usd", ".usda", ".usdc", ".usdz"}
 """Formats with texture colours independent of alpha. Their importers do not tell Blender."""
 
 COLOURS_COUNT = {".obj", ".fbx"}
 """Formats with materials silent about vertex colours: the colours apply to anything without a texture."""
+
+
+def _move_near(path: Path) -> None:
+    """Move a far model's copy near the origin, and remember where that was, in Blender's axes."""
+    x, y, z = move_near(path).tolist()
+    bpy.context.scene[ORIGIN] = [x, -z, y] if path.suffix == ".obj" else [x, y, z]
 
 
 class Imported(NamedTuple):
@@ -121,6 +131,8 @@ def import_model(job: RenderJob) -> Imported:
     if importer is None:
         expected = ", ".join(sorted(IMPORTERS))
         raise Refusal(Outcome.UNSUPPORTED, f"expected a model of {expected}, got {path.suffix or 'no suffix'}")
+    if is_mended and path.suffix in TEXTS:
+        _move_near(path)
     importer(path, settings)
     link_pictures(path.parent, Path(job.root), job.pictures)
     missing = take_out_missing(Path(job.root))

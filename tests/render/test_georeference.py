@@ -60,3 +60,56 @@ def test_points_that_are_far_themselves(settings: Any, blender: RenderChild, tmp
         pictures.append(look(blender, settings, asset.write(tmp_path / f"{name}.glb")).pictures)
     for one, other in zip(*pictures, strict=True):
         assert np.abs(one.astype(int) - other).mean() < 0.1
+
+
+def written(points: Any, kind: str, folder: Path, name: str) -> Path:
+    """Three coloured boxes as a file of this kind, with all its digits."""
+    _, triangles = box(0.3)
+    colours = np.repeat([(230, 30, 30), (30, 230, 30), (30, 30, 230)], len(points) // 3, axis=0)
+    faces = np.concatenate([np.asarray(triangles).reshape(-1, 3) + part * len(points) // 3 for part in range(3)])
+    path = folder / f"{name}.{kind.split(maxsplit=1)[0]}"
+    if kind == "obj":
+        rows = [f"v {x!r} {y!r} {z!r}" for x, y, z in points.tolist()]
+        path.write_text("\n".join([*rows, *(f"f {a} {b} {c}" for a, b, c in (faces + 1).tolist())]) + "\n")
+    elif kind == "stl":
+        lines = ["solid boxes"]
+        for corners in points[faces].tolist():
+            vertices = " ".join(f"\nvertex {x!r} {y!r} {z!r}" for x, y, z in corners)
+            lines.append(f"facet normal 0 0 0\nouter loop{vertices}\nendloop\nendfacet")
+        path.write_text("\n".join([*lines, "endsolid boxes", ""]))
+    else:
+        path.write_bytes(_ply(points, colours, faces, is_text=kind == "ply text"))
+    return path
+
+
+def _ply(points: Any, colours: Any, faces: Any, *, is_text: bool) -> bytes:
+    lines = ["ply", f"format {'ascii' if is_text else 'binary_little_endian'} 1.0", f"element vertex {len(points)}"]
+    lines += [f"property double {axis}" for axis in "xyz"] + [
+        f"property uchar {name}" for name in ("red", "green", "blue")
+    ]
+    lines += [f"element face {len(faces)}", "property list uchar int vertex_indices", "end_header", ""]
+    head = "\n".join(lines).encode()
+    if is_text:
+        rows = [
+            f"{x!r} {y!r} {z!r} {r} {g} {b}"
+            for (x, y, z), (r, g, b) in zip(points.tolist(), colours.tolist(), strict=True)
+        ]
+        return head + "\n".join([*rows, *(f"3 {a} {b} {c}" for a, b, c in faces.tolist()), ""]).encode()
+    vertices = np.zeros(len(points), [("p", "<f8", 3), ("c", "u1", 3)])
+    vertices["p"], vertices["c"] = points, colours
+    triangles = np.zeros(len(faces), [("n", "u1"), ("i", "<i4", 3)])
+    triangles["n"], triangles["i"] = 3, faces
+    return head + vertices.tobytes() + triangles.tobytes()
+
+
+@pytest.mark.parametrize("kind", ["obj", "stl", "ply text", "ply binary"])
+def test_far_text_and_doubles_look_as_near_ones(kind: str, settings: Any, blender: RenderChild, tmp_path: Path) -> None:
+    shape, _ = box(0.3)
+    points = np.concatenate([np.asarray(shape, np.float64).reshape(-1, 3) + place for place in np.array(PLACES) * 2])
+    shift = np.array(FAR)
+    near = look(blender, settings, written(points, kind, tmp_path, "near"))
+    far = look(blender, settings, written(points + shift, kind, tmp_path, "far"))
+    for one, other in zip(near.pictures, far.pictures, strict=True):
+        assert np.abs(one.astype(int) - other).mean() < 0.1
+    was, now = (np.array(seen.result.normalisation["centre"]) for seen in (near, far))
+    assert np.allclose(now - was, shift if kind != "obj" else [shift[0], -shift[2], shift[1]], rtol=0, atol=1e-5)
