@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy.signal import convolve2d
 from skimage.data import astronaut
 
-from evaluation.haarpsi import haar, haarpsi_distance
+from evaluation.haarpsi import haar, haarpsi, haarpsi_distance
 
 PHOTO = np.ascontiguousarray(astronaut()[60:100, 200:237])
 YIQ = ((0.299, 0.587, 0.114), (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
@@ -105,3 +106,41 @@ def test_pictures_without_an_edge_differ_in_colour_alone() -> None:
     red, blue = (np.full((16, 16, 3), colour, np.uint8) for colour in ((255, 0, 0), (0, 0, 255)))
     assert haarpsi_distance(red, red) == pytest.approx(0.0, abs=1e-12)
     assert 0.0 < haarpsi_distance(red, blue) < 1.0
+
+
+def published_haarpsi(first: np.ndarray, second: np.ndarray) -> float:
+    """HaarPSI as its authors' code has it: zero padding, MATLAB's `same`, halved by a mean of 2 × 2."""
+
+    def same(data: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+        return np.rot90(convolve2d(np.rot90(data, 2), np.rot90(kernel, 2), mode="same"), 2)
+
+    def similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return (2 * a * b + 30) / (a**2 + b**2 + 30)
+
+    halves = [
+        [same(channel, np.ones((2, 2)) / 4)[::2, ::2] for channel in np.moveaxis(image @ np.array(YIQ).T, -1, 0)]
+        for image in (first.astype(float), second.astype(float))
+    ]
+    kernels = []
+    for scale in (1, 2, 3):
+        kernel = 2.0**-scale * np.ones((2**scale, 2**scale))
+        kernel[: len(kernel) // 2] *= -1
+        kernels.append(kernel)
+    similarities, weights = [], []
+    for turned in (False, True):
+        a, b = ([np.abs(same(half[0], k.T if turned else k)) for k in kernels] for half in halves)
+        similarities.append((similarity(a[0], b[0]) + similarity(a[1], b[1])) / 2)
+        weights.append(np.maximum(a[2], b[2]))
+    i, q = (similarity(*(np.abs(same(half[c], np.ones((2, 2)) / 4)) for half in halves)) for c in (1, 2))
+    similarities.append((i + q) / 2)
+    weights.append((weights[0] + weights[1]) / 2)
+    mean = (np.array(weights) / (1 + np.exp(-4.2 * np.array(similarities)))).sum() / np.sum(weights)
+    return float((np.log(mean / (1 - mean)) / 4.2) ** 2)
+
+
+@pytest.mark.parametrize("sigma", [3.0, 20.0, 80.0])
+def test_the_standard_convention_is_that_of_the_authors(sigma: float) -> None:
+    image = noisy(PHOTO, sigma)
+    assert haarpsi(image, PHOTO) == pytest.approx(published_haarpsi(image, PHOTO), abs=1e-12)
+    assert haarpsi(image, PHOTO) != pytest.approx(haarpsi(image, PHOTO, edge_padded=True), abs=1e-6)
+    assert haarpsi(PHOTO, PHOTO) == pytest.approx(1.0)

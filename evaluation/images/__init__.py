@@ -1,0 +1,1 @@
+"""Metrics of pictures: plain functions, each with its source and its variants by name."""

@@ -1,0 +1,1 @@
+"""Metrics of meshes: plain functions over triangles, each with its source and its variants by name."""
