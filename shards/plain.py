@@ -7,6 +7,7 @@ webdataset loads torch: 2 CPU seconds and 124 MB in each worker, beside its Blen
 import io
 from typing import Any
 
+from base.errors import UsageError
 from base.storage import Storage
 from shards.damage import DamagedSample
 from shards.reader import read_sample_members
@@ -18,11 +19,16 @@ def plain_dataset(version: Version, storage: Storage, split: str, **options: Any
     """Open a split of a local dataset as a `webdataset.WebDataset` of raw members; `options` are its own.
 
     Samples are dicts: `__key__` is the uid, and each suffix maps to bytes. Shuffling, resumption and damaged samples
-    are up to webdataset. Raises UsageError if the dataset is not in a local folder.
+    are up to webdataset. Raises UsageError if the dataset is not in a local folder, or in one that webdataset cannot
+    open.
     """
     import webdataset
 
+    # As a list: webdataset would expand braces, `::` and variables in a single text.
     urls = [str(storage.local_path(shard.name)) for shard in version.split(split)]
+    # It takes each path for a URL and drops what follows `?` or `#`. It knows no way to quote them.
+    if any({"?", "#"} & set(url) for url in urls):
+        raise UsageError(f"expected a folder without ? and # in its path, got {storage.root}: webdataset cuts it short")
     return webdataset.WebDataset(urls, **{"shardshuffle": False, **options})
 
 

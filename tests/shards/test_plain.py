@@ -51,6 +51,38 @@ def test_it_reads_the_samples_of_a_split(dataset: tuple[Version, Storage]) -> No
         plain_dataset(version, Storage("memory://dataset"), "train")
 
 
+@pytest.mark.parametrize("name", ["{a,b}", "{0..3}", "a::b", "a b", "a%20b", "$a", "${a}", "[a]*", "~", "a;b"])
+def test_a_root_with_signs_of_patterns_is_read_and_verified(
+    dataset: tuple[Version, Storage], tmp_path: Path, name: str
+) -> None:
+    """webdataset expands braces, `::` and variables in a text, but not in a list of texts."""
+    version, storage = dataset
+    there = copied(version, storage, tmp_path / name)
+    read = [sample["__key__"] for sample in plain_dataset(version, there, "train")]
+    assert read == [entry.uid for shard in version.split("train") for entry in shard.samples]
+    verify(there, version, SILENT)
+
+
+@pytest.mark.parametrize("name", ["a#b", "a?b"])
+def test_a_root_that_its_reader_would_cut_short_is_refused(
+    dataset: tuple[Version, Storage], tmp_path: Path, name: str
+) -> None:
+    version, storage = dataset
+    there = copied(version, storage, tmp_path / name)
+    with pytest.raises(
+        UsageError, match=r"expected a folder without \? and # in its path, got .*/a[#?]b: webdataset cuts it"
+    ):
+        plain_dataset(version, there, "train")
+    verify(there, version, SILENT)
+
+
+def copied(version: Version, storage: Storage, root: Path) -> Storage:
+    there = Storage(root)
+    for shard in version.shards:
+        there.write(shard.name, storage.read(shard.name))
+    return there
+
+
 def rewritten(version: Version, storage: Storage, there: Storage, extra: dict[str, bytes], *, listed: bool) -> Version:
     """A copy of the first shard with more members after its last sample, inside its range or behind it."""
     shard, stream = version.shards[0], io.BytesIO()
