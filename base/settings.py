@@ -36,10 +36,36 @@ class Section(BaseModel):
         return digest_json(self.model_dump(mode="json"))
 
 
+class _DoubledKey(Exception):
+    """A mapping has a key twice. The text says which key, in which lines."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a doubled key. PyYAML keeps the last value and drops the others in silence."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        # Here and not where values are made: merging (`<<`) adds keys to a node that the file does not repeat.
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
+        lines = dict[tuple[str, str], int]()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            line, name = key.start_mark.line + 1, (key.tag, key.value)
+            if name in lines:
+                raise _DoubledKey(f"line {line}: expected {key.value!r} once, got it again after line {lines[name]}")
+            lines[name] = line
+        return node
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML file. Raises UsageError if it is missing, unreadable, not YAML, or not a mapping at the top."""
+    """Read a YAML file.
+
+    Raises UsageError if it is missing, unreadable, not YAML, not a mapping at the top, or has a key twice in a mapping.
+    """
     try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+        value = _load(path.read_text(encoding="utf-8"))
+    except _DoubledKey as error:
+        raise UsageError(f"{path}: {error}") from None
     except OSError as error:
         raise UsageError(f"{path}: expected a readable YAML file, got: {error.strerror}") from None
     except (
@@ -51,6 +77,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UsageError(f"{path}: expected a mapping at the top, got {type(value).__name__}")
     return value
+
+
+def _load(text: str) -> Any:
+    return yaml.load(text, _Loader)  # noqa: S506  # a SafeLoader
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -86,7 +116,9 @@ def parse_overrides(assignments: Iterable[str], model: type[Section]) -> dict[st
 
 def _yaml_value(dotted: str, text: str) -> Any:
     try:
-        return yaml.safe_load(text)
+        return _load(text)
+    except _DoubledKey as error:
+        raise UsageError(f"--set {dotted}: {error}") from None
     except (yaml.YAMLError, ValueError, RecursionError):  # ValueError: the 45th of a month, 5000 digits
         raise UsageError(f"--set {dotted}: expected a YAML value, got {_short(text)}") from None
 

@@ -145,6 +145,35 @@ def test_a_file_that_is_no_mapping_is_one_sentence(tmp_path: Path, content: byte
         read_yaml(path)
 
 
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("a: 1\nb: 2\na: 3\n", "line 3: expected 'a' once, got it again after line 1"),
+        ("a:\n  b: 1\n  'b': 1\n", "line 3: expected 'b' once, got it again after line 2"),
+        ("a: {b: 1, b: 2}\n", "line 1: expected 'b' once, got it again after line 1"),
+        ("a:\n- b: 1\n  c: 2\n  b: 1\n", "line 4: expected 'b' once, got it again after line 2"),
+    ],
+)
+def test_a_doubled_key_is_refused_with_file_line_and_key(tmp_path: Path, text: str, sentence: str) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        read_yaml(path)
+    assert str(caught.value) == f"{path}: {sentence}"
+
+
+def test_a_doubled_key_in_an_override_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"^--set lens: line 1: expected 'focal_mm' once"):
+        parse_overrides(["lens={focal_mm: 1, focal_mm: 2}"], Camera)
+
+
+def test_a_merged_key_may_stand_beside_its_replacement(tmp_path: Path) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_text("b: &b {x: 0, y: 0}\nouter: {inner: {a: &a {<<: *b, x: 1}}}\nc: {<<: *a, x: 2}\n")
+    assert read_yaml(path)["outer"]["inner"]["a"] == {"x": 1, "y": 0}
+    assert read_yaml(path)["c"] == {"x": 2, "y": 0}
+
+
 def test_a_file_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"none\.yaml: expected a readable YAML file, got: No such file or directory$"):
         read_yaml(tmp_path / "none.yaml")
