@@ -70,13 +70,13 @@ def main() -> int:
         "photo": settings.photo.model_dump(mode="json"),
     }
     if options.objects:
-        outlines = measured_outlines(options, settings.photo, progress)
+        outlines = measure_outlines(options, settings.photo, progress)
         print(outline_table(outlines))
         result["outlines"] = [asdict(outline) for outline in outlines]
     if options.checkpoint:
-        from bench.cutout_views import measured_views, view_table
+        from bench.cutout_views import measure_views, view_table
 
-        rows = measured_views(options.checkpoint, options.data, options.pairs, settings, progress)
+        rows = measure_views(options.checkpoint, options.data, options.pairs, settings, progress)
         print(view_table(rows))
         result["views"] = rows
     if options.json:
@@ -84,7 +84,7 @@ def main() -> int:
     return 0
 
 
-def measured_outlines(options: argparse.Namespace, settings: PhotoSettings, progress: Progress) -> list[Outline]:
+def measure_outlines(options: argparse.Namespace, settings: PhotoSettings, progress: Progress) -> list[Outline]:
     """Every object, view and kind of background."""
     last = options.first_view + options.views
     renders = render_views(options.objects, options.renders, last, progress)

@@ -15,7 +15,7 @@ from geometry.camera import look_at_origin
 from geometry.sphere import cartesian_from_spherical
 from render.child import RenderChild
 from render.job import RenderJob, view_name
-from render.lights import lights
+from render.lights import draw_lights
 
 Pixels = NDArray[np.uint8]
 SEED, ELEVATION_DEG = 0, (5.0, 45.0)
@@ -46,7 +46,7 @@ def _render(files: list[Path], cache: Path, views: int, progress: Progress) -> N
                 seed=SEED,
                 settings=settings.model_dump(mode="json"),
                 extrinsics=[camera(file.stem, view, settings.radius).tolist() for view in range(views)],
-                lights=lights(settings.rig, file.stem, SEED),
+                lights=draw_lights(settings.rig, file.stem, SEED),
                 out_dir=str(folder),
             )
             result = child.render(job)

@@ -33,7 +33,7 @@ OFF_CENTRE, SMALL = "small, off-centre cut-out", 0.5
 ORIGINAL = "the same, the original's way"
 
 
-def measured_views(
+def measure_views(
     checkpoint: Path, data: str, most: int, settings: Settings, progress: Progress
 ) -> list[dict[str, Any]]:
     """A row for each pair of views: PSNR from the clean render and from each kind of photo; None where refused."""
@@ -67,7 +67,7 @@ def _rows(
     poses = pipeline.adapt_poses(pose_vector(cameras, sample.extrinsics[list(targets)]), float(polar_angle(camera)))
     seeds = [stable_seed(SEED, sample.uid, source, target) for target in targets]
     found = {
-        name: _sampled(pipeline, rgba, poses, seeds, settings) for name, rgba in inputs.items() if rgba is not None
+        name: _sample_views(pipeline, rgba, poses, seeds, settings) for name, rgba in inputs.items() if rgba is not None
     }
     rows = []
     for number, target in enumerate(targets):
@@ -77,7 +77,7 @@ def _rows(
     return rows
 
 
-def _sampled(
+def _sample_views(
     pipeline: Zero123Pipeline, rgba: Pixels, poses: NDArray[np.float64], seeds: list[int], settings: Settings
 ) -> Pixels:
     section = settings.sample
@@ -90,17 +90,17 @@ def _inputs(render: Pixels, uid: str, source: int, settings: PhotoSettings) -> d
     """Input views made from photos of a render's object, in the render's own size."""
     hw = (render.shape[0], render.shape[1])
     rng = stable_rng(SEED, "cutout-place", uid, source)
-    whole = _enlarged(render, 1.0, (0.0, 0.0))
-    small = _enlarged(render, SMALL, tuple(rng.uniform(-0.2, 0.2, 2)))
+    whole = _enlarge(render, 1.0, (0.0, 0.0))
+    small = _enlarge(render, SMALL, tuple(rng.uniform(-0.2, 0.2, 2)))
     legacy = settings.model_copy(update={"framing": settings.framing.model_copy(update={"prepare": "legacy"})})
-    made: dict[str, Prepared | None] = {OFF_CENTRE: _prepared(small, settings), ORIGINAL: _prepared(small, legacy)}
+    made: dict[str, Prepared | None] = {OFF_CENTRE: _prepare(small, settings), ORIGINAL: _prepare(small, legacy)}
     for kind in KINDS:
         photo = composite(whole, kind, stable_rng(SEED, "cutout-photo", uid, source, kind))
-        made[kind] = _prepared(np.dstack([photo, np.full(photo.shape[:2], 255, np.uint8)]), settings)
+        made[kind] = _prepare(np.dstack([photo, np.full(photo.shape[:2], 255, np.uint8)]), settings)
     return {name: None if one is None else one.view(hw) for name, one in made.items()}
 
 
-def _enlarged(render: Pixels, scale: float, shift: tuple[float, ...]) -> Pixels:
+def _enlarge(render: Pixels, scale: float, shift: tuple[float, ...]) -> Pixels:
     """The render as a cut-out of PHOTO_PX, its object `scale` as large and moved by parts of the picture."""
     side = round(PHOTO_PX * scale)
     picture = Image.fromarray(render).convert("RGBa").resize((side, side), Image.Resampling.BICUBIC).convert("RGBA")
@@ -110,7 +110,7 @@ def _enlarged(render: Pixels, scale: float, shift: tuple[float, ...]) -> Pixels:
     return np.asarray(canvas)
 
 
-def _prepared(rgba: Pixels, settings: PhotoSettings) -> Prepared | None:
+def _prepare(rgba: Pixels, settings: PhotoSettings) -> Prepared | None:
     try:
         return prepare_photo(Photo("composite", rgba, ""), settings)
     except Failure:  # it says that it is unsure: there is no view to compare

@@ -25,7 +25,7 @@ from evaluation.table import markdown_table
 from geometry.rig import place_cameras
 from render.child import RenderChild
 from render.job import RenderJob, view_name
-from render.lights import lights
+from render.lights import draw_lights
 
 ELEVATIONS_DEG = tuple(float(value) for value in np.linspace(-20.0, 68.0, 12))
 METHODS = ("agreement", "noise")
@@ -52,7 +52,7 @@ def main() -> int:
         model_sampling=pipeline.defaults.model_dump(mode="json"),
     )
     files = sorted(options.folder.glob("*.glb"))[: options.objects]
-    views = rendered(files, options.renders / f"{height}x{width}", settings, progress)
+    views = render_elevations(files, options.renders / f"{height}x{width}", settings, progress)
     methods = options.method or list(METHODS)
     rows = [
         row
@@ -73,7 +73,7 @@ def with_method(settings: Settings, method: str) -> Settings:
     return settings.model_copy(update={"views": settings.views.model_copy(update={"elevation": elevation})})
 
 
-def rendered(files: list[Path], folder: Path, settings: Settings, progress: Progress) -> dict[str, list[Path]]:
+def render_elevations(files: list[Path], folder: Path, settings: Settings, progress: Progress) -> dict[str, list[Path]]:
     """The renders of each file, one an elevation, made unless they are there; azimuth and distance are drawn."""
     found = {file.stem: [folder / file.stem / view_name(view) for view in range(len(ELEVATIONS_DEG))] for file in files}
     missing = [file for file in files if not all(path.is_file() for path in found[file.stem])]
@@ -94,7 +94,7 @@ def rendered(files: list[Path], folder: Path, settings: Settings, progress: Prog
                 seed=SEED,
                 settings=settings.render.model_dump(mode="json"),
                 extrinsics=cameras.tolist(),
-                lights=lights(settings.render.rig, uid, SEED),
+                lights=draw_lights(settings.render.rig, uid, SEED),
                 out_dir=str(out),
                 root=str(file.resolve().parent),
             )

@@ -60,7 +60,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         storage = Storage(scratch)
         version = make_latents(storage, settings, pipeline.latent_shape, options.objects)
-        rounds = [measured(version, storage, settings.train, pipeline, options.images) for _ in range(options.rounds)]
+        rounds = [measure(version, storage, settings.train, pipeline, options.images) for _ in range(options.rounds)]
     medians = {part: {key: statistics.median(one[part][key] for one in rounds) for key in KEYS} for part in rounds[0]}
     print(markdown_table(HEADER, [[part, *(f"{told[key]:,.0f}" for key in KEYS)] for part, told in medians.items()]))
     if options.json:
@@ -92,7 +92,7 @@ def _samples(shard: int, count: int, shape: tuple[int, int, int]) -> Iterator[Na
         yield uid, latent_members(seen, latents, None, {})
 
 
-def measured(
+def measure(
     version: Version, storage: Storage, settings: TrainSettings, pipeline: Zero123Pipeline, images: int
 ) -> dict[str, dict[str, float]]:
     """Measure the images per second, and per CPU-second of this process, of each part."""

@@ -53,7 +53,7 @@ def errors(path: Path, vae: Any, settings: MattingSettings) -> list[dict[str, An
         rgba = np.asarray(picture.convert("RGBA"))
     on_white, true = composite(rgba), rgba[..., 3] / 255.0
     rows = []
-    for view, pixels in (("on white", on_white), ("after TAESD", decoded(on_white, vae))):
+    for view, pixels in (("on white", on_white), ("after TAESD", encode_and_decode(on_white, vae))):
         made = matte_on_white(pixels, settings)[..., 3] / 255.0
         overlap = ((made > 0.5) & (true > 0.5)).sum() / max(1, ((made > 0.5) | (true > 0.5)).sum())
         error = float(np.abs(made - true).sum() / true.sum())
@@ -61,7 +61,7 @@ def errors(path: Path, vae: Any, settings: MattingSettings) -> list[dict[str, An
     return rows
 
 
-def decoded(pixels: Pixels, vae: Any) -> Pixels:
+def encode_and_decode(pixels: Pixels, vae: Any) -> Pixels:
     """The picture after encoding and decoding."""
     images = torch.as_tensor(pixels.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1.0
     with torch.no_grad():

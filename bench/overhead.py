@@ -94,7 +94,7 @@ def both(folder: Path, objects: int, at_once: int, shared: list[str], *, build_f
     copies(folder / "models", objects)
     mine = [f"objects.folder={folder / 'models'}", f"storage.root={folder / 'dataset'}", f"run.workers={at_once}"]
     settings = load_settings(None, [], [*shared, *mine])
-    sides = [lambda: bare(settings, folder / "bare", at_once), lambda: built(settings, at_once)]
+    sides = [lambda: bare(settings, folder / "bare", at_once), lambda: time_build(settings, at_once)]
     return [side() for side in (sides[::-1] if build_first else sides)]
 
 
@@ -104,10 +104,10 @@ def copies(folder: Path, count: int) -> None:
     models = sorted(EXAMPLES.glob("*.glb"))
     for number in range(count):
         source = models[number % len(models)]
-        (folder / f"{source.stem}_{number}.glb").write_bytes(_marked(source.read_bytes(), number // len(models)))
+        (folder / f"{source.stem}_{number}.glb").write_bytes(_mark(source.read_bytes(), number // len(models)))
 
 
-def _marked(glb: bytes, mark: int) -> bytes:
+def _mark(glb: bytes, mark: int) -> bytes:
     """Return the GLB with 4 · `mark` more spaces after its JSON: the same model with other bytes."""
     length = int.from_bytes(glb[12:16], "little")
     head, text, rest = glb[:8], glb[20 : 20 + length] + b"    " * mark, glb[20 + length :]
@@ -144,7 +144,7 @@ def _drain(waiting: SimpleQueue[SourceObject], child: RenderChild, settings: Set
     return objects
 
 
-def built(settings: Settings, workers: int) -> Figures:
+def time_build(settings: Settings, workers: int) -> Figures:
     """Build the same objects."""
     started = time.monotonic()
     build(BuildSettings(**{name: getattr(settings, name) for name in BuildSettings.model_fields}), SILENT)

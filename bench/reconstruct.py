@@ -47,7 +47,7 @@ def main() -> int:
     rows = []
     for sample in read_objects(read_version(storage), storage, settings.evaluate):
         for weight in (settings.reconstruct.weights.score, 0.0):
-            rows.append(measured(pipeline, sample, options.view, settings, weight))
+            rows.append(measure(pipeline, sample, options.view, settings, weight))
             print(line(rows[-1]), flush=True)
     print(f"\n{summary(rows)}")
     if options.json:
@@ -56,7 +56,7 @@ def main() -> int:
     return 0
 
 
-def measured(pipeline: Zero123Pipeline, sample: Sample, view: int, settings: Settings, weight: float) -> dict[str, Any]:
+def measure(pipeline: Zero123Pipeline, sample: Sample, view: int, settings: Settings, weight: float) -> dict[str, Any]:
     """Reconstruct an object and compare its mesh with the true views."""
     section = settings.reconstruct
     section = section.model_copy(update={"weights": section.weights.model_copy(update={"score": weight})})

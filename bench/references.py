@@ -14,10 +14,10 @@ from evaluation.baselines import on_white
 from evaluation.metrics import psnr, ssim
 from render.child import RenderChild
 from render.job import view_name
-from render.lights import lights
+from render.lights import draw_lights
 from render.run import render_views
 from render.settings import RenderSettings
-from render.viewpoints import viewpoints
+from render.viewpoints import draw_viewpoints
 
 Picture = NDArray[np.uint8]
 
@@ -69,8 +69,8 @@ def scene_digest(path: Path, settings: RenderSettings, seed: int) -> str:
     """Return 16 hexadecimal digits of everything that determines a perfect render of the model, and of the samples."""
     scene = {
         "model": sha256_file(path),
-        "cameras": viewpoints(settings, path.stem, seed).tolist(),
-        "lights": lights(settings.rig, path.stem, seed),
+        "cameras": draw_viewpoints(settings, path.stem, seed).tolist(),
+        "lights": draw_lights(settings.rig, path.stem, seed),
         "settings": settings.model_dump(mode="json", include=SEEN),
         "samples": settings.samples,
         "compat": settings.compat,

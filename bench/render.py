@@ -99,10 +99,10 @@ def comparison(files: list[Path], options: argparse.Namespace) -> dict[str, Any]
             for name, side in sides.items():
                 row[name] |= quality(path, side.settings, Path(scratch) / path.stem / name, options)
             print(_line(row), flush=True)
-    return _shown(rows, sides, options.views)
+    return _show(rows, sides, options.views)
 
 
-def _shown(rows: list[Row], sides: dict[str, CountedRenderer], views: int) -> Row:
+def _show(rows: list[Row], sides: dict[str, CountedRenderer], views: int) -> Row:
     """Return the result for the JSON file, and print its summary."""
     cost = {name: side.per_view(views) for name, side in sides.items()}
     likenesses = {name: _medians([row[name] for row in rows]) for name in SIDES}

@@ -36,12 +36,12 @@ class CountedRenderer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._counted():
+        with self._count():
             self._child.close()
 
     def render(self, path: Path, folder: Path, seed: int) -> dict[str, float]:
         """Render an object and return wall seconds by phase. Raises Failure when it cannot be rendered."""
-        with self._counted():
+        with self._count():
             result = render_views(self._child, path, path.stem, self.settings, seed, folder)
             if self.fresh:
                 self._child.close()
@@ -66,7 +66,7 @@ class CountedRenderer:
         return {phase: value / self.objects for phase, value in self.seconds.items()}
 
     @contextmanager
-    def _counted(self) -> Iterator[None]:
+    def _count(self) -> Iterator[None]:
         cpu, wall = _cpu_s(), time.monotonic()
         yield
         self.cpu_s += _cpu_s() - cpu

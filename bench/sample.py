@@ -79,7 +79,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    facts = measured_quality(options) if options.quality else measured_speed(options)
+    facts = measure_quality(options) if options.quality else measure_speed(options)
     if options.json:
         arguments = {key: str(value) for key, value in vars(options).items()}
         about = {"machine": machine(), "versions": versions(), "arguments": arguments}
@@ -87,7 +87,7 @@ def main() -> int:
     return 0
 
 
-def measured_speed(options: argparse.Namespace) -> dict[str, Any]:
+def measure_speed(options: argparse.Namespace) -> dict[str, Any]:
     compute = load_settings(None, ["paper"], options.set).sample.compute
     plain = random_model(options.size).to(options.device)
     ours = Zero123Pipeline.of(copy.deepcopy(plain))
@@ -219,7 +219,7 @@ def moves(views: int) -> np.ndarray:
     return pose_from_deltas(0.3 * np.sin(angles), angles + 0.3, 0.0)
 
 
-def measured_quality(options: argparse.Namespace) -> dict[str, Any]:
+def measure_quality(options: argparse.Namespace) -> dict[str, Any]:
     model = Zero123Pipeline.from_pretrained(options.quality, options.device)
     rgba = rgba_of(Image.open(options.photo), model.hw)
     poses = model.adapt_poses(moves(options.views), np.pi / 2)

@@ -57,7 +57,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(dir=options.folder) as scratch:
         folder = Path(scratch)
         settings = load_settings(None, [], _overrides(folder, options.workers))
-        rows = [_told(row) for row in _builds(folder, settings, options.objects)]
+        rows = [_print_build(row) for row in _builds(folder, settings, options.objects)]
     print(f"\n{_table(rows)}")
     if options.page:
         write_section(PAGE, "Many objects", [_table(rows), NOTES.rstrip()])
@@ -96,16 +96,16 @@ def _builds(folder: Path, settings: Settings, objects: int) -> Iterator[Figures]
         write_table(folder / "objects.parquet", total, other)
         before = _newest(settings)
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-            figures = process.submit(measured, settings).result()
+            figures = process.submit(measure, settings).result()
         yield {"build": name, "objects": total, **figures, **_difference(before, _newest(settings))}
 
 
-def measured(settings: Settings) -> Figures:
+def measure(settings: Settings) -> Figures:
     """Measure a build. Runs in a process that does nothing else."""
     needed = {name: getattr(settings, name) for name in BuildSettings.model_fields}
     seconds, planned = dict.fromkeys((name for name, *_ in TIMED), 0.0), set[int]()
     started, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF)
-    with _timed(seconds, planned):
+    with _timing(seconds, planned):
         summary = build(BuildSettings(**needed), PlainProgress(io.StringIO()), make=StubWorker)
     wall_s, used = time.monotonic() - started, resource.getrusage(resource.RUSAGE_SELF)
     return {
@@ -121,7 +121,7 @@ def measured(settings: Settings) -> Figures:
 
 
 @contextmanager
-def _timed(seconds: dict[str, float], planned: set[int]) -> Iterator[None]:
+def _timing(seconds: dict[str, float], planned: set[int]) -> Iterator[None]:
     """Add up the seconds of the parts in TIMED, and record the shard numbers a plan will write."""
     with ExitStack() as stack:
         for name, owner, attribute in TIMED:
@@ -181,7 +181,7 @@ def _difference(before: Version | None, after: Version | None) -> Figures:
     return {"replaced": len(old - new)}
 
 
-def _told(row: Figures) -> Figures:
+def _print_build(row: Figures) -> Figures:
     rate = row["rendered"] / row["wall_s"]
     print(
         f"{row['build']}: {row['wall_s']:.1f} s, {rate:.0f} objects/s, driver {row['driver_mib']:.0f} MiB", flush=True

@@ -86,14 +86,14 @@ def main() -> int:
         round(options.file_mb * 1e6),
     )  # fmt: skip
     try:
-        made(plan)
+        run_commands(plan)
     except Failure as failure:
         sys.stderr.write(f"{failure}\n")
         return failure.exit_code
     return 0
 
 
-def made(plan: Plan) -> None:
+def run_commands(plan: Plan) -> None:
     """Run all commands and write the results. Raises Failure at the first command to fail."""
     for words in plan.commands():
         print("$", " ".join(words[1:]), flush=True)

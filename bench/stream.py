@@ -17,7 +17,7 @@ from typing import Any
 from base.storage import Storage
 from base.versions import machine, versions
 from bench.s3 import bucket
-from bench.streaming import SIDES, make_dataset, measured, stream_settings
+from bench.streaming import SIDES, make_dataset, run_side, stream_settings
 from evaluation.table import markdown_table
 
 GOALS = {"plain": 3.0, "decoder": 1.0}
@@ -42,16 +42,16 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         if options.root is None:
             make_dataset(Path(scratch) / "dataset", shards=8, objects=8)
-        result = compared(options.root or f"{scratch}/dataset", options)
+        result = compare(options.root or f"{scratch}/dataset", options)
     if options.json:
         about = {"machine": machine(), "versions": versions(), "settings": stream_settings(0).model_dump()}
         options.json.write_text(json.dumps({**result, **about}, indent=2) + "\n")
     return 0
 
 
-def compared(root: str, options: argparse.Namespace) -> dict[str, Any]:
+def compare(root: str, options: argparse.Namespace) -> dict[str, Any]:
     """Measure all sides, several workers, and reads from a server. Prints the tables."""
-    rounds = [{side: measured(side, root, options.images) for side in SIDES} for _ in range(options.rounds)]
+    rounds = [{side: run_side(side, root, options.images) for side in SIDES} for _ in range(options.rounds)]
     ratios = {
         side: [one["ours"]["images_per_cpu_s"] / one[side]["images_per_cpu_s"] for one in rounds]
         for side in SIDES
@@ -73,7 +73,7 @@ def further(root: str, options: argparse.Namespace) -> dict[str, list[dict[str, 
     """Measure ours with worker processes, and from an S3 server on loopback."""
     places: dict[str, list[dict[str, float]]] = {}
     for workers in (1, 2):
-        told = [measured("ours", root, options.images, workers) for _ in range(options.rounds)]
+        told = [run_side("ours", root, options.images, workers) for _ in range(options.rounds)]
         places[f"ours, {workers} worker{'s' * (workers > 1)} (CPU of the rank alone)"] = told
     if options.no_s3:
         return places
@@ -81,7 +81,7 @@ def further(root: str, options: argparse.Namespace) -> dict[str, list[dict[str, 
         here, there = Storage(root), Storage(f"{url}/dataset")
         for name in (*here.names("shards"), *here.names("versions")):
             there.write(name, here.read(name))
-        places["ours from S3"] = [measured("ours", there.root, options.images) for _ in range(options.rounds)]
+        places["ours from S3"] = [run_side("ours", there.root, options.images) for _ in range(options.rounds)]
     return places
 
 

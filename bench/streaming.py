@@ -160,7 +160,7 @@ SIDES: dict[str, Callable[[Version, Storage, int], Iterator[Any]]] = {
 }
 
 
-def measured(side: str, root: str, images: int, workers: int = 0) -> dict[str, float]:
+def run_side(side: str, root: str, images: int, workers: int = 0) -> dict[str, float]:
     """Measure `side` in its own process; see `measure`."""
     line = [sys.executable, "-m", "bench.streaming", side, root, str(images), str(workers)]
     environment = {**os.environ, **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")}

@@ -36,7 +36,7 @@ class StubWorker:
 
     def do(self, job: Job) -> Attempt | PackResult:
         if isinstance(job, PackJob):
-            return self._packed(job)
+            return self._pack(job)
         sha256 = job.item.sha256 or hashlib.sha256(job.item.location.encode()).hexdigest()
         bad = int(sha256[:8], 16) < BAD * 2**32
         return Attempt(
@@ -59,7 +59,7 @@ class StubWorker:
     def close(self) -> None:
         """Do nothing: there is no child to end."""
 
-    def _packed(self, job: PackJob) -> PackResult:
+    def _pack(self, job: PackJob) -> PackResult:
         by_split: dict[str, list[Member]] = {}
         for member in sorted(job.members, key=lambda member: member.uid):
             by_split.setdefault(member.split, []).append(member)

@@ -58,7 +58,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
     settings = load_settings(None, options.preset or ["paper"], ["model.weights=null", *options.set])
-    result = measured(settings, options.rounds, options.steps)
+    result = measure(settings, options.rounds, options.steps)
     print(table(result))
     if options.json:
         options.json.write_text(json.dumps(result, indent=2) + "\n")
@@ -107,10 +107,10 @@ class Side:
         device = self.phases.device
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
-        began = synchronised(device)
+        began = synchronised_time(device)
         for _ in range(steps):
             self.take()
-        self.rates.append(steps * batch / (synchronised(device) - began))
+        self.rates.append(steps * batch / (synchronised_time(device) - began))
         if device.type == "cuda":
             peak = torch.cuda.max_memory_allocated(device) - self.others_bytes
             self.peak_mb = max(self.peak_mb or 0.0, peak / 1e6)
@@ -123,7 +123,7 @@ class Side:
         return {name: 1e3 * seconds for name, seconds in self.phases.seconds.items()}
 
 
-def measured(settings: Settings, rounds: int, steps: int) -> dict[str, Any]:
+def measure(settings: Settings, rounds: int, steps: int) -> dict[str, Any]:
     """Measure all sides, after a first step of each to compile and warm up."""
     train = settings.train
     device = torch_device(train.device)
@@ -166,12 +166,12 @@ def all_sides(
 
     def ours(kind: type[Stepper], clock: Phases) -> Callable[[], None]:
         stepper = kind(pipeline, learner, without_memo(train), world, clock)
-        return lambda: discard(stepper.take(timed(parts, clock), train.optimiser.learning_rate, 1))
+        return lambda: discard(stepper.take(time_reads(parts, clock), train.optimiser.learning_rate, 1))
 
     def plain(precision: str, clock: Phases) -> Callable[[], None]:
         def take() -> None:
             reference.clock = clock
-            some = list(islice(timed(parts, clock), count))
+            some = list(islice(time_reads(parts, clock), count))
             compute = train.compute.model_copy(update={"precision": precision})
             reference.take(some, autocast(device, compute))
 
@@ -179,10 +179,10 @@ def all_sides(
 
     def our_state() -> Iterator[Tensor]:
         parts = (pipeline.unet, pipeline.cc_projection, pipeline.image_encoder, pipeline.vae)
-        return kept(parts, learner.optimiser, learner.ema.averages.values())
+        return all_tensors(parts, learner.optimiser, learner.ema.averages.values())
 
     def plain_state() -> Iterator[Tensor]:
-        return kept(reference.parts, reference.optimiser, reference.average.shadow_params)
+        return all_tensors(reference.parts, reference.optimiser, reference.average.shadow_params)
 
     precisions = ("bf16", "fp32") if device.type == "cuda" else ("fp32",)  # CPUs seldom compute in bfloat16
     return [
@@ -195,7 +195,9 @@ def all_sides(
     ]
 
 
-def kept(parts: Iterable[nn.Module], optimiser: torch.optim.Optimizer, averages: Iterable[Tensor]) -> Iterator[Tensor]:
+def all_tensors(
+    parts: Iterable[nn.Module], optimiser: torch.optim.Optimizer, averages: Iterable[Tensor]
+) -> Iterator[Tensor]:
     """Yield every tensor of networks, their optimiser and their averages."""
     for part in parts:
         yield from part.parameters()
@@ -220,11 +222,11 @@ class Cached(Stepper):
         """Return the batch of the first part of this length, with this part's timesteps and poses."""
         kept: dict[int, Batch] = self.__dict__.setdefault("known", {})
         if len(part) not in kept:
-            kept[len(part)] = self._made(part)
+            kept[len(part)] = self._make(part)
         return replace(kept[len(part)], timesteps=part.timesteps, pose=part.pose)
 
     @torch.no_grad()
-    def _made(self, part: CollatedPairs) -> Batch:
+    def _make(self, part: CollatedPairs) -> Batch:
         batch = super().make_batch(part)
         if isinstance(self.pipeline.image_encoder, LatentEncoder):
             return batch
@@ -236,11 +238,11 @@ def host_parts(
 ) -> Generator[CollatedPairs, None, None]:
     """Yield parts of batches as in training, from made-up pairs: collated and copied ahead of the step."""
     train = settings.train
-    parts = split_batches(made_up_pairs(settings.model.hw), train.batch, train.images_at_once)
+    parts = split_batches(make_pairs(settings.model.hw), train.batch, train.images_at_once)
     return prefetch((collate(some, pipeline, train) for some in parts), device, train.compute.ahead)
 
 
-def made_up_pairs(hw: tuple[int, int]) -> Iterator[Pair]:
+def make_pairs(hw: tuple[int, int]) -> Iterator[Pair]:
     """Yield pairs of noise for ever."""
     rng = np.random.default_rng(0)
     views = rng.integers(0, 256, (POOL, *hw, 4), dtype=np.uint8)
@@ -255,7 +257,7 @@ def made_up_pairs(hw: tuple[int, int]) -> Iterator[Pair]:
         number += 1
 
 
-def timed(parts: Iterator[CollatedPairs], clock: Phases) -> Iterator[CollatedPairs]:
+def time_reads(parts: Iterator[CollatedPairs], clock: Phases) -> Iterator[CollatedPairs]:
     """Yield the parts, and count the wait for them as the phase `data`."""
     while True:
         with clock("data"):
@@ -296,14 +298,14 @@ def matmul_flops(device: torch.device) -> float:
     a = torch.randn(side, side, device=device, dtype=torch.bfloat16 if gpu else torch.float32)
     best = float("inf")
     for _ in range(6):
-        began = synchronised(device)
+        began = synchronised_time(device)
         for _ in range(4):
             torch.mm(a, a)
-        best = min(best, synchronised(device) - began)
+        best = min(best, synchronised_time(device) - began)
     return 4 * 2.0 * side**3 / best
 
 
-def synchronised(device: torch.device) -> float:
+def synchronised_time(device: torch.device) -> float:
     """Wait for the device's work and return the time."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

@@ -22,7 +22,7 @@ from geometry.camera import look_at_origin
 from geometry.sphere import cartesian_from_spherical
 from render.child import RenderChild
 from render.job import RenderJob, view_name
-from render.lights import lights
+from render.lights import draw_lights
 from render.run import render_views
 from render.settings import RenderSettings
 from report.contact_sheet import sheet_grid
@@ -106,7 +106,7 @@ def lit(
         seed=SEED,
         settings=settings.model_dump(mode="json"),
         extrinsics=[look_at_origin(cartesian_from_spherical(polar, azimuth, LIT_RADIUS)).tolist()],
-        lights=lights(settings.rig, name, SEED),
+        lights=draw_lights(settings.rig, name, SEED),
         out_dir=str(scratch),
     )
     _checked(child.render(job).outcome, name)

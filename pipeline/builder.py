@@ -207,7 +207,7 @@ def _plan_work(
     progress: Progress,
 ) -> Ledger:
     """Make the plan, and the ledger as it is before the work."""
-    former = catalog.former()
+    former = catalog.former_versions()
     leaves_out = settings.render.missing_pictures == "leave_out"
     if not leaves_out:
         retry |= {Outcome.MISSING_PICTURES}

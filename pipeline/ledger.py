@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow
 
 from base.outcomes import CHILD_DEATHS, Outcome
-from pipeline.catalog.changes import Changes, whole
+from pipeline.catalog.changes import Changes, complete_rows
 from pipeline.catalog.columns import CHUNK, Columns, Indices, compact, table_of
 from pipeline.catalog.objects import SourceObject, uid_order
 from pipeline.catalog.rows import FOUND, NOWHERE, SEEN_FAULTS, UNASSIGNED, Attempt, BuildResult, location_of
@@ -309,7 +309,7 @@ class Ledger:
         same = {name: getattr(empty, name) for name in FOUND if name not in ("uid", "sha256", "shard")}
         for start in range(0, len(indices), CHUNK):
             part = indices[start : start + CHUNK]
-            yield whole(self.plan.asked.rows(part).append_column("shard", [self.plan.number[part]]), same)
+            yield complete_rows(self.plan.asked.rows(part).append_column("shard", [self.plan.number[part]]), same)
 
     def _complete(self, new: pyarrow.Table) -> pyarrow.Table:
         """Complete new columns to full rows, from the source and, where only the location is new, from the old row."""
@@ -317,7 +317,7 @@ class Ledger:
         moved = new.column_names == [*MOVED, "place"]
         before = [self.plan.rows.rows(self.plan.row[indices])] if moved else []
         tables = (self.plan.asked.rows(indices), *before, new)
-        return whole(pyarrow.table({name: table[name] for table in tables for name in table.column_names}), {})
+        return complete_rows(pyarrow.table({name: table[name] for table in tables for name in table.column_names}), {})
 
 
 class _Members:

@@ -17,7 +17,7 @@ from render.answer import most_phases, phase_in, result_in
 from render.formats.model_files import ModelFiles
 from render.job import RenderJob, RenderResult
 from render.kernels import kernel_caches
-from render.phases import CYCLES_REPORT, Stopwatch, phases
+from render.phases import CYCLES_REPORT, Stopwatch, measure_phases
 from render.process import ChildDeath, ChildProcess
 from render.settings import RenderSettings
 from render.staging import stage_model
@@ -66,7 +66,7 @@ class RenderChild:
         return self._process.peak_mb() if self._process is not None else 0.0
 
     @property
-    def walls(self) -> str:
+    def isolation(self) -> str:
         """The isolation of the newest process from network and files, as text; empty before the first process."""
         stood = self.hello.get("walls", {})
         return ", ".join(f"{name} {wall}" for name, wall in sorted(stood.items()) if wall != "none")
@@ -86,7 +86,7 @@ class RenderChild:
             result = self._render_with(process, job, files, clock)
         except ChildDeath as death:
             clock.stop()
-            tail, seconds = process.log_tail(), phases(start_s, clock.seconds, process.log())
+            tail, seconds = process.log_tail(), measure_phases(start_s, clock.seconds, process.log())
             self.close()
             sentence = f"{death} (phase {clock.phase})"
             return RenderResult(
@@ -98,7 +98,7 @@ class RenderChild:
         except BaseException:
             self.close()
             raise
-        seconds = phases(start_s, result.seconds, process.log())
+        seconds = measure_phases(start_s, result.seconds, process.log())
         tail = "" if result.outcome is Outcome.OK else process.log_tail()
         return replace(result, seconds=seconds, stderr_tail=tail)
 

@@ -17,7 +17,7 @@ records have the same columns."""
 NO_MAP: Light = {"map": "", "map_sha256": "", "rotation_rad": 0.0}
 
 
-def lights(rig: RigSettings, uid: str, seed: int) -> list[Light]:
+def draw_lights(rig: RigSettings, uid: str, seed: int) -> list[Light]:
     """Return the lights of an object: each lamp of the rig with its own draws, then the world.
 
     Raises UsageError for an unusable folder of maps.

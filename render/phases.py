@@ -33,7 +33,7 @@ class Stopwatch:
         self._since = now
 
 
-def phases(start_s: float, measured: dict[str, float], log: str) -> dict[str, float]:
+def measure_phases(start_s: float, measured: dict[str, float], log: str) -> dict[str, float]:
     """Return wall seconds of start, import, normalise, build, sample, denoise and encode, as far as the object came.
 
     `measured` are the child's seconds, or a stopwatch's when the child died: import, normalise, prepare, view, encode.

@@ -20,10 +20,10 @@ from render.formats.refused import Refused
 from render.formats.registry import model_files
 from render.formats.roots import Root
 from render.job import COLOUR, NAMELESS_PICTURE, RenderJob, RenderResult, ViewFacts, missing_sentence, view_name
-from render.lights import lights
+from render.lights import draw_lights
 from render.references import file_name
 from render.settings import RenderSettings
-from render.viewpoints import Floats, viewpoints
+from render.viewpoints import Floats, draw_viewpoints
 
 SCHEMA = 1
 
@@ -55,14 +55,14 @@ def render_views(  # noqa: PLR0913 -- what one folder of views follows from
         return RenderResult(
             outcome=Outcome.MISSING_PICTURES, reason=missing_sentence(missing), phase="check", missing_pictures=missing
         )
-    extrinsics = viewpoints(settings, uid, seed)
+    extrinsics = draw_viewpoints(settings, uid, seed)
     job = RenderJob(
         uid=uid,
         file=str(source.absolute()),
         seed=seed,
         settings=settings.model_dump(mode="json"),
         extrinsics=extrinsics.tolist(),
-        lights=lights(settings.rig, uid, seed),
+        lights=draw_lights(settings.rig, uid, seed),
         out_dir=str(out_dir),
         first_view=len(earlier.views),
     )

@@ -16,7 +16,7 @@ MARGIN_PX = 2.0
 """The pixels that the pixel filter may add to an outline."""
 
 
-def viewpoints(settings: RenderSettings, uid: str, seed: int) -> Floats:
+def draw_viewpoints(settings: RenderSettings, uid: str, seed: int) -> Floats:
     """Return `cam_from_world` of every view of an object, (V, 3, 4).
 
     Drawn in blocks of 12, so that asking for more views later keeps the earlier ones.

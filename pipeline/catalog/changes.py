@@ -43,11 +43,11 @@ class Changes:
             gone = indices_in(self.gone, uids) >= 0
             yield part.filter(pyarrow.array((indices_in(self.uids, uids) < 0) & ~gone))
             if gone.any():
-                yield whole(part.filter(pyarrow.array(gone)), GONE)
+                yield complete_rows(part.filter(pyarrow.array(gone)), GONE)
         yield from self.tables()
 
 
-def whole(table: pyarrow.Table, same: Mapping[str, Any]) -> pyarrow.Table:
+def complete_rows(table: pyarrow.Table, same: Mapping[str, Any]) -> pyarrow.Table:
     """Return whole rows: the columns of `table`, and for all rows the values in `same`."""
     columns = {}
     for field in ROW:

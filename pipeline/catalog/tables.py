@@ -183,7 +183,7 @@ class Catalog:
             )
         return self.newest()
 
-    def former(self) -> list[int]:
+    def former_versions(self) -> list[int]:
         """Return the numbers of kept versions before today's, newest first."""
         table = self._table(OBJECTS)
         known = version_numbers(self.storage) if table is not None else []

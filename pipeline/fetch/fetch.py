@@ -14,7 +14,7 @@ from base.outcomes import Outcome
 from base.seeds import stable_rng
 from base.storage import TEMPORARY_PREFIX
 from pipeline.fetch.addresses import public_address
-from pipeline.fetch.http import NO_ANSWER, FetchError, as_fetch_error, checked_url, open_answer
+from pipeline.fetch.http import NO_ANSWER, FetchError, as_fetch_error, open_answer, quote_url
 from pipeline.fetch.limiter import RETRY_AFTER_CAP_S, Gate, bucket_key
 from pipeline.settings import FetchSettings
 
@@ -41,7 +41,7 @@ def fetch(url: str, target: Path, settings: FetchSettings, gate: Gate, *, token:
     long as its glTF header says. With `sha256`, the bytes must match.
     """
     deadline = time.monotonic() + settings.deadline_s
-    address = checked_url(url)
+    address = quote_url(url)
     key = bucket_key(address, token, shared_address=settings.shared_address)
     for attempt in range(settings.tries):
         try:

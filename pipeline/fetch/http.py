@@ -56,7 +56,7 @@ class FetchError(Exception):
         return cls(outcome, f"{public_address(url)}: {words}", retry_after_s=retry_after_s, final=final)
 
 
-def checked_url(url: str) -> str:
+def quote_url(url: str) -> str:
     """Return `url` with unsafe characters quoted.
 
     Raises FetchError for schemes other than http and https, and for user information, which requests would not carry.

@@ -38,7 +38,7 @@ def split_of(sha256: str, val_fraction: float) -> str:
     return "val" if index < val_fraction else "train"
 
 
-def duplicates(sha256: Mapping[str, str], ranks: Mapping[str, int], numbers: Mapping[str, int]) -> dict[str, str]:
+def find_originals(sha256: Mapping[str, str], ranks: Mapping[str, int], numbers: Mapping[str, int]) -> dict[str, str]:
     """Return the original of every object whose bytes an earlier object has.
 
     Lower ranks are earlier, then lower shard numbers, then lower uid digests. An object of unknown sha256 ("") has no

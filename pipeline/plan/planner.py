@@ -14,7 +14,7 @@ from pipeline.catalog.columns import CHUNK, Columns, Indices, texts
 from pipeline.catalog.memory import release_memory
 from pipeline.catalog.objects import SourceObject
 from pipeline.catalog.rows import UNASSIGNED, Attempt, BuildResult
-from pipeline.plan.assign import Numbers, assign, duplicates, uid_digests
+from pipeline.plan.assign import Numbers, assign, find_originals, uid_digests
 from pipeline.plan.catalog_join import CatalogJoin, Mask, Texts
 from pipeline.plan.plan import AGAIN, Plan, Rules, State
 
@@ -95,7 +95,7 @@ def _ranks(join: CatalogJoin, state: States) -> States:
 
 
 def _copies(join: CatalogJoin, sha256: Texts, rule: Mapping[int, str], rank: States) -> dict[str, str]:
-    """Call `duplicates` for the objects that share their bytes with another."""
+    """Call `find_originals` for the objects that share their bytes with another."""
     known = np.flatnonzero(sha256 != b"")
     known = known[~np.isin(known, list(rule))]
     ordered = known[np.argsort(sha256[known], kind="stable")]
@@ -105,7 +105,7 @@ def _copies(join: CatalogJoin, sha256: Texts, rule: Mapping[int, str], rank: Sta
     numbers = dict(zip(uids, join.number[indices].tolist(), strict=True))
     existing = {uid: number for uid, number in numbers.items() if number != UNASSIGNED}
     ranks = dict(zip(uids, rank[indices].tolist(), strict=True))
-    return duplicates(dict(zip(uids, (one.decode() for one in sha256[indices]), strict=True)), ranks, existing)
+    return find_originals(dict(zip(uids, (one.decode() for one in sha256[indices]), strict=True)), ranks, existing)
 
 
 def _former(asked: Columns[SourceObject], state: States, fingerprint: Texts, rules: Rules) -> Columns[BuildResult]:

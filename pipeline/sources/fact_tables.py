@@ -7,7 +7,7 @@ from pathlib import Path
 
 from base.errors import UsageError
 from base.progress import Progress
-from pipeline.sources.table import rows_by
+from pipeline.sources.table import index_rows
 
 NAMED = 5
 """The most rows named that match no object."""
@@ -31,10 +31,10 @@ def facts_by_name(
     A row matches the object of exactly its name, or else of its name up to slashes, letter case and `./`. Other rows
     are counted and some named. `decode` undoes the encoding of written cells.
 
-    Raises UsageError as `rows_by` does, for two rows of an object, and for a row with several matches. It also refuses
-    a table without any match: its objects would count as having no licence.
+    Raises UsageError as `index_rows` does, for two rows of an object, and for a row with several matches. It also
+    refuses a table without any match: its objects would count as having no licence.
     """
-    rows, alike = rows_by(table, key), _by_spelling(names)
+    rows, alike = index_rows(table, key), _by_spelling(names)
     found, exact, others = dict[str, Facts](), set(names), list[str]()
     for written, row in rows.items():
         name = decode(written)

@@ -45,7 +45,7 @@ def _row(facts: Sequence[str], cells: Sequence[str], where: str) -> dict[str, st
     return row | {LICENCE: stated[0] if stated else ""}
 
 
-def rows_by(path: Path, key: str) -> dict[str, dict[str, str]]:
+def index_rows(path: Path, key: str) -> dict[str, dict[str, str]]:
     """Return the rows of such a table by their value in the column `key`. Raises UsageError for a repeated value."""
     found = dict[str, dict[str, str]]()
     for row in read_table(path, key):

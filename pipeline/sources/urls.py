@@ -14,7 +14,7 @@ from base.digest import sha256_bytes
 from base.errors import UsageError
 from pipeline.catalog.objects import SourceObject, uid_of
 from pipeline.fetch.addresses import has_user, public_address
-from pipeline.fetch.http import FetchError, checked_url
+from pipeline.fetch.http import FetchError, quote_url
 from pipeline.sources.table import facts_of, read_table
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -50,7 +50,7 @@ def _object(place: str, row: dict[str, str]) -> SourceObject:
     if has_user(url):
         raise UsageError(f"{place}: expected an address without a user's name or password, got one for {location[:80]}")
     try:
-        checked_url(url)
+        quote_url(url)
     except FetchError:
         raise UsageError(f"{place}: expected addresses of http or https, got {location[:80]!r}") from None
     if sha256 and not SHA256.fullmatch(sha256):

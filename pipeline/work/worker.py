@@ -162,7 +162,7 @@ class Worker:
                 "sha256": sha256,
                 "fingerprint": self._fingerprint(item, sha256),
                 "peak_mb": self.child.peak_mb,
-                "walls": self.child.walls,
+                "walls": self.child.isolation,
             }
             attempt = _attempt(identity | known, result, seconds, _size(path))
             if attempt.outcome == Outcome.OK:

@@ -21,13 +21,13 @@ def shoot(scene: bpy.types.Scene, scratch: Path, window: Window) -> NDArray[np.u
     with Image.open(rendered(scene, scratch)) as file:
         picture = np.array(file.convert("RGBA"))
     if window.cuts(picture[..., 3]):
-        return shoot(scene, scratch, Window.whole(window.hw))
+        return shoot(scene, scratch, Window.full_frame(window.hw))
     return window.pasted(picture)
 
 
 def aim(scene: bpy.types.Scene, window: Window) -> None:
     """Make the scene render `window` alone. A quarter of a pixel keeps its edges clear of rounding."""
     render, (height, width) = scene.render, window.hw
-    render.use_border = render.use_crop_to_border = window != Window.whole(window.hw)
+    render.use_border = render.use_crop_to_border = window != Window.full_frame(window.hw)
     render.border_min_x, render.border_max_x = (window.left + 0.25) / width, (window.right + 0.25) / width
     render.border_min_y, render.border_max_y = 1 - (window.bottom - 0.25) / height, 1 - (window.top - 0.25) / height

@@ -30,7 +30,7 @@ class Window(NamedTuple):
     hw: tuple[int, int]
 
     @classmethod
-    def whole(cls, hw: tuple[int, int]) -> Self:
+    def full_frame(cls, hw: tuple[int, int]) -> Self:
         """All of a frame."""
         return cls(0, 0, *hw, hw)
 
@@ -67,7 +67,7 @@ class Windows:
         """The window of the view from this camera (3, 4); the whole frame where bounds say nothing."""
         pixels = None if self.points is None else project(self.points, cam_from_world, self.lens, self.hw)
         if pixels is None or not np.isfinite(pixels).all():  # a point at or behind the camera
-            return Window.whole(self.hw)
+            return Window.full_frame(self.hw)
         return around(pixels, self.margin_px, self.hw)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from app.settings import load_settings
-from bench.train import PHASES, Phases, Side, all_sides, bytes_of_others, host_parts, measured, table
+from bench.train import PHASES, Phases, Side, all_sides, bytes_of_others, host_parts, measure, table
 from train.optimiser import trained_parameters
 from zero123.build import build_pipeline
 
@@ -17,7 +17,7 @@ SMALLEST = [
 
 
 def test_every_side_takes_its_step_and_is_counted_alike() -> None:
-    result = measured(load_settings(None, ["tiny"], SMALLEST), rounds=1, steps=1)
+    result = measure(load_settings(None, ["tiny"], SMALLEST), rounds=1, steps=1)
     sides = result["sides"]
     assert list(sides) == ["ours, cached", "ours, in the loop", "plain, fp32"]
     loop = {sides[name]["gflop_per_image"] for name in list(sides)[1:]}

@@ -13,7 +13,7 @@ from geometry.camera import look_at_origin
 from render.child import RenderChild
 from render.formats.registry import model_files
 from render.job import RenderJob, RenderResult, view_name
-from render.lights import lights
+from render.lights import draw_lights
 from render.settings import RenderSettings
 from tests.render.conftest import write_glb
 
@@ -137,7 +137,7 @@ def look(
         seed=0,
         settings=chosen.model_dump(mode="json"),
         extrinsics=[look_at_origin(np.array(place)).tolist() for place in places],
-        lights=lights(chosen.rig, "x", 0),
+        lights=draw_lights(chosen.rig, "x", 0),
         out_dir=str(out),
     )
     result = blender.render(job, model_files(path))

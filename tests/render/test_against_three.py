@@ -18,7 +18,7 @@ from geometry.camera import Lens
 from render.child import RenderChild
 from render.run import render_views
 from render.settings import RenderSettings
-from render.viewpoints import viewpoints
+from render.viewpoints import draw_viewpoints
 from tests.render.three.browser import Pictures, render_by_three
 from tests.render.three.compare import Difference, worst
 from tests.render.three.feature import Feature, textured_box
@@ -131,7 +131,7 @@ def three_job(chosen: RenderSettings, features: Iterable[tuple[str, Feature]]) -
     return {
         "size": chosen.hw[0],
         "fov_deg": float(np.degrees(lens.fov_rad)),
-        "extrinsics": viewpoints(chosen, UID, SEED).tolist(),
+        "extrinsics": draw_viewpoints(chosen, UID, SEED).tolist(),
         "models": [{"name": name, **feature.for_three(f"/models/{name}")} for name, feature in features],
     }
 

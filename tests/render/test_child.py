@@ -180,7 +180,7 @@ def test_the_child_outlives_the_thread_that_started_it(settings, notes) -> None:
         pid = render._process._process.pid
         time.sleep(0.2)
         assert is_alive(pid)
-        assert render.walls in ("files landlock, network namespace", "files landlock", "network namespace", "")
+        assert render.isolation in ("files landlock, network namespace", "files landlock", "network namespace", "")
     assert not is_alive(pid)
 
 

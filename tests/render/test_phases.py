@@ -3,7 +3,7 @@
 import pytest
 
 from base.outcomes import Outcome
-from render.phases import PHASES, Stopwatch, phases
+from render.phases import PHASES, Stopwatch, measure_phases
 from render.run import render_views
 from tests.render.conftest import EXAMPLES
 
@@ -21,7 +21,7 @@ Time (in seconds):
 
 def test_cycles_own_reports_split_the_views() -> None:
     measured = {"import": 0.5, "normalise": 0.1, "prepare": 0.2, "view": 4.0, "encode": 0.3}
-    seconds = phases(1.0, measured, REPORT * 2)
+    seconds = measure_phases(1.0, measured, REPORT * 2)
     assert list(seconds) == list(PHASES)
     expected = {"start": 1.0, "import": 0.5, "normalise": 0.1, "build": 0.7, "sample": 3.0, "denoise": 0.5}
     assert seconds == pytest.approx({**expected, "encode": 0.3})
@@ -29,7 +29,7 @@ def test_cycles_own_reports_split_the_views() -> None:
 
 
 def test_an_object_that_ended_early_has_the_phases_it_came_to() -> None:
-    assert phases(0.0, {"import": 0.5}, "") == {"start": 0.0, "import": 0.5}
+    assert measure_phases(0.0, {"import": 0.5}, "") == {"start": 0.0, "import": 0.5}
 
 
 def test_a_stopwatch_adds_up_what_comes_again() -> None:
@@ -38,7 +38,7 @@ def test_a_stopwatch_adds_up_what_comes_again() -> None:
         watch.begin(phase)
     watch.stop()
     assert (watch.phase, list(watch.seconds)) == ("view", ["import", "prepare", "view", "encode"])
-    assert list(phases(0.5, watch.seconds, "")) == [name for name in PHASES if name != "normalise"]
+    assert list(measure_phases(0.5, watch.seconds, "")) == [name for name in PHASES if name != "normalise"]
 
 
 @pytest.mark.parametrize("denoised", [True, False])

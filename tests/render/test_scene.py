@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from geometry.camera import world_from_cam
-from render.lights import lights
-from render.viewpoints import viewpoints
+from render.lights import draw_lights
+from render.viewpoints import draw_viewpoints
 from tests.render.conftest import EXAMPLES, ROOT
 
 PROGRAM = """
@@ -75,8 +75,8 @@ def read(chosen):
     job = {
         "file": str(EXAMPLES / "dog.glb"),
         "settings": chosen.model_dump(mode="json"),
-        "extrinsics": viewpoints(chosen, "dog", 0).tolist(),
-        "lights": lights(chosen.rig, "dog", 0),
+        "extrinsics": draw_viewpoints(chosen, "dog", 0).tolist(),
+        "lights": draw_lights(chosen.rig, "dog", 0),
     }
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], input=json.dumps(job), capture_output=True, text=True, cwd=ROOT, check=True
@@ -85,7 +85,7 @@ def read(chosen):
 
 
 def test_the_camera_stands_where_the_extrinsics_say_in_every_view(chosen, read) -> None:
-    assert np.allclose(read["poses"], world_from_cam(viewpoints(chosen, "dog", 0)), atol=1e-6)
+    assert np.allclose(read["poses"], world_from_cam(draw_viewpoints(chosen, "dog", 0)), atol=1e-6)
     assert (read["lens"], read["sensor"], read["fit"]) == (35.0, 32.0, "AUTO")
 
 
@@ -101,7 +101,7 @@ def test_sampling_and_colours_are_those_of_the_settings(chosen, read) -> None:
 
 
 def test_only_the_described_lights_light_the_scene(chosen, read) -> None:
-    *lamps, world = lights(chosen.rig, "dog", 0)
+    *lamps, world = draw_lights(chosen.rig, "dog", 0)
     assert [[kind, energy] for kind, energy, _ in read["lamps"]] == [
         ["AREA", pytest.approx(lamp["strength"])] for lamp in lamps
     ]

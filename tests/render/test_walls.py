@@ -94,9 +94,9 @@ def test_without_landlock_nothing_happens_and_that_is_said(monkeypatch: pytest.M
 
 def test_the_walls_that_stood_are_known(settings, tries) -> None:
     with RenderChild(settings()) as child:
-        assert child.walls == ""
+        assert child.isolation == ""
         child._ready()
-        assert child.walls == ", ".join(f"{name} {wall}" for name, wall in sorted(tries["walls"].items()))
+        assert child.isolation == ", ".join(f"{name} {wall}" for name, wall in sorted(tries["walls"].items()))
 
 
 ORANGE = (255, 110, 0)

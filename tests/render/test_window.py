@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from render.lights import lights
-from render.viewpoints import viewpoints
+from render.lights import draw_lights
+from render.viewpoints import draw_viewpoints
 from tests.render.conftest import EXAMPLES, ROOT
 
 PROGRAM = """
@@ -40,7 +40,7 @@ windows, found = Windows(job["settings"]), []
 for number, extrinsics in enumerate(job["extrinsics"]):
     place(camera, np.array(extrinsics))
     window = windows.of(np.array(extrinsics))
-    parts, whole = shoot(scene, scratch, window), shoot(scene, scratch, Window.whole(hw))
+    parts, whole = shoot(scene, scratch, window), shoot(scene, scratch, Window.full_frame(hw))
     found.append({"window": list(window[:4]), "parts": parts.tolist(), "whole": whole.tolist()})
 wrong = shoot(scene, scratch, Window(30, 30, 60, 60, hw))
 inside = np.array(job["extrinsics"][0]); inside[:, 3] = 0.1
@@ -49,7 +49,7 @@ facts["bounded"] = is_bounded_by_faces()
 scene.cycles.use_denoising = False
 place(camera, np.array(job["extrinsics"][0]))
 first = windows.of(np.array(job["extrinsics"][0]))
-facts["noisy"] = bool((shoot(scene, scratch, first) == shoot(scene, scratch, Window.whole(hw))).all())
+facts["noisy"] = bool((shoot(scene, scratch, first) == shoot(scene, scratch, Window.full_frame(hw))).all())
 bpy.data.materials[0].displacement_method = "BOTH"
 facts["moved by a shader"] = list(Windows(job["settings"]).of(np.array(extrinsics))[:4])
 threads = [os.sched_getaffinity(int(thread)) for thread in os.listdir("/proc/self/task")]
@@ -62,14 +62,14 @@ print("FOUND", json.dumps({"views": found, **facts}))
 def found(settings, tmp_path_factory):
     """Two views of a wheel with thin spokes from afar, and one from so near that the frame cuts it."""
     chosen = settings(hw=[90, 128], views=2, samples=16)
-    extrinsics = viewpoints(chosen, "ferris_wheel", 0)
+    extrinsics = draw_viewpoints(chosen, "ferris_wheel", 0)
     near = extrinsics[:1].copy()
     near[:, 2, 3] *= 0.6
     job = {
         "file": str(EXAMPLES / "ferris_wheel.glb"),
         "settings": chosen.model_dump(mode="json"),
         "extrinsics": np.concatenate([extrinsics, near]).tolist(),
-        "lights": lights(chosen.rig, "ferris_wheel", 0),
+        "lights": draw_lights(chosen.rig, "ferris_wheel", 0),
         "scratch": str(tmp_path_factory.mktemp("window") / "view.png"),
     }
     done = subprocess.run(

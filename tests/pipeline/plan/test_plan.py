@@ -14,7 +14,7 @@ from pipeline.catalog.columns import Columns, table_of
 from pipeline.catalog.objects import SourceObject, uid_of
 from pipeline.catalog.rows import UNASSIGNED, Attempt, ObjectRow
 from pipeline.ledger import Ledger, failures
-from pipeline.plan.assign import assign, duplicates, split_of
+from pipeline.plan.assign import assign, find_originals, split_of
 from pipeline.plan.plan import Plan, Rules, State
 from pipeline.plan.planner import make_plan
 from pipeline.work.pack import PackJob, PackResult
@@ -246,7 +246,7 @@ def test_splits_take_their_share() -> None:
 
 @given(st.dictionaries(st.text("abc", min_size=1, max_size=3), st.sampled_from(["", "x", "y"]), max_size=8))
 def test_every_copy_names_one_original(sha256: dict[str, str]) -> None:
-    copies = duplicates(sha256, dict.fromkeys(sha256, 0), {})
+    copies = find_originals(sha256, dict.fromkeys(sha256, 0), {})
     for uid, original in copies.items():
         assert original not in copies
         assert sha256[uid] == sha256[original] != ""
