@@ -42,8 +42,10 @@ def photo_settings(options: argparse.Namespace, settings: PhotoSettings) -> Phot
     return settings.model_copy(update={"framing": framing, "cut_out": cut_out})
 
 
-def prepared_photo(options: argparse.Namespace, settings: PhotoSettings, source: str | Path) -> "Prepared":
-    """The picture `source` as the flags and `settings` (see `photo_settings`) have it prepared."""
+def prepared_photo(
+    options: argparse.Namespace, settings: PhotoSettings, source: str | Path, *, mask: Path | None = None
+) -> "Prepared":
+    """Prepare the picture `source` by the flags and `settings`, see `photo_settings`; `mask` replaces the flag's."""
     from photo.prepare import prepare
 
-    return prepare(source, settings, mask=options.mask, assume_cut_out=options.assume_cut_out)
+    return prepare(source, settings, mask=mask or options.mask, assume_cut_out=options.assume_cut_out)

@@ -4,19 +4,20 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.batch import run_batch
 from app.commands.moves import AUTO, add_elevation_flag, add_move_flags, asked_rig, moves_of
 from app.commands.options import add_model_flag, add_settings_flags, settings_of, writable_folder
 from app.commands.photo_flags import add_photo_flags, photo_settings, prepared_photo
 from app.sampling import LoadedModel, Wanted, input_camera, sample_photo
-from app.settings import Settings
 from base.errors import UsageError
-from base.progress import standard_progress
+from base.progress import Progress, standard_progress
 from geometry.rig import Rig
 from inference.plan import Move, within_reach
+from photo.batch import BatchPicture, pictures_of_batch
 
 if TYPE_CHECKING:
+    from inference.views_folder import ViewsFolder
     from photo.prepare import Prepared
-    from zero123.pipeline import Zero123Pipeline
 
 FILMS = ("mp4", "webm", "webp")
 MAX_SAMPLES = 64
@@ -27,7 +28,13 @@ LEVEL = 0.0
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
     parser.description = "New views of the object in a picture, which is cut out and framed as in the training views."
-    parser.add_argument("image", metavar="IMAGE", help="a picture of an object, or - for standard input")
+    parser.add_argument(
+        "image",
+        nargs="+",
+        metavar="IMAGE",
+        help="a picture of an object, or - for standard input; several pictures, a folder, a pattern ('photos/*.jpg') "
+        "or a CSV (columns image, name, mask, elevation_deg) make a folder of views for each",
+    )
     add_model_flag(parser)
     add_photo_flags(parser)
     parser.add_argument("--out", type=Path, default=Path("runs/views"), metavar="DIR", help="default: %(default)s")
@@ -62,58 +69,90 @@ def _add_output_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Sample the views that are missing, then write cameras, contact sheet and films."""
-    settings = settings_of(options)
-    photo = photo_settings(options, settings.photo)
-    settings = settings.model_copy(update={"photo": photo})
-    rig = asked_rig(options)
+    """Sample the views that are missing, then write cameras, contact sheet and films, for each picture."""
+    batch = pictures_of_batch(options.image)
+    if batch is not None and options.mask is not None:
+        raise UsageError("--mask: expected a single picture; a CSV has a column `mask` for each, got many pictures")
     if not 1 <= options.samples <= MAX_SAMPLES:
         raise UsageError(f"--samples: expected 1 to {MAX_SAMPLES}, got {options.samples}")
-    auto = options.elevation_deg == AUTO
-    moves = _moves(options, settings, rig, LEVEL if auto else options.elevation_deg)
+    request = SampleRequest(options, standard_progress())
+    single = BatchPicture(source=options.image[0], name="", mask=options.mask)
+    for picture in batch or [single]:
+        moves = request.moves(request.elevation_of(picture, LEVEL))
     if options.dry_run:
-        print(settings.as_yaml())
+        print(request.settings.as_yaml())
         print("\n".join(f"move: {move.label}" for move in moves))
         return 0
-    from app.models import checkpoint_of, load_model, model_digest
-    from photo.prepare import say_warnings
-
-    progress = standard_progress()
-    prepared = prepared_photo(options, photo, options.image)
-    say_warnings(prepared, progress)
-    pipeline = load_model(options.model, options.device, settings.sample.compute)
-    checkpoint = checkpoint_of(options.model)
-    source = options.model.name or str(checkpoint)
-    model = LoadedModel(pipeline=pipeline, digest=model_digest(checkpoint), source=source)
-    settings = settings_of(options, pipeline.defaults).model_copy(update={"photo": photo})
-    elevation, facts = _elevation(options, pipeline, prepared, settings)
-    wanted = Wanted(
-        moves=tuple(_moves(options, settings, rig, elevation)),
-        samples=options.samples,
-        seed=options.seed,
-        picture=options.picture,
-        alpha=options.alpha,
-        films=tuple(options.film),
-    )
-    out = writable_folder(options.out)
-    views = sample_photo(out, prepared, model, settings, wanted, (elevation, facts), progress)
-    print(f"{len(views.plan.jobs())} views: {out}")
+    if batch is not None:
+        return run_batch(batch, options.out, request, request.progress)
+    prepared = request.prepare(single)
+    views = request.sample(request.load(), prepared, single, options.out)
+    print(f"{len(views.plan.jobs())} views: {options.out}")
     return 0
 
 
-def _moves(options: argparse.Namespace, settings: Settings, rig: Rig | None, elevation_deg: float | None) -> list[Move]:
-    origin = input_camera(settings, elevation_deg)
-    return within_reach(moves_of(options, rig, origin, settings.photo.framing.lens()), origin)
+class SampleRequest:
+    """What the command's flags ask for, for any picture."""
 
+    def __init__(self, options: argparse.Namespace, progress: Progress) -> None:
+        self.options, self.progress = options, progress
+        settings = settings_of(options)
+        self.photo = photo_settings(options, settings.photo)
+        self.settings = settings.model_copy(update={"photo": self.photo})
+        self.rig: Rig | None = asked_rig(options)
 
-def _elevation(
-    options: argparse.Namespace, pipeline: "Zero123Pipeline", photo: "Prepared", settings: Settings
-) -> tuple[float | None, dict[str, Any]]:
-    """The elevation of the photo's camera, None if unknown, and what views.json says of it."""
-    if options.elevation_deg == AUTO:
-        from app.elevation import estimated_elevation
+    def prepare(self, picture: BatchPicture) -> "Prepared":
+        """Read and cut out a picture. Raises Failure with what is wrong with it."""
+        from photo.prepare import say_warnings
 
-        return estimated_elevation(pipeline, photo, settings, options.seed, standard_progress())
-    if options.elevation_deg is None:
-        return None, {"deg": 0.0, "source": "assumed, for the cameras' matrices alone"}
-    return options.elevation_deg, {"deg": options.elevation_deg, "source": "given"}
+        prepared = prepared_photo(self.options, self.photo, picture.source, mask=picture.mask)
+        say_warnings(prepared, self.progress)
+        return prepared
+
+    def load(self) -> LoadedModel:
+        """Load the model, and lay its sampling defaults below the flags."""
+        from app.models import checkpoint_of, load_model, model_digest
+
+        choice = self.options.model
+        pipeline = load_model(choice, self.options.device, self.settings.sample.compute)
+        checkpoint = checkpoint_of(choice)
+        self.settings = settings_of(self.options, pipeline.defaults).model_copy(update={"photo": self.photo})
+        return LoadedModel(pipeline=pipeline, digest=model_digest(checkpoint), source=choice.name or str(checkpoint))
+
+    def sample(self, model: LoadedModel, photo: "Prepared", picture: BatchPicture, folder: Path) -> "ViewsFolder":
+        """Make the views of a picture that its folder lacks."""
+        elevation, facts = self._elevation(model, photo, picture)
+        options = self.options
+        wanted = Wanted(
+            moves=tuple(self.moves(elevation)),
+            samples=options.samples,
+            seed=options.seed,
+            picture=options.picture,
+            alpha=options.alpha,
+            films=tuple(options.film),
+        )
+        out = writable_folder(folder)
+        return sample_photo(out, photo, model, self.settings, wanted, (elevation, facts), self.progress)
+
+    def elevation_of(self, picture: BatchPicture, unknown: float | None) -> float | None:
+        """Return the elevation that the picture's row or the flag gives, `unknown` for `auto`, None without either."""
+        given = self.options.elevation_deg if picture.elevation_deg is None else picture.elevation_deg
+        return unknown if given == AUTO else given
+
+    def moves(self, elevation_deg: float | None) -> list[Move]:
+        """Return the camera moves from a picture at that elevation. Raises UsageError for impossible ones."""
+        origin = input_camera(self.settings, elevation_deg)
+        return within_reach(moves_of(self.options, self.rig, origin, self.photo.framing.lens()), origin)
+
+    def _elevation(
+        self, model: LoadedModel, photo: "Prepared", picture: BatchPicture
+    ) -> tuple[float | None, dict[str, Any]]:
+        """Return the elevation of the photo's camera, None if unknown, and the entry of views.json about it."""
+        if picture.elevation_deg is None and self.options.elevation_deg == AUTO:
+            from app.elevation import estimated_elevation
+
+            return estimated_elevation(model.pipeline, photo, self.settings, self.options.seed, self.progress)
+        given = self.elevation_of(picture, None)
+        if given is None:
+            return None, {"deg": 0.0, "source": "assumed, for the cameras' matrices alone"}
+        return given, {"deg": given, "source": "given"}

@@ -1,0 +1,153 @@
+"""Many pictures at once: a folder, a pattern, or a CSV as a list of pictures with an output name for each."""
+
+import csv
+import glob
+import hashlib
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from base.errors import UsageError
+from base.storage import reason
+from photo.source import STANDARD_INPUT, is_url
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".heic", ".heif", ".tif", ".tiff", ".bmp", ".gif")
+"""The endings by which a folder's pictures are told from its other files."""
+COLUMNS = ("image", "name", "mask", "elevation_deg")
+MOST_PICTURES, MOST_CSV_BYTES = 100_000, 16 << 20
+SLUG_LENGTH, DIGITS = 64, 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchPicture:
+    """A picture of a batch: its file, the name of its output folder, and what a CSV says about it."""
+
+    source: str
+    name: str
+    mask: Path | None = None
+    elevation_deg: float | None = None
+
+
+def pictures_of_batch(sources: Sequence[str]) -> list[BatchPicture] | None:
+    """List the pictures of a command line, in order; None for a single picture.
+
+    A source is a picture, a folder (its picture files, sorted), a pattern with `*`, `?` or `[]` (`**` for folders
+    below), or a CSV with a column `image` and, as needed, `name`, `mask` and `elevation_deg`. Paths in a CSV count
+    from its folder. Two pictures of the same name get a digest of their paths behind it.
+
+    Raises UsageError for a source without pictures, a wrong CSV, and standard input beside other pictures.
+    """
+    if len(sources) == 1 and not _is_many(sources[0]):
+        return None
+    if STANDARD_INPUT in sources:
+        raise UsageError("expected pictures, or `-` alone, got `-` beside others")
+    listed = [picture for source in sources for picture in _listed(source)]
+    if len(listed) > MOST_PICTURES:
+        raise UsageError(f"expected at most {MOST_PICTURES:,} pictures, got {len(listed):,}")
+    once = list(dict.fromkeys(listed))
+    shared = Counter(picture.name.casefold() for picture in once)
+    return [picture if shared[picture.name.casefold()] == 1 else _told_apart(picture) for picture in once]
+
+
+def _is_many(source: str) -> bool:
+    return source != STANDARD_INPUT and (Path(source).is_dir() or _is_csv(source) or _is_pattern(source))
+
+
+def _is_csv(source: str) -> bool:
+    return not is_url(source) and Path(source).suffix.lower() == ".csv"
+
+
+def _is_pattern(source: str) -> bool:
+    return glob.has_magic(source) and not is_url(source) and not Path(source).exists()
+
+
+def _listed(source: str) -> Iterator[BatchPicture]:
+    if Path(source).is_dir():
+        yield from _plain(_in_folder(Path(source)))
+    elif _is_csv(source):
+        yield from _in_csv(Path(source))
+    elif _is_pattern(source):
+        found = sorted(path for path in glob.glob(source, recursive=True) if Path(path).is_file())  # noqa: PTH207
+        if not found:
+            raise UsageError(f"{source}: expected pictures, got a pattern that no file matches")
+        yield from _plain(found)
+    else:
+        yield from _plain([source])
+
+
+def _plain(sources: Sequence[str]) -> Iterator[BatchPicture]:
+    return (BatchPicture(source=source, name=_slug(Path(source).stem)) for source in sources)
+
+
+def _in_folder(folder: Path) -> list[str]:
+    try:
+        files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+    except OSError as error:
+        raise UsageError(f"{folder}: expected a folder of pictures, got: {reason(error)}") from None
+    found = [str(path) for path in files if not path.name.startswith(".")]
+    if not found:
+        raise UsageError(f"{folder}: expected a folder with pictures ({', '.join(SUFFIXES)}), got a folder without")
+    return found
+
+
+def _in_csv(path: Path) -> Iterator[BatchPicture]:
+    """Yield the rows of a CSV file as pictures."""
+    rows = csv.DictReader(_text(path).splitlines())
+    columns = [name.strip() for name in rows.fieldnames or ()]
+    rows.fieldnames = columns
+    if "image" not in columns or not set(columns) <= set(COLUMNS):
+        raise UsageError(f"{path}: expected a column `image`, and as needed {', '.join(COLUMNS[1:])}, got {columns}")
+    found = [_of_row(path, number, row) for number, row in enumerate(rows, start=2)]
+    if not found:
+        raise UsageError(f"{path}: expected a row for each picture, got a table without rows")
+    yield from found
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MOST_CSV_BYTES + 1)
+        if len(data) > MOST_CSV_BYTES:
+            raise UsageError(f"{path}: expected at most {MOST_CSV_BYTES >> 20} MiB, got more")
+        return data.decode("utf-8-sig")
+    except OSError as error:
+        raise UsageError(f"{path}: expected a readable CSV file, got: {reason(error)}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path}: expected a CSV file in UTF-8, got other bytes") from None
+
+
+def _of_row(path: Path, number: int, row: dict[str, str]) -> BatchPicture:
+    if None in row or None in row.values():
+        raise UsageError(f"{path}:{number}: expected as many values as there are columns")
+    image, name, mask, elevation = (row.get(column, "").strip() for column in COLUMNS)
+    if not image:
+        raise UsageError(f"{path}:{number}: expected a path in the column `image`, got nothing")
+    return BatchPicture(
+        source=image if is_url(image) else str(path.parent / image),
+        name=_slug(name or Path(image).stem),
+        mask=path.parent / mask if mask else None,
+        elevation_deg=_degrees(elevation, f"{path}:{number}") if elevation else None,
+    )
+
+
+def _degrees(text: str, where: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not -90.0 <= value <= 90.0:
+        raise UsageError(f"{where}: elevation_deg: expected degrees from -90 to 90, got {text!r}")
+    return value
+
+
+def _slug(text: str) -> str:
+    """Return a text as the name of a folder."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", text).strip("_")[:SLUG_LENGTH] or "picture"
+
+
+def _told_apart(picture: BatchPicture) -> BatchPicture:
+    digest = hashlib.sha256(picture.source.encode(errors="surrogatepass")).hexdigest()
+    return replace(picture, name=f"{picture.name}-{digest[:DIGITS]}")
