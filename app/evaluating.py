@@ -14,7 +14,7 @@ from base.storage import Storage, write_atomically
 from evaluation.novel_views import NovelViews, Triptych, evaluate_novel_views
 from evaluation.settings import EvaluateSettings
 from evaluation.table import novel_views_json, novel_views_notes
-from report.images import encoded
+from report.images import encode_image
 from report.pages.evaluation_page import EvaluationFacts, ShownPair, evaluation_page
 from shards.version import Version
 
@@ -40,7 +40,7 @@ def evaluate_into(
     result = evaluate_novel_views(pipeline, version, storage, settings, progress)
     for shown in result.triptychs:
         for part, picture in _parts(shown).items():
-            write_atomically(_picture_path(folder, shown, part), encoded(Image.fromarray(picture), "png"))
+            write_atomically(_picture_path(folder, shown, part), encode_image(Image.fromarray(picture), "png"))
     text = json.dumps(novel_views_json(result), indent=2)
     write_atomically(folder / "novel_views.json", f"{text}\n".encode())
     return result

@@ -16,7 +16,7 @@ from base.progress import Progress
 from base.seeds import stable_seed
 from base.storage import write_atomically
 from geometry.rig import place_cameras
-from report.images import encoded
+from report.images import encode_image
 
 if TYPE_CHECKING:
     from photo.prepare import Prepared
@@ -54,7 +54,7 @@ def painted_picture(folder: Path, idea: Idea, settings: Settings, progress: Prog
         del pipeline  # the memory is for the next model
         gc.collect()
         task.advance(1)
-    write_atomically(path, encoded(picture, "png"))
+    write_atomically(path, encode_image(picture, "png"))
     record = {**facts, "sha256": sha256_file(path)}
     write_atomically(folder / RECORD, (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode())
     return path

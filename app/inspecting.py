@@ -22,7 +22,7 @@ from render.child import RenderChild
 from render.formats.registry import CHECKS
 from render.run import render_views
 from render.settings import RenderSettings
-from report.images import encoded
+from report.images import encode_image
 from report.pages.object_page import InspectedObject, object_page
 from report.pages.object_sheet import object_sheet
 from shards.layouts import layout_of, read_views
@@ -74,7 +74,7 @@ def write_inspection(found: Inspection, out: Path) -> None:
     """Write `inspect.html` and `inspect.png` into `out`."""
     page = object_page(found.title, found.objects, kicker="zero123 inspect", facts=versions())
     write_atomically(out / "inspect.html", page.encode())
-    write_atomically(out / "inspect.png", encoded(object_sheet(found.objects), "png"))
+    write_atomically(out / "inspect.png", encode_image(object_sheet(found.objects), "png"))
 
 
 def _dataset(storage: Storage, name: str, most: int) -> Inspection:

@@ -19,7 +19,7 @@ from reconstruct.optimise import reconstruct
 from reconstruct.settings import ReconstructSettings
 from reconstruct.silhouette import silhouette
 from reconstruct.turntable import turntable
-from report.images import encoded
+from report.images import encode_image
 from report.turntable import turntable_webp
 
 if TYPE_CHECKING:
@@ -84,6 +84,6 @@ def _write(folder: Path, made: Reconstructed, rgba: NDArray[np.uint8]) -> None:
     facts = {"silhouette_iou": made.iou, "vertices": len(mesh.vertices), "faces": len(mesh.faces)}
     write_atomically(folder / MESH_FILE, glb_bytes(mesh))
     write_atomically(folder / "turntable.webp", turntable_webp(list(made.turntable), seconds=TURN_S))
-    write_atomically(folder / "input.png", encoded(Image.fromarray(rgba), "png"))
+    write_atomically(folder / "input.png", encode_image(Image.fromarray(rgba), "png"))
     write_atomically(folder / "mesh.npz", stream.getvalue())
     write_atomically(folder / "reconstruction.json", (json.dumps(facts, indent=2) + "\n").encode())

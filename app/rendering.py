@@ -18,7 +18,7 @@ from base.storage import write_atomically
 from base.text import replace_surrogates
 from pipeline.catalog.objects import short_uid, uid_of
 from pipeline.sources.folder import model_sha256
-from pipeline.sources.model_files import find_models, shown
+from pipeline.sources.model_files import find_models, path_text
 from render.child import RenderChild
 from render.fingerprint import fingerprint
 from render.formats.roots import Root
@@ -61,7 +61,7 @@ def asked_models(sources: Sequence[Path], out: Path, progress: Progress) -> list
     """
     for source in sources:
         if replace_surrogates(str(source)) != str(source):
-            raise UsageError(f"{shown(source)}: expected a name in UTF-8")
+            raise UsageError(f"{path_text(source)}: expected a name in UTF-8")
     if len(sources) == 1 and sources[0].is_file():
         (model,) = sources
         asked = Asked(model, model.name, out, uid_of(model.stem, model.name), Root.of_file(model))

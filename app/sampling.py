@@ -65,7 +65,7 @@ def sample_photo(
     from inference.matting import matte_on_white
     from inference.sample_views import sample_into
     from photo.shown import preparation_picture
-    from report.images import encoded
+    from report.images import encode_image
 
     pipeline, rgba = model.pipeline, photo.view(model.pipeline.hw)
     sampling = settings.sample.sampling().model_dump(mode="json")
@@ -93,7 +93,7 @@ def sample_photo(
         "elevation": elevation[1],
     }
     matte = partial(matte_on_white, settings=settings.views.alpha)
-    write_atomically(folder / "prepared.png", encoded(preparation_picture(photo, pipeline.hw), "png"))
+    write_atomically(folder / "prepared.png", encode_image(preparation_picture(photo, pipeline.hw), "png"))
     draw = partial(_draw, pipeline, rgba, settings, plan.origin.polar_rad)
     views = sample_into(folder, plan, facts, draw, matte, progress)
     _write_outputs(views, rgba, wanted.films, settings)

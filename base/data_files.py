@@ -21,10 +21,10 @@ def read_named(kind: type[T], name: str, folder: Path, what: str) -> T:
     `what` begins every sentence about the name itself. Raises UsageError for an unknown name, and with file, line and
     key for a file with a mistake.
     """
-    return read_data_file(kind, named_file(name, folder, what))
+    return read_data_file(kind, find_named_file(name, folder, what))
 
 
-def named_file(name: str, folder: Path, what: str) -> Path:
+def find_named_file(name: str, folder: Path, what: str) -> Path:
     """Return the file that `name` means, see `read_named`. Raises UsageError for an unknown name."""
     shipped = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
     if name in shipped:

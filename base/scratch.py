@@ -47,7 +47,7 @@ def folder_beside(target: Path) -> Iterator[Path]:
     """Make a folder beside `target`; remove it after the block unless it was renamed. Removes abandoned folders too."""
     target.parent.mkdir(parents=True, exist_ok=True)
     remove_abandoned(target.parent.glob(f"{TEMPORARY_PREFIX}{glob.escape(target.name)}-*/"))
-    folder, lock = create_owned_folder(lambda: _made_beside(target))
+    folder, lock = create_owned_folder(lambda: _make_beside(target))
     try:
         yield folder
     finally:
@@ -55,7 +55,7 @@ def folder_beside(target: Path) -> Iterator[Path]:
         os.close(lock)
 
 
-def _made_beside(target: Path) -> Path:
+def _make_beside(target: Path) -> Path:
     folder = target.with_name(f"{TEMPORARY_PREFIX}{target.name}-{secrets.token_hex(6)}")
     folder.mkdir()
     return folder

@@ -181,7 +181,7 @@ def validate(model: type[S], *layers: Layer) -> S:
         raise UsageError(f"{layers[-1].source}: expected settings, got a value that holds itself") from None
     if foreign:
         path, value = foreign
-        raise UsageError(f"{_source(path, layers)}: {_dotted(path)}: expected a setting, got {_short(value)}")
+        raise UsageError(f"{_source(path, layers)}: {_dotted_path(path)}: expected a setting, got {_short(value)}")
     try:
         # Through JSON, because strict Python input would refuse a list for a tuple.
         return model.model_validate_json(json.dumps(values))
@@ -205,13 +205,13 @@ def _source(path: Keys, layers: Sequence[Layer]) -> str:
     return next((layer.source for layer in reversed(layers) if layer.decides(path)), layers[0].source)
 
 
-def _dotted(path: Keys) -> str:
+def _dotted_path(path: Keys) -> str:
     return ".".join(str(part) for part in path) or "(top)"
 
 
 def _sentence(mistake: Any, layers: Sequence[Layer]) -> str:
     kind, got = mistake["type"], mistake["input"]
-    path, source = _dotted(mistake["loc"]), _source(mistake["loc"], layers)
+    path, source = _dotted_path(mistake["loc"]), _source(mistake["loc"], layers)
     if kind == "extra_forbidden":
         return f"{source}: {path}: expected no such key, got {_short(got)}"
     if kind == "missing":

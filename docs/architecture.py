@@ -17,12 +17,10 @@ Imports = dict[str, set[str]]
 def package_imports() -> Imports:
     """Return, for each top-level package, the other packages it imports anywhere."""
     names = {path.parent.name for path in ROOT.glob("*/__init__.py")} - NOT_DRAWN
-    return {
-        name: {other for other in _imported_roots(ROOT / name) if other in names - {name}} for name in sorted(names)
-    }
+    return {name: {other for other in _find_imports(ROOT / name) if other in names - {name}} for name in sorted(names)}
 
 
-def _imported_roots(folder: Path) -> set[str]:
+def _find_imports(folder: Path) -> set[str]:
     found = set[str]()
     for path in folder.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -104,7 +102,7 @@ def _arrow(start: tuple[float, float], end: tuple[float, float]) -> str:
 
 def _box(name: str, left: float, top: float) -> str:
     middle = left + BOX_W / 2
-    lines = _wrapped(_subject(name))
+    lines = _wrap(_subject(name))
     text = "".join(
         f'<text class="d" x="{middle:g}" y="{top + 37 + 13 * number:g}" text-anchor="middle">{escape(line)}</text>'
         for number, line in enumerate(lines)
@@ -120,7 +118,7 @@ def _subject(name: str) -> str:
     return docstring.partition("\n")[0].partition(":")[0].partition(" (")[0].rstrip(".")
 
 
-def _wrapped(text: str, width: int = 26) -> list[str]:
+def _wrap(text: str, width: int = 26) -> list[str]:
     lines = [""]
     for word in text.split():
         if len(lines[-1]) + len(word) + 1 > width:

@@ -18,7 +18,7 @@ from photo.prepare import prepare_photo
 from photo.read import Photo
 from photo.shown import preparation_picture
 from render.child import RenderChild
-from report.images import encoded
+from report.images import encode_image
 
 PAGE = Path(__file__).parent / "photos" / "prepared.png"
 SHOWN = (("van", "shadow"), ("dog", "gradient"), ("burger", "wood"))
@@ -41,7 +41,7 @@ def main() -> int:
     sheet = Image.new("RGB", (rows[0].width, sum(row.height + GAP for row in rows) - GAP), "white")
     for number, row in enumerate(rows):
         sheet.paste(row, (0, number * (row.height + GAP)))
-    write_atomically(PAGE, encoded(sheet, "png"))
+    write_atomically(PAGE, encode_image(sheet, "png"))
     return 0
 
 

@@ -26,7 +26,7 @@ from render.lights import draw_lights
 from render.run import render_views
 from render.settings import RenderSettings
 from report.contact_sheet import sheet_grid
-from report.images import composite, encoded, shrink
+from report.images import composite, encode_image, shrink
 
 Pixels = NDArray[np.uint8]
 DOCS = Path(__file__).parent
@@ -109,7 +109,7 @@ def lit(
         lights=draw_lights(settings.rig, name, SEED),
         out_dir=str(scratch),
     )
-    _checked(child.render(job).outcome, name)
+    _check(child.render(job).outcome, name)
     return _read(scratch / view_name(0))
 
 
@@ -121,7 +121,7 @@ def presets_picture(scratch: Path) -> Image.Image:
         folder = scratch / str(number)
         with RenderChild(settings) as child:
             source = EXAMPLES / f"{SHOWN}.glb"
-            _checked(render_views(child, source, SHOWN, settings, SEED, folder).outcome, SHOWN)
+            _check(render_views(child, source, SHOWN, settings, SEED, folder).outcome, SHOWN)
         rows.append([_read(folder / view_name(view)) for view in range(SHOWN_VIEWS)])
     return sheet(rows, [[heading] for heading, _ in PRESETS])
 
@@ -132,7 +132,7 @@ def passes_picture(scratch: Path) -> Image.Image:
     settings = load_settings(DOCS.parent / "pipeline.yaml", (), asked).render
     with RenderChild(settings) as child:
         source = EXAMPLES / f"{PASSED}.glb"
-        _checked(render_views(child, source, PASSED, settings, SEED, scratch / "passes").outcome, PASSED)
+        _check(render_views(child, source, PASSED, settings, SEED, scratch / "passes").outcome, PASSED)
     rows = []
     for view in range(2):
         mask = _read(scratch / "passes" / pass_file(view, "mask"))[..., 0]
@@ -151,7 +151,7 @@ def cases_picture(scratch: Path) -> Image.Image:
             settings = load_settings(DOCS.parent / "pipeline.yaml", (), asked).render
             folder = scratch / "cases" / name / side
             with RenderChild(settings) as child:
-                _checked(render_views(child, CASES / f"{name}.glb", name, settings, SEED, folder).outcome, name)
+                _check(render_views(child, CASES / f"{name}.glb", name, settings, SEED, folder).outcome, name)
             row += [_read(folder / view_name(view)) for view in range(2)]
         rows.append(row)
     return sheet(rows, [["before", "", "after", ""], [], []])
@@ -213,7 +213,7 @@ def radiance_bytes(picture: NDArray[np.float64]) -> bytes:
     return head.encode() + bytes(rgbe.tobytes())
 
 
-def _checked(outcome: Outcome, name: str) -> None:
+def _check(outcome: Outcome, name: str) -> None:
     if outcome is not Outcome.OK:
         raise Failure(f"{name}: expected views, got {outcome}")
 
@@ -224,7 +224,7 @@ def _read(path: Path) -> Pixels:
 
 
 def _write(name: str, picture: Image.Image) -> None:
-    data = encoded(picture, "png")
+    data = encode_image(picture, "png")
     write_atomically(DOCS / "rendering" / name, data)
     told = f"docs/rendering/{name}: {picture.width} x {picture.height}, {len(data) / 1000:.0f} kB"
     print(told)  # noqa: T201 - what the command is for

@@ -11,7 +11,7 @@ from geometry.transforms import nerf_transforms
 from inference.sample_views import json_bytes
 from inference.views_folder import Pixels, ViewsFolder
 from report.contact_sheet import contact_sheet
-from report.images import encoded
+from report.images import encode_image
 from report.turntable import turntable_webp
 from report.video import VIDEO_KINDS, VideoKind, video_bytes
 
@@ -45,7 +45,7 @@ def write_sheet(views: ViewsFolder, photo: Pixels) -> Path:
     cell_px = min(CELL_PX, max(views.plan.hw))
     sheet = contact_sheet(cells, labels=labels, columns=columns, cell_px=cell_px)
     path = views.folder / "sheet.png"
-    write_atomically(path, encoded(_on_white(sheet), "png"))
+    write_atomically(path, encode_image(_on_white(sheet), "png"))
     return path
 
 

@@ -18,7 +18,7 @@ from base.storage import write_atomically
 from geometry.camera import camera_centre
 from geometry.sphere import spherical_from_cartesian
 from inference.plan import ViewJob, ViewPlan
-from report.images import encoded
+from report.images import encode_image
 
 RECORD = "views.json"
 SCHEMA = 1
@@ -55,7 +55,7 @@ class ViewsFolder:
 
     def add(self, job: ViewJob, pixels: Pixels) -> None:
         """Write a picture, then the record with its entry."""
-        data = encoded(Image.fromarray(pixels), self.plan.picture)
+        data = encode_image(Image.fromarray(pixels), self.plan.picture)
         write_atomically(self.folder / job.file, data)
         self.rows[job.file] = self._row(job, sha256_bytes(data))
         self._write()

@@ -221,7 +221,7 @@ def _plan_work(
         partial(find_former_samples, catalog, former, lost, progress, with_all_pictures=leaves_out) if former else None,
         leaves_out,
     )
-    troubled = catalog.troubled()
+    troubled = catalog.troubled_attempts()
     tried = Counter(attempt.uid for attempt in troubled)
     troubled = [attempt for attempt in troubled if attempt.outcome not in retry]
     failed = failures(troubled, settings.run.child_deaths)
@@ -322,7 +322,7 @@ def _recover_attempts(catalog: Catalog, storage: Storage) -> None:
     """Record attempts with staged views that a crash kept out of the catalogue."""
     staged = staged_attempts(storage)
     if staged:
-        known = catalog.recorded([attempt.attempt for attempt in staged.values()])
+        known = catalog.recorded_attempts([attempt.attempt for attempt in staged.values()])
         catalog.record([attempt for attempt in staged.values() if attempt.attempt not in known])
 
 

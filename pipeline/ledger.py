@@ -265,7 +265,7 @@ class Ledger:
     ) -> BuildResult:
         uid, end = item.uid, self._ends.get(item.uid)
         if index in self.plan.rule:
-            return _filtered(item, before, self.plan.rule[index])
+            return _filtered_row(item, before, self.plan.rule[index])
         known: dict[str, Any] = {"shard": int(self.plan.number[index]), "sha256": self._sha256(index, uid)}
         known["attempts"] = self._attempts(uid, before or current)
         original = self._original(uid) or self._copies.get(uid)
@@ -281,7 +281,7 @@ class Ledger:
             known |= _faults(end)
             known["fingerprint"] = end.fingerprint or (known["sha256"] and self.rules.fingerprint(known["sha256"]))
         else:
-            ended = _unchanged(before)
+            ended = _unchanged_fields(before)
         return BuildResult(uid=uid, **{**known, **ended})
 
     def _attempts(self, uid: str, before: BuildResult | None) -> int:
@@ -347,7 +347,7 @@ def _records(rows: Columns[BuildResult], indices: Indices) -> Iterator[BuildResu
     return (next(there) if index >= 0 else None for index in indices.tolist())
 
 
-def _filtered(item: SourceObject, before: BuildResult | None, rule: str) -> BuildResult:
+def _filtered_row(item: SourceObject, before: BuildResult | None, rule: str) -> BuildResult:
     known: dict[str, Any] = {"shard": before.shard, "attempts": before.attempts} if before is not None else {}
     sha256 = item.sha256 or (before.sha256 if before is not None else "")
     return BuildResult(uid=item.uid, **known, sha256=sha256, outcome=Outcome.FILTERED.value, reason=rule)
@@ -368,7 +368,7 @@ def _location_of_row(before: BuildResult | None) -> dict[str, Any]:
     return {name: getattr(before, name) for name in NOWHERE}
 
 
-def _unchanged(before: BuildResult | None) -> dict[str, Any]:
+def _unchanged_fields(before: BuildResult | None) -> dict[str, Any]:
     kept = ("outcome", "reason", "phase", "checks", "attempts", "sha256", "fingerprint", *SEEN_FAULTS)
     return {name: getattr(before, name) for name in kept}
 

@@ -96,7 +96,7 @@ class Run:
         self.lease.check()
         changes = self.ledger.collect_changes(final=final)
         if final and not self.ledger.has_samples:
-            raise Failure(describe_empty_version(changes.applied_to(self.catalog.rows())))
+            raise Failure(describe_empty_version(changes.apply_to(self.catalog.rows())))
         if changes:
             self.catalog.commit(changes, self.facts)
             self.ledger.mark_committed()

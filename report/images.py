@@ -52,7 +52,7 @@ def shrink(pixels: Pixels, longest_px: int) -> Pixels:
     return np.asarray(Image.fromarray(pixels).resize(wh, Image.Resampling.LANCZOS))
 
 
-def encoded(image: Image.Image, kind: Literal["webp", "png"] = "webp", quality: int | None = None) -> bytes:
+def encode_image(image: Image.Image, kind: Literal["webp", "png"] = "webp", quality: int | None = None) -> bytes:
     """Encode an image file; lossless (every RGBA value kept) unless a WebP `quality` in 0–100 is given."""
     stream = io.BytesIO()
     if kind == "png":
@@ -72,4 +72,4 @@ def data_uri(data: bytes, media_type: str) -> str:
 def image_uri(image: Pixels | Image.Image, kind: Literal["webp", "png"] = "webp", quality: int | None = None) -> str:
     """Make a data URI of an image; lossless unless a WebP `quality` is given."""
     picture = image if isinstance(image, Image.Image) else Image.fromarray(check_pixels(image))
-    return data_uri(encoded(picture, kind, quality), f"image/{kind}")
+    return data_uri(encode_image(picture, kind, quality), f"image/{kind}")

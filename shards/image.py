@@ -36,7 +36,7 @@ def decode_rgba(data: bytes, kind: Literal["WEBP", "PNG"] = "WEBP") -> NDArray[n
             raise BadImage(f"expected at most {MAX_PIXELS} pixels, got {image.width}×{image.height}")
         if getattr(image, "n_frames", 1) != 1:
             raise BadImage("expected a still picture, got an animation")
-        return _decoded(image)
+        return _decode(image)
     except UnidentifiedImageError:
         raise BadImage(f"expected a {NAMES[kind]} image, got {len(data)} bytes of something else") from None
     except BadImage:  # a ValueError with a complete message
@@ -45,7 +45,7 @@ def decode_rgba(data: bytes, kind: Literal["WEBP", "PNG"] = "WEBP") -> NDArray[n
         raise BadImage(f"expected a whole {NAMES[kind]} image, got: {error}") from None
 
 
-def _decoded(image: Image.Image) -> NDArray[np.uint8]:
+def _decode(image: Image.Image) -> NDArray[np.uint8]:
     """Decode the pixels of an opened image."""
     # Pillow copies WebP's pixels three times on the way to numpy, a fifth of the time; its decoder has them as needed.
     decoder: Any = getattr(image, "_decoder", None)

@@ -135,11 +135,11 @@ def draw_pair(seed: int, visit: Visit, pair: int, views: tuple[int, ...]) -> tup
     The first len(views) // 2 pairs have no view in common. After them a new permutation begins.
     """
     turn, index = divmod(pair, len(views) // 2)
-    order = _shuffled(seed, visit.epoch, visit.entry.uid, turn, len(views))
+    order = _shuffle(seed, visit.epoch, visit.entry.uid, turn, len(views))
     return views[order[2 * index]], views[order[2 * index + 1]]
 
 
 # The pairs of interleaved visits alternate, so the permutations of the current visits are kept.
 @lru_cache(maxsize=4 * MAX_STREAMS)
-def _shuffled(seed: int, epoch: int, uid: str, turn: int, count: int) -> tuple[int, ...]:
+def _shuffle(seed: int, epoch: int, uid: str, turn: int, count: int) -> tuple[int, ...]:
     return tuple(stable_rng(seed, "pairs", epoch, uid, turn).permutation(count).tolist())

@@ -79,11 +79,11 @@ def _check_alike(shard: str, samples: Iterable[NamedSample]) -> Iterator[NamedSa
     """Yield the samples. Raises Failure unless all facts have the keys and types of the first sample's."""
     shape = None
     for uid, members in samples:
-        shape = _checked_shape(shard, uid, json.loads(members["json"]), shape)
+        shape = _check_shape(shard, uid, json.loads(members["json"]), shape)
         yield uid, members
 
 
-def _checked_shape(shard: str, uid: str, facts: Any, shape: Any) -> Any:
+def _check_shape(shard: str, uid: str, facts: Any, shape: Any) -> Any:
     for problem in find_irregular_values(facts):
         raise Failure(f"{shard}: {uid}.json: {problem}")
     if shape is not None and json_signature(facts) != shape:

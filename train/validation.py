@@ -17,7 +17,7 @@ from base.seeds import stable_seed
 from base.storage import write_atomically
 from geometry.relative import polar_angle, pose_vector
 from report.contact_sheet import contact_sheet
-from report.images import composite, encoded
+from report.images import composite, encode_image
 from shards.damage import DamagedSample, DamageHandler
 from shards.pair import good_drawn_views
 from shards.reader import ReadRange, read_sample_members
@@ -93,7 +93,7 @@ class Validation:
         score = ValidationScore(images, len(scored), *means)
         self.scores.append(score)
         if self.out:
-            write_atomically(grid_path(self.out, images), encoded(picture_grid(scored), "webp", quality=90))
+            write_atomically(grid_path(self.out, images), encode_image(picture_grid(scored), "webp", quality=90))
             lines = "".join(json.dumps(asdict(past)) + "\n" for past in self.scores)
             write_atomically(self.out / LOG, lines.encode())
         return score

@@ -37,7 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Export, or print the number of objects."""
-    from pipeline.dataset.export import Choice, chosen, export
+    from pipeline.dataset.export import Choice, choose, export
     from shards.version import read_version
 
     if "://" in options.out:
@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
     storage = Storage(settings_of(options).storage.root)
     version = read_version(storage, options.number)
     choice = Choice(_uids(options.uids), options.split, options.limit)
-    objects = sum(len(shard.samples) for shard in chosen(version, choice).shards)
+    objects = sum(len(shard.samples) for shard in choose(version, choice).shards)
     summary = f"{objects} objects of version {version.number}, {version.views} views of each, as {options.layout}"
     if options.dry_run:
         print(summary)

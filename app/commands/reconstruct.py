@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
     from app.reconstructing import MESH_FILE, reconstruct_into
     from photo.prepare import say_warnings
     from photo.shown import preparation_picture
-    from report.images import encoded
+    from report.images import encode_image
 
     progress = standard_progress()
     prepared = prepared_photo(options, photo, options.image)
@@ -75,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
     pipeline = load_model(options.model, options.device)
     rgba = prepared.view(pipeline.hw)
     out = writable_folder(options.out)
-    write_atomically(out / "prepared.png", encoded(preparation_picture(prepared, pipeline.hw), "png"))
+    write_atomically(out / "prepared.png", encode_image(preparation_picture(prepared, pipeline.hw), "png"))
     elevation = options.elevation_deg
     if elevation == AUTO:
         elevation, found = estimated_elevation(pipeline, prepared, settings, options.seed, progress)

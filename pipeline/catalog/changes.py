@@ -9,7 +9,7 @@ import pyarrow
 from numpy.typing import NDArray
 
 from base.outcomes import Outcome
-from pipeline.catalog.columns import completed, indices_in, plain, schema, texts
+from pipeline.catalog.columns import complete_columns, indices_in, plain, schema, texts
 from pipeline.catalog.rows import NOWHERE, ObjectRow
 
 ROW = schema(ObjectRow)
@@ -35,10 +35,10 @@ class Changes:
         """True if a row of these uids changes."""
         return bool((indices_in(self.uids, uids) >= 0).any() or (indices_in(self.gone, uids) >= 0).any())
 
-    def applied_to(self, rows: Iterable[pyarrow.Table]) -> Iterator[pyarrow.Table]:
+    def apply_to(self, rows: Iterable[pyarrow.Table]) -> Iterator[pyarrow.Table]:
         """Yield all rows after the change, given the rows before it."""
         for stored in rows:
-            part = completed(stored, ObjectRow, ROW.names).cast(ROW)
+            part = complete_columns(stored, ObjectRow, ROW.names).cast(ROW)
             uids = texts(part["uid"])
             gone = indices_in(self.gone, uids) >= 0
             yield part.filter(pyarrow.array((indices_in(self.uids, uids) < 0) & ~gone))

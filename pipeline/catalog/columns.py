@@ -48,7 +48,7 @@ def table_of(kind: type, records: Sequence[Any]) -> pyarrow.Table:
     return pyarrow.table(columns, schema=schema(kind))
 
 
-def completed(table: pyarrow.Table, kind: type, names: Collection[str]) -> pyarrow.Table:
+def complete_columns(table: pyarrow.Table, kind: type, names: Collection[str]) -> pyarrow.Table:
     """Return the columns `names` of a table in that order, with the field's default for unrecorded values."""
     columns = {}
     for item in fields(kind):
@@ -93,7 +93,7 @@ class Columns(Mapping[str, T], Generic[T]):
     """A mapping from uid to record, in order of uid. Records are made on access.
 
     An `index` below is a record's position in that order. The last of several records with the same uid counts;
-    `overruled` gives the others. Columns stay unsorted: sorting would double their memory.
+    `overruled_records` gives the others. Columns stay unsorted: sorting would double their memory.
     """
 
     def __init__(self, kind: type[T], columns: dict[str, pyarrow.ChunkedArray]) -> None:
@@ -118,13 +118,13 @@ class Columns(Mapping[str, T], Generic[T]):
         """Collect records from an iterable, few of them as Python objects at a time."""
         stream = iter(records)
         chunks = iter(lambda: list(islice(stream, CHUNK)), [])
-        return cls.joined(kind, (table_of(kind, chunk) for chunk in chunks))
+        return cls.from_tables(kind, (table_of(kind, chunk) for chunk in chunks))
 
     @classmethod
-    def joined(cls, kind: type[T], tables: Iterable[pyarrow.Table]) -> "Columns[T]":
+    def from_tables(cls, kind: type[T], tables: Iterable[pyarrow.Table]) -> "Columns[T]":
         """Collect the records of several tables."""
         names = schema(kind).names
-        parts = [compact(completed(table, kind, names).cast(schema(kind))) for table in tables]
+        parts = [compact(complete_columns(table, kind, names).cast(schema(kind))) for table in tables]
         whole = pyarrow.concat_tables(parts or [compact(schema(kind).empty_table())]).unify_dictionaries()
         columns = dict(zip(whole.column_names, whole.columns, strict=True))
         del parts, whole
@@ -157,11 +157,11 @@ class Columns(Mapping[str, T], Generic[T]):
         taken = self._said.take(pyarrow.array(order, pyarrow.int64()))
         return taken.add_column(0, "uid", pyarrow.array(uids, pyarrow.binary()).cast(pyarrow.string()))
 
-    def overruled(self) -> pyarrow.Table:
+    def overruled_records(self) -> pyarrow.Table:
         """Return the records replaced by a later record of the same uid."""
         return self._table(self._overruled_uids, self._overruled)
 
-    def renamed(self, uids: NDArray[np.bytes_]) -> "Columns[T]":
+    def with_uids(self, uids: NDArray[np.bytes_]) -> "Columns[T]":
         """Return the same records under other uids, given by index. Both share their columns."""
         order = np.argsort(uids, kind="stable")
         renamed = copy(self)
@@ -197,7 +197,7 @@ class Columns(Mapping[str, T], Generic[T]):
         counted = ((row["values"], row["counts"]) for row in column.value_counts().to_pylist())
         return dict(sorted(counted, key=lambda item: (-item[1], item[0])))
 
-    def aligned(self, name: str, indices: Indices, absent: Any) -> pyarrow.ChunkedArray:
+    def align(self, name: str, indices: Indices, absent: Any) -> pyarrow.ChunkedArray:
         """Return a column at `indices`, with `absent` for an index of −1."""
         absent_here = indices < 0
         order = self._order[indices] if len(self) else indices

@@ -43,7 +43,7 @@ def missing_examples(catalog: Catalog, where: str, table: str, most: int) -> lis
     return catalog.select(table, query)
 
 
-def known_faults(rows: Columns[ObjectRow], indices: Indices) -> dict[str, int]:
+def count_faults(rows: Columns[ObjectRow], indices: Indices) -> dict[str, int]:
     """Count the rows at some indices with each fault, by column, without counts of 0."""
     counts = {name: sum(n for value, n in rows.counts(name, indices).items() if value) for name in FAULTS}
     return {name: count for name, count in counts.items() if count}

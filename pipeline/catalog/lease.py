@@ -91,7 +91,7 @@ class Lease:
         self._done.set()
         self._heart.join()
         try:
-            if self._held():
+            if self._is_held():
                 self.storage.remove(NAME)
         except Failure:
             if error is None:  # else that is what matters, and the lease runs out by itself
@@ -103,7 +103,7 @@ class Lease:
         After a late heartbeat, as in a process that was stopped for a while, storage itself is asked.
         """
         if not self.lost and time.time() > self.holder.expires_at:
-            self.lost = not self._held()
+            self.lost = not self._is_held()
         if self.lost:
             raise Failure(
                 f"{self.storage.root}: another builder took over after too long a silence of this builder; stopped"
@@ -134,14 +134,14 @@ class Lease:
     def _read(self, name: str) -> Holder | None:
         return holder(self.storage, name)
 
-    def _held(self) -> bool:
+    def _is_held(self) -> bool:
         current = self._read(NAME)
         return current is not None and current.token == self.holder.token
 
     def _beat(self) -> None:
         while not self._done.wait(self.seconds / 4):
             try:
-                if not self._held():
+                if not self._is_held():
                     self.lost = True
                     return
                 self.holder = replace(self.holder, expires_at=time.time() + self.seconds)

@@ -69,8 +69,8 @@ class Catalog:
 
     def objects(self, version: int | None = None) -> Columns[ObjectRow]:
         """Return the row of every object ever asked for, by uid, as of a version; today's if None."""
-        with self._reported(OBJECTS):
-            return Columns.joined(ObjectRow, self.rows(version))
+        with self._reporting(OBJECTS):
+            return Columns.from_tables(ObjectRow, self.rows(version))
 
     def rows(self, version: int | None = None) -> Iterator[pyarrow.Table]:
         """Yield the same rows in parts, in no order."""
@@ -94,20 +94,20 @@ class Catalog:
 
         table = self._table(name, version)
         if table is not None:
-            with self._reported(name):
-                yield from _copied(map(pyarrow.table, QueryBuilder().register("rows", table).execute(query)))
+            with self._reporting(name):
+                yield from _gather(map(pyarrow.table, QueryBuilder().register("rows", table).execute(query)))
 
     def columns(self, name: str, version: int | None = None) -> frozenset[str]:
         """Return the columns of table `name`, fewer in tables of earlier releases; empty if there is no such table."""
         table = self._table(name, version)
-        with self._reported(name):
+        with self._reporting(name):
             return frozenset(field.name for field in table.schema().fields) if table is not None else frozenset()
 
     def attempts(self, uids: Collection[str] | None = None) -> list[Attempt]:
         """Return every recorded attempt, or those at some objects, oldest first."""
         return self._attempts("*", "true" if uids is None else f"uid in ({sql_list(uids)})")
 
-    def troubled(self) -> list[Attempt]:
+    def troubled_attempts(self) -> list[Attempt]:
         """Return every attempt at objects with a failed attempt, oldest first, for the next plan.
 
         Other columns, such as Blender's output, are left out.
@@ -117,7 +117,7 @@ class Catalog:
         noted = [name for name in (*TOLD, *SEEN_FAULTS) if name in there]
         return self._attempts(", ".join(noted), f"uid in {bad}")
 
-    def recorded(self, attempts: Collection[str]) -> set[str]:
+    def recorded_attempts(self, attempts: Collection[str]) -> set[str]:
         """Return the names of these attempts already recorded."""
         query = f"select attempt from rows where attempt in ({sql_list(attempts)})"  # noqa: S608
         return {row["attempt"] for row in self.select(ATTEMPTS, query)}
@@ -128,7 +128,7 @@ class Catalog:
             return
         from deltalake import write_deltalake
 
-        with self._reported(ATTEMPTS):
+        with self._reporting(ATTEMPTS):
             address = table_address(self.storage, ATTEMPTS)
             write_deltalake(address, table_of(Attempt, attempts), mode="append", schema_mode="merge")
 
@@ -142,7 +142,7 @@ class Catalog:
 
         token = secrets.token_hex(8)
         known = {METADATA_KEY: json.dumps(asdict(facts)), TOKEN_KEY: token}
-        with self._reported(OBJECTS):
+        with self._reporting(OBJECTS):
             address = table_address(self.storage, OBJECTS)
             table = self._table(OBJECTS) or DeltaTable.create(address, ROW, configuration=LOG_STAYS)
             try:
@@ -160,7 +160,7 @@ class Catalog:
 
         known = self.parts(OBJECTS, "select uid from rows")
         renewed = any(changes.touch(texts(part["uid"])) for part in known)
-        rows = changes.applied_to(self.rows()) if renewed else changes.tables()
+        rows = changes.apply_to(self.rows()) if renewed else changes.tables()
         mode: Any = "overwrite" if renewed else "append"
         batches = chain.from_iterable(part.to_batches() for part in _elsewhere(rows))
         stream = pyarrow.RecordBatchReader.from_batches(ROW, batches)
@@ -176,7 +176,7 @@ class Catalog:
         """Make the rows of version `number` today's, and publish the new version."""
         from deltalake import CommitProperties
 
-        with self._reported(OBJECTS):
+        with self._reporting(OBJECTS):
             known = self._commit_of(number)[METADATA_KEY]
             self._table(OBJECTS).restore(
                 number, commit_properties=CommitProperties(custom_metadata={METADATA_KEY: known})
@@ -191,7 +191,7 @@ class Catalog:
 
     def committed_at(self) -> dict[int, float]:
         """Return when each version was committed, in Unix seconds."""
-        with self._reported(OBJECTS):
+        with self._reporting(OBJECTS):
             table = self._table(OBJECTS)
             history = table.history() if table is not None else []
             return {entry["version"]: entry["timestamp"] / 1000 for entry in history}
@@ -206,7 +206,7 @@ class Catalog:
         for name, rest in ((OBJECTS, {"keep_versions": list(kept)}), (ATTEMPTS, {})):
             if (table := self._table(name)) is not None:
                 hours = 0 if rest else math.ceil(older_than_s / 3600.0)
-                with self._reported(name):
+                with self._reporting(name):
                     stale = table.vacuum(hours, dry_run=True, enforce_retention_duration=False, full=True, **rest)
                 found += sorted({f"{name}/{file}" for file in stale} & self.storage.sizes(name).keys())
         return found
@@ -215,7 +215,7 @@ class Catalog:
         """Merge the many small files of `record`; for a builder alone."""
         table = self._table(ATTEMPTS)
         if table is not None:
-            with self._reported(ATTEMPTS):
+            with self._reporting(ATTEMPTS):
                 table.optimize.compact()
 
     def _commit_of(self, number: int) -> dict[str, Any]:
@@ -261,7 +261,7 @@ class Catalog:
 
     def facts(self, number: int) -> VersionFacts:
         """Return the facts stored with the commit of version `number`."""
-        with self._reported(OBJECTS):
+        with self._reporting(OBJECTS):
             known = json.loads(self._commit_of(number)[METADATA_KEY])
             return VersionFacts(**{**known, "hw": (known["hw"][0], known["hw"][1])})
 
@@ -272,12 +272,12 @@ class Catalog:
     def _table(self, name: str, version: int | None = None) -> Any:
         from deltalake import DeltaTable
 
-        with self._reported(name):
+        with self._reporting(name):
             uri = table_address(self.storage, name)
             return DeltaTable(uri, version=version) if DeltaTable.is_deltatable(uri) else None
 
     @contextmanager
-    def _reported(self, name: str) -> Iterator[None]:
+    def _reporting(self, name: str) -> Iterator[None]:
         from deltalake.exceptions import DeltaError
 
         try:
@@ -303,7 +303,7 @@ def derive_version(
     named = sorted(shards, key=lambda shard: str(shard["shard_name"]))
     names = pyarrow.array([shard["shard_name"] for shard in named], pyarrow.string())
     nothing = pyarrow.table({name: pyarrow.array([], ROW.field(name).type) for name in PLACED})
-    found = [_placed(part, names) for part in (nothing, *placed)]
+    found = [_locate(part, names) for part in (nothing, *placed)]
     columns = list(zip(*found, strict=True))
     del found
     ranks, lengths, offsets, uids = (np.concatenate(columns.pop()) for _ in range(4))
@@ -319,13 +319,13 @@ def derive_version(
     return Version(SCHEMA, number, number - 1, facts.settings_digest, facts.views, facts.hw, tuple(entries))
 
 
-def _placed(part: pyarrow.Table, names: pyarrow.Array) -> tuple[NDArray[Any], ...]:
+def _locate(part: pyarrow.Table, names: pyarrow.Array) -> tuple[NDArray[Any], ...]:
     """Return uids, offsets, lengths, and the indices of their shards among `names`, of some samples."""
     rank = compute.index_in(part["shard_name"], value_set=names)
     return texts(part["uid"]), *(column.to_numpy() for column in (part["sample_offset"], part["sample_bytes"], rank))
 
 
-def _copied(batches: Iterable[pyarrow.Table]) -> Iterator[pyarrow.Table]:
+def _gather(batches: Iterable[pyarrow.Table]) -> Iterator[pyarrow.Table]:
     """Yield the engine's small batches as larger tables. A column of a batch would keep the whole batch in memory."""
     waiting, rows = list[pyarrow.Table](), 0
     for batch in chain(batches, [None]):

@@ -113,7 +113,7 @@ def _start_local(run: RunSettings, folder: Path) -> None:
     _reload_ray_environment()
     requested_cpus = math.ceil(run.workers * run.cpus_per_worker)
     try:
-        with _signals_held_back(), _exported("PYTHONPATH", os.pathsep.join(_import_paths())):
+        with _signals_held_back(), _exporting("PYTHONPATH", os.pathsep.join(_import_paths())):
             ray.init(
                 num_cpus=max(1, os.cpu_count() or 1, requested_cpus),
                 include_dashboard=False,
@@ -139,7 +139,7 @@ def _one_line(error: Exception) -> str:
 
 
 @contextmanager
-def _exported(name: str, value: str) -> Iterator[None]:
+def _exporting(name: str, value: str) -> Iterator[None]:
     """Set an environment variable for processes started meanwhile. Ray's runtime environments are slower."""
     before = os.environ.get(name)
     os.environ[name] = value

@@ -25,7 +25,7 @@ from pipeline.catalog.faults import fault_counts, fault_lines
 from pipeline.catalog.tables import OBJECTS, Catalog, sql_list
 from report.contact_sheet import contact_sheet
 from report.escape import csv_cell, markdown
-from report.images import composite, encoded, shrink
+from report.images import composite, encode_image, shrink
 from report.numbers import bytes_text
 from shards.damage import DamagedSample
 from shards.reader import read_sample
@@ -167,7 +167,7 @@ def card_picture(storage: Storage, version: Version) -> bytes:
     """Draw the first views of some objects, as PNG."""
     views = [shrink(view, PICTURED_PX) for view in islice(_first_views(storage, version), PICTURED)]
     nothing = np.full((PICTURED_PX, PICTURED_PX, 3), 255, np.uint8)
-    return encoded(contact_sheet(views or [nothing], columns=6, cell_px=PICTURED_PX), "png")
+    return encode_image(contact_sheet(views or [nothing], columns=6, cell_px=PICTURED_PX), "png")
 
 
 def _first_views(storage: Storage, version: Version) -> Iterator[NDArray[np.uint8]]:

@@ -19,7 +19,7 @@ from base.errors import Failure, UsageError
 from base.parallel import map_in_threads
 from base.progress import Progress
 from base.storage import TEMPORARY_PREFIX, Storage, error_path, reason, write_atomically
-from pipeline.catalog.faults import known_faults
+from pipeline.catalog.faults import count_faults
 from pipeline.catalog.rows import SampleLocation
 from pipeline.catalog.tables import Catalog
 from pipeline.dataset.card import ATTRIBUTION, CARD, PICTURE, attribution_csv, card, card_picture
@@ -46,7 +46,7 @@ class Choice:
     limit: int = 0
 
 
-def chosen(version: Version, choice: Choice) -> Version:
+def choose(version: Version, choice: Choice) -> Version:
     """Return the version with only the chosen objects, `train` first. Raises UsageError for an unknown uid."""
     shards, left = list[ShardEntry](), choice.limit or sum(len(shard.samples) for shard in version.shards)
     for shard in (shard for split in SPLITS if choice.split in (None, split) for shard in version.split(split)):
@@ -67,7 +67,7 @@ def export(storage: Storage, version: Version, choice: Choice, layout: str, out:
 
     Raises UsageError for a folder with other content, Failure for a damaged sample or a full disk.
     """
-    part = chosen(version, choice)
+    part = choose(version, choice)
     try:
         with _lock_folder(out, _mark(part, layout)):
             if layout == "hf":
@@ -170,7 +170,7 @@ def _write_metadata(storage: Storage, part: Version, layout: str, out: Path) -> 
         write_atomically(out / PICTURE, card_picture(storage, part))
         outcomes, licences = (known.counts(column, indices) for column in ("outcome", "licence"))
         copy = replace(part, shards=sizes)
-        settings, faults = catalog.facts(part.number).settings, known_faults(known, indices)
+        settings, faults = catalog.facts(part.number).settings, count_faults(known, indices)
         text = card(copy, outcomes, licences, settings, faults, _globs(part.shards))
         write_atomically(out / CARD, text.encode())
 

@@ -60,10 +60,10 @@ def versions(storage: Storage) -> list[VersionSummary]:
     if not numbers:
         read_version(storage)  # raises the right Failure
     at = Catalog(storage).committed_at()
-    return [_facts(kept_version(storage, number), at.get(number, 0.0)) for number in numbers]
+    return [_facts(read_kept_version(storage, number), at.get(number, 0.0)) for number in numbers]
 
 
-def kept_version(storage: Storage, number: int) -> Version:
+def read_kept_version(storage: Storage, number: int) -> Version:
     """Read version `number` from its file, or from the catalogue if that is damaged. Raises Failure without both."""
     try:
         return read_version(storage, number)
@@ -95,17 +95,17 @@ def compare_versions(storage: Storage, old: int, new: int) -> Difference:
     before, after = (_successful(Catalog(storage).objects(number)) for number in (old, new))
     index = before.indices(after.uids)
     rendered, facts, split = (
-        texts(after.column(name)) != texts(before.aligned(name, index, ""))
+        texts(after.column(name)) != texts(before.align(name, index, ""))
         for name in ("fingerprint", "facts_digest", "split")
     )
     added = sorted(shards[1].keys() - shards[0].keys())
     return Difference(
         old=old,
         new=new,
-        added=_named(after, index < 0),
-        removed=_named(before, after.indices(before.uids) < 0),
-        rendered=_named(after, (index >= 0) & rendered),
-        described=_named(after, (index >= 0) & ~rendered & (facts | split)),
+        added=_uids(after, index < 0),
+        removed=_uids(before, after.indices(before.uids) < 0),
+        rendered=_uids(after, (index >= 0) & rendered),
+        described=_uids(after, (index >= 0) & ~rendered & (facts | split)),
         shards_added=tuple(added),
         shards_removed=tuple(sorted(shards[0].keys() - shards[1].keys())),
         bytes_added=sum(shards[1][name] for name in added),
@@ -114,10 +114,10 @@ def compare_versions(storage: Storage, old: int, new: int) -> Difference:
 
 def _successful(rows: Columns[ObjectRow]) -> Columns[ObjectRow]:
     indices = np.flatnonzero(texts(rows.column("outcome")) == Outcome.OK.encode())
-    return Columns.joined(ObjectRow, [rows.rows(indices)])
+    return Columns.from_tables(ObjectRow, [rows.rows(indices)])
 
 
-def _named(rows: Columns[ObjectRow], which: Mask) -> tuple[str, ...]:
+def _uids(rows: Columns[ObjectRow], which: Mask) -> tuple[str, ...]:
     return tuple(uid.decode() for uid in rows.uids[which])
 
 

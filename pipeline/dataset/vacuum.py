@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from base.storage import Storage, temporary_files
 from pipeline.catalog.lease import Lease
 from pipeline.catalog.tables import Catalog
-from pipeline.dataset.history import kept_version, versions
+from pipeline.dataset.history import read_kept_version, versions
 from pipeline.work.staging import clear_work
 from shards.latents import find_unneeded_latents
 from shards.version import read_version, version_name, version_numbers
@@ -34,11 +34,11 @@ def vacuum(storage: Storage, older_than_s: float, lease_s: float, *, dry_run: bo
     if not version_numbers(storage):
         read_version(storage)  # raises the right Failure
     if dry_run:
-        return _unneeded(storage, older_than_s)
+        return _find_unneeded(storage, older_than_s)
     with Lease(storage, lease_s) as lease:
         Catalog(storage).publish()
         clear_work(storage)
-        found = _unneeded(storage, older_than_s)
+        found = _find_unneeded(storage, older_than_s)
         for name in found.files:
             lease.check()
             storage.remove(name)
@@ -46,23 +46,23 @@ def vacuum(storage: Storage, older_than_s: float, lease_s: float, *, dry_run: bo
         return found
 
 
-def _unneeded(storage: Storage, older_than_s: float) -> VacuumResult:
+def _find_unneeded(storage: Storage, older_than_s: float) -> VacuumResult:
     known, now = versions(storage), time.time()
     old = tuple(facts.number for facts in known[:-1] if now - facts.at > older_than_s)
     kept = [facts.number for facts in known if facts.number not in old]
-    read = [kept_version(storage, number) for number in kept]
+    read = [read_kept_version(storage, number) for number in kept]
     needed = {shard.name for version in read for shard in version.shards}
     files = [
         *(version_name(number) for number in old),  # first: a reader of such a version then learns that it is gone
         *find_unneeded_latents(storage, read),
         *(name for name in storage.names("shards") if name not in needed),
         *Catalog(storage).unneeded_files(kept, older_than_s),
-        *_left_by_crashes(storage, now),
+        *_find_leftovers(storage, now),
     ]
     return VacuumResult(old, tuple(files), _bytes(storage, files))
 
 
-def _left_by_crashes(storage: Storage, now: float) -> list[str]:
+def _find_leftovers(storage: Storage, now: float) -> list[str]:
     if not storage.is_local:
         return []  # object stores have no half-written files
     root = storage.local_path("shards").parent

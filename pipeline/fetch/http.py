@@ -86,7 +86,7 @@ def open_answer(url: str, token: str, timeout_s: float, deadline: float) -> Iter
     timer.daemon = True
     timer.start()
     try:
-        with _opened(url, token, timeout_s, watch, deadline) as response:
+        with _open(url, token, timeout_s, watch, deadline) as response:
             yield response
     finally:
         timer.cancel()
@@ -101,7 +101,7 @@ def as_fetch_error(url: str, error: BaseException, deadline: float) -> FetchErro
     return FetchError.at(url, Outcome.LOST, words, final=False)
 
 
-def _opened(url: str, token: str, timeout_s: float, watch: "_Watch", deadline: float) -> Any:
+def _open(url: str, token: str, timeout_s: float, watch: "_Watch", deadline: float) -> Any:
     request = urllib.request.Request(url, headers={"User-Agent": "zero123-factory"})  # noqa: S310 -- checked before
     if token:
         request.add_unredirected_header("Authorization", f"Bearer {token}")
@@ -110,7 +110,7 @@ def _opened(url: str, token: str, timeout_s: float, watch: "_Watch", deadline: f
         return opener.open(request, timeout=timeout_s)
     except urllib.error.HTTPError as error:
         with error:
-            raise _refused(url, error) from None
+            raise _refusal(url, error) from None
     except http.client.InvalidURL:  # its words may hold what lets in, as may those of a ValueError
         raise FetchError.at(url, Outcome.UNSUPPORTED, UNASKABLE) from None
     except NO_ANSWER as error:
@@ -119,7 +119,7 @@ def _opened(url: str, token: str, timeout_s: float, watch: "_Watch", deadline: f
         raise FetchError.at(url, Outcome.UNSUPPORTED, UNASKABLE) from None
 
 
-def _refused(url: str, error: urllib.error.HTTPError) -> FetchError:
+def _refusal(url: str, error: urllib.error.HTTPError) -> FetchError:
     if 300 <= error.code < 400:  # urllib's words name the address, with what lets in
         return FetchError.at(url, Outcome.UNSUPPORTED, f"{REDIRECT}, to an answer, got {error.code}")
     outcome = STATUS.get(error.code, Outcome.MISSING if error.code < 500 else Outcome.LOST)

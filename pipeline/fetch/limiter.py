@@ -54,27 +54,27 @@ class Buckets:
     def take(self, key: str) -> float:
         """See `Gate`. A level below zero makes later requests wait longer, each for its own turn."""
         with self._lock:
-            bucket, now = self._filled(key)
+            bucket, now = self._fill(key)
             bucket.level -= 1.0
             return max(0.0, -bucket.level / self._rate, bucket.closed_until - now)
 
     def close(self, key: str, seconds: float) -> None:
         """See `Gate`; RETRY_AFTER_CAP_S at most."""
         with self._lock:
-            bucket, now = self._filled(key)
+            bucket, now = self._fill(key)
             bucket.closed_until = max(bucket.closed_until, now + min(seconds, RETRY_AFTER_CAP_S))
 
     def closed_s(self, key: str) -> float:
         """See `Gate`."""
         with self._lock:
-            bucket, now = self._filled(key)
+            bucket, now = self._fill(key)
             return max(0.0, bucket.closed_until - now)
 
     @property
     def _rate(self) -> float:
         return self.requests / self.window_s
 
-    def _filled(self, key: str) -> tuple[Bucket, float]:
+    def _fill(self, key: str) -> tuple[Bucket, float]:
         now = self.clock()
         bucket = self._buckets.setdefault(key, Bucket(float(self.requests), now))
         bucket.level = min(float(self.requests), bucket.level + (now - bucket.at) * self._rate)

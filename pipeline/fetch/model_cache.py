@@ -51,7 +51,7 @@ class ModelCache:
         self.folder.mkdir(parents=True, exist_ok=True)
         target = self.folder / f"{_key(url)}-{sha256}"
         temporary = target.with_name(f"{TEMPORARY_PREFIX}{target.name}-{os.getpid()}")
-        with self._locked():
+        with self._locking():
             self._make_room(self.budget_bytes - size)
             temporary.unlink(missing_ok=True)
             shutil.copyfile(source, temporary)  # with a link, a change of either file would reach the other
@@ -70,7 +70,7 @@ class ModelCache:
             held -= facts.st_size
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _locking(self) -> Iterator[None]:
         with (self.folder / LOCK).open("ab") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX)
             yield

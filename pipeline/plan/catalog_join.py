@@ -28,16 +28,16 @@ class CatalogJoin:
     def __init__(self, asked: Columns[SourceObject], catalogue: Iterable[pyarrow.Table]) -> None:
         self.asked = asked
         self.restated, self.same_location = np.ones(len(asked), bool), np.zeros(len(asked), bool)
-        self.rows = Columns.joined(BuildResult, map(self._compared, catalogue))
+        self.rows = Columns.from_tables(BuildResult, map(self._compare, catalogue))
         self.rows.share_uids(asked)
         self.row = self.rows.indices(asked.uids)
         self.outcome, self.sha256, self.fingerprint, self.facts_digest, self.split = (
-            texts(self.rows.aligned(name, self.row, ""))
+            texts(self.rows.align(name, self.row, ""))
             for name in ("outcome", "sha256", "fingerprint", "facts_digest", "split")
         )
         release_memory()
         self.ok = self.outcome == Outcome.OK.encode()
-        self.number: NDArray[np.int64] = self.rows.aligned("shard", self.row, UNASSIGNED).to_numpy()
+        self.number: NDArray[np.int64] = self.rows.align("shard", self.row, UNASSIGNED).to_numpy()
 
     def bytes_known(self, waiting: Mapping[str, Attempt]) -> Texts:
         """Return the known sha256 of each object: from its source, an earlier build of the same location, or its staged
@@ -53,12 +53,12 @@ class CatalogJoin:
     @property
     def unread(self) -> Mask:
         """True for each object whose fetch failed: its bytes are unknown."""
-        return np.asarray(texts(self.rows.aligned("phase", self.row, "")) == b"fetch", bool)
+        return np.asarray(texts(self.rows.align("phase", self.row, "")) == b"fetch", bool)
 
     @property
     def lacks_pictures(self) -> Mask:
         """True for each object rendered without some of its pictures."""
-        named = self.rows.aligned("missing_pictures", self.row, "")
+        named = self.rows.align("missing_pictures", self.row, "")
         return np.asarray(compute.greater(compute.binary_length(named), 0), bool)
 
     def tells(self, attempt: Attempt) -> bool:
@@ -71,10 +71,10 @@ class CatalogJoin:
         """True for each object with a sample in a shard of `shards`, by name."""
         if not shards:
             return np.zeros(len(self.asked), bool)
-        names = texts(self.rows.aligned("shard_name", self.row, ""))
+        names = texts(self.rows.align("shard_name", self.row, ""))
         return np.isin(names, [name.encode() for name in shards])
 
-    def _compared(self, part: pyarrow.Table) -> pyarrow.Table:
+    def _compare(self, part: pyarrow.Table) -> pyarrow.Table:
         """Return the build results of some rows, after comparing the facts in them."""
         indices = self.asked.indices(texts(part["uid"]))
         here = indices >= 0

@@ -21,7 +21,7 @@ def find_refusals(items: Columns[SourceObject], settings: FilterSettings) -> dic
 
     Objects with equal values in all columns of interest are judged once.
     """
-    said = list(_looked_at(settings))
+    said = list(_columns_read(settings))
     seen = pyarrow.table({name: items.column(name) for name in said} | {"place": np.arange(len(items))})
     groups = seen.group_by(said, use_threads=False).aggregate([("place", "min"), ("place", "list")])
     firsts = items.records(groups["place_min"].to_numpy())
@@ -30,13 +30,13 @@ def find_refusals(items: Columns[SourceObject], settings: FilterSettings) -> dic
     indices = np.array(list(refused), np.int64)
     for start in range(0, len(indices), CHUNK):
         part = indices[start : start + CHUNK]
-        nowhere = np.asarray(compute.equal(items.aligned("location", part, ""), ""))
+        nowhere = np.asarray(compute.equal(items.align("location", part, ""), ""))
         for place in part[nowhere].tolist():
             del refused[place]
     return refused
 
 
-def _looked_at(settings: FilterSettings) -> Iterator[str]:
+def _columns_read(settings: FilterSettings) -> Iterator[str]:
     yield from ("source", "licence")
     yield from ("category",) if settings.categories else ()
     yield from ("title", "tags") if settings.text else ()
@@ -61,7 +61,7 @@ def _rule(item: SourceObject, settings: FilterSettings) -> str:
         _text(item, settings),
         _within("filter.faces", item.faces, settings.faces),
         _within("filter.vertices", item.vertices, settings.vertices),
-        _animated(item, settings),
+        _animation_rule(item, settings),
         _within("filter.likes", item.likes, (settings.likes, 0)),
     ):
         if sentence:
@@ -99,7 +99,7 @@ def _within(rule: str, value: int, bounds: Bounds) -> str:
     return f"{rule}: expected {wanted}, got {value if value != UNKNOWN else 'no count'}"
 
 
-def _animated(item: SourceObject, settings: FilterSettings) -> str:
+def _animation_rule(item: SourceObject, settings: FilterSettings) -> str:
     if settings.animated == "any" or (
         item.animations != UNKNOWN and (settings.animated == "only") == (item.animations > 0)
     ):

@@ -41,7 +41,7 @@ class Views:
         """Return the equivalent of whole renders for `objects`, some of them extended."""
         return objects - self.extended * self.there / self.wanted
 
-    def scaled(self, *measured: int) -> str:
+    def scaling_note(self, *measured: int) -> str:
         """Return a note for a figure measured with other numbers of views; empty if all are equal."""
         least, most = min(measured), max(measured)
         some = f"{least}–{most} views" if least < most else f"{most} view{'s' * (most != 1)}"
@@ -115,10 +115,10 @@ def measure_renders(catalog: Catalog, rules: Rules, device: str, views: Views) -
         f"select sha256, fingerprint, device, array_sum(map_values(seconds)) as spent, {made} as made from rows "  # noqa: S608
         f"where outcome = 'ok' order by at desc, attempt limit {NEWEST}",
     )
-    return [_measured(row, rules, device, views) for row in rows]
+    return [_measure(row, rules, device, views) for row in rows]
 
 
-def _measured(row: Mapping[str, Any], rules: Rules, device: str, views: Views) -> Measured:
+def _measure(row: Mapping[str, Any], rules: Rules, device: str, views: Views) -> Measured:
     kinds = ("auto", row["device"].removeprefix("kind ").partition(",")[0])
     same = rules.fingerprint(row["sha256"]) == row["fingerprint"]
     made = row["made"] or (views.wanted if same else views.there)
@@ -134,7 +134,7 @@ def _seconds(objects: int, measured: Sequence[Measured], views: Views) -> tuple[
         return None, "no render of this dataset was measured yet"
     mean = views.wanted * sum(one.seconds / one.views for one in found) / len(found)
     how = "with these settings" if like else "with other settings or on another kind of device"
-    how += views.scaled(*(one.views for one in found))
+    how += views.scaling_note(*(one.views for one in found))
     devices = sorted({device_text(one.device) for one in found if one.device})
     where = f", on {' and '.join(devices[:3])}" if devices else ""
     return mean * views.renders(
@@ -153,7 +153,7 @@ def _bytes(plan: Plan, ok: Mask, views: Views) -> tuple[int | None, str]:
     if not len(found):
         return None, "no sample of this dataset was measured yet"
     mean = float(found.mean()) * (1.0 if kept.any() else views.growth)
-    how = "" if kept.any() else f", which were made with other settings{views.scaled(views.there)}"
+    how = "" if kept.any() else f", which were made with other settings{views.scaling_note(views.there)}"
     return round(stay + mean * come), f"{bytes_text(mean)} a sample, the mean of the {len(found)} there are{how}"
 
 

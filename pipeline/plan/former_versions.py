@@ -8,7 +8,7 @@ import pyarrow
 from base.errors import Failure
 from base.outcomes import Outcome
 from base.progress import Progress
-from pipeline.catalog.columns import Columns, Indices, compact, completed, indices_in, schema, texts
+from pipeline.catalog.columns import Columns, Indices, compact, complete_columns, indices_in, schema, texts
 from pipeline.catalog.faults import has_fault
 from pipeline.catalog.memory import release_memory
 from pipeline.catalog.rows import NOWHERE, SEEN_FAULTS, BuildResult
@@ -40,8 +40,8 @@ def find_former_samples(
     """
     sought = _Sought(uids, fingerprints)
     names = (*TAKEN, *SEEN_FAULTS)
-    found = [completed(schema(BuildResult).empty_table(), BuildResult, names)]
-    if _rendered_once(catalog, sought):
+    found = [complete_columns(schema(BuildResult).empty_table(), BuildResult, names)]
+    if _was_rendered(catalog, sought):
         there = {name: size for name, size in catalog.storage.sizes(FOLDER).items() if name not in lost}
         for number in numbers:
             try:
@@ -50,7 +50,7 @@ def find_former_samples(
                 whole_ones = f" and not {has_fault('missing_pictures')}" if "missing_pictures" in present else ""
                 query = f"select {', '.join(wanted)} {sought.ok_rows}{whole_ones if with_all_pictures else ''}"
                 rows = catalog.parts(OBJECTS, query, number)
-                found += (sought.taken(completed(part, BuildResult, names), there) for part in rows)
+                found += (sought.take(complete_columns(part, BuildResult, names), there) for part in rows)
             except Failure as failure:
                 progress.say(f"version {number} is not looked through for what was rendered: {failure}")
             if not sought.missing.any():
@@ -62,7 +62,7 @@ def find_former_samples(
     return Columns(BuildResult, columns)
 
 
-def _rendered_once(catalog: Catalog, sought: "_Sought") -> bool:
+def _was_rendered(catalog: Catalog, sought: "_Sought") -> bool:
     rows = catalog.parts(ATTEMPTS, f"select uid, fingerprint {sought.ok_rows}")
     return any((sought.indices(part) >= 0).any() for part in rows)
 
@@ -85,7 +85,7 @@ class _Sought:
         indices = indices_in(self._uids, texts(part["uid"]))
         return np.where(self._fingerprints[indices] == texts(part["fingerprint"]), indices, -1)
 
-    def taken(self, part: pyarrow.Table, there: Mapping[str, int]) -> pyarrow.Table:
+    def take(self, part: pyarrow.Table, there: Mapping[str, int]) -> pyarrow.Table:
         """Return the rows of missing objects with whole shards among `there`, and mark these objects as found."""
         indices = self.indices(part)
         wanted = (indices >= 0) & self.missing[indices]

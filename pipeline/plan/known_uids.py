@@ -25,7 +25,7 @@ class _ShortRow:
 
 def check_unique(asked: Columns[SourceObject]) -> None:
     """Raise UsageError for two objects with the same uid, naming both: they would share cameras, samples and a row."""
-    others = asked.overruled().slice(0, 1).to_pylist()
+    others = asked.overruled_records().slice(0, 1).to_pylist()
     for other in others:
         same = asked[other["uid"]]
         raise UsageError(
@@ -40,7 +40,7 @@ def keep_known_uids(asked: Columns[SourceObject], catalog: Catalog) -> Columns[S
     An object is recognised by its address or its path below the source's folder, so a folder that moved keeps its uids.
     If two objects would share a short uid, the object of the row keeps it.
     """
-    known = Columns.joined(_ShortRow, catalog.parts(OBJECTS, SHORT_ROWS))
+    known = Columns.from_tables(_ShortRow, catalog.parts(OBJECTS, SHORT_ROWS))
     if not len(known):
         return asked
     shortened = np.array([short_uid(uid) for uid in asked], np.bytes_)
@@ -51,7 +51,7 @@ def keep_known_uids(asked: Columns[SourceObject], catalog: Catalog) -> Columns[S
     keep = keep[_are_same(asked, known, keep, rows[keep])]
     uids = asked.uids.copy()
     uids[keep] = shortened[keep]
-    return asked.renamed(uids)
+    return asked.with_uids(uids)
 
 
 def _are_same(asked: Columns[SourceObject], known: Columns[_ShortRow], indices: Indices, rows: Indices) -> Mask:

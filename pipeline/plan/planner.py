@@ -49,7 +49,7 @@ def make_plan(
     state[asked.indices(former.uids)] = State.FORMER
     number = _numbers(join, state, copies, rules)
     dropped = (asked.indices(rows.uids) < 0) & (texts(rows.column("outcome")) != Outcome.REMOVED.encode())
-    certain = _changing(join, state, number, _moved(join, state, sha256, rules), dropped)
+    certain = _changing(join, state, number, _find_moved(join, state, sha256, rules), dropped)
     return Plan(
         rules=rules,
         asked=asked,
@@ -135,7 +135,7 @@ def _states(join: CatalogJoin, fingerprint: Texts, rules: Rules) -> States:
     return np.where(settled, np.where(join.ok, State.KEPT, State.ENDED), State.RENDER).astype(np.int8)
 
 
-def _moved(join: CatalogJoin, state: States, sha256: Texts, rules: Rules) -> Mask:
+def _find_moved(join: CatalogJoin, state: States, sha256: Texts, rules: Rules) -> Mask:
     """True for a kept object with changed facts or split, to be written anew.
 
     Facts can change only where the source or the bytes differ from the row. A single object is compared in any case: a

@@ -39,13 +39,13 @@ def report_page(storage: Storage, run: str = "") -> str:
 
     Raises UsageError for an unknown run, Failure for unreadable data.
     """
-    runs = known_runs(storage)
+    runs = list_runs(storage)
     if not runs:
         raise Failure(f"{storage.root}: expected a dataset with a build run, found no run; build it first")
     if run and run not in runs:
         raise UsageError(f"{storage.root}: expected a run among {', '.join(runs[-5:])}, got {run!r}")
     run = run or runs[-1]
-    kept = _kept(storage, run)
+    kept = _read_kept(storage, run)
     facts = replace(run_facts(storage, run), plan=tuple(kept["plan"]))
     if kept["settings"]:
         text = yaml.safe_dump(kept["settings"], sort_keys=True, allow_unicode=True)
@@ -53,14 +53,14 @@ def report_page(storage: Storage, run: str = "") -> str:
     return build_page(facts)
 
 
-def known_runs(storage: Storage) -> list[str]:
+def list_runs(storage: Storage) -> list[str]:
     """List all runs with attempts or a plan, oldest first: a run's name begins with its start time."""
     rows = Catalog(storage).select(ATTEMPTS, "select distinct run from rows where run <> ''")
     names = (PurePosixPath(name) for name in storage.names(FOLDER))
     return sorted({row["run"] for row in rows} | {name.stem for name in names if name.suffix == ".json"})
 
 
-def _kept(storage: Storage, run: str) -> dict[str, Any]:
+def _read_kept(storage: Storage, run: str) -> dict[str, Any]:
     name = f"{FOLDER}/{run}.json"
     if not storage.exists(name):
         return {"plan": [], "settings": {}}

@@ -55,7 +55,7 @@ def run_facts(storage: Storage, run: str) -> BuildFacts:
     facts = replace(empty, **total)
     of_run = f"run = {sql_list([run])} and {RENDERED}"
     pace, pace_s = _pace(catalog, mine, facts)
-    pictured, missing = _pictured(storage, catalog, mine)
+    pictured, missing = _pick_pictures(storage, catalog, mine)
     return replace(
         facts,
         outcomes=_outcomes(catalog, mine),
@@ -179,7 +179,7 @@ def _titles(catalog: Catalog, rows: Iterable[dict[str, Any]]) -> dict[str, str]:
     return {row["uid"]: row["title"] for row in found}
 
 
-def _pictured(storage: Storage, catalog: Catalog, mine: str) -> tuple[tuple[SampleViews, ...], tuple[str, ...]]:
+def _pick_pictures(storage: Storage, catalog: Catalog, mine: str) -> tuple[tuple[SampleViews, ...], tuple[str, ...]]:
     """Show views of some objects of the run, and say why others could not be read. Attempt names are random."""
     drawn = catalog.select(ATTEMPTS, f"select uid {mine} and outcome = 'ok' order by attempt limit {PICTURED}")
     rows = catalog.select(

@@ -8,7 +8,7 @@ from base.errors import UsageError
 from base.progress import Progress
 from pipeline.catalog.objects import SourceObject, uid_of
 from pipeline.sources.fact_tables import facts_by_name, table_in
-from pipeline.sources.model_files import find_models, shown
+from pipeline.sources.model_files import find_models, path_text
 from pipeline.sources.table import facts_of
 from render.formats.refused import Refused
 from render.formats.registry import model_files
@@ -23,7 +23,7 @@ def folder_objects(folder: Path, progress: Progress) -> list[SourceObject]:
     Raises UsageError for a folder that is missing, unreadable or without models, and for an unusable OBJECTS.csv.
     """
     if not folder.is_dir():
-        raise UsageError(f"objects.folder: expected a folder of models, got {shown(folder)}, which is no folder")
+        raise UsageError(f"objects.folder: expected a folder of models, got {path_text(folder)}, which is no folder")
     try:
         paths = find_models(folder, progress, passed_over=FACTS_FILE)
     except UsageError as error:

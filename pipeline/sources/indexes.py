@@ -91,7 +91,7 @@ class Indexes:
     def _have(self, repository: str, revision: str, name: str) -> Path:
         """Return the path of an index, after fetching it if need be."""
         path = Path(self.settings.cache).expanduser() / quote(revision, safe="") / name
-        if path.exists() or self._downloaded(repository, revision, name, path):
+        if path.exists() or self._copy_downloaded(repository, revision, name, path):
             return path
         try:
             fetch(file_url(repository, revision, name), path, self.fetching, self.gate, token=token())
@@ -101,7 +101,7 @@ class Indexes:
             _check(path)
         return path
 
-    def _downloaded(self, repository: str, revision: str, name: str, target: Path) -> bool:
+    def _copy_downloaded(self, repository: str, revision: str, name: str, target: Path) -> bool:
         """Copy an index from the package's own folder. A damaged copy is left, to be fetched."""
         if not self.settings.downloaded or revision != "main":  # the package knows no other
             return False

@@ -33,21 +33,21 @@ def find_models(folder: Path, progress: Progress, *, passed_over: str = "") -> l
         path = Path(name)
         if path.suffix.lower() in MODEL_SUFFIXES and not path.name.startswith("."):
             if problem := _problem(folder / name):
-                progress.say(f"{shown(folder)}: {name!a} is left out: {problem}")
+                progress.say(f"{path_text(folder)}: {name!a} is left out: {problem}")
             else:
                 names.append(name)
         elif name.casefold() != passed_over.casefold():
             others[path.suffix.lower() or path.name] += 1
     if not names:
         kinds = ", ".join(sorted(CHECKS))
-        raise UsageError(f"expected models ({kinds}) in {shown(folder)}, got {others.total()} other files")
+        raise UsageError(f"expected models ({kinds}) in {path_text(folder)}, got {others.total()} other files")
     if others:
         kinds = ", ".join(f"{count} {replace_surrogates(kind)}" for kind, count in sorted(others.items()))
-        progress.say(f"{shown(folder)}: {len(names)} models; other files are left out: {kinds}")
+        progress.say(f"{path_text(folder)}: {len(names)} models; other files are left out: {kinds}")
     return sorted(names)
 
 
-def shown(path: Path) -> str:
+def path_text(path: Path) -> str:
     """Return a path as text for people, with bytes outside UTF-8 replaced."""
     return replace_surrogates(str(path))
 
@@ -65,7 +65,9 @@ class _Walk:
         while self.links:
             link = self.links.popleft()
             if problem := self._problem_of(link):
-                self.progress.say(f"{shown(self.root)}: {str(link.relative_to(self.root))!a} is left out: {problem}")
+                self.progress.say(
+                    f"{path_text(self.root)}: {str(link.relative_to(self.root))!a} is left out: {problem}"
+                )
             else:
                 yield from self._below(link)
 

@@ -41,7 +41,7 @@ def objaverse_objects(
     candidates = candidates - set(unlisted)
     if unknown := len(candidates - known):
         progress.say(f"{NAMES[source]}: {unknown} of {len(candidates)} objects are not in its index and are left out")
-    uids = _drawn(sorted(candidates & known), settings)
+    uids = _draw(sorted(candidates & known), settings)
     objects = [
         _object(
             uid,
@@ -128,7 +128,7 @@ def _categories(settings: ObjaverseSettings, indexes: Indexes) -> dict[str, str]
     return found
 
 
-def _drawn(uids: list[str], settings: ObjaverseSettings) -> list[str]:
+def _draw(uids: list[str], settings: ObjaverseSettings) -> list[str]:
     """Return the requested random sample of `uids`, or all of them."""
     if not 0 < settings.sample < len(uids):
         return uids

@@ -139,7 +139,7 @@ class Worker:
         }
         with work_folder(self.storage) as folder:
             try:
-                path, sha256 = _timed(seconds, "fetch", lambda: self._file(item, folder))
+                path, sha256 = _time(seconds, "fetch", lambda: self._file(item, folder))
             except FetchError as error:
                 unread: dict[str, Any] = {
                     "sha256": item.sha256,
@@ -196,9 +196,9 @@ class Worker:
             raise FetchError(Outcome.UNSUPPORTED, f"{item.location}: expected a model of {', '.join(sorted(CHECKS))}")
         # Without a suffix the file's bytes say what it is.
         path = folder / f"source{suffix if suffix in CHECKS else ''}"
-        return path, self._downloaded(item, path) or self._cached_or_fetched(item, path)
+        return path, self._copy_downloaded(item, path) or self._take_or_fetch(item, path)
 
-    def _downloaded(self, item: SourceObject, path: Path) -> str:
+    def _copy_downloaded(self, item: SourceObject, path: Path) -> str:
         """Copy the file from the `objaverse` package's downloads. Returns its digest, or "" without a sound file."""
         objaverse = self.spec.objaverse
         found = find_downloaded(item.location, objaverse.revision, objaverse.downloaded)
@@ -212,7 +212,7 @@ class Worker:
             return ""
         return sha256 if item.sha256 in ("", sha256) else ""
 
-    def _cached_or_fetched(self, item: SourceObject, path: Path) -> str:
+    def _take_or_fetch(self, item: SourceObject, path: Path) -> str:
         fetching = self.spec.fetch
         cache = ModelCache(Path(fetching.cache).expanduser(), fetching.cache_mb << 20)
         if sha256 := cache.take(item.location, path, item.sha256):
@@ -268,7 +268,7 @@ def _size(path: Path) -> int:
     return sum(file.stat().st_size for file in path.iterdir()) if path.is_dir() else path.stat().st_size
 
 
-def _timed(seconds: dict[str, float], phase: str, act: Callable[[], T]) -> T:
+def _time(seconds: dict[str, float], phase: str, act: Callable[[], T]) -> T:
     started = time.monotonic()
     try:
         return act()

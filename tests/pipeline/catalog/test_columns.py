@@ -35,7 +35,7 @@ def test_they_are_laid_beside_others(objects: list[SourceObject], others: list[S
     indices = columns.indices(beside.uids)
     for name, absent in (("title", "none"), ("source", "none"), ("likes", -7)):
         expected = [getattr(columns[uid], name) if uid in columns else absent for uid in beside]
-        assert columns.aligned(name, indices, absent).to_pylist() == expected
+        assert columns.align(name, indices, absent).to_pylist() == expected
 
 
 def test_texts_are_counted() -> None:

@@ -78,11 +78,11 @@ def test_a_version_of_nothing_has_no_shards(tmp_path: Path) -> None:
 
 def test_only_what_once_ended_badly_is_told_to_a_plan(tmp_path: Path) -> None:
     catalog = Catalog(Storage(tmp_path))
-    assert (catalog.troubled(), catalog.recorded(["a"])) == ([], set())
+    assert (catalog.troubled_attempts(), catalog.recorded_attempts(["a"])) == ([], set())
     ends = [("a", "x", "ok"), ("b", "y", "crash"), ("c", "y", "ok")]
     catalog.record([Attempt(attempt=name, run="r", uid=uid, outcome=end) for name, uid, end in ends])
-    assert [one.attempt for one in catalog.troubled()] == ["b", "c"]
-    assert catalog.recorded(["a", "b", "it's not"]) == {"a", "b"}
+    assert [one.attempt for one in catalog.troubled_attempts()] == ["b", "c"]
+    assert catalog.recorded_attempts(["a", "b", "it's not"]) == {"a", "b"}
 
 
 def test_many_small_files_of_attempts_become_one_and_nothing_is_lost(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_a_table_that_lacks_a_column_is_read_and_gets_it(tmp_path: Path) -> None
     assert "views" not in catalog.columns(ATTEMPTS)
     catalog.record([new])
     assert catalog.attempts() == [old, new]
-    assert [one.attempt for one in catalog.troubled()] == ["a", "b"]
+    assert [one.attempt for one in catalog.troubled_attempts()] == ["a", "b"]
     assert "views" in catalog.columns(ATTEMPTS)
     catalog.compact()
     assert catalog.attempts() == [old, new]

@@ -8,7 +8,7 @@ from base.errors import Failure, UsageError
 from base.storage import Storage
 from pipeline.catalog.rows import Attempt
 from pipeline.catalog.tables import Catalog
-from pipeline.report.reports import FOLDER, NEWEST, keep_plan, known_runs, report_page, write_report
+from pipeline.report.reports import FOLDER, NEWEST, keep_plan, list_runs, report_page, write_report
 from pipeline.report.run_facts import run_facts
 from tests.report.reading import Reading
 
@@ -62,7 +62,7 @@ def test_the_newest_run_is_shown_unless_another_is_asked_for(tmp_path: Path) -> 
         report_page(Storage(tmp_path))
     store = recorded(tmp_path, attempt(1, "20250101T000000Z-a"), attempt(2, "20250102T000000Z-b", outcome="crash"))
     keep_plan(store, "20250103T000000Z-c", ["9 objects: render 0"], {"render": {"samples": 16}})
-    assert [run[-1] for run in known_runs(store)] == ["a", "b", "c"]
+    assert [run[-1] for run in list_runs(store)] == ["a", "b", "c"]
     assert "This run rendered nothing" in Reading(report_page(store)).text
     assert "samples: 16" in Reading(report_page(store)).text
     assert "1 of 1 objects ended well" in Reading(report_page(store, "20250101T000000Z-a")).text
