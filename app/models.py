@@ -12,12 +12,16 @@ if TYPE_CHECKING:
     from zero123.public import Located
     from zero123.settings import SampleComputeSettings
 
+DEFAULT = "mini"
+"""The packaged model, which needs no network."""
+
 RUNS = Path("runs")
 
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """The model that a command's flags name; without a name it is the newest training run below runs/."""
+    """The model that a command's flags name; without a name the packaged model or, without that, the
+    newest training run below runs/."""
 
     name: str | None = None
     pose_slot4: Literal["radius_difference", "input_polar"] | None = None
@@ -26,21 +30,19 @@ class ModelChoice:
 
 
 def locate(choice: ModelChoice) -> "Located":
-    """Find the model on this machine, or fetch it. Raises UsageError when there is none, Failure without a network."""
-    from zero123.locate import SUFFIXES, runs_below
-    from zero123.public import Located, locate_by_name
+    """Find the model on this machine, or fetch it: without a name the packaged model, else the newest run here.
 
-    if choice.name is None:
+    Raises UsageError for an unknown name, Failure without a network.
+    """
+    from zero123.locate import runs_below
+    from zero123.public import Located, locate_model, packaged_models
+
+    if choice.name is None and DEFAULT not in packaged_models():
         runs = runs_below(RUNS)
         if not runs:
             raise UsageError("--model: expected a model, or a training run below runs/, got neither")
         return Located(runs[-1], choice.pose_slot4)
-    path = Path(choice.name)
-    # runs/modle is a folder that is not there, and no repository of an owner called runs.
-    if path.exists() or path.suffix in SUFFIXES or (len(path.parts) > 1 and path.parent.is_dir()):
-        return Located(path, choice.pose_slot4)
-    found = locate_by_name(choice.name, accept_licence=choice.accept_licence)
-    return Located(found.path, choice.pose_slot4 or found.pose_slot4)
+    return locate_model(choice.name or DEFAULT, choice.pose_slot4, accept_licence=choice.accept_licence)
 
 
 def checkpoint_of(model: Path | ModelChoice) -> Path:

@@ -35,7 +35,7 @@ from train.trackers import numbers_of, numbers_of_score, trackers_for
 from train.upload import Uploader, fetch_newest, upload_newest
 from train.validation import Validation, held_out_samples, picture_grid
 from train.world import World, world_for
-from zero123.build import build_pipeline
+from zero123.build import first_pipeline
 from zero123.encoders import FrozenEncoders
 from zero123.pipeline import Zero123Pipeline
 
@@ -107,7 +107,7 @@ class _Run:
         """Build or load the model, its optimiser and its averages."""
         spec, settings = self.spec, self.settings
         if checkpoint is None:
-            pipeline = build_pipeline(spec.model, settings.seed)
+            pipeline = first_pipeline(spec.model, settings.seed, settings.init)
         else:
             pipeline = Zero123Pipeline.from_pretrained(checkpoint)
         self.pipeline = pipeline.to(str(self.world.device))

@@ -111,6 +111,7 @@ class RaySettings(Section):
 class TrainSettings(Section):
     """How the model learns from `version` of the dataset; 0 means the newest version when the run begins.
 
+    `init` names the model whose weights a run begins with, as `--model` does; null draws the weights of `model` anew.
     A step has `batch` images on all ranks together, and a device computes `images_at_once` of them at a time. `mirror`
     is the probability of a mirrored pair, which shows another object. `random_background` is the probability of a
     random colour behind a pair instead of white. `timestep_power` p draws timesteps as 1 − u^p of the schedule: 1 is
@@ -122,6 +123,7 @@ class TrainSettings(Section):
     """
 
     version: Annotated[int, Field(ge=0)]
+    init: Annotated[str, Field(min_length=1)] | None
     seed: int
     device: str
     threads: Annotated[int, Field(ge=0, le=1024)]

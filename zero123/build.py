@@ -1,5 +1,7 @@
 """A fresh model as the settings describe it: random, or starting from Stable Diffusion image variations."""
 
+from typing import Any
+
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
 from transformers import CLIPVisionModelWithProjection
@@ -9,9 +11,11 @@ from base.seeds import stable_seed
 from zero123.encoders import FrozenEncoders
 from zero123.image_encoder import ImageEncoder
 from zero123.latents import Autoencoder
+from zero123.locate import open_model
 from zero123.modules import new_image_encoder, new_sd_vae, new_unet, unet_config, widen_conv_in
 from zero123.pipeline import Zero123Pipeline
 from zero123.projection import CCProjection
+from zero123.public import locate_model
 from zero123.references import Reference, base_part, base_reference, taesd_reference
 from zero123.schedule import scheduler_config
 from zero123.settings import ModelSettings
@@ -44,6 +48,47 @@ def build_pipeline(settings: ModelSettings, seed: int) -> Zero123Pipeline:
         context_tokens=settings.image_encoder.tokens,
         references={part: reference for part, reference in references.items() if reference},
     )
+
+
+def first_pipeline(settings: ModelSettings, seed: int, init: str | None) -> Zero123Pipeline:
+    """Return the model that a training run begins with: `init` by its name or path, or an untrained model.
+
+    Raises UsageError unless `init` is a model as `settings` describe it, Failure if it cannot be read.
+    """
+    if init is None:
+        return build_pipeline(settings, seed)
+    located = locate_model(init)
+    pipeline = Zero123Pipeline.of(open_model(located.path, pose_slot4=located.pose_slot4, settings=settings))
+    for key, (expected, got) in _differences(pipeline, settings).items():
+        raise UsageError(f"train.init: expected {key} {expected!r} as in the settings, got {got!r} in {init}")
+    return pipeline
+
+
+def _differences(pipeline: Zero123Pipeline, settings: ModelSettings) -> dict[str, tuple[Any, Any]]:
+    """Return the (expected, found) values of a loaded model that contradict the settings, by name."""
+    schedule = scheduler_config(
+        prediction=settings.prediction,
+        zero_terminal_snr=settings.zero_terminal_snr,
+        spacing=settings.timestep_spacing,
+    )
+    expected = {
+        "model.hw": settings.hw,
+        "model.pose_slot4": settings.pose_slot4,
+        "model.latent_origin": settings.latent_origin,
+        "model.image_encoder.tokens": settings.image_encoder.tokens,
+        **{f"model.unet: {key}": value for key, value in unet_config(settings.unet, settings.hw[0] // 8).items()},
+        **{f"schedule: {key}": value for key, value in schedule.items()},
+    }
+    found = {
+        "model.hw": tuple(pipeline.hw),
+        "model.pose_slot4": pipeline.pose_slot4,
+        "model.latent_origin": pipeline.latent_origin,
+        "model.image_encoder.tokens": pipeline.context_tokens,
+        **{f"model.unet: {key}": value for key, value in pipeline.unet.config.items()},
+        **{f"schedule: {key}": value for key, value in pipeline.scheduler.config.items()},
+    }
+    plain = {key: tuple(value) if isinstance(value, list) else value for key, value in found.items()}
+    return {key: (value, plain.get(key)) for key, value in expected.items() if plain.get(key) != value}
 
 
 def build_encoders(settings: ModelSettings, seed: int) -> FrozenEncoders:

@@ -19,7 +19,8 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 class LatentEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
     """A small convolutional network over condition latents (N, 4, h, w); its output is (N, tokens, embedding).
 
-    There is one token for all, or with `patches` one for each cell of the last layer.
+    There is one token for all, or with `patches` one for each cell of the last layer. With `positions` each patch's
+    token also carries a learned vector for its place in the picture, which attention otherwise does not know.
     """
 
     @register_to_config
@@ -29,6 +30,7 @@ class LatentEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         embedding: int = 256,
         hw: tuple[int, int] = (16, 16),
         patches: bool = False,
+        positions: bool = False,
     ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
@@ -39,12 +41,14 @@ class LatentEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         self.layers = nn.Sequential(*layers)
         cells = (hw[0] >> len(channels)) * (hw[1] >> len(channels))
         self.out = nn.Linear(width if patches else width * cells, embedding)
+        self.place_vectors = nn.Parameter(0.1 * torch.randn(cells, embedding)) if positions else None
 
     def forward(self, latents: Tensor) -> Tensor:
         """The embeddings of condition latents, which are first scaled to about unit variance."""
         cells = self.layers(latents * SD_SCALE)
         tokens = cells.flatten(2).mT if self.config.patches else cells.flatten(1)[:, None]
-        return self.out(tokens)  # type: ignore[no-any-return]
+        embedded: Tensor = self.out(tokens)
+        return embedded if self.place_vectors is None else embedded + self.place_vectors
 
 
 ContextTokens = Literal["one", "patches"]

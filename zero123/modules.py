@@ -49,7 +49,8 @@ def new_image_encoder(settings: ModelSettings) -> ImageEncoder:
     wanted = settings.image_encoder
     if wanted.kind == "latents":
         hw = (settings.hw[0] // 8, settings.hw[1] // 8)
-        return LatentEncoder(wanted.channels, wanted.embedding, hw, patches=wanted.tokens == "patches")
+        patches = wanted.tokens == "patches"
+        return LatentEncoder(wanted.channels, wanted.embedding, hw, patches=patches, positions=patches)
     return CLIPVisionModelWithProjection(CLIPVisionConfig(**clip_l14_config(wanted.embedding)))
 
 

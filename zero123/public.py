@@ -3,14 +3,18 @@
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
 
 from base.errors import UsageError
 from base.settings import Layer, read_yaml, validate
+from zero123.checkpoint import INDEX
 from zero123.hub import cached_file, cached_folder, fetch_file, fetch_folder, is_hub_id
+from zero123.locate import SUFFIXES
+from zero123.model import PoseSlot4
 from zero123.settings import PublicModel
 
 TABLE = Path(__file__).parent / "public_models.yaml"
+PACKAGED = Path(__file__).parent / "weights"
+"""Models that come with this package, each in a folder of its name."""
 
 
 @dataclass(frozen=True)
@@ -18,13 +22,33 @@ class Located:
     """A model on this machine: its folder or file, and its pose slot 4 where the name says it."""
 
     path: Path
-    pose_slot4: Literal["radius_difference", "input_polar"] | None
+    pose_slot4: PoseSlot4 | None
 
 
 @cache
 def public_models() -> dict[str, PublicModel]:
     """The table of public models by name."""
     return {name: validate(PublicModel, Layer(f"{TABLE}: {name}", row)) for name, row in read_yaml(TABLE).items()}
+
+
+def packaged_models() -> dict[str, Path]:
+    """Return the models that come with this package: the folder of each by name."""
+    return {index.parent.name: index.parent for index in sorted(PACKAGED.glob(f"*/{INDEX}"))}
+
+
+def locate_model(name: str, pose_slot4: PoseSlot4 | None = None, *, accept_licence: bool = False) -> Located:
+    """Find a model by its name, its hub id or its path; fetch it if it is public and not cached.
+
+    `pose_slot4` is what the caller knows of a model whose files do not say. Raises as `locate_by_name`.
+    """
+    path = Path(name)
+    # runs/modle is a folder that is not there, and no repository of an owner called runs.
+    if path.exists() or path.suffix in SUFFIXES or (len(path.parts) > 1 and path.parent.is_dir()):
+        return Located(path, pose_slot4)
+    if name in packaged_models():
+        return Located(packaged_models()[name], pose_slot4)
+    found = locate_by_name(name, accept_licence=accept_licence)
+    return Located(found.path, pose_slot4 or found.pose_slot4)
 
 
 def cached_path(model: PublicModel) -> Path | None:
@@ -41,7 +65,7 @@ def locate_by_name(name: str, *, accept_licence: bool) -> Located:
     model = public_models().get(name)
     if model is None:
         if not is_hub_id(name):
-            known = ", ".join(public_models())
+            known = ", ".join([*packaged_models(), *public_models()])
             raise UsageError(f"--model: expected a folder, a .ckpt file, owner/name or any of {known}, got {name!r}")
         return Located(fetch_folder(name), None)
     cached = cached_path(model)

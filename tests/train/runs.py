@@ -48,6 +48,7 @@ MODEL: dict[str, Any] = {
 }
 TRAIN: dict[str, Any] = {
     "version": 0,
+    "init": None,
     "seed": 0,
     "device": "cpu",
     "threads": 1,
