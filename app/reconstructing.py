@@ -13,6 +13,7 @@ from PIL import Image
 from base.progress import Progress
 from base.storage import write_atomically
 from evaluation.metrics import silhouette_iou
+from geometry.camera import Lens
 from reconstruct.gltf import glb_bytes
 from reconstruct.mesh import Mesh, extract
 from reconstruct.optimise import reconstruct
@@ -52,7 +53,7 @@ def reconstruct_into(
 ) -> Reconstructed:
     """Reconstruct the object in `rgba` (H, W, 4) and write mesh, turntable, input and figures into `folder`."""
     field = reconstruct(pipeline, rgba, cam_from_world, settings, seed=seed, progress=progress)
-    lens = settings.lens.lens()
+    lens = Lens(**settings.lens.model_dump())
     mesh = extract(field, settings.mesh)
     seen = silhouette(mesh, cam_from_world, lens, (rgba.shape[0], rgba.shape[1]))
     frames = turntable(mesh, lens, settings.turntable, progress)

@@ -22,6 +22,7 @@ from base.versions import machine, versions
 from evaluation.novel_views import read_objects
 from evaluation.shape import ViewOfMesh, mesh_against_views
 from evaluation.table import markdown_table
+from geometry.camera import Lens
 from reconstruct.mesh import extract
 from reconstruct.optimise import reconstruct
 from shards.sample import Sample
@@ -68,7 +69,7 @@ def measure(pipeline: Zero123Pipeline, sample: Sample, view: int, settings: Sett
     cpu_s, wall_s = time.process_time() - cpu_s, time.monotonic() - wall_s
     count = len(sample.extrinsics)
     images = [sample.image(k) for k in range(count)]
-    seen = mesh_against_views(mesh, images, sample.extrinsics, section.lens.lens(), range(count))
+    seen = mesh_against_views(mesh, images, sample.extrinsics, Lens(**section.lens.model_dump()), range(count))
     return {
         "uid": sample.uid,
         "score": weight > 0,

@@ -10,6 +10,7 @@ from torch import Tensor
 from base.errors import Failure
 from base.progress import Progress
 from base.seeds import stable_seed
+from geometry.camera import Lens
 from geometry.relative import polar_angle, pose_vector
 from reconstruct import losses
 from reconstruct.field import SilhouetteGate, VoxelField
@@ -64,7 +65,7 @@ def prepare_input_view(
         raise Failure(f"reconstruct: expected a square input view, got {hw[0]} × {hw[1]}")
     if not rgba[..., 3].any():
         raise Failure("reconstruct: expected an input view with an object in it, got a view transparent everywhere")
-    lens = settings.lens.lens()
+    lens = Lens(**settings.lens.model_dump())
     pixels = torch.from_numpy(rgba.astype(np.float32) / 255.0).to(device)
     matrix = torch.from_numpy(np.array(cam_from_world, np.float64)).float()
     gate = SilhouetteGate(pixels[..., 3], matrix, 2.0 * lens.focal_px(hw) / max(hw)).to(device)
@@ -147,7 +148,7 @@ def _score_loss(
 ) -> Tensor:
     """Sum the score's loss over the views `which` and the priors for solid objects over their pixels."""
     weights, (height, width) = settings.weights, score.hw
-    lens = settings.lens.lens()
+    lens = Lens(**settings.lens.model_dump())
     rays = join_rays([camera_rays(cameras[k], lens, score.hw, str(field.density.device)) for k in which])
     rendered = render(field, rays, settings.samples_per_ray, generator)
     # On channels-last memory the encoder's GroupNorm is far less exact on a CPU: see zero123.latents.composited.

@@ -4,24 +4,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from base.lens_settings import LensSettings
 from base.settings import Section
-from geometry.camera import Lens
 
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
-
-
-class LensSettings(Section):
-    """The lens of the input view and of every view the model was trained on."""
-
-    focal_mm: Positive
-    sensor_mm: Positive
-
-    def lens(self) -> Lens:
-        """Return the lens as a `geometry.camera.Lens`."""
-        return Lens(focal_mm=self.focal_mm, sensor_mm=self.sensor_mm)
 
 
 class StageSettings(Section):

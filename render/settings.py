@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
+from base.lens_settings import LensSettings
 from base.passes import Pass
 from base.settings import Section
 
@@ -18,13 +19,6 @@ Bounces = Annotated[int, Field(ge=0, le=64)]
 
 def _is_range(value: Range) -> bool:
     return value[0] <= value[1]
-
-
-class LensSettings(Section):
-    """The camera's lens: `sensor_mm` spans the longer edge of the image."""
-
-    focal_mm: PositiveFloat
-    sensor_mm: PositiveFloat
 
 
 class LampSettings(Section):

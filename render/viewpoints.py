@@ -42,7 +42,7 @@ def radius_range(settings: RenderSettings) -> tuple[float, float]:
     nearest, farthest = settings.radius
     if settings.framing == "radius":
         return nearest, farthest
-    focal_px = Lens(focal_mm=settings.lens.focal_mm, sensor_mm=settings.lens.sensor_mm).focal_px(settings.hw)
+    focal_px = Lens(**settings.lens.model_dump()).focal_px(settings.hw)
     half_px = min(settings.hw) / 2.0 - MARGIN_PX
     # A sphere of radius r at distance d is drawn within r f / √(d² − r²) of the image's centre.
     whole = UNIT_BOX_RADIUS * float(np.sqrt(1.0 + (focal_px / half_px) ** 2))

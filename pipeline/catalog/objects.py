@@ -15,18 +15,12 @@ UNKNOWN, GREATEST = -1, 2**63 - 1
 COUNT = re.compile(r"0*([0-9]{1,19})(\.0+)?")
 
 
-@dataclass(frozen=True, slots=True)
-class SourceObject:
-    """A requested object. `location` is a path or URL. Unknown texts are empty, unknown counts UNKNOWN.
+@dataclass(frozen=True, kw_only=True)
+class SourceFacts:
+    """The facts that a source states. `location` is a path or URL. Unknown texts are empty, unknown counts UNKNOWN."""
 
-    Before the fetch, `sha256` is known for local files only. `address` is the whole URL if `location` leaves out
-    credentials. It is used for requests, and never recorded or shown.
-    """
-
-    uid: str
     source: str
     location: str
-    sha256: str = ""
     licence: str = ""
     author: str = ""
     title: str = ""
@@ -37,6 +31,18 @@ class SourceObject:
     vertices: int = UNKNOWN
     animations: int = UNKNOWN
     likes: int = UNKNOWN
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceObject(SourceFacts):
+    """A requested object.
+
+    Before the fetch, `sha256` is known for local files only. `address` is the whole URL if `location` leaves out
+    credentials. It is used for requests, and never recorded or shown.
+    """
+
+    uid: str
+    sha256: str = ""
     address: str = field(default="", repr=False)
 
     def facts(self, sha256: str) -> dict[str, str]:

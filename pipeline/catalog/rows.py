@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from base.outcomes import Outcome
-from pipeline.catalog.objects import UNKNOWN
+from pipeline.catalog.objects import SourceFacts
 from shards.version import SampleEntry, ShardEntry
 
 UNASSIGNED = -1
@@ -65,26 +65,16 @@ class BuildResult:
         return self.outcome == Outcome.OK
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ObjectRow(BuildResult):
-    """The row of an object: its build result, and the facts from its source."""
+@dataclass(frozen=True, kw_only=True)
+class ObjectRow(SourceFacts, BuildResult):
+    """The row of an object: its build result, and the facts from its source.
 
-    source: str
-    location: str
-    licence: str = ""
-    author: str = ""
-    title: str = ""
-    page: str = ""
-    category: str = ""
-    tags: str = ""
-    faces: int = UNKNOWN
-    vertices: int = UNKNOWN
-    animations: int = UNKNOWN
-    likes: int = UNKNOWN
+    Fields are collected from the last base to the first, so the columns of the result come first.
+    """
 
 
 FOUND = tuple(item.name for item in fields(BuildResult))
-STATED = tuple(item.name for item in fields(ObjectRow) if item.name not in FOUND)
+STATED = tuple(item.name for item in fields(SourceFacts))
 """The columns that come from the source, beside the uid."""
 
 

@@ -47,7 +47,7 @@ class StubWorker:
 
 
 def stub_job(kind: str, name: str) -> ViewJob:
-    return ViewJob(SourceObject(name, "folder", f"{name}.glb", title=kind))
+    return ViewJob(SourceObject(uid=name, source="folder", location=f"{name}.glb", title=kind))
 
 
 def stub_jobs(kind: str, count: int) -> list[ViewJob]:

@@ -127,7 +127,7 @@ def pictures_of(folder: Path) -> list[NDArray[np.uint8]]:
 
 def three_job(chosen: RenderSettings, features: Iterable[tuple[str, Feature]]) -> dict[str, object]:
     """What page.js is asked for: the cameras that our renderer draws, and each model with its bounds."""
-    lens = Lens(focal_mm=chosen.lens.focal_mm, sensor_mm=chosen.lens.sensor_mm)
+    lens = Lens(**chosen.lens.model_dump())
     return {
         "size": chosen.hw[0],
         "fov_deg": float(np.degrees(lens.fov_rad)),

@@ -41,7 +41,7 @@ def test_known_points_land_on_the_rendered_pixels(settings, blender, tmp_path) -
     result = render_views(blender, markers_glb(tmp_path / "m.glb"), "markers", chosen, 3, tmp_path / "out")
     assert (result.outcome, result.reason) == (Outcome.OK, "")
     extrinsics = np.load(tmp_path / "out" / "extrinsics.npy")
-    lens = Lens(focal_mm=chosen.lens.focal_mm, sensor_mm=chosen.lens.sensor_mm)
+    lens = Lens(**chosen.lens.model_dump())
     centres = np.stack([in_unit_box(centre) for centre in MARKERS.values()])
     radius = MARKER_RADIUS / (marker_bounds()[1] - marker_bounds()[0]).max()
     worst = 0.0

@@ -61,7 +61,7 @@ def test_a_lamp_aimed_down_looks_straight_down(settings) -> None:
 @pytest.mark.parametrize("hw", [(64, 64), (48, 96), (96, 48)])
 def test_whole_framing_shows_every_corner_of_the_unit_box(settings, hw: tuple[int, int]) -> None:
     chosen = settings(framing="whole", hw=list(hw), views=24)
-    lens = Lens(focal_mm=chosen.lens.focal_mm, sensor_mm=chosen.lens.sensor_mm)
+    lens = Lens(**chosen.lens.model_dump())
     corners = np.array(list(product([-0.5, 0.5], repeat=3)))
     seen = np.stack([project(corners, camera, lens, hw) for camera in draw_viewpoints(chosen, "van", 0)])
     assert (seen >= 1.0).all()

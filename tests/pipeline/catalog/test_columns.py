@@ -39,7 +39,10 @@ def test_they_are_laid_beside_others(objects: list[SourceObject], others: list[S
 
 
 def test_texts_are_counted() -> None:
-    objects = [SourceObject(uid, "urls", uid, licence=licence) for uid, licence in zip("abcd", "yxyz", strict=True)]
+    objects = [
+        SourceObject(uid=uid, source="urls", location=uid, licence=licence)
+        for uid, licence in zip("abcd", "yxyz", strict=True)
+    ]
     columns = Columns.of(SourceObject, objects)
     assert list(columns.counts("licence").items()) == [("y", 2), ("x", 1), ("z", 1)]
     assert columns.counts("licence", columns.indices(["b", "d"])) == {"x": 1, "z": 1}

@@ -32,7 +32,8 @@ def _tables_become_one_soon() -> Iterator[None]:
 
 
 def item(uid: str, sha256: str | None = None, **facts: str) -> SourceObject:
-    return SourceObject(uid, "folder", f"/models/{uid}", f"bytes of {uid}" if sha256 is None else sha256, **facts)
+    known = f"bytes of {uid}" if sha256 is None else sha256
+    return SourceObject(uid=uid, source="folder", location=f"/models/{uid}", sha256=known, **facts)
 
 
 def attempt(uid: str, sha256: str, outcome: Outcome = Outcome.OK, rules: Rules = RULES) -> Attempt:

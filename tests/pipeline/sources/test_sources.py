@@ -37,10 +37,11 @@ ANY: dict[str, Any] = {
     "likes": 0,
 }
 CHAIR = SourceObject(
-    "chair", "urls", "http://a/chair.glb", licence="CC0-1.0", title="A Red Chair", category="chair", tags="wood seat",
+    uid="chair", source="urls", location="http://a/chair.glb", licence="CC0-1.0", title="A Red Chair",
+    category="chair", tags="wood seat",
     faces=900, vertices=500, animations=0, likes=3,
 )  # fmt: skip
-UNTOLD = SourceObject("untold", "urls", "http://a/untold.glb")
+UNTOLD = SourceObject(uid="untold", source="urls", location="http://a/untold.glb")
 
 
 @pytest.mark.parametrize(
