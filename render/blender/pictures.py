@@ -6,6 +6,7 @@ from pathlib import Path
 
 import bpy
 
+from render.blender.whole import is_cut_short
 from render.job import NAMELESS_PICTURE
 from render.references import TILES, file_name, reference
 
@@ -34,7 +35,7 @@ def link_pictures(home: Path, root: Path, pictures: Mapping[str, str]) -> None:
 
 
 def take_out_missing(root: Path) -> list[str]:
-    """Remove every picture outside `root` or unreadable, and name the visible pictures among them.
+    """Remove every picture outside `root`, unreadable or cut short, and name the visible pictures among them.
 
     Blender would paint their faces in glaring magenta.
     """
@@ -46,6 +47,8 @@ def take_out_missing(root: Path) -> list[str]:
             why = "missing"
         elif not image.size[0]:
             why = "not readable"
+        elif is_cut_short(_bytes_of(image)):
+            why = "cut short"
         else:
             continue
         name = posixpath.basename(image.filepath.replace("\\", "/")) or image.name
@@ -58,14 +61,27 @@ def take_out_missing(root: Path) -> list[str]:
     return missing[:MAX_NAMED]
 
 
+def _bytes_of(image: bpy.types.Image) -> bytes:
+    """The file of an image, packed or on disk; of several tiles the first."""
+    if image.packed_file:
+        return bytes(image.packed_file.data)
+    path = _file_of(image)
+    return path.read_bytes() if path.is_file() else b""
+
+
 def _is_readable(image: bpy.types.Image, root: Path) -> bool:
     """True for a file, or the first tile of a picture, below `root`."""
     if image.source not in {"FILE", "TILED"}:
         return False
+    path = _file_of(image).resolve()
+    return path.is_relative_to(root.resolve()) and path.is_file()
+
+
+def _file_of(image: bpy.types.Image) -> Path:
+    """The file of a picture, or of its first tile."""
     name = bpy.path.abspath(image.filepath).replace("\\", "/")
     tile = str(image.tiles[0].number) if image.source == "TILED" and image.tiles else "1001"
-    path = Path(name.replace(TILES, tile)).resolve()
-    return path.is_relative_to(root.resolve()) and path.is_file()
+    return Path(name.replace(TILES, tile))
 
 
 def _take_out(image: bpy.types.Image | None) -> bool:

@@ -144,9 +144,13 @@ def textured_glb(path: Path, *images: dict[str, Any], blob: bytes = b"", texture
 
 
 def png(colour: tuple[int, int, int], edge: int = 64) -> bytes:
+    return encoded(colour, "png", edge)
+
+
+def encoded(colour: tuple[int, int, int], kind: str, edge: int = 64, **options: Any) -> bytes:
     stream = BytesIO()
     noise = np.random.default_rng(0).integers(0, 2, (edge, edge, 3), np.uint8)
-    Image.fromarray(np.uint8(colour) + noise).save(stream, "png")
+    Image.fromarray(np.uint8(colour) + noise).save(stream, kind, **options)
     return stream.getvalue()
 
 
@@ -158,6 +162,11 @@ BASISU = {"extensions": {"KHR_texture_basisu": {"source": 0}}}
     [
         ({"uri": "gone/tex.png"}, b"", None, ["gone/tex.png"]),
         ({"bufferView": 2, "mimeType": "image/png"}, png(GREEN)[:-300], None, ["Image_0 (not readable)"]),
+        ({"bufferView": 2, "mimeType": "image/jpeg"}, encoded(GREEN, "jpeg")[:-20], None, ["Image_0 (cut short)"]),
+        ({"bufferView": 2, "mimeType": "image/jpeg"}, encoded(GREEN, "jpeg", progressive=True)[:-9], None,
+         ["Image_0 (cut short)"]),
+        ({"bufferView": 2, "mimeType": "image/webp"}, encoded(GREEN, "webp", lossless=True)[:-99],
+         {"extensions": {"EXT_texture_webp": {"source": 0}}}, ["Image_0 (cut short)"]),
         ({"bufferView": 2, "mimeType": "image/ktx2", "name": "wood"}, b"\xabKTX 20\xbb", BASISU,
          ["wood (KHR_texture_basisu)"]),
     ],
@@ -179,5 +188,20 @@ def test_pictures_that_nothing_shows_are_not_missed(seen, tmp_path) -> None:
     data = base64.b64encode(png(GREEN)).decode()
     model = textured_glb(tmp_path / "x.glb", {"uri": f"data:image/png;base64,{data}"}, {"uri": "gone.png"})
     result, view = seen(model)
+    assert (result.outcome, result.missing_pictures) == (Outcome.OK, [])
+    assert view[..., 1].max() > 100
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "webp"])
+def test_bytes_after_a_whole_picture_do_no_harm(seen, tmp_path, kind) -> None:
+    """Exporters pad, and cameras put a smaller JPEG, with an end of its own, before the picture."""
+    thumbnail = Image.fromarray(np.full((8, 8, 3), 99, np.uint8))
+    stream = BytesIO()
+    thumbnail.save(stream, "jpeg")
+    data = encoded(GREEN, kind, exif=b"Exif\0\0" + stream.getvalue()) + b"\0" * 16
+    texture = {"extensions": {"EXT_texture_webp": {"source": 0}}} if kind == "webp" else None
+    result, view = seen(
+        textured_glb(tmp_path / "x.glb", {"bufferView": 2, "mimeType": f"image/{kind}"}, blob=data, texture=texture)
+    )
     assert (result.outcome, result.missing_pictures) == (Outcome.OK, [])
     assert view[..., 1].max() > 100
