@@ -163,7 +163,7 @@ BASISU = {"extensions": {"KHR_texture_basisu": {"source": 0}}}
         ({"uri": "gone/tex.png"}, b"", None, ["gone/tex.png"]),
         ({"bufferView": 2, "mimeType": "image/png"}, png(GREEN)[:-300], None, ["Image_0 (not readable)"]),
         ({"bufferView": 2, "mimeType": "image/jpeg"}, encoded(GREEN, "jpeg")[:-20], None, ["Image_0 (cut short)"]),
-        ({"bufferView": 2, "mimeType": "image/jpeg"}, encoded(GREEN, "jpeg", progressive=True)[:-9], None,
+        ({"bufferView": 2, "mimeType": "image/jpeg"}, encoded(GREEN, "jpeg", progressive=True)[:-3], None,
          ["Image_0 (cut short)"]),
         ({"bufferView": 2, "mimeType": "image/webp"}, encoded(GREEN, "webp", lossless=True)[:-99],
          {"extensions": {"EXT_texture_webp": {"source": 0}}}, ["Image_0 (cut short)"]),
