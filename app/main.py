@@ -31,6 +31,7 @@ COMMANDS = {
     "imagine": "words to a picture, its views and its mesh",
     "reconstruct": "a mesh of the object in a picture",
     "evaluate": "measure a model's novel views against the true views",
+    "benchmark": "any method under a published protocol: predictions in, tables out",
     "models": "public models by name, their licences, and what is here",
     "convert": "weights from a public layout to another",
     "inspect": "a picture and a page of a dataset, an object, a shard, rendered views or a model",

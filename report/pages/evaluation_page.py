@@ -57,12 +57,13 @@ def evaluation_page(facts: EvaluationFacts) -> str:
     section.text(*facts.notes)
     if facts.shown:
         section = page.section("Some of the views", "Evenly from all of them, in order of the objects’ uids.")
-        section.columns(*map(_pair, facts.shown), css_class="pairs")
+        section.columns(*map(pair_figure, facts.shown), css_class="pairs")
     page.footer(facts.about, "This page is a single file. It loads nothing, and it works without a network.")
     return page.html()
 
 
-def _pair(shown: ShownPair) -> Markup:
+def pair_figure(shown: ShownPair) -> Markup:
+    """Make a figure of a pair: its pictures side by side, labelled."""
     strip = contact_sheet(list(shown.pictures.values()), labels=list(shown.pictures), columns=len(shown.pictures))
     alt = f"{shown.title}: {', '.join(shown.pictures)}"
     body = picture(Picture(image_uri(strip, quality=QUALITY), alt))

@@ -1,0 +1,231 @@
+"""The verbs of `zero123 benchmark`."""
+
+import argparse
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+from base.errors import Failure, UsageError
+from base.progress import Progress, standard_progress
+from evaluation.benchmark_files import say_summary, write_comparison
+from evaluation.check import check_object
+from evaluation.datasets.open import open_dataset
+from evaluation.methods import (
+    MESH_METHODS,
+    VIEW_METHODS,
+    MeshMethod,
+    ViewMethod,
+    noisy_views,
+    shifted_views,
+    true_mesh,
+    true_views,
+    visual_hull,
+)
+from evaluation.picture_metrics import Networks
+from evaluation.predicting import PredictionRun, export_inputs, predict_meshes, predict_views
+from evaluation.predictions import Method, Predictions
+from evaluation.protocol import Protocol, protocol_names, read_protocol
+from evaluation.running import objects_of, score_objects
+from evaluation.scoring import ScoringJob
+from evaluation.summary import read_summary, summarise, write_summary
+
+
+def run_list(_options: argparse.Namespace) -> int:
+    """Print a line for each protocol."""
+    for name in protocol_names():
+        protocol = read_protocol(name)
+        print(f"{name:16} {protocol.digest()}  {protocol.title}: variants {', '.join(protocol.variants)}")
+    return 0
+
+
+def run_show(options: argparse.Namespace) -> int:
+    """Print a protocol in words."""
+    from evaluation.protocol_words import protocol_words
+
+    print(protocol_words(options.protocol, read_protocol(options.protocol)))
+    return 0
+
+
+def run_check(options: argparse.Namespace) -> int:
+    """Check each object; exit code 1 when some object is damaged or disagrees."""
+    protocol = _protocol(options)
+    dataset, bad = open_dataset(protocol.data.loader, options.data), 0
+    for uid in protocol.data.objects or dataset.uids():
+        try:
+            sentence, good = _checked(protocol, uid, options.data)
+        except Failure as error:
+            sentence, good = str(error), False
+        bad += not good
+        print(f"{'ok ' if good else 'BAD'} {uid}: {sentence}")
+    return 1 if bad else 0
+
+
+def _checked(protocol: Protocol, uid: str, data: Path) -> tuple[str, bool]:
+    truth = open_dataset(protocol.data.loader, data).load(uid)
+    known, digest = protocol.data.sha256.get(uid), truth.pixel_digest()
+    if known and known != digest:
+        return f"expected pixels with the digest {known}, got {digest}", False
+    pixels = f"{len(truth.views)} views, pixels {digest}{' as known' if known else ''}"
+    if truth.read_mesh is None:
+        return f"{pixels}, no mesh", True
+    found = check_object(truth, truth.read_mesh())
+    least = min(found, key=lambda view: view.iou)
+    depths = [view.depth_error for view in found if view.depth_error == view.depth_error]
+    depth = f", depth within {max(depths):.2g}" if depths else ""
+    sentence = f"{pixels}, mesh on alpha IoU at least {least.iou:.6f} (view {least.view}){depth}"
+    return sentence, least.iou >= protocol.data.check_iou
+
+
+def run_predict(options: argparse.Namespace) -> int:
+    """Write a prediction folder, or the inputs for another program."""
+    protocol, progress = _protocol(options), standard_progress()
+    if options.export_only:
+        dataset = open_dataset(protocol.data.loader, options.data)
+        uids = protocol.data.objects or dataset.uids()
+        export_inputs(options.protocol, protocol, dataset, uids, options.out, progress)
+        print(f"{len(uids)} objects in {options.out}; {options.out / 'README.md'} explains the answer")
+        return 0
+    _predict(options, protocol, options.out, progress)
+    print(f"predictions: {options.out}")
+    return 0
+
+
+def run_score(options: argparse.Namespace) -> int:
+    """Score a prediction folder; exit code 1 when an object failed."""
+    return _score(options, _protocol(options), options.predictions, standard_progress())
+
+
+def run_run(options: argparse.Namespace) -> int:
+    """Predict into OUT/predictions, then score."""
+    protocol, progress = _protocol(options), standard_progress()
+    _predict(options, protocol, options.out / "predictions", progress)
+    return _score(options, protocol, options.out / "predictions", progress)
+
+
+def run_oracle(options: argparse.Namespace) -> int:
+    """Answer with the truth or with a known error, then score."""
+    protocol, progress = _protocol(options), standard_progress()
+    predictions = options.out / "predictions"
+    method, answer = _oracle(options, protocol)
+    _write_answers(protocol, options.data, answer, method, predictions, progress)
+    return _score(options, protocol, predictions, progress)
+
+
+def run_compare(options: argparse.Namespace) -> int:
+    """Write the table of several scored folders."""
+    summaries = [read_summary(folder) for folder in options.scored]
+    protocol = read_protocol(summaries[0].protocol)
+    for folder, summary in zip(options.scored, summaries, strict=True):
+        if summary.protocol_digest != summaries[0].protocol_digest:
+            raise UsageError(
+                f"{folder}: expected the protocol {summaries[0].protocol} ({summaries[0].protocol_digest}), "
+                f"got {summary.protocol} ({summary.protocol_digest})"
+            )
+    print(write_comparison(options.out, protocol, list(zip(options.scored, summaries, strict=True))))
+    return 0
+
+
+def run_selftest(_options: argparse.Namespace) -> int:
+    """Check closed forms on a set made on the spot."""
+    from evaluation.selftest import selftest
+
+    failed = 0
+    for name, good, sentence in selftest():
+        failed += not good
+        print(f"{'ok ' if good else 'BAD'} {name}: {sentence}")
+    return 1 if failed else 0
+
+
+def _protocol(options: argparse.Namespace) -> Protocol:
+    """Read the protocol, reduced to `--objects`: other objects are another protocol, with another digest."""
+    protocol = read_protocol(options.protocol)
+    if not options.objects:
+        return protocol
+    asked = tuple(options.objects.split(","))
+    unknown = set(asked) - set(protocol.data.objects or open_dataset(protocol.data.loader, options.data).uids())
+    if unknown:
+        raise UsageError(f"--objects: expected objects of the protocol, got {', '.join(sorted(unknown))}")
+    return replace(protocol, data=replace(protocol.data, objects=tuple(sorted(asked))))
+
+
+def _predict(options: argparse.Namespace, protocol: Protocol, out: Path, progress: Progress) -> None:
+    if not options.baseline:
+        if protocol.kind == "meshes":
+            raise UsageError(
+                "predict: expected --baseline extrusion or hull; for meshes of a model export the inputs, run "
+                "`zero123 reconstruct` and put the GLBs into meshes/"
+            )
+        method, answer = _model(options)
+        _write_answers(protocol, options.data, answer, method, out, progress)
+        return
+    known = VIEW_METHODS if protocol.kind == "views" else MESH_METHODS
+    if options.baseline not in known:
+        raise UsageError(f"--baseline: expected {', '.join(known)} for {protocol.kind}, got {options.baseline}")
+    words = {"mean": "mean of the true views (oracle)", "input": "input copied", "hull": "visual hull (oracle)"}
+    method = Method(name=words.get(options.baseline, options.baseline), frame="world")
+    _write_answers(protocol, options.data, known[options.baseline], method, out, progress)
+
+
+def _write_answers(
+    protocol: Protocol, data: Path, answer: ViewMethod | MeshMethod, method: Method, out: Path, progress: Progress
+) -> None:
+    dataset = open_dataset(protocol.data.loader, data)
+    uids = protocol.data.objects or dataset.uids()
+    run = PredictionRun(protocol, dataset, uids, method, out, progress)
+    if protocol.kind == "views":
+        predict_views(run, cast(ViewMethod, answer))
+    else:
+        predict_meshes(run, cast(MeshMethod, answer))
+
+
+def _model(options: argparse.Namespace) -> tuple[Method, ViewMethod]:
+    from app.models import checkpoint_of, load_model, model_digest
+    from evaluation.model_method import ModelMethod
+
+    pipeline = load_model(options.model, options.device)
+    changes = {"steps": options.steps, "guidance_scale": options.guidance_scale}
+    sampling = pipeline.sampling_with(**{name: value for name, value in changes.items() if value is not None})
+    method = Method(
+        name=options.model.name or "newest training run",
+        weights=model_digest(checkpoint_of(options.model)),
+        settings={**_plain(sampling.model_dump(mode="json")), "seed": options.seed, "model_px": pipeline.hw[0]},
+    )
+    return method, ModelMethod(pipeline, sampling, options.seed)
+
+
+def _plain(values: dict[str, object]) -> dict[str, str | int | float | bool]:
+    return {
+        name: value if isinstance(value, str | int | float | bool) else str(value) for name, value in values.items()
+    }
+
+
+def _oracle(options: argparse.Namespace, protocol: Protocol) -> tuple[Method, ViewMethod | MeshMethod]:
+    answers: dict[str, ViewMethod | MeshMethod] = (
+        {
+            "truth": true_views,
+            "noise": partial(noisy_views, levels=options.levels),
+            "shift": partial(shifted_views, pixels=options.pixels),
+        }
+        if protocol.kind == "views"
+        else {"truth": true_mesh, "hull": visual_hull}
+    )
+    if options.kind not in answers:
+        raise UsageError(f"--kind: expected {', '.join(answers)} for {protocol.kind}, got {options.kind}")
+    if not 1 <= options.levels <= 127 or options.pixels < 1:
+        raise UsageError(
+            f"oracle: expected 1 to 127 levels and at least a pixel, got {options.levels}, {options.pixels}"
+        )
+    amount = {"noise": f", ± {options.levels}/255", "shift": f", {options.pixels} px"}.get(options.kind, "")
+    return Method(name=f"oracle {options.kind}{amount}", frame="world"), answers[options.kind]
+
+
+def _score(options: argparse.Namespace, protocol: Protocol, predictions: Path, progress: Progress) -> int:
+    networks = Networks(options.lpips, options.clip)
+    job = ScoringJob(protocol, options.data, predictions, networks, options.out / "rows")
+    results = score_objects(job, options.workers, progress)
+    used = networks.digests() if protocol.kind == "views" else {}
+    summary = summarise(options.protocol, protocol, Predictions(predictions).method, results, used)
+    write_summary(options.out, summary)
+    print(say_summary(options.out, protocol, summary, job, len(objects_of(job))))
+    return 1 if summary.failed or summary.unusable else 0

@@ -1,0 +1,191 @@
+"""The table of a benchmark: published rows as printed, then measured rows with intervals and paired differences."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from evaluation.metric_words import shown, words_of
+from evaluation.protocol import Protocol
+from evaluation.statistics import Mean, PairedDifference, paired_difference
+from evaluation.summary import Summary
+from evaluation.table import markdown_table
+from report.escape import csv_cell, markdown
+
+PUBLISHED_VARIANT = "as-published"
+PRINTED, MEASURED = "as printed", "measured"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A figure. `mean` has no interval for a printed row; `without_failed` leaves failed objects out."""
+
+    mean: Mean
+    without_failed: Mean
+    difference: PairedDifference | None = None
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """A method's figures by metric, `kind` as printed or measured, and its failures."""
+
+    method: str
+    kind: str
+    cells: dict[str, Cell]
+    failed: int = 0
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class BenchmarkTable:
+    """The table of a variant. `reference` is the method of the paired differences; empty with a single method."""
+
+    variant: str
+    note: str
+    metrics: tuple[str, ...]
+    rows: tuple[TableRow, ...]
+    reference: str = ""
+
+
+def benchmark_tables(protocol: Protocol, summaries: Sequence[Summary]) -> list[BenchmarkTable]:
+    """Make a table for each variant. The first summary is the reference of paired differences."""
+    return [_table(protocol, name, summaries) for name in protocol.variants]
+
+
+def _table(protocol: Protocol, variant: str, summaries: Sequence[Summary]) -> BenchmarkTable:
+    metrics = list(dict.fromkeys(m for summary in summaries for m in _in_order(protocol, variant, summary)))
+    printed = protocol.published if variant == PUBLISHED_VARIANT else ()
+    rows = [
+        TableRow(
+            row.method,
+            PRINTED,
+            {metric: Cell(_exact(row.figures[metric]), _exact(row.figures[metric])) for metric in row.figures},
+            source=f"{row.source}, {row.where}",
+        )
+        for row in printed
+    ]
+    reference = summaries[0] if len(summaries) > 1 else None
+    rows += [_measured(variant, summary, reference) for summary in summaries]
+    note = protocol.variants[variant].note
+    return BenchmarkTable(variant, note, tuple(metrics), tuple(rows), reference.name if reference else "")
+
+
+def _in_order(protocol: Protocol, variant: str, summary: Summary) -> list[str]:
+    """Return the measured metrics in the order of the protocol; an F-score has a name for each threshold."""
+    found = summary.figures.get(variant, {})
+    return [name for metric in protocol.variants[variant].metrics for name in found if name.partition("@")[0] == metric]
+
+
+def _measured(variant: str, summary: Summary, reference: Summary | None) -> TableRow:
+    cells = {}
+    for metric in summary.figures.get(variant, {}):
+        whole, good = (summary.mean(variant, metric, with_failed=flag) for flag in (True, False))
+        against = reference.figures.get(variant, {}).get(metric, {}) if reference and reference is not summary else {}
+        cells[metric] = Cell(whole, good, _difference(summary.figures[variant][metric], against, metric))
+    return TableRow(summary.name, MEASURED, cells, failed=len(summary.failed))
+
+
+def _difference(values: dict[str, float], against: dict[str, float], metric: str) -> PairedDifference | None:
+    common, better = sorted(values.keys() & against.keys()), words_of(metric).higher_is_better
+    if not common or better is None:
+        return None
+    first, second = (np.array([side[uid] for uid in common]) for side in (values, against))
+    return paired_difference(first, second, higher_is_better=better)
+
+
+def _exact(value: float) -> Mean:
+    return Mean(value, value, value, 0)
+
+
+def markdown_text(table: BenchmarkTable) -> str:
+    """Format as Markdown: `mean [low, high]`; printed rows have no interval."""
+    header = ["method", *(f"{words_of(m).label}{words_of(m).arrow}" for m in table.metrics), "failed", "row"]
+    rows = []
+    for row in table.rows:
+        cells = [cell_text(row, metric) for metric in table.metrics]
+        rows.append([markdown(row.method), *cells, str(row.failed) if row.kind == MEASURED else "–", row.kind])
+    text = markdown_table(header, rows)
+    return f"{text}\n\n{differences_text(table)}".rstrip()
+
+
+def cell_text(row: TableRow, metric: str) -> str:
+    """Format a figure with its interval."""
+    if metric not in row.cells:
+        return "–"
+    cell, digits = row.cells[metric], words_of(metric).digits
+    value = shown(cell.mean.value, digits)
+    if row.kind == PRINTED:
+        return value
+    text = f"{value} [{shown(cell.mean.low, digits)}, {shown(cell.mean.high, digits)}]"
+    return f"{text} ({shown(cell.without_failed.value, digits)} without failed)" if row.failed else text
+
+
+def differences_text(table: BenchmarkTable) -> str:
+    """Format the paired differences to the reference, a line for each method and metric; empty without a reference."""
+    lines = []
+    for row in table.rows:
+        pair = f"{markdown(row.method)} − {markdown(table.reference)}"
+        for metric in table.metrics:
+            found = row.cells[metric].difference if metric in row.cells else None
+            if found:
+                lines.append(f"- {pair}, {words_of(metric).label}: {difference_text(found, metric)}")
+    return "\n".join(["Paired differences over the same objects:", "", *lines]) if lines else ""
+
+
+def difference_text(found: PairedDifference, metric: str) -> str:
+    """Format a paired difference with its interval, wins, losses and ties."""
+    digits = words_of(metric).digits
+    low, high = (shown(bound, digits) for bound in (found.mean.low, found.mean.high))
+    signed = f"{found.mean.value:+.{digits}f}" if np.isfinite(found.mean.value) else shown(found.mean.value, digits)
+    return f"{signed} [{low}, {high}], better on {found.wins}, worse on {found.losses}, equal on {found.ties}"
+
+
+def csv_text(tables: Sequence[BenchmarkTable]) -> str:
+    """Format all figures as CSV, a line for each variant, method and metric."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(
+        ["variant", "method", "row", "metric", "mean", "low", "high", "without_failed", "objects", "failed", "source"]
+    )
+    for table in tables:
+        for row in table.rows:
+            for metric, cell in row.cells.items():
+                bounds = ["", ""] if row.kind == PRINTED else [repr(cell.mean.low), repr(cell.mean.high)]
+                facts = [repr(cell.mean.value), *bounds, repr(cell.without_failed.value), cell.mean.objects, row.failed]
+                writer.writerow(
+                    [csv_cell(x) for x in (table.variant, row.method, row.kind, metric, *facts, row.source)]
+                )
+    return stream.getvalue()
+
+
+def latex_text(table: BenchmarkTable) -> str:
+    """Format as a LaTeX tabular: the mean, and half the width of its interval."""
+    heads = " & ".join(f"{latex(words_of(m).label)}{_latex_arrow(m)}" for m in table.metrics)
+    lines = [f"\\begin{{tabular}}{{l{'r' * len(table.metrics)}}}", f"Method & {heads} \\\\ \\hline"]
+    for row in table.rows:
+        cells = " & ".join(_latex_cell(row, metric) for metric in table.metrics)
+        name = f"{latex(row.method)}{'$^*$' if row.kind == PRINTED else ''}"
+        lines.append(f"{name} & {cells} \\\\")
+    return "\n".join([*lines, "\\end{tabular}", "% $^*$ as printed in the cited paper", ""])
+
+
+def latex(text: str) -> str:
+    """Escape text for LaTeX."""
+    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    return "".join(special.get(c, f"\\{c}" if c in "&%$#_{}" else c) for c in text)
+
+
+def _latex_arrow(metric: str) -> str:
+    return {True: " $\\uparrow$", False: " $\\downarrow$", None: ""}[words_of(metric).higher_is_better]
+
+
+def _latex_cell(row: TableRow, metric: str) -> str:
+    if metric not in row.cells:
+        return "--"
+    mean, digits = row.cells[metric].mean, words_of(metric).digits
+    if not np.isfinite(mean.value):
+        return "$\\infty$" if np.isinf(mean.value) else "--"
+    half = (mean.high - mean.low) / 2.0
+    return f"{mean.value:.{digits}f}" + (f" $\\pm$ {half:.{digits}f}" if row.kind == MEASURED else "")

@@ -1,0 +1,1 @@
+"""Data sets of published evaluations, each read from its own layout on disk."""

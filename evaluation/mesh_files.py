@@ -1,0 +1,100 @@
+"""Triangles from strangers' files: GLB, OBJ, PLY and this project's NPZ. Nothing but the file itself is read."""
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from base.errors import Failure
+from base.storage import reason
+from evaluation.glb_reader import glb_triangles
+from evaluation.ply_reader import ply_triangles
+from evaluation.shapes.triangles import Triangles, check_triangles
+
+MAX_BYTES = 512 << 20
+MAX_FACES = 5_000_000
+SUFFIXES = (".glb", ".ply", ".obj", ".npz")
+Z_UP_FROM_Y_UP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
+
+
+def read_mesh(path: Path, up: str = "z") -> Triangles:
+    """Read the triangles of a file with the up axis `up` (`y` or `z`) as z up. A GLB is y up whatever `up` says.
+
+    Raises Failure, in a sentence, for a missing or damaged file, more than 5 million faces, or a mesh of nothing.
+    """
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise Failure(f"{path}: expected a mesh as {', '.join(SUFFIXES)}, got {path.suffix or 'no suffix'}")
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise Failure(f"{path}: expected at most {MAX_BYTES >> 20} MiB, got {path.stat().st_size >> 20} MiB")
+        mesh = reader(path.read_bytes())
+        if len(mesh.faces) > MAX_FACES:
+            raise Failure(f"{path}: expected at most {MAX_FACES:,} faces, got {len(mesh.faces):,}")
+        checked = check_triangles(mesh, str(path))
+    except OSError as error:
+        raise Failure(f"{path}: expected a mesh, got: {reason(error)}") from None
+    except (ValueError, KeyError, IndexError, TypeError, OverflowError, RecursionError, MemoryError) as error:
+        sentence = str(error) if str(error).startswith(str(path)) else f"{path}: expected a whole mesh, got: {error!r}"
+        raise Failure(sentence) from None
+    turned = up == "y" or path.suffix.lower() == ".glb"
+    return checked.transformed(Z_UP_FROM_Y_UP) if turned else checked
+
+
+def ply_bytes(mesh: Triangles) -> bytes:
+    """Encode a mesh as a binary PLY with float64 vertices."""
+    header = (
+        f"ply\nformat binary_little_endian 1.0\nelement vertex {len(mesh.vertices)}\n"
+        "property double x\nproperty double y\nproperty double z\n"
+        f"element face {len(mesh.faces)}\nproperty list uchar int vertex_indices\nend_header\n"
+    )
+    faces = np.zeros(len(mesh.faces), [("count", "u1"), ("corners", "<i4", 3)])
+    faces["count"], faces["corners"] = 3, mesh.faces
+    return header.encode() + mesh.vertices.astype("<f8").tobytes() + faces.tobytes()
+
+
+def _obj_triangles(data: bytes) -> Triangles:
+    """Read `v` and `f` lines. A polygon becomes a fan; negative indices count from the last vertex."""
+    vertices: list[list[float]] = []
+    faces: list[tuple[int, int, int]] = []
+    for line in data.decode("utf-8", "replace").splitlines():
+        words = line.split()
+        if not words:
+            continue
+        if words[0] == "v":
+            vertices.append([float(word) for word in words[1:4]])
+        elif words[0] == "f":
+            corners = [int(word.partition("/")[0]) for word in words[1:]]
+            corners = [index - 1 if index > 0 else len(vertices) + index for index in corners]
+            faces += [(corners[0], b, c) for b, c in itertools.pairwise(corners[1:])]
+            if len(faces) > MAX_FACES:
+                raise ValueError(f"more than {MAX_FACES:,} faces")
+    return Triangles(np.array(vertices, np.float64).reshape(-1, 3), np.array(faces, np.int64).reshape(-1, 3))
+
+
+def _npz_triangles(data: bytes) -> Triangles:
+    """Read `vertices` (V, 3) and `faces` (F, 3) of an NPZ without objects, of a limited unpacked size."""
+    import io
+    import zipfile
+
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+            if unpacked > MAX_BYTES:
+                raise ValueError(f"{unpacked >> 20} MiB unpacked")
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            return Triangles(
+                np.asarray(arrays["vertices"], np.float64).reshape(-1, 3),
+                np.asarray(arrays["faces"], np.int64).reshape(-1, 3),
+            )
+    except zipfile.BadZipFile as error:
+        raise ValueError(str(error)) from None
+
+
+READERS: dict[str, Callable[[bytes], Triangles]] = {
+    ".glb": glb_triangles,
+    ".ply": ply_triangles,
+    ".obj": _obj_triangles,
+    ".npz": _npz_triangles,
+}

@@ -1,0 +1,198 @@
+"""Score a prediction folder under a protocol, object by object.
+
+Each object has a fingerprint over protocol, truth, prediction and networks. A finished object with the same
+fingerprint is kept, so the same command goes on after a stop. Results depend on nothing else: neither on the number of
+workers nor on the order.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from base.digest import digest_json
+from base.errors import Failure
+from evaluation.datasets.open import open_dataset
+from evaluation.images.values import resized, rgb_on_white
+from evaluation.mesh_metrics import MeshComparison, failed_values
+from evaluation.picture_metrics import Metric, Networks, Pair, picture_metrics, visible
+from evaluation.predictions import Pixels, Predictions
+from evaluation.protocol import MeshVariant, PictureVariant, Protocol
+from evaluation.results import FACTS, ObjectResult, Row, Status, read_result
+from evaluation.shapes.alignment import turn_about_z
+from evaluation.shapes.triangles import Triangles
+from evaluation.truth import TrueObject
+from geometry.camera import camera_centre
+from geometry.sphere import spherical_from_cartesian
+
+Floats = NDArray[np.float64]
+
+SCHEMA = 1
+"""Changes when the same inputs would give other rows."""
+
+
+@dataclass(frozen=True)
+class ScoringJob:
+    """All that a worker needs to score any object: it can be sent to another process."""
+
+    protocol: Protocol
+    data: Path
+    predictions: Path
+    networks: Networks
+    rows: Path
+
+
+class Scorer:
+    """Scores objects of a job. `metrics` are the measurable picture metrics."""
+
+    def __init__(self, job: ScoringJob) -> None:
+        self.job = job
+        self.dataset = open_dataset(job.protocol.data.loader, job.data)
+        self.predictions = Predictions(job.predictions)
+        self.metrics: dict[str, Metric] = picture_metrics(job.networks) if job.protocol.kind == "views" else {}
+        self._networks = job.networks.digests() if job.protocol.kind == "views" else {}
+
+    def fingerprint(self, uid: str) -> str:
+        """Digest all inputs of an object's figures."""
+        try:
+            truth = self.dataset.load(uid).digest()
+        except (Failure, OSError) as error:
+            truth = f"damaged: {error}"
+        return digest_json(
+            [SCHEMA, self.job.protocol.digest(), uid, truth, self.predictions.digest(uid), self._networks]
+        )
+
+    def finished(self, uid: str) -> ObjectResult | None:
+        """Return the kept result of an object if its fingerprint is the same."""
+        kept = read_result(self.job.rows, uid)
+        return kept if kept and kept.fingerprint == self.fingerprint(uid) else None
+
+    def score(self, uid: str) -> ObjectResult:
+        """Measure an object. A damaged prediction counts as failed, with its reason.
+
+        An object with a damaged truth is unusable: it has no rows, and no method is blamed.
+        """
+        fingerprint, rows = self.fingerprint(uid), tuple[Row, ...]()
+        try:
+            truth = self._read_truth(uid)
+        except Failure as error:
+            return ObjectResult(uid, fingerprint, "unusable", self._short(error), ())
+        status: Status = "ok"
+        reason = ""
+        try:
+            rows = tuple(truth.rows(self._predicted(truth.known)))
+        except (Failure, ValueError) as error:
+            status, reason = "failed", self._short(error)
+            rows = tuple(truth.rows(None))
+        return ObjectResult(uid, fingerprint, status, reason, rows)
+
+    def _read_truth(self, uid: str) -> "_Views | _Meshes":
+        truth = self.dataset.load(uid)
+        protocol = self.job.protocol
+        if protocol.kind == "meshes":
+            if truth.read_mesh is None:
+                raise Failure(f"{uid}: expected a truth with a mesh, got only views")
+            return _Meshes(protocol, truth, truth.read_mesh())
+        if max(*protocol.targets, *protocol.inputs) >= len(truth.views):
+            raise Failure(f"{uid}: expected views up to {max(protocol.targets)}, got {len(truth.views)}")
+        return _Views(
+            protocol, truth, {number: truth.views[number].read() for number in protocol.targets}, self.metrics
+        )
+
+    def _predicted(self, truth: TrueObject) -> Any:
+        protocol = self.job.protocol
+        if protocol.kind == "meshes":
+            return self._placed(self.predictions.mesh(truth.uid), truth)
+        refuses = all(variant.resize == "refuse" for variant in protocol.views.values())
+        hw = protocol.hw if refuses else None
+        return self.predictions.view_samples(truth.uid, protocol.targets, len(truth.views), hw)
+
+    def _short(self, error: Exception) -> str:
+        """Return the sentence without this machine's folders: results are the same elsewhere."""
+        return str(error).replace(f"{self.job.predictions}/", "").replace(f"{self.job.data}/", "")
+
+    def _placed(self, mesh: Triangles, truth: TrueObject) -> Triangles:
+        """Turn a mesh of the frame `input` into the world of the truth."""
+        if self.predictions.method.frame == "world":
+            return mesh
+        camera = truth.views[self.job.protocol.inputs[0]].cam_from_world
+        return mesh.transformed(turn_about_z(float(spherical_from_cartesian(camera_centre(camera))[1])))
+
+
+@dataclass(frozen=True)
+class _Views:
+    """The true pictures of an object by target."""
+
+    protocol: Protocol
+    known: TrueObject
+    pictures: dict[int, Pixels]
+    metrics: dict[str, Metric]
+
+    def rows(self, samples: list[dict[int, Pixels]] | None) -> Iterator[Row]:
+        """Measure each sample's views; white views if there are none."""
+        yield from self._facts()
+        white = np.full((*self.protocol.hw, 3), 255, np.uint8)
+        for number, views in enumerate(samples or [dict.fromkeys(self.protocol.targets, white)]):
+            for target in self.pictures:
+                for variant, metric, value in self._measure(target, views[target]):
+                    yield Row(variant, self.known.views[target].name, number, metric, value)
+
+    def _measure(self, target: int, image: Pixels) -> Iterator[tuple[str, str, float]]:
+        """Yield (variant, metric, figure). Variants with the same pictures share figures, which halves LPIPS's time."""
+        known: dict[tuple[str, ...], float] = {}
+        for name, variant in self.protocol.views.items():
+            if target not in variant.targets:
+                continue
+            pair = make_pair(image, self.pictures[target], variant, self.protocol.hw)
+            for metric in (metric for metric in variant.metrics if metric in self.metrics):
+                key = (variant.compositing, variant.rounding, variant.resize, metric)
+                if key not in known:
+                    known[key] = self.metrics[metric](pair)
+                yield name, metric, known[key]
+
+    def _facts(self) -> Iterator[Row]:
+        """Describe the true views, for figures by coverage and by angle."""
+        seen = camera_centre(self.known.views[self.protocol.inputs[0]].cam_from_world)
+        for target, true in self.pictures.items():
+            view = self.known.views[target]
+            yield Row(FACTS, view.name, 0, "coverage", float((true[..., 3] > 127).mean()))
+            yield Row(FACTS, view.name, 0, "angle_deg", angle_deg(seen, camera_centre(view.cam_from_world)))
+
+
+@dataclass(frozen=True)
+class _Meshes:
+    """The true mesh of an object."""
+
+    protocol: Protocol
+    known: TrueObject
+    mesh: Triangles
+
+    def rows(self, predicted: Triangles | None) -> Iterator[Row]:
+        """Measure a mesh; without it, what a failed object counts for."""
+        for name, variant in self.protocol.meshes.items():
+            values = compare(variant, self.known, predicted, self.mesh) if predicted else failed_values(variant)
+            yield from (Row(name, "", 0, metric, value) for metric, value in values.items())
+
+
+def compare(variant: MeshVariant, truth: TrueObject, predicted: Triangles, true: Triangles) -> dict[str, float]:
+    """Compare two meshes in the world of the truth under a variant."""
+    views = [(*view.pinhole.centred(view.cam_from_world), view.pinhole.hw) for view in truth.views]
+    return MeshComparison(variant, truth.uid, predicted, true, views).values()
+
+
+def angle_deg(first: Floats, second: Floats) -> float:
+    """Return the angle between two directions from the origin, in degrees."""
+    cosine = first @ second / (np.linalg.norm(first) * np.linalg.norm(second))
+    return float(np.rad2deg(np.arccos(np.clip(cosine, -1.0, 1.0))).round(6))
+
+
+def make_pair(image: Pixels, true: Pixels, variant: PictureVariant, hw: tuple[int, int]) -> Pair:
+    """Bring a prediction and a truth, uint8 RGB or RGBA, to the values of a variant."""
+    if variant.resize != "refuse":
+        image, true = resized(image, hw, variant.resize), resized(true, hw, variant.resize)
+    values = rgb_on_white(image, variant.compositing, variant.rounding)
+    mask = image[..., 3] > 127 if image.shape[-1] == 4 else visible(values)
+    return Pair(values, rgb_on_white(true, variant.compositing, variant.rounding), mask, true[..., 3] > 127)
