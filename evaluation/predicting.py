@@ -24,7 +24,7 @@ from evaluation.predictions import Method
 from evaluation.protocol import Protocol
 from evaluation.truth import TrueObject, TrueView
 from report.escape import csv_cell
-from report.images import encoded
+from report.images import encode_image
 
 README = """# Inputs of the protocol {name}
 
@@ -70,7 +70,7 @@ def predict_views(run: PredictionRun, answer: ViewMethod) -> None:
     def write(task: Task) -> None:
         with folder_beside(folders / task.truth.uid) as folder:
             for target, pixels in zip(task.targets, answer(task), strict=True):
-                (folder / f"{target:03d}.png").write_bytes(encoded(Image.fromarray(pixels), "png"))
+                (folder / f"{target:03d}.png").write_bytes(encode_image(Image.fromarray(pixels), "png"))
             folder.rename(folders / task.truth.uid)
 
     _predict(run, write, lambda uid: (folders / uid).is_dir())
@@ -122,7 +122,7 @@ def export_inputs(
         for uid in uids:
             truth = dataset.load(uid)
             for number in protocol.inputs:
-                picture = encoded(Image.fromarray(truth.views[number].read()), "png")
+                picture = encode_image(Image.fromarray(truth.views[number].read()), "png")
                 write_atomically(out / "inputs" / uid / f"{number:03d}.png", picture)
             write_atomically(
                 out / "cameras" / f"{uid}.json", (json.dumps(_cameras(protocol, truth), indent=1) + "\n").encode()
