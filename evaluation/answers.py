@@ -29,7 +29,7 @@ def collect_answers(
     """Collect, for each target view, every answer to "how does the object look from there, given view `source`".
 
     Answers are RGB (H, W, 3): `model`; `input`, the source view unchanged; `white`; `mean_view`, the mean of the
-    object's good views without the held-out views; and, if `training` is given, `nearest_view`.
+    object's good views without the held-out views; and, if `training` is given, `training_mean` and `nearest_view`.
     """
     seen, cameras = sample.image(source), sample.extrinsics
     own = [sample.image(view) for view in sample.good_views if view < len(cameras) - settings.held_out_views]
@@ -38,7 +38,10 @@ def collect_answers(
     found = [{"model": picture, **same} for picture in _sample_model(pipeline, sample, source, targets, settings)]
     if training:
         nearest = training.answers(seen, cameras[source], cameras[list(targets)])
-        found = [{**others, "nearest_view": view} for others, view in zip(found, nearest, strict=True)]
+        found = [
+            {**others, "training_mean": training.mean, "nearest_view": view}
+            for others, view in zip(found, nearest, strict=True)
+        ]
     return found
 
 

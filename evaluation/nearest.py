@@ -1,8 +1,8 @@
-"""The nearest training view: a baseline that only looks things up in the training data.
+"""Baselines from the training data: the nearest training view, and the mean of all.
 
-First the training view most like the input picture is found. Its object then answers with the view nearest to the
-requested camera, reached by the same relative motion from the found view. The baseline uses only what a model is given
-too: a picture and a relative motion, without a position in the world.
+For the nearest, the training view most like the input picture is found first. Its object then answers with the view
+nearest to the requested camera, reached by the same relative motion from the found view. The baseline uses only what a
+model is given too: a picture and a relative motion, without a position in the world.
 """
 
 import heapq
@@ -38,7 +38,7 @@ class TrainingViews:
     """N good views of some training objects, from version `version` of the dataset in `storage`.
 
     `small` (N, 768) holds each view's `small_picture`. `owners` (N, 2) holds the index of its object in `entries` and
-    the number of the view. The full pictures stay in `storage`.
+    the number of the view. The full pictures stay in `storage`; `mean` (H, W, 3) is their mean on white.
     """
 
     storage: Storage
@@ -46,6 +46,7 @@ class TrainingViews:
     entries: tuple[Entry, ...]
     small: NDArray[np.uint8]
     owners: NDArray[np.int64]
+    mean: Image
 
     def find_most_similar(self, rgba: Image) -> tuple[Sample, int]:
         """Find the object and number of the view with the least squared error, when small, to a uint8 (H, W, 4)."""
@@ -120,14 +121,18 @@ def index_views(
     kept: list[Entry] = []
     small: list[Image] = []
     owners: list[tuple[int, int]] = []
+    total = np.zeros((*version.hw, 3))
     with progress.task("training views", total=len(entries), unit="objects") as task:
         for entry in entries:
             sample = read_sample(storage, *entry)
             if source_digest(sample) not in evaluated:
-                small += [small_picture(sample.image(view, version.hw)) for view in sample.good_views]
+                pictures = [sample.image(view, version.hw) for view in sample.good_views]
+                small += [small_picture(picture) for picture in pictures]
+                total += np.sum([on_white(picture) for picture in pictures], axis=0, dtype=np.float64)
                 owners += [(len(kept), view) for view in sample.good_views]
                 kept.append(entry)
             task.advance(note=sample.uid)
     if not small:
         return None
-    return TrainingViews(storage, version.number, tuple(kept), np.stack(small), np.array(owners, np.int64))
+    mean = np.asarray(np.round(total / len(small)), np.uint8)
+    return TrainingViews(storage, version.number, tuple(kept), np.stack(small), np.array(owners, np.int64), mean)

@@ -19,6 +19,8 @@ from evaluation.haarpsi import haarpsi_distance
 from evaluation.metrics import psnr, ssim
 from evaluation.nearest import Entry, load_training_views
 from evaluation.settings import EvaluateSettings
+from geometry.camera import camera_centre
+from geometry.sphere import angle_deg
 from shards.reader import read_sample
 from shards.sample import Sample
 from shards.version import Version
@@ -30,6 +32,9 @@ Image = NDArray[np.uint8]
 Measure = Callable[[Image, Image], float]
 
 TRIVIAL = ("input", "white")
+NEAR_DEG = 30.0
+"""For moves as small as this, the input as it is comes close to the truth."""
+
 PIXELS: Mapping[str, Measure] = {"psnr": psnr, "ssim": ssim, "haarpsi_distance": haarpsi_distance}
 """The measures without a network, by the field of `Row`."""
 
@@ -38,13 +43,15 @@ PIXELS: Mapping[str, Measure] = {"psnr": psnr, "ssim": ssim, "haarpsi_distance":
 class Row:
     """The measures of every answer for a pair: view `target` of object `uid`, given view `source`.
 
-    The answers are `model`, `input`, `white`, `mean_view`, and `nearest_view` if there are training views. Without a
-    network, `feature_distance` is empty.
+    The answers are `model`, `input`, `white`, `mean_view`, and with training views `training_mean` and `nearest_view`.
+    Without a network, `feature_distance` is empty. `angle_deg` is the angle between the two cameras, seen from the
+    object.
     """
 
     uid: str
     source: int
     target: int
+    angle_deg: float
     psnr: dict[str, float]
     ssim: dict[str, float]
     haarpsi_distance: dict[str, float]
@@ -93,6 +100,11 @@ class NovelViews:
         values = [getattr(row, measure) for row in self.rows]
         return {answer: float(np.mean([value[answer] for value in values])) for answer in values[0]}
 
+    def near_means(self) -> dict[str, float]:
+        """Return the mean PSNR of each answer over pairs with cameras at most NEAR_DEG apart; empty without any."""
+        near = [row.psnr for row in self.rows if row.angle_deg <= NEAR_DEG]
+        return {answer: float(np.mean([psnr[answer] for psnr in near])) for answer in near[0]} if near else {}
+
     @property
     def margin_db(self) -> float:
         """The model's mean PSNR minus that of the better of `input` and `white`, in dB."""
@@ -131,7 +143,9 @@ def evaluate_novel_views(
                     if len(rows) in kept:
                         three = (pictures["input"], pictures["model"], true)
                         triptychs.append(Triptych(sample.uid, source, target, three, pictures.get("nearest_view")))
-                    rows.append(Row(sample.uid, source, target, **_measure(pictures, true, measures)))
+                    centres = camera_centre(sample.extrinsics[[source, target]])
+                    angle = angle_deg(centres[0], centres[1])
+                    rows.append(Row(sample.uid, source, target, angle, **_measure(pictures, true, measures)))
                 task.advance(len(targets), note=sample.uid)
     if not rows:
         raise Failure(

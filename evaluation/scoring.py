@@ -26,7 +26,7 @@ from evaluation.shapes.alignment import turn_about_z
 from evaluation.shapes.triangles import Triangles
 from evaluation.truth import TrueObject
 from geometry.camera import camera_centre
-from geometry.sphere import spherical_from_cartesian
+from geometry.sphere import angle_deg, spherical_from_cartesian
 
 Floats = NDArray[np.float64]
 
@@ -181,12 +181,6 @@ def compare(variant: MeshVariant, truth: TrueObject, predicted: Triangles, true:
     """Compare two meshes in the world of the truth under a variant."""
     views = [(*view.pinhole.centred(view.cam_from_world), view.pinhole.hw) for view in truth.views]
     return MeshComparison(variant, truth.uid, predicted, true, views).values()
-
-
-def angle_deg(first: Floats, second: Floats) -> float:
-    """Return the angle between two directions from the origin, in degrees."""
-    cosine = first @ second / (np.linalg.norm(first) * np.linalg.norm(second))
-    return float(np.rad2deg(np.arccos(np.clip(cosine, -1.0, 1.0))).round(6))
 
 
 def make_pair(image: Pixels, true: Pixels, variant: PictureVariant, hw: tuple[int, int]) -> Pair:

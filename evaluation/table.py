@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from evaluation.novel_views import NovelViews
+from evaluation.novel_views import NEAR_DEG, NovelViews
 from report.pages.answers import ANSWERS, MEASURES
 
 DIGITS = {"db_bare": 2, "ratio": 3}
@@ -69,6 +69,11 @@ def novel_views_notes(values: Mapping[str, Any]) -> list[str]:
             f"CLIP distance is 1 − the cosine of embeddings by a {network['name']} of {network['parameters']:,} "
             f"parameters at {network['side_px']} pixels, weights sha256 {network['weights_sha256'][:SHOWN_DIGITS]}."
         ]
+    if near := values["near"]["psnr_db"]:
+        notes += [
+            f"For the {values['near']['pairs']} pairs of cameras at most {values['near']['degrees']:g}° apart, the "
+            f"model has {near['model']:.2f} dB and the input as it is {near['input']:.2f} dB."
+        ]
     return notes
 
 
@@ -82,6 +87,11 @@ def novel_views_json(result: NovelViews) -> dict[str, Any]:
         "training_version": result.training_version,
         "network": asdict(result.network) if result.network else None,
         "margin_db": result.margin_db,
+        "near": {
+            "degrees": NEAR_DEG,
+            "pairs": sum(row.angle_deg <= NEAR_DEG for row in result.rows),
+            "psnr_db": result.near_means(),
+        },
         "minimum_margin_db": result.minimum_margin_db,
         "passed": result.passed,
         "rows": [asdict(row) for row in result.rows],

@@ -50,3 +50,9 @@ def cube_normalised(rng: np.random.Generator, count: int) -> Floats:
     """
     points = rng.uniform(-1.0, 1.0, (count, 3))
     return np.asarray(points / np.linalg.norm(points, axis=1, keepdims=True), np.float64)
+
+
+def angle_deg(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+    """Return the angle between two directions from the origin, in degrees."""
+    cosine = first @ second / (np.linalg.norm(first) * np.linalg.norm(second))
+    return float(np.rad2deg(np.arccos(np.clip(cosine, -1.0, 1.0))).round(6))

@@ -27,6 +27,7 @@ ANSWERS: Mapping[str, Answer] = {
     "model": Answer("the model", "a photo and a camera move"),
     "input": Answer("the input as it is", "trivial"),
     "white": Answer("a white image", "trivial"),
+    "training_mean": Answer("mean of the training views", "the same for every photo"),
     "nearest_view": Answer("the nearest training view", "of another object, found by the photo"),
     "mean_view": Answer("mean of the object's other views", "has seen the object from all around"),
 }

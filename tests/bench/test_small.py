@@ -54,7 +54,8 @@ def test_weights_in_half_precision_give_nearly_the_same_view(tmp_path: Path, mon
 def test_the_page_tells_the_figures() -> None:
     means = {"model": 20.0, "input": 12.5, "white": 10.0}
     measures = {"psnr_db": means, "ssim": dict.fromkeys(means, 0.5), "haarpsi_distance": dict.fromkeys(means, 0.125)}
-    seen = {"pairs": 8, **measures, "feature_distance": {}, "training_objects": 1234, "network": None}
+    near = {"degrees": 30.0, "pairs": 2, "psnr_db": {"model": 21.0, "input": 19.5}}
+    seen = {"pairs": 8, **measures, "feature_distance": {}, "training_objects": 1234, "network": None, "near": near}
     row = {"images": 64_000, "loss": 0.25, "images_per_s": 1000.0, "data_wait": 0.01}
     text = page({"training": [row], "weights": {"bytes": 46_000_000}, "on-dataset": seen, "on-test": seen})
     assert "64,000 images, loss 0.2500, 1,000.0 images/s, data wait 1.0%; weights 46.0 MB." in text

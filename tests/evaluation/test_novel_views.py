@@ -121,7 +121,7 @@ def test_the_nearest_training_view_is_an_answer_and_never_of_the_object_itself(
     settings = SETTINGS.model_copy(update={"training_root": storage.root, "max_objects": 2, "triptychs": 8})
     result = evaluated(Painter(0), dataset, settings)
     assert result.training_objects == 2
-    assert all(set(row.psnr) == {*ALWAYS, "nearest_view"} for row in result.rows)
+    assert all(set(row.psnr) == {*ALWAYS, "training_mean", "nearest_view"} for row in result.rows)
     others = [read_sample(storage, shard, entry) for shard in version.shards[1:] for entry in shard.samples]
     shown = [on_white(sample.image(view)).tolist() for sample in others for view in range(VIEWS)]
     assert len(result.triptychs) == len(result.rows)
@@ -129,6 +129,8 @@ def test_the_nearest_training_view_is_an_answer_and_never_of_the_object_itself(
         assert triptych.nearest is not None
         assert triptych.nearest.tolist() in shown
         assert row.psnr["nearest_view"] == psnr(triptych.nearest, triptych.pictures[2])
+        mean = np.round(np.mean(shown, axis=0)).astype(np.uint8)
+        assert row.psnr["training_mean"] == psnr(mean, triptych.pictures[2])
     assert evaluated(Painter(0), dataset, settings).rows == result.rows
 
 
@@ -172,7 +174,9 @@ def test_a_network_is_asked_where_one_is_given(dataset: tuple[Version, Storage],
     assert "CLIP" not in novel_views_table(without)
 
 
-def test_table_json_and_page_say_the_same(dataset: tuple[Version, Storage], tmp_path: Path) -> None:
+def test_table_json_and_page_say_the_same(
+    dataset: tuple[Version, Storage], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_image_half(tmp_path)
     _, storage = dataset
     settings = SETTINGS.model_copy(update={"training_root": storage.root, "features": str(tmp_path)})
@@ -181,14 +185,17 @@ def test_table_json_and_page_say_the_same(dataset: tuple[Version, Storage], tmp_
     assert values["pairs"] == len(values["rows"]) == 12
     table, page = novel_views_table(result), page_of(result, "<dataset>", "train", {"version": "1"})
     lines = table.splitlines()
-    assert len({len(line) for line in lines[:7]}) == 1
+    assert len({len(line) for line in lines[:8]}) == 1
     assert f"{values['margin_db']:+.2f} dB" in table
     for key, digits in (("psnr_db", 2), ("ssim", 3), ("haarpsi_distance", 3), ("feature_distance", 3)):
-        assert set(values[key]) == {*ALWAYS, "nearest_view"}
-        column = [line.split("|")[2:-1] for line in lines[2:7]]
+        assert set(values[key]) == {*ALWAYS, "training_mean", "nearest_view"}
+        column = [line.split("|")[2:-1] for line in lines[2:8]]
         for answer, value in values[key].items():
             assert any(f"{value:.{digits}f}" in map(str.strip, cells) for cells in column), (key, answer)
             assert f'data-key="{key}.{answer}" value="{value!r}"' in page
+    near = [row for row in result.rows if row.angle_deg <= 90.0]
+    monkeypatch.setattr("evaluation.novel_views.NEAR_DEG", 90.0)
+    assert result.near_means()["input"] == pytest.approx(np.mean([row.psnr["input"] for row in near]))
     assert "&lt;dataset&gt;" in page
     assert values["network"]["weights_sha256"][:16] in page
     assert page.count("data:image/webp") == len(result.triptychs) == 4
