@@ -20,6 +20,7 @@ from zero123.denoiser import Denoiser
 from zero123.locate import open_model
 from zero123.model import Zero123Model
 from zero123.picture import Picture, rgba_of
+from zero123.public import Located, locate_model
 from zero123.samplers import sample_latents
 from zero123.sampling import generators_for, noise_rows
 from zero123.settings import SampleComputeSettings, SamplingSettings
@@ -32,9 +33,11 @@ class Zero123Pipeline(Zero123Model):
     def from_pretrained(cls, source: str | Path, device: str = "cpu") -> Self:
         """Load a model: a training run's folder, a checkpoint, a public folder, or the original's `.ckpt`.
 
-        Raises Failure, in a sentence, for anything else.
+        A `str` may also be a name of `zero123 models` or a hub id; a public model is fetched once. Raises UsageError
+        for an unknown name, Failure for a path without a model and for a model that cannot be fetched.
         """
-        return cls.of(open_model(Path(source))).to(device)
+        found = locate_model(source) if isinstance(source, str) else Located(source, None)
+        return cls.of(open_model(found.path, pose_slot4=found.pose_slot4)).to(device)
 
     @classmethod
     def of(cls, model: Zero123Model) -> Self:
