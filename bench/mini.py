@@ -55,7 +55,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     options = parser.parse_args()
     try:
-        results = [_result(text) for text in options.evaluation]
+        results = [read_result(text) for text in options.evaluation]
         package(options.run, results, options.data, options.command.read_text().strip(), options.out)
     except Failure as failure:
         sys.stderr.write(f"{failure}\n")
@@ -99,7 +99,8 @@ def _table(name: str, values: dict[str, Any]) -> str:
     return "\n".join([table, "", margin, *novel_views_notes(values)[1:]])
 
 
-def _result(text: str) -> tuple[str, dict[str, Any]]:
+def read_result(text: str) -> tuple[str, dict[str, Any]]:
+    """Read a result given as NAME=FILE.json. Raises UsageError for another form."""
     name, _, file = text.partition("=")
     if not file:
         raise UsageError(f"--evaluation: expected NAME=FILE.json, got {text!r}")
