@@ -15,7 +15,7 @@ from base.storage import reason
 from photo.source import STANDARD_INPUT, is_url
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".heic", ".heif", ".tif", ".tiff", ".bmp", ".gif")
-"""The endings by which a folder's pictures are told from its other files."""
+"""The endings of a folder's pictures, unlike those of its other files."""
 COLUMNS = ("image", "name", "mask", "elevation_deg")
 MOST_PICTURES, MOST_CSV_BYTES = 100_000, 16 << 20
 SLUG_LENGTH, DIGITS = 64, 8

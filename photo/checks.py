@@ -32,18 +32,18 @@ def doubt(cut: CutOut, settings: CheckSettings) -> str | None:
 
 
 def border_share(inside: NDArray[np.bool_]) -> float:
-    """The fraction of a picture's edge pixels that are inside."""
+    """Return the fraction of a picture's edge pixels inside."""
     return float(np.concatenate([inside[0], inside[-1], inside[1:-1, 0], inside[1:-1, -1]]).mean())
 
 
 def outside_largest(inside: NDArray[np.bool_]) -> float:
-    """The fraction of the area that is not in the largest connected piece; 0 without any."""
+    """Return the fraction of the area outside the largest connected piece; 0 without any."""
     labels, count = ndimage.label(inside, np.ones((3, 3)))
     areas = np.bincount(labels.ravel())[1:]
     return float(1.0 - areas.max() / areas.sum()) if count else 0.0
 
 
 def cut_sides(inside: NDArray[np.bool_]) -> tuple[str, ...]:
-    """The sides of the picture at which the object is cut off: those it touches with at least two pixels."""
+    """Return the sides of the picture where the object is cut off: it touches them with at least two pixels."""
     sides = {"left": inside[:, 0], "top": inside[0], "right": inside[:, -1], "bottom": inside[-1]}
     return tuple(name for name, side in sides.items() if side.sum() >= 2)

@@ -13,7 +13,7 @@ SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N", "I")
 def srgb_from_any(picture: Image.Image) -> Pixels:
     """A decoded picture as RGBA (H, W, 4): 16 bits are divided by 257, a colour profile is applied.
 
-    A profile that is damaged, or made for another mode, is not applied.
+    A damaged profile, or a profile for another mode, is not applied.
     """
     if picture.mode in SIXTEEN_BIT:
         return _from_sixteen_bits(picture)
@@ -39,7 +39,7 @@ def _grey(levels: NDArray[np.float64]) -> Pixels:
 
 
 def _with_profile(picture: Image.Image) -> Image.Image:
-    """The picture in sRGB; alpha is kept beside the conversion, which knows none."""
+    """The picture in sRGB; alpha is kept beside the conversion, which does not know it."""
     alpha = picture.convert("RGBA").getchannel("A") if _has_alpha(picture) else None
     flat = picture if picture.mode in ("RGB", "L", "CMYK") else picture.convert(_flat_mode(picture))
     try:

@@ -1,4 +1,4 @@
-"""Which method cuts the object out, and what it found."""
+"""The choice of the method to cut the object out, and its result."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +33,7 @@ def cut_out(photo: Photo, settings: PhotoSettings, *, mask: Path | None, assume_
 
     With `assume_cut_out`, `auto` takes the picture as it is, and what another method finds is not checked.
 
-    Raises UsageError for a mask that does not fit, and Failure where weights are missing.
+    Raises UsageError for a mask of another shape, and Failure where weights are missing.
     """
     if mask is not None:
         found = read_mask(mask, (photo.rgba.shape[0], photo.rgba.shape[1]), settings.limits)

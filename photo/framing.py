@@ -11,12 +11,13 @@ from photo.settings import FramingSettings
 
 Pixels = NDArray[np.uint8]
 VISIBLE = 13
-"""Least alpha of a pixel that counts for the object's box: fainter ones are the tails of a soft edge."""
+"""Least alpha of a pixel within the object's box: fainter pixels are the tails of a soft edge."""
 LEGACY_FRAME, LEGACY_OBJECT, LEGACY_ALPHA = 256, 200, 127
 
 
 def object_box(rgba: Pixels, visible: int = VISIBLE) -> Box:
-    """The box (left, top, right, bottom) of the pixels with more alpha than `visible`; of all with any if none has."""
+    """The box (left, top, right, bottom) of the pixels with more alpha than `visible`; without such pixels, of all with
+    any alpha."""
     seen = rgba[..., 3] > visible
     seen = seen if seen.any() else rgba[..., 3] > 0
     rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
@@ -31,7 +32,7 @@ def framed(rgba: Pixels, hw: tuple[int, int], settings: FramingSettings) -> Pixe
 
 
 def frame_square(rgba: Pixels, settings: FramingSettings) -> Box:
-    """The square of the picture that the frame shows; it may reach beyond the picture. Not for `legacy`."""
+    """Return the square of the picture in the frame; it may reach beyond the picture. Not for `legacy`."""
     if settings.prepare == "as_is":
         return square_around((0.0, 0.0, float(rgba.shape[1]), float(rgba.shape[0])), 1.0)
     fraction = frame_fraction(settings.lens(), settings.radius, settings.extent)
@@ -57,7 +58,7 @@ def legacy(rgba: Pixels, hw: tuple[int, int]) -> Pixels:
 def resampled(rgba: Pixels, box: Box, hw: tuple[int, int]) -> Pixels:
     """What `box` of the picture shows, in `hw` pixels; beyond the picture it is transparent.
 
-    Colours are weighted by alpha, so that no hidden colour bleeds into an edge.
+    Colours are weighted by alpha: no hidden colour bleeds into an edge.
     """
     left, top, right, bottom = box
     height, width = rgba.shape[:2]

@@ -39,7 +39,7 @@ class Ground:
 
 
 def fit_ground(lab: Floats) -> Ground:
-    """The background of a picture (H, W, 3), first from its rim, then from all that looks like that and reaches it."""
+    """Fit the background of a picture (H, W, 3), first to its rim, then to every similar region at the rim."""
     hw = (lab.shape[0], lab.shape[1])
     use = rim(hw, RIM)
     colours = _surface(lab, use, degree=2)

@@ -1,4 +1,4 @@
-"""A mask that a person drew or another program made, beside its picture."""
+"""A mask from a person or another program, beside its picture."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ MIDDLE = 127
 def read_mask(path: Path, hw: tuple[int, int], limits: LimitSettings) -> Mask:
     """The mask (H, W) in [0, 1] in a picture file: its alpha if it has any, else its brightness; white is the object.
 
-    Raises UsageError for a file that is no picture, has another shape than `hw`, or shows no object.
+    Raises UsageError for a file other than a picture, of another shape than `hw`, or without an object.
     """
     rgba, _ = decoded(str(path), read_bytes(path, limits), limits)
     has_alpha = (rgba[..., 3] <= MIDDLE).any()

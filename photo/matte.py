@@ -12,13 +12,13 @@ REACH = 3
 """Pixels within which an edge pixel finds the full colour of the object."""
 SPREAD_PX = 2.5
 LEAST = 0.35
-"""Alpha below which the background is not taken out of a colour: too little is left to tell it by."""
+"""Least alpha for taking the background out of a colour: below it, too little of the colour is left."""
 
 
 def edge_alpha(rest: Floats, inside: Bools) -> Floats:
-    """Alpha (H, W) of the pixels whose difference from the background is `rest` (H, W, 3).
+    """Return alpha (H, W) from the pixels' differences `rest` (H, W, 3) from the background.
 
-    It is the difference along that of the pixel that is farthest from the background nearby, inside the object.
+    Alpha is a difference's share of the greatest difference nearby inside the object, along the latter.
     """
     strength = np.where(inside, (rest**2).sum(-1), 0.0)
     strongest, full = strength.copy(), rest.copy()
@@ -36,7 +36,7 @@ def edge_alpha(rest: Floats, inside: Bools) -> Floats:
 def between_alpha(lab: Floats, inside: Bools) -> Floats:
     """Alpha (H, W) near an outline, from the mean colours on either side of it; 1 inside and 0 outside otherwise.
 
-    It is where a pixel is between the means, for backgrounds that no surface describes.
+    It is a pixel's position between the means, for backgrounds without a smooth surface.
     """
     core = ndimage.binary_erosion(inside, iterations=2) | (outline_of_thin(inside))
     behind = ~ndimage.binary_dilation(inside, iterations=2)
@@ -48,7 +48,7 @@ def between_alpha(lab: Floats, inside: Bools) -> Floats:
 
 
 def outline_of_thin(inside: Bools) -> Bools:
-    """The middle of parts so thin that nothing of them is two pixels deep."""
+    """Return the middle of thin parts, nowhere two pixels deep."""
     depth = ndimage.distance_transform_edt(inside)
     ridge = (depth == ndimage.grey_dilation(depth, 3)) & inside
     return np.asarray(ridge & (depth <= 2.5))

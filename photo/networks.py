@@ -1,4 +1,4 @@
-"""The segmentation networks that are known by name: rembg's names, files and ways of normalising."""
+"""The segmentation networks with a name: rembg's names, files and ways of normalising."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -40,7 +40,7 @@ class Normalisation:
 
 @dataclass(frozen=True)
 class Network:
-    """A network that can be fetched: its file, the SHA-256 of it, its size for people, and its licence."""
+    """A network to fetch: its file, the SHA-256 of it, its size for people, and its licence."""
 
     file: str
     sha256: str
@@ -122,6 +122,6 @@ FAMILIES: tuple[tuple[Literal["birefnet", "u2net", "anime", "isnet"], Normalisat
 
 
 def normalisation_of(file_name: str) -> Normalisation:
-    """How a network of one's own is fed, by what its file name contains; ISNet's way for any other name."""
+    """Return the input format of a user's network, by parts of its file name; ISNet's way for any other name."""
     lowered = file_name.lower().replace("-", "").replace("_", "")
     return next((normalisation for family, normalisation in FAMILIES if family in lowered), ISNET)

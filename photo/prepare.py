@@ -20,8 +20,8 @@ from photo.settings import FramingSettings, PhotoSettings
 class Prepared:
     """The object of a photo, before any model is known.
 
-    `cut_out` is uint8 RGBA (H, W, 4) at the photo's size, `method` how it was cut out; `warnings` are sentences that a
-    person should read, such as that the photo's edge cuts the object off.
+    `cut_out` is uint8 RGBA (H, W, 4) at the photo's size, `method` how it was cut out; `warnings` are sentences for a
+    person, for example about an object cut off by the photo's edge.
     """
 
     photo: Photo
@@ -56,8 +56,8 @@ def prepare(
 ) -> Prepared:
     """The object in the picture file `source`, or in standard input for `-`.
 
-    `mask` is a picture that is white on the object; with `assume_cut_out` nothing is checked (see `cut_out`).
-    Raises UsageError for what is no picture, and Failure, naming what helps, when the object could not be cut out.
+    `mask` is a picture, white on the object; with `assume_cut_out` nothing is checked (see `cut_out`). Raises
+    UsageError for what is no picture, and Failure, naming what helps, when the object could not be cut out.
     """
     return prepare_photo(read_photo(source, settings.limits), settings, mask=mask, assume_cut_out=assume_cut_out)
 
@@ -65,7 +65,7 @@ def prepare(
 def prepare_photo(
     photo: Photo, settings: PhotoSettings, *, mask: Path | None = None, assume_cut_out: bool = False
 ) -> Prepared:
-    """As `prepare`, for a photo that is read already."""
+    """As `prepare`, for a photo in memory."""
     cut = cut_out(photo, settings, mask=mask, assume_cut_out=assume_cut_out)
     got = doubt(cut, settings.checks) if cut.checked else None
     if got is not None:

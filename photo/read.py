@@ -1,4 +1,4 @@
-"""A picture file as pixels: every kind that people have, checked before it is decoded."""
+"""A picture file as pixels: every common kind, checked before it is decoded."""
 
 import io
 import warnings
@@ -39,7 +39,8 @@ class Photo:
 def read_photo(source: str | Path, limits: LimitSettings) -> Photo:
     """The upright picture in a file, or in standard input for `-`; of an animation the first frame.
 
-    Raises UsageError for whatever is no picture, is damaged, too large, smaller than 8 px, or transparent everywhere.
+    Raises UsageError for a file other than a picture, a damaged or too large file, and a picture smaller than 8 px or
+    transparent everywhere.
     """
     name = "standard input" if str(source) == STANDARD_INPUT else str(source)
     data = read_bytes(source, limits)

@@ -10,7 +10,7 @@ EIGHT = np.ones((3, 3))
 
 
 def reaching_border(mask: Bools) -> Bools:
-    """The regions of `mask` that touch the picture's border."""
+    """Return the regions of `mask` at the picture's border."""
     labels, _ = ndimage.label(mask)
     at_border = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
     return np.asarray(np.isin(labels, at_border[at_border > 0]))

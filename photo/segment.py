@@ -1,4 +1,4 @@
-"""The cut-out by a segmentation network in ONNX: ISNet, U²-Net, BiRefNet and whatever is built as they are."""
+"""The cut-out by a segmentation network in ONNX: ISNet, U²-Net, BiRefNet and networks of their kind."""
 
 import os
 from functools import lru_cache
@@ -29,7 +29,7 @@ def cut_by_network(rgb: NDArray[np.uint8], settings: PhotoSettings) -> tuple[Mas
     """The mask (H, W) of the object in an opaque picture (H, W, 3), and the network's name.
 
     `settings.cut_out` is a name in `NETWORKS` or the path of an ONNX file. Raises UsageError for any other name and for
-    a file that is no such network, Failure without onnxruntime or the weights.
+    a file of another kind, Failure without onnxruntime or the weights.
     """
     name = settings.cut_out
     if name in NETWORKS:

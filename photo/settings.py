@@ -15,7 +15,7 @@ Preparation = Literal["framed", "legacy", "as_is"]
 
 
 class LimitSettings(Section):
-    """The largest file, and the largest picture, that is decoded; weights that are fetched have a limit as well."""
+    """The largest file and picture to decode, and the largest weights to fetch."""
 
     megabytes: Count
     megapixels: Annotated[int, Field(ge=1, le=1000)]
@@ -77,8 +77,8 @@ class FramingSettings(Section):
 class PhotoSettings(Section):
     """`cut_out` is `auto`, `alpha`, `border`, a model's name, or the path of an ONNX file; see photo/cutout.py.
 
-    `auto` takes the alpha of a picture that has some, and otherwise `border`, which needs no weights. `weights` is the
-    folder in which fetched weights are kept.
+    `auto` takes a picture's alpha, without any `border`, which needs no weights. `weights` is the folder of fetched
+    weights.
     """
 
     cut_out: Annotated[str, Field(min_length=1)]

@@ -15,7 +15,7 @@ STANDARD_INPUT = "-"
 def read_bytes(source: str | Path, limits: LimitSettings) -> bytes:
     """The bytes of the picture file `source`, or of standard input for `-`.
 
-    Raises UsageError for a URL, a folder, a file that is missing, unreadable, empty or too large.
+    Raises UsageError for a URL, a folder, and a missing, unreadable, empty or too large file.
     """
     if str(source) == STANDARD_INPUT:
         return _limited("standard input", sys.stdin.buffer, limits)
@@ -32,7 +32,7 @@ def read_bytes(source: str | Path, limits: LimitSettings) -> bytes:
 
 
 def is_url(text: str) -> bool:
-    """True for `scheme://…`; a Windows drive is none."""
+    """Say whether a text has the form `scheme://…`; a Windows drive has not."""
     return re.match(r"[a-z][a-z0-9+.-]+:/", text, re.IGNORECASE) is not None
 
 

@@ -17,10 +17,9 @@ CHUNK = 1 << 20
 
 
 def weights_file(network: Network, folder: Path, most_megabytes: int) -> Path:
-    """The file of a network's weights in `folder`, fetched there if it is not.
-
-    What an interrupted download left is gone on with. Raises Failure without a network, for a file that is larger than
-    `most_megabytes` or has another digest, and for a folder that cannot be written.
+    """Return the file of a network's weights in `folder`, fetched if missing. An interrupted download is resumed.
+    Raises Failure without a network, for a file larger than `most_megabytes` or with another digest, and for a
+    read-only folder.
     """
     path = folder / network.file
     if path.is_file():

@@ -1,6 +1,6 @@
 """Attention to a single context token, without the attention.
 
-With one key the softmax is 1 whatever the query, so cross-attention is to_out(to_v(context)): constant over pixels, and
+With a single key the softmax is 1 for any query, so cross-attention is to_out(to_v(context)): constant over pixels, and
 to_q, to_k and the norm before them have no influence and no gradient (notes in arXiv 2411.15706).
 """
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 
 class SingleTokenAttention:
-    """A diffusers attention processor that is exact for a context of a single token; raises ValueError for more."""
+    """A diffusers attention processor, exact for a context of a single token; raises ValueError for more."""
 
     def __call__(
         self, attn: Any, hidden_states: Tensor, encoder_hidden_states: Tensor | None = None, **_: Any
@@ -46,7 +46,7 @@ def token_output(attn: Any, context: Tensor) -> Tensor:
 
 
 def use_single_token_attention(unet: UNet2DConditionModel) -> None:
-    """Replace every cross-attention's processor by `SingleTokenAttention`, which is exact for a single token."""
+    """Replace every cross-attention's processor by `SingleTokenAttention`, exact for a single token."""
     processors = dict(unet.attn_processors)
     for name in processors:
         if ".attn2." in name:
@@ -56,7 +56,7 @@ def use_single_token_attention(unet: UNet2DConditionModel) -> None:
 
 @contextmanager
 def constant_cross_attention(unet: UNet2DConditionModel, context: Tensor) -> Iterator[None]:
-    """Within the block, every cross-attention answers as for `context` (N, 1, D), whatever context it is given.
+    """Within the block, every cross-attention answers as for `context` (N, 1, D), for any given context.
 
     The answers are computed once instead of in every evaluation, and the norm before each cross-attention is skipped.
     """
@@ -73,7 +73,7 @@ def constant_cross_attention(unet: UNet2DConditionModel, context: Tensor) -> Ite
 
 
 def without_influence(unet: nn.Module) -> set[str]:
-    """The names of the parameters that one context token leaves without influence."""
+    """Return the names of the parameters without influence on a single context token's answer."""
     parts = (".attn2.to_q.", ".attn2.to_k.", ".norm2.")
     return {
         name

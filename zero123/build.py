@@ -23,7 +23,7 @@ from zero123.taesd import load_taesd
 
 
 def build_pipeline(settings: ModelSettings, seed: int) -> Zero123Pipeline:
-    """An untrained model; the same seed draws the same weights, whatever was drawn before."""
+    """An untrained model; the same seed draws the same weights, independent of earlier draws."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stable_seed(seed, "weights"))
         vae, vae_reference = _autoencoder(settings)

@@ -2,7 +2,7 @@
 
 `model_index.json` names the parts, `unet/ vae/ image_encoder/ cc_projection/ scheduler/` hold them as JSON and
 safetensors. What diffusers has no word for stands in the index under `_zero123`: the size of the views, what the pose's
-fourth number means, the defaults of sampling, and `references` to frozen parts that are kept elsewhere.
+fourth number means, the defaults of sampling, and `references` to frozen parts kept elsewhere.
 """
 
 import json
@@ -46,7 +46,8 @@ SCHEDULER = ["diffusers", "DDIMScheduler"]
 
 
 def save_checkpoint(pipeline: Zero123Model, folder: Path, file_bytes: int | None = None) -> None:
-    """Write the parts, then the index that makes the folder a checkpoint; see `Zero123Pipeline.save_pretrained`."""
+    """Write the parts, then the index, last, since it makes the folder a checkpoint; see
+    `Zero123Pipeline.save_pretrained`."""
     split = {"max_shard_size": file_bytes} if file_bytes else {}
     for name, module in pipeline.modules().items():
         if name not in pipeline.references:
@@ -71,7 +72,7 @@ def save_checkpoint(pipeline: Zero123Model, folder: Path, file_bytes: int | None
 
 
 def load_checkpoint(folder: Path) -> Zero123Model:
-    """The model in a checkpoint's folder, in float32. Raises Failure naming the folder, file or key that is wrong."""
+    """The model in a checkpoint's folder, in float32. Raises Failure with the wrong folder, file or key."""
     index = read_index(folder)
     facts = index["_zero123"]
     parts = {name: _load_part(name, folder, index) for name in CLASSES}
@@ -115,7 +116,7 @@ def read_index(folder: Path) -> dict[str, Any]:
 
 
 def _sampling(facts: dict[str, Any], where: Path) -> SamplingSettings | None:
-    """The sampling defaults; checkpoints of older versions have none."""
+    """The sampling defaults; checkpoints of older versions lack them."""
     if "sampling" not in facts:
         return None
     try:

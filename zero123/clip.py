@@ -1,4 +1,4 @@
-"""A frozen CLIP image encoder that a person points at: a picture as a vector."""
+"""A frozen CLIP image encoder from a user's folder: a picture as a vector."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ COUNTED = "position_ids"
 
 
 class ClipImages:
-    """CLIP's image half on one device: `digest` is that of its weights (see `weights_digest`), `side_px` its input."""
+    """CLIP's image half on one device: `digest` is of its weights (see `weights_digest`), `side_px` of its input."""
 
     def __init__(self, model: CLIPVisionModelWithProjection, device: torch.device) -> None:
         self.digest = weights_digest(model)
@@ -30,8 +30,8 @@ class ClipImages:
     def from_folder(cls, folder: Path, device: torch.device) -> "ClipImages":
         """The encoder in a folder of transformers' layout, of a whole CLIP or of its image half alone, in safetensors.
 
-        Raises Failure naming the file for weights in any other form, for what is no CLIP, and for tensors that are
-        missing, unknown or of another shape. Nothing is fetched.
+        Raises Failure naming the file for weights in any other form, for what is no CLIP, and for missing, unknown or
+        misshapen tensors. Nothing is fetched.
         """
         config, weights = read_json(folder / "config.json"), weights_in(folder)
         whole = config.get("vision_config")

@@ -14,7 +14,7 @@ from zero123.settings import SampleComputeSettings
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 FREE_SHARE = 0.5
-"""The share of free memory that a batch may take: the estimate is rough, and others use the machine as well."""
+"""The share of free memory for a batch: the estimate is rough, and others use the machine as well."""
 UNET_COPIES, DECODER_COPIES = 64, 8
 """How many feature maps of the first level's size are in memory at a time: rough upper bounds."""
 MOST_ON_CPU, MOST_ON_ACCELERATOR = 8, 64
@@ -22,9 +22,9 @@ MOST_ON_CPU, MOST_ON_ACCELERATOR = 8, 64
 
 
 def prepare_for_sampling(model: Zero123Model, compute: SampleComputeSettings, device: str) -> None:
-    """Arrange the networks in place as the settings say, on the device of that name.
+    """Arrange the networks in place as the settings say, on the device called `device`.
 
-    Raises UsageError for settings that the device cannot follow.
+    Raises UsageError for settings beyond the device.
     """
     _check(compute, torch_device(device))
     dtype = DTYPES[compute.precision]
@@ -45,7 +45,7 @@ def prepare_for_sampling(model: Zero123Model, compute: SampleComputeSettings, de
 
 
 def batch_size(model: Zero123Model, views_at_once: int, *, guided: bool) -> int:
-    """How many views to sample together: `views_at_once`, or as many as fit into free memory where that is 0."""
+    """How many views to sample together: `views_at_once`, or, where it is 0, as many as fit into free memory."""
     if views_at_once:
         return views_at_once
     fitting = int(FREE_SHARE * free_bytes(model.device)) // view_bytes(model, guided=guided)
@@ -54,7 +54,7 @@ def batch_size(model: Zero123Model, views_at_once: int, *, guided: bool) -> int:
 
 
 def view_bytes(model: Zero123Model, *, guided: bool) -> int:
-    """A rough upper bound of the memory that sampling one more view takes, without the networks' weights."""
+    """Return a rough upper bound of the memory for another view in a batch, without the networks' weights."""
     _, height, width = model.latent_shape
     rows = 2 if guided else 1
     unet = rows * height * width * model.unet.config.block_out_channels[0] * model.unet.dtype.itemsize * UNET_COPIES

@@ -1,7 +1,7 @@
 """The condition of the denoiser: the input view and the camera move, or nothing.
 
 The null condition at sampling is zeros after the projection and zero latents, as in the original's sampler. The
-original's trainer zeroes the embedding before the projection instead, so that its null token still knows the pose;
+original's trainer zeroes the embedding before the projection instead: its null token still knows the pose;
 `Dropout.where` chooses between the two.
 """
 
@@ -16,7 +16,7 @@ from torch import Tensor
 class EncodedView:
     """An input view as the frozen encoders see it: `embedding` (N, K, E) and condition `latents` (N, 4, h, w).
 
-    It does not depend on the camera move, so that it is computed once for all moves.
+    It does not depend on the camera move, and is computed once for all moves.
     """
 
     embedding: Tensor
@@ -39,18 +39,18 @@ class Conditioning:
 
 
 def null_conditioning(conditioning: Conditioning) -> Conditioning:
-    """The condition that says nothing, as many rows as given."""
+    """Return an empty condition with as many rows as given."""
     return Conditioning(torch.zeros_like(conditioning.context), torch.zeros_like(conditioning.latents))
 
 
 def joined(first: Conditioning, second: Conditioning) -> Conditioning:
-    """Both, one after the other."""
+    """Return the rows of both, the first's before the second's."""
     return Conditioning(torch.cat([first.context, second.context]), torch.cat([first.latents, second.latents]))
 
 
 @dataclass(frozen=True)
 class Dropout:
-    """Classifier-free dropout: the chances that a sample loses its context, its latents, or both.
+    """Classifier-free dropout: a sample's chances to lose its context, its latents, or both.
 
     `where` is what "losing the context" zeroes: the image `embedding` before the projection, or the whole `context`.
     """
@@ -63,7 +63,8 @@ class Dropout:
     def kept(self, uniform: Tensor) -> tuple[Tensor, Tensor]:
         """Whether samples keep (context, latents), as booleans (N,), from a draw of U[0, 1) each.
 
-        As in the original, the draws that lose the context, both, or the latents lie side by side from 0 up.
+        As in the original, the ranges of draws for losing the context, both, and the latents follow each other from 0
+        up.
         """
         context_end = self.context + self.both
         keeps_context = uniform >= context_end

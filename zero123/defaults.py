@@ -1,4 +1,4 @@
-"""What is known of models that do not say it themselves: sampling defaults, and the original's sizes."""
+"""Facts about models without them in their files: sampling defaults, and the original's sizes."""
 
 from functools import cache
 from pathlib import Path
@@ -12,11 +12,11 @@ PAPER_MODEL = Path(__file__).parent / "paper_model.yaml"
 
 @cache
 def usual_sampling(spacing: str) -> SamplingSettings:
-    """The usual sampling settings of a model whose schedule spaces timesteps so: `leading` or `trailing`."""
+    """Return the usual sampling settings for a schedule with this spacing of timesteps: `leading` or `trailing`."""
     return validate(SamplingSettings, Layer(str(USUAL_SAMPLING), read_yaml(USUAL_SAMPLING)[spacing]))
 
 
 @cache
 def paper_model() -> ModelSettings:
-    """The sizes of the original's network, with which its checkpoints are read."""
+    """Return the sizes of the original's network, for reading its checkpoints."""
     return validate(ModelSettings, Layer(str(PAPER_MODEL), read_yaml(PAPER_MODEL)))

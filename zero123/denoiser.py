@@ -1,4 +1,4 @@
-"""A batch of views on its way from noise: everything that no timestep changes is computed once."""
+"""A batch of views on its way from noise: whatever is the same at all timesteps is computed once."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Which device to compute on."""
+"""The computing device."""
 
 import torch
 
@@ -6,7 +6,7 @@ from base.errors import UsageError
 
 
 def torch_device(name: str) -> torch.device:
-    """The device of that name, `auto` for the first accelerator or else the CPU. UsageError when it is not there."""
+    """Return the named device, for `auto` the first accelerator or else the CPU. UsageError when it is not there."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:

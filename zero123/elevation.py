@@ -2,11 +2,11 @@
 
 `polar` is the camera's angle from +z, `turn` a rotation of the camera about +z. Two scores of a candidate:
 
-- agreement: nearby views, turned a little to both sides, are sampled. A turn rotates the scene about +z, whose
-  direction in the camera's axes follows from the candidate; so each candidate predicts where a pixel of a given depth
+- agreement: nearby views, turned a little to both sides, are sampled. A turn rotates the scene about +z. The direction
+of +z in the camera's axes follows from the candidate; so each candidate predicts where a pixel of a given depth
   goes. The score is the colour difference at the best depth of each pixel (plane sweep).
-- noise: seen from straight above, a turn by δ is a rotation of the picture by δ. The view from above that a candidate
-  implies is sampled, and the score is the model's noise-prediction error on its rotated copies.
+- noise: seen from straight above, a turn by δ is a rotation of the picture by δ. A candidate implies a move to the view
+from above. That view is sampled, and the score is the model's noise-prediction error on its rotated copies.
 """
 
 from collections.abc import Callable
@@ -80,7 +80,7 @@ def candidates_deg(settings: ElevationSettings) -> Floats:
 def estimate_elevation(model: "Zero123Model", asked: Asked, settings: ElevationSettings) -> Elevation:
     """Estimate the elevation of the camera of a photo by `settings.method`.
 
-    The spread is the standard deviation of the estimates without one of the scored views each (jackknife).
+    The spread is the standard deviation of the estimates, each without another of the scored views (jackknife).
     """
     degrees = candidates_deg(settings)
     polars = np.deg2rad(90.0 - degrees)

@@ -38,7 +38,7 @@ class FrozenEncoders:
     def of(
         cls, vae: Autoencoder, image_encoder: ImageEncoder, tokens: ContextTokens, hw: tuple[int, int]
     ) -> "FrozenEncoders":
-        """Those of a model's parts that do not learn."""
+        """Return a model's frozen parts."""
         return cls(vae, None if isinstance(image_encoder, LatentEncoder) else image_encoder, tokens, hw)
 
     @classmethod
@@ -47,7 +47,7 @@ class FrozenEncoders:
         return cls.of(pipeline.vae, pipeline.image_encoder, pipeline.context_tokens, pipeline.hw)
 
     def digest(self) -> str:
-        """16 hexadecimal digits that change with the weights, the views' size and how views are shown to them."""
+        """Return 16 hexadecimal digits of the weights, the views' size and the way views are shown to them."""
         told = {
             "format": FORMAT,
             "hw": list(self.hw),
@@ -71,7 +71,7 @@ class FrozenEncoders:
 
 
 def weights_digest(module: nn.Module) -> str:
-    """SHA-256 of a module's tensors by name, in float32, wherever and in whichever layout they lie."""
+    """SHA-256 of a module's tensors by name, in float32, for any device and memory layout."""
     digest = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
         digest.update(f"{name} {tuple(tensor.shape)}\n".encode())

@@ -1,6 +1,6 @@
-"""Models of the Hugging Face Hub, fetched by its own client into its own cache: tensors and JSON, nothing that runs.
+"""Models of the Hugging Face Hub, fetched by its own client into its own cache: tensors and JSON, no code.
 
-The client resumes a fetch that was interrupted. A model that is in the cache needs no network.
+The client resumes an interrupted fetch. A model in the cache needs no network.
 """
 
 from collections.abc import Callable
@@ -42,7 +42,7 @@ def fetch_file(source: str, name: str) -> Path:
 
 
 def cached_folder(source: str) -> Path | None:
-    """The folder of a model that is in the cache, None when it is not."""
+    """Return the folder of a model in the cache, or None."""
     from huggingface_hub import try_to_load_from_cache
 
     found = try_to_load_from_cache(source, "model_index.json")
@@ -50,7 +50,7 @@ def cached_folder(source: str) -> Path | None:
 
 
 def cached_file(source: str, name: str) -> Path | None:
-    """A checkpoint file that is in the cache, None when it is not."""
+    """Return a checkpoint file in the cache, or None."""
     from huggingface_hub import try_to_load_from_cache
 
     found = try_to_load_from_cache(source, name)
@@ -58,7 +58,8 @@ def cached_file(source: str, name: str) -> Path | None:
 
 
 def _wanted(files: list[str]) -> list[str]:
-    """The files that a model is read from: for each part its JSON and its tensors in one form, safe where there is."""
+    """Return the files needed to read a model: for each part its JSON and its tensors in one form, safe where there
+    is."""
     wanted = [name for name in files if name == "model_index.json"]
     for part in PARTS:
         inside = [name.removeprefix(f"{part}/") for name in files if name.startswith(f"{part}/")]

@@ -19,8 +19,8 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 class LatentEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
     """A small convolutional network over condition latents (N, 4, h, w); its output is (N, tokens, embedding).
 
-    There is one token for all, or with `patches` one for each cell of the last layer. With `positions` each patch's
-    token also carries a learned vector for its place in the picture, which attention otherwise does not know.
+    There is a single token, or with `patches` a token for each cell of the last layer. With `positions` each patch's
+    token also carries a learned vector for its place in the picture, otherwise unknown to attention.
     """
 
     @register_to_config
@@ -44,7 +44,7 @@ class LatentEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         self.place_vectors = nn.Parameter(0.1 * torch.randn(cells, embedding)) if positions else None
 
     def forward(self, latents: Tensor) -> Tensor:
-        """The embeddings of condition latents, which are first scaled to about unit variance."""
+        """Return the embeddings of condition latents, after scaling them to about unit variance."""
         cells = self.layers(latents * SD_SCALE)
         tokens = cells.flatten(2).mT if self.config.patches else cells.flatten(1)[:, None]
         embedded: Tensor = self.out(tokens)

@@ -1,8 +1,8 @@
-"""Latents per autoencoder: two scalings that all public weights depend on.
+"""Latents per autoencoder: two scalings, and all public weights depend on them.
 
 Images are (N, 3, H, W) in [−1, 1]; latents are (N, 4, H/8, W/8). Stable Diffusion's VAE: the target is a sample times
 0.18215, the condition is the mode, unscaled. TAESD's latents are born scaled: the target is as it comes, the condition
-is divided by 0.18215, so that either autoencoder gives the network conditions of the same size.
+is divided by 0.18215. So either autoencoder gives the network conditions of the same size.
 """
 
 from typing import TypeAlias
@@ -17,7 +17,7 @@ Autoencoder: TypeAlias = AutoencoderKL | AutoencoderTiny
 
 
 def target_latent(vae: Autoencoder, images: Tensor, noise: Tensor | None = None) -> Tensor:
-    """The latents that the model learns to make; differentiable.
+    """Return the latents for the model to learn; differentiable.
 
     `noise` of the latents' shape draws a sample of the VAE's posterior, None takes its mode; TAESD has no posterior.
     """
@@ -33,7 +33,7 @@ def moments(vae: Autoencoder, images: Tensor) -> Tensor:
 
 
 def target_from_moments(found: Tensor, noise: Tensor | None = None) -> Tensor:
-    """`target_latent` of images whose moments are known."""
+    """Return `target_latent` of images from their known moments."""
     if found.shape[1] == 4:
         return found
     mean, std = found.chunk(2, dim=1)
@@ -41,7 +41,7 @@ def target_from_moments(found: Tensor, noise: Tensor | None = None) -> Tensor:
 
 
 def condition_from_moments(found: Tensor) -> Tensor:
-    """`condition_latent` of images whose moments are known."""
+    """Return `condition_latent` of images from their known moments."""
     return condition_from_target(target_from_moments(found))
 
 
@@ -51,26 +51,26 @@ def condition_latent(vae: Autoencoder, images: Tensor) -> Tensor:
 
 
 def condition_from_target(latents: Tensor) -> Tensor:
-    """The condition latents of an image whose noiseless target latents are known."""
+    """Return the condition latents of an image from its noiseless target latents."""
     return latents / SD_SCALE
 
 
 def image_from_latent(vae: Autoencoder, latents: Tensor) -> Tensor:
-    """The images that target latents stand for; differentiable, not clamped."""
+    """Return the images of target latents; differentiable, not clamped."""
     scale = 1.0 if isinstance(vae, AutoencoderTiny) else 1.0 / SD_SCALE
     return vae.decode(latents * scale).sample  # type: ignore[no-any-return]
 
 
 def is_deterministic(vae: Autoencoder) -> bool:
-    """True when an image has a single latent, so that it may be computed once and kept."""
+    """Say whether an image has a single latent, to be computed once and kept."""
     return isinstance(vae, AutoencoderTiny)
 
 
 def composited(rgba: Tensor, background: float | Tensor = 1.0, dtype: torch.dtype = torch.float32) -> Tensor:
     """uint8 RGBA (N, H, W, 4) on white, a grey or colours (N, 3, 1, 1) in [0, 1], as images (N, 3, H, W) in [−1, 1].
 
-    The images are contiguous. They would inherit the channels-last memory of the pixels, on which torch's GroupNorm on
-    a CPU is hundreds of times less exact: an autoencoder's latents would be off by 7e-4 of their largest value.
+    The images are contiguous. They would inherit the channels-last memory of the pixels. On it torch's GroupNorm on a
+    CPU is hundreds of times less exact: an autoencoder's latents would be off by 7e-4 of their largest value.
     """
     values = rgba.permute(0, 3, 1, 2).to(dtype) / 255.0
     colour, alpha = values[:, :3], values[:, 3:]

@@ -1,4 +1,4 @@
-"""Open whatever a person points at as a model: a run, a checkpoint, a public folder, or the original's file."""
+"""Open a person's choice as a model: a run, a checkpoint, a public folder, or the original's file."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from zero123.model import PoseSlot4, Zero123Model
 from zero123.settings import ModelSettings
 
 CHECKPOINTS, FINISHED = "checkpoints", "training_state/state.json"
-"""Where a training run keeps its checkpoints, and the file that each finished checkpoint has."""
+"""Where a training run keeps its checkpoints, and the file present in each finished checkpoint."""
 SUFFIXES = (".ckpt", ".safetensors")
 RUN_DEPTHS = ("*", "*/*", "*/*/*")
 """How deep below a folder of runs a training run may be."""
@@ -26,9 +26,9 @@ def open_model(
 ) -> Zero123Model:
     """The model at `path`: a training run's folder, a checkpoint, a public folder, or the original's `.ckpt`.
 
-    `pose_slot4` is for layouts that do not say what the pose's fourth number means, by default the radius difference.
-    A `.ckpt` is read with the sizes of `settings`, by default the paper's, and its `averaged` UNet or the raw one.
-    Raises Failure for anything that holds no model, UsageError for a `pose_slot4` that the checkpoint contradicts.
+    `pose_slot4` is for layouts silent about the pose's fourth number, by default the radius difference. A `.ckpt` is
+    read with the sizes of `settings`, by default the paper's, and its `averaged` UNet or the raw one. Raises Failure
+    for anything without a model, UsageError for a `pose_slot4` against the checkpoint's own.
     """
     if path.suffix in SUFFIXES and not path.is_dir():
         return load_ldm(path, settings or paper_model(), pose_slot4 or "radius_difference", ema=averaged)
@@ -43,7 +43,7 @@ def open_model(
 def newest_checkpoint(path: Path) -> Path:
     """The newest finished checkpoint of a training run's folder, or `path` itself when it is a model.
 
-    Raises Failure for a folder that is neither.
+    Raises Failure for any other folder.
     """
     if (path / INDEX).is_file() or (path.is_file() and path.suffix in SUFFIXES):
         return path

@@ -42,8 +42,8 @@ class Zero123Model:
 
     `hw` is the size of its views in pixels; `pose_slot4` says what the pose's fourth number means; `latent_origin` is
     the UNet's zero point (see `predict`); `context_tokens` says whether the input view becomes one token or a token for
-    each patch; `references` maps frozen parts that a checkpoint need not hold to where their weights are; `sampling`
-    holds the defaults for sampling, those usual for its schedule where nothing else is known.
+    each patch; `references` maps frozen parts, not necessarily held by a checkpoint, to the sources of their weights;
+    `sampling` holds the defaults for sampling, those usual for its schedule where nothing else is known.
     """
 
     unet: UNet2DConditionModel
@@ -94,7 +94,7 @@ class Zero123Model:
 
     @property
     def device(self) -> torch.device:
-        """The device that computes."""
+        """The computing device."""
         return self._offloaded_to or torch.device(self.unet.device)
 
     @property
@@ -124,7 +124,7 @@ class Zero123Model:
 
     @torch.no_grad()
     def encode(self, rgba: ArrayLike | Tensor) -> EncodedView:
-        """Encode input views uint8 RGBA (N, H, W, 4), which serve any number of camera moves."""
+        """Encode input views uint8 RGBA (N, H, W, 4) for any number of camera moves."""
         images = self.images(rgba)
         with self.working("vae"):
             latents = condition_latent(self.vae, images.to(self.vae.dtype)).to(self.dtype)
@@ -151,9 +151,9 @@ class Zero123Model:
         return image_embedding(self.image_encoder, images, self._from_origin(condition), self.context_tokens)
 
     def adapt_poses(self, pose: ArrayLike, input_polar_rad: float | None) -> NDArray[np.float64]:
-        """Return poses (N, 4) in the form that this model was trained on: slot 4 may be the input camera's polar angle.
+        """Return poses (N, 4) in the form of this model's training: slot 4 may be the input camera's polar angle.
 
-        Raises UsageError when the model needs that angle and it is not known.
+        Raises UsageError when the model needs an unknown angle.
         """
         if self.pose_slot4 == "radius_difference":
             return np.asarray(pose, np.float64)
@@ -242,6 +242,6 @@ class Zero123Model:
 
 
 def trained_parts(model: Zero123Model) -> dict[str, Any]:
-    """The networks that learn: UNet, projection, and the image encoder unless it is CLIP."""
+    """Return the trained networks: UNet, projection, and the image encoder unless it is CLIP."""
     parts = {"unet": model.unet, "cc_projection": model.cc_projection}
     return parts | ({"image_encoder": model.image_encoder} if isinstance(model.image_encoder, LatentEncoder) else {})

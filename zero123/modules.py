@@ -45,7 +45,7 @@ def new_unet(settings: ModelSettings) -> UNet2DConditionModel:
 
 
 def new_image_encoder(settings: ModelSettings) -> ImageEncoder:
-    """The image encoder: CLIP ViT-L/14's vision tower (frozen, so of no use untrained), or a small one to train."""
+    """The image encoder: CLIP ViT-L/14's vision tower (frozen, so of no use untrained), or a small network to train."""
     wanted = settings.image_encoder
     if wanted.kind == "latents":
         hw = (settings.hw[0] // 8, settings.hw[1] // 8)
@@ -81,9 +81,9 @@ def new_sd_vae() -> AutoencoderKL:
 
 
 def widen_conv_in(unet: UNet2DConditionModel) -> None:
-    """Give a 4-channel UNet four more input channels, in place, for condition latents that at first change nothing.
+    """Give a 4-channel UNet four more input channels, in place, for condition latents; at first they change nothing.
 
-    The new weights are 0 and the configuration is updated, without which the saved model could not be loaded.
+    The new weights are 0. The configuration is updated, since the saved model could not be loaded otherwise.
     """
     old = unet.conv_in
     new = nn.Conv2d(

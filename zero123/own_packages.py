@@ -1,4 +1,4 @@
-"""Notice when another package shadows one of this project's generically named packages.
+"""Notice when another package shadows a generically named package of this project.
 
 `base`, `train` or `app` are also common names of users' own modules. Python imports the first it finds, and the failure
 would then name a missing submodule instead of the cause.
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def check_own_packages() -> None:
-    """Raise ImportError in a sentence that names the file, when another module shadows a package of this project."""
+    """Raise ImportError, with the file in a sentence, when another module shadows a package of this project."""
     for name in PACKAGES:
         spec = find_spec(name)
         expected = ROOT / name / "__init__.py"

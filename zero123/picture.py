@@ -12,7 +12,7 @@ Picture: TypeAlias = Image.Image | NDArray[np.uint8]
 def rgba_of(picture: Picture, hw: tuple[int, int]) -> NDArray[np.uint8]:
     """A picture, PIL or uint8 (H, W, 3 or 4), as RGBA (*hw, 4), padded with transparency to the shape of `hw`.
 
-    Colours are weighted by alpha while resizing, so that no hidden colour bleeds into an edge.
+    Colours are weighted by alpha while resizing, and no hidden colour bleeds into an edge.
     """
     image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
     wh = (hw[1], hw[0])

@@ -41,11 +41,11 @@ class Zero123Pipeline(Zero123Model):
 
     @classmethod
     def of(cls, model: Zero123Model) -> Self:
-        """The pipeline around a model's parts, which both share."""
+        """Return a pipeline around a model's parts; both share them."""
         return cls(**{one.name: getattr(model, one.name) for one in fields(Zero123Model)})
 
     def save_pretrained(self, folder: str | Path, file_bytes: int | None = None) -> None:
-        """Write a checkpoint in diffusers' layout; frozen parts that `references` names are not written again.
+        """Write a checkpoint in diffusers' layout; frozen parts in `references` are not written again.
 
         A part with more than `file_bytes` of tensors is split into files of at most so many, with an index of them.
         """
@@ -75,8 +75,8 @@ class Zero123Pipeline(Zero123Model):
         """The object of `picture` after the camera moved by degrees up and right, and away in sizes of the object.
 
         `picture` is a PIL image or uint8 (H, W, 3 or 4); a transparent background is best. Where a move is a sequence
-        the answer is a list, one picture for each, view i from seed `seed` + i. `elevation_deg` is that of the input's
-        camera, which models such as Stable Zero123 need. Other keywords change the model's sampling defaults, for
+        the answer is a list with a picture for each, view i from seed `seed` + i. `elevation_deg` is the input
+        camera's, needed by models such as Stable Zero123. Other keywords change the model's sampling defaults, for
         example `steps=20, sampler="unipc", eta=0.0`.
         """
         moves = np.broadcast_arrays(np.deg2rad(up_deg), np.deg2rad(right_deg), np.asarray(away, np.float64))
@@ -108,7 +108,7 @@ class Zero123Pipeline(Zero123Model):
     ) -> Iterator[NDArray[np.uint8]]:
         """Yield the views of `views` batch by batch; the input view is encoded once for all.
 
-        A view's noise depends on its seed alone, so that the batch changes pictures by rounding at most.
+        A view's noise depends on its seed alone: the batch changes pictures by rounding at most.
         """
         poses = np.asarray(pose, np.float64).reshape(-1, 4)
         if len(seeds) != len(poses):

@@ -1,4 +1,4 @@
-"""The projection that joins an image embedding and a pose into one context token (arXiv 2303.11328, §3.2).
+"""The projection of an image embedding and a pose to a context token (arXiv 2303.11328, §3.2).
 
 Saved checkpoints name this module and class: neither ever moves.
 """
@@ -13,7 +13,7 @@ class CCProjection(ModelMixin, ConfigMixin):  # type: ignore[misc]
     """A linear map of [embedding, pose] to a context token, at first the identity on the embedding.
 
     The pose's columns start as PyTorch draws them, as in the original; where the two widths differ, the identity covers
-    the smaller one.
+    the smaller width.
     """
 
     @register_to_config

@@ -1,4 +1,4 @@
-"""Public models by name: where they are, how they are read, and on which terms."""
+"""Public models by name: their sources, layouts and terms."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -59,8 +59,8 @@ def cached_path(model: PublicModel) -> Path | None:
 def locate_by_name(name: str, *, accept_licence: bool) -> Located:
     """Find a public model by its name or hub id; fetch it where it is not cached.
 
-    Raises UsageError for an unknown name and for a licence that forbids commercial use and is not accepted, Failure
-    where it cannot be fetched.
+    Raises UsageError for an unknown name and for a non-commercial licence without acceptance, Failure where it cannot
+    be fetched.
     """
     model = public_models().get(name)
     if model is None:

@@ -1,4 +1,4 @@
-"""Frozen parts that a checkpoint names instead of holding: TAESD out of this package, or a part of a base model."""
+"""Frozen parts named by a checkpoint instead of held in it: TAESD out of this package, or a part of a base model."""
 
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -36,9 +36,9 @@ def base_reference(source: str, revision: str | None, part: str, module: nn.Modu
 
 
 def resolved(cls: type[M], reference: Any, *, where: str) -> M:
-    """The module that a reference names. Raises Failure when it is not there or is not the same any more.
+    """Return the module of a reference. Raises Failure when it is not there or is not the same any more.
 
-    A reference of a checkpoint that noted no digest takes what is there.
+    A reference without a digest accepts the present weights.
     """
     if not isinstance(reference, dict) or not all(isinstance(value, str) for value in reference.values()):
         raise Failure(f"{where}: expected a reference to a frozen part, got {reference!r}")
@@ -107,5 +107,5 @@ def base_folder(source: str, revision: str | None, part: str) -> Path:
 
 
 def _loading(cls: type[nn.Module]) -> dict[str, Any]:
-    """Without accelerate's lazy loading, which leaves a tensor that is missing on no device at all."""
+    """Without accelerate's lazy loading: it would leave a missing tensor on no device at all."""
     return {"low_cpu_mem_usage": False} if cls in (AutoencoderKL, UNet2DConditionModel) else {}

@@ -13,13 +13,13 @@ from zero123.settings import SamplingSettings
 
 SOLVERS = {"unipc": UniPCMultistepScheduler, "dpmsolver++": DPMSolverMultistepScheduler}
 LEAST_ALPHA_CUMPROD = 2.0**-24
-"""diffusers' stand-in for ᾱ = 0, so that σ/α stays finite at zero terminal SNR."""
+"""diffusers' replacement for ᾱ = 0, to keep σ/α finite at zero terminal SNR."""
 
 
 def sample_latents(
     predict: Predict, schedule: Schedule, start: Tensor, sampling: SamplingSettings, fresh: FreshNoise
 ) -> Tensor:
-    """Clean latents from pure noise `start` (N, 4, h, w) by the sampler that the settings name."""
+    """Clean latents from pure noise `start` (N, 4, h, w) by the sampler of the settings."""
     timesteps = schedule.timesteps(sampling.steps, sampling.timesteps)
     if sampling.sampler == "ddim":
         return ddim(predict, schedule, start, timesteps, eta=sampling.eta, fresh=fresh)
@@ -31,7 +31,7 @@ def sample_latents(
 
 
 def solver_for(name: str, schedule: Schedule, timesteps: Sequence[int]) -> Any:
-    """A solver of diffusers that visits our timesteps with our noise levels, in float64."""
+    """Return a solver of diffusers with our timesteps and our noise levels, in float64."""
     solver = SOLVERS[name](
         num_train_timesteps=len(schedule.alphas_cumprod),
         prediction_type=schedule.prediction,

@@ -37,7 +37,7 @@ def ddim(
     eta: float,
     fresh: FreshNoise,
 ) -> Tensor:
-    """Clean latents from pure noise `start` (N, 4, h, w), one evaluation a timestep, `fresh` noise where `eta` > 0."""
+    """Clean latents from pure noise `start` (N, 4, h, w), an evaluation per timestep, `fresh` noise where `eta` > 0."""
     alphas = [float(schedule.alphas_cumprod[timestep]) for timestep in timesteps] + [schedule.final]
     latents = start
     for index, timestep in enumerate(timesteps):
@@ -49,10 +49,10 @@ def ddim(
 
 
 def noise_rows(shape: Sequence[int], generators: Sequence[torch.Generator]) -> Tensor:
-    """Standard normal noise (N, *shape) on the CPU, one generator a row, so that no row depends on those beside it."""
+    """Standard normal noise (N, *shape) on the CPU, a generator per row: rows do not depend on each other."""
     return torch.stack([torch.randn(tuple(shape), generator=generator) for generator in generators])
 
 
 def generators_for(seeds: Sequence[int]) -> list[torch.Generator]:
-    """One CPU generator a seed: the same numbers on every device."""
+    """Return a CPU generator for each seed: the same numbers on every device."""
     return [torch.Generator().manual_seed(int(seed)) for seed in seeds]

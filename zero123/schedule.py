@@ -37,20 +37,20 @@ def scheduler_config(*, prediction: str, zero_terminal_snr: bool, spacing: str) 
 
 
 def scaled_linear_alphas(count: int, beta_start: float, beta_end: float) -> Tensor:
-    """ᾱ (count,) in float64 of a schedule whose √β rises linearly."""
+    """Return ᾱ (count,) in float64 of a schedule with linearly rising √β."""
     betas = torch.linspace(beta_start**0.5, beta_end**0.5, count, dtype=torch.float64) ** 2
     return torch.cumprod(1.0 - betas, dim=0)
 
 
 def with_zero_terminal_snr(alphas_cumprod: Tensor) -> Tensor:
-    """ᾱ shifted and scaled so that the last is 0 and the first is kept (arXiv 2305.08891, algorithm 1)."""
+    """Return ᾱ shifted and scaled to a last value of 0, with the first kept (arXiv 2305.08891, algorithm 1)."""
     root = alphas_cumprod.sqrt()
     return ((root - root[-1]) * (root[0] / (root[0] - root[-1]))) ** 2
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """ᾱ (T,) in float64 with what the network predicts and which timesteps a sampler visits.
+    """ᾱ (T,) in float64, the kind of prediction, and the spacing of a sampler's timesteps.
 
     `final` is ᾱ after the last step: 1, or ᾱ(0) as in the original.
     """

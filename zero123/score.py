@@ -1,4 +1,4 @@
-"""The trained model as a denoiser of latents, whatever it was trained to predict: what score chaining needs."""
+"""The trained model as a denoiser of latents, for any kind of prediction: the need of score chaining."""
 
 from typing import TYPE_CHECKING
 
@@ -32,5 +32,5 @@ def encode_target(pipeline: "Zero123Model", images: Tensor) -> Tensor:
 
 
 def decode(pipeline: "Zero123Model", latents: Tensor) -> Tensor:
-    """The images (N, 3, H, W), in [0, 1] up to overshoot, that latents stand for; differentiable."""
+    """The images (N, 3, H, W), in [0, 1] up to overshoot, of latents; differentiable."""
     return (image_from_latent(pipeline.vae, latents) + 1.0) / 2.0

@@ -12,8 +12,8 @@ Count = Annotated[int, Field(ge=1, le=65_536)]
 class UNetSettings(Section):
     """The denoiser: `channels` a level, whether each level attends, attention `heads`, residual layers a level.
 
-    `context` is the width of a context token. `context_in_time` also adds their mean to the timestep's embedding, which
-    every residual layer sees; Stable Diffusion's network has no such path.
+    `context` is the width of a context token. `context_in_time` also adds their mean to the timestep's embedding, seen
+    by every residual layer; Stable Diffusion's network has no such path.
     """
 
     channels: Annotated[tuple[Count, ...], Field(min_length=2, max_length=6)]
@@ -36,8 +36,8 @@ class UNetSettings(Section):
 class ImageEncoderSettings(Section):
     """What turns the input view into context tokens: `one` vector of `embedding` numbers, or one for each of `patches`.
 
-    `clip` is CLIP ViT-L/14's frozen vision tower on pixels; `latents` is a small convolutional network, trained along,
-    that reads the input's latents and halves their size once for each entry of `channels`.
+    `clip` is CLIP ViT-L/14's frozen vision tower on pixels; `latents` is a small convolutional network, trained along.
+    It reads the input's latents and halves their size once for each entry of `channels`.
     """
 
     kind: Literal["clip", "latents"]
@@ -52,7 +52,7 @@ class ModelSettings(Section):
     `weights` is a local folder or hub id of Stable Diffusion image variations in diffusers' layout, null for random
     weights. `pose_slot4` says what the pose's fourth number means: the radius difference, or the input's absolute polar
     angle as in Stable Zero123. `latent_origin` is what the UNet takes for nothing: `zero` latents, as the original, or
-    those of a `white` picture, which spares a small network learning what a background is.
+    a `white` picture's: a small network then need not learn the background.
     """
 
     hw: tuple[
@@ -84,12 +84,11 @@ class ModelSettings(Section):
 class SamplingSettings(Section):
     """How a view is made from noise; a checkpoint carries these values as its defaults.
 
-    `sampler` is DDIM, or a second-order solver of the same equation that needs fewer `steps`: `unipc`
-    (arXiv 2302.04867) or `dpmsolver++` (arXiv 2211.01095). `eta` is the share of fresh noise in DDIM's steps
-    (arXiv 2010.02502), 0 for a deterministic path. `guidance_scale` 1 asks the network once a step instead of twice;
-    `guidance_interval` limits guidance to these fractions of the schedule's timesteps (arXiv 2404.07724).
-    `timesteps` says which timesteps are visited: `all` of those that the schedule spaces out, or those of the
-    `original` program, which drops the noisiest (see zero123.schedule).
+    `sampler` is DDIM, or a second-order solver of the same equation with fewer `steps`: `unipc` (arXiv 2302.04867) or
+    `dpmsolver++` (arXiv 2211.01095). `eta` is the share of fresh noise in DDIM's steps (arXiv 2010.02502), 0 for a
+    deterministic path. `guidance_scale` 1 asks the network once a step instead of twice; `guidance_interval` limits
+    guidance to these fractions of the schedule's timesteps (arXiv 2404.07724). `timesteps` are `all` of the schedule's,
+    or the `original` program's, without the noisiest (see zero123.schedule).
     """
 
     guidance_scale: Annotated[float, Field(ge=0.0, le=100.0)]
@@ -113,9 +112,9 @@ class SamplingSettings(Section):
 class SampleComputeSettings(Section):
     """How the device computes while it samples; pictures change by rounding at most.
 
-    `views_at_once` is the batch, 0 for what fits into free memory. `precision` is that of the networks' weights and
-    products. `channels_last`, `offload` (each network on the accelerator only while it works) and compile
-    `cuda_graphs` need an accelerator. `tile_px` decodes in tiles of that side, 0 in one piece.
+    `views_at_once` is the batch, 0 for what fits into free memory. `precision` applies to the networks' weights and
+    products. `channels_last`, `offload` (each network on the accelerator only while it works) and compile `cuda_graphs`
+    need an accelerator. `tile_px` is the side of the decoder's tiles, 0 for a single piece.
     """
 
     views_at_once: Annotated[int, Field(ge=0, le=4096)]
@@ -132,15 +131,15 @@ class SampleSettings(SamplingSettings):
     compute: SampleComputeSettings
 
     def sampling(self) -> SamplingSettings:
-        """Return the part that belongs to the model rather than to the machine."""
+        """Return the model's part of the settings, without the machine's."""
         return SamplingSettings.model_validate(self.model_dump(exclude={"compute"}))
 
 
 class TextSettings(Section):
     """The section `imagine`: how words become the picture of an object, before it is cut out.
 
-    `prompt` is what the text model reads; its `{}` becomes the user's words. `elevation_deg` is that of the
-    picture's camera where the command does not say.
+    `prompt` is what the text model reads; its `{}` becomes the user's words. `elevation_deg` is the picture camera's
+    where the command gives no other.
     """
 
     prompt: str
@@ -159,8 +158,8 @@ class ElevationSettings(Section):
     """How the elevation of a photo's camera is estimated; see zero123/elevation.py.
 
     `candidates_deg` is [first, last, step]. For `agreement`: views after `turns_deg`, compared at `side_px` with
-    `depths` distances each. For `noise`: the fractions of the schedule at which errors are measured, `noise_at`.
-    `steps` and `guidance_scale` are those of the views that are sampled for it.
+    `depths` distances each. For `noise`: errors at the fractions `noise_at` of the schedule. `steps` and
+    `guidance_scale` apply to the views sampled for it.
     """
 
     method: Literal["agreement", "noise"]

@@ -17,5 +17,5 @@ def load_taesd() -> AutoencoderTiny:
 
 
 def taesd_digest() -> str:
-    """SHA-256 of the packaged weights: what a checkpoint that refers to them names."""
+    """SHA-256 of the packaged weights: named by checkpoints without a copy."""
     return sha256_file(FOLDER / WEIGHTS)

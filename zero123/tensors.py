@@ -1,7 +1,7 @@
-"""A part of a model out of a folder, strictly: a configuration, tensors, and not one more or less than expected.
+"""A part of a model out of a folder, strictly: a configuration and exactly the expected tensors.
 
-Nothing in the folder is run. The network is first laid out without memory and compared with the file's header, so that
-a hostile configuration cannot ask for more memory than the file is long.
+Nothing in the folder is run. The network is first laid out without memory and compared with the file's header. A
+hostile configuration then cannot ask for more memory than the file is long.
 """
 
 import json
@@ -45,10 +45,10 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def load_module(cls: type[M], folder: Path) -> M:
-    """A module of class `cls` from `config.json` and safetensors in `folder`, in one file or several, as they are.
+    """A module of class `cls` from `config.json` and safetensors in `folder`, in a file or several, unchanged.
 
-    Raises Failure naming the folder for weights in any other form, a configuration that is none of `cls`, and tensors
-    that are missing, unknown or of another shape.
+    Raises Failure naming the folder for weights in any other form, a configuration of another class, and missing,
+    unknown or misshapen tensors.
     """
     config = read_json(folder / "config.json")
     weights = weights_in(folder)
@@ -59,9 +59,9 @@ def load_module(cls: type[M], folder: Path) -> M:
 
 
 def fill(module: nn.Module, tensors: dict[str, Tensor], *, where: str) -> None:
-    """Give a module that was laid out without memory its tensors, copied only where they are not aligned.
+    """Give a module laid out without memory its tensors, copied only where they are not aligned.
 
-    Raises Failure, opening with `where`, for a tensor that is missing, unknown, of another shape, or not finite.
+    Raises Failure, opening with `where`, for a missing, unknown, misshapen or non-finite tensor.
     """
     check_shapes(shapes_of(module.state_dict()), shapes_of(tensors), where=where)
     check_finite(tensors, where=where)
@@ -73,9 +73,9 @@ def fill(module: nn.Module, tensors: dict[str, Tensor], *, where: str) -> None:
 
 @dataclass(frozen=True)
 class Weights:
-    """A part's safetensors: `where` is the one of its `files`, or the index that names several.
+    """A part's safetensors: `where` is its single file of `files`, or the index of several.
 
-    Each method raises Failure naming the file for what is no safetensors, or a tensor that stands in two files.
+    Each method raises Failure naming the file for another format, or a tensor in two files.
     """
 
     where: Path
@@ -100,9 +100,9 @@ class Weights:
 
 
 def weights_in(folder: Path) -> Weights:
-    """The safetensors in a part's folder: one file, or those that an index beside them names, as Hugging Face has it.
+    """The safetensors in a part's folder: a file, or the files of an index beside them, as at Hugging Face.
 
-    Raises Failure when there are none, pickled weights or not, and for an index of other files.
+    Raises Failure without any, with pickled weights or not, and for an index of other files.
     """
     for name in WEIGHT_NAMES:
         whole, index = folder / name, folder / f"{name}.index.json"
@@ -134,14 +134,16 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def read_shaped(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, which are those of `shapes` by name. Raises Failure naming file and tensor."""
+    """Return the tensors of a safetensors file, the same as in `shapes`, by name. Raises Failure naming file and
+    tensor."""
     tensors = read_tensors(path)
     check_shapes(shapes, shapes_of(tensors), where=str(path))
     return tensors
 
 
 def laid_out(cls: type[M], config: dict[str, Any], folder: Path) -> M:
-    """The network that the configuration of `folder` describes, without memory. Raises Failure where it is none."""
+    """Return the network of the configuration in `folder`, without memory. Raises Failure for any other
+    configuration."""
     named = config.get("_class_name", (config.get("architectures") or [cls.__name__])[0])
     if named != cls.__name__:
         raise Failure(f"{folder / 'config.json'}: expected a {cls.__name__}, got {named}")
@@ -163,10 +165,10 @@ def _shapes_in(path: Path) -> dict[str, tuple[int, ...]]:
 
 
 def aligned(tensor: Tensor) -> Tensor:
-    """The tensor at an address that PyTorch itself would choose.
+    """Return the tensor at an address like PyTorch's own.
 
-    A file's slices lie anywhere, and on some processors sums over them are taken in another order: a model that was
-    saved and loaded would not give the same views to the bit.
+    A file's slices have any address. On some processors that changes the order of sums: a saved and loaded model would
+    not give the same views to the bit.
     """
     return tensor.clone() if tensor.data_ptr() % ALIGNMENT_BYTES else tensor
 
@@ -185,7 +187,7 @@ def check_shapes(expected: Mapping[str, tuple[int, ...]], got: Mapping[str, tupl
 
 
 def check_finite(tensors: Mapping[str, Tensor], *, where: str) -> None:
-    """Raise Failure naming the first tensor that holds NaN or infinity: every view would be black or noise."""
+    """Raise Failure naming the first tensor with NaN or infinity: every view would be black or noise."""
     for name, tensor in tensors.items():
         # A sum allocates nothing; it is infinite also for finite numbers that are very large, so look again then.
         if not tensor.sum(dtype=torch.float32).isfinite() and not tensor.isfinite().all():
@@ -204,7 +206,7 @@ def check_names(expected: Any, got: Any, *, where: str) -> None:
 
 
 def _restore(module: nn.Module, name: str, buffer: Tensor, where: str) -> None:
-    """CLIP counts its positions in a buffer that is not saved."""
+    """CLIP counts its positions in an unsaved buffer."""
     owner, _, leaf = name.rpartition(".")
     if leaf != "position_ids":
         raise Failure(f"{where}: expected weights for every tensor, got nothing for {name}")

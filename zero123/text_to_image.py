@@ -22,8 +22,8 @@ LEFT_OUT = ["*.fp16.*", "*.non_ema.*"]
 def text_model_folder(source: str) -> Path:
     """Return the folder of a text-to-image pipeline: `source` itself, or a hub id's files in the hub's cache.
 
-    Only JSON, vocabularies and safetensors are fetched. Raises Failure for a source that is neither, and when the hub
-    cannot be reached and nothing is cached.
+    Only JSON, vocabularies and safetensors are fetched. Raises Failure for any other source, and when the hub cannot be
+    reached and nothing is cached.
     """
     folder = Path(source)
     if folder.exists() or source.count("/") != 1:
@@ -38,7 +38,7 @@ def text_model_folder(source: str) -> Path:
 
 
 def load_text_model(folder: Path, device: str) -> Any:
-    """Load the pipeline in a folder of diffusers' layout: safetensors only, and none of the folder's own code.
+    """Load the pipeline in a folder of diffusers' layout: safetensors only, without the folder's own code.
 
     Raises Failure, naming the folder, for another kind of pipeline, for missing or damaged files and for pickles.
     """

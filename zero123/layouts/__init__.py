@@ -1,1 +1,1 @@
-"""Weights as others write them: the original's `.ckpt`, and the two folders that its ports to diffusers use."""
+"""Weights as others write them: the original's `.ckpt`, and the two folders of its ports to diffusers."""

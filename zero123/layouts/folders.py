@@ -1,4 +1,4 @@
-"""The two folders that ports of the original to diffusers use: the same parts as ours, but for the projection.
+"""The two folder layouts of the original's ports to diffusers: the same parts as ours, but for the projection.
 
 kxic's repositories call it `cc_projection` with tensors `projection.*`, bennyguo's and ashawkey's
 `clip_camera_projection` with `proj.*`. Neither says what the pose's fourth number means.
@@ -31,7 +31,7 @@ POSE = 4
 
 @dataclass(frozen=True)
 class Spelling:
-    """How one family of repositories names the pipeline, the projection's folder and class, and its tensors."""
+    """A family of repositories' names of the pipeline, the projection's folder and class, and its tensors."""
 
     pipeline: str
     folder: str
@@ -56,7 +56,7 @@ def spelling_of(folder: Path) -> Spelling | None:
 
 
 def load_folder(folder: Path, pose_slot4: PoseSlot4) -> Zero123Model:
-    """The model in a folder of either spelling, in float32. Raises Failure naming the part and tensor that is wrong."""
+    """The model in a folder of either spelling, in float32. Raises Failure with the wrong part and tensor."""
     spelling = spelling_of(folder)
     if spelling is None:
         names = " or ".join(one.pipeline for one in SPELLINGS.values())
@@ -81,7 +81,7 @@ def load_folder(folder: Path, pose_slot4: PoseSlot4) -> Zero123Model:
 def save_folder(pipeline: Zero123Model, folder: Path, spelling: Spelling) -> None:
     """Write a model as a folder in one of the spellings, tensors as safetensors.
 
-    Of what it means `unsaid_by_folder` tells the rest. Raises UsageError for a model that such a folder cannot express.
+    Of what it means `unsaid_by_folder` tells the rest. Raises UsageError for a model beyond such a folder.
     """
     check_architecture(pipeline)
     check_square(pipeline)
@@ -130,7 +130,7 @@ def _save_projection(pipeline: Zero123Model, folder: Path, spelling: Spelling) -
 
 
 def _preprocessor() -> dict[str, Any]:
-    """CLIP's own preprocessing, which these pipelines want to see although they resize by themselves."""
+    """Return CLIP's own preprocessing. These pipelines require it although they resize by themselves."""
     return {
         "image_processor_type": "CLIPImageProcessor",
         "size": {"shortest_edge": CLIP_HW[0]},

@@ -16,7 +16,7 @@ STEPS = 50
 
 
 def check_architecture(pipeline: Zero123Model) -> None:
-    """Raise UsageError for a model with parts or ways that none of these layouts has names for."""
+    """Raise UsageError for a model with parts or ways without a name in these layouts."""
     if not isinstance(pipeline.vae, AutoencoderKL) or not isinstance(
         pipeline.image_encoder, CLIPVisionModelWithProjection
     ):
@@ -33,14 +33,14 @@ def check_architecture(pipeline: Zero123Model) -> None:
 
 
 def check_square(pipeline: Zero123Model) -> None:
-    """Raise UsageError for views of other than the one side that a folder tells, by the side of the UNet's latents."""
+    """Raise UsageError for views of another side than a folder can state, which is the side of the UNet's latents."""
     side = 8 * int(pipeline.unet.config.sample_size)
     if tuple(pipeline.hw) != (side, side):
         raise UsageError(f"expected a model of {side} × {side} pixels, got {pipeline.hw[0]} × {pipeline.hw[1]}")
 
 
 def check_schedule(pipeline: Zero123Model) -> None:
-    """Raise UsageError for a noise schedule other than Stable Diffusion's, which a `.ckpt` cannot tell."""
+    """Raise UsageError for a noise schedule other than Stable Diffusion's: a `.ckpt` cannot state it."""
     expected, got = Schedule.from_config(_schedule(pipeline)), pipeline.schedule
     if not torch.equal(expected.alphas_cumprod, got.alphas_cumprod):
         raise UsageError("expected a model of Stable Diffusion's noise schedule, got other betas or timesteps")
@@ -53,12 +53,12 @@ def check_schedule(pipeline: Zero123Model) -> None:
 
 
 def unsaid_by_folder(pipeline: Zero123Model) -> list[str]:
-    """The words of a command that reads a folder of others rightly, which the folder itself does not say."""
+    """Return the flags for reading a foreign folder rightly; the folder itself does not state them."""
     return ["--pose-slot4", pipeline.pose_slot4]
 
 
 def unsaid_by_ldm(pipeline: Zero123Model) -> list[str]:
-    """The words of a command that reads the original's `.ckpt` rightly, which neither names nor shapes in it say."""
+    """Return the flags for reading the original's `.ckpt` rightly; neither names nor shapes in it state them."""
     schedule, unet = _schedule(pipeline), pipeline.unet.config
     values = {
         "hw": list(pipeline.hw),

@@ -1,8 +1,8 @@
-"""The original's checkpoint: one file with every tensor of the model under latent-diffusion's names.
+"""The original's checkpoint: a file with every tensor of the model under latent-diffusion's names.
 
-Zero-1-to-3 (105000.ckpt …), Zero123-XL and Stable Zero123 share it. The UNet stands there twice: as trained, and
-averaged (EMA) under names without dots. Read with `weights_only`; whatever else the trainer pickled along becomes an
-empty thing that runs nothing. Tensors are mapped from the file, not read, until they are used.
+Zero-1-to-3 (105000.ckpt …), Zero123-XL and Stable Zero123 share it. The UNet is in it twice: as trained, and averaged
+(EMA) under names without dots. Read with `weights_only`; other pickled things of the trainer become empty objects and
+run nothing. Tensors are mapped from the file, not read, until they are used.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -36,7 +36,7 @@ UNUSED = (
     *("cond_stage_model.model.positional_embedding", "cond_stage_model.model.text_projection"),
     *("cond_stage_model.model.logit_scale", "cond_stage_model.model.transformer."),
 )
-"""What a file may hold that no view depends on: the schedule, the autoencoder's training loss, CLIP's text side."""
+"""Contents of a file without effect on any view: the schedule, the autoencoder's training loss, CLIP's text side."""
 
 
 class Parts(NamedTuple):
@@ -49,7 +49,7 @@ class Parts(NamedTuple):
 
 
 class Forgotten:
-    """What stands for a pickled thing that is no tensor: takes anything, keeps nothing, does nothing."""
+    """The substitute for a pickled thing other than a tensor: takes anything, keeps nothing, does nothing."""
 
     def __new__(cls, *_: Any, **__: Any) -> "Forgotten":  # noqa: D102
         return super().__new__(cls)
@@ -65,10 +65,10 @@ class Forgotten:
 
 
 def load_ldm(path: Path, settings: ModelSettings, pose_slot4: PoseSlot4, *, ema: bool = True) -> Zero123Model:
-    """The model in the original's `.ckpt` (or the same names as safetensors), of the sizes that `settings` give.
+    """The model in the original's `.ckpt` (or the same names as safetensors), of the sizes in `settings`.
 
     `ema` takes the averaged UNet, as the original's demo does; `pose_slot4` must be told, for the file does not say.
-    Raises Failure naming the file and the tensor that is missing, unknown or of another shape.
+    Raises Failure with the file and the missing, unknown or misshapen tensor.
     """
     _must_be_original(settings)
     with torch.device("meta"):
@@ -108,7 +108,7 @@ def check_file_schedule(state: Mapping[str, Tensor], schedule: Schedule, *, wher
 
 
 def fill_parts(parts: Parts, state: Mapping[str, Tensor], *, where: str, ema: bool) -> None:
-    """Give parts that were laid out without memory the tensors that `state` holds under the original's names."""
+    """Give parts laid out without memory the tensors of `state`, by the original's names."""
     rest = set(state)
 
     def take(name: str) -> Tensor:
@@ -132,8 +132,8 @@ def fill_parts(parts: Parts, state: Mapping[str, Tensor], *, where: str, ema: bo
 def save_ldm(pipeline: Zero123Model, path: Path) -> None:
     """Write a model as the original's `.ckpt`, tensors only, the UNet both as trained and as averaged.
 
-    Of what it means `unsaid_by_ldm` tells the rest. Raises UsageError for a model that the original's names cannot
-    express, OSError when it cannot be written.
+    Of what it means `unsaid_by_ldm` tells the rest. Raises UsageError for a model beyond the original's names, OSError
+    when it cannot be written.
     """
     state = ldm_state(pipeline)
     with path.open("wb") as stream:
@@ -145,7 +145,7 @@ def save_ldm(pipeline: Zero123Model, path: Path) -> None:
 
 
 def ldm_state(pipeline: Zero123Model) -> Tensors:
-    """Every tensor of a model under the original's names. Raises UsageError for a tensor that they cannot express."""
+    """Every tensor of a model under the original's names. Raises UsageError for a tensor without such a name."""
     check_architecture(pipeline)
     check_schedule(pipeline)
     unet, names = pipeline.unet.state_dict(), _unet_names(pipeline.unet)
@@ -194,7 +194,8 @@ def _averaged(name: str) -> str:
 
 
 def _both_unets(unet: Any) -> set[str]:
-    """Every name of the UNet's, as trained and as averaged: a file has both, or one, and one of them is taken."""
+    """Every name of the UNet's, as trained and as averaged: a file has both, or one of them, and a single set is
+    read."""
     theirs = _unet_names(unet).values()
     return {EMA + "decay", EMA + "num_updates", *(UNET + name for name in theirs), *map(_averaged, theirs)}
 

@@ -1,6 +1,6 @@
-"""What the original (latent-diffusion, OpenAI's CLIP) calls the tensors that diffusers and transformers call otherwise.
+"""The names of tensors in the original (latent-diffusion, OpenAI's CLIP) and in diffusers and transformers.
 
-A pair maps the path of a module of ours to that of the original; what stands below it has the same names in both.
+A pair maps the path of a module of ours to the original's; everything below it has the same names in both.
 """
 
 from collections.abc import Iterable, Mapping
