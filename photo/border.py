@@ -1,8 +1,7 @@
-"""The cut-out without weights: whatever differs from the background that reaches the picture's border.
+"""The cut-out without weights: everything different from the background at the picture's border.
 
-A smooth background is fitted as a surface, and cast shadows are taken out; before a textured one GrabCut decides. The
-confidence is low where the outline is not where the picture changes, where the object is so thin that a pixel matters,
-where it is hard to tell from a shadow, or where two runs disagree.
+A smooth background is fitted as a surface, and cast shadows are taken out; before a texture GrabCut decides. For the
+confidence see photo/doubt.py.
 """
 
 from dataclasses import dataclass
@@ -12,17 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from photo.doubt import Signs, SmoothMask, confidence, smooth_signs, textured_signs
 from photo.ground import NEAR, Ground, fit_ground
 from photo.matte import between_alpha, edge_alpha, own_colours
-from photo.regions import Bools, gradient, large_pieces, outline, reaching_border
+from photo.regions import Bools, large_pieces, reaching_border
 from photo.settings import BorderSettings
-from photo.shadow import darker_ground, like_shadow, without_shadow
+from photo.shadow import darker_ground, steep_edges, without_shadow
 from photo.texture import cut_by_texture
 
 Mask = NDArray[np.float32]
 Floats = NDArray[np.float64]
 BLOCK, RINGING = 11, 0.08
 """A JPEG's ringing: within a block of a strong edge, differences below this part of the edge mean nothing."""
+LOOSER = 0.6
+"""A narrower idea of the background, to see whether the outline depends on it."""
 STANDS_OUT, PIECE, EDGE_PX = 8.0, 0.02, 4
 HOLE_PX, LARGEST_HOLE, HOLE_MEAN = 12, 0.35, 1.0
 
@@ -37,51 +39,66 @@ class BorderCut:
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What speaks for and against a mask (see `confidence`); `agreement` is None before a smooth background."""
+class Look:
+    """A picture at working size, uint8 (H, W, 3): its Lab, the same a little softened, and its background."""
 
-    edge: float
-    thinness: float
-    shadow: float
-    agreement: float | None
+    small: NDArray[np.uint8]
+    sharp: Floats
+    soft: Floats
+    rgb: Floats
+    ground: Ground
 
 
 def cut_by_border(rgb: NDArray[np.uint8], settings: BorderSettings) -> BorderCut:
-    """The object of an opaque picture (H, W, 3) before a background that reaches its border."""
+    """Cut the object of an opaque picture (H, W, 3) out of a background around it."""
     height, width = rgb.shape[:2]
-    scale = min(1.0, settings.side_px / max(height, width))
+    look = look_at(rgb, settings.side_px)
+    is_smooth = look.ground.roughness <= settings.roughness
+    alpha, signs = cut_smooth(look) if is_smooth else cut_textured(look)
+    trust = confidence(signs, (settings.smooth if is_smooth else settings.textured).model_dump())
+    mask = np.asarray(cv2.resize(alpha.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+    behind = cv2.cvtColor(look.ground.colours.astype(np.float32), cv2.COLOR_LAB2RGB).astype(np.float64) * 255.0
+    return BorderCut(mask, own_colours(rgb, mask, behind) if is_smooth else rgb, trust)
+
+
+def look_at(rgb: NDArray[np.uint8], side_px: int) -> Look:
+    """Shrink a picture to a longer side of `side_px`, and fit its background."""
+    height, width = rgb.shape[:2]
+    scale = min(1.0, side_px / max(height, width))
     wh = (max(8, round(width * scale)), max(8, round(height * scale)))
     small = np.asarray(cv2.resize(rgb, wh, interpolation=cv2.INTER_AREA), np.uint8) if scale < 1.0 else rgb
     soft = np.asarray(cv2.GaussianBlur(small.astype(np.float32), (0, 0), 0.8), np.float32)
     lab = _lab(soft)
-    ground = fit_ground(lab)
-    if ground.roughness <= settings.roughness:
-        darker = darker_ground(soft.astype(np.float64), lab, ground)
-        inside, doubtful = _smooth(lab, ground, darker)
-        alpha = _alpha(_lab(small.astype(np.float32)) - ground.colours, inside)
-        evidence = _evidence(alpha > 0.5, lab[..., 0], max(doubtful, like_shadow(alpha > 0.5, darker)), None)
-    else:
-        sharp = _lab(small.astype(np.float32))
-        inside, agreement = cut_by_texture(small, sharp)
-        alpha = between_alpha(sharp, inside)
-        evidence = _evidence(alpha > 0.5, lab[..., 0], 0.0, agreement)
-    mask = np.asarray(cv2.resize(alpha.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
-    behind = cv2.cvtColor(ground.colours.astype(np.float32), cv2.COLOR_LAB2RGB).astype(np.float64) * 255.0
-    colours = own_colours(rgb, mask, behind) if ground.roughness <= settings.roughness else rgb
-    return BorderCut(mask, colours, confidence(evidence, settings))
+    return Look(small, _lab(small.astype(np.float32)), lab, soft.astype(np.float64), fit_ground(lab))
+
+
+def cut_textured(look: Look) -> tuple[Floats, Signs]:
+    """Return alpha (H, W) of the object before a texture, and the signs against it."""
+    inside = cut_by_texture(look.small, look.sharp)
+    alpha = between_alpha(look.sharp, inside)
+    return alpha, textured_signs(alpha > 0.5, look.small)
+
+
+def cut_smooth(look: Look) -> tuple[Floats, Signs]:
+    """Return alpha (H, W) of the object before a smooth background, and the signs against it."""
+    distance = look.ground.distance(look.soft)
+    darker = darker_ground(look.rgb, look.soft, look.ground)
+    steep = steep_edges(look.soft[..., 0], look.ground)
+    inside, with_shadow = _standing_out(distance, NEAR, darker, steep)
+    looser, _ = _standing_out(distance, LOOSER * NEAR, darker, steep)
+    alpha = _alpha(look.sharp - look.ground.colours, inside)
+    return alpha, smooth_signs(SmoothMask(alpha > 0.5, looser, with_shadow, distance, darker, steep))
 
 
 def _lab(rgb: NDArray[np.float32]) -> Floats:
     return np.asarray(cv2.cvtColor(rgb / 255.0, cv2.COLOR_RGB2LAB), np.float64)
 
 
-def _smooth(lab: Floats, ground: Ground, darker: Bools) -> tuple[Bools, float]:
-    """What stands out from a smooth background, shadows taken out, and how much of it may be shadow after all."""
-    distance = ground.distance(lab)
-    near = distance < np.maximum(NEAR, RINGING * ndimage.grey_dilation(distance, BLOCK))
+def _standing_out(distance: Floats, least: float, darker: Bools, steep: Bools) -> tuple[Bools, Bools]:
+    """Return what differs from the background by `least` deviations, without shadows and with them."""
+    near = distance < np.maximum(least, RINGING * ndimage.grey_dilation(distance, BLOCK))
     inside = _tidy(~reaching_border(near), distance)
-    inside, doubtful = without_shadow(inside, near, darker, lab[..., 0], ground)
-    return _tidy(inside, distance), doubtful
+    return _tidy(without_shadow(inside, near, darker, steep), distance), inside
 
 
 def _tidy(inside: Bools, distance: Floats) -> Bools:
@@ -89,7 +106,7 @@ def _tidy(inside: Bools, distance: Floats) -> Bools:
 
 
 def _alpha(rest: Floats, inside: Bools) -> Floats:
-    """Alpha of the object: 1 inside, half at its outline, 0 in holes through which the background is seen."""
+    """Alpha of the object: 1 inside, half at its outline, 0 in holes."""
     edge = edge_alpha(rest, inside)
     deep = ndimage.distance_transform_edt(inside) > EDGE_PX
     solid = np.asarray(ndimage.binary_fill_holes(inside & ((edge > 0.5) | deep)))
@@ -100,7 +117,7 @@ def _alpha(rest: Floats, inside: Bools) -> Floats:
 
 
 def _holes(rest: Floats, solid: Bools) -> Bools:
-    """Enclosed regions that look like the background not only in each pixel but in their mean."""
+    """Return the enclosed regions like the background in each pixel and in their mean."""
     noise = rest[~solid]
     covariance = np.cov(noise.T) + np.eye(3) * 0.3 if len(noise) > 9 else np.eye(3)
     inverse = np.linalg.inv(covariance)
@@ -114,31 +131,3 @@ def _holes(rest: Floats, solid: Bools) -> Bools:
         if of_a_size and np.sqrt(mean @ inverse @ mean) < HOLE_MEAN:
             found |= ndimage.binary_dilation(region)
     return found
-
-
-def _evidence(inside: Bools, light: Floats, shadow: float, agreement: float | None) -> Evidence:
-    """How sharp the picture is along the mask's outline against how sharp it is elsewhere, and how thin the mask is."""
-    if not inside.any():
-        return Evidence(0.0, 1.0, shadow, agreement)
-    steep = gradient(light)
-    elsewhere = ~ndimage.binary_dilation(inside, iterations=EDGE_PX)
-    usual = np.percentile(steep[elsewhere], 90) if elsewhere.any() else 1.0
-    along = ndimage.grey_dilation(steep, 5)[outline(inside)]
-    edge = float(np.percentile(along, 20) / max(float(usual), 0.5))
-    return Evidence(edge, float(outline(inside).sum() / inside.sum()), shadow, agreement)
-
-
-def confidence(evidence: Evidence, settings: BorderSettings) -> float:
-    """How far a mask is to be trusted, in [0, 1]; at 0.5 one of the settings' limits is just met.
-
-    Each kind of evidence is a ratio to its limit, and the weakest decides.
-    """
-    smooth, textured = settings.most_thinness
-    thinnest, agreement = (smooth, 1.0) if evidence.agreement is None else (textured, evidence.agreement)
-    ratios = (
-        evidence.edge / settings.least_edge,
-        thinnest / max(evidence.thinness, 1e-6),
-        settings.most_shadow / max(evidence.shadow, 1e-6),
-        (1.0 - settings.least_agreement) / max(1.0 - agreement, 1e-6),
-    )
-    return float(min(1.0, 0.5 * min(ratios)))

@@ -8,6 +8,7 @@ from base.settings import Section
 from geometry.camera import Lens
 
 Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 
@@ -38,20 +39,35 @@ class CheckSettings(Section):
     confidence: Fraction
 
 
+class SmoothDoubt(Section):
+    """The weights of the signs against a mask before a smooth background, see photo/doubt.py."""
+
+    bias: float
+    hollow: NotNegative
+    unstable: NotNegative
+    removed: NotNegative
+    sharp_shadow: NotNegative
+    soft_dark: NotNegative
+
+
+class TexturedDoubt(Section):
+    """The weights of the signs against a mask before a texture, see photo/doubt.py."""
+
+    bias: float
+    colours: NotNegative
+    concave: NotNegative
+
+
 class BorderSettings(Section):
     """The cut-out without weights works at `side_px`; a background with more `roughness` (Lab units) is a texture.
 
-    A mask is trusted up to these limits, which bench/cutout.py was used to set: the picture's steepness along the
-    outline against that of the background, the outline's pixels as a part of the mask's (before a smooth background,
-    before a texture), what may be shadow as a part of it, and the IoU of two runs before a texture.
+    `smooth` and `textured` weigh the signs of a wrong outline before such backgrounds.
     """
 
     side_px: Annotated[int, Field(ge=32, le=1024)]
     roughness: Positive
-    least_edge: Positive
-    most_thinness: tuple[Positive, Positive]
-    most_shadow: Positive
-    least_agreement: Annotated[float, Field(ge=0, lt=1)]
+    smooth: SmoothDoubt
+    textured: TexturedDoubt
 
 
 class FramingSettings(Section):

@@ -6,12 +6,12 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from photo.ground import Ground
-from photo.regions import EIGHT, Bools, gradient, outline, reaching_border
+from photo.regions import EIGHT, Bools, gradient, reaching_border
 
 Floats = NDArray[np.float64]
 DARKEST, TINT = 0.35, 3.5
 STEEPNESS, STEEPEST = 0.38, 3.0
-"""Over two pixels a shadow's edge takes at most this part of the light that is missing nearby, or 3 units of L."""
+"""Over two pixels a shadow's edge takes at most this part of the light missing nearby, or 3 units of L."""
 
 
 def darker_ground(rgb: Floats, lab: Floats, ground: Ground) -> Bools:
@@ -26,33 +26,27 @@ def darker_ground(rgb: Floats, lab: Floats, ground: Ground) -> Bools:
     )
 
 
-def without_shadow(inside: Bools, near: Bools, darker: Bools, light: Floats, ground: Ground) -> tuple[Bools, float]:
-    """`inside` less the shadows, and how much was doubtful, as a fraction of what is left.
-
-    A shadow is reached from the background over `darker` pixels without crossing a steep change of `light` (H, W), L. A
-    region so reached that has a sharp outer edge is part of the object after all, and doubtful.
-    """
+def steep_edges(light: Floats, ground: Ground) -> Bools:
+    """Return where L (H, W) changes too steeply for the edge of a shadow."""
     missing = ndimage.grey_dilation(ground.colours[..., 0] - light, 9)
-    steep = gradient(light) > np.maximum(STEEPEST, STEEPNESS * missing)
+    return np.asarray(gradient(light) > np.maximum(STEEPEST, STEEPNESS * missing))
+
+
+def without_shadow(inside: Bools, near: Bools, darker: Bools, steep: Bools) -> Bools:
+    """Return `inside` without the shadows.
+
+    A shadow is reached from the background, `near`, over `darker` pixels without crossing `steep` ones. A region so
+    reached with a sharp outer edge is part of the object after all.
+    """
     reached = reaching_border(near | ndimage.binary_opening(near | (darker & ~steep)))
     outer = inside & ndimage.binary_dilation(~inside, EIGHT, 2)
     near_steep = ndimage.grey_dilation(steep.astype(np.uint8), 3) > 0
     labels, count = ndimage.label(inside & reached, EIGHT)
-    left, doubtful = inside.copy(), 0
+    left = inside.copy()
     for number in range(1, count + 1):
         region = labels == number
         edge = region & outer
-        if edge.any() and near_steep[edge].mean() >= 0.5:
-            doubtful += int(region.sum())
-        else:
+        if not edge.any() or near_steep[edge].mean() < 0.5:
             left &= ~region
-    if 2 * left.sum() < inside.sum():  # a shadow is smaller than what casts it: this was an object of the wall's colour
-        return inside, 1.0
-    return left, doubtful / max(int(left.sum()), 1)
-
-
-def like_shadow(inside: Bools, darker: Bools) -> float:
-    """The part of a mask that is as a shadow would be, and reaches its outline; 0 for an empty mask."""
-    labels, _ = ndimage.label(inside & darker)
-    at_outline = np.unique(labels[outline(inside)])
-    return float(np.isin(labels, at_outline[at_outline > 0]).sum() / max(int(inside.sum()), 1))
+    # A shadow is smaller than what casts it: this was an object of the wall's colour.
+    return inside if 2 * left.sum() < inside.sum() else left

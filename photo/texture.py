@@ -13,22 +13,20 @@ from photo.regions import Bools, large_pieces, rim
 Pixels = NDArray[np.uint8]
 ROUNDS = 5
 NARROW, WIDE = 0.04, 0.1
-"""The rims, as parts of the longer side, whose colours are the background's to begin with."""
+"""The rims of background colours to begin with, as parts of the longer side."""
 PIECE = 0.1
 HOLE_PX, EMPTY = 40, 0.95
 
 
-def cut_by_texture(rgb: Pixels, lab: NDArray[np.float64]) -> tuple[Bools, float]:
-    """The object of a picture (H, W, 3), and how far two runs agree about it: their IoU.
+def cut_by_texture(rgb: Pixels, lab: NDArray[np.float64]) -> Bools:
+    """Return the object of a picture (H, W, 3), also given in Lab.
 
-    One run sees RGB and starts from a narrow rim, the other sees Lab and starts from a wide one.
+    A run sees RGB and starts from a narrow rim: it decides. Another sees Lab and starts from a wide rim; a hole is real
+    where both see background.
     """
     as_bytes = np.clip(lab * [2.2, 2.0, 2.0] + [0.0, 128.0, 128.0], 0, 255).astype(np.uint8)
     first, second = _grab_cut(np.ascontiguousarray(rgb), NARROW), _grab_cut(as_bytes, WIDE)
-    empty = ~first & ~second
-    first, second = (_without_small_holes(_tidy(found), empty) for found in (first, second))
-    union = int((first | second).sum())
-    return first, float((first & second).sum() / union) if union else 0.0
+    return _without_small_holes(_tidy(first), ~first & ~second)
 
 
 def _grab_cut(picture: Pixels, border: float) -> Bools:
@@ -44,7 +42,7 @@ def _tidy(mask: Bools) -> Bools:
 
 
 def _without_small_holes(mask: Bools, empty: Bools) -> Bools:
-    """Holes are filled, but for large ones that both runs take for background."""
+    """Fill the holes, except large holes with background by both runs."""
     labels, count = ndimage.label(ndimage.binary_fill_holes(mask) & ~mask)
     filled = mask.copy()
     for number in range(1, count + 1):
