@@ -127,7 +127,9 @@ def build(
     catalog = Catalog(storage)
     requested = Columns.of(SourceObject, requested_objects(settings.objects, progress))
     check_unique(requested)
+    # Uids are settled before the plan: the catalogue, staging and shards all know an object by its uid alone.
     requested = keep_known_uids(requested, catalog)
+    # Without the lease and without writing: a dry run works beside a build, and for people who may only read.
     if dry_run:
         newest = read_version(storage) if version_numbers(storage) else None
         ledger = _plan_work(settings, catalog, requested, retry, _lost_shards(storage, newest, progress), progress)
@@ -138,13 +140,16 @@ def build(
         )
         return _summary(ledger.plan, catalog.counts("outcome"), None, started)
     with Lease(storage, settings.run.lease_s) as lease:
+        # Work folders are those of a dead builder: the lease says that no other is alive.
         clear_work(storage)
         damaged = frozenset[str]()
         while True:
+            # A crash may have come between a commit and its version's file, or between staging and its record.
             newest = catalog.publish()
             _recover_attempts(catalog, storage)
             lost = _lost_shards(storage, newest, progress) | damaged
             ledger = _plan_work(settings, catalog, requested, retry, lost, progress)
+            # The plan alone does not tell: facts of the source or a filter may change rows without any render.
             changed = bool(not ledger.plan.idle or ledger.collect_changes(final=True))
             if not changed:
                 break
@@ -153,6 +158,7 @@ def build(
             try:
                 newest = _execute(run, settings, make) or catalog.publish()
                 break
+            # Found in the midst of the work. What was rendered is staged, so the next round only adds to it.
             except DamagedShard as error:
                 progress.say(f"{storage.root}/{error.shard}: its bytes have changed; its objects are rendered again")
                 damaged |= {error.shard}
@@ -209,6 +215,7 @@ def _plan_work(
     """Make the plan, and the ledger as it is before the work."""
     former = catalog.former_versions()
     leaves_out = settings.render.missing_pictures == "leave_out"
+    # The setting was changed back: objects left out for missing pictures get a chance again.
     if not leaves_out:
         retry |= {Outcome.MISSING_PICTURES}
     rules = Rules(
@@ -223,10 +230,12 @@ def _plan_work(
     )
     troubled = catalog.troubled_attempts()
     tried = Counter(attempt.uid for attempt in troubled)
+    # `tried` counts these attempts all the same: the number of attempts in an object's row never falls.
     troubled = [attempt for attempt in troubled if attempt.outcome not in retry]
     failed = failures(troubled, settings.run.child_deaths)
     plan = make_plan(requested, catalog.rows(), list(staged_attempts(catalog.storage).values()), failed, rules)
     ledger = Ledger(plan, tried)
+    # Other settings are other work, so only deaths under today's fingerprint count towards the quarantine.
     deaths = (attempt for attempt in troubled if attempt.outcome in CHILD_DEATHS)
     ledger.deaths.update(death.uid for death in deaths if death.fingerprint == plan.fingerprint(death.uid))
     release_memory()
@@ -244,6 +253,8 @@ def _prepare_run(
     """Prepare the run, print its plan, and keep the plan for the report."""
     storage = catalog.storage
     facts = VersionFacts(settings.views_digest, settings.render.views, settings.render.hw, settings.recorded)
+    # With other settings, half the objects would be of the old kind and half of the new: such a version is made only at
+    # the end, when all are of one kind.
     same_kind = before is None or not before.shards or before.settings_digest == facts.settings_digest
     earlier = _find_earlier_views(settings, ledger, before)
     run = Run(_run_name(), storage, catalog, lease, ledger, settings.run, facts, progress, same_kind, earlier)

@@ -39,6 +39,8 @@ def failures(attempts: list[Attempt], child_deaths: int) -> dict[tuple[str, str]
     The death of a child is final only the `child_deaths`-th time.
     """
     deaths = Counter((one.uid, one.fingerprint) for one in attempts if one.outcome in CHILD_DEATHS)
+    # Attempts come oldest first, so the newest stays. Without a fingerprint the bytes were never read, and a fetch may
+    # succeed today.
     last = {(one.uid, one.fingerprint): one for one in attempts if one.fingerprint}
     return {
         key: one
@@ -89,6 +91,7 @@ class Ledger:
 
     def _choose_replacement(self, uid: str, number: int) -> SourceObject | None:
         """Choose the first copy whose number is still open. The remaining copies become copies of it."""
+        # A copy in a number that is closed already has its row, as a duplicate; it cannot be rendered any more.
         copies = self._copies_of.pop(uid, [])
         chosen = min((copy for copy in copies if self._number(copy) >= number), key=self._rank, default=None)
         if chosen is None:
@@ -110,6 +113,7 @@ class Ledger:
     def _original(self, uid: str) -> str | None:
         """Return the original of a copy, as planned or replaced since; None for an object with its own attempt."""
         first = self.plan.duplicate.get(uid) if uid not in self._replacements else None
+        # A replacement may fail in its turn, so replacements form chains.
         while first in self._replacements:
             first = self._replacements[first]
         return first if first != uid else None
@@ -128,6 +132,8 @@ class Ledger:
         """
         jobs = list[PackJob]()
         while self._sealed < len(self._numbers) and (limit is None or self._sealed - self._closed < limit):
+            # In order, even if later numbers are complete: of two objects with the same bytes the first is packed,
+            # whichever render ends first. Thus shards do not depend on the order of completion.
             number = self._numbers[self._sealed]
             if self._open[number]:
                 break
@@ -136,6 +142,7 @@ class Ledger:
             if number in self.plan.certain or any(member.kept_in is None for member in members):
                 jobs.append(PackJob(number, members))
             else:
+                # Every render of this number failed, and nothing else changes in it: its shards stay as they are.
                 self.unchanged.add(number)
                 self._close(number, {})
         return jobs
@@ -160,6 +167,7 @@ class Ledger:
                 self._new.append(alike.unify_dictionaries().combine_chunks())
             self._parts.clear()
         for uid in self.plan.asked.uids[indices]:
+            # The rows now say all of it. Attempts of a million objects would fill memory.
             self._ends.pop(uid.decode(), None)
             self.tries.pop(uid.decode(), None)
 
@@ -185,8 +193,10 @@ class Ledger:
         """
         asked, rows, nothing = self.plan.asked, self.plan.rows, np.zeros(0, np.int64)
         found = [*self._new, *self._parts, *(self._new_rows(self._changed_without_shard(), {}) if final else ())]
+        # A version for attempts that ended as before would be a version a build, with a growing table, for nothing new.
         if final and not (self._news or len(self.plan.removed)):
             found = []
+        # A first version lists the objects still to come, so that `status` and readers of the table know of them.
         pending = nothing if final or self._announced else self._pending()
         indices = np.concatenate([pending, *(part["place"].to_numpy() for part in found)])
         return Changes(
@@ -207,6 +217,7 @@ class Ledger:
             if self._original(item.uid) is not None or not self._good(index, item.uid):
                 continue
             sha256 = self._sha256(index, item.uid)
+            # Objects whose bytes were unknown to the plan may turn out, once fetched, to be copies of each other.
             if (first := self._first_seen.of(sha256, index)) != index:
                 self._copies[item.uid] = self.plan.asked.uids[first].decode()
                 continue
@@ -249,6 +260,7 @@ class Ledger:
             new = [entry for entry in found if entry[1] != entry[2] or self.plan.restated[entry[0]]]
             self._news |= any(self.plan.restated[index] or _is_news(now, before) for index, now, before in new)
             has_moved = [before is not None and REST(now) == REST(before) for _, now, before in new]
+            # A rewritten shard moves all its samples. Six columns each, instead of whole rows, save most memory.
             for names, which in ((MOVED, has_moved), (NEW, [not moved for moved in has_moved])):
                 of = list(compress(new, which))
                 if of:
@@ -275,6 +287,7 @@ class Ledger:
             ended = {"outcome": Outcome.OK.value, "checks": last.checks, "fingerprint": last.fingerprint}
             known |= _faults(last)
             known["facts_digest"] = item.facts_digest(known["sha256"])
+            # A number that was not packed keeps its shard, and the object its old location.
             known |= locations[uid] if known["shard"] in self.packed else _location_of_row(before)
         elif end is not None:
             ended = {"outcome": end.outcome, "reason": end.reason, "phase": end.phase, "checks": end.checks}

@@ -83,6 +83,7 @@ class Run:
                 except KeyboardInterrupt:
                     self._wind_up(crew)
                     raise
+        # Whatever happened, an attempt is a fact. Without the record a child's death would be forgotten and repeated.
         finally:
             self.catalog.record(self._unrecorded)
             self._unrecorded = []
@@ -93,6 +94,7 @@ class Run:
         Raises Failure when another builder took over meanwhile, and when the version would hold no object: readers of
         the newest version then keep the previous version.
         """
+        # The last moment to see that another builder took over: after the commit its readers would see our rows.
         self.lease.check()
         changes = self.ledger.collect_changes(final=final)
         if final and not self.ledger.has_samples:
@@ -100,12 +102,14 @@ class Run:
         if changes:
             self.catalog.commit(changes, self.facts)
             self.ledger.mark_committed()
+            # Tables of a million rows: without this, they and the version made from them are in memory together.
             del changes
             release_memory()
             self.version = self.catalog.newest()
             refresh_card(self.storage, self.version)
             release_memory()
         self._published, self._published_at = len(self.ledger.packed), time.monotonic()
+        # At the end all views in staging are packed, or their fingerprints are no longer asked for.
         if final:
             self.storage.remove(FOLDER)
         else:
@@ -125,6 +129,7 @@ class Run:
             messages = BuildMessages(self.progress, task)
             self._feed(crew)
             for done in crew.results():
+                # A signal after a commit and before the ledger's note of it would set them at odds.
                 with delay_signals():
                     self._tick(done, crew, messages)
                     self._feed(crew)
@@ -133,6 +138,7 @@ class Run:
         """After a stop signal: pack complete numbers for a few seconds, and make a version of them."""
         kept = self.ledger.rendered + len(self.ledger.plan.staged)
         self.progress.say(f"stopping: running renders are abandoned, {kept} rendered objects are kept")
+        # Packing continues: it takes moments, and its input is whole.
         crew.give_up_views()
         until = time.monotonic() + PACK_FOR_S
         try:
@@ -180,6 +186,7 @@ class Run:
         self._unrecorded.append(attempt)
         self.ledger.tries[uid] += 1
         if attempt.outcome in CHILD_DEATHS:
+            # Other programs may have taken the child's memory. Only a repeated death is held against the object.
             self.ledger.deaths[uid] += 1
             if self.ledger.deaths[uid] < self.settings.child_deaths:
                 self.progress.say(f"{uid}: {attempt.reason}; trying once more")
@@ -196,6 +203,7 @@ class Run:
 
     def _feed(self, crew: Crew) -> None:
         """Keep the crew's queue filled, but bounded: a million jobs do not fit in memory."""
+        # Before renders: staged views take disk space until they are packed.
         for pack in self.ledger.seal_numbers(PACKS_AHEAD):
             crew.submit(pack, soon=True)
         for item in islice(self._to_render, VIEWS_AHEAD - crew.waiting if crew.waiting < VIEWS_AHEAD // 2 else 0):

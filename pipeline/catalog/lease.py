@@ -48,6 +48,7 @@ class Holder:
     @property
     def gone(self) -> bool:
         """True if the lease ran out, or its process on this host is gone."""
+        # A pid alone could be another process by now; with its start it names one process since boot.
         ended_here = self.host == socket.gethostname() and process_start(self.pid) != self.process_start
         return ended_here or time.time() > self.expires_at
 
@@ -89,6 +90,7 @@ class Lease:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._done.set()
+        # First the heart, or a last beat could write the lease again after its removal.
         self._heart.join()
         try:
             if self._is_held():
@@ -116,6 +118,8 @@ class Lease:
                 raise Failure(_busy(self.storage.root, current))
             followed = dict.fromkeys((*self.holder.followed, *current.followed, current.token))
             self.holder = replace(self.holder, followed=tuple(followed))
+            # A lease cannot be replaced by a conditional put on every store, but a claim can be created only once:
+            # of several followers a single one succeeds. If it dies, its claim is followed likewise, hence the loop.
             claim = f"lease.{current.token}.json"
             if self.storage.create(claim, self.holder.to_json()):
                 break
@@ -123,6 +127,7 @@ class Lease:
             current = self._read(claim)
         else:
             raise Failure(f"{self.storage.root}: another builder has just begun or ended; run the same command again")
+        # The old holder may have come back between our look and our claim.
         first = self._read(NAME)
         if first is None or not first.gone:
             self.storage.remove(claim)
@@ -139,6 +144,7 @@ class Lease:
         return current is not None and current.token == self.holder.token
 
     def _beat(self) -> None:
+        # Three beats may fail before the lease runs out.
         while not self._done.wait(self.seconds / 4):
             try:
                 if not self._is_held():

@@ -140,10 +140,12 @@ class Catalog:
         from deltalake import CommitProperties, DeltaTable
         from deltalake.exceptions import DeltaError
 
+        # A commit whose answer is lost raises although it was made. The token in it tells the two cases apart.
         token = secrets.token_hex(8)
         known = {METADATA_KEY: json.dumps(asdict(facts)), TOKEN_KEY: token}
         with self._reporting(OBJECTS):
             address = table_address(self.storage, OBJECTS)
+            # Version 0 is the empty table, so the first version of a dataset is 1.
             table = self._table(OBJECTS) or DeltaTable.create(address, ROW, configuration=LOG_STAYS)
             try:
                 self._write(table, changes, CommitProperties(custom_metadata=known))
@@ -159,6 +161,7 @@ class Catalog:
         from deltalake import write_deltalake
 
         known = self.parts(OBJECTS, "select uid from rows")
+        # An append replaces nothing: the table would have two rows of an object.
         renewed = any(changes.touch(texts(part["uid"])) for part in known)
         rows = changes.apply_to(self.rows()) if renewed else changes.tables()
         mode: Any = "overwrite" if renewed else "append"
@@ -178,6 +181,7 @@ class Catalog:
 
         with self._reporting(OBJECTS):
             known = self._commit_of(number)[METADATA_KEY]
+            # A commit of its own, with the old rows: numbers only grow, and pinned readers keep their version.
             self._table(OBJECTS).restore(
                 number, commit_properties=CommitProperties(custom_metadata={METADATA_KEY: known})
             )
@@ -205,6 +209,7 @@ class Catalog:
         found = list[str]()
         for name, rest in ((OBJECTS, {"keep_versions": list(kept)}), (ATTEMPTS, {})):
             if (table := self._table(name)) is not None:
+                # The engine counts whole hours. Rounded down, it would remove younger files than asked.
                 hours = 0 if rest else math.ceil(older_than_s / 3600.0)
                 with self._reporting(name):
                     stale = table.vacuum(hours, dry_run=True, enforce_retention_duration=False, full=True, **rest)
@@ -239,6 +244,7 @@ class Catalog:
     def _write_version(self, version: Version) -> None:
         """Write the file of a version unless it is there and correct."""
         name, data = version_name(version.number), version.to_json()
+        # A conditional put first: two commands that find no file then write it once. A file that differs was cut off.
         if not self.storage.exists(name):
             self.storage.create(name, data)
         elif self.storage.read(name) != data:
@@ -307,6 +313,8 @@ def derive_version(
     columns = list(zip(*found, strict=True))
     del found
     ranks, lengths, offsets, uids = (np.concatenate(columns.pop()) for _ in range(4))
+    # By shard and then by offset: the order in which a reader meets the samples, so that every derivation of a version
+    # has the same bytes.
     order = np.lexsort((offsets, ranks))
     uids, offsets, lengths = uids[order], offsets[order], lengths[order]
     release_memory()

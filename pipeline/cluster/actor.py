@@ -103,11 +103,13 @@ class RenderWorker:
         """
         answers, until = list[Attempt | PackResult | str](), time.monotonic() + CALL_S
         for job in jobs:
+            # The first job always runs: otherwise a slow call could hand back all jobs for ever.
             if answers and time.monotonic() > until:
                 break
             try:
                 answers.append(self.runner.do(job))
             except Failure as failure:
+                # As text: an exception would reach the driver in Ray's wrapping, and lose the answers before it.
                 return [*answers, str(failure)]
         return answers
 
@@ -124,6 +126,8 @@ def worker_actor_class(cpus: float, gpus: float) -> Any:
     """Return the actor class for these resources. Ray restarts the actor; the crew queues its lost job again."""
     import ray
 
+    # Ray would repeat a call without counting, so an object that kills its worker would be tried for ever. The crew
+    # counts. A group of its own lets `phase` answer while `do` runs.
     options: dict[str, Any] = {"max_restarts": -1, "max_task_retries": 0, "concurrency_groups": {STATUS_GROUP: 1}}
     return ray.remote(num_cpus=cpus, num_gpus=gpus, **options)(RenderWorker)
 
@@ -141,6 +145,7 @@ def kill_workers_of(builders: Collection[str]) -> None:
     for actor in list_named_actors(all_namespaces=True) if builders else ():
         name, namespace = actor["name"], actor["namespace"]
         if name.startswith(tuple(worker_name(builder, 0)[:-1] for builder in builders)):
+            # By name, because the handles died with the builder that held them.
             with suppress(ValueError):  # ended meanwhile
                 ray.kill(ray.get_actor(name, namespace))
 

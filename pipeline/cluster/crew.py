@@ -140,6 +140,7 @@ class Crew:
         """Queue a job; `soon` puts it before all others."""
         if isinstance(job, ViewJob) and "://" in job.item.location and not self._fetches:
             start_shared_buckets(self.spec.fetch)
+            # Once, and only for sources on the network: a detached actor stays on the cluster after the build.
             self._fetches = True
         self._queue.add(job, soon=soon)
 
@@ -155,6 +156,7 @@ class Crew:
             self._resize()
             self._dispatch()
             refs = [handle.ref for handle in self._handles if handle.ref is not None]
+            # With a limit, because renewing the lease, records and messages must go on while all workers render.
             finished, _ = ray.wait(refs, num_returns=1, timeout=TICK_S)
             if not finished:
                 yield None
@@ -171,6 +173,7 @@ class Crew:
         import ray
 
         self._queue.keep(lambda job: isinstance(job, PackJob))
+        # A call at work cannot be cancelled: it waits for Blender. A batch has jobs of a single kind.
         for handle in [handle for handle in self._handles if handle.jobs and isinstance(handle.jobs[0].job, ViewJob)]:
             ray.kill(handle.actor)
             self._handles.remove(handle)
@@ -228,6 +231,7 @@ class Crew:
                 surplus -= 1
 
     def _wanted_workers(self) -> int:
+        # An autoscaler adds machines only for actors that wait. On a local Ray they would wait for ever.
         spare = 0 if self._is_local else max(SPARE, self._capacity.slots)
         return min(self.run.workers or max(1, self._capacity.slots + spare), self.in_flight + self.waiting)
 
@@ -250,6 +254,7 @@ class Crew:
         try:
             answers = ray.get(ref)
         except ray.exceptions.ActorDiedError as error:
+            # With a job, the job may have killed the actor. Without a job, the machine is at fault.
             self._failed_starts += not jobs
             if self._failed_starts > self.run.infrastructure_losses:
                 cluster_capacity(self.run)  # raises a clearer Failure when Ray itself has ended here
@@ -270,8 +275,10 @@ class Crew:
             yield from self._pass_on(jobs, answers)
 
     def _pass_on(self, jobs: Sequence[QueuedJob], answers: Sequence[Attempt | PackResult | str]) -> Iterator[Done]:
+        # The call's time was up before these began. They count no loss.
         self._queue.requeue_unstarted(jobs[len(answers) :])
         for queued, answer in zip(jobs, answers, strict=False):
+            # A machine's failure, such as a full disk: it would fail every object, so the build ends and says so.
             if isinstance(answer, str):
                 raise Failure(answer)
             if isinstance(answer, Attempt):
@@ -280,6 +287,7 @@ class Crew:
 
     def _register(self, handle: _WorkerHandle, info: WorkerInfo) -> None:
         handle.info, self._failed_starts = info, 0
+        # Workers with other code would make other bytes under the same fingerprint, unnoticed.
         if info.code != self._code:
             raise Failure(
                 f"{info.host}: expected the driver's code and packages ({self._code}), got {info.code}: "
@@ -304,6 +312,7 @@ class Crew:
         import ray
 
         self._handles.remove(handle)
+        # An actor that still waits for resources has no process to be closed, and would start later for nothing.
         if handle.info is None:
             ray.kill(handle.actor)
         else:
