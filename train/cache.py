@@ -107,6 +107,7 @@ class CacheWorker:
             if module is not None:
                 module.to(device)
         self.encoders: FrozenEncoders = encoders
+        # A black view, for the shapes of the encoders' output.
         moments, vectors = encoders.encode(np.zeros((1, *job.version.hw, 4), np.uint8))
         count, length = (0, 0) if vectors is None else vectors.shape[1:]
         _, channels, height, width = moments.shape
@@ -177,7 +178,10 @@ def _cache_shards(
 @contextmanager
 def _pool(job: CacheJob, processes: int) -> Iterator[ProcessPoolExecutor]:
     """Start processes with encoders of their own. An error in this process ends them at once."""
-    context = multiprocessing.get_context("spawn")
+    # Forked from a server that has loaded torch and diffusers, 5 CPU seconds, once for all. The server is a fresh
+    # process: a fork of this one would copy locks held by its threads.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
     pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_begin, initargs=(job,))
     before = set(multiprocessing.active_children())
     try:

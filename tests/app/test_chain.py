@@ -16,6 +16,8 @@ import pytest
 import trimesh
 from PIL import Image
 
+from tests.forked import run_command, run_forked
+
 pytestmark = pytest.mark.chain
 
 ROOT = Path(__file__).parents[2]
@@ -60,7 +62,7 @@ class Demo:
 
     def stage(self, *words: str, **changed: object) -> subprocess.CompletedProcess[str]:
         presets = ["--preset", "tiny", "--preset", "demo", "--set", f"storage.root={self.out / 'dataset'}"]
-        return ran([sys.executable, "-m", "app", *words, *presets, *self.settings(**changed)])
+        return run_forked(run_command, *words, *presets, *self.settings(**changed), timeout=400)
 
     def digests(self) -> dict[str, str]:
         """The content of every file that a rerun must not write again."""
@@ -124,7 +126,8 @@ def test_the_same_command_does_nothing_twice(demo: Demo) -> None:
 
 
 def test_a_missed_goal_is_said_and_exits_1(demo: Demo) -> None:
-    done = ran(demo.command(evaluate__minimum_margin_db=99.0))
+    words = demo.command(evaluate__minimum_margin_db=99.0)[3:]
+    done = run_forked(run_command, *words, timeout=400)
     assert done.returncode == 1
     assert "novel views: expected +99.00 dB over the better trivial answer, got" in done.stderr
     assert "Traceback" not in done.stderr
@@ -188,7 +191,7 @@ def test_a_damaged_shard_is_named(demo: Demo, tmp_path: Path) -> None:
     shard = next((dataset / "shards").glob("*.tar"))
     shard.write_bytes(shard.read_bytes()[: shard.stat().st_size // 3])
     words = ["train", "--preset", "tiny", "--out", str(tmp_path / "model"), "--set", f"storage.root={dataset}"]
-    done = ran([sys.executable, "-m", "app", *words, *demo.settings()])
+    done = run_forked(run_command, *words, *demo.settings(), timeout=400)
     assert done.returncode == 1, done.stderr
     assert shard.name in done.stderr
     assert "Traceback" not in done.stderr

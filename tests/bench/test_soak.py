@@ -12,10 +12,12 @@ PASSED = "tests/pipeline/test_poison.py::test_poison_harms_nobody_else"
 def test_what_passed_is_not_collected_again(tmp_path: Path) -> None:
     found = tmp_path / "found.json"
     found.write_text(json.dumps({"passed": {PASSED: 1.0}, "figures": {}}))
-    done = subprocess.run([*command(2, found), "--collect-only"], cwd=ROOT, capture_output=True, text=True, check=False)
+    # A single folder: to collect all tests takes 30 CPU seconds.
+    line = [*command(2, found), "--collect-only", "tests/pipeline"]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     left = [line for line in done.stdout.splitlines() if "::" in line]
-    assert len(left) > 20
+    assert len(left) > 10
     assert PASSED not in left
 
 

@@ -5,8 +5,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -34,10 +35,17 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Storage:
     return storage
 
 
-def begun(root: Path) -> subprocess.Popen[str]:
+@pytest.fixture
+def sockets() -> Iterator[str]:
+    """A folder for the sockets that a killed command leaves behind. The name of a socket has to be short."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield folder
+
+
+def begun(root: Path, sockets: str) -> subprocess.Popen[str]:
     words = [word for setting in (*SMALL, f"storage.root={root}") for word in ("--set", setting)]
     line = [sys.executable, "-m", "app", "cache", "--preset", "tiny", "--processes", "2", *words]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": sockets}
     return subprocess.Popen(line, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -49,7 +57,9 @@ def eventually(true: Callable[[], object]) -> None:
 
 
 def pool_of(process: subprocess.Popen[str]) -> list[int]:
-    return [pid for pid in below(process.pid) if "spawn_main" in command(pid)]
+    """The workers below the server that forks them."""
+    servers = [pid for pid in below(process.pid) if "forkserver" in command(pid)][:1]
+    return [pid for server in servers for pid in below(server)]
 
 
 def made(storage: Storage) -> list[str]:
@@ -61,12 +71,12 @@ def latents(storage: Storage) -> dict[str, bytes]:
     return {name: storage.read(name) for name in names}
 
 
-def test_kills_cost_only_what_was_in_hand(undisturbed: Storage, tmp_path: Path) -> None:
+def test_kills_cost_only_what_was_in_hand(undisturbed: Storage, tmp_path: Path, sockets: str) -> None:
     shutil.copytree(undisturbed.root, tmp_path / "dataset", ignore=shutil.ignore_patterns("latents", "*-latents-*"))
     storage = Storage(tmp_path / "dataset")
     for victim, code in (("one of its processes", 1), ("the command", -signal.SIGKILL)):
         before = made(storage)
-        with begun(tmp_path / "dataset") as killed:
+        with begun(tmp_path / "dataset", sockets) as killed:
             # The pool is looked up while it loads its encoders: after the first shard every moment counts.
             eventually(lambda: len(pool_of(killed)) == 2 or killed.poll() is not None)
             started, pool = below(killed.pid), pool_of(killed)
@@ -80,7 +90,7 @@ def test_kills_cost_only_what_was_in_hand(undisturbed: Storage, tmp_path: Path) 
         assert read_latent_indexes(storage, read_version(storage)) == []
         assert len(before) < len(made(storage)) < SHARDS
     left = SHARDS - len(made(storage))
-    with begun(tmp_path / "dataset") as again:
+    with begun(tmp_path / "dataset", sockets) as again:
         told, said = again.communicate(timeout=PATIENCE_S)
     assert again.returncode == 0, said
     assert told.rstrip().endswith(f", {left} made now")

@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -18,7 +16,9 @@ from base.errors import UsageError
 from base.progress import SILENT
 from base.storage import Storage
 from shards.version import read_version
+from tests.forked import Forked
 from tests.shards.far import Far, served
+from tests.train.ranks import main
 from tests.train.runs import make_dataset, model_settings, train, train_settings
 from tests.train.test_loop import Said, same_state
 from tests.train.test_ranks import close, environment, port
@@ -116,10 +116,10 @@ def test_a_signal_while_the_store_is_away_ends_training_long_before_its_patience
     """All of it is saved: what was learnt before is what training on the folder has learnt."""
     stream = {"workers": workers, "requests": REQUESTS, "patience_s": PATIENCE_S}
     changes = {"images": 100_000, "version": 1, "log_every_images": 8, "pairs_per_visit": 1, "stream": stream}
-    words = [sys.executable, "-m", "tests.train.ranks", f"{far.address}/dataset", str(tmp_path), json.dumps(changes)]
+    words = [f"{far.address}/dataset", str(tmp_path), json.dumps(changes)]
     alone, where = {**os.environ, "PYTHONPATH": str(ROOT)}, port()
     environments = [environment(rank, where) for rank in range(ranks)] if ranks > 1 else [alone]
-    runs = [subprocess.Popen(words, cwd=ROOT, env=one, stderr=subprocess.DEVNULL) for one in environments]
+    runs = [Forked(main, *words, env=one) for one in environments]
     try:
         _until(lambda: bool(finished_checkpoints(tmp_path)), runs)
         far.away = away
@@ -149,7 +149,7 @@ def _still(out: Path, seen: list[tuple[float, int]]) -> bool:
     return now - seen[0][0] > 1.0
 
 
-def _until(reached: Callable[[], bool], runs: list[subprocess.Popen]) -> None:
+def _until(reached: Callable[[], bool], runs: list[Forked]) -> None:
     while not reached():
         assert all(run.poll() is None for run in runs)
         time.sleep(0.02)

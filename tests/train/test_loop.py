@@ -6,8 +6,6 @@ import re
 import resource
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +24,9 @@ from base.errors import Failure, UsageError
 from base.progress import SILENT, Task
 from base.storage import Storage
 from shards.version import read_version
+from tests.forked import Forked
 from tests.shards.datasets import spoilt
+from tests.train.ranks import main
 from tests.train.runs import make_dataset, model_settings, one_good_view, train, train_settings
 from train import step
 from train.batch import Batch
@@ -247,9 +247,7 @@ def test_a_batch_need_not_be_a_multiple_of_what_fits_at_once(
 def test_sigkill_loses_only_what_came_after_the_last_checkpoint(
     storage: Storage, whole: TrainSummary, tmp_path: Path
 ) -> None:
-    words = [sys.executable, "-m", "tests.train.ranks", storage.root, str(tmp_path), '{"images": 100000}']
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    run = subprocess.Popen(words, cwd=ROOT, env=environment)
+    run = Forked(main, storage.root, str(tmp_path), '{"images": 100000}')
     try:
         while not finished_checkpoints(tmp_path) and run.poll() is None:
             time.sleep(0.02)

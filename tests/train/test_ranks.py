@@ -21,6 +21,8 @@ from safetensors.torch import load_file
 from base.errors import Failure, UsageError
 from base.progress import SILENT
 from base.storage import Storage
+from tests.forked import Forked
+from tests.train.ranks import main
 from tests.train.runs import make_dataset, model_settings, train, train_settings
 from train.checks import check_ranks
 from train.log import read_log
@@ -74,11 +76,8 @@ def close(one: Path, other: Path) -> None:
 
 def stop_one_of_two(storage: Storage, out: Path, rows: int, **changes: Any) -> None:
     """SIGTERM reaches the second of two ranks once the log has so many rows; both end, the first as if it were done."""
-    words, where = [sys.executable, *command(storage, out, **changes)], port()
-    ranks = [
-        subprocess.Popen(words, env=environment(rank, where), cwd=ROOT, stdout=subprocess.PIPE, text=True)
-        for rank in range(2)
-    ]
+    words, where = command(storage, out, **changes)[2:], port()
+    ranks = [Forked(main, *words, env=environment(rank, where)) for rank in range(2)]
     try:
         while len(read_log(out / "log.jsonl")) < rows and all(rank.poll() is None for rank in ranks):
             time.sleep(0.05)
