@@ -4,6 +4,7 @@
 """
 
 import numpy as np
+from jaxtyping import Float64
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
@@ -12,7 +13,9 @@ BLOCK = 12
 """Views are stratified in blocks of this many; more views later keep the earlier blocks."""
 
 
-def spherical_from_cartesian(points: ArrayLike) -> tuple[Floats, Floats, Floats]:
+def spherical_from_cartesian(
+    points: ArrayLike,
+) -> tuple[Float64[Floats, "*points"], Float64[Floats, "*points"], Float64[Floats, "*points"]]:
     """Return (polar, azimuth, radius) of points (..., 3); the azimuth of a pole is 0."""
     # numpy computes angles of strided and of contiguous arrays with different last bits. Always take the
     # contiguous way: a point's angles must not depend on its neighbours in memory.
@@ -20,10 +23,11 @@ def spherical_from_cartesian(points: ArrayLike) -> tuple[Floats, Floats, Floats]
     horizontal = np.hypot(x, y)
     polar = np.arctan2(horizontal, z)
     azimuth = np.mod(np.arctan2(y, x), 2.0 * np.pi)
-    return polar, np.where(horizontal > 0.0, azimuth, 0.0), np.hypot(horizontal, z)
+    # Of a single point numpy makes scalars, which are no arrays.
+    return np.asarray(polar), np.where(horizontal > 0.0, azimuth, 0.0), np.asarray(np.hypot(horizontal, z))
 
 
-def cartesian_from_spherical(polar: ArrayLike, azimuth: ArrayLike, radius: ArrayLike) -> Floats:
+def cartesian_from_spherical(polar: ArrayLike, azimuth: ArrayLike, radius: ArrayLike) -> Float64[Floats, "*points 3"]:
     """Return points (..., 3) at the given spherical coordinates."""
     polar, azimuth, radius = (np.asarray(value, np.float64) for value in (polar, azimuth, radius))
     unit = np.stack(
@@ -32,7 +36,7 @@ def cartesian_from_spherical(polar: ArrayLike, azimuth: ArrayLike, radius: Array
     return np.asarray(unit * radius[..., None], np.float64)
 
 
-def stratified_block(rng: np.random.Generator) -> Floats:
+def stratified_block(rng: np.random.Generator) -> Float64[Floats, "block 3"]:
     """Draw BLOCK points on the unit sphere, (BLOCK, 3): each alone is uniform, together they cover the sphere.
 
     Height and azimuth are each cut into BLOCK equal parts; every part holds a single point (a Latin hypercube).
@@ -43,7 +47,7 @@ def stratified_block(rng: np.random.Generator) -> Floats:
     return cartesian_from_spherical(np.arccos(height), azimuth, 1.0)
 
 
-def cube_normalised(rng: np.random.Generator, count: int) -> Floats:
+def cube_normalised(rng: np.random.Generator, count: int) -> Float64[Floats, "{count} 3"]:
     """Draw directions (count, 3) as the original does: uniform in a cube, then normalised.
 
     Not uniform on the sphere: cube diagonals are 3.6 times as dense as axes. Kept for the `legacy` preset.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from numpy.typing import ArrayLike
 from torch import Tensor
 
@@ -18,8 +19,8 @@ from geometry.camera import Lens, camera_centre, ray_directions
 class Rays:
     """`origins` (N, 3) and unit `directions` (N, 3)."""
 
-    origins: Tensor
-    directions: Tensor
+    origins: Float[Tensor, "N 3"]
+    directions: Float[Tensor, "N 3"]
 
     def __len__(self) -> int:
         return len(self.origins)
@@ -44,7 +45,7 @@ def join_rays(several: list[Rays]) -> Rays:
     return Rays(torch.cat([r.origins for r in several]), torch.cat([r.directions for r in several]))
 
 
-def box_span(rays: Rays, half_extent: float) -> tuple[Tensor, Tensor]:
+def box_span(rays: Rays, half_extent: float) -> tuple[Float[Tensor, " N"], Float[Tensor, " N"]]:
     """Return the distances (N,) and (N,) at which each ray enters and leaves the cube [−half_extent, half_extent]³.
 
     The slab method: a ray is inside while it is between all three pairs of faces. Rays that miss the cube get two equal
@@ -58,7 +59,9 @@ def box_span(rays: Rays, half_extent: float) -> tuple[Tensor, Tensor]:
     return near, torch.maximum(near, far)
 
 
-def project_points(points: Tensor, cam_from_world: Tensor, focal: float) -> Tensor:
+def project_points(
+    points: Float[Tensor, "N 3"], cam_from_world: Float[Tensor, "3 4"], focal: float
+) -> Float[Tensor, "N 2"]:
     """Project world points (N, 3) to image coordinates (N, 2): x right, y down, 0 at the centre, ±1 at the edges.
 
     `cam_from_world` is (3, 4); `focal` is the focal length in units of half the image's edge. The image is square.

@@ -8,6 +8,7 @@ the sample, and Σ w_i the alpha of the ray.
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from reconstruct.field import VoxelField
@@ -25,24 +26,26 @@ class Rendered:
     has a row for each of the M ≤ N rays that may meet density.
     """
 
-    premultiplied: Tensor
-    alpha: Tensor
-    depth: Tensor
-    weights: Tensor
+    premultiplied: Float[Tensor, "N 3"]
+    alpha: Float[Tensor, " N"]
+    depth: Float[Tensor, " N"]
+    weights: Float[Tensor, "M S"]
 
-    def on_white(self) -> Tensor:
+    def on_white(self) -> Float[Tensor, "N 3"]:
         """Return the colour over a white background; (N, 3) in [0, 1]."""
         return self.premultiplied + (1.0 - self.alpha)[:, None]
 
 
-def sample_weights(sigma: Tensor, delta: Tensor) -> Tensor:
+def sample_weights(sigma: Float[Tensor, "N S"], delta: Float[Tensor, " N #S"]) -> Float[Tensor, "N S"]:
     """Return w (N, S) for densities (N, S) and lengths (N, S) or (N, 1)."""
     optical = sigma * delta
     before = torch.cumsum(optical, dim=1) - optical
     return torch.exp(-before) * -torch.expm1(-optical)
 
 
-def sample_distances(near: Tensor, far: Tensor, samples: int, generator: torch.Generator | None) -> Tensor:
+def sample_distances(
+    near: Float[Tensor, " N"], far: Float[Tensor, " N"], samples: int, generator: torch.Generator | None
+) -> Float[Tensor, "N {samples}"]:
     """Draw a distance in each of `samples` equal parts of [near, far], or take their middles without `generator`.
 
     Returns (N, S).

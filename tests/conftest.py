@@ -32,8 +32,9 @@ import pytest  # noqa: E402
 
 # Shapes and types are checked at each call in these modules, under pytest alone. Before any test imports them.
 CHECKED = (
-    "geometry.camera", "geometry.relative", "shards.latents", "shards.layouts", "shards.pair", "shards.sample",
-    "train.batch", "train.collate", "train.draws", "train.loss", "train.memo",
+    "geometry.camera", "geometry.relative", "geometry.sphere", "reconstruct.rays", "reconstruct.volume",
+    "shards.latents", "shards.layouts", "shards.pair", "shards.sample", "train.batch", "train.collate", "train.draws",
+    "train.loss", "train.memo", "zero123.sampling", "zero123.schedule",
 )  # fmt: skip
 jaxtyping.install_import_hook(CHECKED, "beartype.beartype")
 

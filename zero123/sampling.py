@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from zero123.schedule import Schedule, clean_and_noise
@@ -13,12 +14,21 @@ FreshNoise = Callable[[], Tensor]
 """New standard normal noise (N, 4, h, w) for a step, on any device."""
 
 
-def guided(conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:
+def guided(
+    conditional: Float[Tensor, "*shape"], unconditional: Float[Tensor, "*shape"], scale: float
+) -> Float[Tensor, "*shape"]:
     """Classifier-free guidance, u + w (c − u) (arXiv 2207.12598, equation 6 with w counted from 1 = off)."""
     return unconditional + scale * (conditional - unconditional)
 
 
-def ddim_step(clean: Tensor, noise: Tensor, now: float, then: float, eta: float, fresh: Tensor | None) -> Tensor:
+def ddim_step(
+    clean: Float[Tensor, "*shape"],
+    noise: Float[Tensor, "*shape"],
+    now: float,
+    then: float,
+    eta: float,
+    fresh: Float[Tensor, "*shape"] | None,
+) -> Float[Tensor, "*shape"]:
     """From ᾱ `now` to ᾱ `then` (arXiv 2010.02502, equations 12 and 16).
 
     `clean` and `noise` are x_0 and ε as predicted; `fresh` is new noise, needed only where `eta` > 0.
@@ -31,12 +41,12 @@ def ddim_step(clean: Tensor, noise: Tensor, now: float, then: float, eta: float,
 def ddim(
     predict: Predict,
     schedule: Schedule,
-    start: Tensor,
+    start: Float[Tensor, "N C h w"],
     timesteps: Sequence[int],
     *,
     eta: float,
     fresh: FreshNoise,
-) -> Tensor:
+) -> Float[Tensor, "N C h w"]:
     """Clean latents from pure noise `start` (N, 4, h, w), an evaluation per timestep, `fresh` noise where `eta` > 0."""
     alphas = [float(schedule.alphas_cumprod[timestep]) for timestep in timesteps] + [schedule.final]
     latents = start
@@ -48,7 +58,7 @@ def ddim(
     return latents
 
 
-def noise_rows(shape: Sequence[int], generators: Sequence[torch.Generator]) -> Tensor:
+def noise_rows(shape: Sequence[int], generators: Sequence[torch.Generator]) -> Float[Tensor, "N ..."]:
     """Standard normal noise (N, *shape) on the CPU, a generator per row: rows do not depend on each other."""
     return torch.stack([torch.randn(tuple(shape), generator=generator) for generator in generators])
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from base.errors import Failure
@@ -36,13 +37,13 @@ def scheduler_config(*, prediction: str, zero_terminal_snr: bool, spacing: str) 
     }
 
 
-def scaled_linear_alphas(count: int, beta_start: float, beta_end: float) -> Tensor:
+def scaled_linear_alphas(count: int, beta_start: float, beta_end: float) -> Float64[Tensor, " {count}"]:
     """Return ᾱ (count,) in float64 of a schedule with linearly rising √β."""
     betas = torch.linspace(beta_start**0.5, beta_end**0.5, count, dtype=torch.float64) ** 2
     return torch.cumprod(1.0 - betas, dim=0)
 
 
-def with_zero_terminal_snr(alphas_cumprod: Tensor) -> Tensor:
+def with_zero_terminal_snr(alphas_cumprod: Float64[Tensor, " T"]) -> Float64[Tensor, " T"]:
     """Return ᾱ shifted and scaled to a last value of 0, with the first kept (arXiv 2305.08891, algorithm 1)."""
     root = alphas_cumprod.sqrt()
     return ((root - root[-1]) * (root[0] / (root[0] - root[-1]))) ** 2
@@ -55,7 +56,7 @@ class Schedule:
     `final` is ᾱ after the last step: 1, or ᾱ(0) as in the original.
     """
 
-    alphas_cumprod: Tensor
+    alphas_cumprod: Float64[Tensor, " T"]
     prediction: Prediction
     spacing: Literal["leading", "trailing"]
     offset: int
@@ -113,12 +114,20 @@ class Schedule:
         return ascending[::-1]
 
 
-def noised(clean: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+def noised(
+    clean: Float[Tensor, "*shape"], noise: Float[Tensor, "*shape"], alpha: Tensor, sigma: Tensor
+) -> Float[Tensor, "*shape"]:
     """x_t = α x_0 + σ ε; α and σ are scalars or (N,)."""
     return _wide(alpha, clean) * clean + _wide(sigma, clean) * noise
 
 
-def target_of(clean: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor, prediction: Prediction) -> Tensor:
+def target_of(
+    clean: Float[Tensor, "*shape"],
+    noise: Float[Tensor, "*shape"],
+    alpha: Tensor,
+    sigma: Tensor,
+    prediction: Prediction,
+) -> Float[Tensor, "*shape"]:
     """What the network should answer: ε, or v = α ε − σ x_0."""
     if prediction == "epsilon":
         return noise
@@ -126,8 +135,12 @@ def target_of(clean: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor, predic
 
 
 def clean_and_noise(
-    output: Tensor, noisy: Tensor, alpha: Tensor, sigma: Tensor, prediction: Prediction
-) -> tuple[Tensor, Tensor]:
+    output: Float[Tensor, "*shape"],
+    noisy: Float[Tensor, "*shape"],
+    alpha: Tensor,
+    sigma: Tensor,
+    prediction: Prediction,
+) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*shape"]]:
     """x_0 and ε as the network's answer `output` for `noisy` implies them.
 
     ε-prediction: x_0 = (x_t − σ ε) / α. v-prediction: x_0 = α x_t − σ v, ε = α v + σ x_t.
