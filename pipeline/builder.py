@@ -125,7 +125,7 @@ def build(
     _check_passes(settings)
     storage = Storage(_absolute(settings.storage.root))
     catalog = Catalog(storage)
-    requested = Columns.of(SourceObject, requested_objects(settings.objects, progress))
+    requested = Columns.of(SourceObject, list_requested_objects(settings.objects, progress))
     check_unique(requested)
     # Uids are settled before the plan: the catalogue, staging and shards all know an object by its uid alone.
     requested = keep_known_uids(requested, catalog)
@@ -185,7 +185,7 @@ def _check_gpus(settings: BuildSettings) -> None:
         raise UsageError(f"run.gpus_per_worker: expected more than 0 with render.device {device}, got 0")
 
 
-def requested_objects(settings: ObjectsSettings, progress: Progress) -> Iterable[SourceObject]:
+def list_requested_objects(settings: ObjectsSettings, progress: Progress) -> Iterable[SourceObject]:
     """List the objects requested by the settings. Raises UsageError for a source without a list."""
     if settings.source == "folder":
         return folder_objects(Path(settings.folder).expanduser(), progress)

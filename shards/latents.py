@@ -257,6 +257,7 @@ def latent_members(
     for suffix, array in halves.items():
         if not np.isfinite(array).all():
             raise _not_finite(sample, suffix)
+        # After the check, which would refuse these. NaN, because a reader must not take a damaged view for a black one.
         array[list(damages)] = np.nan
     kept = {suffix: sample.members[suffix] for suffix in KEPT}
     damage = damage_members({view_suffix(view): damage for view, damage in damages.items()})

@@ -167,6 +167,7 @@ def parse_version(data: bytes, *, where: str) -> Version:
     """Parse a version from JSON bytes. Raises Failure, beginning with `where`, for anything else."""
     try:
         version = _version(json.loads(data))
+    # Overflows are of numbers beyond 64 bits, and recursion is of nested brackets: the file may be hostile.
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise Failure(f"{where}: expected a dataset version, got a file with a mistake: {error}") from None
     if version.schema != SCHEMA:
@@ -181,6 +182,7 @@ T = TypeVar("T")
 
 def check_type(kind: type[T], value: Any, what: str) -> T:
     """Return `value` if it has exactly this type. Raises TypeError with the name `what`."""
+    # Not isinstance: to Python, True is an int.
     if type(value) is not kind:
         raise TypeError(f"{what}: expected {kind.__name__}, got {type(value).__name__}")
     return value

@@ -118,5 +118,6 @@ def mirror_pair(pair: Pair) -> Pair:
         uid=f"{pair.uid}, mirrored",
         source_rgba=pair.source_rgba[:, ::-1],
         target_rgba=pair.target_rgba[:, ::-1],
+        # The sine of the azimuth difference changes its sign; cosine, polar difference and radius difference do not.
         pose=pair.pose * np.array([1.0, -1.0, 1.0, 1.0]),
     )

@@ -31,6 +31,7 @@ def run_until_stopped(work: Callable[[], object], out: Path) -> None:
     stop.unlink(missing_ok=True)  # left by a killed driver
     done: Future[object] = Future()
     with Interrupt() as interrupt:
+        # In a thread: Python handles signals in the main thread, which must not be blocked by the work.
         threading.Thread(target=_fulfil, args=(done, work), name="work of driver", daemon=True).start()
         try:
             while not interrupt.requested and not done.done():

@@ -209,6 +209,7 @@ class _Run:
         if settings.upload and world.first:
             fetch_newest(settings.upload, self.out, retry)
         world.barrier("train: the newest checkpoint")
+        # Only now: the first rank may have fetched one.
         finished = finished_checkpoints(self.out)
         seen = world.gather(finished[-1].name if finished else "")
         if len(set(seen)) > 1:
@@ -287,6 +288,7 @@ class _Run:
         if mine is None:
             return
         views = [view for views_of_rank in world.gather(mine) for view in views_of_rank]
+        # So that scores and pictures are the same for any number of ranks.
         views.sort(key=lambda view: (view.uid, view.target))
         score = self.validation.record(self.position.images, views)
         self.position = replace(self.position, score=score.psnr_db)

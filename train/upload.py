@@ -88,6 +88,7 @@ class Uploader:
         there = _files(self.storage)
         newest = max((path.parts[1] for path in there if _is_marker(path)), default=folder.name)
         for name in sorted({path.parts[1] for path in there} - self._kept - {newest}):
+            # The marker first: half a removed checkpoint must not count as complete.
             self.storage.remove(f"{FOLDER}/{name}/{STATE}/{MARKER}")
             self.storage.remove(f"{FOLDER}/{name}")
 

@@ -77,6 +77,7 @@ def _texts(column: pyarrow.ChunkedArray) -> NDArray[np.bytes_]:
     longest = compute.max(compute.binary_length(whole)).as_py() or 1
     if not compute.all(compute.string_is_ascii(whole)).as_py():
         return np.array(whole.to_pylist(), np.bytes_)
+    # Padded to one length, Arrow's buffer is an array of numpy as it is: no text becomes a Python object.
     padded = compute.utf8_rpad(whole, longest, "\0").buffers()[2]
     return np.frombuffer(padded or b"", f"S{longest}", len(whole))
 
@@ -99,6 +100,7 @@ class Columns(Mapping[str, T], Generic[T]):
     def __init__(self, kind: type[T], columns: dict[str, pyarrow.ChunkedArray]) -> None:
         """Empties `columns`: at most a single column is in memory twice."""
         uids = texts(columns.pop("uid"))
+        # Stable, so that the last record of a uid stays the last of its equals.
         order = np.argsort(uids, kind="stable")
         uids = uids[order]
         self._overruled, self._overruled_uids = order[:0], uids[:0]

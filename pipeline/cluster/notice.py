@@ -81,6 +81,7 @@ CLOUDS = {
 def _answer(url: str, headers: dict[str, str], method: str = "GET") -> str | None:
     """Return the metadata service's answer, or None for 404."""
     request = urllib.request.Request(url, headers=headers, method=method)  # noqa: S310 -- of a Cloud, always http
+    # Without a proxy: the service tells each machine about itself, and a proxy would hear about its own.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(request, timeout=ANSWER_S) as answer:

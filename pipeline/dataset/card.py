@@ -55,6 +55,7 @@ def refresh_card(storage: Storage, version: Version) -> None:
         storage.put_file(ATTRIBUTION, table)
     licences = catalog.counts("licence", OK)
     settings, faults = catalog.facts(version.number).settings, fault_counts(catalog, OK)
+    # The card last: its version says that the other two files are of this version too.
     storage.write(CARD, card(version, catalog.counts("outcome"), licences, settings, faults).encode())
 
 

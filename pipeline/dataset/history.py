@@ -130,6 +130,7 @@ def restore(storage: Storage, number: int, lease_s: float) -> Version:
     with Lease(storage, lease_s) as lease:
         catalog = Catalog(storage)
         catalog.publish()
+        # Again, now that no builder can make or remove versions.
         check_earlier(storage, number)
         wanted = catalog.version(number)
         gone = [shard.name for shard in wanted.shards if not storage.exists(shard.name)]

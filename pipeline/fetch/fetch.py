@@ -50,6 +50,7 @@ def fetch(url: str, target: Path, settings: FetchSettings, gate: Gate, *, token:
         except FetchError as error:
             pause_s = _pause_s(url, attempt, settings.backoff_s, error.retry_after_s)
             if not error.final and (error.outcome is Outcome.THROTTLED or error.retry_after_s is not None):
+                # For every worker with this bucket: the server's limit is not for this request alone.
                 gate.close(key, pause_s)
             if error.final or attempt + 1 == settings.tries or time.monotonic() + pause_s > deadline:
                 raise
@@ -69,6 +70,7 @@ def _wait_for_turn(url: str, gate: Gate, key: str, deadline: float) -> None:
 
 
 def _pause_s(url: str, attempt: int, backoff_s: float, retry_after_s: float | None) -> float:
+    # By process, so that workers refused together do not come back together.
     jitter = 0.5 + float(stable_rng(os.getpid(), "backoff", url, attempt).random())
     return max(backoff_s * 2.0**attempt * jitter, min(retry_after_s or 0.0, RETRY_AFTER_CAP_S))
 
@@ -79,6 +81,7 @@ def _try_once(url: str, target: Path, settings: FetchSettings, deadline: float, 
     try:
         with open_answer(url, token, settings.timeout_s, deadline) as response, temporary.open("xb") as stream:
             fetched = _copy(response, stream, url, settings.max_bytes, deadline)
+            # Before the rename: after a power cut an empty file could have the final name.
             os.fsync(stream.fileno())
         if target.suffix.lower() == ".glb":
             check_glb(temporary, public_address(url))
@@ -94,6 +97,7 @@ def _copy(response: Any, stream: IO[bytes], url: str, max_bytes: int, deadline: 
     expected = response.headers.get("Content-Length", "")
     if expected.isdecimal() and int(expected) > max_bytes:
         raise FetchError.at(url, Outcome.TOO_LARGE, f"expected at most {max_bytes} bytes, got {expected}")
+    # Counted all the same: a server may state no length, or a false one.
     digest, length = hashlib.sha256(), 0
     for chunk in _chunks(response, url, deadline):
         length += len(chunk)

@@ -36,6 +36,7 @@ class ModelCache:
                 shutil.copyfile(path, target)
                 found = sha256_file(target)
                 if f"-{found}" in path.name and sha256 in ("", found):
+                    # Marks its use: the files unused longest are removed first.
                     os.utime(path)
                     return found
                 if f"-{found}" not in path.name:

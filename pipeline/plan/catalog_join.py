@@ -61,7 +61,7 @@ class CatalogJoin:
         named = self.rows.align("missing_pictures", self.row, "")
         return np.asarray(compute.greater(compute.binary_length(named), 0), bool)
 
-    def tells(self, attempt: Attempt) -> bool:
+    def has_recorded(self, attempt: Attempt) -> bool:
         """True if the row of an object already records how this attempt ended."""
         index = self.asked.indices([attempt.uid])[0]
         said = (self.outcome[index].decode(), self.fingerprint[index].decode())

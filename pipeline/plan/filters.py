@@ -28,6 +28,7 @@ def find_refusals(items: Columns[SourceObject], settings: FilterSettings) -> dic
     found = ((index, _rule(item, settings)) for index, item in enumerate(firsts))
     refused = {place: rule for index, rule in found if rule for place in groups["place_list"][index].as_py()}
     indices = np.array(list(refused), np.int64)
+    # Objects unknown to their source end as `missing`, whatever the rules say.
     for start in range(0, len(indices), CHUNK):
         part = indices[start : start + CHUNK]
         nowhere = np.asarray(compute.equal(items.align("location", part, ""), ""))

@@ -83,6 +83,7 @@ class _Sought:
     def indices(self, part: pyarrow.Table) -> Indices:
         """Return the index of the object of each row, −1 for a row of another object or fingerprint."""
         indices = indices_in(self._uids, texts(part["uid"]))
+        # An index of −1 picks the last fingerprint, but gives −1 in either case.
         return np.where(self._fingerprints[indices] == texts(part["fingerprint"]), indices, -1)
 
     def take(self, part: pyarrow.Table, there: Mapping[str, int]) -> pyarrow.Table:

@@ -60,7 +60,9 @@ def make_plan(
         row=join.row,
         restated=join.restated | (number != join.number),
         order=_order(asked, number, np.flatnonzero(state == State.RENDER)),
-        failed={uid: one for uid, one in ended.items() if _is(state, asked, uid, State.ENDED) and not join.tells(one)},
+        failed={
+            uid: one for uid, one in ended.items() if _is(state, asked, uid, State.ENDED) and not join.has_recorded(one)
+        },
         staged={uid: one for uid, one in waiting.items() if _is(state, asked, uid, State.STAGED)},
         duplicate=copies,
         rule=rule,
@@ -99,6 +101,7 @@ def _copies(join: CatalogJoin, sha256: Texts, rule: Mapping[int, str], rank: Sta
     known = np.flatnonzero(sha256 != b"")
     known = known[~np.isin(known, list(rule))]
     ordered = known[np.argsort(sha256[known], kind="stable")]
+    # Only objects that share their bytes become Python texts: few of a million.
     alike = sha256[ordered][1:] == sha256[ordered][:-1]
     indices = ordered[np.append(alike, False) | np.append(False, alike)] if len(ordered) else ordered
     uids = [uid.decode() for uid in join.asked.uids[indices]]

@@ -61,6 +61,7 @@ def pack(storage: Storage, job: PackJob) -> PackResult:
         if not is_intact(storage, shard):
             return PackResult(job.number, (), shard.name)
     by_split: dict[str, list[Member]] = {}
+    # Sorted, so that a shard's bytes do not depend on the order in which its objects ended.
     for member in sorted(job.members, key=lambda member: member.uid):
         by_split.setdefault(member.split, []).append(member)
     shards = (write_shard(storage, split, job.number, _samples(storage, group)) for split, group in by_split.items())

@@ -45,6 +45,7 @@ def stage(storage: Storage, views: Path, attempt: Attempt) -> None:
         storage.write(f"{name}/{MARK}", attempt.to_json())
         return
     (views / MARK).write_bytes(attempt.to_json())
+    # Before the rename: after a power cut, a folder of that name must be complete.
     for path in (*views.iterdir(), views):
         flush_to_disk(path)
     target = storage.local_path(name)
@@ -53,6 +54,7 @@ def stage(storage: Storage, views: Path, attempt: Attempt) -> None:
     try:
         views.rename(target)
     except OSError:
+        # Another worker was first. The fingerprint is the same, so the bytes are too.
         if not (target / MARK).exists():
             raise
 

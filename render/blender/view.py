@@ -1,4 +1,4 @@
-"""From a picture to a stored view: alpha cleaned, facts taken, lossless WebP."""
+"""From a picture to a stored view: alpha cleaned, the checks of the view made, lossless WebP."""
 
 from io import BytesIO
 from pathlib import Path
@@ -40,7 +40,7 @@ def webp_bytes(rgba: NDArray[np.uint8]) -> bytes:
 
 
 def view_facts(rgba: NDArray[np.uint8], view: int, checks: dict[str, Any], *, is_finite: bool) -> ViewFacts:
-    """What a view shows, under a dumped `ChecksSettings`."""
+    """Measure a view and make its checks, within the limits of a dumped `ChecksSettings`."""
     alpha = rgba[..., 3]
     coverage = float(alpha.mean(dtype=np.float64)) / 255.0
     seen = rgba[alpha > 0][:, :3]

@@ -13,7 +13,7 @@ import pytest
 from base.errors import Failure, UsageError
 from base.progress import SILENT
 from base.storage import Storage
-from pipeline.builder import BuildSettings, build, requested_objects
+from pipeline.builder import BuildSettings, build, list_requested_objects
 from pipeline.catalog.lease import Lease
 from pipeline.catalog.tables import Catalog
 from pipeline.cluster import Crew, ray_for
@@ -173,7 +173,7 @@ def test_a_lost_actor_gives_its_object_back(tmp_path: Path) -> None:
     )
     ended, killed = [], False
     with Crew(settings.run, spec) as crew:
-        for item in requested_objects(settings.objects, SILENT):
+        for item in list_requested_objects(settings.objects, SILENT):
             crew.submit(ViewJob(item))
         for done in crew.results():
             if not killed:

@@ -54,7 +54,7 @@ def test_a_root_that_the_engine_misreads_is_refused_before_any_work(
     def never(*_: Any) -> None:
         pytest.fail("objects were listed")
 
-    monkeypatch.setattr("pipeline.builder.requested_objects", never)
+    monkeypatch.setattr("pipeline.builder.list_requested_objects", never)
     settings = tiny(tmp_path / name, models(tmp_path / "models", "stool"))
     for dry_run in (True, False):
         with pytest.raises(UsageError) as caught:
