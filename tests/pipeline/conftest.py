@@ -26,6 +26,12 @@ def lasting_hub() -> Iterator[Hub]:
 
 
 @pytest.fixture
+def without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Builds have a crew of one in this process, with its Blender: Ray takes seconds to start and to end."""
+    monkeypatch.setattr("pipeline.run.Crew", Alone)
+
+
+@pytest.fixture
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Builds are without Ray and Blender."""
     monkeypatch.setattr("pipeline.run.Crew", Alone)

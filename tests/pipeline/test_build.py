@@ -118,7 +118,7 @@ def files_of(before: dict[str, bytes], prefix: str) -> dict[str, bytes]:
     return {name: data for name, data in before.items() if name.startswith(prefix)}
 
 
-def test_a_shard_that_is_cut_or_gone_is_made_again_by_the_same_command(tmp_path: Path) -> None:
+def test_a_cut_or_lost_shard_is_made_again_by_the_same_command(tmp_path: Path) -> None:
     settings = tiny(tmp_path / "dataset", models(tmp_path / "models", "stool", "avocado", "burger"))
     build(settings, SILENT)
     whole = files(tmp_path / "dataset", "shards")

@@ -172,7 +172,7 @@ def test_hours_of_settings_never_measured_say_what_they_are_taken_from(tmp_path:
     assert "with other settings or on another kind of device" in elsewhere.seconds_from
 
 
-def test_more_views_take_more_bytes_and_of_those_that_have_some_only_the_others_take_time(tmp_path: Path) -> None:
+def test_more_views_cost_only_the_missing_views(tmp_path: Path) -> None:
     rows = {uid: replace(row, sample_bytes=1000) for uid, row in first().items()}
     made = [render("a", 10.0), render("x", 30.0, fingerprint=rules(views=4).fingerprint("bytes of x"), device="GPU")]
     found = told(rows, [*ITEMS, item("x")], made[:1], tmp_path / "2", extended=8, views=4)

@@ -114,7 +114,7 @@ def test_a_table_that_lacks_a_column_is_read_and_gets_it(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("made", [True, False])
-def test_a_commit_whose_answer_is_lost_stands_and_one_that_was_not_made_is_told(
+def test_a_commit_with_a_lost_answer_is_told_from_a_failed_commit(
     made: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     catalog = Catalog(Storage(tmp_path))

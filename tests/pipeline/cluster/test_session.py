@@ -72,7 +72,7 @@ def test_a_cluster_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.chain
-def test_it_starts_where_ray_has_been_used_before_and_wants_a_token_all_the_same(tmp_path: Path) -> None:
+def test_it_starts_after_earlier_use_of_ray_and_wants_a_token(tmp_path: Path) -> None:
     assert _run_alone(STARTED_AFTER_RAY_HAS_BEEN_USED, tmp_path) == "True\n"
 
 

@@ -2,7 +2,6 @@
 
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,6 @@ from base.storage import Storage
 from pipeline.builder import BuildSettings, build
 from pipeline.catalog.lease import Lease
 from pipeline.catalog.tables import Catalog
-from pipeline.cluster import ray_for
 from pipeline.dataset.card import ATTRIBUTION, CARD, PICTURE
 from pipeline.dataset.history import check_against_catalogue, compare_versions, restore, versions
 from pipeline.dataset.status import status
@@ -23,14 +21,9 @@ from shards.verify import verify
 from shards.version import read_version, version_name
 from tests.pipeline.builds import files, models, storage, tiny
 
+pytestmark = pytest.mark.usefixtures("without_ray")
+
 LONG_S = 1e9
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    folder = tmp_path_factory.mktemp("ray")
-    with ray_for(tiny(folder, folder).run):
-        yield
 
 
 @pytest.fixture

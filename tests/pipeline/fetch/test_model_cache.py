@@ -14,7 +14,6 @@ from base.digest import sha256_bytes
 from base.progress import SILENT
 from base.storage import temporary_files
 from pipeline.builder import build
-from pipeline.cluster import ray_for
 from pipeline.fetch.model_cache import ModelCache
 from tests.pipeline.builds import EXAMPLES, tiny
 from tests.pipeline.hub import Hub, hub
@@ -76,18 +75,19 @@ PATH = f"glbs/000-000/{UID}.glb"
 INDEXES: dict[str, Any] = {"object-paths.json.gz": {UID: PATH}, "metadata/000-000.json.gz": {UID: {"license": "by"}}}
 
 
+@pytest.mark.usefixtures("without_ray")
 def test_other_settings_render_anew_without_fetching_anew(server: Hub, tmp_path: Path) -> None:
     server.files["/stool.glb"] = (EXAMPLES / "stool.glb").read_bytes()
     (tmp_path / "table.csv").write_text(f"url\n{server.address}/stool.glb\n")
     fetching = {"cache": str(tmp_path / "cache"), "cache_mb": 100}
     objects = {"source": "urls", "urls": str(tmp_path / "table.csv"), "fetch": fetching}
-    with ray_for(tiny(tmp_path, tmp_path).run):
-        for samples in (1, 2):
-            settings = tiny(tmp_path / "dataset", tmp_path, objects=objects, render={"samples": samples})
-            assert build(settings, SILENT).rendered == 1
+    for samples in (1, 2):
+        settings = tiny(tmp_path / "dataset", tmp_path, objects=objects, render={"samples": samples})
+        assert build(settings, SILENT).rendered == 1
     assert server.asked == {"/stool.glb": 1}
 
 
+@pytest.mark.usefixtures("without_ray")
 def test_what_the_package_has_fetched_is_read_and_left_as_it_is(
     server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,13 +101,12 @@ def test_what_the_package_has_fetched_is_read_and_left_as_it_is(
     shutil.copy(EXAMPLES / "stool.glb", downloaded / PATH)
     before = {path: path.stat().st_mtime_ns for path in downloaded.rglob("*")}
     objects = {"source": "objaverse", "objaverse": {"cache": str(tmp_path / "cache"), "downloaded": str(downloaded)}}
-    with ray_for(tiny(tmp_path, tmp_path).run):
-        assert build(tiny(tmp_path / "dataset", tmp_path, objects=objects), SILENT).outcomes == {"ok": 1}
-        assert dict(server.asked) == {}
-        (downloaded / PATH).write_bytes(b"cut short")
-        server.files[f"{ROOT}/{PATH}"] = (EXAMPLES / "stool.glb").read_bytes()
-        assert build(tiny(tmp_path / "second", tmp_path, objects=objects), SILENT).outcomes == {"ok": 1}
-        assert dict(server.asked) == {f"{ROOT}/{PATH}": 1}
+    assert build(tiny(tmp_path / "dataset", tmp_path, objects=objects), SILENT).outcomes == {"ok": 1}
+    assert dict(server.asked) == {}
+    (downloaded / PATH).write_bytes(b"cut short")
+    server.files[f"{ROOT}/{PATH}"] = (EXAMPLES / "stool.glb").read_bytes()
+    assert build(tiny(tmp_path / "second", tmp_path, objects=objects), SILENT).outcomes == {"ok": 1}
+    assert dict(server.asked) == {f"{ROOT}/{PATH}": 1}
     assert {path: path.stat().st_mtime_ns for path in before if path != downloaded / PATH} == {
         path: time for path, time in before.items() if path != downloaded / PATH
     }

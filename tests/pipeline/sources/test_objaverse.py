@@ -291,7 +291,7 @@ def test_a_path_that_makes_no_address_leaves_its_object_out_and_is_told(
 
 
 @pytest.mark.parametrize("token", ["one two", "näh"])
-def test_a_token_that_is_none_is_a_usage_error_that_does_not_tell_it(
+def test_a_malformed_token_is_refused_and_not_repeated(
     chosen: ObjaverseSettings, monkeypatch: pytest.MonkeyPatch, token: str
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", token)
@@ -302,7 +302,7 @@ def test_a_token_that_is_none_is_a_usage_error_that_does_not_tell_it(
     assert len(objects(chosen)) == 6
 
 
-def test_a_hub_with_a_password_in_its_address_is_a_usage_error_that_does_not_tell_it(
+def test_a_password_in_the_hubs_address_is_refused_and_not_repeated(
     chosen: ObjaverseSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "https://ann:hidden@mirror.example/hf")
