@@ -78,7 +78,7 @@ def test_what_cannot_be_meant_is_a_usage_error(settings: Callable[..., RenderSet
     assert files(tmp_path / "full") == {"thesis.txt": b"precious"}
 
 
-def test_a_folder_of_views_is_made_whole_again_and_never_over_what_others_put_there(
+def test_a_folder_of_views_is_completed_and_foreign_files_are_spared(
     settings: Callable[..., RenderSettings], tmp_path: Path
 ) -> None:
     asked = asked_models([EXAMPLES / "stool.glb"], tmp_path / "out", SILENT)

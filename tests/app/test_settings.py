@@ -26,7 +26,7 @@ def test_what_a_preset_renders_is_what_its_model_takes(preset: str) -> None:
     assert settings.render.hw == settings.model.hw
 
 
-def test_the_demo_holds_two_views_of_each_object_out_of_training_and_asks_for_them() -> None:
+def test_the_demo_holds_out_two_views_of_each_object() -> None:
     settings = load_settings(SHIPPED, ["tiny", "demo"])
     assert settings.train.held_out_views == settings.evaluate.held_out_views == 2
     assert settings.model.hw == settings.render.hw

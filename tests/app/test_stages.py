@@ -30,7 +30,7 @@ def test_a_stage_that_failed_runs_again(tmp_path: Path) -> None:
     assert Stages(tmp_path).run_once("mesh", 1, lambda: {"faces": 3}) == {"faces": 3}
 
 
-def test_a_stage_with_nothing_to_do_keeps_the_cost_of_the_run_that_did_it(tmp_path: Path) -> None:
+def test_a_stage_with_nothing_to_do_keeps_its_recorded_cost(tmp_path: Path) -> None:
     first = Stages(tmp_path)
     first.run("train", lambda: True)
     second = Stages(tmp_path)

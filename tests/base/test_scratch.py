@@ -68,9 +68,7 @@ def test_a_folder_that_is_swept_away_before_it_is_locked_is_made_again(tmp_path:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_is_swept_away_while_its_owner_waits_for_the_lock_is_made_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_swept_away_during_the_wait_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The sweeper has the lock first; when it is the owner's, the folder is no more."""
     lock_it, made = fcntl.flock, list[Path]()
 

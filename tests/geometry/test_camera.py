@@ -21,7 +21,7 @@ centres = st.builds(cartesian_from_spherical, polars, azimuths, radii)
 
 
 @given(centres)
-def test_a_camera_is_a_rotation_that_looks_at_the_origin_with_its_up_upwards(centre: np.ndarray) -> None:
+def test_a_camera_looks_at_the_origin_with_its_up_upwards(centre: np.ndarray) -> None:
     matrix = look_at_origin(centre)
     rotation, translation = matrix[:, :3], matrix[:, 3]
     assert np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-12)
@@ -57,7 +57,7 @@ def test_the_papers_lens_spans_49_134_degrees() -> None:
     assert np.degrees(PAPER_LENS.fov_rad) == pytest.approx(49.134, abs=5e-4)
 
 
-def test_a_camera_on_the_x_axis_sees_y_to_the_right_and_z_up() -> None:
+def test_a_camera_on_the_x_axis_sees_y_right_and_z_up() -> None:
     camera = look_at_origin([2.0, 0.0, 0.0])
     lens = Lens(focal_mm=32.0, sensor_mm=32.0)
     seen = project([[0.0, 0.0, 0.0], [0.0, 0.5, 0.0], [0.0, 0.0, 0.5]], camera, lens, (100, 200))

@@ -20,9 +20,7 @@ def camera(spot: tuple[float, float, float]) -> np.ndarray:
 
 
 @given(spots, spots, st.tuples(*[st.floats(-1.0, 1.0)] * 3))
-def test_r_and_t_take_a_point_from_the_input_camera_to_the_target_camera(
-    source: tuple, target: tuple, point: tuple
-) -> None:
+def test_r_and_t_take_a_point_from_input_to_target_camera(source: tuple, target: tuple, point: tuple) -> None:
     c, t = camera(source), camera(target)
     R, T = relative_motion(c, t)
     assert np.allclose(R @ R.T, np.eye(3), atol=1e-12)

@@ -83,7 +83,7 @@ def test_the_record_says_how_the_model_was_normalised(settings, blender, tmp_pat
     assert record["versions"]["blender"].startswith("4.5")
 
 
-def test_the_same_job_gives_the_same_bytes_whatever_came_before_and_on_any_threads(settings, blender, tmp_path) -> None:
+def test_the_same_job_gives_the_same_bytes_on_any_threads(settings, blender, tmp_path) -> None:
     chosen = settings(views=3)
 
     def burger(child: RenderChild, name: str) -> dict[str, str]:

@@ -193,7 +193,7 @@ COARSE = {"far away": 0.02, "skinned": 1e-5}
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_the_box_is_that_of_the_drawn_vertices_and_the_picture_that_of_one_plain_mesh(
+def test_the_box_holds_the_drawn_vertices_of_one_plain_mesh(
     name: str, settings: Any, blender: Any, tmp_path: Path
 ) -> None:
     made = MODELS[name]()

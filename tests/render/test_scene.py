@@ -112,7 +112,7 @@ def test_only_the_described_lights_light_the_scene(chosen, read) -> None:
     assert read["cameras"] == 1
 
 
-def test_the_model_fills_the_unit_box_though_a_part_hung_on_a_lamp_of_its_own(read) -> None:
+def test_a_part_that_hung_on_a_lamp_counts_for_the_unit_box(read) -> None:
     low, high = np.array(read["low"]), np.array(read["high"])
     assert (high - low).max() == pytest.approx(1.0, abs=1e-5)
     assert np.allclose(low + high, 0.0, atol=1e-5)

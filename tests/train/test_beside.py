@@ -195,7 +195,7 @@ def test_an_older_best_outlives_newer_ones_until_a_better_comes(
         assert tuple(int(folder.name) for folder in finished_checkpoints(tmp_path / disk)) == kept
 
 
-def test_the_page_of_a_device_with_a_known_peak_shows_the_share_of_it(tmp_path: Path) -> None:
+def test_the_page_shows_the_share_of_a_known_peak(tmp_path: Path) -> None:
     write_page(tmp_path, [replace(row(images, 0.5), mfu=0.25) for images in (8, 16)], [], {})
     page = (tmp_path / NAME).read_text()
     assert "25.0% of the device’s peak" in page
@@ -255,7 +255,7 @@ def test_tensorboard_forgets_with_the_log_what_came_after_the_last_checkpoint(st
     assert shown_by_tensorboard(tmp_path / TENSORBOARD, "train/loss") == [16, 32, 48, 64]
 
 
-def test_the_store_holds_what_the_disk_holds_and_a_lost_disk_is_made_good(
+def test_the_store_holds_what_the_disk_holds_and_replaces_it(
     storage: Storage, watched: tuple[Path, TrainSummary], tmp_path: Path
 ) -> None:
     out, done = watched
@@ -268,7 +268,7 @@ def test_the_store_holds_what_the_disk_holds_and_a_lost_disk_is_made_good(
     assert [row.images for row in again.log] == [80]
 
 
-def test_a_store_that_is_away_is_waited_for_before_and_while_its_checkpoint_is_fetched(
+def test_a_store_that_is_away_is_waited_for_during_a_fetch(
     watched: tuple[Path, TrainSummary], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(upload, "PART_BYTES", 4096)
@@ -299,7 +299,7 @@ def test_a_store_that_stays_away_is_no_reason_to_begin_anew(storage: Storage, tm
     assert finished_checkpoints(tmp_path) == []
 
 
-def test_a_disk_that_is_full_while_a_checkpoint_is_fetched_is_a_sentence_and_leaves_nothing(
+def test_a_full_disk_during_a_fetch_is_a_sentence_and_leaves_nothing(
     watched: tuple[Path, TrainSummary], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_path: Path) -> None:
@@ -374,7 +374,7 @@ def finished(out: Path, images: int) -> Path:
     return folder
 
 
-def test_the_store_is_never_without_a_checkpoint_and_what_is_forgotten_while_it_waits_is_skipped(
+def test_the_store_always_has_a_checkpoint_and_forgotten_uploads_are_skipped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of three checkpoints, one is kept on the disk, and the upload of the first outlasts the making of all."""

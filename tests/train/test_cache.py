@@ -331,7 +331,7 @@ def test_damage_changes_the_pairs_of_latents_as_those_of_pictures(
 
 
 @pytest.mark.parametrize("other", [{"object": {}}, {"object": {"licence": None}}, {"more": 1}])
-def test_facts_of_other_keys_are_no_damage_to_latents_as_they_are_none_to_pictures(
+def test_facts_of_other_keys_are_no_damage_to_latents(
     two_shards: Storage, tmp_path: Path, other: dict[str, Any]
 ) -> None:
     def change(members: dict[str, bytes]) -> None:

@@ -483,7 +483,7 @@ def test_a_run_that_goes_on_counts_damaged_samples_anew(storage: Storage, tmp_pa
     assert [line.partition(":")[0] for line in said.lines] == [once, once]
 
 
-def test_a_run_whose_rate_falls_is_taken_up_towards_the_same_last_image_alone(storage: Storage, tmp_path: Path) -> None:
+def test_a_run_with_a_falling_rate_resumes_to_the_same_last_image(storage: Storage, tmp_path: Path) -> None:
     falling, out = train_settings(images=32, optimiser={"decay": "cosine"}), tmp_path / "parts"
     with own_sigterm(), pytest.raises(Stopped):
         train(model_settings(), falling, storage, out, Nudge(16, lambda: os.kill(os.getpid(), signal.SIGTERM)))
