@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -105,7 +106,7 @@ def markdown_text(table: BenchmarkTable) -> str:
     rows = []
     for row in table.rows:
         cells = [cell_text(row, metric) for metric in table.metrics]
-        rows.append([markdown(row.method), *cells, str(row.failed) if row.kind == MEASURED else "–", row.kind])
+        rows.append([name_text(row.method), *cells, str(row.failed) if row.kind == MEASURED else "–", row.kind])
     text = markdown_table(header, rows)
     return f"{text}\n\n{differences_text(table)}".rstrip()
 
@@ -126,7 +127,7 @@ def differences_text(table: BenchmarkTable) -> str:
     """Format the paired differences to the reference, a line for each method and metric; empty without a reference."""
     lines = []
     for row in table.rows:
-        pair = f"{markdown(row.method)} − {markdown(table.reference)}"
+        pair = f"{name_text(row.method)} − {name_text(table.reference)}"
         for metric in table.metrics:
             found = row.cells[metric].difference if metric in row.cells else None
             if found:
@@ -140,6 +141,11 @@ def difference_text(found: PairedDifference, metric: str) -> str:
     low, high = (shown(bound, digits) for bound in (found.mean.low, found.mean.high))
     signed = f"{found.mean.value:+.{digits}f}" if np.isfinite(found.mean.value) else shown(found.mean.value, digits)
     return f"{signed} [{low}, {high}], better on {found.wins}, worse on {found.losses}, equal on {found.ties}"
+
+
+def name_text(name: str) -> str:
+    """Escape a method's name for Markdown. Hyphens, dots and round brackets stay readable: alone they mean nothing."""
+    return re.sub(r"\\([-.()])", r"\1", markdown(name))
 
 
 def csv_text(tables: Sequence[BenchmarkTable]) -> str:

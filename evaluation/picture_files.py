@@ -63,6 +63,19 @@ def read_depth_png(path: Path, hw: tuple[int, int]) -> NDArray[np.uint16]:
         raise Failure(f"{path}: expected a whole PNG, got: {error}") from None
 
 
+def read_mask(path: Path, hw: tuple[int, int]) -> Pixels:
+    """Read a mask PNG of 1 or 8 bits as uint8 (H, W), 0 to 255. Raises Failure for anything else."""
+    data = _read_bytes(path)
+    if data[:8] != PNG_START or len(data) < 33 or data[25] != 0 or data[24] not in (1, 8):
+        raise Failure(f"{path}: expected a grey PNG with 1 or 8 bits, got something else")
+    _check_size(path, struct.unpack(">II", data[16:24])[::-1], hw)
+    try:
+        with Image.open(io.BytesIO(data), formats=("PNG",)) as picture:
+            return np.asarray(picture.convert("L"))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise Failure(f"{path}: expected a whole PNG, got: {error}") from None
+
+
 def _read_bytes(path: Path) -> bytes:
     try:
         if path.stat().st_size > MAX_BYTES:

@@ -63,16 +63,19 @@ class TrueView:
 class TrueObject:
     """An object of a data set. `read_mesh` returns its mesh in the world of the cameras, if there is a mesh.
 
-    `files` are all files behind it, for its digest.
+    `files` are all files behind it, for its digest, unless `known_digest` is given.
     """
 
     uid: str
     views: tuple[TrueView, ...]
     read_mesh: Callable[[], Triangles] | None = None
     files: tuple[Path, ...] = field(default=(), repr=False)
+    known_digest: str = ""
 
     def digest(self) -> str:
         """Return a digest of the bytes of all files, in the order of their names."""
+        if self.known_digest:
+            return self.known_digest
         return digest_json([[path.name, sha256_file(path)] for path in sorted(self.files)])
 
     def pixel_digest(self) -> str:

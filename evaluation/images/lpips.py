@@ -22,6 +22,8 @@ Trunk = Literal["alex", "vgg"]
 
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 LENGTH_EPSILON = 1e-10
+KEPT = 3
+"""Pictures with features in memory: about 30 MB each for VGG at 256 pixels."""
 CHANNELS: dict[str, tuple[int, ...]] = {"alex": (64, 192, 384, 256, 256), "vgg": (64, 128, 256, 512, 512)}
 ALEX = ((11, 4, 2), (5, 1, 2), (3, 1, 1), (3, 1, 1), (3, 1, 1))
 """Kernel, stride and padding of each convolution."""
@@ -41,6 +43,7 @@ class Lpips:
             (tensors[f"trunk.{k}.weight"].float().contiguous(memory_format=layout), tensors[f"trunk.{k}.bias"].float())
             for k in range(count)
         ]
+        self._kept: dict[tuple[tuple[int, ...], bytes, bool], list[Tensor]] = {}
         self._heads = [tensors[f"head.{k}.weight"].float().reshape(1, -1, 1, 1) for k in range(len(CHANNELS[trunk]))]
 
     @classmethod
@@ -60,11 +63,19 @@ class Lpips:
 
         LPIPS expects values in [−1, 1]. With `scaled` false it gets [0, 1] instead, as in DietNeRF's evaluation.
         """
-        pair = torch.from_numpy(np.stack([image, true]).astype(np.float32)).movedim(-1, 1)
-        first, second = zip(
-            *(tap.double().split(1) for tap in self.taps(pair * 2.0 - 1.0 if scaled else pair)), strict=True
-        )
-        return float(sum(_tap_distance(a, b, head) for a, b, head in zip(first, second, self._heads, strict=True)))
+        pairs = zip(self._features(image, scaled=scaled), self._features(true, scaled=scaled), self._heads, strict=True)
+        return float(sum(_tap_distance(first, second, head) for first, second, head in pairs))
+
+    def _features(self, image: Values, *, scaled: bool) -> list[Tensor]:
+        """Return unit features at five depths. Pictures in a row often share one side, so the last few are kept."""
+        values = np.ascontiguousarray(image, np.float32)
+        key = (values.shape, values.tobytes(), scaled)
+        if key not in self._kept:
+            pixels = torch.from_numpy(values).movedim(-1, 0)[None]
+            self._kept[key] = [_unit(tap) for tap in self.taps(pixels * 2.0 - 1.0 if scaled else pixels)]
+            while len(self._kept) > KEPT:
+                del self._kept[next(iter(self._kept))]
+        return self._kept[key]
 
     def taps(self, images: Tensor) -> list[Tensor]:
         """Return the features at five depths, (N, C, H', W'), of pictures (N, 3, H, W) with values in [−1, 1]."""
@@ -92,7 +103,7 @@ class Lpips:
 
 
 def _tap_distance(first: Tensor, second: Tensor, head: Tensor) -> float:
-    return float((head.double() * (_unit(first) - _unit(second)).square()).sum(1).mean())
+    return float((head * (first - second).square()).sum(1, dtype=torch.float64).mean())
 
 
 def _unit(features: Tensor) -> Tensor:
