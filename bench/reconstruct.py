@@ -1,6 +1,9 @@
-"""Measure the effect of the score: meshes from a single view with and without it, against held-out views.
+"""Measure the effect of the score, or the ceiling of reconstruction.
 
-python -m bench.reconstruct --checkpoint DIR [--data DIR] [--objects N] [--view N] [--preset NAME …] [--json FILE]
+python -m bench.reconstruct --checkpoint DIR [--data DIR] [--count N] [--view N] [--preset NAME …] [--json FILE]
+python -m bench.reconstruct --oracle --objects FOLDER [--views N] [--unlit] [--set KEY=VALUE …] [--json FILE]
+
+The first compares meshes from a single view, with and without the score, with held-out views.
 
 Both sides see the same input view and take the same steps. "without" sets reconstruct.weights.score to 0, leaving the
 input view and the priors of the other losses. Silhouettes (IoU) and colours (PSNR on white) are of the mesh. `new` are
@@ -19,6 +22,7 @@ from app.settings import Settings, load_settings
 from base.progress import standard_progress
 from base.storage import Storage
 from base.versions import machine, versions
+from bench.oracle import measure_folder, oracle_line, oracle_sentence, oracle_table, summarise
 from evaluation.novel_views import read_objects
 from evaluation.shape import ViewOfMesh, mesh_against_views
 from evaluation.table import markdown_table
@@ -29,20 +33,33 @@ from shards.sample import Sample
 from shards.version import read_version
 from zero123.pipeline import Zero123Pipeline
 
+VIEW_HW = (128, 128)
+"""The size of true views."""
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--checkpoint", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--checkpoint", type=Path, metavar="DIR")
+    parser.add_argument("--oracle", action="store_true", help="fit true views, drawn by our rasteriser")
+    parser.add_argument("--objects", type=Path, metavar="FOLDER", help="with --oracle: a folder of GLB files")
+    parser.add_argument("--views", type=int, default=48, metavar="N", help="with --oracle (default: %(default)s)")
+    parser.add_argument("--unlit", action="store_true", help="with --oracle: plain colours, without light")
     parser.add_argument("--data", metavar="DIR", help="the dataset's root (default: storage.root of the settings)")
-    parser.add_argument("--objects", type=int, default=8, metavar="N")
+    parser.add_argument("--count", type=int, default=8, metavar="N", help="objects of the dataset")
     parser.add_argument("--view", type=int, default=0, metavar="N", help="the number of the input view")
     parser.add_argument("--preset", action="append", default=[], metavar="NAME")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
-    overrides = [*options.set, f"evaluate.max_objects={options.objects}"]
+    overrides = [*options.set, f"evaluate.max_objects={options.count}"]
     overrides += [f"storage.root={options.data}"] if options.data else []
     settings = load_settings(None, options.preset or ["tiny", "demo"], overrides)
+    if options.oracle:
+        if options.objects is None or not any(options.objects.glob("*.glb")):
+            parser.error(f"expected --objects FOLDER with GLB files, got {options.objects}")
+        return run_oracle(options, settings)
+    if options.checkpoint is None:
+        parser.error("expected --checkpoint DIR, or --oracle")
     pipeline = Zero123Pipeline.from_pretrained(options.checkpoint)
     storage = Storage(settings.storage.root)
     rows = []
@@ -53,6 +70,21 @@ def main() -> int:
     print(f"\n{summary(rows)}")
     if options.json:
         result = {"rows": rows, "machine": machine(), "versions": versions(), "settings_digest": settings.digest()}
+        options.json.write_text(json.dumps(result, indent=2) + "\n")
+    return 0
+
+
+def run_oracle(options: argparse.Namespace, settings: Settings) -> int:
+    """Measure each object of a folder, and print the table."""
+    rows = []
+    for row in measure_folder(options.objects, settings.reconstruct, options.views, VIEW_HW, lit=not options.unlit):
+        rows.append(row)
+        print(oracle_line(row), flush=True)
+    summary = summarise(rows)
+    print(f"\n{oracle_table(rows, summary)}\n\n{oracle_sentence(summary)}")
+    if options.json:
+        about = {"views": options.views, "lit": not options.unlit, "hw": VIEW_HW, "settings_digest": settings.digest()}
+        result = {**summary, "rows": rows, **about, "machine": machine(), "versions": versions()}
         options.json.write_text(json.dumps(result, indent=2) + "\n")
     return 0
 

@@ -80,7 +80,8 @@ class MeshSettings(Section):
     """Marching cubes on `resolution`³ at one of the density `levels`, after a Gaussian of `smooth_voxels`.
 
     Levels are tried in order until the mesh's silhouette reaches `enough_iou` with the input's. High levels give tight
-    shapes, possibly with holes. Parts with fewer voxels than `keep_fraction` of the largest part are dropped.
+    shapes, possibly with holes. Parts with fewer voxels than `keep_fraction` of the largest part are dropped. Edges are
+    then collapsed until about `faces` faces are left.
     """
 
     resolution: Annotated[int, Field(ge=8, le=512)]
@@ -88,6 +89,39 @@ class MeshSettings(Section):
     enough_iou: Fraction
     smooth_voxels: NotNegative
     keep_fraction: Fraction
+    faces: Annotated[int, Field(ge=100)]
+
+
+class SweepSettings(Section):
+    """The opening of hollows by plane sweep, on a grid of `resolution`³; see `reconstruct.depth_maps`.
+
+    Each view is compared with its `neighbours` nearest, on `planes` depths, by the mean of the `best`. An entry with a
+    disagreement above `inconsistent` is left for a depth with less than `better` times as much. An entry in agreement
+    weighs `agreed_weight`, a depth found weighs 1, and `enough_weight` in total moves the surface. `rounds` of 0 leave
+    the visual hull.
+    """
+
+    resolution: Annotated[int, Field(ge=8, le=512)]
+    rounds: Annotated[int, Field(ge=0)]
+    neighbours: Count
+    best: Count
+    planes: Annotated[int, Field(ge=4)]
+    inconsistent: NotNegative
+    better: Fraction
+    agreed_weight: Fraction
+    enough_weight: NotNegative
+    smooth_cells: NotNegative
+
+
+class SurfaceSettings(Section):
+    """A signed distance field on a grid of `resolution`³, fitted directly to views; see `reconstruct.surface`.
+
+    Parts with fewer cells than `keep_fraction` of the largest part are dropped.
+    """
+
+    resolution: Annotated[int, Field(ge=8, le=512)]
+    keep_fraction: Fraction
+    sweep: SweepSettings
 
 
 class TurntableSettings(Section):
@@ -110,5 +144,6 @@ class ReconstructSettings(Section):
     score: ScoreSettings
     weights: WeightSettings
     rates: RateSettings
+    surface: SurfaceSettings
     mesh: MeshSettings
     turntable: TurntableSettings

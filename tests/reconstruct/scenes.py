@@ -43,7 +43,30 @@ VALUES: dict[str, Any] = {
         "colour_smooth": 0.001,
     },
     "rates": {"density": 0.3, "colour": 0.1},
-    "mesh": {"resolution": 48, "levels": [20.0, 5.0], "enough_iou": 0.9, "smooth_voxels": 0.7, "keep_fraction": 0.05},
+    "surface": {
+        "resolution": 48,
+        "keep_fraction": 0.02,
+        "sweep": {
+            "resolution": 40,
+            "rounds": 1,
+            "neighbours": 8,
+            "best": 3,
+            "planes": 48,
+            "inconsistent": 0.015,
+            "better": 0.65,
+            "agreed_weight": 0.3,
+            "enough_weight": 1.2,
+            "smooth_cells": 0.7,
+        },
+    },
+    "mesh": {
+        "resolution": 48,
+        "levels": [20.0, 5.0],
+        "enough_iou": 0.9,
+        "smooth_voxels": 0.7,
+        "keep_fraction": 0.05,
+        "faces": 50000,
+    },
     "turntable": {"frames": 4, "hw": [48, 48], "elevation_deg": 20.0, "radius": 1.9},
 }
 

@@ -1,0 +1,68 @@
+"""Triangle meshes of signed distances: extraction, simplification to a number of faces, normals, and counts."""
+
+from dataclasses import dataclass
+
+import fast_simplification
+import numpy as np
+import trimesh
+from numpy.typing import NDArray
+from skimage.measure import marching_cubes
+
+from base.errors import Failure
+from reconstruct.mesh import Mesh
+from reconstruct.surface import SignedField
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+GREY = 200
+
+
+@dataclass(frozen=True)
+class MeshFacts:
+    """Counts of a mesh, and whether each edge has exactly two faces."""
+
+    vertices: int
+    faces: int
+    watertight: bool
+
+
+def surface_mesh(field: SignedField, faces: int) -> Mesh:
+    """Extract the zero level as a grey mesh with at most about `faces` faces. Raises Failure for a field without it."""
+    if not (field.distance < 0.0).any():
+        raise Failure("mesh: expected a field with something solid in it, got an empty field")
+    # A positive layer around the grid closes the surface where the object touches the cube.
+    padded = np.pad(field.distance, 1, constant_values=field.cell)
+    corners, triangles, _, _ = marching_cubes(padded, level=0.0, gradient_direction="ascent")
+    vertices = (corners.astype(np.float64) - 0.5) * field.cell - field.half_extent
+    # scikit-image counts corners clockwise when the array is indexed [x, y, z].
+    return simplified(vertices, triangles[:, ::-1].astype(np.int64), faces)
+
+
+def simplified(vertices: Floats, faces: Ints, count: int) -> Mesh:
+    """Collapse edges of least quadric error until about `count` faces are left (Garland and Heckbert, 1997)."""
+    if len(faces) > count:
+        less, fewer = fast_simplification.simplify(
+            vertices.astype(np.float32), faces.astype(np.int32), target_count=count
+        )
+        vertices, faces = np.asarray(less, np.float64), np.asarray(fewer, np.int64)
+    colours = np.full((len(vertices), 3), GREY, np.uint8)
+    return Mesh(vertices, faces, vertex_normals(vertices, faces), colours)
+
+
+def vertex_normals(vertices: Floats, faces: Ints) -> Floats:
+    """Average the normals of the faces at each vertex, by area; unit (V, 3)."""
+    corners = vertices[faces]
+    across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    total = np.zeros_like(vertices)
+    for corner in range(3):
+        np.add.at(total, faces[:, corner], across)
+    length = np.linalg.norm(total, axis=1, keepdims=True)
+    # A vertex of flat triangles alone has no direction; up is as good as any, and valid glTF.
+    return np.where(length > 1e-12, total / np.maximum(length, 1e-12), [0.0, 0.0, 1.0])
+
+
+def mesh_facts(mesh: Mesh) -> MeshFacts:
+    """Count the mesh's vertices and faces, and test whether it is closed."""
+    shape = trimesh.Trimesh(mesh.vertices, mesh.faces, process=False)
+    return MeshFacts(len(mesh.vertices), len(mesh.faces), bool(shape.is_watertight))

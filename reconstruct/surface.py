@@ -1,0 +1,130 @@
+"""A signed distance field fitted directly to posed views: the visual hull, opened where colours contradict it.
+
+Hull of the soft silhouettes → depth maps by plane sweep → signed distances fused from the confident depths (Curless and
+Levoy, SIGGRAPH 1996) → a finer grid. Where nothing is known the hull remains, so the result is never much worse.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from base.errors import Failure
+from geometry.camera import Lens
+from reconstruct.depth_maps import DepthMap, posed_views, sweep_views
+from reconstruct.hull import Grid, grid_points, hull_distance, project_grid
+from reconstruct.settings import SurfaceSettings
+
+Floats = NDArray[np.float64]
+
+TRUNCATION_CELLS = 3.0
+"""Fused distances are cut at this many cells on both sides of a depth."""
+TRUSTED_CELLS = 1.2
+"""Distances up to this many cells are taken from the field; beyond, the cells are counted."""
+
+
+@dataclass(frozen=True)
+class SignedField:
+    """Signed distances in world units, negative inside: a grid [x, y, z] in the cube [−half_extent, half_extent]³."""
+
+    distance: Grid
+    half_extent: float
+
+    @property
+    def cell(self) -> float:
+        """Return the edge of a cell in world units."""
+        return 2.0 * self.half_extent / self.distance.shape[0]
+
+
+def fit_surface(
+    images: NDArray[np.float32], cameras: Floats, lens: Lens, settings: SurfaceSettings, half_extent: float
+) -> SignedField:
+    """Fit a surface to straight RGBA images (V, H, W, 4) in [0, 1], seen by cameras (V, 3, 4).
+
+    Raises Failure when the silhouettes have no common volume.
+    """
+    alphas = np.ascontiguousarray(images[..., 3], np.float32)
+    hull = hull_distance(alphas, cameras, lens, settings.resolution, half_extent)
+    if not (hull < 0.0).any():
+        raise Failure("reconstruct: expected silhouettes of one object, got views that share no volume")
+    premultiplied = np.concatenate([images[..., :3] * images[..., 3:], images[..., 3:]], axis=-1).astype(np.float32)
+    coarse = _resized(hull, settings.sweep.resolution)
+    cell = 2.0 * half_extent / settings.sweep.resolution
+    shape = measured_again(coarse, cell)
+    views = posed_views(premultiplied, cameras, lens)
+    for _ in range(settings.sweep.rounds):
+        maps = sweep_views(shape, half_extent, views, settings.sweep)
+        fused = fuse_depths(maps, cameras, lens, shape, half_extent, settings.sweep.enough_weight)
+        opened = np.maximum(ndimage.gaussian_filter(fused, settings.sweep.smooth_cells), shape)
+        shape = measured_again(without_small_parts(opened, settings.keep_fraction), cell)
+    if settings.sweep.rounds == 0:
+        return SignedField(hull, half_extent)
+    fine = np.maximum(_resized(np.where(shape > coarse + 0.05 * cell, shape, -cell), settings.resolution), hull)
+    return SignedField(without_small_parts(fine, settings.keep_fraction), half_extent)
+
+
+def fuse_depths(
+    maps: list[DepthMap], cameras: Floats, lens: Lens, around: Grid, half_extent: float, enough_weight: float
+) -> Grid:
+    """Average the truncated signed distances to the depths of all maps, a grid as `around`.
+
+    Cells with less weight than `enough_weight` count as deep inside, as do those behind all depths.
+    """
+    resolution = around.shape[0]
+    cut = TRUNCATION_CELLS * 2.0 * half_extent / resolution
+    cells = np.nonzero((around < cut).reshape(-1))[0]
+    points = grid_points(resolution, half_extent)[cells]
+    total, weights = torch.zeros(len(cells)), torch.zeros(len(cells))
+    for each, camera in zip(maps, cameras, strict=True):
+        height, width = each.depth.shape
+        places, depth = project_grid(points, camera, lens, (height, width))
+        column = torch.from_numpy((places[:, 0] + 1.0) * width / 2.0).long().clamp(0, width - 1)
+        row = torch.from_numpy((places[:, 1] + 1.0) * height / 2.0).long().clamp(0, height - 1)
+        seen, weight = each.depth[row, column], each.weight[row, column]
+        before = seen - torch.from_numpy(depth)
+        known = torch.isfinite(seen) & (before > -cut)
+        weight = torch.where(known, weight, 0.0)
+        total += torch.where(known, weight * before.clamp(max=cut), 0.0)
+        weights += weight
+    mean = torch.where(weights > enough_weight, total / weights.clamp(min=1e-6), -cut)
+    fused = np.full(resolution**3, cut, np.float32)
+    fused[cells] = mean.numpy()
+    return fused.reshape((resolution,) * 3)
+
+
+def measured_again(values: Grid, cell: float) -> Grid:
+    """Return signed distances to the zero level of `values`, a grid of the same sign.
+
+    Beside the level, values are divided by the length of their gradient; farther away, distances between cells count.
+    """
+    steep = np.sqrt(sum(np.square(part) for part in np.gradient(values, cell)))
+    beside = values / np.clip(steep, 0.3, 3.0)
+    inside = values < 0.0
+    outer = ndimage.distance_transform_edt(~inside) * cell - cell / 2.0
+    inner = ndimage.distance_transform_edt(inside) * cell - cell / 2.0
+    far = np.where(inside, -inner, outer)
+    return np.where(np.abs(beside) < TRUSTED_CELLS * cell, beside, far).astype(np.float32)
+
+
+def without_small_parts(values: Grid, keep_fraction: float) -> Grid:
+    """Make parts with fewer cells than `keep_fraction` of the largest part positive, and closed hollows negative."""
+    labels, count = ndimage.label(values < 0.0)
+    if count == 0:
+        return values
+    cells = np.bincount(labels.ravel())
+    small = cells < keep_fraction * cells[1:].max()
+    small[0] = False
+    kept = np.where(small[labels], np.abs(values), values)
+    hollow = ndimage.binary_fill_holes(kept < 0.0) & (kept >= 0.0)
+    return np.where(hollow, -np.abs(kept) - 1e-6, kept).astype(np.float32)
+
+
+def _resized(values: Grid, resolution: int) -> Grid:
+    """Interpolate a grid linearly at the cells' centres of another resolution."""
+    size = (resolution,) * 3
+    new = torch.nn.functional.interpolate(
+        torch.from_numpy(values)[None, None].float(), size=size, mode="trilinear", align_corners=False
+    )
+    return np.asarray(new[0, 0].numpy())

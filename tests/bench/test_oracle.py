@@ -1,0 +1,86 @@
+"""The ceiling benchmark: distances with known answers, true views, and a whole run on a small object."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+
+from app.settings import load_settings
+from bench.oracle import measure_object, oracle_table, summarise
+from bench.scans import draw, load_scan
+from bench.shape_error import chamfer, occupied, sample_surface, volume_iou
+from geometry.camera import look_at_origin
+
+
+def box(extents: tuple[float, float, float], centre: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> tuple:
+    shape = trimesh.creation.box(extents=extents)
+    return shape.vertices + np.array(centre), shape.faces.astype(np.int64)
+
+
+def test_points_are_even_by_area() -> None:
+    vertices, faces = box((1.0, 0.5, 0.25))
+    points = sample_surface(vertices, faces, 20_000, np.random.default_rng(0))
+    top = np.isclose(points[:, 2], 0.125).mean()
+    assert abs(top - 0.5 / (2 * (0.5 + 0.25 + 0.125))) < 0.01
+
+
+def test_chamfer_is_the_distance_between_parallel_planes() -> None:
+    sheet = (
+        np.array([[-0.5, -0.5, 0.0], [0.5, -0.5, 0.0], [0.5, 0.5, 0.0], [-0.5, 0.5, 0.0]]),
+        np.array([[0, 1, 2], [0, 2, 3]]),
+    )
+    raised = (sheet[0] + np.array([0.0, 0.0, 0.1]), sheet[1])
+    assert abs(chamfer(sheet, raised) - 0.1) < 0.001
+    assert abs(chamfer(sheet, sheet) - 0.005) < 0.0005  # the noise of 10,000 points on an area of 1
+
+
+def test_occupied_cells_are_those_inside() -> None:
+    cells = occupied(*box((0.61, 0.41, 0.21), (0.058, -0.108, 0.158)), cells=52)
+    line = (np.arange(52) + 0.5) / 52 * 1.04 - 0.52
+    x, y, z = np.meshgrid(line, line, line, indexing="ij")
+    inside = (np.abs(x - 0.058) < 0.305) & (np.abs(y + 0.108) < 0.205) & (np.abs(z - 0.158) < 0.105)
+    assert (cells == inside).all()
+    assert volume_iou(cells, cells) == 1.0
+
+
+def test_a_hole_spoils_few_cells_and_overlaps_count_once() -> None:
+    vertices, faces = box((0.6, 0.6, 0.6))
+    whole = occupied(vertices, faces)
+    assert volume_iou(occupied(vertices, faces[1:]), whole) > 0.9
+    twice = (np.concatenate([vertices, vertices * 0.5]), np.concatenate([faces, faces + 8]))
+    assert (occupied(*twice) == whole).all()
+
+
+@pytest.fixture(scope="module")
+def object_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    shape = trimesh.creation.icosphere(subdivisions=3, radius=2.0)
+    shape.apply_scale([1.0, 0.5, 0.7])
+    shape.visual.vertex_colors = np.where(shape.vertices[:, :1] > 0, [[255, 0, 0, 255]], [[0, 0, 255, 255]])
+    path = tmp_path_factory.mktemp("objects") / "egg.glb"
+    shape.export(path)
+    return path
+
+
+def test_views_show_the_objects_colours_z_up(object_file: Path) -> None:
+    scan = load_scan(object_file)
+    assert np.isclose(np.ptp(scan.vertices, axis=0), [1.0, 0.7, 0.5], atol=0.01).all()
+    seen = draw(scan, look_at_origin([0.0, -1.8, 0.0]), (48, 48), lit=False)
+    assert tuple(seen[24, 30, [0, 2]]) == (255, 0)
+    assert tuple(seen[24, 18, [0, 2]]) == (0, 255)
+    assert seen[0, 0, 3] == 0
+    assert draw(scan, look_at_origin([0.0, -1.8, 0.0]), (48, 48), lit=True)[24, 30, 0] < 255
+
+
+def test_a_row_has_what_the_table_needs(object_file: Path) -> None:
+    settings = load_settings(None, [], ["reconstruct.surface.resolution=64", "reconstruct.surface.sweep.resolution=40"])
+    row = measure_object(object_file, settings.reconstruct, 12, (64, 64), lit=True)
+    assert row["chamfer"] < 0.03
+    assert row["iou"] > 0.85
+    assert 0.9 < row["hull_volumes"] < 1.3
+    summary = summarise([row])
+    assert set(summary["solid"]) >= {"chamfer", "iou", "hull_chamfer", "hull_iou", "seconds", "mib"}
+    assert "hollow" not in summary
+    assert "egg" in oracle_table([row], summary)
+    json.dumps(summary)
