@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from geometry.camera import Lens, project
+from geometry.camera import Lens, Orthographic, project
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -25,7 +25,9 @@ class Raster:
     barycentric: Floats
 
 
-def rasterise(vertices: Floats, faces: Ints, cam_from_world: Floats, lens: Lens, hw: tuple[int, int]) -> Raster:
+def rasterise(
+    vertices: Floats, faces: Ints, cam_from_world: Floats, lens: Lens | Orthographic, hw: tuple[int, int]
+) -> Raster:
     """Find the nearest triangle at each pixel centre for vertices (V, 3) in the world and `faces` (F, 3).
 
     Triangles with a corner at or behind the camera are left out.
