@@ -13,6 +13,7 @@ from skimage.measure import marching_cubes
 
 from base.errors import Failure
 from geometry.camera import Lens
+from reconstruct.edges import collapse_edges, vertex_normals
 from reconstruct.field import SilhouetteGate, VoxelField
 from reconstruct.raster import rasterise
 from reconstruct.settings import MeshSettings
@@ -75,17 +76,17 @@ def _at_level(field: VoxelField, densities: NDArray[np.float32], level: float, s
     if opacity.max() <= 0.5:
         return None
     # An empty layer around the grid closes the surface where the object touches the cube.
-    vertices, faces, normals, _ = marching_cubes(np.pad(opacity, 1), level=0.5, gradient_direction="descent")
+    corners, triangles, _, _ = marching_cubes(np.pad(opacity, 1), level=0.5, gradient_direction="descent")
     voxel = 2.0 * field.half_extent / settings.resolution
-    vertices = (vertices - 0.5) * voxel - field.half_extent
-    return Mesh(
-        vertices=vertices.astype(np.float64),
-        # scikit-image counts corners clockwise when the array is indexed [x, y, z].
-        faces=np.ascontiguousarray(faces[:, ::-1].astype(np.int64)),
-        normals=normals.astype(np.float64),
-        # A voxel inside, the colour is the object's; at the surface empty voxels are mixed in.
-        colours=_colours(field, vertices - voxel * normals),
+    # scikit-image counts corners clockwise when the array is indexed [x, y, z].
+    vertices, faces = collapse_edges(
+        (corners.astype(np.float64) - 0.5) * voxel - field.half_extent,
+        np.ascontiguousarray(triangles[:, ::-1].astype(np.int64)),
+        settings.faces,
     )
+    normals = vertex_normals(vertices, faces)
+    # A voxel inside, the colour is the object's; at the surface empty voxels are mixed in.
+    return Mesh(vertices, faces, normals, _colours(field, vertices - voxel * normals))
 
 
 def density_grid(field: VoxelField, resolution: int) -> NDArray[np.float32]:

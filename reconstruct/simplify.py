@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-import fast_simplification
 import numpy as np
 import trimesh
 from numpy.typing import NDArray
 from skimage.measure import marching_cubes
 
 from base.errors import Failure
+from reconstruct.edges import collapse_edges, vertex_normals
 from reconstruct.mesh import Mesh
 from reconstruct.surface import SignedField
 
@@ -40,26 +40,10 @@ def surface_mesh(field: SignedField, faces: int) -> Mesh:
 
 
 def simplified(vertices: Floats, faces: Ints, count: int) -> Mesh:
-    """Collapse edges of least quadric error until about `count` faces are left (Garland and Heckbert, 1997)."""
-    if len(faces) > count:
-        less, fewer = fast_simplification.simplify(
-            vertices.astype(np.float32), faces.astype(np.int32), target_count=count
-        )
-        vertices, faces = np.asarray(less, np.float64), np.asarray(fewer, np.int64)
+    """Make a grey mesh of about `count` faces at most."""
+    vertices, faces = collapse_edges(vertices, faces, count)
     colours = np.full((len(vertices), 3), GREY, np.uint8)
     return Mesh(vertices, faces, vertex_normals(vertices, faces), colours)
-
-
-def vertex_normals(vertices: Floats, faces: Ints) -> Floats:
-    """Average the normals of the faces at each vertex, by area; unit (V, 3)."""
-    corners = vertices[faces]
-    across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    total = np.zeros_like(vertices)
-    for corner in range(3):
-        np.add.at(total, faces[:, corner], across)
-    length = np.linalg.norm(total, axis=1, keepdims=True)
-    # A vertex of flat triangles alone has no direction; up is as good as any, and valid glTF.
-    return np.where(length > 1e-12, total / np.maximum(length, 1e-12), [0.0, 0.0, 1.0])
 
 
 def mesh_facts(mesh: Mesh) -> MeshFacts:
