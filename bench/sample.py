@@ -55,6 +55,12 @@ FEW = 20
 GUIDANCE = 3.0
 AT = 501
 REFERENCE_STEPS = 500
+COMPARED = [
+    *(("ddim", steps, spacing) for steps in (20, 50) for spacing in ("all", "quadratic")),
+    *((name, 20, "all") for name in ("unipc", "dpmsolver++")),
+    *((name, steps, "quadratic") for name in ("unipc", "dpmsolver++") for steps in (10, 15, 20, 30)),
+]
+"""Sampler, steps and timesteps, against REFERENCE_STEPS of DDIM."""
 
 
 @dataclass
@@ -227,24 +233,21 @@ def measure_quality(options: argparse.Namespace) -> dict[str, Any]:
     start = noise_rows(model.latent_shape, generators_for(range(options.views))).to(model.device)
     scale = model.defaults.guidance_scale
 
-    def pictures(sampler: str, steps: int) -> np.ndarray:
-        changes = {"sampler": sampler, "steps": steps, "eta": 0.0, "timesteps": "all", "guidance_scale": scale}
+    def pictures(sampler: str, steps: int, spacing: str = "all") -> np.ndarray:
+        changes = {"sampler": sampler, "steps": steps, "eta": 0.0, "timesteps": spacing, "guidance_scale": scale}
         sampling: SamplingSettings = model.sampling_with(**changes)
         with torch.no_grad(), Denoiser(model, conditioning, sampling).ready() as predict:
             return model.decode(sample_latents(predict, model.schedule, start, sampling, lambda: start))
 
     reference = pictures("ddim", REFERENCE_STEPS).astype(float)
     rows, facts = [], {}
-    for sampler, steps in [
-        ("ddim", 20),
-        ("ddim", 50),
-        *((name, n) for name in ("unipc", "dpmsolver++") for n in (10, 15, 20, 30)),
-    ]:
-        error = ((pictures(sampler, steps) - reference) ** 2).mean(axis=(1, 2, 3))
-        facts[f"{sampler} {steps}"] = float(np.mean(10.0 * np.log10(255.0**2 / np.maximum(error, 1e-6))))
-        rows.append([sampler, str(steps), f"{facts[f'{sampler} {steps}']:.2f}"])
+    for sampler, steps, spacing in COMPARED:
+        error = ((pictures(sampler, steps, spacing) - reference) ** 2).mean(axis=(1, 2, 3))
+        name = f"{sampler} {steps} {spacing}"
+        facts[name] = float(np.mean(10.0 * np.log10(255.0**2 / np.maximum(error, 1e-6))))
+        rows.append([sampler, str(steps), spacing, f"{facts[name]:.2f}"])
     print(f"dB from {REFERENCE_STEPS} steps of DDIM, guidance {scale:g}, mean of {options.views} views")
-    print(markdown_table(["sampler", "steps", "dB"], rows))
+    print(markdown_table(["sampler", "steps", "timesteps", "dB"], rows))
     return {"psnr_db": facts}
 
 

@@ -87,8 +87,9 @@ class SamplingSettings(Section):
     `sampler` is DDIM, or a second-order solver of the same equation with fewer `steps`: `unipc` (arXiv 2302.04867) or
     `dpmsolver++` (arXiv 2211.01095). `eta` is the share of fresh noise in DDIM's steps (arXiv 2010.02502), 0 for a
     deterministic path. `guidance_scale` 1 asks the network once a step instead of twice; `guidance_interval` limits
-    guidance to these fractions of the schedule's timesteps (arXiv 2404.07724). `timesteps` are `all` of the schedule's,
-    or the `original` program's, without the noisiest (see zero123.schedule).
+    guidance to these fractions of the schedule's timesteps (arXiv 2404.07724). `timesteps` are `all` of
+    the schedule's, as many crowded at its clean end (`quadratic`), or the `original` program's, without the noisiest
+    (see zero123.schedule).
     """
 
     guidance_scale: Annotated[float, Field(ge=0.0, le=100.0)]
@@ -96,7 +97,7 @@ class SamplingSettings(Section):
     steps: Annotated[int, Field(ge=1, le=1000)]
     eta: Annotated[float, Field(ge=0.0, le=1.0)]
     sampler: Literal["ddim", "unipc", "dpmsolver++"]
-    timesteps: Literal["original", "all"]
+    timesteps: Literal["original", "all", "quadratic"]
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:

@@ -1,5 +1,7 @@
 """The schedule and DDIM, against diffusers' own."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -35,6 +37,17 @@ def test_the_originals_program_drops_the_noisiest_of_its_timesteps() -> None:
         Schedule.from_config(SMALL).timesteps(50, "original")
     with pytest.raises(Failure, match="steps: expected at least 2 for the original's timesteps, got 1"):
         paper.timesteps(1, "original")
+
+
+@pytest.mark.parametrize("config", [PAPER, SMALL], ids=["paper", "small"])
+def test_quadratic_timesteps_begin_as_the_schedules_and_crowd_at_the_clean_end(config: dict) -> None:
+    schedule = Schedule.from_config(config)
+    for steps in (1, 2, 3, 20, 50, 137, 500, 999, 1000):
+        found = schedule.timesteps(steps, "quadratic")
+        assert (len(found), found[0]) == (steps, schedule.timesteps(steps)[0])
+        assert all(later < earlier for earlier, later in pairwise(found))
+        assert min(found) >= 0
+    assert schedule.timesteps(20, "quadratic")[-3:] in ([21, 9, 2], [20, 9, 1])
 
 
 def test_small_models_start_from_pure_noise_and_the_paper_does_not() -> None:
