@@ -33,7 +33,7 @@ def prepare_for_sampling(model: Zero123Model, compute: SampleComputeSettings, de
     for module, wanted in ((model.unet, dtype), (model.vae, around), (model.image_encoder, around)):
         if module.dtype != wanted:
             nn.Module.to(module, wanted)  # diffusers' own `to` warns of parts absent from these networks
-    if compute.tile_px:
+    if 0 < compute.tile_px < max(model.hw):  # a larger tile is the whole picture
         _use_tiles(model.vae, compute.tile_px)
     if compute.offload:
         model.offload(device)
