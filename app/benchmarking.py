@@ -180,14 +180,14 @@ def _write_answers(
 
 
 def _model(options: argparse.Namespace) -> tuple[Method, ViewMethod]:
-    from app.models import checkpoint_of, load_model, model_digest
+    from app.models import DEFAULT, checkpoint_of, load_model, model_digest
     from evaluation.model_method import ModelMethod
 
     pipeline = load_model(options.model, options.device)
     changes = {"steps": options.steps, "guidance_scale": options.guidance_scale}
     sampling = pipeline.sampling_with(**{name: value for name, value in changes.items() if value is not None})
     method = Method(
-        name=options.model.name or "newest training run",
+        name=options.model.name or DEFAULT,
         weights=model_digest(checkpoint_of(options.model)),
         settings={**_plain(sampling.model_dump(mode="json")), "seed": options.seed, "model_px": pipeline.hw[0]},
     )

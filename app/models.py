@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from base.digest import digest_json, sha256_file
-from base.errors import UsageError
 
 if TYPE_CHECKING:
     from zero123.pipeline import Zero123Pipeline
@@ -15,13 +14,10 @@ if TYPE_CHECKING:
 DEFAULT = "mini"
 """The packaged model, which needs no network."""
 
-RUNS = Path("runs")
-
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """The model that a command's flags name; without a name the packaged model or, without that, the
-    newest training run below runs/."""
+    """The model that a command's flags name; without a name it is the packaged model."""
 
     name: str | None = None
     pose_slot4: Literal["radius_difference", "input_polar"] | None = None
@@ -30,18 +26,12 @@ class ModelChoice:
 
 
 def locate(choice: ModelChoice) -> "Located":
-    """Find the model on this machine, or fetch it: without a name the packaged model, else the newest run here.
+    """Find the model on this machine, or fetch it; without a name it is the packaged model.
 
     Raises UsageError for an unknown name, Failure without a network.
     """
-    from zero123.locate import runs_below
-    from zero123.public import Located, locate_model, packaged_models
+    from zero123.public import locate_model
 
-    if choice.name is None and DEFAULT not in packaged_models():
-        runs = runs_below(RUNS)
-        if not runs:
-            raise UsageError("--model: expected a model, or a training run below runs/, got neither")
-        return Located(runs[-1], choice.pose_slot4)
     return locate_model(choice.name or DEFAULT, choice.pose_slot4, accept_licence=choice.accept_licence)
 
 

@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
         return 0
     from app.elevation import estimated_elevation
     from app.imagining import Idea, painted_picture, views_and_mesh
-    from app.models import checkpoint_of, load_model, model_digest
+    from app.models import DEFAULT, checkpoint_of, load_model, model_digest
     from photo.prepare import say_warnings
     from zero123.text_to_image import text_model_folder
 
@@ -75,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
         raise Failure(f"{picture}: expected an object before a background, got no background; another --seed may help")
     say_warnings(prepared, progress)
     pipeline = load_model(options.model, options.device, settings.sample.compute)
-    model = LoadedModel(pipeline=pipeline, digest=digest, source=options.model.name or "the newest run")
+    model = LoadedModel(pipeline=pipeline, digest=digest, source=options.model.name or DEFAULT)
     settings = settings_of(options, pipeline.defaults).model_copy(update={"photo": photo})
     facts: dict[str, Any] = {"deg": elevation, "source": "imagine.elevation_deg" if given is None else "given"}
     if auto:

@@ -61,8 +61,8 @@ def add_model_flag(parser: argparse.ArgumentParser) -> None:
         default=argparse.SUPPRESS,
         metavar="NAME|FOLDER|FILE.ckpt|HUB_ID",
         help="a training run's folder, a checkpoint, a model in diffusers' layout, the original's .ckpt, or a public "
-        "model by its name or hub id, see `zero123 models` (default: the packaged model, else "
-        "the newest training run below runs/)",
+        "model by its name or hub id, see `zero123 models` (default: mini, "
+        "the packaged model)",
     )
     group.add_argument(
         "--pose-slot4",

@@ -1,6 +1,5 @@
 """Public models by name: the hub's own client against a server on loopback with tiny folders of every spelling."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from tests.zero123.hub import hub_handler
 from tests.zero123.test_layouts import paper_model, same
 from zero123.layouts.folders import SPELLINGS, save_folder
 from zero123.pipeline import Zero123Pipeline
-from zero123.public import cached_path, locate_by_name, public_models
+from zero123.public import cached_path, locate_by_name, packaged_models, public_models
 
 
 @dataclass
@@ -114,26 +113,28 @@ def test_a_repository_without_a_model_is_a_sentence(hub: Hub, name: str, sentenc
 
 
 def test_a_model_that_is_nowhere_is_not_looked_for_on_the_hub(hub: Hub) -> None:
-    with pytest.raises(UsageError, match=r"expected a folder, a \.ckpt file, owner/name or any of zero123-105000, "):
+    with pytest.raises(UsageError, match=r"a \.ckpt file, owner/name or any of mini, zero123-105000, "):
         locate(ModelChoice("zero123-106000"))
     (hub.root.parent / "runs").mkdir()
     with pytest.raises(Failure, match="runs/modle: expected a model or a training run"):
         load_model(ModelChoice("runs/modle"), "cpu")
     with pytest.raises(Failure, match=r"none\.ckpt: expected a checkpoint file, got nothing"):
         load_model(ModelChoice("none.ckpt"), "cpu")
-    with pytest.raises(UsageError, match="expected a model, or a training run below runs/, got neither"):
-        locate(ModelChoice())
     assert hub.asked == []
 
 
-def test_without_a_name_the_newest_run_is_taken(hub: Hub) -> None:
-    for number, run in enumerate(("runs/old", "runs/new/model")):
-        checkpoint = hub.root.parent / run / "checkpoints" / "0000000008"
-        (checkpoint / "training_state").mkdir(parents=True)
-        state = checkpoint / "training_state" / "state.json"
-        state.write_text("{}")
-        os.utime(state, (number + 1, number + 1))
-    assert locate(ModelChoice()).path == Path("runs/new/model/checkpoints/0000000008")
+def test_without_a_name_the_packaged_model_is_taken(hub: Hub) -> None:
+    assert locate(ModelChoice()).path == packaged_models()["mini"]
+    assert locate(ModelChoice("mini")).path == packaged_models()["mini"]
+    pipeline = load_model(ModelChoice(), "cpu")
+    assert (tuple(pipeline.hw), pipeline.pose_slot4) == ((128, 128), "radius_difference")
+    assert hub.asked == []
+
+
+def test_packaged_models_are_small_and_have_a_card() -> None:
+    for name, folder in packaged_models().items():
+        assert (folder / "README.md").read_text().startswith(f"# {name}\n")
+        assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 12_000_000
 
 
 def test_the_table_says_all_that_is_needed() -> None:
