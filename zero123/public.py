@@ -41,12 +41,12 @@ def locate_model(name: str, pose_slot4: PoseSlot4 | None = None, *, accept_licen
 
     `pose_slot4` is what the caller knows of a model whose files do not say. Raises as `locate_by_name`.
     """
+    if name in packaged_models():  # also beside a folder of that name, which ./NAME means
+        return Located(packaged_models()[name], pose_slot4)
     path = Path(name)
     # runs/modle is a folder that is not there, and no repository of an owner called runs.
     if path.exists() or path.suffix in SUFFIXES or (len(path.parts) > 1 and path.parent.is_dir()):
         return Located(path, pose_slot4)
-    if name in packaged_models():
-        return Located(packaged_models()[name], pose_slot4)
     found = locate_by_name(name, accept_licence=accept_licence)
     return Located(found.path, pose_slot4 or found.pose_slot4)
 

@@ -125,7 +125,9 @@ def test_a_model_that_is_nowhere_is_not_looked_for_on_the_hub(hub: Hub) -> None:
 
 def test_without_a_name_the_packaged_model_is_taken(hub: Hub) -> None:
     assert locate(ModelChoice()).path == packaged_models()["mini"]
+    (hub.root.parent / "mini").mkdir()
     assert locate(ModelChoice("mini")).path == packaged_models()["mini"]
+    assert locate(ModelChoice("./mini")).path == Path("mini")
     pipeline = load_model(ModelChoice(), "cpu")
     assert (tuple(pipeline.hw), pipeline.pose_slot4) == ((128, 128), "radius_difference")
     assert hub.asked == []
