@@ -46,7 +46,8 @@ def test_help_names_every_command() -> None:
 def test_every_command_has_help_with_its_settings_flags(command: str) -> None:
     done = zero123(command, "--help")
     assert done.returncode == 0
-    flags = () if command == "models" else ("--set", "--dry-run", "--preset", "--config")  # a list needs no settings
+    # A list needs no settings, and those of a benchmark are its protocol.
+    flags = () if command in ("models", "benchmark") else ("--set", "--dry-run", "--preset", "--config")
     assert all(flag in done.stdout for flag in flags)
 
 

@@ -45,7 +45,7 @@ def test_the_result_has_each_side_and_its_ratio(tmp_path: Path, monkeypatch: pyt
     out = tmp_path / "result.json"
     words = ["--root", str(tmp_path / "dataset"), "--images", "64", "--rounds", "1", "--no-s3", "--json", str(out)]
     monkeypatch.setattr("sys.argv", ["stream", *words])
-    monkeypatch.setattr(stream, "measured", here)
+    monkeypatch.setattr(stream, "run_side", here)
     assert stream.main() == 0
     result = json.loads(out.read_text())
     [told] = result["rounds"]
