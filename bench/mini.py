@@ -28,7 +28,7 @@ TEMPLATE = """# {name}
 A model of {parameters:,} parameters for views of {height} × {width} pixels, for a first try without a network and
 without an accelerator. Licence: CC0 1.0. {data}
 
-It has learnt from {images:,} images in {hours:.1f} hours on a CPU. A model of this size shows an object's
+The last run had {images:,} images and took {hours:.1f} hours. A model of this size shows an object's
 shape and colours from the asked side, blurred; it cannot show fine details, and turns objects unlike its training
 objects less well.
 
