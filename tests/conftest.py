@@ -51,6 +51,7 @@ tempfile.tempdir = os.environ["PYTEST_DEBUG_TEMPROOT"]
 multiprocessing.util.get_temp_dir()
 tempfile.tempdir = None
 KEPT = pytest.StashKey["Kept"]()
+STATUS = pytest.StashKey[int]()
 # Cheap rooms first, so that a slip shows within seconds; what starts Blender, Ray or the whole chain comes late. `app`
 # is last: of two processes (pytest-xdist) one has it to do while the other is busy with the chain.
 ORDER = (
@@ -118,7 +119,22 @@ def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
         if left:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
             sys.stderr.write(f"\nexpected tests to leave nothing in their temporary folder, got {', '.join(left)}\n")
+    session.config.stash[STATUS] = session.exitstatus
     return result
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave at once after tests that used Ray in this process.
+
+    Ray's own threads crashed the interpreter once while it ended, in _raylet.so, after every test had passed.
+    """
+    if (ray := sys.modules.get("ray")) is None or hasattr(config, "workerinput") or STATUS not in config.stash:
+        return
+    ray.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(int(config.stash[STATUS]))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
