@@ -73,7 +73,7 @@ def test_the_truth_has_infinite_psnr_and_all_ones(small: Path, tmp_path: Path) -
         assert list(figures[metric].values()) == pytest.approx([1.0, 1.0])
     text = (tmp_path / "o" / "table.md").read_text()
     assert "∞ [∞, ∞]" in text
-    assert "| RealFusion" in text
+    assert "| SyncDreamer" in text
     assert "as printed" in text
 
 
