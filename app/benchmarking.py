@@ -29,6 +29,7 @@ from evaluation.protocol import Protocol, protocol_names, read_protocol
 from evaluation.running import objects_of, score_objects
 from evaluation.scoring import ScoringJob
 from evaluation.summary import read_summary, summarise, write_summary
+from evaluation.truth import TrueObject
 
 
 def run_list(_options: argparse.Namespace) -> int:
@@ -53,7 +54,7 @@ def run_check(options: argparse.Namespace) -> int:
     dataset, bad = open_dataset(protocol.data.loader, options.data), 0
     for uid in protocol.data.objects or dataset.uids():
         try:
-            sentence, good = _checked(protocol, uid, options.data)
+            sentence, good = _checked(protocol, dataset.load(uid))
         except Failure as error:
             sentence, good = str(error), False
         bad += not good
@@ -61,9 +62,8 @@ def run_check(options: argparse.Namespace) -> int:
     return 1 if bad else 0
 
 
-def _checked(protocol: Protocol, uid: str, data: Path) -> tuple[str, bool]:
-    truth = open_dataset(protocol.data.loader, data).load(uid)
-    known, digest = protocol.data.sha256.get(uid), truth.pixel_digest()
+def _checked(protocol: Protocol, truth: TrueObject) -> tuple[str, bool]:
+    known, digest = protocol.data.sha256.get(truth.uid), truth.pixel_digest()
     if known and known != digest:
         return f"expected pixels with the digest {known}, got {digest}", False
     pixels = f"{len(truth.views)} views, pixels {digest}{' as known' if known else ''}"

@@ -102,7 +102,7 @@ class MeshComparison:
         _, lens, hw = self.views[0]
         points = fused_points(mesh, [camera for camera, _, _ in self.views], lens, hw)
         if len(points) == 0:
-            raise ValueError("expected a mesh in sight of the cameras, got none of it in any view")
+            raise ValueError("expected a mesh in sight of the cameras, got an empty picture in every view")
         return points, np.zeros_like(points)
 
     def _solid(self, mesh: Triangles) -> Solid:

@@ -25,7 +25,7 @@ HULL_SIZE = 64
 
 @dataclass(frozen=True)
 class Task:
-    """An object to answer: its truth, of which a method may see the views `inputs` only, and the asked views."""
+    """An object to answer. Of its truth a method may see only the views `inputs`; `targets` are asked for."""
 
     truth: TrueObject
     inputs: tuple[int, ...]

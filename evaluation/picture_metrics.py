@@ -3,7 +3,7 @@
 A metric maps a pair to a number. Networks are given by folder; a metric without its network is not measured.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -92,11 +92,6 @@ def picture_metrics(networks: Networks) -> dict[str, Metric]:
 def visible(values: Values) -> Mask:
     """Return where a picture without alpha shows something else than white, (H, W)."""
     return np.asarray((values < WHITE).any(axis=-1))
-
-
-def unmeasured(names: Mapping[str, object] | tuple[str, ...], metrics: Mapping[str, Metric]) -> tuple[str, ...]:
-    """Return the names without a metric: their network is not given."""
-    return tuple(sorted(set(names) - metrics.keys()))
 
 
 def _ssim(name: SsimName, pair: Pair) -> float:

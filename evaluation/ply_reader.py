@@ -87,7 +87,11 @@ def _header(text: str) -> tuple[str, list[_Element]]:
 
 
 def _text_elements(body: bytes, elements: list[_Element]) -> dict[str, dict[str, np.ndarray]]:
-    lines = iter(body.decode("ascii", "replace").split("\n"))
+    listed = body.decode("ascii", "replace").split("\n")
+    # A header of a few bytes may promise millions of rows; empty ones would fill the memory.
+    if (promised := sum(element.rows for element in elements)) > len(listed):
+        raise ValueError(f"expected {promised:,} lines after the header, got {len(listed):,}")
+    lines = iter(listed)
     found = {}
     for element in elements:
         rows = [next(lines, "").split() for _ in range(element.rows)]

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 
 from base.data_files import read_named
 from base.digest import digest_json
+from evaluation.datasets.base import UID
 from evaluation.images.values import Compositing, Rounding
 from evaluation.shapes.alignment import Step
 
@@ -40,6 +41,11 @@ class DataSource:
     licence: str
     get: str
     check_iou: float = 0.99
+
+    def __post_init__(self) -> None:
+        for uid in self.objects:
+            if not UID.fullmatch(uid):
+                raise ValueError(f"objects of letters, digits, - and _, not {uid[:40]!r}")
 
 
 @dataclass(frozen=True, kw_only=True)

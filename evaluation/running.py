@@ -7,10 +7,12 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from dataclasses import replace
 
 from base.errors import Failure, UsageError
 from base.progress import Progress
 from evaluation.datasets.open import open_dataset
+from evaluation.picture_metrics import Networks
 from evaluation.results import ObjectResult, write_result
 from evaluation.scoring import Scorer, ScoringJob
 
@@ -49,8 +51,10 @@ def _measure(job: ScoringJob, scorer: Scorer, uids: Sequence[str], workers: int)
             for uid in uids:
                 yield _score_and_write(scorer, uid)
         return
+    # Without the networks that this process has loaded: each worker reads its own.
+    sent = replace(job, networks=Networks(job.networks.lpips, job.networks.clip))
     # A fork would copy the locks of torch's threads; a new process has none.
-    pool = ProcessPoolExecutor(min(workers, len(uids)), multiprocessing.get_context("spawn"), _prepare_worker, (job,))
+    pool = ProcessPoolExecutor(min(workers, len(uids)), multiprocessing.get_context("spawn"), _prepare_worker, (sent,))
     try:
         yield from pool.map(_score_in_worker, uids)
     except BrokenProcessPool:

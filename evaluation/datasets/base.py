@@ -9,7 +9,8 @@ from base.errors import Failure, UsageError
 from base.storage import reason
 from evaluation.truth import TrueObject
 
-UID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+UID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+"""Uids become names of files and folders."""
 MAX_JSON_BYTES = 256 << 20
 
 

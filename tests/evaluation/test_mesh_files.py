@@ -88,6 +88,7 @@ BAD = {
     "points.ply": (POINTS_PLY, "no face"),
     "cut.ply": (ply_bytes(BOX)[:-5], "whole mesh"),
     "many.ply": (POINTS_PLY.replace(b"vertex 1", b"vertex 99999999999"), "at most"),
+    "promised.ply": (POINTS_PLY.replace(b"vertex 1", b"vertex 40000000"), "40,000,000 lines"),
     "nan.obj": (b"v nan 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n", "finite"),
     "beyond.obj": (b"v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 9\n", "faces over vertices 0 to 2"),
     "words.obj": (b"v a b c\n", "whole mesh"),

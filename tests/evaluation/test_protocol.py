@@ -51,3 +51,6 @@ def test_mistakes_have_a_line(tmp_path: Path) -> None:
     path.write_text(text.replace("targets: [0, 1, 2,", "targets: [99, 1, 2,", 1))
     with pytest.raises(UsageError, match="among the protocol's targets"):
         read_protocol(str(path))
+    path.write_text(text.replace("loader: sd30", "loader: sd30\n  objects: [../../shoe]", 1))
+    with pytest.raises(UsageError, match=r"expected objects of letters, digits, - and _, not '\.\./\.\./shoe'"):
+        read_protocol(str(path))
