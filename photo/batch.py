@@ -36,7 +36,7 @@ def pictures_of_batch(sources: Sequence[str]) -> list[BatchPicture] | None:
 
     A source is a picture, a folder (its picture files, sorted), a pattern with `*`, `?` or `[]` (`**` for folders
     below), or a CSV with a column `image` and, as needed, `name`, `mask` and `elevation_deg`. Paths in a CSV count
-    from its folder. Two pictures of the same name get a digest of their paths behind it.
+    from its folder. Pictures of the same name get a digest of their rows behind it.
 
     Raises UsageError for a source without pictures, a wrong CSV, and standard input beside other pictures.
     """
@@ -149,5 +149,7 @@ def _slug(text: str) -> str:
 
 
 def _told_apart(picture: BatchPicture) -> BatchPicture:
-    digest = hashlib.sha256(picture.source.encode(errors="surrogatepass")).hexdigest()
+    # A table may name a picture twice, with another mask or elevation.
+    about = f"{picture.source}\n{picture.mask or ''}\n{picture.elevation_deg}"
+    digest = hashlib.sha256(about.encode(errors="surrogatepass")).hexdigest()
     return replace(picture, name=f"{picture.name}-{digest[:DIGITS]}")

@@ -77,11 +77,13 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"--samples: expected 1 to {MAX_SAMPLES}, got {options.samples}")
     request = SampleRequest(options, standard_progress())
     single = BatchPicture(source=options.image[0], name="", mask=options.mask)
-    for picture in batch or [single]:
-        moves = request.moves(request.elevation_of(picture, LEVEL))
+    # Of all pictures before the first is sampled: an impossible move is told at once.
+    asked = [(picture, request.moves(request.elevation_of(picture, LEVEL))) for picture in batch or [single]]
     if options.dry_run:
         print(request.settings.as_yaml())
-        print("\n".join(f"move: {move.label}" for move in moves))
+        for picture, moves in asked:
+            print(f"{picture.source}:")
+            print("\n".join(f"move: {move.label}" for move in moves))
         return 0
     if batch is not None:
         return run_batch(batch, options.out, request, request.progress)

@@ -1,8 +1,6 @@
 """`zero123 sample` over many pictures: a bad one does not stop the rest, and the same command goes on."""
 
 import json
-import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,16 +11,9 @@ import app.models
 from app.main import main
 from tests.zero123.networks import small_pipeline
 
+pytestmark = pytest.mark.usefixtures("kept_signals")
+
 WORDS = ("--set", "sample.steps=2", "--device", "cpu", "--move", "0,30")
-
-
-@pytest.fixture(autouse=True)
-def signals() -> Iterator[None]:
-    """The command takes the process's signals over."""
-    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    yield
-    for number, handler in kept.items():
-        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="module")

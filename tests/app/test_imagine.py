@@ -2,8 +2,7 @@
 
 import json
 import shutil
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,8 @@ from PIL import Image, ImageDraw
 
 from app.main import main
 from tests.zero123.networks import small_pipeline
+
+pytestmark = pytest.mark.usefixtures("kept_signals")
 
 SIDE = 32
 QUICK = {
@@ -65,14 +66,6 @@ def text_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("text") / "model"
     write_text_model(folder)
     return folder
-
-
-@pytest.fixture(autouse=True)
-def signals() -> Iterator[None]:
-    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    yield
-    for number, handler in kept.items():
-        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,7 @@
 """`zero123 sample` with a small random model: options, resuming, outputs and sentences. In this process, for speed."""
 
 import json
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,17 +11,10 @@ from PIL import Image
 from app.main import main
 from tests.zero123.networks import small_pipeline
 
+pytestmark = pytest.mark.usefixtures("kept_signals")
+
 Run = Callable[..., int]
 QUICK = ("--set", "sample.steps=2", "--set", "sample.eta=0.5", "--device", "cpu")
-
-
-@pytest.fixture(autouse=True)
-def signals() -> Iterator[None]:
-    """The command takes the process's signals over."""
-    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    yield
-    for number, handler in kept.items():
-        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="module")

@@ -47,6 +47,13 @@ def test_equal_names_are_told_apart_the_same_way_each_time(folder: Path) -> None
     assert [name for name in names if "-" not in name] == ["b", "c"]
 
 
+def test_a_picture_may_be_listed_twice_with_other_masks(folder: Path) -> None:
+    table = folder / "photos.csv"
+    table.write_text("image,mask,elevation_deg\nb.png,m.png,\nb.png,n.png,\nb.png,n.png,30\nb.png,n.png,30\n")
+    names = [one.name for one in pictures_of_batch([str(table)]) or []]
+    assert len(names) == len(set(names)) == 3
+
+
 def test_a_csv_names_masks_and_elevations(folder: Path) -> None:
     table = folder / "photos.csv"
     table.write_text("\ufeffimage,name,mask,elevation_deg\nb.png,../../chair,m.png, 20\ndeep/c.webp,,,\n", "utf-8")
