@@ -3,13 +3,13 @@
 from typing import Any
 
 import torch
-from diffusers import DDIMScheduler, UNet2DConditionModel
+from diffusers import AutoencoderTiny, DDIMScheduler, UNet2DConditionModel
 from transformers import CLIPVisionModelWithProjection
 
 from base.errors import UsageError
 from base.seeds import stable_seed
 from zero123.encoders import FrozenEncoders
-from zero123.image_encoder import ImageEncoder
+from zero123.image_encoder import ImageEncoder, LatentEncoder
 from zero123.latents import Autoencoder
 from zero123.locate import open_model
 from zero123.modules import new_image_encoder, new_sd_vae, new_unet, unet_config, widen_conv_in
@@ -75,7 +75,11 @@ def _differences(pipeline: Zero123Pipeline, settings: ModelSettings) -> dict[str
         "model.hw": settings.hw,
         "model.pose_slot4": settings.pose_slot4,
         "model.latent_origin": settings.latent_origin,
+        "model.autoencoder": settings.autoencoder,
+        "model.image_encoder.kind": settings.image_encoder.kind,
         "model.image_encoder.tokens": settings.image_encoder.tokens,
+        "model.image_encoder.embedding": settings.image_encoder.embedding,
+        "model.image_encoder.channels": settings.image_encoder.channels,
         **{f"model.unet: {key}": value for key, value in unet_config(settings.unet, settings.hw[0] // 8).items()},
         **{f"schedule: {key}": value for key, value in schedule.items()},
     }
@@ -83,7 +87,11 @@ def _differences(pipeline: Zero123Pipeline, settings: ModelSettings) -> dict[str
         "model.hw": tuple(pipeline.hw),
         "model.pose_slot4": pipeline.pose_slot4,
         "model.latent_origin": pipeline.latent_origin,
+        "model.autoencoder": "taesd" if isinstance(pipeline.vae, AutoencoderTiny) else "sd",
+        "model.image_encoder.kind": "latents" if isinstance(pipeline.image_encoder, LatentEncoder) else "clip",
         "model.image_encoder.tokens": pipeline.context_tokens,
+        "model.image_encoder.embedding": pipeline.cc_projection.config.embedding,
+        "model.image_encoder.channels": pipeline.image_encoder.config.get("channels", ()),
         **{f"model.unet: {key}": value for key, value in pipeline.unet.config.items()},
         **{f"schedule: {key}": value for key, value in pipeline.scheduler.config.items()},
     }

@@ -40,6 +40,7 @@ def test_a_run_begins_with_the_weights_of_init(other: Path) -> None:
     ("changes", "sentence"),
     [
         ({"unet": {"channels": [8, 32]}}, r"train\.init: expected model\.unet: block_out_channels \(8, 32\)"),
+        ({"image_encoder": {"channels": [16]}}, r"train\.init: expected model\.image_encoder\.channels \(16,\)"),
         ({"latent_origin": "white"}, r"train\.init: expected model\.latent_origin 'white' .*, got 'zero' in "),
         ({"zero_terminal_snr": False}, r"train\.init: expected schedule: rescale_betas_zero_snr False"),
     ],
