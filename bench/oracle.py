@@ -15,7 +15,8 @@ from skimage.measure import marching_cubes
 
 from base.errors import UsageError
 from bench.scans import draw, load_scan
-from bench.shape_error import chamfer, occupied, volume_iou
+from bench.shape_error import chamfer, occupied
+from evaluation.shapes.voxels import volumetric_iou
 from evaluation.table import markdown_table
 from geometry.camera import PAPER_LENS
 from reconstruct.hull import hull_opacity
@@ -61,9 +62,9 @@ def measure_object(path: Path, settings: ReconstructSettings, views: int, hw: tu
     return {
         "object": scan.name,
         "chamfer": chamfer((mesh.vertices, mesh.faces), truth),
-        "iou": volume_iou(occupied(mesh.vertices, mesh.faces), inside),
+        "iou": volumetric_iou(occupied(mesh.vertices, mesh.faces), inside),
         "hull_chamfer": chamfer(hull, truth),
-        "hull_iou": volume_iou(hull_inside, inside),
+        "hull_iou": volumetric_iou(hull_inside, inside),
         "self_chamfer": chamfer(truth, truth),
         "hull_volumes": float(hull_inside.sum() / max(inside.sum(), 1)),
         "faces": len(mesh.faces),

@@ -1,10 +1,11 @@
-"""Two distances between triangle meshes of unit size: chamfer distance and volumetric IoU, each in a fixed variant."""
+"""The Chamfer distance of meshes of unit size in a fixed variant, and a quick filling for many large scans."""
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from base.seeds import stable_rng
+from evaluation.shapes.distances import chamfer_variants, nearest_points
+from evaluation.shapes.triangles import Triangles, sample_surface
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -15,33 +16,22 @@ HALF_EXTENT = 0.52
 """Cells fill the cube [−.52, .52]³, which holds an object of unit size with a margin."""
 
 
-def sample_surface(vertices: Floats, faces: Ints, count: int, rng: np.random.Generator) -> Floats:
-    """Draw `count` points (count, 3) evenly by area from the triangles."""
-    corners = vertices[faces]
-    across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    area = np.linalg.norm(across, axis=1)
-    face = rng.choice(len(faces), count, p=area / area.sum())
-    first, second = np.sqrt(rng.random(count)), rng.random(count)
-    weights = np.stack([1.0 - first, first * (1.0 - second), first * second], axis=1)
-    return np.asarray(np.einsum("nk,nkc->nc", weights, corners[face]), np.float64)
-
-
 def chamfer(a: tuple[Floats, Ints], b: tuple[Floats, Ints], seed: int = 0) -> float:
     """Return the mean of both directed mean distances between 10,000 points of each surface (vertices, faces).
 
     Distances are Euclidean. A surface against itself gives about .005 √area, the noise of the sampling.
     """
-    first = sample_surface(*a, POINTS, stable_rng(seed, "chamfer", "a"))
-    second = sample_surface(*b, POINTS, stable_rng(seed, "chamfer", "b"))
-    there, back = cKDTree(second).query(first)[0], cKDTree(first).query(second)[0]
-    return float((there.mean() + back.mean()) / 2.0)
+    first, _ = sample_surface(Triangles(*a), POINTS, stable_rng(seed, "chamfer", "a"))
+    second, _ = sample_surface(Triangles(*b), POINTS, stable_rng(seed, "chamfer", "b"))
+    return chamfer_variants(nearest_points(first, second))["mean"]
 
 
 def occupied(vertices: Floats, faces: Ints, cells: int = CELLS) -> NDArray[np.bool_]:
     """Return which cell centres (cells, cells, cells), indexed [x, y, z], are inside the surface.
 
     The winding number decides, estimated by the signed crossings of six rays along the axes. So small holes in a scan
-    spoil few cells, and parts that overlap count as their union.
+    spoil few cells, and parts that overlap count as their union. The exact solid angles of evaluation.shapes.voxels
+    would take minutes for a scan.
     """
     total = np.zeros((cells,) * 3)
     for axis in range(3):
@@ -49,11 +39,6 @@ def occupied(vertices: Floats, faces: Ints, cells: int = CELLS) -> NDArray[np.bo
         # After the roll the axes are (axis + 1, axis + 2, axis); moving the last to the front gives a cyclic order.
         total += np.moveaxis(turned, (0, 1, 2), (axis, (axis + 1) % 3, (axis + 2) % 3))
     return np.asarray(total / 3.0 > 0.5)
-
-
-def volume_iou(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
-    """Return intersection over union of two sets of cells; 0 for two empty sets."""
-    return float((a & b).sum() / max((a | b).sum(), 1))
 
 
 def _winding_along_z(vertices: Floats, faces: Ints, cells: int) -> Floats:

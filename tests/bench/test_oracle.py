@@ -10,20 +10,14 @@ import trimesh
 from app.settings import load_settings
 from bench.oracle import measure_object, oracle_table, summarise
 from bench.scans import draw, load_scan
-from bench.shape_error import chamfer, occupied, sample_surface, volume_iou
+from bench.shape_error import chamfer, occupied
+from evaluation.shapes.voxels import volumetric_iou
 from geometry.camera import look_at_origin
 
 
 def box(extents: tuple[float, float, float], centre: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> tuple:
     shape = trimesh.creation.box(extents=extents)
     return shape.vertices + np.array(centre), shape.faces.astype(np.int64)
-
-
-def test_points_are_even_by_area() -> None:
-    vertices, faces = box((1.0, 0.5, 0.25))
-    points = sample_surface(vertices, faces, 20_000, np.random.default_rng(0))
-    top = np.isclose(points[:, 2], 0.125).mean()
-    assert abs(top - 0.5 / (2 * (0.5 + 0.25 + 0.125))) < 0.01
 
 
 def test_chamfer_is_the_distance_between_parallel_planes() -> None:
@@ -42,13 +36,13 @@ def test_occupied_cells_are_those_inside() -> None:
     x, y, z = np.meshgrid(line, line, line, indexing="ij")
     inside = (np.abs(x - 0.058) < 0.305) & (np.abs(y + 0.108) < 0.205) & (np.abs(z - 0.158) < 0.105)
     assert (cells == inside).all()
-    assert volume_iou(cells, cells) == 1.0
+    assert volumetric_iou(cells, cells) == 1.0
 
 
 def test_a_hole_spoils_few_cells_and_overlaps_count_once() -> None:
     vertices, faces = box((0.6, 0.6, 0.6))
     whole = occupied(vertices, faces)
-    assert volume_iou(occupied(vertices, faces[1:]), whole) > 0.9
+    assert volumetric_iou(occupied(vertices, faces[1:]), whole) > 0.9
     twice = (np.concatenate([vertices, vertices * 0.5]), np.concatenate([faces, faces + 8]))
     assert (occupied(*twice) == whole).all()
 

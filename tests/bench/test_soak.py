@@ -9,16 +9,20 @@ from bench.soak import ROOT, command, summary
 PASSED = "tests/pipeline/test_poison.py::test_poison_harms_nobody_else"
 
 
-def test_what_passed_is_not_collected_again(tmp_path: Path) -> None:
-    found = tmp_path / "found.json"
-    found.write_text(json.dumps({"passed": {PASSED: 1.0}, "figures": {}}))
+def collect(found: Path) -> set[str]:
     # A single folder: to collect all tests takes 30 CPU seconds.
     line = [*command(2, found), "--collect-only", "tests/pipeline"]
     done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    left = [line for line in done.stdout.splitlines() if "::" in line]
-    assert len(left) > 10
-    assert PASSED not in left
+    return {line for line in done.stdout.splitlines() if "::" in line}
+
+
+def test_what_passed_is_not_collected_again(tmp_path: Path) -> None:
+    every = collect(tmp_path / "nothing.json")
+    assert PASSED in every
+    found = tmp_path / "found.json"
+    found.write_text(json.dumps({"passed": {PASSED: 1.0}, "figures": {}}))
+    assert collect(found) == every - {PASSED}
 
 
 def test_the_page_opens_with_sums_of_at_most_ten_lines() -> None:
