@@ -21,7 +21,7 @@ from zero123.model import trained_parts
 
 CARD = "README.md"
 LIMIT_BYTES = 12_000_000
-"""The limit for weights and card together, because everyone who installs the package downloads them."""
+"""The most for weights and card together: they are part of every installation."""
 
 TEMPLATE = """# {name}
 

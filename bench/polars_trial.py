@@ -37,7 +37,7 @@ from pipeline.plan.planner import _fingerprints, _states
 
 BATCH, DIGITS = 1 << 16, 16
 NEW, CHANGED, FAILED = 100, 50, 20
-"""Every so many objects: one without a row, one with other bytes, one that failed."""
+"""Of so many objects, the first has no row, other bytes, or a failure."""
 Counts = dict[str, int]
 
 

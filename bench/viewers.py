@@ -1,4 +1,4 @@
-"""Count the models of a folder whose pictures change by showing them as viewers do.
+"""Count the models that look different when they are shown as viewers show them.
 
 python -m bench.viewers FOLDER... [--set KEY=VALUE] [--json FILE]
 

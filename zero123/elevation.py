@@ -3,10 +3,10 @@
 `polar` is the camera's angle from +z, `turn` a rotation of the camera about +z. Two scores of a candidate:
 
 - agreement: nearby views, turned a little to both sides, are sampled. A turn rotates the scene about +z. The direction
-of +z in the camera's axes follows from the candidate; so each candidate predicts where a pixel of a given depth
+  of +z in the camera's axes follows from the candidate; so each candidate predicts where a pixel of a given depth
   goes. The score is the colour difference at the best depth of each pixel (plane sweep).
 - noise: seen from straight above, a turn by δ is a rotation of the picture by δ. A candidate implies a move to the view
-from above. That view is sampled, and the score is the model's noise-prediction error on its rotated copies.
+  from above. That view is sampled, and the score is the model's noise-prediction error on its rotated copies.
 """
 
 from collections.abc import Callable
