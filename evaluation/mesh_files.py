@@ -1,6 +1,7 @@
 """Triangles from strangers' files: GLB, OBJ, PLY and this project's NPZ. Nothing but the file itself is read."""
 
 import itertools
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,10 +12,13 @@ from base.storage import reason
 from evaluation.glb_reader import glb_triangles
 from evaluation.ply_reader import ply_triangles
 from evaluation.shapes.triangles import Triangles, check_triangles
+from shards.arrays import UNREADABLE
 
 MAX_BYTES = 512 << 20
 MAX_FACES = 5_000_000
 SUFFIXES = (".glb", ".ply", ".obj", ".npz")
+BROKEN = (RuntimeError, zlib.error)
+"""What zipfile raises for damaged, encrypted and unknown members, beside ValueError."""
 Z_UP_FROM_Y_UP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
 
 
@@ -35,7 +39,7 @@ def read_mesh(path: Path, up: str = "z") -> Triangles:
         checked = check_triangles(mesh, str(path))
     except OSError as error:
         raise Failure(f"{path}: expected a mesh, got: {reason(error)}") from None
-    except (ValueError, KeyError, IndexError, TypeError, OverflowError, RecursionError, MemoryError) as error:
+    except (*UNREADABLE, *BROKEN, KeyError, IndexError, TypeError, RecursionError, MemoryError) as error:
         sentence = str(error) if str(error).startswith(str(path)) else f"{path}: expected a whole mesh, got: {error!r}"
         raise Failure(sentence) from None
     turned = up == "y" or path.suffix.lower() == ".glb"

@@ -1,7 +1,9 @@
 """Meshes from files: every format of the same box, and files of strangers."""
 
+import io
 import json
 import struct
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import trimesh
 from base.errors import Failure
 from evaluation.mesh_files import ply_bytes, read_mesh
 from evaluation.shapes.triangles import Triangles
+from shards.arrays import npy_bytes
 from tests.evaluation.shapes.solids import box_mesh
 
 BOX = box_mesh((0.1, 0.2, 0.3), (0.5, 0.6, 0.7))
@@ -65,6 +68,27 @@ def glb(tree: dict, binary: bytes = b"") -> bytes:
     return b"glTF" + struct.pack("<II", 2, 12 + len(chunks)) + chunks
 
 
+def npy_header(shape: tuple[int, ...]) -> bytes:
+    stream = io.BytesIO()
+    np.lib.format.write_array_header_1_0(stream, {"descr": "<f8", "fortran_order": False, "shape": shape})
+    return stream.getvalue()
+
+
+def npz(vertices: bytes, flags: int = 0) -> bytes:
+    """An archive whose array `vertices` has these bytes, its members marked with `flags`."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("vertices.npy", vertices)
+        archive.writestr("faces.npy", npy_bytes(np.array([[0, 1, 2]])))
+    data = bytearray(stream.getvalue())
+    for mark, offset in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        at = data.find(mark)
+        while flags and at >= 0:
+            data[at + offset] |= flags
+            at = data.find(mark, at + 1)
+    return bytes(data)
+
+
 LOOP = {"nodes": [{"children": [0]}], "scenes": [{"nodes": [0]}]}
 ELSEWHERE = {
     "nodes": [{"mesh": 0}],
@@ -93,6 +117,9 @@ BAD = {
     "beyond.obj": (b"v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 9\n", "faces over vertices 0 to 2"),
     "words.obj": (b"v a b c\n", "whole mesh"),
     "text.npz": (b"PK\x03\x04 no archive", "whole mesh"),
+    "header.npz": (npz(b"\x93NUMPY\x01\x00\x10\x00{'shape': (3, 3,  \n"), "whole mesh"),
+    "huge.npz": (npz(npy_header((10**15, 3))), "whole mesh"),
+    "encrypted.npz": (npz(b"", flags=1), "whole mesh"),
     "chair.stl": (b"solid", "expected a mesh as"),
 }  # fmt: skip
 

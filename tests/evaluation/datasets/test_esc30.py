@@ -40,6 +40,18 @@ def test_the_form_on_disk_is_read(tmp_path: Path) -> None:
     assert truth.read_mesh is not None
     first = type(truth)(uid="bell", views=truth.views[:2])
     assert [view.iou for view in check_object(first, truth.read_mesh())] == [1.0, 1.0]
-    np.save(tmp_path / "bell" / "render_mvs_25" / "model" / "004.npy", np.array([{}], object), allow_pickle=True)
+
+
+@pytest.mark.parametrize("what", ["pickled", "huge", "broken"])
+def test_a_hostile_camera_is_a_sentence(what: str, tmp_path: Path) -> None:
+    camera = write(tmp_path) / "bell" / "render_mvs_25" / "model" / "004.npy"
+    if what == "pickled":
+        np.save(camera, np.array([{}], object), allow_pickle=True)
+    elif what == "huge":
+        with camera.open("wb") as stream:
+            header = {"descr": "<f8", "fortran_order": False, "shape": (10**15, 12)}
+            np.lib.format.write_array_header_1_0(stream, header)
+    else:
+        camera.write_bytes(camera.read_bytes().replace(b"(3, 4), }", b"(3, 4, }"))
     with pytest.raises(Failure, match=r"004\.npy: expected a matrix"):
         Esc30(tmp_path).load("bell")
