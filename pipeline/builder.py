@@ -72,6 +72,7 @@ class BuildSettings(Section):
         if self.objects.source == "renders":
             views = self.render.model_dump(mode="json", include=set(DEPENDS_ON))
         else:
+            # Limits of the child and the device decide how views are made, not what they show.
             views = self.render.model_dump(mode="json", exclude={"child", "device"})
         return {"render": views, "shards": self.shards.model_dump(mode="json"), "run": {"seed": self.run.seed}}
 
@@ -121,6 +122,7 @@ def build(
     """
     started = time.monotonic()
     be_frugal()
+    # Mistakes in settings come first: the list of objects may need large downloads.
     _check_gpus(settings)
     _check_passes(settings)
     storage = Storage(_absolute(settings.storage.root))
@@ -269,6 +271,7 @@ def _execute(run: Run, settings: BuildSettings, make: RunnerFactory) -> Version 
     """Do the work of a run. Returns its newest version, or None without changes."""
     storage, objects = run.storage, settings.objects
     if run.ledger.plan.idle:
+        # Only rows change, as after a corrected licence: no Ray and no report for it.
         run.publish(final=True)
         return run.version
     try:
@@ -281,12 +284,14 @@ def _execute(run: Run, settings: BuildSettings, make: RunnerFactory) -> Version 
                 fetch=objects.fetch,
                 objaverse=objects.objaverse,
                 hub=endpoint(),
+                # Absolute, because Ray starts its workers in folders of their own.
                 models=str(Path(objects.folder).expanduser().absolute()) if objects.source == "folder" else "",
             ),
             make,
         )
         run.publish(final=True)
     finally:
+        # After a failure or a stop too: the report names the objects at fault.
         run.report()
     return run.version
 
@@ -296,6 +301,7 @@ def _find_earlier_views(
 ) -> Mapping[str, SampleLocation]:
     """Locate the samples with too few views, by uid."""
     source, seed = settings.objects.source, settings.run.seed
+    # Views from elsewhere cannot be extended: nothing here could render the missing ones in the same way.
     if source == "renders":
         return {}
     by_settings = lambda render: view_fingerprints(source, render, seed)
@@ -358,6 +364,7 @@ def _summary(
         outcomes=outcomes,
         shards_written=tuple(ledger.written) if ledger is not None else (),
         wall_s=time.monotonic() - started,
+        # A plan without work can still change rows.
         idle=plan.idle and not changed,
         plan=plan.sentence(),
         seconds=dict(ledger.seconds) if ledger is not None else {},

@@ -93,12 +93,15 @@ class Ledger:
         """Choose the first copy whose number is still open. The remaining copies become copies of it."""
         # A copy in a number that is closed already has its row, as a duplicate; it cannot be rendered any more.
         copies = self._copies_of.pop(uid, [])
+        # The lowest rank, so that the choice does not depend on the order of completion.
         chosen = min((copy for copy in copies if self._number(copy) >= number), key=self._rank, default=None)
         if chosen is None:
             return None
         self._replacements[uid], self._copies_of[chosen] = chosen, [copy for copy in copies if copy != chosen]
         self._open[self._number(chosen)] += 1
+        # The copy alone may be new in its shard number, and the number then had no reason to be rewritten.
         if self._number(chosen) not in self._numbers[self._sealed :]:
+            # Only among open numbers: sealed ones stay where they are.
             insort(self._numbers, self._number(chosen), lo=self._sealed)
         return next(self.plan.asked.records(self.plan.asked.indices([chosen])))
 
@@ -152,6 +155,7 @@ class Ledger:
         self.packed.add(packed.number)
         self.written += [shard.name for shard in packed.shards]
         locations = {entry.uid: _location_columns(shard, entry) for shard in packed.shards for entry in shard.samples}
+        # Kept samples of this number were counted at the start.
         self._samples += len(locations) - np.count_nonzero(
             self.plan.state[self._members.of(packed.number)] == State.KEPT
         )
@@ -162,6 +166,7 @@ class Ledger:
         indices = self._members.of(number)
         self._parts += self._new_rows(indices, locations)
         if len(self._parts) >= PARTS:
+            # Two kinds of tables, whole rows and moved locations, and Arrow joins only tables with equal columns.
             for names in dict.fromkeys(tuple(part.column_names) for part in self._parts):
                 alike = pyarrow.concat_tables(part for part in self._parts if tuple(part.column_names) == names)
                 self._new.append(alike.unify_dictionaries().combine_chunks())
@@ -174,6 +179,7 @@ class Ledger:
     @property
     def is_done(self) -> bool:
         """True when every object has ended and every shard is written."""
+        # `+` drops counts of zero, which a Counter keeps.
         return not +self._open and self._closed == len(self._numbers)
 
     @property
@@ -235,6 +241,7 @@ class Ledger:
     def _known(self, indices: Indices) -> Iterator[tuple[int, SourceObject, BuildResult | None, BuildResult | None]]:
         """Yield the objects at some indices, each with its row at the start of the build and the row that locates its
         sample. The second is the same row, or comes from a former version."""
+        # In step with the objects: an access by uid makes a table for a single row.
         before = _records(self.plan.rows, self.plan.row[indices])
         former = _records(self.plan.former, self.plan.former.indices(self.plan.asked.uids[indices]))
         items = self.plan.asked.records(indices)
@@ -292,6 +299,7 @@ class Ledger:
         elif end is not None:
             ended = {"outcome": end.outcome, "reason": end.reason, "phase": end.phase, "checks": end.checks}
             known |= _faults(end)
+            # An unfetched object with known bytes has a fingerprint too: today's.
             known["fingerprint"] = end.fingerprint or (known["sha256"] and self.rules.fingerprint(known["sha256"]))
         else:
             ended = _unchanged_fields(before)
@@ -304,6 +312,7 @@ class Ledger:
     def _changed_without_shard(self) -> Indices:
         """Indices of objects whose rows may change although no shard is written."""
         plan = self.plan
+        # Filtered objects belong to no shard, so their rows change whether or not a number is open.
         others = plan.restated | np.isin(plan.state, (State.ENDED, State.DUPLICATE, State.FILTERED))
         return np.flatnonzero(others & ((plan.state == State.FILTERED) | self._is_open))
 
@@ -337,6 +346,7 @@ class _Members:
     """The indices of the objects of each shard number."""
 
     def __init__(self, plan: Plan) -> None:
+        # Copies of a kept sample have no number, and no shard waits for them.
         indices = np.flatnonzero((plan.state != State.FILTERED) & (plan.number != UNASSIGNED))
         self._places = indices[np.argsort(plan.number[indices], kind="stable")]
         self._numbers = plan.number[self._places]
@@ -350,6 +360,7 @@ def _is_news(now: BuildResult, before: BuildResult | None) -> bool:
     """Return False when an attempt only ended as the previous attempt did."""
     if before is None:
         return True
+    # Their sentences differ from try to try, for example in seconds.
     reason = before.reason if now.outcome in TRANSIENT else now.reason
     return replace(now, attempts=before.attempts, reason=reason) != before
 

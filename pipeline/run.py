@@ -101,6 +101,7 @@ class Run:
             raise Failure(describe_empty_version(changes.apply_to(self.catalog.rows())))
         if changes:
             self.catalog.commit(changes, self.facts)
+            # At once: after a Failure of the next lines the same rows would be committed a second time.
             self.ledger.mark_committed()
             # Tables of a million rows: without this, they and the version made from them are in memory together.
             del changes
@@ -117,6 +118,7 @@ class Run:
 
     def report(self) -> None:
         """Write the report of the run so far. A failure to write it is reported and does not stop the build."""
+        # The report belongs to the other builder now.
         if self.lease.lost:
             return
         try:
@@ -145,6 +147,7 @@ class Run:
             for done in crew.results():
                 if done is not None:
                     self._record_packed(done)
+                # After the record: an answer already here is never thrown away.
                 if time.monotonic() > until:
                     break
             with delay_signals():
@@ -212,6 +215,7 @@ class Run:
 
 def _lost_attempt(uid: str, run: str) -> Attempt:
     return Attempt(
+        # Named here, because its worker never answered. The time keeps two losses of an object apart.
         attempt=f"lost-{uid}-{time.time_ns()}",
         run=run,
         uid=uid,

@@ -107,6 +107,7 @@ class RunSettings(Section):
     workers: Count
     cpus_per_worker: Annotated[float, Field(gt=0)]
     gpus_per_worker: Annotated[float, Field(ge=0)]
+    # Ray refuses to start with less.
     object_store_mb: Annotated[int, Field(ge=75)]
     infrastructure_losses: Count
     child_deaths: Positive

@@ -40,6 +40,7 @@ def main(arguments: Sequence[str]) -> int:
     if not settings.is_file():
         return _refuse(f"expected {settings}, got no such file: `ray up pipeline.yaml` brings it")
     digest = project_digest(project)
+    # The time of change: rsync keeps the time of the last edit.
     brought = datetime.datetime.fromtimestamp(settings.stat().st_ctime, datetime.UTC)
     here = f"{digest}, settings brought here {brought:%Y-%m-%d %H:%M} UTC"
     if wanted is None:
@@ -51,8 +52,10 @@ def main(arguments: Sequence[str]) -> int:
             "and `ray exec pipeline.yaml 'rm -r zero123/*/'` before it takes away what you removed"
         )
     sys.stdout.write(f"project {here}\n")
+    # `execv` drops buffered text.
     sys.stdout.flush()
     os.chdir(project)
+    # Else the command would start a Ray of its own on the head, beside the cluster.
     os.environ.setdefault("RAY_ADDRESS", "auto")
     return os.execv(sys.executable, [sys.executable, "-m", "app", *command])  # noqa: S606
 
@@ -62,12 +65,14 @@ def project_digest(project: Path) -> str:
     digest = hashlib.sha256()
     for path in sorted(_files(project)):
         digest.update(f"{path.relative_to(project).as_posix()}\0".encode())
+        # A digest per file: joined bytes could be cut elsewhere with the same sum.
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:16]
 
 
 def _files(project: Path) -> Iterator[Path]:
     yield from (project / name for name in FILES if (project / name).is_file())
+    # Packages only: a checkout also has data, runs and an environment.
     for init in project.glob("*/__init__.py"):
         if init.parent.name not in NOT_BROUGHT:
             found = (path for path in init.parent.rglob("*") if path.is_file())

@@ -38,6 +38,7 @@ class Changes:
     def apply_to(self, rows: Iterable[pyarrow.Table]) -> Iterator[pyarrow.Table]:
         """Yield all rows after the change, given the rows before it."""
         for stored in rows:
+            # Tables of earlier releases lack columns, and the engine may return other text types than it was given.
             part = complete_columns(stored, ObjectRow, ROW.names).cast(ROW)
             uids = texts(part["uid"])
             gone = indices_in(self.gone, uids) >= 0
@@ -52,6 +53,7 @@ def complete_rows(table: pyarrow.Table, same: Mapping[str, Any]) -> pyarrow.Tabl
     columns = {}
     for field in ROW:
         if field.name in same:
+            # Arrow repeats in its own buffers; a Python list of a million equal values takes eight megabytes each.
             repeated = pyarrow.repeat(pyarrow.scalar(same[field.name], field.type), len(table))
             columns[field.name] = pyarrow.chunked_array([repeated])
         else:

@@ -44,6 +44,7 @@ def table_of(kind: type, records: Sequence[Any]) -> pyarrow.Table:
     """Records as a table with a column for each field."""
     columns = {item.name: [getattr(record, item.name) for record in records] for item in fields(kind)}
     if "seconds" in columns:
+        # Arrow's maps keep their order, and equal records should be equal bytes.
         columns["seconds"] = [sorted(seconds.items()) for seconds in columns["seconds"]]
     return pyarrow.table(columns, schema=schema(kind))
 
@@ -69,6 +70,7 @@ def texts(column: pyarrow.ChunkedArray) -> NDArray[np.bytes_]:
 
     Raises UnicodeEncodeError for other texts.
     """
+    # In chunks: the padding to the longest text would otherwise multiply the memory of a whole column.
     return np.concatenate([_texts(column.slice(start, CHUNK)) for start in range(0, len(column) or 1, CHUNK)])
 
 
@@ -76,6 +78,7 @@ def _texts(column: pyarrow.ChunkedArray) -> NDArray[np.bytes_]:
     whole = column.cast(pyarrow.string()).fill_null("").combine_chunks()
     longest = compute.max(compute.binary_length(whole)).as_py() or 1
     if not compute.all(compute.string_is_ascii(whole)).as_py():
+        # Slow, but only to raise the error of the first text outside ASCII.
         return np.array(whole.to_pylist(), np.bytes_)
     # Padded to one length, Arrow's buffer is an array of numpy as it is: no text becomes a Python object.
     padded = compute.utf8_rpad(whole, longest, "\0").buffers()[2]
@@ -86,6 +89,7 @@ def indices_in(ordered: NDArray[np.bytes_], sought: NDArray[np.bytes_]) -> Indic
     """Return the index of each of the texts `sought` in the `ordered` texts, −1 for an absent text."""
     if not len(ordered) or not len(sought):
         return np.full(len(sought), -1)
+    # A text after the last would be out of bounds; its neighbour differs from it, so the answer is still −1.
     found = np.minimum(np.searchsorted(ordered, sought), len(ordered) - 1)
     return np.where(ordered[found] == sought, found, -1)
 
@@ -111,6 +115,7 @@ class Columns(Mapping[str, T], Generic[T]):
         self.kind, self.uids, self._order = kind, uids, order
         said = dict[str, pyarrow.ChunkedArray]()
         for name in list(columns):
+            # A take from many chunks is slow, and combining copies, so each old column goes at once.
             said[name] = columns.pop(name).combine_chunks()
             release_memory()
         self._said = pyarrow.table(said)
@@ -126,9 +131,11 @@ class Columns(Mapping[str, T], Generic[T]):
     def from_tables(cls, kind: type[T], tables: Iterable[pyarrow.Table]) -> "Columns[T]":
         """Collect the records of several tables."""
         names = schema(kind).names
+        # Compacted part by part: the texts of a whole catalogue never exist side by side.
         parts = [compact(complete_columns(table, kind, names).cast(schema(kind))) for table in tables]
         whole = pyarrow.concat_tables(parts or [compact(schema(kind).empty_table())]).unify_dictionaries()
         columns = dict(zip(whole.column_names, whole.columns, strict=True))
+        # Else these names would keep every column alive during the copies below.
         del parts, whole
         return cls(kind, columns)
 
@@ -197,11 +204,13 @@ class Columns(Mapping[str, T], Generic[T]):
         order = self._order if indices is None else self._order[indices]
         column = plain(self._said[name].take(order))
         counted = ((row["values"], row["counts"]) for row in column.value_counts().to_pylist())
+        # By name among equals: Arrow's order depends on which value came first.
         return dict(sorted(counted, key=lambda item: (-item[1], item[0])))
 
     def align(self, name: str, indices: Indices, absent: Any) -> pyarrow.ChunkedArray:
         """Return a column at `indices`, with `absent` for an index of −1."""
         absent_here = indices < 0
+        # Without records every index is −1, and numpy would refuse to look any of them up.
         order = self._order[indices] if len(self) else indices
         taken = plain(self._said[name].take(pyarrow.array(order, mask=absent_here)))
         return taken if absent is None else taken.fill_null(absent)
@@ -217,5 +226,6 @@ def compact(table: pyarrow.Table) -> pyarrow.Table:
 
 def plain(column: pyarrow.ChunkedArray) -> pyarrow.ChunkedArray:
     """Return a column without a dictionary, with texts of a single type."""
+    # deltalake's engine returns string views, and parts of a table can differ in type; concatenation wants equal types.
     kind = column.type.value_type if pyarrow.types.is_dictionary(column.type) else column.type
     return column.cast(pyarrow.string() if pyarrow.types.is_string_view(kind) else kind)

@@ -51,6 +51,7 @@ def count_faults(rows: Columns[ObjectRow], indices: Indices) -> dict[str, int]:
 
 def has_fault(name: str) -> str:
     """Return the condition in SQL that a row has the fault of a column; false for what was not recorded."""
+    # Rows of earlier releases have null here, and a comparison with null is neither true nor false.
     return f"coalesce({name}, '') <> ''" if name == "missing_pictures" else f"coalesce({name}, 0) > 0"
 
 

@@ -50,6 +50,7 @@ class Holder:
         """True if the lease ran out, or its process on this host is gone."""
         # A pid alone could be another process by now; with its start it names one process since boot.
         ended_here = self.host == socket.gethostname() and process_start(self.pid) != self.process_start
+        # Pids of other hosts mean nothing here, so there only the expiry counts.
         return ended_here or time.time() > self.expires_at
 
     def to_json(self) -> bytes:
@@ -63,6 +64,7 @@ def process_start(pid: int) -> str:
     A zombie stays listed after its end, as in many containers.
     """
     try:
+        # After the last bracket: a process may have brackets and blanks in its name.
         about = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return "" if about[0] in ENDED else about[19]
     except (OSError, IndexError):
@@ -78,11 +80,13 @@ class Lease:
         self.holder = Holder.here(seconds)
         self.lost = False
         self._done = threading.Event()
+        # A daemon: a builder with an unhandled error must not keep beating.
         self._heart = threading.Thread(target=self._beat, name="lease", daemon=True)
 
     def __enter__(self) -> Self:
         if not self.storage.create(NAME, self.holder.to_json()):
             self._take_over()
+        # Only now: a beat before the takeover would find the lease of another and report ours as lost.
         self._heart.start()
         return self
 
@@ -93,6 +97,7 @@ class Lease:
         # First the heart, or a last beat could write the lease again after its removal.
         self._heart.join()
         try:
+            # A follower may have it by now, and its lease is not ours to remove.
             if self._is_held():
                 self.storage.remove(NAME)
         except Failure:
@@ -132,6 +137,7 @@ class Lease:
         if first is None or not first.gone:
             self.storage.remove(claim)
             raise Failure(f"{self.storage.root}: another builder has just begun; run the same command again")
+        # The claim protects this write: any other follower of the old holder finds the claim taken.
         self.storage.write(NAME, self.holder.to_json())
         for name in (*claims, claim):
             self.storage.remove(name)

@@ -29,6 +29,7 @@ OTHER = {spelling: name for name, spellings in OTHERS.items() for spelling in sp
 
 def plain_text(text: str) -> str:
     """Return `text` in compatibility form and lower case, without invisible characters and doubled blanks."""
+    # Copied web text has full-width letters, no-break blanks and zero-width characters.
     visible = (char for char in unicodedata.normalize("NFKC", text) if unicodedata.category(char) != "Cf")
     return " ".join("".join(visible).casefold().split())
 
@@ -45,6 +46,7 @@ def licence_key(text: str) -> str:
 def is_one_licence(texts: Collection[str]) -> bool:
     """True for texts of the same licence. Some of them may omit its version."""
     parts = [licence_key(text).rpartition("-") for text in texts]
+    # What rpartition split off is a version only sometimes: `cc-by-nc` has no version.
     names = {name if VERSION.fullmatch(end) else f"{name}-{end}".lstrip("-") for name, _, end in parts}
     return len(names) <= 1 and len({end for _, _, end in parts if VERSION.fullmatch(end)}) <= 1
 
@@ -61,6 +63,8 @@ def _creative_commons(plain: str) -> str:
             versions.append(word)
         elif word not in SILENT:
             return ""
+    # Two versions in a text could be two licences.
     if "by" not in elements or len(versions) > 1:
         return ""
+    # In a fixed order: `CC-NC-BY` and `CC BY-NC` are the same licence.
     return "-".join(["cc", *(name for name in ORDER if name in elements), *versions])

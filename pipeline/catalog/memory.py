@@ -19,6 +19,7 @@ def be_frugal() -> None:
     """
     pyarrow.set_memory_pool(pyarrow.system_memory_pool())
     library = ctypes.CDLL(None)
+    # Other C libraries lack the switch.
     if hasattr(library, "mallopt"):
         library.mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)
 

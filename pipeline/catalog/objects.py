@@ -60,18 +60,21 @@ class SourceObject(SourceFacts):
 
     def facts_digest(self, sha256: str) -> str:
         """Return 16 digits that change with any of the facts."""
+        # Stored in the row, so that a change of facts is found without reading the sample.
         return digest_json(self.facts(sha256))
 
 
 def count_of(value: object) -> int:
     """Return the whole number that `value` spells (`3.0` too), from 0 to GREATEST; UNKNOWN for anything else."""
     spelled = COUNT.fullmatch(str(value).strip())
+    # Only digits: `int` would also take signs, underscores and digits of other scripts.
     count = int(spelled[1]) if spelled else UNKNOWN
     return count if count <= GREATEST else UNKNOWN
 
 
 def uid_of(name: str, identity: str) -> str:
     """Return a uid: a readable `name` and UID_DIGITS of the digest of `identity`, a relative path or URL."""
+    # With its digits a uid stays below the 64 characters allowed.
     slug = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_")[:SLUG_LENGTH] or "object"
     return f"{slug}_{identity_digits(identity)}"
 

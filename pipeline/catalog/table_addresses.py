@@ -14,6 +14,7 @@ LOCAL, REMOTE = re.compile(r"[\[\]|^\\]"), re.compile(r":")
 
 def check_root(storage: Storage) -> None:
     """Raise UsageError for a root where tables could be written but not found again."""
+    # As fsspec resolved it: a relative root may lie below a folder with such a name.
     path = storage.path("catalog").rpartition("/")[0]
     if found := ANYWHERE.search(path) or (LOCAL if storage.is_local else REMOTE).search(path):
         kind = "folder" if storage.is_local else "prefix"

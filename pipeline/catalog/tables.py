@@ -113,6 +113,7 @@ class Catalog:
         Other columns, such as Blender's output, are left out.
         """
         bad = f"(select uid from rows where outcome <> {sql_list([Outcome.OK])})"  # noqa: S608
+        # A query for a column unknown to the table is an error of the engine, and old tables lack some.
         there = self.columns(ATTEMPTS)
         noted = [name for name in (*TOLD, *SEEN_FAULTS) if name in there]
         return self._attempts(", ".join(noted), f"uid in {bad}")
@@ -130,6 +131,7 @@ class Catalog:
 
         with self._reporting(ATTEMPTS):
             address = table_address(self.storage, ATTEMPTS)
+            # An append reads no earlier rows, so it stays quick in a large table.
             write_deltalake(address, table_of(Attempt, attempts), mode="append", schema_mode="merge")
 
     def commit(self, changes: Changes, facts: VersionFacts) -> None:
@@ -165,6 +167,7 @@ class Catalog:
         renewed = any(changes.touch(texts(part["uid"])) for part in known)
         rows = changes.apply_to(self.rows()) if renewed else changes.tables()
         mode: Any = "overwrite" if renewed else "append"
+        # A stream, because a list would hold both the old and the new table in memory.
         batches = chain.from_iterable(part.to_batches() for part in _elsewhere(rows))
         stream = pyarrow.RecordBatchReader.from_batches(ROW, batches)
         sizes: dict[str, Any] = {"writer_properties": _properties(), "target_file_size": FILE_BYTES}
@@ -180,6 +183,7 @@ class Catalog:
         from deltalake import CommitProperties
 
         with self._reporting(OBJECTS):
+            # Without the facts in its own commit the new version could not be derived.
             known = self._commit_of(number)[METADATA_KEY]
             # A commit of its own, with the old rows: numbers only grow, and pinned readers keep their version.
             self._table(OBJECTS).restore(
@@ -229,11 +233,13 @@ class Catalog:
         for entry in table.history(table.version() - number + 1) if table is not None else []:
             if entry["version"] == number:
                 return dict(entry)
+        # Turned into a Failure by the caller's `_reporting`.
         raise KeyError(f"no commit of version {number}")
 
     def publish(self) -> Version | None:
         """Return the newest version, and write its file if it is missing or damaged; None before the first commit."""
         table = self._table(OBJECTS)
+        # Version 0 is the table's creation, before any row.
         if table is None or table.version() == 0:
             return None
         version = self.version(table.version())
@@ -293,6 +299,7 @@ class Catalog:
             if type(error) is not Exception and not isinstance(error, (DeltaError, *KNOWN)):
                 raise
             sentence = " ".join(COLOURS.sub("", str(error)).split())[:300]
+            # The engine's errors have colours and run over several lines.
             raise Failure(f"{self.storage.root}/{name}: the catalogue could not be used: {sentence}") from error
 
 
@@ -308,9 +315,11 @@ def derive_version(
     """Derive version `number` from its shards and the locations of its samples, both in any order."""
     named = sorted(shards, key=lambda shard: str(shard["shard_name"]))
     names = pyarrow.array([shard["shard_name"] for shard in named], pyarrow.string())
+    # So that a version without samples needs no case of its own: concatenation wants at least a part.
     nothing = pyarrow.table({name: pyarrow.array([], ROW.field(name).type) for name in PLACED})
     found = [_locate(part, names) for part in (nothing, *placed)]
     columns = list(zip(*found, strict=True))
+    # Else the parts of each column would stay in memory after its concatenation.
     del found
     ranks, lengths, offsets, uids = (np.concatenate(columns.pop()) for _ in range(4))
     # By shard and then by offset: the order in which a reader meets the samples, so that every derivation of a version
@@ -351,6 +360,7 @@ def _elsewhere(parts: Iterable[pyarrow.Table]) -> Iterator[pyarrow.Table]:
     The next part is made while the engine writes the last.
     """
     remaining = iter(parts)
+    # A single thread, so the parts keep their order.
     with ThreadPoolExecutor(1, thread_name_prefix="rows") as thread:
         following = thread.submit(next, remaining, None)
         while (part := following.result()) is not None:

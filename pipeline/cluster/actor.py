@@ -69,6 +69,7 @@ class ClusterGate:
         """See `Gate`."""
         import ray
 
+        # Waited for: the next request must find the bucket closed.
         ray.get(self._buckets.close.remote(key, seconds))
 
     def closed_s(self, key: str) -> float:
@@ -81,6 +82,7 @@ class ClusterGate:
     def _buckets(self) -> Any:
         import ray
 
+        # Found at the first request: builds from local folders start no buckets.
         return ray.get_actor(self._name)
 
 
@@ -88,6 +90,7 @@ class RenderWorker:
     """The actor around a job runner. It answers with results, or with a message when its machine failed."""
 
     def __init__(self, spec: WorkerSpec, make: RunnerFactory) -> None:
+        # Made here, in the actor's process: a Blender child cannot be sent between processes.
         self.runner = make(spec, ClusterGate(buckets_name(spec.fetch)))
 
     def ready(self) -> WorkerInfo:
@@ -134,6 +137,7 @@ def worker_actor_class(cpus: float, gpus: float) -> Any:
 
 def worker_name(builder: str, number: int) -> str:
     """Return a worker's name on the cluster: the token of its builder's lease, and its number."""
+    # With a name, the next holder of the lease can find and end the workers of a dead builder.
     return f"worker of {builder}, {number}"
 
 
@@ -144,6 +148,7 @@ def kill_workers_of(builders: Collection[str]) -> None:
 
     for actor in list_named_actors(all_namespaces=True) if builders else ():
         name, namespace = actor["name"], actor["namespace"]
+        # Without the number. The comma before it ends the token, so no builder matches the longer token of another.
         if name.startswith(tuple(worker_name(builder, 0)[:-1] for builder in builders)):
             # By name, because the handles died with the builder that held them.
             with suppress(ValueError):  # ended meanwhile
@@ -161,6 +166,7 @@ def start_shared_buckets(fetch: FetchSettings) -> None:
 
     actor: Any = ray.remote(Buckets)
     options: dict[str, Any] = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1, "lifetime": "detached"}
+    # Soft: should this node end, the buckets may restart on another instead of failing every request.
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
     actor.options(name=buckets_name(fetch), get_if_exists=True, scheduling_strategy=here, **options).remote(
         fetch.requests, fetch.window_s
@@ -169,4 +175,5 @@ def start_shared_buckets(fetch: FetchSettings) -> None:
 
 def buckets_name(fetch: FetchSettings) -> str:
     """Return the name of the buckets' actor. Builds with the same limit and code share it."""
+    # An actor runs the code it was started with, and a newer build may call it otherwise.
     return f"buckets of {fetch.requests} in {fetch.window_s:g} s, {code_digest()}"

@@ -39,9 +39,11 @@ def count_slots(resources: Mapping[str, float], run: RunSettings) -> int:
     fits = _times(resources.get("CPU", 0.0), run.cpus_per_worker)
     if run.gpus_per_worker > 0.0:
         gpus, share = resources.get("GPU", 0.0), run.gpus_per_worker
+        # 0.4 of a GPU fits four times on two GPUs, although 2 / 0.4 is five.
         fits = min(fits, math.floor(gpus) * _times(1.0, share) if share < 1.0 else _times(gpus, share))
     return fits
 
 
 def _times(whole: float, part: float) -> int:
+    # 0.3 / 0.1 is 2.9999999999999996.
     return math.floor(whole / part + ROUNDING)

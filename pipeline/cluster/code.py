@@ -14,6 +14,7 @@ PACKAGES = ("bpy", "numpy", "pillow", "pydantic", "webdataset")
 def code_digest() -> str:
     """Return 16 digits of the sources a worker runs and the packages that make its bytes."""
     digest = hashlib.sha256()
+    # Sorted, because folders list their files in another order on each disk.
     for path in sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")):
         digest.update(f"{path.relative_to(ROOT).as_posix()} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     for name in PACKAGES:
@@ -25,4 +26,5 @@ def _version(package: str) -> str:
     try:
         return version(package)
     except PackageNotFoundError:
+        # A digest still: workers with and without bpy differ.
         return "none"

@@ -184,8 +184,10 @@ class Crew:
 
         now = time.monotonic()
         busy = [(handle, handle.jobs[0]) for handle in self._handles if handle.jobs]
+        # The first job of a batch is named for all: a worker does not report how far it is.
         oldest = sorted(busy, key=lambda pair: pair[0].since)[:limit]
         asked = [handle.actor.phase.options(concurrency_group=STATUS_GROUP).remote() for handle, _ in oldest]
+        # A frozen worker never answers, and a message must not stop the build.
         answered, _ = ray.wait(asked, num_returns=len(asked), timeout=ANSWER_S) if asked else ([], [])
         return [
             RunningJob(
@@ -199,6 +201,7 @@ class Crew:
 
     def _measure_capacity(self) -> None:
         now = time.monotonic()
+        # Ray's state comes over the network, and jobs of milliseconds end far more often.
         if now - self._measured_at < TICK_S:
             return
         self._measured_at, self._capacity = now, cluster_capacity(self.run)
@@ -218,11 +221,14 @@ class Crew:
     def _resize(self) -> None:
         """Hire up to the work and the capacity. Dismiss workers on draining nodes, surplus workers and idle workers."""
         now = time.monotonic()
+        # A copy of the list, because dismissal changes it.
         for handle in [handle for handle in self._handles if handle.ref is None and self._is_leaving(handle)]:
             self._dismiss(handle)
+        # Leaving workers are not counted, so replacements start before their nodes go.
         surplus = sum(not self._is_leaving(handle) for handle in self._handles) - self._wanted_workers()
         for _ in range(-surplus):
             self._hire()
+        # From the newest, which is likeliest still to start. A copy, because dismissal changes the list.
         for handle in self._handles[::-1]:
             is_starting = handle.info is None and not handle.jobs
             is_idle = handle.ref is None and now - handle.since > IDLE_S
@@ -250,6 +256,7 @@ class Crew:
         import ray
 
         jobs, ref, took_s = handle.jobs, handle.ref, time.monotonic() - handle.since
+        # First, so that the handle is idle after an error too.
         handle.wait_for(None)
         try:
             answers = ray.get(ref)
@@ -271,6 +278,7 @@ class Crew:
                 self._register(handle, answers)
                 return
             if isinstance(jobs[0].job, ViewJob):
+                # A batch too large does no harm: the worker returns the jobs it did not start.
                 self._batch = max(1, min(MAX_BATCH, int(CALL_S * len(jobs) / max(took_s, 1e-9))))
             yield from self._pass_on(jobs, answers)
 
@@ -302,6 +310,7 @@ class Crew:
 
     def _hire(self) -> None:
         actor_class = worker_actor_class(self.run.cpus_per_worker, self.run.gpus_per_worker)
+        # Ray refuses a name in use, and a dismissed actor keeps its name until it has ended.
         named = actor_class.options(name=worker_name(self.builder, next(self._numbers)))
         handle = _WorkerHandle(named.remote(self.spec, self.make))
         handle.wait_for(handle.actor.ready.remote())
@@ -335,4 +344,5 @@ def _phase(ref: Any) -> str:
     try:
         return str(ray.get(ref))
     except _infrastructure_errors():
+        # The worker was lost while it was asked; its job is handled elsewhere.
         return ""

@@ -55,6 +55,7 @@ class JobQueue:
         queued.losses += 1
         if queued.losses > self.free_losses + 1:
             return False
+        # At the end: a job fatal to its node should not come straight back while others wait.
         (self._alone if queued.losses > self.free_losses else self._queue).append(queued)
         return True
 

@@ -17,6 +17,7 @@ class BuildMetrics:
         self._seconds: Any = Histogram(
             "zero123_phase_seconds", "Seconds of an object in each phase", PHASE_BOUNDARIES_S, ("phase",)
         )
+        # Gauges, because these go up and down; the counts above only grow.
         self._gauges = {
             name: Gauge(f"zero123_{name}", description)
             for name, description in {

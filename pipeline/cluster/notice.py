@@ -37,10 +37,12 @@ def main(arguments: Sequence[str]) -> int:
     cloud, complained = CLOUDS[arguments[0]], False
     while True:
         try:
+            # A failed drain is tried again: until it succeeds, Ray gives this node further jobs.
             if cloud.has_notice(cloud.metadata) and drain("auto", cloud.left_s) == 0:
                 return 0
             complained = False
         except (OSError, HTTPException) as error:
+            # Once per outage: the log of a worker without a metadata service would grow by a line every five seconds.
             if not complained:
                 sys.stderr.write(f"notice: {cloud.metadata}: expected an answer, got: {error}; asking again\n")
             complained = True
@@ -61,6 +63,7 @@ def has_aws_notice(metadata: str) -> bool:
     Source: EC2's user guide, spot instance interruption notices; IMDSv2 requires a token.
     """
     ttl = {"X-aws-ec2-metadata-token-ttl-seconds": str(TOKEN_TTL_S)}
+    # Anew each time: a kept token would expire after TOKEN_TTL_S.
     token = _answer(f"{metadata}/latest/api/token", ttl, "PUT")
     headers = {"X-aws-ec2-metadata-token": token or ""}
     return _answer(f"{metadata}/latest/meta-data/spot/instance-action", headers) is not None
@@ -68,6 +71,7 @@ def has_aws_notice(metadata: str) -> bool:
 
 def has_gcp_notice(metadata: str) -> bool:
     """Return True when Compute Engine has begun to preempt this machine. Raises OSError without an answer."""
+    # Without this header the service refuses, as a defence against forged requests.
     answer = _answer(f"{metadata}/computeMetadata/v1/instance/preempted", {"Metadata-Flavor": "Google"})
     return answer == "TRUE"
 
@@ -88,6 +92,7 @@ def _answer(url: str, headers: dict[str, str], method: str = "GET") -> str | Non
             return str(answer.read(1 << 16).decode()).strip()
     except urllib.error.HTTPError as error:
         with error:
+            # EC2's way to say that nothing is scheduled.
             if error.code == 404:
                 return None
             raise

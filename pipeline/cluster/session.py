@@ -50,11 +50,13 @@ def ray_for(run: RunSettings) -> Iterator[bool]:
     _prepare_environment(local=not address)
     import ray
 
+    # A notebook or a test may have started Ray. It is theirs, so it is neither sized nor ended here.
     if ray.is_initialized():
         yield False
         return
     with ExitStack() as stack:
         folder = None if address else stack.enter_context(ray_folder())
+        # Before the start: a start stopped halfway leaves processes too.
         stack.callback(_shut_down)
         if folder is None:
             _join(address)
@@ -89,6 +91,7 @@ def _shut_down() -> None:
 def _prepare_environment(*, local: bool) -> None:
     """Set what Ray reads at its import: no usage reports; for a local Ray also a token and loopback only."""
     for name, value in {**QUIET, **(ALONE if local else {})}.items():
+        # A user's own setting wins.
         os.environ.setdefault(name, value)
 
 
@@ -115,7 +118,9 @@ def _start_local(run: RunSettings, folder: Path) -> None:
     try:
         with _signals_held_back(), _exporting("PYTHONPATH", os.pathsep.join(_import_paths())):
             ray.init(
+                # Ray's CPUs are only a count. More than exist lets a user ask for more workers than cores.
                 num_cpus=max(1, os.cpu_count() or 1, requested_cpus),
+                # A local build needs no dashboard, and it would listen on a port.
                 include_dashboard=False,
                 object_store_memory=run.object_store_mb << 20,
                 _temp_dir=str(folder),
@@ -156,11 +161,13 @@ def _exporting(name: str, value: str) -> Iterator[None]:
 def ray_folder() -> Iterator[Path]:
     """Make a locked folder for a local Ray's files, and remove folders left by killed processes."""
     parent = Path(tempfile.gettempdir() if len(tempfile.gettempdir()) <= SOCKET_PATH_LIMIT else "/tmp")  # noqa: S108
+    # Other users' folders cannot be removed, and trying would raise.
     remove_abandoned(filter(_is_ours, parent.glob(f"{FOLDER_PREFIX}*")))
     folder, lock = create_owned_folder(lambda: Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=parent)))
     try:
         yield folder
     finally:
+        # Ray's processes may still write there for a moment; the next start removes the rest.
         shutil.rmtree(folder, ignore_errors=True)
         os.close(lock)
 
@@ -176,4 +183,5 @@ def _import_paths() -> list[str]:
     """List the folders from which this process imports, so that a worker imports the same modules."""
     ours = str(Path(__file__).resolve().parents[2])
     given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    # The project first, so that a worker's `base` or `train` is not a module of the same name elsewhere.
     return list(dict.fromkeys(path for path in (ours, *given) if path and path in (ours, *sys.path)))

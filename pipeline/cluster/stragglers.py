@@ -16,6 +16,7 @@ class RunningJob:
     host: str
 
     def __str__(self) -> str:
+        # The host is unknown while Ray restarts the actor elsewhere.
         phase, host = self.phase or "no answer", self.host or "a lost node"
         return f"{self.name} ({phase}, {format_duration(self.seconds)}, on {host})"
 

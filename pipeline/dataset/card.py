@@ -43,11 +43,13 @@ OTHER_FILES = " `versions/` names the shards of each version; other files in `sh
 
 def refresh_card(storage: Storage, version: Version) -> None:
     """Write the card of the newest version, unless it is up to date. Raises Failure for unreadable data."""
+    # Its first lines name the version, so that a crash before this point is made up for by the next build.
     if storage.exists(CARD) and storage.read(CARD).startswith(_opening(version).encode()):
         return
     catalog = Catalog(storage)
     if version.shards:
         storage.write(PICTURE, card_picture(storage, version))
+    # In a file: the authors of millions of objects may not fit in memory.
     with tempfile.TemporaryDirectory() as scratch:
         table = Path(scratch) / ATTRIBUTION
         with table.open("w", encoding="utf-8", newline="") as stream:
@@ -61,6 +63,7 @@ def refresh_card(storage: Storage, version: Version) -> None:
 
 def version_rows(catalog: Catalog, version: Version) -> Iterator[pyarrow.Table]:
     """Yield the rows of a version's objects, sorted by uid, in parts that fit in memory."""
+    # The engine sorts in memory, so the uids are cut into ranges of about equal size.
     some, before = list[str](), 0
     for shard in version.shards:
         some += [entry.uid for entry in shard.samples[-before % SAMPLED :: SAMPLED]]
@@ -70,6 +73,7 @@ def version_rows(catalog: Catalog, version: Version) -> Iterator[pyarrow.Table]:
         below = [f"uid < {sql_list([end])}" for end in bounds[index + 1 : index + 2]]
         these = " and ".join([OK, f"uid >= {sql_list([first])}", *below])
         query = f"select {', '.join(COLUMNS)} from rows where {these} order by uid"  # noqa: S608
+        # The table of this version: a build may commit the next meanwhile.
         yield from catalog.parts(OBJECTS, query, version.number)
 
 
@@ -155,11 +159,13 @@ def _files(version: Version) -> dict[str, list[str]]:
 
 def _front_matter(files: Mapping[str, list[str]]) -> str:
     data_files = [{"split": split, "path": paths} for split, paths in files.items()]
+    # Hugging Face has a list of known licences, and a dataset with several is `other` there.
     facts = {"license": "other", "configs": [{"config_name": "default", "data_files": data_files}]}
     return str(yaml.safe_dump(facts, sort_keys=False))
 
 
 def _table(header: tuple[str, str], counts: Mapping[str, int]) -> list[str]:
+    # Licences and outcomes come from strangers' files: a bar or a line break would end the table.
     rows = [f"| {markdown(replace_controls(name))} | {count} |" for name, count in counts.items()]
     return [f"| {header[0]} | {header[1]} |", "|:--|--:|", *rows]
 

@@ -51,9 +51,11 @@ def choose(version: Version, choice: Choice) -> Version:
     shards, left = list[ShardEntry](), choice.limit or sum(len(shard.samples) for shard in version.shards)
     for shard in (shard for split in SPLITS if choice.split in (None, split) for shard in version.split(split)):
         wanted = [entry for entry in shard.samples if choice.uids is None or entry.uid in choice.uids][:left]
+        # The limit is over all shards, so it falls from shard to shard.
         left -= len(wanted)
         if wanted:
             shards.append(replace(shard, samples=tuple(wanted)))
+    # Of the whole version: a uid in the other split exists and is no mistake.
     there = {entry.uid for shard in version.shards for entry in shard.samples}
     for uid in sorted((choice.uids or frozenset()) - there):
         raise UsageError(f"--uids: expected objects of version {version.number}, got {uid!r}")
@@ -81,6 +83,7 @@ def export(storage: Storage, version: Version, choice: Choice, layout: str, out:
 
 def _mark(part: Version, layout: str) -> bytes:
     """Describe the folder's content: equal marks mean equal exports."""
+    # Shards by name, which holds their digest: other bytes make another mark.
     objects = [[shard.name, [entry.uid for entry in shard.samples]] for shard in part.shards]
     count = sum(len(shard.samples) for shard in part.shards)
     mark = {"layout": layout, "version": part.number, "objects": count, "digest": digest_json(objects)}
@@ -93,6 +96,7 @@ def _lock_folder(out: Path, mark: bytes) -> Iterator[None]:
     if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / MARK).is_file()):
         raise UsageError(f"{out}: expected an empty folder or one of `zero123 export`, got something else")
     out.mkdir(parents=True, exist_ok=True)
+    # Appending never empties a mark that another process is writing.
     with (out / MARK).open("a+b") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -105,7 +109,9 @@ def _lock_folder(out: Path, mark: bytes) -> Iterator[None]:
         if not found:
             stream.write(mark)
             stream.flush()
+            # A folder with views and an empty mark would be refused after a power cut.
             os.fsync(stream.fileno())
+        # Under the lock no export is at work, so these are of a killed process.
         for left in (*out.glob(f"{TEMPORARY_PREFIX}*"), *out.glob(f"data/{TEMPORARY_PREFIX}*")):
             shutil.rmtree(left) if left.is_dir() else left.unlink()
         yield
@@ -135,6 +141,7 @@ def _folder(storage: Storage, layout: str, out: Path, location: SampleLocation) 
     temporary.mkdir()
     try:
         FOLDERS[layout](read_sample(storage, shard, entry), temporary)
+        # A folder under its uid is complete; the next run skips it by its name alone.
         temporary.rename(out / entry.uid)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -172,6 +179,7 @@ def _write_metadata(storage: Storage, part: Version, layout: str, out: Path) -> 
         copy = replace(part, shards=sizes)
         settings, faults = catalog.facts(part.number).settings, count_faults(known, indices)
         text = card(copy, outcomes, licences, settings, faults, _globs(part.shards))
+        # Last, so that a folder with a card is whole.
         write_atomically(out / CARD, text.encode())
 
 

@@ -52,6 +52,7 @@ def write_tar(storage: Storage, shard: ShardEntry, target: Path, *, whole: bool)
                 _copy(storage, shard, stream)
             else:
                 _write_samples(storage, shard, stream)
+        # Before the rename: after a power cut a file of that name must be whole.
         flush_to_disk(temporary)
         temporary.rename(target)
     finally:
@@ -72,6 +73,7 @@ def _pictures(sample: Sample, folder: Path) -> None:
 
 
 def _flush(folder: Path) -> None:
+    # The folder too: its own entries are not on disk with the files.
     for path in (*folder.iterdir(), folder):
         flush_to_disk(path)
 
@@ -90,5 +92,6 @@ def _write_samples(storage: Storage, shard: ShardEntry, stream: BinaryIO) -> Non
     sink = TarWriter(stream)
     for entry in shard.samples:
         sample = read_sample(storage, shard, entry)
+        # Members keep their bytes; only the tar around them is new.
         sink.add({f"{entry.uid}.{suffix}": data for suffix, data in sample.members.items()})
     sink.close()

@@ -73,6 +73,7 @@ def read_kept_version(storage: Storage, number: int) -> Version:
         try:
             return Catalog(storage).version(number)
         except Failure:
+            # The first error names the file to repair; the second is only its consequence.
             raise damage from None
 
 
@@ -91,6 +92,7 @@ def _facts(version: Version, at: float) -> VersionSummary:
 
 def compare_versions(storage: Storage, old: int, new: int) -> Difference:
     """Compare two versions. Raises Failure when a version is not kept."""
+    # Shards are named by their content, so equal names are equal bytes and need no reading.
     shards = [{shard.name: shard.bytes for shard in read_version(storage, number).shards} for number in (old, new)]
     before, after = (_successful(Catalog(storage).objects(number)) for number in (old, new))
     index = before.indices(after.uids)
@@ -114,6 +116,7 @@ def compare_versions(storage: Storage, old: int, new: int) -> Difference:
 
 def _successful(rows: Columns[ObjectRow]) -> Columns[ObjectRow]:
     indices = np.flatnonzero(texts(rows.column("outcome")) == Outcome.OK.encode())
+    # Other outcomes have no sample, so a change between two of them changes nothing in the dataset.
     return Columns.from_tables(ObjectRow, [rows.rows(indices)])
 
 
@@ -129,6 +132,7 @@ def restore(storage: Storage, number: int, lease_s: float) -> Version:
     check_earlier(storage, number)
     with Lease(storage, lease_s) as lease:
         catalog = Catalog(storage)
+        # A crashed builder may have left the newest version without its file.
         catalog.publish()
         # Again, now that no builder can make or remove versions.
         check_earlier(storage, number)
@@ -136,6 +140,7 @@ def restore(storage: Storage, number: int, lease_s: float) -> Version:
         gone = [shard.name for shard in wanted.shards if not storage.exists(shard.name)]
         if gone:
             raise Failure(f"{storage.root}: version {number}: expected {gone[0]}, found {len(gone)} shards missing")
+        # Checking the shards takes a while on a remote store.
         lease.check()
         made = catalog.restore(number)
         refresh_card(storage, made)

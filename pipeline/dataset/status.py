@@ -54,6 +54,7 @@ RECENT_S = 600.0
 def status(storage: Storage) -> Status:
     """Read the state of a dataset. Raises Failure for an unreadable catalogue."""
     catalog, numbers = Catalog(storage), version_numbers(storage)
+    # From files alone: `status` works for people without the right to write, and during a build.
     shards = read_version(storage, numbers[-1]).shards if numbers else ()
     held = holder(storage)
     return Status(
@@ -68,11 +69,14 @@ def status(storage: Storage) -> Status:
 
 
 def _live(held: Holder, catalog: Catalog, now: float) -> Live:
+    # The lease does not name the run, and until the first attempt nothing does. The builder is alone, so newer attempts
+    # are its own.
     mine, recent = f"from rows where at >= {held.since!r}", f"at > {now - RECENT_S!r}"
     ended = catalog.select(ATTEMPTS, f"select outcome, count(*) as n {mine} group by outcome order by n desc, outcome")
     lately = catalog.select(ATTEMPTS, f"select count(*) as n {mine} and {recent}")
     newest = f"select run, uid, outcome, reason {mine} order by at desc, attempt desc limit 1"
     last = catalog.select(ATTEMPTS, newest)
+    # A young build is measured over its own age.
     minutes = min(now - held.since, RECENT_S) / 60.0
     return Live(
         holder=held,

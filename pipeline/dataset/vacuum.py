@@ -38,6 +38,7 @@ def vacuum(storage: Storage, older_than_s: float, lease_s: float, *, dry_run: bo
     with Lease(storage, lease_s) as lease:
         Catalog(storage).publish()
         clear_work(storage)
+        # Only now: before the lease a builder could still have needed what it finds.
         found = _find_unneeded(storage, older_than_s)
         for name in found.files:
             lease.check()

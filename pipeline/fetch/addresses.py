@@ -35,8 +35,10 @@ def public_address(address: str) -> str:
 
     The result does not change when an address is signed again. Nothing is decoded or reordered.
     """
+    # Most addresses have neither, and lists have millions.
     if "?" not in address and "@" not in address:
         return address
+    # Not urlsplit: it drops empty parts and would change the identity of an object.
     place, asks, query = USER.sub(r"\1\2", address).partition("?")
     query, mark, fragment = query.partition("#")
     parts = query.split("&") if asks else []

@@ -41,6 +41,7 @@ def fetch(url: str, target: Path, settings: FetchSettings, gate: Gate, *, token:
     long as its glTF header says. With `sha256`, the bytes must match.
     """
     deadline = time.monotonic() + settings.deadline_s
+    # Quoted once: bucket, request and retries all use the same spelling.
     address = quote_url(url)
     key = bucket_key(address, token, shared_address=settings.shared_address)
     for attempt in range(settings.tries):
@@ -77,6 +78,7 @@ def _pause_s(url: str, attempt: int, backoff_s: float, retry_after_s: float | No
 
 def _try_once(url: str, target: Path, settings: FetchSettings, deadline: float, *, token: str, sha256: str) -> Fetched:
     target.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the target, because a rename is atomic only on the same disk.
     temporary = target.with_name(f"{TEMPORARY_PREFIX}{target.name}-{secrets.token_hex(6)}")
     try:
         with open_answer(url, token, settings.timeout_s, deadline) as response, temporary.open("xb") as stream:
@@ -84,6 +86,7 @@ def _try_once(url: str, target: Path, settings: FetchSettings, deadline: float, 
             # Before the rename: after a power cut an empty file could have the final name.
             os.fsync(stream.fileno())
         if target.suffix.lower() == ".glb":
+            # A server may answer with a page of text and status 200, or cut the file off without an error.
             check_glb(temporary, public_address(url))
         if sha256 and fetched.sha256 != sha256:
             raise FetchError.at(url, Outcome.MODIFIED, f"expected sha256 {sha256}, got {fetched.sha256}")
@@ -106,6 +109,7 @@ def _copy(response: Any, stream: IO[bytes], url: str, max_bytes: int, deadline: 
         digest.update(chunk)
         stream.write(chunk)
     if expected.isdecimal() and length != int(expected):
+        # Not final: the connection was cut, and another try may get the rest.
         raise FetchError.at(url, Outcome.CORRUPT, f"expected {expected} bytes, got {length}", final=False)
     stream.flush()
     return Fetched(Path(), digest.hexdigest(), length)
@@ -115,9 +119,11 @@ def _chunks(response: Any, url: str, deadline: float) -> Iterator[bytes]:
     """Yield the server's bytes. Only errors of reading count as the network's, not those of the disk."""
     while True:
         try:
+            # `read` would wait for a whole chunk and so pass the deadline at a slow server.
             chunk = response.read1(CHUNK_BYTES)
         except NO_ANSWER as error:
             raise as_fetch_error(url, error, deadline) from None
+        # A server with a byte a second never runs into the time-out of the socket.
         if time.monotonic() > deadline:
             raise as_fetch_error(url, TimeoutError(), deadline)
         if not chunk:
@@ -134,6 +140,7 @@ def check_glb(path: Path, name: str) -> None:
     with path.open("rb") as stream:
         header = stream.read(GLTF_HEADER.size)
     magic, version, length = GLTF_HEADER.unpack(header.ljust(GLTF_HEADER.size, b"\0"))
+    # Text with the suffix of binary glTF: Blender's importer reads it.
     if header.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
         return
     if magic != b"glTF" or version != 2 or length > size:

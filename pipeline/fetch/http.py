@@ -72,6 +72,7 @@ def quote_url(url: str) -> str:
         raise FetchError.at(url, Outcome.UNSUPPORTED, "expected an http or https address")
     if has_user(url):
         raise FetchError.at(url, Outcome.UNSUPPORTED, "expected an address without a user's name or password")
+    # `%` is among the safe characters: addresses in tables are mostly quoted already.
     return quote(url, safe=PLAIN)
 
 
@@ -82,7 +83,9 @@ def open_answer(url: str, token: str, timeout_s: float, deadline: float) -> Iter
     At `deadline`, in seconds of `time.monotonic`, its connections are shut, however busy the server keeps them.
     """
     watch = _Watch()
+    # Time-outs of sockets hold for each read, so a slow handshake or headers without end would never meet them.
     timer = threading.Timer(max(0.0, deadline - time.monotonic()), watch.shut)
+    # A pending timer must not keep the process from ending.
     timer.daemon = True
     timer.start()
     try:
@@ -94,6 +97,7 @@ def open_answer(url: str, token: str, timeout_s: float, deadline: float) -> Iter
 
 def as_fetch_error(url: str, error: BaseException, deadline: float) -> FetchError:
     """Return the FetchError for an error of the network."""
+    # urllib wraps the error of the socket.
     inner = getattr(error, "reason", error)
     if time.monotonic() >= deadline:
         return FetchError.at(url, Outcome.LOST, "not finished within its deadline", final=False)
@@ -104,7 +108,9 @@ def as_fetch_error(url: str, error: BaseException, deadline: float) -> FetchErro
 def _open(url: str, token: str, timeout_s: float, watch: "_Watch", deadline: float) -> Any:
     request = urllib.request.Request(url, headers={"User-Agent": "zero123-factory"})  # noqa: S310 -- checked before
     if token:
+        # Unredirected: urllib would send an ordinary header to the target of any redirect.
         request.add_unredirected_header("Authorization", f"Bearer {token}")
+    # These replace urllib's own handlers of the same kinds.
     opener = urllib.request.build_opener(_SameHostToken, _Http(watch), _Https(watch))
     try:
         return opener.open(request, timeout=timeout_s)
@@ -122,6 +128,7 @@ def _open(url: str, token: str, timeout_s: float, watch: "_Watch", deadline: flo
 def _refusal(url: str, error: urllib.error.HTTPError) -> FetchError:
     if 300 <= error.code < 400:  # urllib's words name the address, with what lets in
         return FetchError.at(url, Outcome.UNSUPPORTED, f"{REDIRECT}, to an answer, got {error.code}")
+    # Errors from 500 on are the server's, and may pass.
     outcome = STATUS.get(error.code, Outcome.MISSING if error.code < 500 else Outcome.LOST)
     return FetchError.at(
         url,
@@ -141,6 +148,7 @@ def retry_after_s(headers: Any) -> float | None:
     if said.isdecimal():
         return float(said)
     with suppress(TypeError, ValueError, OverflowError):
+        # A date in the past asks for nothing.
         return max(0.0, parsedate_to_datetime(said).timestamp() - time.time())
     used_up = USED_UP.search(headers.get("RateLimit", ""))
     return float(used_up[1]) if used_up else None
@@ -154,6 +162,7 @@ class _Watch:
     over: bool = False
 
     def shut(self) -> None:
+        # First, for connections opened after this loop: a redirect may be under way in the other thread.
         self.over = True
         for one in list(self.sockets):
             with suppress(OSError):
@@ -167,6 +176,7 @@ class _Watch:
             def connect(self) -> None:
                 super().connect()
                 watch.sockets.append(self.sock)
+                # The deadline may have come during the handshake, before this socket was in the list.
                 if watch.over:
                     watch.shut()
 
@@ -199,8 +209,10 @@ class _SameHostToken(urllib.request.HTTPRedirectHandler):
         token = req.unredirected_hdrs.get("Authorization")
         before, after = urlsplit(req.full_url), urlsplit(newurl)
         if after.scheme not in ("http", "https") or has_user(newurl):
+            # urllib leaves the answer open when a redirect is refused here.
             fp.close()
             raise FetchError.at(req.full_url, Outcome.UNSUPPORTED, REDIRECT)
+        # Hubs redirect to a store of another company, with a signature in the address instead of the token.
         same_place = (before.scheme, before.netloc) == (after.scheme, after.netloc)
         if new is not None and token and same_place:
             new.add_unredirected_header("Authorization", token)

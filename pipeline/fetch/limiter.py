@@ -55,6 +55,7 @@ class Buckets:
         """See `Gate`. A level below zero makes later requests wait longer, each for its own turn."""
         with self._lock:
             bucket, now = self._fill(key)
+            # Below zero too: each waiting request reserves its turn.
             bucket.level -= 1.0
             return max(0.0, -bucket.level / self._rate, bucket.closed_until - now)
 
@@ -62,6 +63,7 @@ class Buckets:
         """See `Gate`; RETRY_AFTER_CAP_S at most."""
         with self._lock:
             bucket, now = self._fill(key)
+            # The longest closing wins: another worker may have heard a shorter pause later.
             bucket.closed_until = max(bucket.closed_until, now + min(seconds, RETRY_AFTER_CAP_S))
 
     def closed_s(self, key: str) -> float:
@@ -76,6 +78,7 @@ class Buckets:
 
     def _fill(self, key: str) -> tuple[Bucket, float]:
         now = self.clock()
+        # Full at first: nothing is known of earlier requests.
         bucket = self._buckets.setdefault(key, Bucket(float(self.requests), now))
         bucket.level = min(float(self.requests), bucket.level + (now - bucket.at) * self._rate)
         bucket.at = now
@@ -88,6 +91,7 @@ def bucket_key(url: str, token: str, *, shared_address: bool) -> str:
     With `shared_address`, all machines count as reaching the server from the same address.
     """
     if token:
+        # A digest, because keys travel between processes and the token must not.
         who = hashlib.sha256(token.encode()).hexdigest()[:16]
     else:
         who = "anyone" if shared_address else socket.gethostname()

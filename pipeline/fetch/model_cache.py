@@ -34,6 +34,7 @@ class ModelCache:
         for path in self._of(url):
             with suppress(FileNotFoundError):  # another process may just have made room
                 shutil.copyfile(path, target)
+                # Of the copy: the cached file may be replaced or damaged while it is read.
                 found = sha256_file(target)
                 if f"-{found}" in path.name and sha256 in ("", found):
                     # Marks its use: the files unused longest are removed first.
@@ -47,13 +48,16 @@ class ModelCache:
     def keep(self, url: str, source: Path, sha256: str) -> None:
         """Keep the bytes at `source`, and remove the files unused longest until all fit. Raises OSError."""
         size = source.stat().st_size
+        # Else everything would be removed for a file too large in any case.
         if size > self.budget_bytes:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         target = self.folder / f"{_key(url)}-{sha256}"
         temporary = target.with_name(f"{TEMPORARY_PREFIX}{target.name}-{os.getpid()}")
         with self._locking():
+            # Before the copy, so that the budget is never exceeded, not even for a moment.
             self._make_room(self.budget_bytes - size)
+            # Left by a killed process with our pid.
             temporary.unlink(missing_ok=True)
             shutil.copyfile(source, temporary)  # with a link, a change of either file would reach the other
             temporary.replace(target)
@@ -78,4 +82,5 @@ class ModelCache:
 
 
 def _key(url: str) -> str:
+    # Addresses are longer than file names may be, and contain slashes.
     return hashlib.sha256(url.encode()).hexdigest()[:32]

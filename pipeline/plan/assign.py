@@ -26,14 +26,17 @@ def assign(numbers: Numbers, uids: Uids, first: int, objects_per_shard: int) -> 
     always means the same objects.
     """
     new = np.flatnonzero(numbers == UNASSIGNED)
+    # By digest, so that neighbours in a source do not share a shard.
     ordered = new[np.argsort(uid_digests(uids[new]))]
     assigned = numbers.copy()
+    # Old numbers are never filled up: a shard with new members would be written again.
     assigned[ordered] = first + np.arange(len(ordered)) // objects_per_shard
     return assigned
 
 
 def split_of(sha256: str, val_fraction: float) -> str:
     """Return `val` for the share `val_fraction` of all source digests, else `train`."""
+    # By bytes, not uid: the same model under two names must not be in both splits.
     index = int(sha256_bytes(f"split:{sha256}".encode())[:8], 16) / 2**32
     return "val" if index < val_fraction else "train"
 
@@ -46,6 +49,7 @@ def find_originals(sha256: Mapping[str, str], ranks: Mapping[str, int], numbers:
     """
     known = [uid for uid in sha256 if sha256[uid]]
     first: dict[str, str] = {}
+    # An object with a number comes before new objects, so that a later copy never displaces it.
     for uid in sorted(known, key=lambda uid: (ranks[uid], uid not in numbers, numbers.get(uid, 0), uid_order(uid))):
         first.setdefault(sha256[uid], uid)
     return {uid: first[sha256[uid]] for uid in known if first[sha256[uid]] != uid}

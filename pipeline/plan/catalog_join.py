@@ -28,7 +28,9 @@ class CatalogJoin:
     def __init__(self, asked: Columns[SourceObject], catalogue: Iterable[pyarrow.Table]) -> None:
         self.asked = asked
         self.restated, self.same_location = np.ones(len(asked), bool), np.zeros(len(asked), bool)
+        # Lazily: each part of the catalogue is compared, cut down to the result's columns, and dropped.
         self.rows = Columns.from_tables(BuildResult, map(self._compare, catalogue))
+        # Usually every build asks for the same objects.
         self.rows.share_uids(asked)
         self.row = self.rows.indices(asked.uids)
         self.outcome, self.sha256, self.fingerprint, self.facts_digest, self.split = (
@@ -42,7 +44,9 @@ class CatalogJoin:
     def bytes_known(self, waiting: Mapping[str, Attempt]) -> Texts:
         """Return the known sha256 of each object: from its source, an earlier build of the same location, or its staged
         attempt."""
+        # With a fixed width: numpy would cut digests off at the longest text so far, which may be empty.
         known = texts(self.asked.column("sha256")).astype("S64")
+        # Only for the same location: a moved object may be another.
         earlier = (known == b"") & self.same_location
         known[earlier] = self.sha256[earlier]
         attempted = np.array([one.sha256 for one in waiting.values()], "S64")
@@ -80,6 +84,7 @@ class CatalogJoin:
         here = indices >= 0
         known, stated = part.filter(pyarrow.array(here)), self.asked.rows(indices[here])
         said = {name: plain(known[name]) for name in STATED}
+        # Else every object would count as changed after a build with another mirror.
         said["location"] = without_mirror(said["location"], said["source"])
         same = {name: _equal(said[name], stated[name]) for name in STATED}
         self.same_location[indices[here]] = same["location"]

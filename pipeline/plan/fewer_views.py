@@ -16,6 +16,7 @@ class _Locations(Mapping[str, SampleLocation]):
     """The locations of samples by uid, read from the rows on access."""
 
     def __init__(self, rows: Columns[BuildResult], indices: Indices) -> None:
+        # Sorted, to be searched: a dict of a million locations would fill memory.
         self._rows, self._places = rows, np.sort(indices)
 
     def __len__(self) -> int:
@@ -42,11 +43,14 @@ def find_fewer_views(
 
     `fingerprints` gives, for view settings, the function from sha256 to fingerprint.
     """
+    # Only more views are a shortcut: with fewer, every object is rendered anew.
     if version is None or version.views >= render.views:
         return {}
+    # The fingerprint under today's settings but the earlier number: any other change makes it differ.
     before = fingerprints(render.model_copy(update={"views": version.views}))
     indices = plan.row[plan.order]
     indices = indices[indices >= 0]
+    # As arrays: records of a million objects would be slow and large.
     outcome, sha256, fingerprint = (
         texts(plan.rows.column(name))[indices] for name in ("outcome", "sha256", "fingerprint")
     )

@@ -23,6 +23,7 @@ def find_refusals(items: Columns[SourceObject], settings: FilterSettings) -> dic
     """
     said = list(_columns_read(settings))
     seen = pyarrow.table({name: items.column(name) for name in said} | {"place": np.arange(len(items))})
+    # Without threads: with them the order of the groups changes from run to run.
     groups = seen.group_by(said, use_threads=False).aggregate([("place", "min"), ("place", "list")])
     firsts = items.records(groups["place_min"].to_numpy())
     found = ((index, _rule(item, settings)) for index, item in enumerate(firsts))
@@ -38,6 +39,7 @@ def find_refusals(items: Columns[SourceObject], settings: FilterSettings) -> dic
 
 
 def _columns_read(settings: FilterSettings) -> Iterator[str]:
+    # These two decide in any case; columns without a rule would only split the groups.
     yield from ("source", "licence")
     yield from ("category",) if settings.categories else ()
     yield from ("title", "tags") if settings.text else ()
@@ -72,6 +74,7 @@ def _rule(item: SourceObject, settings: FilterSettings) -> str:
 
 def _licence(item: SourceObject, settings: FilterSettings) -> str:
     own = item.source in OWN and settings.unstated_licence == "own"
+    # Before the list: an empty licence is in no list.
     if not item.licence and (own or settings.unstated_licence == "any"):
         return ""
     if licence_key(item.licence) in map(licence_key, settings.licences):
@@ -115,6 +118,7 @@ def describe_left_out(items: Columns[SourceObject], rules: Mapping[int, str], se
     """Return lines with the number of objects left out by each rule, and the categories without objects."""
     counts = Counter(sentence.partition(":")[0] for sentence in rules.values()).most_common()
     lines = ["left out: " + ", ".join(f"{count} by {rule}" for rule, count in counts)] if counts else []
+    # A misspelled category leaves out everything without an error.
     there = {str(name).casefold() for name in items.counts("category")} if settings.categories else set()
     unknown = [name for name in settings.categories if name.casefold() not in there]
     return [*lines, *([f"filter.categories: no object is of {', '.join(unknown)}"] if unknown else [])]

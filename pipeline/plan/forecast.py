@@ -109,6 +109,7 @@ def measure_renders(catalog: Catalog, rules: Rules, device: str, views: Views) -
     A render without a recorded number of views counts as whole with these settings, and with the newest version's views
     otherwise.
     """
+    # Attempts of earlier releases have no such column, and the query would fail.
     made = "views" if "views" in catalog.columns(ATTEMPTS) else "0"
     rows = catalog.select(
         ATTEMPTS,
@@ -129,9 +130,11 @@ def _seconds(objects: int, measured: Sequence[Measured], views: Views) -> tuple[
     if not objects:
         return 0.0, "nothing to render"
     like = [one for one in measured if one.same]
+    # Renders with the same settings if there are any; else a rough figure with its origin stated.
     found = like or list(measured)
     if not found:
         return None, "no render of this dataset was measured yet"
+    # Per view, because some attempts only added views to an object.
     mean = views.wanted * sum(one.seconds / one.views for one in found) / len(found)
     how = "with these settings" if like else "with other settings or on another kind of device"
     how += views.scaling_note(*(one.views for one in found))
@@ -149,6 +152,7 @@ def _bytes(plan: Plan, ok: Mask, views: Views) -> tuple[int | None, str]:
     come = len(plan.order) + len(plan.staged)
     if not come:
         return stay, "samples that are there"
+    # Kept samples have today's settings; others may have another size or number of views.
     found = sizes[plan.row[kept]] if kept.any() else sizes[ok]
     if not len(found):
         return None, "no sample of this dataset was measured yet"

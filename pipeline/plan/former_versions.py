@@ -40,11 +40,14 @@ def find_former_samples(
     """
     sought = _Sought(uids, fingerprints)
     names = (*TAKEN, *SEEN_FAULTS)
+    # An empty part, so that nothing found needs no case of its own.
     found = [complete_columns(schema(BuildResult).empty_table(), BuildResult, names)]
     if _was_rendered(catalog, sought):
+        # A single listing: a question per shard would be slow on a remote store.
         there = {name: size for name, size in catalog.storage.sizes(FOLDER).items() if name not in lost}
         for number in numbers:
             try:
+                # Versions of earlier releases lack columns.
                 present = catalog.columns(OBJECTS, number)
                 wanted = [name for name in names if name in present]
                 whole_ones = f" and not {has_fault('missing_pictures')}" if "missing_pictures" in present else ""
@@ -53,6 +56,7 @@ def find_former_samples(
                 found += (sought.take(complete_columns(part, BuildResult, names), there) for part in rows)
             except Failure as failure:
                 progress.say(f"version {number} is not looked through for what was rendered: {failure}")
+            # Newest first, so usually the first version has all.
             if not sought.missing.any():
                 break
     whole = pyarrow.concat_tables(map(compact, found)).unify_dictionaries()
@@ -92,6 +96,7 @@ class _Sought:
         wanted = (indices >= 0) & self.missing[indices]
         part, indices = part.filter(pyarrow.array(wanted)), indices[wanted]
         shards = zip(part["shard_name"].to_pylist(), part["shard_bytes"].to_pylist(), strict=True)
+        # A size tells a cut shard. Changed bytes show only when the shard is packed, and then raise DamagedShard.
         whole = np.array([there.get(name) == size for name, size in shards], bool)
         self.missing[indices[whole]] = False
         return compact(part.filter(pyarrow.array(whole)))

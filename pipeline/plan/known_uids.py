@@ -49,6 +49,7 @@ def keep_known_uids(asked: Columns[SourceObject], catalog: Catalog) -> Columns[S
     rows[indices_in(asked.uids, shortened) >= 0] = -1
     keep = np.flatnonzero(rows >= 0)
     keep = keep[_are_same(asked, known, keep, rows[keep])]
+    # A copy, because other columns may share the array.
     uids = asked.uids.copy()
     uids[keep] = shortened[keep]
     return asked.with_uids(uids)
@@ -61,6 +62,7 @@ def _are_same(asked: Columns[SourceObject], known: Columns[_ShortRow], indices: 
         part = slice(start, start + CHUNK)
         records = zip(asked.records(indices[part]), known.records(rows[part]), strict=True)
         same[part] = [
+            # The row knows only the whole path, so each of its ends is tried as the path below the folder.
             item.location == row.location or item.uid[-UID_DIGITS:] in map(identity_digits, _ends(row.location))
             for item, row in records
         ]

@@ -32,6 +32,7 @@ def make_plan(
     for good, by (uid, fingerprint)."""
     join, rule = CatalogJoin(asked, catalogue), rules.find_refusals(asked) if rules.find_refusals is not None else {}
     rows = join.rows
+    # Staged under the other setting, without some pictures: such views may not be packed now.
     whole = [one for one in staged if not (rules.leaves_out_missing and one.missing_pictures)]
     waiting = {one.uid: one for one in whole if rules.fingerprint(one.sha256) == one.fingerprint and one.uid in asked}
     sha256 = join.bytes_known(waiting)
@@ -39,6 +40,7 @@ def make_plan(
     ended = {uid: one for (uid, digest), one in failed.items() if _is(fingerprint, asked, uid, digest.encode())}
     release_memory()
 
+    # From here on in order of strength: a staged attempt outweighs a row, a copy is never rendered, a rule wins.
     state = _states(join, fingerprint, rules)
     _mark(state, State.RENDER, asked.indices(list(waiting)), State.STAGED)
     _mark(state, State.RENDER, asked.indices(list(ended)), State.ENDED)
@@ -48,6 +50,7 @@ def make_plan(
     former = _former(asked, state, fingerprint, rules)
     state[asked.indices(former.uids)] = State.FORMER
     number = _numbers(join, state, copies, rules)
+    # A removed object keeps its row, so it is removed only once.
     dropped = (asked.indices(rows.uids) < 0) & (texts(rows.column("outcome")) != Outcome.REMOVED.encode())
     certain = _changing(join, state, number, _find_moved(join, state, sha256, rules), dropped)
     return Plan(
@@ -92,6 +95,7 @@ def _is(values: NDArray, asked: Columns[SourceObject], uid: str, value: object) 
 
 def _ranks(join: CatalogJoin, state: States) -> States:
     """Rank duplicates: those already in a shard first, unfetchable duplicates last."""
+    # An original without bytes would keep its copies from being rendered.
     unread = (state == State.ENDED) & join.unread
     return np.select([state == State.KEPT, state == State.STAGED, unread], [0, 1, 3], 2).astype(np.int8)
 
@@ -120,9 +124,11 @@ def _former(asked: Columns[SourceObject], state: States, fingerprint: Texts, rul
 
 def _numbers(join: CatalogJoin, state: States, copies: Mapping[str, str], rules: Rules) -> Numbers:
     """Return the numbers of objects with a possible sample. A copy of an object with a sample gets no number."""
+    # Over removed objects too: a number used once never gets other objects.
     first = int(join.rows.column("shard").to_numpy().max(initial=UNASSIGNED)) + 1
     number, wanted = join.number.copy(), ~np.isin(state, (State.DUPLICATE, State.FILTERED))
     stands = state[join.asked.indices(list(copies.values()))] == State.KEPT
+    # A copy of an object still to be rendered may have to replace it, and needs a shard for that.
     wanted[join.asked.indices(list(copies))[~stands]] = True
     number[wanted] = assign(number[wanted], join.asked.uids[wanted], first, rules.objects_per_shard)
     return number
@@ -131,6 +137,7 @@ def _numbers(join: CatalogJoin, state: States, copies: Mapping[str, str], rules:
 def _states(join: CatalogJoin, fingerprint: Texts, rules: Rules) -> States:
     """Return KEPT and ENDED as the catalogue says, and RENDER for all others, including those in lost shards."""
     open_again = [outcome.encode() for outcome in AGAIN | rules.retry]
+    # Two empty fingerprints say nothing; then only an unchanged location keeps a failure.
     same = (join.fingerprint == fingerprint) & ((join.fingerprint != b"") | join.same_location)
     settled = (join.row >= 0) & ~np.isin(join.outcome, open_again) & same & ~join.within(rules.lost)
     if rules.leaves_out_missing:
@@ -163,6 +170,7 @@ def _other_facts(join: CatalogJoin, indices: Indices, sha256: Texts) -> Mask:
 def _changing(join: CatalogJoin, state: States, number: Numbers, moved: Mask, dropped: Mask) -> frozenset[int]:
     """Return the numbers that change however the renders end: by staged, former, moved, removed or replaced samples."""
     changed = moved | np.isin(state, (State.STAGED, State.FORMER))
+    # Their old shards change even if the new render fails.
     leaving = join.ok & (state != State.KEPT)
     rows = join.rows
     gone = dropped & (texts(rows.column("outcome")) == Outcome.OK.encode())

@@ -50,6 +50,7 @@ def describe_empty_version(rows: Iterable[pyarrow.Table]) -> str:
     """Explain in a few lines why a dataset with these rows would hold no object."""
     lines, count = list[str](), 0
     for part in rows:
+        # In parts: only a few names of a million are printed.
         bad = [row for row in part.to_pylist() if row["outcome"] not in (Outcome.OK, Outcome.REMOVED)]
         lines += [f"  {row['uid']}: {row['outcome']}: {row['reason']}" for row in bad[: NAMED - len(lines)]]
         count += len(bad)

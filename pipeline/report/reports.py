@@ -31,6 +31,7 @@ def write_report(storage: Storage, run: str) -> None:
     """Write the present report of a run. Raises Failure for unreadable data or a failed write."""
     page = report_page(storage, run).encode()
     storage.write(f"{FOLDER}/{run}.html", page)
+    # A copy instead of a link: object stores have no links.
     storage.write(NEWEST, page)
 
 
@@ -57,6 +58,7 @@ def list_runs(storage: Storage) -> list[str]:
     """List all runs with attempts or a plan, oldest first: a run's name begins with its start time."""
     rows = Catalog(storage).select(ATTEMPTS, "select distinct run from rows where run <> ''")
     names = (PurePosixPath(name) for name in storage.names(FOLDER))
+    # A run stopped before its first attempt has only its plan.
     return sorted({row["run"] for row in rows} | {name.stem for name in names if name.suffix == ".json"})
 
 

@@ -102,7 +102,9 @@ def _outcomes(catalog: Catalog, mine: str) -> dict[str, int]:
 
 def _pace(catalog: Catalog, mine: str, facts: BuildFacts) -> tuple[tuple[Pace, ...], float]:
     parts = min(PARTS, max(FEWEST_PARTS, facts.attempts // ATTEMPTS_A_PART))
+    # A run of a single instant would divide by zero.
     length = max(facts.wall_s, 1e-3) / parts
+    # `least`, because the last end lies exactly on the upper bound.
     part = f"least({parts - 1}, cast(floor((at + {SPENT} - {facts.began!r}) / {length!r}) as bigint))"
     rows = catalog.select(
         ATTEMPTS,
@@ -189,6 +191,7 @@ def _pick_pictures(storage: Storage, catalog: Catalog, mine: str) -> tuple[tuple
     shown, missing = list[SampleViews](), list[str]()
     for row in rows:
         try:
+            # A damaged shard must not cost the report, least of all the report of the build that found it.
             shown.append(_views(storage, row))
         except Failure as failure:
             missing.append(f"not shown: {failure}")

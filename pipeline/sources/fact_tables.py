@@ -16,6 +16,7 @@ Facts = dict[str, str]
 
 def table_in(folder: Path, name: str) -> Path | None:
     """Return the table called `name` in a folder, in any letter case; None without it. Raises UsageError for two."""
+    # A file named `objects.csv` and ignored would leave every object without a licence.
     found = sorted(path for path in folder.iterdir() if path.name.casefold() == name.casefold())
     if len(found) > 1:
         raise UsageError(f"{folder}: expected one {name}, got {' and '.join(path.name for path in found)}")
@@ -38,6 +39,7 @@ def facts_by_name(
     found, exact, others = dict[str, Facts](), set(names), list[str]()
     for written, row in rows.items():
         name = decode(written)
+        # The exact name first: on Linux `a.glb` and `A.glb` are two objects.
         meant = [name] if name in exact else alike.get(_spelling(_inside(name, table.parent)), [])
         if len(meant) > 1:
             raise UsageError(f"{table}: expected the `{key}` of an object, got {name!r} for {' and '.join(meant)}")
@@ -66,6 +68,7 @@ def _by_spelling(names: Iterable[str]) -> Mapping[str, list[str]]:
 
 def _spelling(name: str) -> str:
     """Return a text shared by all spellings of a path."""
+    # macOS writes names decomposed, Windows with backslashes.
     composed = unicodedata.normalize("NFC", name).strip().replace("\\", "/")
     return posixpath.normpath(composed).casefold()
 

@@ -38,8 +38,10 @@ def model_sha256(path: Path, root: Root | None = None) -> str:
     OSError."""
     try:
         others = dict(model_files(path, root).files)
+    # The renderer meets the same refusal and names it; here the digest of the file itself is enough.
     except Refused:
         others = {}
+    # The file's own digest alone is kept for models without companions: it is the digest that other tools state.
     own = sha256_file(path)
     parts = {name: sha256_file(file) for name, file in others.items()}
     return digest_json([own, parts], length=64) if parts else own

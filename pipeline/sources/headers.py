@@ -39,6 +39,7 @@ def facts_of_columns(names: Sequence[str], where: str) -> list[str]:
     facts = [_fact(_letters(name)) for name in names]
     for name in (name for name, fact in zip(names, facts, strict=True) if not fact and _is_like_licence(name)):
         _refuse(name, where)
+    # With a licence column beside it, `rights` or `terms` is just a text.
     if LICENCE not in facts:
         for name in (name for name in names if _letters(name) in OTHER_WORDS):
             _refuse(name, where)
@@ -57,6 +58,7 @@ def _refuse(name: str, where: str) -> None:
 
 
 def _letters(name: str) -> str:
+    # `License_Type`, `license type` and `licenseType` are the same column.
     return "".join(char for char in plain_text(name) if char.isalnum())
 
 

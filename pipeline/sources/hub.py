@@ -35,6 +35,7 @@ def file_url(repository: str, revision: str, path: str, hub: str | None = None) 
     """Return the address of a file at a revision (branch, tag or commit) of a repository on a hub, by default
     `endpoint()`."""
     hub = endpoint() if hub is None else hub
+    # Branches may have slashes in their names.
     return f"{hub}/{repository}/resolve/{quote(revision, safe='')}/{path}"
 
 
@@ -49,6 +50,7 @@ def find_downloaded(location: str, revision: str, folder: str) -> Path | None:
     The package has no revisions: its files count as `main`.
     """
     name = location.removeprefix(file_url(OBJAVERSE, revision, "", PUBLIC_HUB))
+    # Paths come from a downloaded index and must not leave the folder.
     if not folder or revision != "main" or name == location or ".." in name.split("/"):
         return None
     path = Path(folder).expanduser() / name

@@ -71,6 +71,7 @@ class Indexes:
             for batch in table.iter_batches(columns=["fileIdentifier", "sha256"], use_threads=False):
                 rows = zip(*(batch[name].to_pylist() for name in ("fileIdentifier", "sha256")), strict=True)
                 for page, sha256 in rows:
+                    # Objaverse-XL names an object by its page at Sketchfab; the uid is its last part.
                     uid = str(page).rpartition("/")[2]
                     if uid in uids and SHA256.fullmatch(str(sha256)):
                         found[uid] = str(sha256)
@@ -81,9 +82,11 @@ class Indexes:
         import objaverse
 
         path = self._have(OBJAVERSE, self.settings.revision, name)
+        # The package has no public setting for its folder.
         objaverse._VERSIONED_PATH = str(path.parent)
         with self._sound(path):
             found = read(objaverse)
+            # The index is a stranger's file; a wrong type would surface much later and without its name.
             if not isinstance(found, dict) or not all(type(value) is kind for value in found.values()):
                 raise TypeError(f"something else than uids with a {kind.__name__} each")
             return found

@@ -72,10 +72,12 @@ class _Walk:
                 yield from self._below(link)
 
     def _below(self, top: Path) -> Iterator[str]:
+        # os.walk would skip an unreadable folder silently, and its objects would count as removed.
         for parent, folders, files in os.walk(top, onerror=_unreadable):
             self.listed.setdefault(_identity(Path(parent)), Path(parent))
             inner = [Path(parent, name) for name in sorted(folders) if not name.startswith(".")]
             self.links.extend(path for path in inner if path.is_symlink())
+            # Changed itself: os.walk descends into the folders left in this list.
             folders[:] = [path.name for path in inner if not path.is_symlink() and _identity(path) not in self.listed]
             yield from ((Path(parent) / name).relative_to(self.root).as_posix() for name in files)
 
@@ -84,6 +86,7 @@ class _Walk:
         if (listed := self.listed.get(_identity(link))) is not None:
             name = "this folder itself" if listed == self.root else f"{str(listed.relative_to(self.root))!a}"
             return f"it leads to {name}, which is listed already"
+        # Following it would list this folder again, inside itself and without end.
         if self.root.resolve().is_relative_to(link.resolve()):
             return "it leads to a parent of this folder"
         return ""
@@ -94,6 +97,7 @@ def _identity(folder: Path) -> tuple[int, int]:
         facts = folder.stat()
     except OSError as error:
         _unreadable(error)
+    # Not the path: a bind mount or a link shows the same folder under several.
     return facts.st_dev, facts.st_ino
 
 

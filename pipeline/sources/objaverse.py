@@ -32,15 +32,18 @@ def objaverse_objects(
     indexes = Indexes(settings, fetching)
     paths = _usable(indexes.paths(), progress)
     category = _categories(settings, indexes)
+    # A set: the same uid may be given twice.
     named = {*settings.uids, *_lines(settings.uid_file)}
     candidates = named | set(category) if named or settings.lvis else set(paths)
     sha256 = indexes.sha256(candidates) if source == "objaverse-xl" else {}
+    # An object of Objaverse-XL without a digest could not be checked, so it counts as unknown.
     known = sha256.keys() & paths.keys() if source == "objaverse-xl" else paths.keys()
     unlisted = sorted(named - known)
     _check_unlisted(unlisted, len(named), settings, source, progress, is_any_known=bool(candidates & known))
     candidates = candidates - set(unlisted)
     if unknown := len(candidates - known):
         progress.say(f"{NAMES[source]}: {unknown} of {len(candidates)} objects are not in its index and are left out")
+    # Sorted, because the draw is by position and sets have no order.
     uids = _draw(sorted(candidates & known), settings)
     objects = [
         _object(
@@ -106,6 +109,7 @@ def _with_notes(uids: list[str], paths: Mapping[str, str], indexes: Indexes) -> 
     parts: dict[str, list[str]] = {}
     for uid in uids:
         parts.setdefault(Path(paths[uid]).parent.name, []).append(uid)
+    # By file of annotations, so that each of the 160 is read once.
     for part in sorted(parts):
         notes = indexes.annotations(part)
         for uid in parts[part]:
@@ -124,6 +128,7 @@ def _categories(settings: ObjaverseSettings, indexes: Indexes) -> dict[str, str]
         raise UsageError(f"objects.objaverse.lvis: expected LVIS categories, got {got}")
     for category in settings.lvis:
         for uid in members[category]:
+            # The order of the request decides: a sample has a single category.
             found.setdefault(uid, category)
     return found
 

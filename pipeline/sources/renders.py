@@ -40,6 +40,7 @@ def rendered_objects(folder: Path, progress: Progress) -> list[SourceObject]:
     facts = _facts(folder, names, progress)
     with progress.task("list", total=len(names), unit="folders") as task:
         objects = []
+        # Digests wait for the disk, and hashing releases Python's lock.
         for item in map_in_threads(lambda name: _object(folder, name, facts.get(name, {})), names, THREADS):
             objects.append(item)
             task.advance(1, note=item.uid)
@@ -52,6 +53,7 @@ def views_sha256(folder: Path) -> str:
     Other files, such as logs and timings, are not part of the object.
     """
     with os.scandir(folder) as entries:
+        # `scandir` knows the kind of an entry without a question to the disk for each of a million files.
         names = [entry.name for entry in entries if _is_seen(entry.name) and entry.is_file()]
     return digest_json({name: sha256_file(folder / name) for name in names}, length=64) if names else ""
 
@@ -88,6 +90,7 @@ def _valid_paths(path: Path) -> list[str]:
 def _is_name(name: object) -> bool:
     if not isinstance(name, str) or name[:1] in ("", ".") or "\0" in name:
         return False
+    # The list comes with the data: `../other` must not be read.
     return Path(name).name == name and replace_surrogates(name) == name
 
 

@@ -49,6 +49,7 @@ def index_rows(path: Path, key: str) -> dict[str, dict[str, str]]:
     """Return the rows of such a table by their value in the column `key`. Raises UsageError for a repeated value."""
     found = dict[str, dict[str, str]]()
     for row in read_table(path, key):
+        # Two rows of an object could state two licences, and choosing would be a guess.
         if found.setdefault(row[key], row) is not row:
             raise UsageError(f"{path}: expected every `{key}` once, got {row[key]!r} twice")
     return found
@@ -77,6 +78,7 @@ def _check_counts(place: str, row: dict[str, str]) -> None:
 def _csv_rows(path: Path) -> Iterator[list[str]]:
     """Yield the non-empty rows of a CSV file, the names of its columns first."""
     try:
+        # Excel begins CSV files with a byte order mark.
         with path.open(encoding="utf-8-sig", newline="") as stream:
             yield from filter(None, csv.reader(stream, strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:

@@ -26,6 +26,7 @@ def url_objects(table: Path) -> Iterator[SourceObject]:
     Credentials in an address are not part of an object's identity. Raises UsageError for an unreadable or empty table,
     for a repeated address, and for an address with user information or a scheme other than http and https.
     """
+    # Eight bytes an address: the texts of millions of addresses would fill memory.
     seen = array("Q")
     for number, row in enumerate(read_table(table, "url"), start=1):
         item = _object(f"{table}: row {number}", row)
@@ -34,6 +35,7 @@ def url_objects(table: Path) -> Iterator[SourceObject]:
     if not seen:
         raise UsageError(f"objects.urls: expected rows in {table}, got nothing")
     if len(np.unique(np.frombuffer(seen, np.uint64))) < len(seen):
+        # Equal hashes may be chance; only this slower second reading proves a repetition and names it.
         _check_once(table)
 
 
@@ -46,6 +48,7 @@ def _check_once(table: Path) -> None:
 
 def _object(place: str, row: dict[str, str]) -> SourceObject:
     url, sha256 = row["url"].strip(), row.get("sha256", "").strip().lower()
+    # Without credentials, so that an address signed anew is the same object.
     location = public_address(url)
     if has_user(url):
         raise UsageError(f"{place}: expected an address without a user's name or password, got one for {location[:80]}")

@@ -20,12 +20,14 @@ def earlier_views(
     try:
         sample = read_sample(storage, *location)
         views = len(sample.extrinsics)
+        # Whole and sound: a damaged view would otherwise live on in every later version.
         sample.check(views=views, hw=render.hw)
         about, record = sample.facts["object"], sample.facts["render"]
         names = view_members(views, render.passes)
         if about.get("sha256") != sha256 or views >= render.views or not set(names) <= set(sample.members):
             return NONE
         found = EarlierViews(scratch / "earlier", record)
+        # Views are drawn by number, so a gap would repeat a camera.
         if [view.view for view in found.views] != list(range(views)):
             return NONE
     except (Failure, KeyError, TypeError, AttributeError):

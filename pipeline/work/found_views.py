@@ -77,11 +77,13 @@ def _pictures(found: FoundViews, settings: RenderSettings, out_dir: Path) -> lis
     checks, facts = settings.checks.model_dump(), []
     for view, picture in enumerate(found.pictures):
         rgba = found.image(view)
+        # Not resized: extrinsics and lens hold for the pixels as they are.
         if rgba.shape[:2] != settings.hw:
             (height, width), got = settings.hw, rgba.shape
             words = f"expected {height}×{width} pixels (render.hw), got {got[0]}×{got[1]}"
             raise _WrongSizeError(f"{picture.parent.name}/{picture.name}: {words}")
         facts.append(view_facts(rgba, view, checks, is_finite=True))
+        # Encoded anew, also from PNG: equal pixels then give equal shards.
         write_atomically(out_dir / view_name(view), encode_rgba(rgba))
     return facts
 
@@ -97,5 +99,6 @@ def _check_cameras(found: FoundViews) -> None:
 
 def _is_camera(matrix: NDArray[np.float64]) -> bool:
     rotation = matrix[:, :3]
+    # A mirrored matrix passes the first test.
     rigid = bool(np.abs(rotation @ rotation.T - np.eye(3)).max() <= RIGID) and float(np.linalg.det(rotation)) > 0.0
     return rigid and float(np.linalg.norm(camera_centre(matrix))) > 0.0

@@ -71,9 +71,11 @@ def pack(storage: Storage, job: PackJob) -> PackResult:
 def _samples(storage: Storage, members: list[Member]) -> Iterator[tuple[str, Mapping[str, bytes]]]:
     for member in members:
         if member.kept_in is not None and member.entry is not None:
+            # Checked before it is copied: damage must not travel into a shard with a fresh digest.
             sample = read_sample(storage, member.kept_in, member.entry)
             height, width = sample.image(0).shape[:2]
             sample.check(views=len(sample.extrinsics), hw=(height, width))
+            # The views stay; licence or title may be newer than the sample.
             yield member.uid, replace_object_facts(sample.members, member.facts)
         else:
             with staged_folder(storage, member.uid, member.fingerprint) as folder:

@@ -26,6 +26,7 @@ def staged_name(uid: str, fingerprint: str) -> str:
 @contextmanager
 def work_folder(storage: Storage) -> Iterator[Path]:
     """Make an empty folder for an attempt, on the dataset's disk if that is local. It is removed afterwards."""
+    # On the same disk, because the finished views are moved by a rename.
     parent = storage.local_path(WORK) if storage.is_local else Path(tempfile.gettempdir())
     parent.mkdir(parents=True, exist_ok=True)
     folder = parent / f"zero123-{secrets.token_hex(8)}"
@@ -42,6 +43,7 @@ def stage(storage: Storage, views: Path, attempt: Attempt) -> None:
     if not storage.is_local:
         for path in sorted(views.iterdir()):
             storage.put_file(f"{name}/{path.name}", path)
+        # Last, after every file: an object store has no rename, so this file completes the folder.
         storage.write(f"{name}/{MARK}", attempt.to_json())
         return
     (views / MARK).write_bytes(attempt.to_json())
@@ -49,6 +51,7 @@ def stage(storage: Storage, views: Path, attempt: Attempt) -> None:
     for path in (*views.iterdir(), views):
         flush_to_disk(path)
     target = storage.local_path(name)
+    # Without its mark a folder is incomplete, and would block every later rename.
     if target.exists() and not (target / MARK).exists():
         shutil.rmtree(target)
     try:
@@ -82,6 +85,7 @@ def staged_attempts(storage: Storage) -> dict[str, Attempt]:
                 attempt = Attempt.from_json(storage.read(name))
             except ValueError as error:
                 raise Failure(f"{storage.root}/{name}: expected the facts of an attempt, got: {error}") from None
+            # A folder moved by hand would be packed under the wrong name.
             if staged_name(attempt.uid, attempt.fingerprint) == folder:
                 found[folder] = attempt
     return found

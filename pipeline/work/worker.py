@@ -168,6 +168,7 @@ class Worker:
             if attempt.outcome == Outcome.OK:
                 self._enter("stage")
                 stage(self.storage, views, attempt)
+            # A full disk fails every object, and recorded failures are not tried again.
             elif shutil.disk_usage(folder).free < FREE_BYTES:
                 raise Failure(f"{folder.parent}: the disk is full; free some space and run the same command again")
             return attempt
@@ -202,6 +203,7 @@ class Worker:
         """Copy the file from the `objaverse` package's downloads. Returns its digest, or "" without a sound file."""
         objaverse = self.spec.objaverse
         found = find_downloaded(item.location, objaverse.revision, objaverse.downloaded)
+        # Another user's download, for example. Then the file is fetched as usual.
         if found is None or not os.access(found, os.R_OK):
             return ""
         shutil.copyfile(found, path)
@@ -218,8 +220,10 @@ class Worker:
         if sha256 := cache.take(item.location, path, item.sha256):
             return sha256
         address = self._address(item)
+        # With the slash: `https://hub.example.evil` starts with `https://hub.example` too.
         secret = token() if address.startswith(f"{self.spec.hub}/") else ""
         fetched = fetch(address, path, fetching, self.gate, token=secret, sha256=item.sha256)
+        # Under its location: an address has a new signature each time.
         cache.keep(item.location, path, fetched.sha256)
         return fetched.sha256
 
@@ -238,8 +242,10 @@ def _read_here(item: SourceObject, root: Root | None) -> tuple[Path, str]:
     except (FileNotFoundError, NotADirectoryError):
         raise FetchError(Outcome.MISSING, f"{path.name}: expected in {path.parent}, got nothing there") from None
     except OSError as error:
+        # Other errors are the disk's or the network share's and may pass.
         outcome = Outcome.FORBIDDEN if isinstance(error, PermissionError) else Outcome.LOST
         raise FetchError(outcome, f"{path.name}: expected to be readable, got: {error.strerror}") from None
+    # The plan was made for the listed bytes: shard, split and copies follow from them.
     if item.sha256 and sha256 != item.sha256:
         raise FetchError(Outcome.MODIFIED, f"{path.name}: changed since the build began")
     return path, sha256
