@@ -125,6 +125,7 @@ class RenderChild:
         except ChildDeath as death:
             last_line = (process.log_tail().strip().splitlines() or ["it printed nothing"])[-1]
             process.end()
+            # Other programs may have needed the memory for a moment.
             if again and death.outcome is Outcome.OUT_OF_MEMORY:
                 return self._start(again=False)
             raise Failure(f"expected Blender to start, got: {death}: {last_line}") from None
@@ -135,6 +136,7 @@ class RenderChild:
 
     def _render_with(self, process: ChildProcess, job: RenderJob, files: ModelFiles, clock: Stopwatch) -> RenderResult:
         self._rendered += 1
+        # The log of this object alone: its end goes into the record of the attempt.
         process.clear_log()
         private = _private_copy(job, files, process.folder / "job")
         (process.folder / "job.json").write_text(private.to_json(), encoding="utf-8")
@@ -147,7 +149,9 @@ class RenderChild:
 
     def _answer(self, process: ChildProcess, job: RenderJob, clock: Stopwatch) -> RenderResult:
         limits = self.settings.child
+        # Bounded: each message restarts the deadline, so a child could announce phases for ever.
         for _ in range(most_phases(job) + 1):
+            # Per phase: a limit for the whole object would depend on the number of views.
             timeout_s = limits.view_timeout_s if clock.phase == "view" else limits.import_timeout_s
             message = process.receive(timeout_s=timeout_s, memory_mb=limits.memory_mb)
             if phase := phase_in(message):
@@ -201,6 +205,7 @@ def _collect(private: RenderJob, out_dir: Path) -> None:
     out_dir.mkdir(parents=True, exist_ok=True)
     for name in private.files:
         source = Path(private.out_dir) / name
+        # A hostile model could make the child leave a link to a file of ours.
         if source.is_symlink() or not source.is_file():
             raise ChildDeath(Outcome.CRASH, f"expected {name} from the child, got no such file")
         shutil.move(source, out_dir / name)

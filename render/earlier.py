@@ -34,6 +34,7 @@ class EarlierViews:
 
     def agree(self, record: Mapping[str, Any]) -> bool:
         """Return whether `record`, of earlier and new views together, repeats the earlier record."""
+        # Through JSON, so that tuples and lists compare as in the file.
         now, known = json.loads(canonical_json(record)), self.record.get("views", [])
         return not known or {**now, "views": now["views"][: len(known)]} == self.record
 

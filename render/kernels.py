@@ -20,6 +20,7 @@ def kernel_caches(device: str) -> dict[str, str]:
             folder.mkdir(parents=True, exist_ok=True)
     except OSError:
         return {}
+    # An existing folder of another user passes `mkdir`.
     if not all(os.access(folder, os.W_OK) for folder in folders.values()):
         return {}
     return {**{name: str(folder) for name, folder in folders.items()}, "SYCL_CACHE_PERSISTENT": "1"}

@@ -34,6 +34,7 @@ def convert_views(views: Path, layout: str) -> None:
         name = f"{number:03d}.png"
         with Image.open(views / view_name(number)) as picture:
             picture.convert("RGBA").save(views / name, optimize=True)
+        # View by view, so that both copies of all pictures never exist together.
         (views / view_name(number)).unlink()
         for one in facts["passes"].split():
             (views / pass_file(number, one)).rename(views / f"{number:03d}.{PASS_FILES[one]}")

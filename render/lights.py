@@ -36,6 +36,7 @@ def _map(folder: str, uid: str, seed: int) -> Light:
 
 
 def _lamp(lamp: LampSettings, uid: str, seed: int, number: int) -> Light:
+    # A generator for each lamp: a lamp added to a rig leaves the draws of the others.
     rng = stable_rng(seed, "light", uid, number)
     x, y, z, strength = (float(rng.uniform(*bounds)) for bounds in (lamp.x, lamp.y, lamp.z, lamp.strength))
     target = [0.0, 0.0, 0.0] if lamp.aim == "origin" else [x, y, z - 1.0]

@@ -45,6 +45,7 @@ def measure_phases(start_s: float, measured: dict[str, float], log: str) -> dict
         sample, denoise = (sum(map(float, line.findall(log))) for line in (_SAMPLED, _DENOISED))
         rest = measured["prepare"] + measured.get("view", 0.0) - sample - denoise
         seconds |= {
+            # Cycles rounds its figures, so their sum can exceed the whole.
             "build": max(rest, 0.0),
             "sample": sample,
             "denoise": denoise,

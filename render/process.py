@@ -46,11 +46,13 @@ class ChildProcess:
     """
 
     def __init__(self, command: Sequence[str], environment: dict[str, str]) -> None:
+        # Folders of parents that were killed: their children are dead, by the parent-death signal.
         remove_abandoned(Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*"))
         self.folder, self._lock = create_owned_folder(lambda: Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX)))
         self._log = self.folder / "log"
         self._buffer = b""
         private = {"HOME": str(self.folder), "TMPDIR": str(self.folder)}
+        # Its own channel: Blender and its libraries print to standard output as they like.
         self._channel, child_end = os.pipe()
         try:
             with self._log.open("ab") as log:
@@ -63,12 +65,14 @@ class ChildProcess:
                     cwd=self.folder,
                     env={**environment, **private},
                     pass_fds=(child_end,),
+                    # A group of its own, to be killed whole; and Ctrl-C in a terminal does not reach it.
                     start_new_session=True,
                 ).result()
         except OSError as error:
             self._forget()
             raise Failure(f"could not start {command[0]}: {error}") from None
         finally:
+            # Ours too, or the end of the child would never be seen as the end of the channel.
             os.close(child_end)
         self._input = cast(IO[bytes], self._process.stdin)
 
@@ -88,6 +92,7 @@ class ChildProcess:
         poller.register(self._channel, select.POLLIN)
         while b"\n" not in self._buffer:
             self._check_limits(deadline, timeout_s, memory_mb)
+            # In short waits: memory and log are checked between them.
             if not poller.poll(POLL_S * 1000):
                 continue
             data = os.read(self._channel, 1 << 16)
@@ -164,6 +169,7 @@ class ChildProcess:
         until = time.monotonic() + 1.0
         status = None
         while status is None and time.monotonic() < until:
+            # Without reaping, so that the group's number stays ours until `end`.
             status = os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
             time.sleep(POLL_S if status is None else 0.0)
         if status is None:

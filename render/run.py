@@ -70,10 +70,12 @@ def render_views(  # noqa: PLR0913 -- what one folder of views follows from
     if result.outcome is not Outcome.OK:
         return result
     made = record(job, settings, result)
+    # Another device, Blender or setting: the views would not fit together.
     if not earlier.agree(made):
         return render_views(child, source, uid, settings, seed, out_dir, root=root)
     earlier.copy_to(job)
     write_atomically(out_dir / "extrinsics.npy", npy_bytes(extrinsics))
+    # Last: it describes all other files.
     write_atomically(out_dir / "views.json", canonical_json(made).encode())
     return result
 

@@ -17,6 +17,7 @@ def stage_model(source: Path, files: ModelFiles, folder: Path) -> Path:
     Returns the path of the model's copy. Raises OSError.
     """
     levels = max((_levels_up(name) for name in (*files.files, *files.texts)), default=0)
+    # Deep enough that names with `../` stay inside the folder.
     home = folder.joinpath(*[MODEL_FOLDER] * levels)
     home.mkdir(parents=True)
     for name, path in files.files.items():

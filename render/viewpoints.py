@@ -27,6 +27,7 @@ def draw_viewpoints(settings: RenderSettings, uid: str, seed: int) -> Floats:
 
 
 def _block_of_centres(settings: RenderSettings, uid: str, seed: int, block: int) -> Floats:
+    # By block, not by view: within a block the directions are stratified together.
     rng = stable_rng(seed, "viewpoints", uid, block)
     directions = stratified_block(rng) if settings.camera_sampling == "sphere" else cube_normalised(rng, BLOCK)
     nearest, farthest = radius_range(settings)

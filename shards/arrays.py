@@ -30,6 +30,7 @@ class BadArray(ValueError):
 def npy_bytes(array: NDArray[Any]) -> bytes:
     """Encode an array as a `.npy` file of version 1.0. Raises ValueError for an array of Python objects."""
     stream = io.BytesIO()
+    # Version 1.0 always: numpy's choice depends on the array, and readers here accept a single version.
     npy.write_array(stream, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False)
     return stream.getvalue()
 
@@ -51,11 +52,13 @@ def read_npy(data: bytes, shape: tuple[int | None, ...], dtype: DTypeLike) -> ND
     same_shape = len(got_shape) == len(shape) and all(
         want is None or want == got for want, got in zip(shape, got_shape, strict=True)
     )
+    # Fortran order would be read as transposed values.
     if got_dtype != expected or not same_shape or fortran_order:
         wanted = "×".join("n" if want is None else str(want) for want in shape)
         raise BadArray(f"expected {expected} of shape {wanted}, got {got_dtype} of shape {got_shape}")
     if len(data) - begin != math.prod(got_shape) * expected.itemsize:
         raise BadArray(f"expected the {got_shape} values that its header promises, got {len(data) - begin} bytes")
+    # Without a copy: every sample of a stream passes through here.
     return np.frombuffer(data, expected, offset=begin).reshape(got_shape)
 
 

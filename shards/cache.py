@@ -48,6 +48,7 @@ class SampleCache:
         except OSError:
             return None
         sample, checksum = data[:-CHECKSUM_BYTES], data[-CHECKSUM_BYTES:]
+        # A power cut can leave the right length with other bytes.
         return sample if len(sample) == entry.bytes and checksum == _checksum(sample) else None
 
     def put(self, shard: ShardEntry, entry: SampleEntry, data: bytes) -> None:
@@ -56,6 +57,7 @@ class SampleCache:
         size = len(data) + CHECKSUM_BYTES
         temporary = self.folder / f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(6)}"
         try:
+            # Before the write, so that many processes together never exceed the limit.
             if not self._reserve(size):
                 return
             # Under a temporary name first: readers in other processes never see a part of a sample.
@@ -66,11 +68,13 @@ class SampleCache:
             temporary.unlink(missing_ok=True)
 
     def _path(self, shard: ShardEntry, entry: SampleEntry) -> Path:
+        # Both come from a checked version file: the digest is hexadecimal, the offset a number.
         return self.folder / shard.sha256 / f"{entry.offset}"
 
     def _reserve(self, size: int) -> bool:
         """Count `size` more bytes as used. Returns False if not even eviction makes space for them."""
         with self._ledger() as stream:
+            # Unreadable after a power cut, for example; then the folder itself is counted.
             used = _number(stream.read())
             if used is None or used + size > self.limit_bytes:
                 # A scan of the folder is slow, so each eviction makes space for many samples.

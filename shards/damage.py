@@ -14,6 +14,7 @@ class DamagedSample(Failure):
         self.shard, self.uid, self.problem = shard, uid, problem
 
     def __reduce__(self) -> tuple[type["DamagedSample"], tuple[str, str, str]]:
+        # Exceptions cross processes by their message alone, and the constructor wants three parts.
         return DamagedSample, (self.shard, self.uid, self.problem)
 
 

@@ -31,9 +31,11 @@ def encode_rgba(rgba: NDArray[np.uint8]) -> bytes:
 def decode_rgba(data: bytes, kind: Literal["WEBP", "PNG"] = "WEBP") -> NDArray[np.uint8]:
     """Decode an image to uint8 RGBA (H, W, 4). Raises BadImage for another format, too many pixels or damage."""
     try:
+        # A single format: Pillow has dozens of decoders, and data of strangers should reach as few as possible.
         image = Image.open(io.BytesIO(data), formats=[kind])
         if image.width * image.height > MAX_PIXELS:
             raise BadImage(f"expected at most {MAX_PIXELS} pixels, got {image.width}×{image.height}")
+        # Each frame could be large, and only the first counts as a view.
         if getattr(image, "n_frames", 1) != 1:
             raise BadImage("expected a still picture, got an animation")
         return _decode(image)

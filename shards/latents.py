@@ -86,6 +86,7 @@ class LatentIndex:
 
     def replace_shards_of(self, version: Version) -> Version:
         """Return the version with these shards instead of its own. Raises Failure unless they have the same objects."""
+        # The plan draws by position in the shards, so another order would give other pairs without an error.
         if [_objects_of(shard) for shard in self.shards] != [_objects_of(shard) for shard in version.shards]:
             raise Failure(
                 f"{latents_name(version.number, self.encoder.digest)}: expected the objects of version "
@@ -110,6 +111,7 @@ def latents_folder(digest: str) -> str:
 
 def read_latent_indexes(storage: Storage, version: Version) -> list[LatentIndex]:
     """Read the indexes of all encoders for a version. Raises Failure for a damaged index."""
+    # With the dash: version 1 must not match the latents of version 12.
     names = [name for name in storage.names("versions") if name.startswith(f"versions/{version.number}-latents-")]
     return [parse_latents(storage.read(name), where=f"{storage.root}/{name}") for name in names]
 
@@ -182,6 +184,7 @@ def parse_latents(data: bytes, *, where: str) -> LatentIndex:
 
 
 def _check_shard(shard: ShardEntry, folder: str, where: str) -> None:
+    # Names are paths, and the file may be hostile.
     if not re.fullmatch(rf"{re.escape(folder)}/(train|val)-[0-9]{{6,}}-[0-9a-f]{{12}}\.tar", shard.name):
         raise Failure(f"{where}: expected {folder}/<split>-<number>-<digest>.tar, got {shard.name!r}")
     check_ranges(shard, where)
@@ -298,6 +301,7 @@ class LatentSource:
     def pair(self, number: int, sample: Sample, source: int, target: int) -> LatentPair:
         """Make a pair of the latents of two views."""
         facts = pair_facts(number, sample, source, target)
+        # Only now: a sample with a damaged view still gives pairs of its other views, as with pictures.
         check_encoded(sample, view_suffix(source), view_suffix(target))
         latents = sample.array(LATENTS, (self.count, *self.encoder.latents), np.float16)
         embedding: NDArray[Any] = np.zeros((self.count, *self.encoder.embedding), np.float16)

@@ -99,6 +99,7 @@ def cam_from_transform(matrix: Any) -> Float64[NDArray[np.float64], "3 4"]:
     world_from_cam = np.asarray(matrix, np.float64)
     if world_from_cam.shape != (4, 4):
         raise ValueError(f"expected transform_matrix (4, 4), got {world_from_cam.shape}")
+    # The inverse of a rotation is its transpose, without the rounding of a solver.
     rotation = world_from_cam[:3, :3].T
     return np.concatenate([rotation, -rotation @ world_from_cam[:3, 3:]], axis=1)
 
@@ -120,6 +121,7 @@ def _nerf(folder: Path) -> FoundFiles:
 
 
 def _legacy(folder: Path) -> FoundFiles:
+    # Zero-padded in the released data, so the order of texts is that of numbers.
     names = sorted(path.stem for path in folder.glob("*.npy") if path.stem.isdecimal())
     cameras = [read_npy(_bytes(folder / f"{name}.npy", MAX_CAMERA_BYTES), (3, 4), np.float64) for name in names]
     return [folder / f"{name}.png" for name in names], cameras

@@ -22,6 +22,7 @@ def decode_pass(name: str, data: bytes, hw: tuple[int, ...]) -> NDArray[Any]:
     kind = PASS_FILES[name].rpartition(".")[2].upper()
     try:
         image = Image.open(io.BytesIO(data), formats=[kind])
+        # Before the pixels are decoded: a small file can unpack to gigabytes.
         if (image.height, image.width) != tuple(hw) or image.mode != MODES[name]:
             raise BadImage(
                 f"expected {MODES[name]} of {hw[0]}×{hw[1]}, got {image.mode} of {image.height}×{image.width}"

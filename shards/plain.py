@@ -29,6 +29,7 @@ def plain_dataset(version: Version, storage: Storage, split: str, **options: Any
     # It takes each path for a URL and drops what follows `?` or `#`. It knows no way to quote them.
     if any({"?", "#"} & set(url) for url in urls):
         raise UsageError(f"expected a folder without ? and # in its path, got {storage.root}: webdataset cuts it short")
+    # webdataset warns unless shuffling is decided.
     return webdataset.WebDataset(urls, **{"shardshuffle": False, **options})
 
 

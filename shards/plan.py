@@ -64,10 +64,12 @@ class Order:
     @property
     def interleaved_visits(self) -> int:
         """The number of visits that a stream interleaves. 64 pairs in a row then show 64 objects, or all."""
+        # A small dataset has few streams. Without this a batch would show the same object many times.
         return MAX_STREAMS // self.streams
 
     def shards_in_epoch(self, epoch: int, stream: int) -> list[int]:
         """List the shards of a stream in an epoch, in reading order, as indices into `shards`."""
+        # The same permutation for all streams: each takes every S-th, so together they read each shard once.
         order = stable_rng(self.seed, "shards", epoch).permutation(len(self.shards))
         return [int(index) for index in order[stream :: self.streams]]
 
@@ -119,6 +121,7 @@ class Order:
 
 def stream_count(shards: int) -> int:
     """Return the largest power of two ≤ min(64, shards), for `shards` of 1 or more."""
+    # A power of two: ranks × workers must divide it, and they mostly are powers of two.
     return 1 << (min(MAX_STREAMS, shards).bit_length() - 1)
 
 

@@ -26,6 +26,7 @@ def read_sample(storage: Storage, shard: ShardEntry, entry: SampleEntry) -> Samp
 
 def read_sample_members(ranges: ReadRange, shard: ShardEntry, entry: SampleEntry) -> dict[str, bytes]:
     """Read the members of a sample by suffix. Raises DamagedSample for a range without exactly this sample."""
+    # Before the request: lengths come from a file that may be hostile.
     if entry.bytes > MAX_SAMPLE_BYTES:
         raise DamagedSample(shard.name, entry.uid, f": expected at most {MAX_SAMPLE_BYTES} bytes, got {entry.bytes}")
     data = ranges(shard, entry)
@@ -46,6 +47,7 @@ def read_sample_members(ranges: ReadRange, shard: ShardEntry, entry: SampleEntry
 def is_intact(storage: Storage, shard: ShardEntry) -> bool:
     """Whether a shard exists with the expected length and digest. Reads it in full."""
     there = storage.exists(shard.name) and storage.size(shard.name) == shard.bytes
+    # Length first: it costs a listing, the digest a download.
     return there and storage.sha256(shard.name) == shard.sha256
 
 

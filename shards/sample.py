@@ -210,6 +210,7 @@ class Sample:
             raise self._failure("json", f"expected passes of {', '.join(PASS_FILES)}, got {', '.join(self.passes)}")
         self.check_members({"json", "extrinsics.npy", "pairs.npz", *view_members(views, self.passes)})
         self.check_count(views)
+        # Readers trust the stored pairs, so a check derives them once more.
         derived = Pairs.from_extrinsics(self.extrinsics, self.good_views)
         for name in PAIR_ARRAYS:
             # Another machine may have rounded the last digits differently.
@@ -272,6 +273,7 @@ def find_irregular_values(value: Any, path: str = "") -> list[str]:
         return []
     if not value:
         return [f"{path}: expected values, got an empty list"]
+    # Table readers, such as Hugging Face's `datasets`, infer a type from the first sample and fail at another.
     if any(json_signature(item) != json_signature(value[0]) for item in value):
         return [f"{path}: expected items of the same type, got several"]
     return [problem for item in value for problem in find_irregular_values(item, f"{path}[]")]

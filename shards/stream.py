@@ -119,6 +119,7 @@ def open_stream(  # noqa: PLR0913 -- see StreamOptions
     drawn = check_views(version, views)
     order = Order.of(version, split, seed, pairs_per_visit)
     share = Share(position, rank, world)
+    # Before any request, so that a wrong option is reported at the call and not at the first pair.
     share.check(order, split)
     stop = stop or threading.Event()
     ranges, requests = open_transport(storage, settings, stop, say) if settings else (range_reader(storage), 0)

@@ -20,11 +20,13 @@ class TarWriter:
     """Writes samples to a tar stream. The bytes do not depend on time, user or machine."""
 
     def __init__(self, stream: BinaryIO) -> None:
+        # USTAR: the other formats add headers of their own for long names or large numbers.
         self.archive = tarfile.TarFile(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT)
 
     def add(self, members: Mapping[str, bytes]) -> tuple[int, int]:
         """Append members in the order of their names. Returns the (offset, length) of the appended bytes."""
         start = self.archive.offset
+        # Sorted: equal members give equal bytes, and webdataset finds the members of a key side by side.
         for name in sorted(members):
             info = tarfile.TarInfo(name)
             info.size, info.mode, info.mtime = len(members[name]), MODE, 0
@@ -64,6 +66,7 @@ def read_members(data: bytes) -> dict[str, bytes]:
 def _header(block: bytes) -> tuple[str, int, bytes]:
     """Parse a member's header as (name, size, type). Raises ValueError for anything else."""
     # tarfile's own reader takes ten times as long.
+    # The last field is a prefix of the name, for paths; members of a shard have none.
     if len(block) != BLOCK or block[257:262] != b"ustar" or any(block[345:500]):
         raise ValueError("no header of a plain file")
     if _octal(block[148:156]) != sum(block[:148]) + sum(block[156:]) + CHECKSUM_AS_SPACES:

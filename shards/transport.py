@@ -20,6 +20,7 @@ def open_transport(
     Raises UsageError for an invalid cache folder.
     """
     if storage.is_local:
+        # A local disk is its own cache, and it does not come back by waiting.
         return range_reader(storage), 0
     ranges = with_retries(range_reader(storage), Retry(settings.patience_s, say, stop))
     # The cache comes before the retries: a cached sample needs no request.

@@ -56,6 +56,7 @@ def find_damage(storage: Storage, shard: ShardEntry, check: Check) -> list[str]:
     found = list[str]()
     for entry in shard.samples:
         try:
+            # Samples first: a digest says that something is wrong, but not where.
             check(read_verified_sample(storage, shard, entry))
         except Failure as failure:
             found.append(str(failure))

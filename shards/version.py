@@ -57,6 +57,7 @@ class Samples(Sequence[SampleEntry]):
         return SampleEntry(self.uids[index].decode(), int(self.offsets[index]), int(self.lengths[index]))
 
     def __iter__(self) -> Iterator[SampleEntry]:
+        # Whole columns at once: an access by index makes a numpy scalar each.
         uids = (uid.decode() for uid in self.uids.tolist())
         return map(SampleEntry, uids, self.offsets.tolist(), self.lengths.tolist())
 
@@ -102,6 +103,7 @@ class Version:
     @property
     def digest(self) -> str:
         """16 hexadecimal digits that depend on all shards, but not on the dataset's location or other files in it."""
+        # Not of the file: a restored version has another number and the same data.
         return digest_json([self.views, self.hw, [[shard.name, shard.sha256] for shard in self.shards]])
 
     def to_json(self) -> bytes:
@@ -234,6 +236,7 @@ def parse_shard(value: Any) -> ShardEntry:
 def _samples(items: list[Any]) -> Samples:
     uids, offsets, lengths = zip(*items, strict=True) if items else ((), (), ())
     for kind, what, values in ((str, "uid", uids), (int, "offset", offsets), (int, "bytes", lengths)):
+        # Types by set: a check of each of a million values would be slow.
         for other in set(map(type, values)) - {kind}:
             raise TypeError(f"{what}: expected {kind.__name__}, got {other.__name__}")
     for uid in uids:

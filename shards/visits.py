@@ -79,6 +79,7 @@ def number_draws(order: Order, share: Share) -> Iterator[tuple[int, Draw]]:
     streams: dict[int, Iterator[Draw]] = {}
     for number in share.numbers():
         position, stream = divmod(number, order.streams)
+        # Opened when first met: a rank reads only its own streams.
         if stream not in streams:
             streams[stream] = order.draws(stream, position)
         yield number, next(streams[stream])
@@ -125,6 +126,7 @@ def _make_sound_pair(
         on_damage(damage)
     for other in order.substitutes(draw):
         try:
+            # Fetched here and now: damage is rare, and the plan ahead must not change by it.
             return _make_pair(order, source, number, other, source.fetch(other.visit))
         except DamagedSample as damage:
             on_damage(damage)
@@ -181,5 +183,6 @@ def _fetch_now(fetch: Callable[[Visit], S], visit: Visit) -> Future:
     try:
         future.set_result(fetch(visit))
     except DamagedSample as damage:
+        # Kept for the moment of use: the damage of a sample fetched ahead counts only at its turn.
         future.set_exception(damage)
     return future

@@ -55,6 +55,7 @@ def write_samples(storage: Storage, split: str, number: int, samples: Iterable[N
         sha256 = sha256_file(path)
         name = shard_name(split, number, sha256, folder)
         shard = ShardEntry(name, split, number, path.stat().st_size, sha256, tuple(entries))
+        # The name holds the digest, so an existing file of it can only be the same shard or a damaged copy.
         if not is_intact(storage, shard):
             storage.put_file(name, path)
     except OSError as error:
@@ -67,6 +68,7 @@ def write_samples(storage: Storage, split: str, number: int, samples: Iterable[N
 def _write_samples(stream: BinaryIO, shard: str, samples: Iterable[NamedSample]) -> list[SampleEntry]:
     sink, entries = TarWriter(stream), list[SampleEntry]()
     for uid, members in samples:
+        # A dot in a uid would split the key for webdataset.
         if not UID.fullmatch(uid) or (entries and uid <= entries[-1].uid):
             raise Failure(f"{shard}: {uid}: expected uids of letters, digits, _ and - in ascending order")
         offset, length = sink.add({f"{uid}.{suffix}": data for suffix, data in members.items()})

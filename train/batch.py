@@ -43,6 +43,7 @@ def make_batch(pipeline: Zero123Pipeline, pairs: CollatedPairs, memo: LatentMemo
     """Make the batch of pairs on the device. `random_background` is the chance of a colour behind a pair, not white."""
     if pairs.is_cached:
         return _batch_of_latents(pairs)
+    # Both views of a pair get the same colour: otherwise the network would have to guess the target's.
     colours = background_colours(pairs.draws, random_background) if random_background else None
     reads_images = not isinstance(pipeline.image_encoder, LatentEncoder)
     # On white, a deterministic encoder gives a view the same latents every time.
@@ -62,11 +63,13 @@ def _batch_of_latents(pairs: CollatedPairs) -> Batch:
     """Make the batch from cached moments. It equals the encoders' output up to the rounding of float16."""
     target = target_from_moments(pairs.target.float(), pairs.draws.posterior)
     condition = condition_from_moments(pairs.source.float())
+    # Trained image encoders cannot be cached, so their latents come with no vectors.
     embedding = pairs.embedding.float() if pairs.embedding.shape[1] else None
     return Batch(target, condition, pairs.pose, pairs.timesteps, None, embedding)
 
 
 def background_colours(draws: Draws, chance: float) -> Float[Tensor, "N 3 1 1"]:
     """Return the colour in [0, 1] behind each pair: white, or its drawn colour with probability `chance`."""
+    # Always drawn, so that another chance leaves all other draws as they are.
     coloured = (draws.coloured < chance)[:, None]
     return torch.where(coloured, draws.colour, torch.ones_like(draws.colour))[:, :, None, None]

@@ -78,7 +78,9 @@ def cache_latents(job: CacheJob, processes: int, progress: Progress, damaged_sam
         for shard, latent in _cache_shards(worker, processes, tolerance):
             cached[shard.name] = latent
             task.advance(len(shard.samples), note=shard.name)
+    # In the order of the version, whichever process was first: the plan of an epoch depends on it.
     shards = tuple(cached[shard.name].shard for shard in job.version.shards)
+    # Last of all: readers start from the index, so a call that was stopped leaves nothing half listed.
     index = LatentIndex(SCHEMA, job.version.number, worker.encoder, shards)
     job.storage.write(latents_name(job.version.number, worker.digest), index.to_json().encode())
     made = sum(latent.made for latent in cached.values())
@@ -103,6 +105,7 @@ class CacheWorker:
         encoders = build_encoders(job.model, job.seed)
         self.digest = encoders.digest()
         device = torch_device(job.device)
+        # After the digest, because copies on a GPU would have to come back for it.
         for module in (encoders.vae, encoders.image_encoder):
             if module is not None:
                 module.to(device)
@@ -139,11 +142,13 @@ class CacheWorker:
         version = self.job.version
         try:
             sample = read_sample(self.job.storage, shard, entry)
+            # Before the views: a sample with another number of them has no row for each.
             sample.check_count(version.views)
             _ = sample.good_views, sample.pairs
         except DamagedSample as damage:
             on_damage(damage)
             return damage_members({WHOLE: damage})
+        # A damaged view stays black here and is marked: the encoder wants every row, and its output for it is dropped.
         views, damages = np.zeros((version.views, *version.hw, 4), np.uint8), dict[int, DamagedSample]()
         for view in range(version.views):
             try:
@@ -183,11 +188,13 @@ def _pool(job: CacheJob, processes: int) -> Iterator[ProcessPoolExecutor]:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_begin, initargs=(job,))
+    # Other children, such as a test's server, are not ours to end.
     before = set(multiprocessing.active_children())
     try:
         yield pool
     except BaseException:
         for child in set(multiprocessing.active_children()) - before:
+            # A shutdown alone would wait for the shards they encode.
             child.terminate()
         raise
     finally:

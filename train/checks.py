@@ -26,6 +26,7 @@ run that began with the newest version may name it later.
 
 def fixed_settings(model: ModelSettings, settings: TrainSettings) -> dict[str, Any]:
     """Return the settings that a run keeps to its end. With a falling rate, the last image is among them."""
+    # The cosine ends there, so another last image would be another rate at every step.
     last = {"images": settings.images if settings.optimiser.decay == "cosine" else None}
     train = settings.model_dump(mode="json", exclude=FREE_TO_CHANGE) | last
     return {"model": model.model_dump(mode="json"), "train": train}
@@ -42,7 +43,9 @@ def select_version(
         return retry.call(lambda: read_version(storage, settings.version or None))
     if settings.version:
         check_unchanged(began.version, settings.version, out, "train.version")
+    # The old version, although a newer may exist: the position counts pairs of this order.
     version = retry.call(lambda: read_version(storage, began.version))
+    # A number says little: a dataset built anew in another folder begins with version 1 too.
     if began.dataset not in ("", version.digest):
         raise UsageError(
             f"storage.root: expected the dataset with which the run in {out} began, got other shards in version "
@@ -55,6 +58,7 @@ def check_dataset(version: Version, model: ModelSettings, settings: TrainSetting
     """Raise UsageError unless the dataset has the model's view size and enough views beside the held-out views."""
     if tuple(version.hw) != tuple(model.hw):
         raise UsageError(f"model.hw: expected the dataset's view size {list(version.hw)}, got {list(model.hw)}")
+    # Two views make a pair.
     left = version.views - settings.held_out_views
     if left < 2:
         raise UsageError(

@@ -76,6 +76,7 @@ def split_batches(pairs: Iterator[P], count: int, at_once: int) -> Iterator[list
     """Split pairs into the parts of successive batches: `count` pairs for each batch, at most `at_once` in a part."""
     while True:
         for start in range(0, count, at_once):
+            # The last part may be smaller, so `batch` need not be a multiple of `images_at_once`.
             yield list(islice(pairs, min(at_once, count - start)))
 
 
@@ -83,6 +84,7 @@ def collate(pairs: Sequence[Pair | LatentPair], pipeline: Zero123Pipeline, setti
     """Collate pairs into tensors. Pictures are mirrored according to their draws."""
     numbers = tuple(pair.number for pair in pairs)
     posterior = not is_deterministic(pipeline.vae)
+    # On the CPU: generators of devices differ, and a run may resume on another device.
     draws = make_draws(settings.seed, numbers, pipeline.latent_shape, posterior=posterior)
     flips = (draws.mirror < settings.mirror).tolist()
     seen: list[Pair | LatentPair] = [
@@ -90,6 +92,7 @@ def collate(pairs: Sequence[Pair | LatentPair], pipeline: Zero123Pipeline, setti
     ]
     views = "latents" if isinstance(seen[0], LatentPair) else "rgba"
     pose = np.stack([pair.pose for pair in seen])
+    # Stable Zero123 has the input's polar angle in this slot, and shards store the radius difference.
     if pipeline.pose_slot4 == "input_polar":
         pose = with_input_polar(pose, [pair.source_polar_rad for pair in seen])
     return CollatedPairs(
@@ -115,6 +118,7 @@ def mirror_pair(pair: Pair) -> Pair:
     """
     return replace(
         pair,
+        # The memo of latents knows views by uid, and a mirrored view has latents of its own.
         uid=f"{pair.uid}, mirrored",
         source_rgba=pair.source_rgba[:, ::-1],
         target_rgba=pair.target_rgba[:, ::-1],

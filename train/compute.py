@@ -16,6 +16,7 @@ def prepare_unet(pipeline: Zero123Pipeline, settings: ComputeSettings) -> None:
         pipeline.unet.to(memory_format=torch.channels_last)
     if settings.gradient_checkpointing:
         pipeline.unet.enable_gradient_checkpointing()
+    # In place: a wrapper would change the names of the parameters, and checkpoints depend on them.
     if settings.compile:
         pipeline.unet.compile()
 
@@ -41,4 +42,5 @@ def set_compute_mode(settings: ComputeSettings, device: torch.device, threads: i
     finally:
         torch.set_num_threads(before)
         torch.set_float32_matmul_precision(products)
+        # Restored for tests and notebooks, where other work follows in the process.
         cudnn.allow_tf32, cudnn.benchmark = convolutions

@@ -37,6 +37,7 @@ def run_until_stopped(work: Callable[[], object], out: Path) -> None:
             while not interrupt.requested and not done.done():
                 wait([done], LOOK_EVERY_S)
             if interrupt.requested:
+                # By a file: ranks on other machines share nothing with the driver but the run's folder.
                 stop.touch()
                 wait([done], GRACE_S)
         finally:
@@ -74,6 +75,7 @@ class RankMessages:
 
     def __init__(self, out: Path) -> None:
         self.folder = out / SAID
+        # Messages of earlier calls were shown by them.
         self.bytes = {path: path.stat().st_size for path in self.folder.glob("*.log")}
 
     def lines(self) -> Iterator[str]:
@@ -81,6 +83,7 @@ class RankMessages:
         for path in sorted(self.folder.glob("*.log")):
             with path.open("rb") as stream:
                 stream.seek(self.bytes.get(path, 0))
+                # A rank may be in the midst of a line; the rest of it comes next time.
                 whole, end, _ = stream.read().rpartition(b"\n")
             self.bytes[path] = self.bytes.get(path, 0) + len(whole + end)
             yield from whole.decode(errors="replace").splitlines()

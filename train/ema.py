@@ -29,6 +29,7 @@ class Ema:
     @contextmanager
     def apply_averages(self) -> Iterator[None]:
         """Use the averages as weights in the block, and restore the weights afterwards."""
+        # Copied back and forth instead of exchanged: the optimiser refers to the tensors themselves.
         weights = {name: parameter.detach().clone() for name, parameter in self.parameters.items()}
         self._set(self.averages)
         try:

@@ -25,6 +25,7 @@ def training_flops(pipeline: Zero123Pipeline) -> float:
     device, width = pipeline.device, int(pipeline.unet.config.cross_attention_dim)
     latents = torch.zeros(1, *pipeline.latent_shape, device=device)
     conditioning = Conditioning(torch.zeros(1, 1, width, device=device), latents)
+    # By counting instead of a formula: UNets of other widths and with a single context token are measured as they are.
     with FlopCounterMode(display=False) as counter:
         pipeline.predict(latents, torch.zeros(1, dtype=torch.long, device=device), conditioning)
     return float(counter.get_total_flops() * (1 + BACKWARD))
@@ -34,5 +35,6 @@ def peak_flops(device: torch.device) -> float | None:
     """Return the nominal dense bfloat16 peak of a GPU in operations per second, or None for other devices."""
     if device.type != "cuda":
         return None
+    # Whole words: `L4` is also the beginning of `L40S`.
     words = torch.cuda.get_device_name(device).replace("-", " ").split()
     return next((PEAKS[word] for word in words if word in PEAKS), None)

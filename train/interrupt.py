@@ -40,6 +40,7 @@ class Interrupt:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._restore()
+        # With an error under way, that error is what the user needs to see.
         if self.signal is not None and error is None:
             signal.raise_signal(self.signal)
 

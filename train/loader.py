@@ -121,6 +121,7 @@ def _take_turns(
                 next(numbers)
                 yield pair
         if not stop.is_set():  # a worker was lost, so this process reads on by itself
+            # From the first number not yielded: pairs of a block lost on its way are read again.
             alone = Share(next(numbers), share.rank, share.world)
             yield from reader(**vars(alone), on_damage=on_damage, say=say, stop=stop)
     finally:
@@ -149,6 +150,7 @@ def _rounds(
     """Yield rounds of a block from each worker, until a worker is lost or `stop` is set."""
     loader = DataLoader(
         _Blocks(reader, shares),
+        # Blocks are batches already; torch would collate them again.
         batch_size=None,
         num_workers=len(shares),
         prefetch_factor=WAITING_BLOCKS,
@@ -214,6 +216,7 @@ def _next_pairs(pairs: Iterator[P]) -> tuple[list[P], Failure | None]:
 def _length(pair: Any) -> int:
     """Compute the number of pairs in a block from the size of a pair. All pairs of a stream have the same size."""
     size = sum(value.nbytes for value in vars(pair).values() if isinstance(value, np.ndarray))
+    # At least a few, or the transfer of each block would cost more than its decoding.
     return min(MOST, max(LEAST, BLOCK_BYTES // max(1, size)))
 
 

@@ -41,6 +41,7 @@ class Log:
 
     def __init__(self, path: Path | None, images: int) -> None:
         self.path = path
+        # A resumed run repeats the images after its checkpoint, and would log them twice.
         self.rows = [row for row in read_log(path) if row.images <= images] if path else []
         kept = "".join(map(_line, self.rows)).encode()
         if path and (not path.is_file() or path.read_bytes() != kept):
@@ -106,6 +107,7 @@ class LogInterval:
     @property
     def images_per_s(self) -> float:
         """Images per second."""
+        # A clock of low resolution can measure nothing at all.
         return self.images / max(self.seconds, 1e-9)
 
     @property

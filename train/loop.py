@@ -80,6 +80,7 @@ class _Run:
         self.world, self.progress = world, progress
         self.stop = threading.Event()
         self.tolerance = DamageTolerance(self.settings.stream.damaged_samples, self._say)
+        # First, because it finds most mistakes, and a large model takes long to load.
         checkpoint = self._resume()
         self._build(checkpoint)
         self._open_data()
@@ -111,6 +112,7 @@ class _Run:
         else:
             pipeline = Zero123Pipeline.from_pretrained(checkpoint)
         self.pipeline = pipeline.to(str(self.world.device))
+        # Into the model, so that every checkpoint carries them.
         self.pipeline.sampling = spec.sampling or self.pipeline.sampling
         # Before `prepare_unet`: operations are not counted inside a compiled module.
         self.flops, self.peak = training_flops(self.pipeline), peak_flops(self.world.device)
@@ -131,11 +133,13 @@ class _Run:
         """Open this rank's share of the pairs as parts of batches, and read the objects to validate on."""
         settings, world = self.settings, self.world
         share = Share(self.position.images, world.rank, world.size)
+        # A function, not the digest: hashing all weights takes long, and only cached latents need it.
         encoder = FrozenEncoders.in_model(self.pipeline).digest
         pairs = read_training_pairs(
             self.version, self.spec.storage, settings, share, encoder, self.tolerance, self.stop
         )
         parts = split_batches(pairs, settings.batch // world.size, settings.images_at_once)
+        # Lazily, so that the prefetching thread does this work.
         self.parts = (collate(some, self.pipeline, settings) for some in parts)
         self.held_out: list[Sample] = []
         if settings.validation.every_images:
@@ -144,6 +148,7 @@ class _Run:
 
     def _open_log(self) -> None:
         """Continue the log and the validation scores from the position on; only the first rank writes them."""
+        # Several ranks writing the same file would mix their lines.
         out = self.out if self.world.first else None
         self.log = Log(out / LOG if out else None, self.position.images)
         self.validation = Validation(self.held_out, self.settings.validation, out, self.position.images)
@@ -207,6 +212,7 @@ class _Run:
         """Find the checkpoint to continue from. Raises Failure unless every rank sees the same checkpoint."""
         world, settings = self.world, self.settings
         if settings.upload and world.first:
+            # By a single rank: the others wait at the barrier, and then find it in the shared folder.
             fetch_newest(settings.upload, self.out, retry)
         world.barrier("train: the newest checkpoint")
         # Only now: the first rank may have fetched one.
@@ -284,6 +290,7 @@ class _Run:
         """Sample the held-out views with the averaged weights, and record their score unless a stop is requested."""
         world, settings = self.world, self.settings
         with self.learner.ema.apply_averages():
+            # Every rank samples some objects: if a single rank did, the others would only wait.
             mine = self.validation.sample_views(self.pipeline, settings.seed, world, lambda: interrupt.requested)
         if mine is None:
             return
@@ -291,6 +298,7 @@ class _Run:
         # So that scores and pictures are the same for any number of ranks.
         views.sort(key=lambda view: (view.uid, view.target))
         score = self.validation.record(self.position.images, views)
+        # Into the position, because the checkpoint written next is judged by it.
         self.position = replace(self.position, score=score.psnr_db)
         for tracker in self.trackers:
             tracker.add_numbers(score.images, numbers_of_score(score))
@@ -298,6 +306,7 @@ class _Run:
 
     def _save(self) -> None:
         """Write a checkpoint and the report page, and queue the upload, in the first rank."""
+        # A checkpoint of no images would only repeat the initial weights.
         if not self.world.first or not self.position.images:
             return
         folder = save_state(self.out, self.pipeline, self.learner, self.position, self.settings.keep_checkpoints)
@@ -328,4 +337,5 @@ class _TimedParts:
 
 
 def _passed_multiple(before: int, after: int, every: int) -> bool:
+    # Not `after % every`: a batch rarely ends exactly on a multiple.
     return before // every != after // every

@@ -19,6 +19,7 @@ class Objective(nn.Module):
     def __init__(self, pipeline: Zero123Pipeline, settings: TrainSettings) -> None:
         super().__init__()
         self.parts = nn.ModuleDict(trained_parts(pipeline))
+        # The pipeline is no module of its own, so its frozen encoders do not become part of the wrapped module.
         self.pipeline, self.settings = pipeline, settings
 
     def forward(self, batch: Batch, draws: Draws) -> Tensor:
@@ -71,6 +72,7 @@ def min_snr_weight(alpha: Tensor, sigma: Tensor, gamma: float, prediction: Predi
     signal, noise = alpha**2, sigma**2
     if prediction == "epsilon":
         return torch.clamp(gamma * noise / signal, max=1.0)
+    # With zero-terminal SNR the last timestep is pure noise; the formula would give it no weight.
     return torch.where(signal == 0.0, 1.0, torch.minimum(signal, gamma * noise))
 
 

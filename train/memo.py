@@ -29,6 +29,7 @@ class LatentMemo:
         found = {key: self._kept[key] for key in keys if key in self._kept}
         for key in found:
             self._kept.move_to_end(key)
+        # By key, so a view that appears twice in a batch is encoded once.
         missing = {key: row for row, key in enumerate(keys) if key not in found}
         found |= zip(missing, self._encoded(rgba[list(missing.values())]), strict=True)
         for key in missing:
@@ -38,6 +39,7 @@ class LatentMemo:
     def _keep(self, key: Hashable, latents: Tensor) -> None:
         self._kept[key] = latents
         self.bytes += latents.nbytes
+        # After the addition: a batch larger than the limit still works, and just keeps little.
         while self.bytes > self.limit_bytes:
             _, forgotten = self._kept.popitem(last=False)
             self.bytes -= forgotten.nbytes

@@ -16,6 +16,7 @@ PROJECTION = "cc_projection."
 
 def trained_parameters(pipeline: Zero123Pipeline) -> dict[str, nn.Parameter]:
     """Name the trained parameters, without those that have no influence with a single context token."""
+    # They have no gradient, and DistributedDataParallel expects a gradient for every trained parameter.
     idle = {f"unet.{name}" for name in without_influence(pipeline.unet) if pipeline.context_tokens == "one"}
     named = {
         f"{part}.{name}": parameter
@@ -30,6 +31,7 @@ def make_optimiser(parameters: Mapping[str, nn.Parameter], settings: OptimiserSe
     projection = [parameter for name, parameter in parameters.items() if name.startswith(PROJECTION)]
     others = [parameter for name, parameter in parameters.items() if not name.startswith(PROJECTION)]
     return torch.optim.AdamW(
+        # Two groups, because the original trains the projection ten times as fast.
         [{"params": others, "factor": 1.0}, {"params": projection, "factor": settings.projection_factor}],
         lr=settings.learning_rate,
         betas=settings.betas,
@@ -40,6 +42,7 @@ def make_optimiser(parameters: Mapping[str, nn.Parameter], settings: OptimiserSe
 
 def learning_rate(settings: OptimiserSettings, images: int, total: int) -> float:
     """Return the learning rate of the step after `images` of `total` images."""
+    # Plus one, so that the first step has a rate above 0.
     warm = min(1.0, (images + 1) / settings.warmup_images) if settings.warmup_images else 1.0
     fade = 0.5 * (1.0 + math.cos(math.pi * min(images / total, 1.0))) if settings.decay == "cosine" else 1.0
     return settings.learning_rate * warm * fade

@@ -33,6 +33,7 @@ def prefetch(
     ready: queue.Queue[Item | BaseException] = queue.Queue(maxsize=ahead)
     stopped = threading.Event()
     copier = _copier(device)
+    # A daemon: a thread in a network request must not keep the process from ending.
     worker = threading.Thread(target=_fill, args=(source, copier, ready, stopped), name="prefetch", daemon=True)
     worker.start()
     try:
@@ -77,6 +78,7 @@ def _fill(
             if stopped.is_set():
                 return
     except BaseException as error:  # noqa: BLE001 -- it is raised where the data are used
+        # Through the queue, so that it arrives after the good items before it.
         ready.put(error)
     finally:
         source.close()
@@ -89,6 +91,7 @@ def _copier(device: torch.device) -> Callable[[CollatedPairs], Item]:
 
     def copy(item: CollatedPairs) -> Item:
         with torch.cuda.stream(stream):
+            # Only copies from pinned memory run beside the computation.
             moved = item.pin().to(device)
             return moved, stream.record_event()
 

@@ -58,6 +58,7 @@ def train_on_ray(spec: TrainSpec, progress: Progress, begin: Callable[[], None] 
         train_loop_config={"task": task},
         scaling_config=_scaling(settings),
         torch_config=TorchConfig(timeout_s=round(settings.wait_minutes * 60)),
+        # An absolute path, because Ray's processes have folders of their own.
         run_config=RunConfig(
             name="ray", storage_path=str(out.resolve()), failure_config=FailureConfig(settings.ray.failures)
         ),
@@ -94,10 +95,12 @@ def _check(spec: TrainSpec, progress: Progress) -> None:
     version = select_version(spec.storage, settings, began, out, retry)
     check_dataset(version, spec.model, settings)
     check_ranks(settings, wanted.ranks)
+    # The share of the first rank is checked for all: shares differ only in position.
     share, encoder = Share(0, 0, wanted.ranks), lambda: build_encoders(spec.model, settings.seed).digest()
     read_training_pairs(version, spec.storage, settings, share, encoder, DamageTolerance(0, progress.say))
     capacity = ray.cluster_resources()
     for name, each in (("CPU", wanted.cpus_per_rank), ("GPU", wanted.gpus_per_rank)):
+        # Ray would wait for ever for resources a cluster of fixed size never gets.
         if capacity.get(name, 0.0) < wanted.ranks * each:
             raise UsageError(
                 f"train.ray: expected a cluster of {wanted.ranks * each:g} {name}s for {wanted.ranks} ranks, "
@@ -131,6 +134,7 @@ def _follow_log(out: Path, settings: TrainSettings, progress: Progress) -> Itera
                     task.advance(rows[-1].images - done, note=_note(rows[-1]))
                     done = rows[-1].images
 
+    # `fit` blocks until the end, and ranks on other machines print nothing here.
     follower = threading.Thread(target=follow, name="follow", daemon=True)
     follower.start()
     try:

@@ -99,6 +99,7 @@ def save_state(out: Path, pipeline: Zero123Pipeline, learner: Learner, position:
         with saved_whole(folder, "checkpoint") as temporary:
             _write(temporary, pipeline, learner, position)
     finished = finished_checkpoints(out)
+    # The best too: validation may have passed its peak long before the newest.
     kept = {best_checkpoint(finished), *finished[-keep:]}
     for old in finished:
         if old not in kept:
@@ -112,12 +113,14 @@ def best_checkpoint(folders: Sequence[Path]) -> Path | None:
     """Return the checkpoint with the best validation, the newest of equals, or None without validations."""
     scored = [(read_position(folder).score, folder) for folder in folders]
     known = [(score, folder) for score, folder in scored if score is not None]
+    # Of equal scores the later folder is larger, by its name.
     return max(known)[1] if known else None
 
 
 def finished_checkpoints(out: Path) -> list[Path]:
     """List the complete checkpoints of a run, oldest first."""
     folders = (out / FOLDER).glob("[0-9]*") if (out / FOLDER).is_dir() else ()
+    # The marker is written last. Names have leading zeros, so their order is that of images.
     return sorted(folder for folder in folders if (folder / STATE / MARKER).is_file())
 
 
@@ -136,6 +139,7 @@ def load_learner(folder: Path, learner: Learner) -> None:
     Raises Failure with file and name for a missing or unknown tensor and for another shape.
     """
     shapes = shapes_of(learner.parameters)
+    # AdamW has no moments before its first step.
     stepped = list(learner.parameters) if read_position(folder).steps else []
     raw = read_shaped(folder / STATE / "weights.safetensors", shapes)
     moments = read_shaped(
@@ -171,8 +175,10 @@ def _write(folder: Path, pipeline: Zero123Pipeline, learner: Learner, position: 
         for moment, tensor in learner.optimiser.state[parameter].items()
     }
     save_file(_contiguous(moments), folder / STATE / "optimiser.safetensors")
+    # Last: with it the folder counts as a checkpoint.
     (folder / STATE / MARKER).write_text(canonical_json(asdict(position)) + "\n")
 
 
 def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    # safetensors refuses channels-last tensors.
     return {name: tensor.detach().contiguous() for name, tensor in tensors.items()}

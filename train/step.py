@@ -68,6 +68,7 @@ class Stepper:
         self.objective: Any = Objective(pipeline, settings)
         if world.size > 1:
             devices = [world.device] if world.device.type == "cuda" else None
+            # Gradients as views of the buckets: separate copies would take as much memory as the weights.
             self.objective = DistributedDataParallel(self.objective, devices, gradient_as_bucket_view=True)
 
     def take(self, parts: Iterator[CollatedPairs], rate: float, steps: int, largest_norm: float = math.inf) -> Step:
@@ -84,6 +85,7 @@ class Stepper:
             if not found.bad:
                 self.learner.optimiser.step()
                 self.learner.ema.update(steps)
+            # After a bad step too: its gradient must not add to the next.
             self.learner.optimiser.zero_grad(set_to_none=True)
         return found
 
@@ -122,6 +124,7 @@ class Stepper:
         timesteps = torch.cat([part.timesteps for part in some])
         sums, counts = sum_by_timestep(each, timesteps, len(self.pipeline.schedule.alphas_cumprod), BUCKETS)
         limit = settings.optimiser.clip_norm or float("inf")
+        # With an infinite limit it only measures.
         norm = torch.nn.utils.clip_grad_norm_(parameters, limit)
         total = self.world.sum(torch.cat([sums, counts]))
         *values, size = torch.cat([total, norm[None]]).tolist()  # a single copy from the device
@@ -133,6 +136,7 @@ class Stepper:
     def _name_worst(self, some: Sequence[CollatedPairs], each: Tensor) -> tuple[str, ...]:
         """Name the pairs of the global batch with infinite or undefined losses, or else with the largest."""
         names = [name for part in some for name in part.describe(range(len(part)))]
+        # NaN compares with nothing, so it would be sorted anywhere.
         worth = torch.where(torch.isfinite(each), each, float("inf")).tolist()
         worst = [pair for pairs in self.world.gather(list(zip(worth, names, strict=True))) for pair in pairs]
         wrong = [name for value, name in worst if value == float("inf")]

@@ -99,6 +99,7 @@ class WandB:
 
     def add_numbers(self, images: int, values: dict[str, float]) -> None:
         """See `Tracker`."""
+        # As a value: W&B's own steps may only grow, and a resumed run goes back to its checkpoint.
         self.run.log(values | {"images": images})
 
     def add_picture(self, images: int, name: str, pixels: NDArray[np.uint8]) -> None:

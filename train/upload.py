@@ -34,7 +34,9 @@ class Uploader:
         self._kept: frozenset[str] = frozenset()
         self._waiting: list[Path] = []
         self._closed, self._changed = False, threading.Condition()
+        # Links left by a killed run; its checkpoints are still in their own folder.
         shutil.rmtree(out / WAITING, ignore_errors=True)
+        # A single thread, so that checkpoints arrive in order.
         self._thread = threading.Thread(target=self._work, name="upload", daemon=True)
         self._thread.start()
 
@@ -86,6 +88,7 @@ class Uploader:
         for path in files:
             self.storage.put_file(f"{FOLDER}/{folder.name}/{path.relative_to(folder).as_posix()}", path)
         there = _files(self.storage)
+        # Never removed, even if it is gone from the disk: until the next upload it is all that the store has.
         newest = max((path.parts[1] for path in there if _is_marker(path)), default=folder.name)
         for name in sorted({path.parts[1] for path in there} - self._kept - {newest}):
             # The marker first: half a removed checkpoint must not count as complete.
@@ -155,4 +158,5 @@ def _link(source: str, target: str) -> None:
         # Links cost no space, and survive the removal of the checkpoint.
         os.link(source, target)
     except OSError:
+        # Some file systems know no links.
         shutil.copyfile(source, target)

@@ -46,6 +46,7 @@ class ScoredView:
     @property
     def psnr_db(self) -> float:
         """Peak signal-to-noise ratio, at most 100 dB."""
+        # The formula would divide by zero.
         if np.array_equal(self.true, self.sampled):
             return 100.0
         return min(100.0, float(peak_signal_noise_ratio(self.true, self.sampled, data_range=255)))
@@ -79,6 +80,7 @@ class Validation:
     ) -> list[ScoredView] | None:
         """Sample this rank's share of the objects. Returns None in every rank as soon as any rank is stopping."""
         scored: list[ScoredView] = []
+        # In rounds, so that all ranks take part in the same number of decisions to stop.
         for first in range(0, len(self.samples), world.size):
             # Before each object and in every rank, also in a rank without an object in this round.
             if world.any_rank(is_stopping()):
@@ -114,6 +116,7 @@ def held_out_samples(version: Version, ranges: ReadRange, count: int, on_damage:
 
 def _sound_samples(version: Version, split: str, ranges: ReadRange, on_damage: DamageHandler) -> Iterator[Sample]:
     entries = [(shard, entry) for shard in version.split(split) for entry in shard.samples]
+    # By uid, so that versions with the same objects are scored on the same views.
     for shard, entry in sorted(entries, key=lambda located: located[1].uid):
         try:
             sample = Sample(shard.name, entry.uid, read_sample_members(ranges, shard, entry))
@@ -137,6 +140,7 @@ def read_scores(out: Path) -> list[ValidationScore]:
 
 def picture_grid(scored: Sequence[ScoredView]) -> Any:
     """Draw a column for each object's first target view: input, truth, sample."""
+    # Reversed, because of several values for a key a dict keeps the last.
     columns = list({view.uid: view for view in reversed(scored)}.values())[::-1][:SHOWN_OBJECTS]
     pictures = [getattr(view, row) for row in ("input", "true", "sampled") for view in columns]
     labels = [f"input {view.source}" for view in columns] + [f"view {view.target}" for view in columns]
@@ -162,6 +166,7 @@ def _sample_object(
         guidance_scale=settings.guidance_scale,
         steps=settings.steps,
         eta=settings.eta,
+        # The same noise at every validation: a score then changes only with the weights.
         seeds=[stable_seed(seed, "validate", sample.uid, target) for target in targets],
     )
     shown = composite(sample.image(source))

@@ -74,6 +74,7 @@ class World:
             return flag
         total = torch.tensor([float(flag)])
         with self.collective():
+            # NCCL, the group of gradients, takes no tensors on the CPU.
             dist.all_reduce(total, group=self.control)
         return bool(total > 0)
 
@@ -129,13 +130,16 @@ def world_for(device: str, wait_minutes: float) -> Iterator[World]:
     own = torch_device(_device_of_rank(device, local))
     backend = "nccl" if own.type == "cuda" else "gloo"
     if own.type == "cuda":
+        # NCCL uses the current device, and every rank would take the first.
         torch.cuda.set_device(own)
     limit = timedelta(minutes=wait_minutes)
     with ExitStack() as stack:
         try:
+            # Ray Train has made the group already.
             if not dist.is_initialized():
                 dist.init_process_group(backend, timeout=limit)
                 stack.callback(dist.destroy_process_group)
+            # Both now: after a loss no group can be made, since that too needs every rank.
             control, after_loss = (dist.new_group(backend="gloo", timeout=limit) for _ in range(2))
         except (RuntimeError, ValueError) as error:
             address = ":".join(os.environ.get(name, "") for name in MEETING)
@@ -179,6 +183,7 @@ def _device_of_rank(device: str, local_rank: int) -> str:
     """Return the device of a rank: `auto` and `cuda` mean a GPU for each rank of a machine."""
     if device == "auto" and torch.cuda.is_available():
         device = "cuda"
+    # All ranks of a machine would share that GPU.
     if device.startswith("cuda:"):
         raise UsageError(f"train.device: expected auto, cpu or cuda for several ranks, got {device!r}")
     return f"cuda:{local_rank}" if device == "cuda" else device

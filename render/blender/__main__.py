@@ -10,6 +10,7 @@ from render.blender import cage
 def main(arguments: list[str]) -> None:
     """Build the walls, then load Blender and serve jobs until standard input ends."""
     device, channel, parent = arguments
+    # First of all: libraries start threads when they load, and threads would stay outside the walls.
     walls = cage.enter(int(parent), device)
     # Only now: what this loads starts threads.
     with cage.few_cpus(int(os.environ["OMP_NUM_THREADS"])):

@@ -34,6 +34,7 @@ def largest_alpha(material: bpy.types.Material | None, faces: Faces) -> float:
     if material is None or not material.use_nodes:
         return 1.0
     tree = material.node_tree
+    # A material may have an output for each engine; Cycles takes its own first.
     end = tree.get_output_node("CYCLES") or tree.get_output_node("ALL")
     if end is None or not end.inputs["Surface"].links:
         return 1.0
@@ -64,6 +65,7 @@ def _of_socket(socket: bpy.types.NodeSocket, faces: Faces) -> Range:
 
 
 def _of_image(image: bpy.types.Image) -> Range:
+    # A picture not loaded has no size; the check of missing pictures speaks of it elsewhere.
     if image.channels < 4 or not image.size[0]:
         return 1.0, 1.0
     pixels = np.empty(image.size[0] * image.size[1] * image.channels, np.float32)
@@ -74,6 +76,7 @@ def _of_image(image: bpy.types.Image) -> Range:
 
 def _of_colours(faces: Faces, name: str) -> Range:
     layers = faces.mesh.color_attributes
+    # A node without a name means the layer chosen for renders, with index −1 if none was chosen.
     layer = layers.get(name) if name else layers[max(layers.render_color_index, 0)] if layers else None
     if layer is None or not len(layer.data):
         return ANY

@@ -72,6 +72,7 @@ def _surface(hidden: set[str]) -> Surface:
         count += int(drawn.polygons.max()) + 1
     corners, face, is_hidden = np.concatenate(triangles), np.concatenate(faces), np.concatenate(flags)
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    # A fixed seed: the same model must have the same count on every machine.
     rng = np.random.default_rng(0)
     areas = np.cumsum(np.linalg.norm(normals, axis=1))
     steps = (np.arange(SAMPLES) + rng.random(SAMPLES)) / SAMPLES * areas[-1]

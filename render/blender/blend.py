@@ -31,6 +31,7 @@ def append_objects(path: Path) -> None:
         wanted.objects = [] if held.scenes else held.objects
     scenes = [scene for scene in wanted.scenes if scene]
     shown = [thing for scene in scenes for thing in _shown(scene.view_layers[0].layer_collection)]
+    # Before anything is linked to a scene, since only then would drivers and modifiers be evaluated.
     _disarm()
     for thing in dict.fromkeys(shown or [thing for thing in wanted.objects if thing]):
         bpy.context.scene.collection.objects.link(thing)
@@ -48,12 +49,14 @@ def flatten(scene: bpy.types.Scene) -> None:
         thing = instance.object
         if thing.type not in SHAPES or not instance.show_self:
             continue
+        # Copies made by instancing share their data, so each mesh is built once.
         key = thing.original.as_pointer(), thing.data.as_pointer()
         if key not in meshes:
             meshes[key] = bpy.data.meshes.new_from_object(thing, preserve_all_data_layers=True, depsgraph=depsgraph)
         pieces.append((thing.name, meshes[key], instance.matrix_world.copy()))
         if len(pieces) > MAX_PIECES:
             raise Refusal(Outcome.TOO_LARGE, f"expected at most {MAX_PIECES} objects with their copies, got more")
+    # In a batch: removal one by one updates all relations each time.
     bpy.data.batch_remove(list(bpy.data.objects))
     for name, mesh, world_from_local in pieces:
         plain = bpy.data.objects.new(name, mesh)
@@ -91,6 +94,7 @@ def _disarm_objects() -> None:
             if modifier.type not in MODIFIERS:
                 thing.modifiers.remove(modifier)
             elif modifier.type == "SUBSURF":
+                # Each level has four times the faces, and a file may ask for any number.
                 modifier.levels = min(modifier.render_levels, MAX_LEVELS)
 
 

@@ -40,11 +40,14 @@ def enter(parent: int, device: str) -> dict[str, str]:
 
     Returns the active walls: `network` is `namespace` or `none`, `files` is `landlock` or `none`.
     """
+    # A core of Blender takes gigabytes, and crashes are expected here.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if not sys.platform.startswith("linux"):
         return {"network": "none", "files": "none"}
     libc = ctypes.CDLL(None, use_errno=True)
+    # Landlock requires it of processes without privileges.
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    # The first works for root. Others need a user namespace, and some systems refuse it to them.
     alone = libc.unshare(CLONE_NEWNET) == 0 or libc.unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0
     # After unshare, which may clear the signal; the parent may have died before it was set.
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -56,6 +59,7 @@ def enter(parent: int, device: str) -> dict[str, str]:
 
 def _needed(device: str) -> dict[int, list[Path]]:
     """The rights that a render needs: to read programs and libraries, to write into the working folder alone."""
+    # In a checkout the root also holds data, runs and keys; installed, it is the folder of packages.
     is_checkout = (ROOT / "pyproject.toml").is_file()
     programs = [sys.prefix, sys.base_prefix, *os.environ.get("LD_LIBRARY_PATH", "").split(":"), *sys.path]
     gpus = [] if device == "CPU" else [path for name in GPUS for path in Path("/dev").glob(name)]
@@ -86,5 +90,6 @@ def few_cpus(count: int) -> Iterator[None]:
     try:
         yield
     finally:
+        # All threads: those started in the block inherited the few.
         for thread in Path("/proc/self/task").iterdir():
             os.sched_setaffinity(int(thread.name), every)

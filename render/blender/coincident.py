@@ -49,6 +49,7 @@ def part_coincident(scene: bpy.types.Scene) -> int:
         return 0
     ends = np.cumsum(sizes)
     affected = [number for number, end in enumerate(ends) if touched[end - sizes[number] : end].any()]
+    # Instances share a mesh, so changing a piece means writing all of them as meshes of their own.
     if any(pieces[number].is_instance for number in affected):
         affected = list(range(len(pieces)))
     made = [_baked(pieces[number]) for number in affected]
@@ -88,6 +89,7 @@ def _polygons(mesh: bpy.types.Mesh, thing: bpy.types.Object, world_from_local: N
     points = _read(mesh.vertices, "co", 3, np.float32).astype(np.float64)
     points = points @ world_from_local[:3, :3].T + world_from_local[:3, 3]
     triangles = points[_read(mesh.loop_triangles, "vertices", 3, np.int32)]
+    # A mirroring matrix turns the order of corners, and with it the front.
     if np.linalg.det(world_from_local[:3, :3]) < 0.0:
         triangles = triangles[:, ::-1]
     materials = [slot.material for slot in thing.material_slots] or [None]
@@ -138,6 +140,7 @@ def _edit(mesh: bpy.types.Mesh, removed: NDArray[np.bool_], level: NDArray[np.in
     for face, steps in moved:
         face.normal_update()
         for vertex in list(face.verts):
+            # Else the neighbours at this corner would be pulled along.
             own = bmesh.utils.face_vert_separate(face, vertex) if len(vertex.link_faces) > 1 else vertex
             own.co += face.normal * (STEP * float(steps))
     bmesh.ops.delete(work, geom=gone, context="FACES")
@@ -146,6 +149,7 @@ def _edit(mesh: bpy.types.Mesh, removed: NDArray[np.bool_], level: NDArray[np.in
     if noted := mesh.attributes.get(NORMALS):
         normals = _read(noted.data, "vector", 3, np.float32)
         mesh.attributes.remove(noted)
+        # bmesh drops given normals, hence the attribute they travelled in.
         mesh.normals_split_custom_set([Vector(normal).normalized() for normal in normals.tolist()])
 
 
@@ -158,6 +162,7 @@ def _replace(scene: bpy.types.Scene, pieces: list[Piece], meshes: list[bpy.types
         bpy.data.objects.remove(thing)
     if any(piece.is_instance for piece in pieces):
         for thing in scene.objects:
+            # Otherwise the instances would be drawn once more, beside their own meshes.
             thing.instance_type = "NONE"
     for piece, mesh in zip(pieces, meshes, strict=True):
         scene.collection.objects.link(bpy.data.objects.new(piece.name, mesh))

@@ -39,6 +39,7 @@ def _are_opposite(
     faces: NDArray[np.float32], corners: NDArray[np.float32], starts: NDArray[np.int32]
 ) -> NDArray[np.bool_]:
     """Which of the unit normals of faces (N, 3) the mean of their corners' normals points away from."""
+    # The mean, because single corners of a smooth edge may well point away from a face.
     means = np.add.reduceat(corners, starts, axis=0)
     lengths = np.linalg.norm(means, axis=1)
     return np.asarray((means * faces).sum(axis=1) < OPPOSITE * lengths)

@@ -37,6 +37,7 @@ def cull_backs() -> set[str]:
     done = set[str]()
     for thing in [thing for thing in bpy.data.objects if thing.type == "MESH" and thing.data.polygons]:
         faces = _culled_faces(thing)
+        # Objects may share a mesh, and its faces need the change once.
         if faces.any() and thing.data.name not in done:
             done.add(thing.data.name)
             _hide(thing, faces, variants)
@@ -75,6 +76,7 @@ def _hide(thing: bpy.types.Object, faces: Flags, variants: dict[tuple[str, Side]
     for side in (Side.BACK_HIDDEN, Side.ENCLOSING):
         for slot in np.unique(index[faces & (sides == side.value)]):
             material = thing.material_slots[slot].material
+            # A copy for each mesh would compile a shader each.
             if (material.name, side) not in variants:
                 variants[material.name, side] = _variant(material, side)
             thing.data.materials.append(variants[material.name, side])

@@ -45,6 +45,7 @@ def use_device(device: dict[str, str]) -> None:
     if mine is None:
         raise DeviceMissing(f"expected {device['name']} for {kind}, got no such device any more")
     for number, one in enumerate(found):
+        # All others off: Blender's preferences may have several GPUs on.
         one.use = number == mine
 
 

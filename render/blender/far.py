@@ -56,6 +56,7 @@ def _offset_of_text(path: Path) -> Floats:
             words = line.split()
             point = np.array([float(words[column]) for column in columns])
             low, high, seen = np.minimum(low, point), np.maximum(high, point), seen + 1
+            # Most models are near, and reading all of a large text for it would double the import.
             if seen == ENOUGH and np.abs(point).max() <= (FAR - 1.0) * float((high - low).max()):
                 return np.zeros(3)  # whatever follows can only make it larger
     return _offset(low, high) if seen else np.zeros(3)
@@ -132,6 +133,7 @@ def _double_vertices(path: Path) -> NDArray[np.void] | None:
     if order is None or not rows or {kind for kind, name in properties if name in "xyz"} - {"double", "float64"}:
         return None
     row = np.dtype([(name, order + SCALARS[kind]) for kind, name in properties])
+    # In place: only the private copy is written.
     return np.memmap(path, row, "r+", start, (rows,))
 
 

@@ -40,6 +40,7 @@ def rendered(scene: bpy.types.Scene, scratch: Path) -> Path:
 def last_is_finite(scene: bpy.types.Scene, scratch: Path) -> bool:
     """Whether all values of the picture rendered last are numbers, before they became colours of 8 bits."""
     keep_exr(scene, passes=False)
+    # Its pixels cannot be read from Python, but a file of it can.
     bpy.data.images["Render Result"].save_render(str(scratch), scene=scene)
     keep_png(scene)
     return all(bool(np.isfinite(values).all()) for values in channels(scratch).values())

@@ -26,6 +26,7 @@ def bring_near(gltf: Any) -> Floats:
     """
     nodes = gltf.data.nodes or []
     world = _world_matrices(nodes)
+    # From the stated limits of accessors: reading all points would be slow.
     boxes = [_box(gltf, node) for node in nodes]
     places = [corner for number in world for corner in _corners(world[number], boxes[number])]
     if not places or not np.isfinite(places).all():
@@ -46,6 +47,7 @@ def bring_near(gltf: Any) -> Floats:
         return np.zeros(3)
     for number, translation in moved.items():
         _set_translation(nodes[number], translation)
+    # Kept on the importer's own object, because the meshes do not exist yet.
     gltf.zero123_shifts = shifts
     return np.asarray(middle)
 
@@ -115,6 +117,7 @@ def _mesh_shifts(nodes: list[Any], boxes: list[Floats | None]) -> dict[int, Floa
             continue
         middle = box.mean(axis=0)
         if np.abs(middle).max() > FAR * float((box[1] - box[0]).max()):
+            # So rounded, the shift of node and points cancels exactly.
             shifts[node.mesh] = middle.astype(np.float32).astype(np.float64)
     return shifts
 

@@ -59,6 +59,7 @@ def import_fbx(path: Path, _settings: Settings) -> None:
         filepath=str(path), use_image_search=True, use_custom_props=False, use_anim=True, colors_type="SRGB"
     )
     for thing in bpy.data.objects:
+        # Blender's importer applies FBX visibility to the viewport alone.
         thing.hide_render = thing.hide_viewport
 
 
@@ -134,6 +135,7 @@ def import_model(job: RenderJob) -> Imported:
     if is_mended and path.suffix in TEXTS:
         _move_near(path)
     importer(path, settings)
+    # Before missing pictures are taken out: importers look for files in fewer places than we do.
     link_pictures(path.parent, Path(job.root), job.pictures)
     missing = take_out_missing(Path(job.root))
     if is_mended and path.suffix in STRAIGHT_ALPHA:
@@ -142,6 +144,7 @@ def import_model(job: RenderJob) -> Imported:
         use_grey_masks()
     if missing and settings["missing_pictures"] == "leave_out":
         raise Refusal(Outcome.MISSING_PICTURES, missing_sentence(missing), missing)
+    # Before shapes are flattened and measured, because the pose moves them.
     take_pose(bpy.context.scene, settings["pose"])
     other_frame = is_mended and settings["pose"] == "first_frame" and take_fuller_frame(bpy.context.scene)
     if path.suffix == ".blend":

@@ -45,6 +45,7 @@ def restrict(allowed: Mapping[int, Iterable[Path]]) -> bool:
     Folders that are not there are left out. Raises OSError when the kernel has Landlock and refuses this.
     """
     libc = ctypes.CDLL(None, use_errno=True)
+    # Rights unknown to a kernel make it refuse the whole ruleset.
     version = libc.syscall(CREATE_RULESET, None, ctypes.c_size_t(0), ASK_VERSION)
     if version < 1:
         return False
@@ -63,6 +64,7 @@ def restrict(allowed: Mapping[int, Iterable[Path]]) -> bool:
 
 def _add(libc: ctypes.CDLL, rules: int, path: Path, rights: int) -> None:
     try:
+        # O_PATH: a rule needs the name of a folder, not the right to read it.
         place = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:
         return

@@ -55,6 +55,7 @@ def _picture(tree: bpy.types.NodeTree, path: Path, rotation_rad: float) -> bpy.t
     """The map as a node: its middle column is seen towards +x, and with a turn that much further round +z."""
     picture = tree.nodes.new("ShaderNodeTexEnvironment")
     picture.image = bpy.data.images.load(str(path))
+    # Set, because Blender guesses it from the format of the file.
     picture.image.colorspace_settings.name = "Linear Rec.709"
     if not all(picture.image.size):
         raise Refusal(Outcome.RENDER_ERROR, f"expected an environment map, got {path.name}, which cannot be read")

@@ -24,11 +24,13 @@ def dress(neutral: dict[str, float], *, over_materials: bool, single_sided: bool
     """
     bare = _material("neutral", neutral)
     bare.use_backface_culling = single_sided
+    # A material for each pair, instead of each slot.
     tinted = cache(_tinted)
     for thing in bpy.data.objects:
         if thing.type not in MATERIAL_HOLDERS:
             continue
         colours = colour_name(thing.data) if thing.type == "MESH" else ""
+        # A slot to hold the material: an object without any would be drawn in Blender's default.
         if not thing.material_slots:
             thing.data.materials.append(None)
         for slot in thing.material_slots:
@@ -101,6 +103,7 @@ def _tinted(
     attribute.layer_name = colours
     product.data_type, product.blend_type = "RGBA", "MULTIPLY"
     product.inputs["Factor"].default_value = 1.0
+    # By number: the node has inputs of the same name for each type.
     product.inputs[6].default_value = base or shader.inputs["Base Color"].default_value
     tree.links.new(attribute.outputs["Color"], product.inputs[7])
     tree.links.new(product.outputs[2], shader.inputs["Base Color"])

@@ -40,6 +40,7 @@ def normalise(scene: bpy.types.Scene, measure: Callable[[], Bounds] | None = Non
     scene.collection.objects.link(root)
     for thing in list(scene.objects):
         if thing.parent is None and thing is not root:
+            # The root alone is moved, so animations and nested transforms stay as they are.
             thing.parent = root
     scale, centre = 1.0 / extent, (low + high) / 2.0
     for _ in range(PASSES):
@@ -153,6 +154,7 @@ def _local_vertices(thing: bpy.types.Object) -> NDArray[np.float64]:
         corners = np.empty(len(mesh.loops), np.int32)
         mesh.loops.foreach_get("vertex_index", corners)
         used = np.zeros(len(mesh.vertices), bool)
+        # Loose points are not drawn, so they must not stretch the box.
         used[corners] = True
         return np.asarray(flat.reshape(-1, 3)[used], np.float64)
     finally:

@@ -80,8 +80,10 @@ class OneObject:
         with self._timed("prepare"):
             add_lights(scene, self.job.lights, settings["lights"][settings["light"]]["maps"])
             camera = add_camera(scene, settings["lens"])
+            # After the model: an importer may change render settings of the scene.
             prepare(scene, settings)
             use_device(self.found["device"])
+            # From the final places of all corners; nothing moves after this.
             windows = Windows(settings)
         folder = Path(self.job.out_dir)
         scratch = folder.parent / "view.image"
@@ -96,6 +98,7 @@ class OneObject:
                 self.views.append(finish_view(picture, path, view, settings, is_finite=is_finite))
         if settings["passes"]:
             self._passes(scene, camera, scratch)
+        # At the end, not at the next job: the memory of a large model is free while the worker waits.
         bpy.ops.wm.read_factory_settings(use_empty=True)
 
     def _passes(self, scene: bpy.types.Scene, camera: bpy.types.Object, scratch: Path) -> None:

@@ -72,6 +72,7 @@ def part(polygons: Polygons) -> Parting:
     covers = is_equal & agree & polygons.hides[after] & (~polygons.is_culled[after] | polygons.is_culled[before])
     removed[before[covers]] = True
     kept = ~removed[pairs].any(axis=1)
+    # In the order of drawing, so that a level is final before it is built upon.
     order = np.lexsort((before[kept], after[kept]))
     for first, second, is_same in zip(before[kept][order], after[kept][order], agree[kept][order], strict=True):
         least = level[first] + 1 if is_same else int(level[first] == 0)

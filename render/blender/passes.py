@@ -29,6 +29,7 @@ def prepare_passes(scene: bpy.types.Scene) -> None:
     layer.use_pass_diffuse_color = layer.use_pass_glossy_color = layer.use_pass_transmission_color = True
     cycles.samples, cycles.max_bounces = 1, 0
     cycles.use_adaptive_sampling = cycles.use_denoising = False
+    # Narrow enough that each ray starts in the middle of its pixel.
     cycles.pixel_filter_type, cycles.filter_width = "BOX", 0.01
     scene.render.use_border = scene.render.use_crop_to_border = False
     keep_exr(scene, passes=True)

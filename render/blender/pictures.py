@@ -25,6 +25,7 @@ def link_pictures(home: Path, root: Path, pictures: Mapping[str, str]) -> None:
     `pictures` are by their path as `reference` writes it; the values are relative to `home`.
     """
     for image in bpy.data.images:
+        # A picture in the model itself needs no file, whatever path it names.
         if image.source not in FILES or image.packed_file or _is_readable(image, root):
             continue
         path = bpy.path.abspath(image.filepath).replace("\\", "/").removeprefix(f"{home}/")
@@ -40,6 +41,7 @@ def take_out_missing(root: Path) -> list[str]:
     Blender would paint their faces in glaring magenta.
     """
     missing = []
+    # Sorted: the names end up in a record with reproducible bytes.
     for image in sorted(bpy.data.images, key=lambda image: image.name):
         if image.source not in FILES:
             continue

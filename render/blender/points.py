@@ -37,6 +37,7 @@ def ball_radius(points: NDArray[np.float32]) -> float:
     """REACH of the usual distance from a point of (N, 3) to its fourth nearest neighbour."""
     step = max(1, len(points) // PROBES)
     near = min(NEIGHBOUR, len(points) - 1)
+    # From a sample: all pairs of a scan would be billions.
     distances = [np.partition(((points - probe) ** 2).sum(axis=1), near)[near] for probe in points[::step]]
     extent = float((points.max(axis=0) - points.min(axis=0)).max())
     return max(float(np.sqrt(np.median(distances))) * REACH, extent / FEWEST_PER_EDGE)
@@ -46,6 +47,7 @@ def _points(mesh: bpy.types.Mesh) -> NDArray[np.float32]:
     flat = np.empty(len(mesh.vertices) * 3, np.float32)
     mesh.vertices.foreach_get("co", flat)
     points = flat.reshape(-1, 3)
+    # Scanners write NaN for pixels without a measurement.
     return np.asarray(points[np.isfinite(points).all(axis=1)])
 
 

@@ -34,6 +34,7 @@ def rest_remembered() -> Iterator[None]:
             keys[REST] = [block.value for block in keys.key_blocks]
         create_animations(gltf)
 
+    # The last moment before the importer sets the first frame of an animation.
     importer.create_animations = staticmethod(noted)
     try:
         yield
@@ -107,6 +108,7 @@ def _fullness(shown: dict[str, _Piece], found: list[dict[str, _Piece]]) -> float
 
 def _go_to(scene: bpy.types.Scene, frame: float) -> None:
     whole = math.floor(frame)
+    # Animations may start between frames, and `frame_set` takes whole frames alone.
     scene.frame_set(whole, subframe=frame - whole)
 
 

@@ -11,6 +11,7 @@ from render.job import COLOUR
 def fresh_scene() -> bpy.types.Scene:
     """Forget every object rendered before and start from factory settings, with scripts off."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
+    # Drivers and scripts of a Blender file could run otherwise.
     bpy.context.preferences.filepaths.use_scripts_auto_execute = False
     return bpy.context.scene
 
@@ -35,9 +36,11 @@ def _set_output(scene: bpy.types.Scene, settings: dict[str, Any]) -> None:
     render.use_stamp = False
     render.use_file_extension = False
     render.use_motion_blur = False
+    # The scene's geometry is the same for all views, so Cycles keeps it.
     render.use_persistent_data = True
     render.threads_mode = "FIXED"
     render.threads = settings["child"]["threads"]
+    # Dithering adds noise to the last bit, and lossless files grow by it.
     render.dither_intensity = 0.0
     keep_png(scene)
 
@@ -87,4 +90,5 @@ def _set_denoiser(scene: bpy.types.Scene, denoise: dict[str, Any]) -> None:
     cycles.denoising_input_passes = "RGB_ALBEDO_NORMAL"
     cycles.denoising_quality = denoise["quality"]
     cycles.denoising_prefilter = denoise["prefilter"]
+    # On the CPU always, so that its bytes do not depend on the GPU.
     cycles.denoising_use_gpu = False

@@ -49,6 +49,7 @@ def remove_transparent_faces(scene: bpy.types.Scene) -> int:
             bpy.data.objects.remove(thing)
     for name, faces in gone.items():
         if faces.any() and not faces.all():
+            # After the removal of objects: a mesh with faces left is edited once for all its users.
             _delete(bpy.data.meshes[name], faces)
     return count
 

@@ -34,7 +34,9 @@ def settle(scene: bpy.types.Scene, job: RenderJob) -> tuple[dict[str, Any], Obje
         normalisation = normalise(scene)
     _tell_from_origin(normalisation, np.array(scene.get(ORIGIN, (0.0, 0.0, 0.0)), np.float64))
     facts = object_facts(scene)
+    # After normalising: its distances are for a model with a longest edge of 1.
     merged = part_coincident(scene) if settings["coincident_faces"] == "parted" else 0
+    # After parting, which reads the materials as they came.
     hidden = set[str]() if _would_be_lost(settings) else cull_backs()
     culled = first_backs(hidden, np.array(job.extrinsics), Lens(**settings["lens"]), tuple(settings["hw"]))
     return normalisation, replace(

@@ -31,6 +31,7 @@ def may_have_strays(points: Floats) -> bool:
 def strays(corners: Floats) -> Flags:
     """Test which triangles (T, 3, 3) are strays: few, and far from the others or stretched to a far point."""
     none = np.zeros(len(corners), bool)
+    # Quantiles, because a single stray point moves a mean or a box without limit.
     low, high = np.quantile(corners.mean(axis=1), MOST, axis=0)
     reach = STRAY_DISTANCE * float((high - low).max())
     inside = ((corners >= low - reach) & (corners <= high + reach)).all(axis=2)
@@ -38,6 +39,7 @@ def strays(corners: Floats) -> Flags:
         return none
     is_apart = _are_apart(corners, low - reach, high + reach)
     is_spike = inside.any(axis=1) & ~inside.all(axis=1)
+    # A lost corner is a single point, often the origin; several far points are part of a shape.
     if len(np.unique(corners[is_spike][~inside[is_spike]], axis=0)) > 1:
         is_spike = none
     found = is_apart | is_spike

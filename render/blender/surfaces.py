@@ -43,6 +43,7 @@ def parts_of(points: Floats, triangles: Ints) -> Parts:
     A part is closed when every edge is passed once each way and the volume is positive: its backs are seen from
     nowhere outside. `facing` is the mean of the cosine between normal and direction from the middle, by area.
     """
+    # By position: importers split a vertex for each normal or texture coordinate, and every seam would be an edge.
     _, first, place = np.unique(position_keys(points), return_index=True, return_inverse=True)
     places, triangles = points[first], place.reshape(-1)[triangles]
     starts, ends = triangles.ravel(), np.roll(triangles, -1, axis=1).ravel()

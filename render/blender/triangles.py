@@ -65,6 +65,7 @@ def drawn_meshes() -> Iterator[Drawn]:
                 corners = corners[:, ::-1]
             points = points @ matrix[:3, :3].T + matrix[:3, 3]
             yield Drawn(thing, points[corners], polygons, slots.astype(np.int64)[polygons])
+        # Blender keeps a single temporary mesh per object.
         thing.to_mesh_clear()
 
 

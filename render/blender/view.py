@@ -23,6 +23,7 @@ def finish_view(
 
     Under hard `alpha` every pixel with any alpha becomes opaque. `is_finite` is True if all values were finite.
     """
+    # Colours under zero alpha mean nothing, and compress badly.
     clean = np.where(rgba[..., 3:] > 0, rgba, np.uint8(0))
     if settings["alpha"] == "hard":
         clean[..., 3] = np.where(clean[..., 3] > 0, np.uint8(255), np.uint8(0))

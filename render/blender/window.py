@@ -77,6 +77,7 @@ def around(pixels: NDArray[np.float64], margin_px: float, hw: tuple[int, int]) -
     Its sides are on the frame's grid of `GRID_PX`, counted from the bottom left, or on the frame's own sides.
     """
     height, width = hw
+    # Blender counts rows from below, and the denoiser's grid starts there.
     upward = np.array([1.0, -1.0]) * pixels + (0, height)
     low = np.floor((upward.min(axis=0) - margin_px) / GRID_PX).clip(0, (np.array([width, height]) - 1) // GRID_PX)
     high = np.ceil((upward.max(axis=0) + margin_px) / GRID_PX).clip(low + 1)

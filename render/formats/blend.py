@@ -50,6 +50,7 @@ def check_blend(path: Path, around: Surroundings) -> ModelFiles:
                 with gzip.open(stream) as unpacked:
                     names = _check_blocks(unpacked)
             elif magic == ZSTANDARD:
+                # A file may ask for a window of gigabytes.
                 unpacker = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW_BYTES)
                 names = _check_blocks(unpacker.stream_reader(stream, read_across_frames=True, closefd=False))
             else:
@@ -73,6 +74,7 @@ def _check_blocks(stream: Readable) -> list[str]:
     block, total = BLOCK[pointers], 0
     images, description = list[bytes](), b""
     while total <= MAX_BYTES:
+        # Only the code: the last block may end with the file, before a whole header.
         head = _exactly(stream, 4)
         if head == END:
             pointer_bytes = 4 if pointers == b"_" else 8
@@ -87,6 +89,7 @@ def _check_blocks(stream: Readable) -> list[str]:
             images, description = ([*images, data], description) if code == IMAGE else (images, data)
         else:
             for start in range(0, length, PIECE):
+                # In pieces: the length is the file's claim, and no memory should follow from it.
                 _exactly(stream, min(PIECE, length - start))
         total += block.size + length
     raise corrupt(f"expected a Blender file of at most {MAX_BYTES} bytes, got more")

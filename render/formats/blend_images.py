@@ -64,6 +64,7 @@ def _fields_of(description: bytes, wanted: bytes, pointer_bytes: int) -> dict[by
 def _placed(members: list[tuple[int, bytes]], pointer_bytes: int) -> dict[bytes, Field]:
     found, start = dict[bytes, Field](), 0
     for length, name in members:
+        # Names begin with `*` for pointers and `(*` for pointers to functions.
         size = pointer_bytes if name.startswith((b"*", b"(*")) else length
         for count in LENGTHS.findall(name):
             size *= int(count)

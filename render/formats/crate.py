@@ -43,6 +43,7 @@ def _sections(data: memoryview) -> dict[str, tuple[int, int]]:
     found = {}
     for number in range(count):
         name, start, size = SECTION.unpack_from(data, contents + 8 + number * SECTION.size)
+        # Sizes are signed in the file, and a negative one would pass the last comparison.
         if start < 0 or size < 0 or start + size > len(data):
             raise corrupt(f"expected section {number} inside {len(data)} bytes, got {size} bytes at {start}")
         found[name.rstrip(b"\0").decode("latin-1")] = start, size
@@ -96,4 +97,5 @@ def _repeat(out: bytearray, back: int, count: int, limit: int) -> None:
     if not 0 < back <= len(out) or len(out) + count > limit:
         raise corrupt(f"expected a repetition inside a block of {limit} bytes, got {count} bytes from {back} back")
     pattern = out[-back:]
+    # A repetition may reach into itself: LZ4's way to write long runs.
     out += (pattern * (count // back + 1))[:count]

@@ -48,6 +48,7 @@ def check_fbx(path: Path, around: Surroundings) -> ModelFiles:
         (version,) = VERSION.unpack_from(head, len(MAGIC))
         if version < OLDEST:
             raise unsupported(f"expected FBX version {OLDEST} or newer, got version {version}")
+        # Mapped: files have gigabytes, and only headers are looked at.
         with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
             try:
                 found = list(_Tree(data, WIDE if version >= WIDE_SINCE else NARROW).pictures(NODES_AT, len(data), 0))
@@ -84,6 +85,7 @@ class _Tree:
                 yield text.decode("utf-8", "replace")
             elif text and name == EMBEDDED:
                 yield None
+            # Recursive, hence MAX_DEPTH.
             yield from self.pictures(children, node_end, depth + 1)
             place = node_end
         if depth == 0:
@@ -132,6 +134,7 @@ def _unpacked_length(pieces: Iterator[bytes], enough: int) -> int:
         for piece in pieces:
             rest = piece
             while rest and held <= enough:
+                # At most PIECE at once: a few bytes can unpack to gigabytes.
                 held += len(unpack.decompress(rest, PIECE))
                 rest = unpack.unconsumed_tail
         return held + len(unpack.flush())

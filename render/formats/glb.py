@@ -64,6 +64,7 @@ def check_gltf(path: Path, around: Surroundings) -> ModelFiles:
 def _binary(document: dict[str, Any], after: Slice) -> Sequence[bytes | Slice]:
     """A whole binary glTF of this JSON and of the chunks after it."""
     text = json.dumps(document).encode()
+    # Chunks start at multiples of four; JSON is filled with blanks.
     text += b" " * (-len(text) % 4)
     total = HEADER.size + CHUNK_HEADER_BYTES + len(text) + after.length
     return [HEADER.pack(b"glTF", 2, total) + struct.pack("<II", len(text), JSON_CHUNK) + text, after]
@@ -98,14 +99,17 @@ def _blob_length(data: bytes, left: int) -> int | None:
 
 def _parsed(data: bytes) -> tuple[dict[str, Any], list[str]]:
     """The JSON, and a sentence for each ignored part of `data`: a mark before it, zeros after it."""
+    # Counted before parsing, where the memory would be spent.
     if (values := sum(map(data.count, (b",", b"[", b"{")))) > MAX_JSON_VALUES:
         raise Refused(Outcome.TOO_LARGE, f"expected at most {MAX_JSON_VALUES} values in the JSON, got up to {values}")
+    # JSON may come as UTF-16 or with a mark, although glTF asks for plain UTF-8.
     encoding = json.detect_encoding(data)
     ignored = [] if encoding == "utf-8" else ["a byte order mark before the JSON is ignored"]
     text = data.rstrip(FILLING) if encoding.startswith("utf-8") else data
     if b"\0" in data[len(text) :]:
         ignored.append("zeros after the JSON are ignored")
     try:
+        # Python reads NaN and Infinity, which JSON does not have.
         document = json.loads(text.decode(encoding), parse_constant=_no_constant)
     except (ValueError, RecursionError):
         raise corrupt(f"expected a glTF model's JSON, got {_described(data)}") from None

@@ -71,6 +71,7 @@ class Document:
         Raises Refused for what must not reach Blender.
         """
         try:
+            # First: another version may mean another structure.
             self._check_versions()
             names: dict[str, None] = {}
             buffers = [self._buffer(number, names) for number in range(len(self._list("buffers")))]
@@ -170,6 +171,7 @@ class Document:
             view = views[_count(accessor["bufferView"])]
             element = COMPONENT_BYTES[accessor["componentType"]] * COMPONENTS[accessor["type"]]
             stride = _count(view.get("byteStride", 0)) or element
+            # The last element needs no stride behind it.
             end = _count(accessor.get("byteOffset", 0)) + max(count - 1, 0) * stride + element * min(count, 1)
             if end > view["byteLength"]:
                 raise corrupt(f"expected accessor {number} inside {view['byteLength']} bytes, got {end}")

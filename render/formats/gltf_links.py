@@ -26,6 +26,7 @@ def check_links(document: JSON) -> None:
     that no mesh uses may name anything: neither Blender nor viewers read them.
     """
     for link in chain(_of_nodes(document), _of_meshes(document), _of_materials(document), _of_animations(document)):
+        # To Python, true is 1.
         is_number = isinstance(link.number, int) and not isinstance(link.number, bool)
         if not is_number or not 0 <= link.number < link.length:
             got = str(link.number)[:40]

@@ -47,11 +47,13 @@ def _with_found_picture(
 ) -> bytes:
     """Return the line with the name of the found file; empty without a file."""
     value = named[2].strip()
+    # Names may contain blanks, so the options before are cut off by their form.
     options = OPTIONS.match(value)
     raw = value[options.end() if options else 0 :]
     picture = slashed(os.fsdecode(raw))
     beside = library.name.rpartition("/")[0]
     found = shown[picture] = around.need(picture, beside=beside)
+    # Blender looks for the bare name too, so a file of that name must be in the copy.
     bare = "/".join(filter(None, (beside, picture.rpartition("/")[2])))
     library.files |= {name for name in (found, bare) if name is not None and around.is_file(name)}
     if found is None:

@@ -29,6 +29,7 @@ def check_obj(path: Path, around: Surroundings) -> ModelFiles:
         end = _end_of_text(data)
         if not POINT.search(data):
             raise corrupt(f"expected an OBJ model with points, got a file without points, starting with {data[:12]!r}")
+        # A dict keeps the order, and names each library once.
         named = dict.fromkeys(match[1].strip() for match in LIBRARY.finditer(data))
         used = {match[1].strip() for match in USED.finditer(data)}
         start = len(UTF8_MARK) if data[: len(UTF8_MARK)] == UTF8_MARK else 0

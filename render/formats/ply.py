@@ -102,6 +102,7 @@ def _check_bytes(data: mmap.mmap, place: int, elements: list[Element], order: st
 
 
 def _end_of_lists(data: mmap.mmap, place: int, element: Element, order: str) -> int:
+    # Nearly every mesh has triangles alone; numpy then checks all rows at once.
     same = _end_of_equal_rows(data, place, element, order)
     if same is not None or element.rows > MAX_WALKED:
         return same or place + element.rows * element.least_bytes()

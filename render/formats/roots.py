@@ -29,6 +29,7 @@ class Root:
         ShapeNet (`../images`) and Sketchfab (`../textures`) keep pictures beside the model's folder.
         """
         folder = absolute_path(model).parent
+        # Not the root of the disk: a model in `/models` must not name pictures anywhere.
         return cls(folder, folder.parent if folder.parent != Path(folder.anchor) else folder)
 
 

@@ -38,6 +38,7 @@ def format_of(path: Path) -> str:
         return named if (named == ".usdz") == (found == ".usdz") else found.replace(".usdc", ".usd")
     if found:
         return found
+    # Bytes without a mark are what the name says; the check of that format then decides.
     if named in READ_SUFFIXES:
         return named
     return _by_guess(head, path.stat().st_size) or named
@@ -64,6 +65,7 @@ def _by_guess(head: bytes, size: int) -> str:
     if head.lstrip()[:5].lower() == b"solid" and b"facet" in head.lower():
         return ".stl"
     triangles = int.from_bytes(head[80:STL_HEADER_BYTES], "little")
+    # Binary STL has no mark; its length follows from its count of triangles.
     if triangles and size == STL_HEADER_BYTES + STL_TRIANGLE_BYTES * triangles:
         return ".stl"
     return ".obj" if b"\0" not in head and OBJ_LINE.search(without_mark(head)) else ""

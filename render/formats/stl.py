@@ -17,6 +17,7 @@ def check_stl(path: Path, _around: Surroundings) -> ModelFiles:
     with path.open("rb") as stream:
         head = stream.read(HEADER_BYTES)
         expected = HEADER_BYTES + TRIANGLE_BYTES * int.from_bytes(head[80:84], "little")
+        # Length first: binary files often begin with `solid` too.
         if len(head) == HEADER_BYTES and size == expected:
             return ModelFiles()
         is_text = head.lstrip()[:5].lower() == b"solid"

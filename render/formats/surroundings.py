@@ -46,6 +46,7 @@ class Surroundings:
         self._roots = {True: str(root.pictures), False: str(root.folder)}
         self._targets = link_targets(self.folder, root.pictures)
         self._entries_left = MAX_ENTRIES
+        # Network shares answer slowly, and models name dozens of pictures.
         self._listing = cache(self._read_listing)
 
     def path(self, name: str) -> Path:
@@ -81,6 +82,7 @@ class Surroundings:
 
     def _is_inside(self, place: str, *, picture: bool) -> bool:
         path = os.path.normpath(self.folder / place)
+        # Both the written path and the real one: a link may lead out of the root.
         return _is_below(path, self._roots[picture]) and any(
             _is_below(os.path.realpath(path), target) for target in self._targets
         )

@@ -44,6 +44,7 @@ def check_usd(path: Path, around: Surroundings) -> ModelFiles:
     while todo:
         layer, held = todo.pop()
         for asset in assets(held):
+            # Relative to the layer that names it, not to the model.
             place = posixpath.normpath(posixpath.join(posixpath.dirname(layer), asset))
             if place in {path.name, *files}:
                 continue
@@ -120,6 +121,7 @@ def _check_package(path: Path, data: memoryview) -> None:
 
 def _member(data: memoryview, member: zipfile.ZipInfo) -> memoryview:
     _within(member.filename)
+    # USDZ allows neither: readers map the members in place.
     if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
         raise corrupt(f"expected members stored as they are, got {member.filename[:80]!r} packed or locked")
     head = member.header_offset
