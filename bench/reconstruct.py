@@ -97,7 +97,7 @@ def measure(pipeline: Zero123Pipeline, sample: Sample, view: int, settings: Sett
     field = reconstruct(
         pipeline, sample.image(view), sample.extrinsics[view], section, seed=0, progress=standard_progress()
     )
-    mesh = extract(field, section.mesh)
+    mesh = extract(field, section.mesh).mesh
     cpu_s, wall_s = time.process_time() - cpu_s, time.monotonic() - wall_s
     count = len(sample.extrinsics)
     images = [sample.image(k) for k in range(count)]

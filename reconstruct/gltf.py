@@ -1,46 +1,57 @@
-"""Write meshes as GLB files for any viewer.
+"""Write textured meshes as GLB files for any viewer, with the input's camera as a node.
 
-glTF is y up and takes vertex colours as linear light (glTF 2.0, §3.4 and §3.9.2). Our meshes are z up and sRGB. Without
-a material viewers show black metal, so a plain material is written too.
+glTF is y up (glTF 2.0, §3.4); our meshes are z up. The material is matt, because viewers show black metal without one.
 """
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import trimesh
+from numpy.typing import NDArray
+from PIL import Image
 
-from geometry.colour import linear_from_srgb
-from reconstruct.mesh import Mesh
+from geometry.camera import Lens, world_from_cam
+from reconstruct.texture import TexturedMesh
+
+Floats = NDArray[np.float64]
 
 GLTF_FROM_WORLD = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
 """(x, y, z) with z up becomes (x, z, −y) with y up, the inverse of what Blender does on import."""
+NEAREST = 0.01
+"""The near plane of the input's camera, in world units."""
 
 
-def glb_bytes(mesh: Mesh) -> bytes:
-    """Encode the mesh as a binary glTF with normals, linear vertex colours and a matt material."""
-    linear = linear_from_srgb(mesh.colours.astype(np.float64) / 255.0)
+def gltf_from_cam(camera: Floats) -> Floats:
+    """Return the (4, 4) matrix from the axes of a camera `cam_from_world` (3, 4) to glTF's world."""
+    matrix = np.eye(4)
+    matrix[:3] = GLTF_FROM_WORLD @ world_from_cam(camera)
+    return matrix
+
+
+def textured_glb(mesh: TexturedMesh, input_camera: Floats, lens: Lens) -> bytes:
+    """Encode a mesh as binary glTF with a matt textured material, and the input's camera (3, 4) as a node."""
+    material = trimesh.visual.material.PBRMaterial(
+        name="baked",
+        baseColorTexture=Image.fromarray(mesh.texture),
+        metallicFactor=0.0,
+        roughnessFactor=1.0,
+        doubleSided=True,
+    )
+    # trimesh counts v from the bottom and turns it round on export.
+    uv = np.stack([mesh.uv[:, 0], 1.0 - mesh.uv[:, 1]], axis=1)
     shape = trimesh.Trimesh(
         vertices=mesh.vertices @ GLTF_FROM_WORLD.T,
         faces=mesh.faces,
         vertex_normals=mesh.normals @ GLTF_FROM_WORLD.T,
-        vertex_colors=np.round(np.pad(linear, ((0, 0), (0, 1)), constant_values=1.0) * 255.0).astype(np.uint8),
-        process=False,  # or trimesh would merge vertices
+        visual=trimesh.visual.TextureVisuals(uv=uv, material=material),
+        process=False,
     )
-    return bytes(trimesh.exchange.gltf.export_glb(shape, include_normals=True, tree_postprocessor=_with_material))
 
+    def add_camera(tree: dict[str, Any]) -> None:
+        perspective = {"yfov": lens.fov_rad, "aspectRatio": 1.0, "znear": NEAREST}
+        tree["cameras"] = [{"name": "input", "type": "perspective", "perspective": perspective}]
+        matrix = gltf_from_cam(input_camera).T.reshape(-1).tolist()
+        tree["nodes"].append({"name": "input", "camera": 0, "matrix": matrix})
+        tree["scenes"][0]["nodes"].append(len(tree["nodes"]) - 1)
 
-def write_glb(mesh: Mesh, path: Path) -> None:
-    """Write `glb_bytes` to `path`, completely or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(glb_bytes(mesh))
-    partial.replace(path)
-
-
-def _with_material(tree: dict[str, Any]) -> None:
-    tree["materials"] = [
-        {"name": "matt", "pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": 1.0}, "doubleSided": True}
-    ]
-    for shape in tree["meshes"]:
-        for primitive in shape["primitives"]:
-            primitive["material"] = 0
+    return bytes(trimesh.exchange.gltf.export_glb(shape, include_normals=True, tree_postprocessor=add_camera))

@@ -15,7 +15,7 @@ from base.errors import Failure
 from geometry.camera import Lens
 from reconstruct.edges import collapse_edges, vertex_normals
 from reconstruct.field import SilhouetteGate, VoxelField
-from reconstruct.raster import rasterise
+from reconstruct.raster import Raster, rasterise
 from reconstruct.settings import MeshSettings
 
 CHUNK = 1 << 20
@@ -34,8 +34,20 @@ class Mesh:
     normals: NDArray[np.float64]
     colours: NDArray[np.uint8]
 
+    def colours_seen(self, raster: Raster) -> NDArray[np.float64]:
+        """Return the colour (H, W, 3), 0 to 255, at each pixel of a raster of this mesh; arbitrary without a face."""
+        return np.asarray(np.einsum("hwk,hwkc->hwc", raster.barycentric, self.colours[self.faces[raster.face]]))
 
-def extract(field: VoxelField, settings: MeshSettings) -> Mesh:
+
+@dataclass(frozen=True)
+class Extracted:
+    """A mesh of a field, and the density `level` of its surface."""
+
+    mesh: Mesh
+    level: float
+
+
+def extract(field: VoxelField, settings: MeshSettings) -> Extracted:
     """Extract the surface at the first of `settings.levels` with `settings.enough_iou` against the input's silhouette.
 
     If every level falls short, the best is taken. A field without a gate has no input to compare with, so the first
@@ -49,9 +61,9 @@ def extract(field: VoxelField, settings: MeshSettings) -> Mesh:
             continue
         iou = 1.0 if field.gate is None else input_agreement(mesh, field.gate)
         if iou >= settings.enough_iou:
-            return mesh
+            return Extracted(mesh, level)
         if iou > best_iou:
-            best, best_iou = mesh, iou
+            best, best_iou = Extracted(mesh, level), iou
     if best is None:
         raise Failure("mesh: expected a field with something solid in it, got an empty field")
     return best

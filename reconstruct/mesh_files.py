@@ -4,8 +4,8 @@ All files are in glTF's axes, y up (see `reconstruct.gltf`). The same mesh gives
 """
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import trimesh
@@ -13,49 +13,39 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from base.storage import write_atomically
-from geometry.camera import Lens, world_from_cam
-from reconstruct.gltf import GLTF_FROM_WORLD
+from geometry.camera import Lens
+from reconstruct.gltf import GLTF_FROM_WORLD, textured_glb
+from reconstruct.settings import MeshFormat
 from reconstruct.texture import TexturedMesh
 
 Floats = NDArray[np.float64]
 
 
-def textured_glb(mesh: TexturedMesh, input_camera: Floats, lens: Lens) -> bytes:
-    """Encode a mesh as binary glTF with a matt textured material, and the input's camera (3, 4) as a node."""
-    material = trimesh.visual.material.PBRMaterial(
-        name="baked",
-        baseColorTexture=Image.fromarray(mesh.texture),
-        metallicFactor=0.0,
-        roughnessFactor=1.0,
-        doubleSided=True,
-    )
-    # trimesh counts v from the bottom and turns it round on export.
-    uv = np.stack([mesh.uv[:, 0], 1.0 - mesh.uv[:, 1]], axis=1)
-    shape = trimesh.Trimesh(
-        vertices=mesh.vertices @ GLTF_FROM_WORLD.T,
-        faces=mesh.faces,
-        vertex_normals=mesh.normals @ GLTF_FROM_WORLD.T,
-        visual=trimesh.visual.TextureVisuals(uv=uv, material=material),
-        process=False,
-    )
+def write_mesh(
+    mesh: TexturedMesh, folder: Path, name: str, also: Sequence[MeshFormat], input_camera: Floats, lens: Lens
+) -> list[str]:
+    """Write NAME.glb with the input's camera (3, 4) into `folder`, and the same mesh in the formats `also`; the names.
 
-    def add_camera(tree: dict[str, Any]) -> None:
-        matrix = np.eye(4)
-        matrix[:3] = world_from_cam(input_camera)
-        matrix[:3] = GLTF_FROM_WORLD @ matrix[:3]
-        perspective = {"yfov": lens.fov_rad, "aspectRatio": 1.0, "znear": 0.01}
-        tree["cameras"] = [{"name": "input", "type": "perspective", "perspective": perspective}]
-        tree["nodes"].append({"name": "input", "camera": 0, "matrix": matrix.T.reshape(-1).tolist()})
-        tree["scenes"][0]["nodes"].append(len(tree["nodes"]) - 1)
-
-    return bytes(trimesh.exchange.gltf.export_glb(shape, include_normals=True, tree_postprocessor=add_camera))
+    The GLB comes last, so that it never lacks the others.
+    """
+    names = []
+    if "obj" in also:
+        names += write_obj(mesh, folder, name)
+    if "ply" in also:
+        names.append(f"{name}.ply")
+        write_atomically(folder / names[-1], ply_bytes(mesh))
+    write_atomically(folder / f"{name}.glb", textured_glb(mesh, input_camera, lens))
+    return [f"{name}.glb", *names]
 
 
-def texture_png(mesh: TexturedMesh) -> bytes:
-    """Encode the texture as PNG."""
-    stream = io.BytesIO()
-    Image.fromarray(mesh.texture).save(stream, "png")
-    return stream.getvalue()
+def write_obj(mesh: TexturedMesh, folder: Path, name: str) -> list[str]:
+    """Write NAME.obj, NAME.mtl and NAME.png into `folder`, and return their names; the OBJ comes last."""
+    names = [f"{name}.obj", f"{name}.mtl", f"{name}.png"]
+    material = f"newmtl baked\nKa 0 0 0\nKd 1 1 1\nKs 0 0 0\nillum 1\nmap_Kd {name}.png\n"
+    contents = [obj_text(mesh, names[1]).encode(), material.encode(), texture_png(mesh)]
+    for file, content in reversed(list(zip(names, contents, strict=True))):
+        write_atomically(folder / file, content)
+    return names
 
 
 def obj_text(mesh: TexturedMesh, material_file: str) -> str:
@@ -68,19 +58,14 @@ def obj_text(mesh: TexturedMesh, material_file: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_obj(mesh: TexturedMesh, folder: Path, name: str) -> None:
-    """Write NAME.obj, NAME.mtl and NAME.png into `folder`; the OBJ comes last, so that it never lacks the others."""
-    write_atomically(folder / f"{name}.png", texture_png(mesh))
-    material = f"newmtl baked\nKa 0 0 0\nKd 1 1 1\nKs 0 0 0\nillum 1\nmap_Kd {name}.png\n"
-    write_atomically(folder / f"{name}.mtl", material.encode())
-    write_atomically(folder / f"{name}.obj", obj_text(mesh, f"{name}.mtl").encode())
+def texture_png(mesh: TexturedMesh) -> bytes:
+    """Encode the texture as PNG."""
+    stream = io.BytesIO()
+    Image.fromarray(mesh.texture).save(stream, "png")
+    return stream.getvalue()
 
 
 def ply_bytes(mesh: TexturedMesh) -> bytes:
     """Encode the mesh as binary PLY with the texture's colour at each vertex."""
-    edge = mesh.texture.shape[0]
-    column, row = np.clip((mesh.uv * edge).astype(np.int64), 0, edge - 1).T
-    shape = trimesh.Trimesh(
-        mesh.vertices @ GLTF_FROM_WORLD.T, mesh.faces, vertex_colors=mesh.texture[row, column], process=False
-    )
+    shape = trimesh.Trimesh(mesh.vertices @ GLTF_FROM_WORLD.T, mesh.faces, vertex_colors=mesh.colours, process=False)
     return bytes(trimesh.exchange.ply.export_ply(shape))

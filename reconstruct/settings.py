@@ -11,6 +11,7 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
+MeshFormat = Literal["glb", "obj", "ply"]
 
 
 class StageSettings(Section):
@@ -76,12 +77,20 @@ class RateSettings(Section):
     colour: Positive
 
 
+class TextureSettings(Section):
+    """A base-colour texture of `edge_px`², baked from the photo and from `views` views of the field."""
+
+    edge_px: Annotated[int, Field(ge=16, le=8192)]
+    views: Count
+
+
 class MeshSettings(Section):
     """Marching cubes on `resolution`³ at one of the density `levels`, after a Gaussian of `smooth_voxels`.
 
     Levels are tried in order until the mesh's silhouette reaches `enough_iou` with the input's. High levels give tight
     shapes, possibly with holes. Parts with fewer voxels than `keep_fraction` of the largest part are dropped. Edges are
-    then collapsed until about `faces` faces are left.
+    then collapsed until about `faces` faces are left, and the mesh gets its `texture`. It is written as GLB, and in the
+    formats `also`.
     """
 
     resolution: Annotated[int, Field(ge=8, le=512)]
@@ -90,6 +99,8 @@ class MeshSettings(Section):
     smooth_voxels: NotNegative
     keep_fraction: Fraction
     faces: Annotated[int, Field(ge=100)]
+    texture: TextureSettings
+    also: tuple[MeshFormat, ...]
 
 
 class SweepSettings(Section):

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import trimesh
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from skimage.measure import marching_cubes
 
 from base.errors import Failure
@@ -20,10 +22,11 @@ GREY = 200
 
 @dataclass(frozen=True)
 class MeshFacts:
-    """Counts of a mesh, and whether each edge has exactly two faces."""
+    """Counts of a mesh and its connected parts, and whether each edge has exactly two faces."""
 
     vertices: int
     faces: int
+    components: int
     watertight: bool
 
 
@@ -47,6 +50,8 @@ def simplified(vertices: Floats, faces: Ints, count: int) -> Mesh:
 
 
 def mesh_facts(mesh: Mesh) -> MeshFacts:
-    """Count the mesh's vertices and faces, and test whether it is closed."""
+    """Count the mesh's vertices, faces and connected parts, and test whether it is closed."""
     shape = trimesh.Trimesh(mesh.vertices, mesh.faces, process=False)
-    return MeshFacts(len(mesh.vertices), len(mesh.faces), bool(shape.is_watertight))
+    edges = coo_array((np.ones(len(shape.edges)), shape.edges.T), shape=(len(mesh.vertices),) * 2)
+    parts = int(connected_components(edges, directed=False)[0])
+    return MeshFacts(len(mesh.vertices), len(mesh.faces), parts, bool(shape.is_watertight))

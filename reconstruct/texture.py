@@ -30,18 +30,21 @@ DEPTH_TOLERANCE = 0.012
 
 
 @dataclass(frozen=True)
-class TexturedMesh:
+class TexturedMesh(Mesh):
     """A mesh cut along the seams of its atlas: `uv` (V, 2) and `texture`, sRGB uint8 (N, N, 3).
 
-    `seen` is the part of the texels that some view saw; the others have the colour of the nearest seen texel.
+    `colours` are the texture's at the vertices. `seen` is the part of the texels that some view saw; the others have
+    the colour of the nearest seen texel.
     """
 
-    vertices: Floats
-    faces: Ints
-    normals: Floats
     uv: Floats
     texture: NDArray[np.uint8]
     seen: float
+
+    def colours_seen(self, raster: Raster) -> Floats:
+        """See `Mesh.colours_seen`; each pixel shows its nearest texel."""
+        uv = np.einsum("hwk,hwkc->hwc", raster.barycentric, self.uv[self.faces[raster.face]])
+        return texels_at(self.texture, uv).astype(np.float64)
 
 
 def bake_texture(
@@ -62,7 +65,15 @@ def bake_texture(
     texture[covered] = colours
     texture = padded(texture, covered)
     pixels = np.asarray((texture * 255.0).round().clip(0, 255), np.uint8)
-    return TexturedMesh(vertices, faces, normals, uv, pixels, float(known.mean()) if len(known) else 0.0)
+    seen = float(known.mean()) if len(known) else 0.0
+    return TexturedMesh(vertices, faces, normals, texels_at(pixels, uv), uv, pixels, seen)
+
+
+def texels_at(texture: NDArray[np.uint8], uv: Floats) -> NDArray[np.uint8]:
+    """Return the texels (..., 3) nearest to texture coordinates (..., 2)."""
+    edge = texture.shape[0]
+    where = np.clip((uv * edge).astype(np.int64), 0, edge - 1)
+    return np.asarray(texture[where[..., 1], where[..., 0]])
 
 
 def atlas_raster(uv: Floats, faces: Ints, edge: int) -> Raster:

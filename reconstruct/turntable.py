@@ -20,11 +20,10 @@ def picture(mesh: Mesh, cam_from_world: NDArray[np.float64], lens: Lens, hw: tup
     """Draw the mesh in its own colours, gently lit from the camera, antialiased; RGBA uint8 (H, W, 4)."""
     fine = (hw[0] * SUPERSAMPLED, hw[1] * SUPERSAMPLED)
     raster = rasterise(mesh.vertices, mesh.faces, cam_from_world, lens, fine)
-    corners = mesh.faces[raster.face]
     towards = camera_centre(cam_from_world) - mesh.vertices
     facing = (mesh.normals * towards / np.linalg.norm(towards, axis=1, keepdims=True)).sum(1)
-    lit = mesh.colours * (1.0 - SHADE + SHADE * np.clip(facing, 0.0, 1.0))[:, None]
-    colour = np.einsum("hwk,hwkc->hwc", raster.barycentric, lit[corners])
+    light = 1.0 - SHADE + SHADE * np.clip(facing, 0.0, 1.0)
+    colour = mesh.colours_seen(raster) * (raster.barycentric * light[mesh.faces[raster.face]]).sum(-1, keepdims=True)
     alpha = (raster.face >= 0).astype(np.float64)[..., None]
     both = np.concatenate([colour * alpha, alpha * 255.0], axis=-1)
     both = both.reshape(hw[0], SUPERSAMPLED, hw[1], SUPERSAMPLED, 4).mean((1, 3))

@@ -4,6 +4,7 @@ import argparse
 import json
 import math
 from pathlib import Path
+from typing import get_args
 
 from app.commands.moves import AUTO, elevation_or_auto
 from app.commands.options import add_model_flag, add_settings_flags, settings_of, writable_folder
@@ -13,6 +14,7 @@ from base.progress import standard_progress
 from base.storage import write_atomically
 from geometry.camera import look_at_origin
 from geometry.sphere import cartesian_from_spherical
+from reconstruct.settings import MeshFormat, ReconstructSettings
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -40,10 +42,33 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="the camera's distance in longest edges of the object (default: %(default)s)",
     )
     parser.add_argument("--out", type=Path, default=Path("runs/mesh"), metavar="DIR", help="default: %(default)s")
+    parser.add_argument(
+        "--mesh-format",
+        type=mesh_formats,
+        metavar="FORMAT[,FORMAT]",
+        help=f"{', '.join(get_args(MeshFormat))}: files of the mesh; object.glb is always written "
+        "(default: reconstruct.mesh.also)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: %(default)s)")
     add_settings_flags(parser, dry_run="print the resolved settings, and do nothing")
     parser.set_defaults(run=run)
+
+
+def mesh_formats(text: str) -> tuple[MeshFormat, ...]:
+    """Read a comma-separated list of formats, for argparse."""
+    known = get_args(MeshFormat)
+    names = tuple(name.strip() for name in text.split(","))
+    if not set(names) <= set(known):
+        raise argparse.ArgumentTypeError(f"expected any of {', '.join(known)}, separated by commas, got {text!r}")
+    return names  # type: ignore[return-value]
+
+
+def with_formats(section: ReconstructSettings, formats: tuple[MeshFormat, ...] | None) -> ReconstructSettings:
+    """Return the settings with the flag's formats, if it was given."""
+    if formats is None:
+        return section
+    return section.model_copy(update={"mesh": section.mesh.model_copy(update={"also": formats})})
 
 
 def run(options: argparse.Namespace) -> int:
@@ -53,7 +78,8 @@ def run(options: argparse.Namespace) -> int:
     settings = settings_of(options)
     photo = photo_settings(options, settings.photo)
     photo = photo.model_copy(update={"framing": photo.framing.model_copy(update={"radius": options.radius})})
-    settings = settings.model_copy(update={"photo": photo})
+    section = with_formats(settings.reconstruct, options.mesh_format)
+    settings = settings.model_copy(update={"photo": photo, "reconstruct": section})
     if options.dry_run:
         print(settings.as_yaml())
         return 0

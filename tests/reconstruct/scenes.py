@@ -66,6 +66,8 @@ VALUES: dict[str, Any] = {
         "smooth_voxels": 0.7,
         "keep_fraction": 0.05,
         "faces": 50000,
+        "texture": {"edge_px": 128, "views": 6},
+        "also": [],
     },
     "turntable": {"frames": 4, "hw": [48, 48], "elevation_deg": 20.0, "radius": 1.9},
 }

@@ -128,5 +128,6 @@ def test_a_mesh_is_simplified_to_its_number_of_faces() -> None:
     assert abs(np.linalg.norm(less.vertices, axis=1) - 0.4).max() < 0.01
     assert (less.normals * less.vertices).sum(1).min() > 0.0
     assert mesh_facts(less).watertight
+    assert mesh_facts(less).components == 1
     with pytest.raises(Failure, match="expected a field with something solid"):
         surface_mesh(SignedField(np.ones((8, 8, 8), np.float32), HALF), 100)

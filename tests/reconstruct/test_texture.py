@@ -8,9 +8,9 @@ import pytest
 import trimesh
 
 from geometry.camera import PAPER_LENS, camera_centre, look_at_origin
-from reconstruct.gltf import GLTF_FROM_WORLD
+from reconstruct.gltf import GLTF_FROM_WORLD, textured_glb
 from reconstruct.mesh import Mesh
-from reconstruct.mesh_files import ply_bytes, textured_glb, write_obj
+from reconstruct.mesh_files import ply_bytes, write_mesh
 from reconstruct.raster import rasterise
 from reconstruct.simplify import vertex_normals
 from reconstruct.texture import TexturedMesh, bake_texture, inpainted, padded
@@ -93,8 +93,11 @@ def test_a_glb_has_texture_and_the_inputs_camera(baked: TexturedMesh) -> None:
 
 
 def test_obj_and_ply_are_read_back(baked: TexturedMesh, tmp_path: Path) -> None:
-    write_obj(baked, tmp_path, "object")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["object.mtl", "object.obj", "object.png"]
+    camera = look_at_origin([1.2, -0.8, 0.9])
+    names = write_mesh(baked, tmp_path, "object", ("obj", "ply"), camera, PAPER_LENS)
+    assert sorted(names) == sorted(path.name for path in tmp_path.iterdir())
+    assert set(names) == {"object.glb", "object.mtl", "object.obj", "object.ply", "object.png"}
+    assert (tmp_path / "object.glb").read_bytes() == textured_glb(baked, camera, PAPER_LENS)
     shape = trimesh.load(tmp_path / "object.obj", process=False)
     assert len(shape.faces) == len(baked.faces)
     assert np.asarray(shape.visual.material.image).shape == (256, 256, 3)
