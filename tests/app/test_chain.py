@@ -41,6 +41,7 @@ SMALL = {
     "reconstruct.stages": [{"resolution": 16, "steps": 4}],
     "reconstruct.score.viewpoints": 4,
     "reconstruct.mesh.resolution": 24,
+    "reconstruct.mesh.texture": {"edge_px": 64, "views": 2},
     "reconstruct.turntable.frames": 4,
     "reconstruct.turntable.hw": [32, 32],
 }
