@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # Before any test imports numpy, torch or Ray: they read these once.
-THREADS = str(min(2, os.cpu_count() or 1))
+# Two processes of pytest-xdist with two threads each would wait for each other: threads that wait spin.
+THREADS = "1" if "PYTEST_XDIST_WORKER" in os.environ else str(min(2, os.cpu_count() or 1))
 os.environ.update(
     OMP_NUM_THREADS=THREADS,
     OPENBLAS_NUM_THREADS=THREADS,

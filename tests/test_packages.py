@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import distribution, packages_distributions
 from pathlib import Path
 
@@ -47,17 +48,21 @@ ALL_EXTRAS = set(PROJECT["optional-dependencies"])
 EVERYTHING = list(declared(ALL_EXTRAS, "3.11"))
 
 
-def import_names(package: str) -> list[str]:
-    """What a package imports as; compiled modules at the top are found in its files alone."""
-    files = distribution(package).files or ()
-    names = {file.name.partition(".")[0] for file in files if file.suffix == ".so" and len(file.parts) == 1}
-    for name, homes in packages_distributions().items():
-        if canonicalize_name(package) in map(canonicalize_name, homes):
-            names.add(name)
-    return sorted(name for name in names if re.fullmatch(r"[a-z][a-z0-9_]*", name, re.I))
+@cache
+def import_names() -> dict[str, list[str]]:
+    """What each package imports as; compiled modules at the top are found in its files alone.
 
-
-IMPORT_NAMES = {requirement.name: import_names(requirement.name) for requirement in EVERYTHING}
+    Computed in the tests, once: it reads the list of files of every installed package, which takes seconds.
+    """
+    homes = packages_distributions()
+    found: dict[str, list[str]] = {}
+    for requirement in EVERYTHING:
+        package = canonicalize_name(requirement.name)
+        files = distribution(requirement.name).files or ()
+        names = {file.name.partition(".")[0] for file in files if file.suffix == ".so" and len(file.parts) == 1}
+        names |= {name for name, owners in homes.items() if package in map(canonicalize_name, owners)}
+        found[requirement.name] = sorted(name for name in names if re.fullmatch(r"[a-z][a-z0-9_]*", name, re.I))
+    return found
 
 
 @pytest.mark.parametrize(
@@ -99,7 +104,7 @@ def test_the_pinned_version_is_installed(requirement: Requirement) -> None:
 
 def test_every_package_can_be_imported_beside_the_others(tmp_path: Path) -> None:
     """In one child, because they have to get along; Blender in its own, because its modules stay away from the rest."""
-    names = [name for package, names in IMPORT_NAMES.items() if package != "bpy" for name in names]
+    names = [name for package, names in import_names().items() if package != "bpy" for name in names]
     assert {"torch", "diffusers", "ray", "deltalake", "PIL", "yaml", "skimage", "s3fs", "gcsfs"} <= set(names)
     for modules in (names, ["bpy", "mathutils", "numpy"]):
         program = f"import importlib\nfor name in {modules!r}: importlib.import_module(name)"
@@ -110,11 +115,11 @@ def test_every_package_can_be_imported_beside_the_others(tmp_path: Path) -> None
 
 
 def test_each_declared_package_has_an_import_name() -> None:
-    assert [package for package, names in IMPORT_NAMES.items() if not names and package not in STUBS] == []
+    assert [package for package, names in import_names().items() if not names and package not in STUBS] == []
 
 
 def test_every_import_is_of_a_declared_package() -> None:
-    known = {name for names in IMPORT_NAMES.values() for name in names} | ROOMS | set(sys.stdlib_module_names)
+    known = {name for names in import_names().values() for name in names} | ROOMS | set(sys.stdlib_module_names)
     sources = [path for room in ROOMS for path in (ROOT / room).rglob("*.py")]
     used = {name.partition(".")[0]: path for path in sources for name in imports_of(path)}
     undeclared = {name: path for name, path in used.items() if name not in known | OURS_AND_BLENDERS}

@@ -15,6 +15,7 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*COMMAND, *words], capture_output=True, text=True, cwd=ROOT, check=False)
 
 
+@pytest.mark.slow  # it starts Ray and Blender eight times
 def test_each_side_renders_all_objects_and_the_ratios_are_theirs(tmp_path: Path) -> None:
     done = run("--rounds", "2", "--json", str(tmp_path / "result.json"))
     assert done.returncode == 0, done.stderr

@@ -21,6 +21,7 @@ def run(folder: Path, *flags: str) -> dict:
     return json.loads(out.read_text())
 
 
+@pytest.mark.slow
 def test_both_sides_are_told_with_their_phases_and_likeness(tmp_path) -> None:
     result = run(tmp_path, "--legacy-views", "2", "--references", str(tmp_path / "kept"))
     assert result["ratio"] == pytest.approx(result["per_view"]["legacy"]["cpu_s"] / result["per_view"]["ours"]["cpu_s"])

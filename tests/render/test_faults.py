@@ -32,8 +32,14 @@ ENDS = {
 }
 ALL = [(fault, phase) for fault in FAULTS for phase in STEPS]
 SOME = [
-    *(("segfault", phase) for phase in STEPS),
-    *(("memory", "import"), ("rubbish", "normalise"), ("exit", "prepare"), ("rubbish", "encode"), ("hang", "view")),
+    *(
+        ("segfault", "import"),
+        ("segfault", "view"),
+        ("memory", "import"),
+        ("rubbish", "normalise"),
+        ("exit", "prepare"),
+    ),
+    *(("rubbish", "encode"), ("hang", "view")),
 ]
 
 
@@ -108,7 +114,9 @@ def test_every_fault_in_every_phase_is_found_out_in_time(
         assert 0.0 < late_s < LATE_S
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(
+    "fault", [pytest.param(fault, marks=() if fault in ("segfault", "hang") else pytest.mark.slow) for fault in FAULTS]
+)
 def test_a_child_that_cannot_start_is_the_machines_failure(fault: str, settings: Any, private_tmp: Path) -> None:
     limits = LIMITS | ({"start_timeout_s": 2.0} if fault == "hang" else {})
     words = "expected an answer within 2 s" if fault == "hang" else ENDS[fault][1]

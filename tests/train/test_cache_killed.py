@@ -71,10 +71,20 @@ def latents(storage: Storage) -> dict[str, bytes]:
     return {name: storage.read(name) for name in names}
 
 
-def test_kills_cost_only_what_was_in_hand(undisturbed: Storage, tmp_path: Path, sockets: str) -> None:
+COMMAND = ("the command", -signal.SIGKILL)
+WORKER = ("one of its processes", 1)
+
+
+@pytest.mark.parametrize(
+    "victims",
+    [pytest.param([COMMAND], id="command"), pytest.param([WORKER, COMMAND], id="both", marks=pytest.mark.slow)],
+)
+def test_kills_cost_only_what_was_in_hand(
+    victims: list[tuple[str, int]], undisturbed: Storage, tmp_path: Path, sockets: str
+) -> None:
     shutil.copytree(undisturbed.root, tmp_path / "dataset", ignore=shutil.ignore_patterns("latents", "*-latents-*"))
     storage = Storage(tmp_path / "dataset")
-    for victim, code in (("one of its processes", 1), ("the command", -signal.SIGKILL)):
+    for victim, code in victims:
         before = made(storage)
         with begun(tmp_path / "dataset", sockets) as killed:
             # The pool is looked up while it loads its encoders: after the first shard every moment counts.

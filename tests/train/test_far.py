@@ -108,7 +108,13 @@ def test_the_newest_version_of_a_web_server_that_is_away_is_waited_for(far: Far,
 
 @pytest.mark.parametrize(
     ("away", "asks", "ranks", "workers"),
-    [(503, 3, 1, 0), (503, 3, 1, 2), ("gone", 3, 2, 1), ("silent", 1, 1, 0), ("silent", 1, 1, 2)],
+    [
+        (503, 3, 1, 2),
+        ("silent", 1, 1, 0),
+        pytest.param(503, 3, 1, 0, marks=pytest.mark.slow),
+        pytest.param("gone", 3, 2, 1, marks=pytest.mark.slow),
+        pytest.param("silent", 1, 1, 2, marks=pytest.mark.slow),
+    ],
 )
 def test_a_signal_while_the_store_is_away_ends_training_long_before_its_patience(
     near: Callable[[int], TrainSummary], far: Far, tmp_path: Path, away: int | str, asks: int, ranks: int, workers: int

@@ -264,9 +264,10 @@ def test_sigkill_loses_only_what_came_after_the_last_checkpoint(
 
 def test_how_the_device_computes_changes_rounding_alone(storage: Storage, whole: TrainSummary, tmp_path: Path) -> None:
     compute = {"precision": "bf16", "channels_last": True, "gradient_checkpointing": True, "ahead": 7}
-    other = train(model_settings(), train_settings(compute=compute), storage, tmp_path, SILENT)
-    assert other.log[-1].loss == pytest.approx(whole.log[-1].loss, rel=0.05)
-    assert read_position(other.checkpoint).images == 64
+    # A quarter of the run: processors without bfloat16 take ten times as long for it.
+    other = train(model_settings(), train_settings(images=16, compute=compute), storage, tmp_path, SILENT)
+    assert other.log[-1].loss == pytest.approx(whole.log[0].loss, rel=0.05)
+    assert read_position(other.checkpoint).images == whole.log[0].images == 16
     weights = load_file(other.checkpoint / "training_state" / "weights.safetensors")
     assert {tensor.dtype for tensor in weights.values()} == {torch.float32}
 

@@ -46,6 +46,7 @@ def test_missing_things_are_named(tmp_path: Path) -> None:
 
 
 @needs_sd30
+@pytest.mark.slow
 def test_the_published_silhouettes_are_those_of_the_meshes() -> None:
     dataset = Sd30(SD30)
     objects = [truth for uid in dataset.uids() if (truth := dataset.load(uid)).read_mesh is not None]
