@@ -1,11 +1,13 @@
 """The distance of two pictures in the feature space of a CLIP image encoder."""
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zero123.clip import ClipImages
+if TYPE_CHECKING:
+    from zero123.clip import ClipImages
 
 Image = NDArray[np.uint8]
 KEPT = 64
@@ -15,7 +17,7 @@ KEPT = 64
 class ClipFeatures:
     """The feature space of a CLIP image encoder."""
 
-    def __init__(self, encoder: ClipImages) -> None:
+    def __init__(self, encoder: "ClipImages") -> None:
         self.encoder = encoder
         self._vector = lru_cache(KEPT)(self._encode)
 

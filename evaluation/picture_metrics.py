@@ -7,16 +7,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.features import ClipFeatures
 from evaluation.haarpsi import haarpsi
-from evaluation.images.lpips import Lpips, Trunk
 from evaluation.images.psnr import co3d_psnr_db, foreground_psnr_db, mask_iou, psnr_db
 from evaluation.images.ssim import SSIM_VARIANTS, SsimName, ssim
 from evaluation.images.values import as_bytes
+
+if TYPE_CHECKING:
+    from evaluation.images.lpips import Lpips, Trunk
 
 Values = NDArray[np.floating]
 Mask = NDArray[np.bool_]
@@ -42,12 +45,21 @@ class Networks:
     lpips: Path | None = None
     clip: Path | None = None
 
+    @property
+    def given(self) -> bool:
+        """Whether any network is to be loaded."""
+        return self.lpips is not None or self.clip is not None
+
     @cached_property
-    def lpips_by_trunk(self) -> dict[Trunk, Lpips]:
+    def lpips_by_trunk(self) -> "dict[Trunk, Lpips]":
         """Load the trunks in the folder."""
+        if self.lpips is None:
+            return {}
+        # Only now: torch takes seconds to load, and most metrics do without it.
+        from evaluation.images.lpips import Lpips
+
         trunks: tuple[Trunk, ...] = ("alex", "vgg")
-        folder = self.lpips
-        return {} if folder is None else {trunk: Lpips.from_folder(folder, trunk) for trunk in trunks}
+        return {trunk: Lpips.from_folder(self.lpips, trunk) for trunk in trunks}
 
     @cached_property
     def clip_features(self) -> ClipFeatures | None:
@@ -102,9 +114,9 @@ def _co3d(over: str, pair: Pair) -> float:
     return co3d_psnr_db(pair.image, pair.true, pair.true_mask, over=over)
 
 
-def _lpips(network: Lpips, pair: Pair) -> float:
+def _lpips(network: "Lpips", pair: Pair) -> float:
     return network.distance(pair.image, pair.true)
 
 
-def _lpips_unscaled(network: Lpips, pair: Pair) -> float:
+def _lpips_unscaled(network: "Lpips", pair: Pair) -> float:
     return network.distance(pair.image, pair.true, scaled=False)

@@ -6,7 +6,7 @@ import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 
 from base.errors import Failure, UsageError
@@ -47,7 +47,7 @@ def score_objects(job: ScoringJob, workers: int, progress: Progress) -> list[Obj
 
 def _measure(job: ScoringJob, scorer: Scorer, uids: Sequence[str], workers: int) -> Iterator[ObjectResult]:
     if workers == 1 or len(uids) < 2:
-        with _one_thread():
+        with _one_thread() if job.networks.given else nullcontext():
             for uid in uids:
                 yield _score_and_write(scorer, uid)
         return
@@ -75,9 +75,10 @@ def _prepare_worker(job: ScoringJob) -> None:
     # Ctrl-C reaches the whole group of processes; the parent alone answers it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["OMP_NUM_THREADS"] = "1"
-    import torch
+    if job.networks.given:  # torch takes seconds to load, and other metrics do without it
+        import torch
 
-    torch.set_num_threads(1)
+        torch.set_num_threads(1)
     _scorers[:] = [Scorer(job)]
 
 
