@@ -70,7 +70,7 @@ def import_names() -> dict[str, list[str]]:
     [("3.11", ALL_EXTRAS), ("3.12", {"s3", "gcs", "cutout", "heic", "video", "dev"})],
     ids=["everything-3.11", "training-3.12"],
 )
-def test_every_declared_package_is_pinned_to_a_version_that_it_may_have(python: str, extras: set[str]) -> None:
+def test_declared_packages_are_pinned(python: str, extras: set[str]) -> None:
     pinned = pins(python)
     for requirement in declared(extras, python):
         version = pinned.get(canonicalize_name(requirement.name))

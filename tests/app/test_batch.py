@@ -37,7 +37,7 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_bad_picture_is_told_and_the_rest_is_sampled_with_a_single_load(
+def test_batch_skips_bad_pictures(
     photos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     loads, load = [], app.models.load_model

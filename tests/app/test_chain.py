@@ -152,7 +152,7 @@ def test_each_stage_runs_alone_on_the_files_of_the_one_before(demo: Demo, tmp_pa
     assert np.asarray(Image.open(tmp_path / "inspect" / "inspect.png")).std() > 5
 
 
-def test_build_and_train_alone_take_up_the_files_that_are_there(demo: Demo, tmp_path: Path) -> None:
+def test_build_and_train_reuse_existing_files(demo: Demo, tmp_path: Path) -> None:
     built = demo.stage("build")
     assert built.returncode == 0, built.stderr[-2000:]
     assert "nothing to do" in built.stderr
@@ -167,7 +167,7 @@ def test_build_and_train_alone_take_up_the_files_that_are_there(demo: Demo, tmp_
     assert sampled.returncode == 0, sampled.stderr[-2000:]
 
 
-def test_reconstruct_alone_starts_from_a_picture_and_an_elevation(demo: Demo, tmp_path: Path) -> None:
+def test_reconstruct_from_picture_and_elevation(demo: Demo, tmp_path: Path) -> None:
     photo = str(demo.out / "mesh" / "input.png")
     words = ["reconstruct", photo, "--model", str(demo.out / "model"), "--elevation-deg", "20", "--out", str(tmp_path)]
     done = demo.stage(*words)

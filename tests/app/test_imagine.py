@@ -85,7 +85,7 @@ def imagine(tmp_path_factory: pytest.TempPathFactory) -> Imagine:
     return run
 
 
-def test_words_become_a_picture_views_and_a_mesh_and_are_not_done_twice(
+def test_imagine_makes_each_stage_once(
     imagine: Imagine, text_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"

@@ -52,7 +52,7 @@ def test_every_command_has_help_with_its_settings_flags(command: str) -> None:
 
 
 @pytest.mark.parametrize("command", ["train", "demo"])
-def test_a_dry_run_prints_the_resolved_settings_and_writes_nothing(command: str, tmp_path: Path) -> None:
+def test_dry_run_prints_settings_and_writes_nothing(command: str, tmp_path: Path) -> None:
     done = zero123(command, "--out", "here", "--dry-run", "--set", "render.samples=77", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "samples: 77" in done.stdout
@@ -136,7 +136,7 @@ def test_an_output_folder_that_is_a_file_is_a_usage_error(tmp_path: Path) -> Non
         (signal.SIGHUP, ""),
     ],
 )
-def test_signals_end_in_a_sentence_if_anyone_reads_it_and_their_own_code(number: signal.Signals, said: str) -> None:
+def test_signals_print_a_sentence_and_exit_code(number: signal.Signals, said: str) -> None:
     program = (
         "import os, signal, sys, types\n"
         "import app.main as main\n"
@@ -196,7 +196,7 @@ def test_what_a_layout_does_not_say_is_told(tmp_path: Path) -> None:
     assert " --set model.prediction=v_prediction --set model.zero_terminal_snr=true " in words
 
 
-def test_a_model_that_cannot_be_written_whole_does_not_stand_in_the_way(tmp_path: Path) -> None:
+def test_half_written_model_is_replaced(tmp_path: Path) -> None:
     from tests.zero123.networks import small_pipeline
 
     small_pipeline().save_pretrained(tmp_path / "model")

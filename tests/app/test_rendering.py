@@ -78,9 +78,7 @@ def test_what_cannot_be_meant_is_a_usage_error(settings: Callable[..., RenderSet
     assert files(tmp_path / "full") == {"thesis.txt": b"precious"}
 
 
-def test_a_folder_of_views_is_completed_and_foreign_files_are_spared(
-    settings: Callable[..., RenderSettings], tmp_path: Path
-) -> None:
+def test_rendering_completes_a_folder_of_views(settings: Callable[..., RenderSettings], tmp_path: Path) -> None:
     asked = asked_models([EXAMPLES / "stool.glb"], tmp_path / "out", SILENT)
 
     def again(**changes: Any) -> bool:

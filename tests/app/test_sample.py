@@ -52,7 +52,7 @@ def pixels_of(path: Path) -> np.ndarray:
         return np.asarray(picture).astype(int)
 
 
-def test_one_seed_and_view_give_one_picture_whatever_is_beside_it(sample: Run, tmp_path: Path) -> None:
+def test_picture_depends_only_on_its_seed_and_view(sample: Run, tmp_path: Path) -> None:
     assert sample("--rig", "syncdreamer", "--elevation-deg", "20", "--out", str(tmp_path / "many")) == 0
     assert sample("--move=-10,0,-0.35", "--out", str(tmp_path / "one")) == 0
     many, one = pixels_of(tmp_path / "many" / "000.png"), pixels_of(tmp_path / "one" / "000.png")
@@ -187,7 +187,7 @@ def test_an_elevation_that_is_none_is_a_usage_error(text: str, sample: Run, caps
     assert "from -90 to 90 or auto" in capsys.readouterr().err
 
 
-def test_a_full_disk_is_one_sentence_and_the_views_before_it_are_kept(
+def test_full_disk_keeps_earlier_views(
     sample: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import errno

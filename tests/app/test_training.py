@@ -25,9 +25,7 @@ def train(out: Path, *settings: str) -> None:
     command.run(parser.parse_args(["--preset", "tiny", "--out", str(out), *words]))
 
 
-def test_settings_are_saved_before_the_first_step_and_not_those_that_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_settings_are_saved_before_the_first_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root, out = make_dataset(tmp_path / "dataset").root, tmp_path / "out"
 
     def saved_log_every() -> int:

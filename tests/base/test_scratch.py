@@ -34,7 +34,7 @@ def test_a_folder_is_renamed_or_gone(tmp_path: Path) -> None:
     assert [path.name for path in target.parent.iterdir()] == ["views"]
 
 
-def test_what_a_killed_owner_left_goes_and_what_a_living_one_holds_stays(tmp_path: Path) -> None:
+def test_only_abandoned_folders_are_removed(tmp_path: Path) -> None:
     target = tmp_path / "views [1]"
     command = [sys.executable, "-c", OWNER, str(target)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as owner:
@@ -50,7 +50,7 @@ def test_what_a_killed_owner_left_goes_and_what_a_living_one_holds_stays(tmp_pat
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_that_is_swept_away_before_it_is_locked_is_made_again(tmp_path: Path) -> None:
+def test_folder_removed_before_its_lock_is_made_again(tmp_path: Path) -> None:
     names = iter(("first", "second", "third"))
 
     def make() -> Path:

@@ -129,7 +129,7 @@ MAPPINGS = st.dictionaries(st.sampled_from("abc"), NESTED)
 
 
 @given(MAPPINGS, MAPPINGS)
-def test_merging_keeps_what_only_one_says_and_lets_the_upper_win(below: dict, above: dict) -> None:
+def test_merge_prefers_the_upper_layer(below: dict, above: dict) -> None:
     result = merge(below, above)
     assert set(result) == set(below) | set(above)
     assert merge(result, above) == result

@@ -91,7 +91,7 @@ def test_a_missing_file_is_a_failure_that_names_it(storage: Storage) -> None:
 
 @pytest.mark.parametrize("away", [503, 429, "gone"])
 @pytest.mark.parametrize("ask", [Storage.exists, Storage.names, Storage.size, Storage.sha256])
-def test_a_web_server_that_is_away_has_not_said_that_there_is_nothing(
+def test_unreachable_web_server_is_unavailable(
     tmp_path: Path, ask: Callable[[Storage, str], object], away: int | str
 ) -> None:
     (tmp_path / "versions").write_bytes(b"")
@@ -116,7 +116,7 @@ def test_a_web_server_that_refuses_a_file_has_it_not(tmp_path: Path, answer: int
             storage.size("versions")
 
 
-def test_a_folder_that_a_web_server_fails_to_list_is_not_left_out(tmp_path: Path) -> None:
+def test_failed_listing_of_a_web_folder_raises(tmp_path: Path) -> None:
     (tmp_path / "a" / "b").mkdir(parents=True)
     with served(tmp_path) as far:
         far.lists, answer = True, far.answer
@@ -131,7 +131,7 @@ def test_a_folder_that_a_web_server_fails_to_list_is_not_left_out(tmp_path: Path
 
 
 @pytest.mark.parametrize(("url", "package", "extra"), [("gs://b/x", "gcsfs", "gcs"), ("s3://b/x", "s3fs", "s3")])
-def test_a_missing_package_is_told_with_the_extra_that_brings_it(url: str, package: str, extra: str) -> None:
+def test_missing_package_names_its_extra(url: str, package: str, extra: str) -> None:
     program = f"import sys; sys.modules[{package!r}] = None; from base.storage import Storage; Storage({url!r})"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
     told = f"storage.root: expected the package that {url[:2]}:// needs, got nothing: pip install"
@@ -156,7 +156,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_temporary(tmp_path: Path, monkey
     assert list(temporary_files(tmp_path)) == []
 
 
-def test_a_copy_that_fails_names_the_file_that_was_to_be_written() -> None:
+def test_failed_copy_names_its_target() -> None:
     assert error_path(OSError(errno.ENOSPC, "full", "from", None, "to")) == "to"
     assert error_path(OSError(errno.ENOSPC, "full", "to")) == "to"
     assert error_path(OSError(errno.ENOSPC, "full")) == ""

@@ -13,7 +13,7 @@ def test_a_machine_of_cores_and_one_of_gpus_by_hand() -> None:
     }  # fmt: skip
 
 
-def test_a_gpu_at_the_break_even_costs_what_it_was_compared_with() -> None:
+def test_break_even_costs_are_equal() -> None:
     seconds = seconds_per_view(GPUS, 0.0, {"G": break_even_s(GPUS, 0.25)})
     assert seconds is not None
     assert estimate(GPUS, seconds, views=100, machines=1)["usd"] == 25.0

@@ -16,7 +16,7 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow  # it starts Ray and Blender eight times
-def test_each_side_renders_all_objects_and_the_ratios_are_theirs(tmp_path: Path) -> None:
+def test_overhead_sides_and_ratios(tmp_path: Path) -> None:
     done = run("--rounds", "2", "--json", str(tmp_path / "result.json"))
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "result.json").read_text())

@@ -32,7 +32,7 @@ def test_every_side_takes_its_step_and_is_counted_alike() -> None:
     assert result["ratio"]["plain, fp32 / plain, fp32"] == 1.0
 
 
-def test_what_is_kept_for_other_sides_is_no_part_of_a_peak(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_peak_memory_excludes_other_sides(monkeypatch: pytest.MonkeyPatch) -> None:
     shared, mine, theirs = torch.zeros(100), torch.zeros(1000), torch.zeros(10_000)
     clock = Phases(torch.device("cuda"))
     ours = Side("ours", lambda: None, 1.0, clock, lambda: iter((shared, mine, mine[:10])))

@@ -55,7 +55,7 @@ def test_vectors_are_those_of_transformers(folder: Path, features: ClipFeatures)
     assert features.distance(CELL, 255 - CELL) == pytest.approx(expected, abs=1e-6)
 
 
-def test_equal_pictures_are_at_zero_and_the_order_does_not_matter(features: ClipFeatures) -> None:
+def test_distance_is_symmetric_and_zero_for_equal_pictures(features: ClipFeatures) -> None:
     assert features.distance(PHOTO, PHOTO.copy()) == pytest.approx(0.0, abs=1e-12)
     assert features.distance(PHOTO, 255 - PHOTO) == features.distance(255 - PHOTO, PHOTO)
     assert 1e-3 < features.distance(PHOTO, 255 - PHOTO) <= 2.0

@@ -81,7 +81,7 @@ def test_a_step_is_found_across_its_axis_alone() -> None:
     assert haar(channel, 1, 1).max() == 16.0, "2 of 2 pixels on either side, halved"
 
 
-def test_equal_pictures_are_at_zero_and_the_order_does_not_matter() -> None:
+def test_distance_is_symmetric_and_zero_for_equal_pictures() -> None:
     other = noisy(PHOTO, 30.0)
     assert haarpsi_distance(PHOTO, PHOTO) == pytest.approx(0.0, abs=1e-12)
     assert haarpsi_distance(other, PHOTO) == haarpsi_distance(PHOTO, other)

@@ -72,7 +72,7 @@ def test_the_view_most_like_is_that_of_brute_force(training: TrainingViews, samp
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_the_answer_is_the_view_whose_camera_is_nearest_after_the_same_move(training: TrainingViews, seed: int) -> None:
+def test_nearest_view_by_camera(training: TrainingViews, seed: int) -> None:
     rng = np.random.default_rng(seed)
     source, *targets = (look_at_origin(centre) for centre in rng.normal(size=(6, 3)))
     sample, view = training.find_most_similar(query(seed))
@@ -133,7 +133,7 @@ def test_the_same_question_has_the_same_answer(dataset: tuple[Version, Storage],
     np.testing.assert_array_equal(again.owners, training.owners)
 
 
-def test_where_there_is_nothing_to_look_among_there_is_no_answer(dataset: tuple[Version, Storage]) -> None:
+def test_no_training_views_give_no_answer(dataset: tuple[Version, Storage]) -> None:
     version, storage = dataset
     everyone = [(shard, entry) for shard in version.shards for entry in shard.samples]
     empty = Version(1, 1, 0, "", VIEWS, HW, ())
@@ -161,9 +161,7 @@ def test_training_views_come_from_the_dataset_that_is_named(dataset: tuple[Versi
         load_training_views(version, elsewhere, changed(training_root=str(tmp_path / "none")), [], SILENT)
 
 
-def test_an_evaluated_object_is_not_looked_among_under_another_name(
-    dataset: tuple[Version, Storage], tmp_path: Path
-) -> None:
+def test_nearest_excludes_the_object_under_other_names(dataset: tuple[Version, Storage], tmp_path: Path) -> None:
     """A copy of the same file in another folder has another uid; its bytes tell."""
     version, storage = dataset
 

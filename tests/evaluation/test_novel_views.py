@@ -114,7 +114,7 @@ def test_the_true_picture_is_the_last_of_a_triptych(dataset: tuple[Version, Stor
         np.testing.assert_array_equal(shown, on_white(sample.image(triptych.source)))
 
 
-def test_the_nearest_training_view_is_an_answer_and_never_of_the_object_itself(
+def test_nearest_training_view_is_of_another_object(
     dataset: tuple[Version, Storage],
 ) -> None:
     version, storage = dataset

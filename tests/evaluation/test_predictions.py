@@ -87,7 +87,7 @@ def test_bad_pictures_are_named_in_a_sentence(tmp_path: Path, kind: str) -> None
     assert str(error.value).count("\n") == 0
 
 
-def test_a_folder_without_method_and_a_method_with_mistakes_are_usage_errors(tmp_path: Path) -> None:
+def test_bad_method_files_are_usage_errors(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"method\.yaml"):
         Predictions(tmp_path)
     with pytest.raises(UsageError, match="paper_name: expected no such key"):

@@ -62,7 +62,7 @@ def test_sv3d_goes_once_around_and_ends_at_the_input() -> None:
     assert np.allclose(moves[:, [0, 2]], 0.0)
 
 
-def test_gradio_has_the_six_buttons_and_its_random_one_is_in_range() -> None:
+def test_gradio_rig_has_six_cameras() -> None:
     rig = shipped("gradio")
     assert [camera.name for camera in rig.cameras] == ["left", "above", "right", "random", "below", "behind"]
     moves = moves_deg("gradio")
@@ -126,7 +126,7 @@ def test_another_lens_is_sampled_from_where_it_frames_alike() -> None:
     assert same_framing_radius(1.0, PAPER_LENS, PAPER_LENS) == 1.0
 
 
-def test_orthographic_cameras_project_without_depth_and_are_not_sampled() -> None:
+def test_orthographic_cameras() -> None:
     rig = Rig(cameras=(RigCamera(polar_deg=60, azimuth_deg=30, radius=2.0, orthographic_width=1.5),))
     lens = rig.lens(0)
     assert lens == Orthographic(width=1.5)
@@ -150,7 +150,7 @@ def test_a_camera_beyond_the_pole_is_at_the_pole() -> None:
         place_cameras(np.array([[1.0, 1.0, 0.0]]))
 
 
-def test_relative_coordinates_need_a_reference_where_there_is_no_input() -> None:
+def test_relative_rig_needs_a_reference() -> None:
     rig = Rig(cameras=(RigCamera(polar_deg=0, azimuth_deg=0, radius=0),), relative=("polar", "azimuth", "radius"))
     with pytest.raises(ValueError, match="expected a reference"):
         rig.extrinsics(draws(rig))

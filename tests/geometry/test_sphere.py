@@ -59,12 +59,12 @@ def test_stratified_views_are_uniform_by_area() -> None:
     assert np.allclose(elevation_mass(points), [0.067, 0.183, 0.25, 0.25, 0.183, 0.067], atol=0.004)
 
 
-def test_the_originals_sampling_leaves_the_poles_out_as_the_notes_measured() -> None:
+def test_cube_sampling_avoids_poles() -> None:
     points = cube_normalised(stable_rng(0, "test"), 100_000)
     assert np.allclose(elevation_mass(points), [0.044, 0.236, 0.221, 0.221, 0.235, 0.044], atol=0.006)
 
 
-def test_the_bits_do_not_depend_on_where_in_memory_numbers_stand() -> None:
+def test_results_do_not_depend_on_memory_alignment() -> None:
     rng = np.random.default_rng(0)
     points = rng.normal(size=(132, 3))
     neighbours = [bytes(50) for _ in range(50)]

@@ -38,7 +38,7 @@ def test_a_flat_object_gets_its_alpha_and_its_colour_back(
     assert np.abs(back - on_white).max() <= 13  # on white it is the same picture again
 
 
-def test_white_inside_an_outline_stays_and_a_grey_white_is_known(matting: MattingSettings) -> None:
+def test_matting_keeps_inner_white(matting: MattingSettings) -> None:
     on_white, alpha = disc((200, 30, 40))
     on_white[28:36, 28:36] = 255
     dimmed = np.clip(on_white.astype(float) * 240.0 / 255.0, 0, 255)

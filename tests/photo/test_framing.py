@@ -29,9 +29,7 @@ def test_a_camera_in_the_origin_is_refused() -> None:
 
 
 @given(st.floats(1, 500), st.floats(1, 500), st.floats(-50, 50), st.floats(-50, 50), st.floats(0.1, 1.0))
-def test_the_square_has_the_boxes_centre_and_its_longer_side_fills_the_fraction(
-    width: float, height: float, x: float, y: float, fraction: float
-) -> None:
+def test_frame_square_fits_the_box(width: float, height: float, x: float, y: float, fraction: float) -> None:
     left, top, right, bottom = square_around((x, y, x + width, y + height), fraction)
     assert right - left == pytest.approx(bottom - top)
     assert max(width, height) / (right - left) == pytest.approx(fraction)
@@ -40,9 +38,7 @@ def test_the_square_has_the_boxes_centre_and_its_longer_side_fills_the_fraction(
 
 @hypothesis_settings(max_examples=20, deadline=None)
 @given(st.floats(6, 60), st.floats(0, 120), st.floats(0, 160), st.sampled_from([32, 64, 96]))
-def test_an_object_anywhere_of_any_size_is_in_the_middle_and_as_large_as_the_camera_says(
-    radius: float, row: float, column: float, side: int
-) -> None:
+def test_framed_object_is_centred_and_scaled(radius: float, row: float, column: float, side: int) -> None:
     view = framed(cut_out_disc((120, 160), (row, column), radius), (side, side), FRAMING)
     if not disc((120, 160), (row, column), radius).any():
         return

@@ -89,7 +89,7 @@ def test_facts_are_json_and_name_the_photo_by_its_bytes(tmp_path: Path) -> None:
     assert (facts["cut_out"], facts["prepare"], facts["warnings"]) == ("alpha", "framed", [])
 
 
-def test_the_picture_of_the_preparation_shows_outline_frame_and_view(tmp_path: Path) -> None:
+def test_preparation_picture_shows_outline_frame_and_view(tmp_path: Path) -> None:
     prepared = prepare(disc_photo(tmp_path / "a.png"), SETTINGS)
     sheet = np.asarray(preparation_picture(prepared, (64, 64)))
     photo, view = sheet[:, :CELL], sheet[:, -CELL:]

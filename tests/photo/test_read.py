@@ -46,9 +46,7 @@ def test_heic_is_read_closely(tmp_path: Path) -> None:
     assert np.abs(read(path)[..., :3].astype(int) - pixels).mean() < 4
 
 
-def test_heic_without_its_package_is_one_sentence_with_the_command(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_heic_without_package_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "phone.heic"
     path.write_bytes(struct.pack(">I4s4sI4s4s", 24, b"ftyp", b"heic", 0, b"mif1", b"heic") + b"rest")
     monkeypatch.setitem(sys.modules, "pillow_heif.as_plugin", None)

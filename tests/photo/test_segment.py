@@ -51,7 +51,7 @@ def red_network(path: Path, side: int = 32) -> Path:
     return path
 
 
-def test_a_networks_answer_becomes_the_mask_at_the_pictures_size(tmp_path: Path) -> None:
+def test_network_mask_has_the_picture_size(tmp_path: Path) -> None:
     path = red_network(tmp_path / "u2net_red.onnx")
     rgb = np.zeros((48, 64, 3), np.uint8)
     rgb[disc((48, 64), (24, 30), 14), 0] = 255

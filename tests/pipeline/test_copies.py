@@ -56,7 +56,7 @@ def outcomes(settings: BuildSettings) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("kind", ["lost", "gone"])
-def test_a_copy_takes_the_place_of_the_one_that_cannot_be_had(kind: str, tmp_path: Path) -> None:
+def test_copy_replaces_an_unfetchable_original(kind: str, tmp_path: Path) -> None:
     titles = [f"{kind} {name}" for name in "abc"]
     settings = three_alike(tmp_path, *(title.replace(" ", "_") for title in titles))
     plan = build(settings, SILENT, dry_run=True).plan
@@ -105,7 +105,7 @@ def settled(ledger: Ledger, rows: dict[str, ObjectRow]) -> dict[str, ObjectRow]:
     return merged(rows, ledger, final=True)
 
 
-def test_bytes_that_were_known_are_not_forgotten_when_they_cannot_be_had() -> None:
+def test_known_bytes_survive_failed_fetches() -> None:
     there, other = [item(uid, "") for uid in "ab"], [item(uid, "") for uid in "ab"]
     plan = planned(there)
     ledger = Ledger(plan)

@@ -91,7 +91,7 @@ def test_everything_at_once(calm: Calm, server: Hub, nodes: Nodes, tmp_path: Pat
     assert {uid for uid, row in found.items() if row["outcome"] == "ok"} == set(HEALTHY)
 
 
-def test_a_silent_builder_keeps_nothing_from_the_one_that_follows(calm: Calm, nodes: Nodes, tmp_path: Path) -> None:
+def test_silent_builder_loses_its_lease(calm: Calm, nodes: Nodes, tmp_path: Path) -> None:
     """All workers of the cluster are its own; it is woken when the other has ended, and stops."""
     place = calm.again(tmp_path / "silent")
     place.changes = {"run": {"lease_s": 2.0}}

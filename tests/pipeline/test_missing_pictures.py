@@ -101,7 +101,7 @@ def forget_columns(dataset: Path, table: str) -> None:
     )  # fmt: skip
 
 
-def test_a_catalogue_of_an_earlier_release_gets_the_columns_later(folder: Path) -> None:
+def test_old_catalogue_gets_new_columns(folder: Path) -> None:
     settings, dataset = asked(folder, "leave_out"), folder.parent / "dataset"
     build(settings, SILENT)
     for table in (OBJECTS, ATTEMPTS):

@@ -57,7 +57,7 @@ def test_earlier_views_stay_and_only_others_are_made(grown: BuildSettings, tmp_p
     assert files(tmp_path / "calm", "shards").items() <= files(tmp_path / "dataset", "shards").items()
 
 
-def test_what_is_no_sound_sample_of_these_bytes_is_not_built_upon(grown: BuildSettings, tmp_path: Path) -> None:
+def test_only_sound_samples_are_extended(grown: BuildSettings, tmp_path: Path) -> None:
     store, scratch = storage(grown), tmp_path / "scratch"
     row = next(iter(Catalog(store).objects().values()))
     shard, entry = location_of(row)

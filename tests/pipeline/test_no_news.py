@@ -63,7 +63,7 @@ def data(tmp_path: Path) -> dict[str, bytes]:
     return files(tmp_path / "dataset", "shards", "versions", "catalog/objects")
 
 
-def test_an_object_that_ends_once_more_as_before_changes_nothing(tmp_path: Path) -> None:
+def test_repeated_outcome_makes_no_version(tmp_path: Path) -> None:
     settings = settings_for(tmp_path)
     first = build(settings, SILENT, make=Throttled)
     assert (first.version, first.outcomes) == (1, {"ok": 1, "throttled": 1})
@@ -100,7 +100,7 @@ def test_a_build_in_which_nothing_succeeds_makes_no_version(tmp_path: Path) -> N
     assert build(settings, SILENT, retry=frozenset({"crash"})).outcomes == {"ok": 2}
 
 
-def test_other_settings_with_which_nothing_succeeds_leave_the_newest_version(tmp_path: Path) -> None:
+def test_failed_new_settings_keep_the_version(tmp_path: Path) -> None:
     settings = settings_for(tmp_path)
     build(settings, SILENT)
     before = data(tmp_path)
@@ -111,7 +111,7 @@ def test_other_settings_with_which_nothing_succeeds_leave_the_newest_version(tmp
     assert build(settings, SILENT).idle
 
 
-def test_rules_that_leave_out_everything_leave_the_newest_version_and_say_so(tmp_path: Path) -> None:
+def test_rules_without_objects_keep_the_version(tmp_path: Path) -> None:
     build(settings_for(tmp_path), SILENT)
     before = data(tmp_path)
     picky = settings_for(tmp_path, objects={"filter": {"categories": ["chiar"], "unstated_licence": "any"}})
@@ -179,7 +179,7 @@ def stop() -> None:
     raise KeyboardInterrupt
 
 
-def test_a_damaged_file_of_an_earlier_version_hinders_neither_list_nor_vacuum(tmp_path: Path) -> None:
+def test_damaged_old_version_is_tolerated(tmp_path: Path) -> None:
     settings = settings_for(tmp_path)
     build(settings, SILENT)
     build(settings_for(tmp_path, render={"samples": 2}), SILENT)

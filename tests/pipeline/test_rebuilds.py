@@ -102,7 +102,7 @@ def test_a_changed_source_rewrites_its_shard_alone() -> None:
     assert found.plan.rewrite == found.changed == numbers(rows, "c")
 
 
-def test_removed_objects_rewrite_their_shards_alone_and_an_emptied_shard_goes() -> None:
+def test_removed_objects_rewrite_their_shards() -> None:
     rows = first()
     found = again(rows, [one for one in ITEMS if one.uid not in ("a", "b")])
     assert found.plan.render == ()
@@ -116,7 +116,7 @@ def test_removed_objects_rewrite_their_shards_alone_and_an_emptied_shard_goes() 
 @pytest.mark.parametrize(
     "changes", [{"samples": 64}, {"hw": (64, 64)}, {"views": 24}, {"passes": ("depth",)}, {"compat": "5.0"}], ids=str
 )
-def test_other_view_settings_and_another_blender_change_every_shard(changes: dict[str, Any]) -> None:
+def test_view_settings_and_blender_change_every_shard(changes: dict[str, Any]) -> None:
     found = again(first(), ITEMS, **changes)
     assert set(found.plan.render) == set("abcdefgh")
     assert found.plan.rewrite == {0, 1, 2}
@@ -150,7 +150,7 @@ def render(uid: str, seconds: float, **changes: Any) -> Attempt:
     return Attempt(**{"attempt": uid, "run": "r", "uid": uid, "at": 5.0, **known, **timed, **changes})
 
 
-def test_hours_follow_from_renders_with_the_same_settings_and_device(tmp_path: Path) -> None:
+def test_forecast_hours(tmp_path: Path) -> None:
     made = [
         render("a", 10.0),
         render("b", 20.0),
@@ -163,7 +163,7 @@ def test_hours_follow_from_renders_with_the_same_settings_and_device(tmp_path: P
     assert (found.rewritten, found.added) == ((), 1)
 
 
-def test_hours_of_settings_never_measured_say_what_they_are_taken_from(tmp_path: Path) -> None:
+def test_forecast_names_other_settings(tmp_path: Path) -> None:
     found = told(first(), ITEMS, [render("a", 10.0)], tmp_path, samples=64)
     assert found.worker_s == pytest.approx(80.0)
     assert "with other settings or on another kind of device" in found.seconds_from
@@ -200,7 +200,7 @@ def test_seconds_count_for_the_views_that_a_render_made(tmp_path: Path) -> None:
     assert "scaled from 1 view to 2" in found.seconds_from
 
 
-def test_attempts_of_a_release_that_did_not_note_views_are_whole_renders(tmp_path: Path) -> None:
+def test_old_attempts_count_as_whole_renders(tmp_path: Path) -> None:
     old = table_of(Attempt, [render("a", 10.0)]).drop_columns(["views"])
     write_deltalake(str(tmp_path / ATTEMPTS), old)
     found = told(first(), [*ITEMS, item("x")], [], tmp_path)
@@ -227,7 +227,7 @@ def test_what_was_never_measured_is_unknown(tmp_path: Path) -> None:
     ]
 
 
-def test_bytes_are_those_that_stay_and_the_mean_for_those_that_come(tmp_path: Path) -> None:
+def test_forecast_bytes(tmp_path: Path) -> None:
     rows = {uid: replace(row, sample_bytes=1000) for uid, row in first().items()}
     changed = [replace(one, sha256="new") if one.uid == "c" else one for one in ITEMS]
     found = told(rows, changed, [], tmp_path)

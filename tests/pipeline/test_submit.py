@@ -52,7 +52,7 @@ def checkout(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return checkout
 
 
-def test_it_becomes_the_command_in_the_project_on_the_clusters_ray(home: Path, checkout: Path) -> None:
+def test_submit_becomes_the_command(home: Path, checkout: Path) -> None:
     done = submit(home, "--project", "any", "build", "--set", "run.seed=3")
     assert done.returncode == 0, done.stderr
     assert f"ran ['build', '--set', 'run.seed=3'] {home / 'zero123'} auto" in done.stdout
@@ -77,9 +77,7 @@ def test_the_wanted_project_is_let_through_wherever_it_is_named(
 
 
 @pytest.mark.parametrize("line", ["build", "build --set run.seed=3", "build -- --project any", ""])
-def test_without_a_project_nothing_runs_and_the_sentence_says_how_to_name_it(
-    home: Path, checkout: Path, line: str
-) -> None:
+def test_submit_requires_a_project(home: Path, checkout: Path, line: str) -> None:
     done = submit(home, *line.split())
     assert (done.returncode, done.stderr.count("\n"), done.stdout) == (2, 1, "")
     assert done.stderr.startswith("submit: expected --project and the digest of a project, got nothing; here is ")
@@ -99,7 +97,7 @@ def test_every_line_that_is_documented_names_the_project() -> None:
 
 
 @pytest.mark.parametrize("wanted", ["0" * 16, "", "abc", "build"])
-def test_no_digest_of_this_project_is_noticed_before_anything_runs(home: Path, checkout: Path, wanted: str) -> None:
+def test_other_project_digest_is_refused(home: Path, checkout: Path, wanted: str) -> None:
     done = submit(home, "--project", wanted, "build")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert done.stderr.startswith(f"submit: expected project {wanted!r}, got {digest(checkout)}, settings brought")
@@ -108,9 +106,7 @@ def test_no_digest_of_this_project_is_noticed_before_anything_runs(home: Path, c
 
 
 @pytest.mark.parametrize("changed", ["pipeline.yaml", "app/__main__.py", "pipeline/new.py", "constraints.txt"])
-def test_an_edit_since_is_noticed_in_settings_code_and_pinned_packages(
-    home: Path, checkout: Path, changed: str
-) -> None:
+def test_project_digest_covers_settings_code_and_pins(home: Path, checkout: Path, changed: str) -> None:
     with (checkout / changed).open("a") as stream:
         stream.write("# edited\n")
     assert submit(home, "--project", digest(checkout), "build").returncode == 2

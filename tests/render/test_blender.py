@@ -205,7 +205,7 @@ def test_a_bad_file_ends_with_a_sentence_and_the_next_renders(
     assert after.outcome is Outcome.OK, after
 
 
-def test_a_text_gltf_with_its_files_beside_it_renders_from_a_private_copy(settings, blender, tmp_path) -> None:
+def test_text_gltf_renders_from_a_private_copy(settings, blender, tmp_path) -> None:
     (tmp_path / "in").mkdir()
     data = triangle_glb(tmp_path / "x.glb").read_bytes()
     length = int.from_bytes(data[12:16], "little")

@@ -106,7 +106,7 @@ def test_a_process_that_grew_is_recycled(settings, notes) -> None:
     assert len(set((notes / "pids").read_text().split())) == 2
 
 
-def test_the_child_sees_nothing_of_our_environment_but_which_gpus_are_ours(settings, notes, monkeypatch) -> None:
+def test_child_environment(settings, notes, monkeypatch) -> None:
     for name in GPU_VARIABLES:
         monkeypatch.setenv(name, "1")
     with child(settings, notes) as render:
@@ -123,7 +123,7 @@ def test_the_child_sees_nothing_of_our_environment_but_which_gpus_are_ours(setti
         ('import os, sys; os.write(int(sys.argv[2]), b\'{"refused": "no such device"}\\n\')', "no such device"),
     ],
 )
-def test_a_child_that_cannot_start_is_our_failure_not_the_objects(settings, notes, program, words) -> None:
+def test_child_that_cannot_start_raises_failure(settings, notes, program, words) -> None:
     with (
         RenderChild(settings(child=LIMITS), (sys.executable, "-c", program)) as render,
         pytest.raises(Failure) as error,
@@ -166,7 +166,7 @@ def test_a_file_that_is_gone_is_named(settings, notes) -> None:
     assert not list((notes / "tmp").iterdir())
 
 
-def test_a_device_that_is_not_here_is_an_error_and_never_another_device(settings, notes) -> None:
+def test_missing_device_raises_failure(settings, notes) -> None:
     with RenderChild(settings(device="METAL")) as render, pytest.raises(Failure, match="for METAL, got nothing"):
         render.render(job("fine", notes / "out"))
 
@@ -190,7 +190,7 @@ def test_a_command_that_is_not_there_is_our_failure(settings, notes) -> None:
     assert not list((notes / "tmp").iterdir())
 
 
-def test_when_we_are_killed_the_child_dies_and_its_folder_is_swept_later(settings, notes) -> None:
+def test_child_dies_with_its_parent(settings, notes) -> None:
     program = (
         "import sys, tempfile, time\n"
         "from render.process import ChildProcess\n"

@@ -95,9 +95,7 @@ def test_primitives_without_a_material_are_single_sided(settings: Any, blender: 
     assert (above[3], below[3]) == (0, 255)
 
 
-def test_a_sheet_shows_its_back_where_a_view_of_nothing_would_lose_it(
-    settings: Any, blender: RenderChild, tmp_path: Path
-) -> None:
+def test_sheet_keeps_its_back(settings: Any, blender: RenderChild, tmp_path: Path) -> None:
     asset = Asset()
     asset.node(asset.mesh((QUAD, UP, asset.material(GREEN))))
     path = asset.write(tmp_path / "x.glb")

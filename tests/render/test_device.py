@@ -29,7 +29,7 @@ def test_kernels_are_kept_where_the_next_child_finds_them(tmp_path, monkeypatch)
     assert Path(caches["CUDA_CACHE_PATH"]).is_relative_to(tmp_path / "cache" / "zero123")
 
 
-def test_where_no_cache_can_be_written_the_childs_own_folder_serves(tmp_path, monkeypatch) -> None:
+def test_unwritable_kernel_cache_uses_child_folder(tmp_path, monkeypatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert kernel_caches("CUDA") == {}

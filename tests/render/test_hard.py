@@ -103,7 +103,7 @@ def test_it_ends_as_it_must(name: str, settings: Any, limited: RenderChild, tmp_
     assert (tmp_path / "out" / "views.json").is_file() == (outcome is OK)
 
 
-def test_an_object_after_all_that_has_the_bytes_that_it_always_has(
+def test_later_objects_keep_their_bytes(
     settings: Any, limited: RenderChild, blender: RenderChild, tmp_path: Path
 ) -> None:
     for child, folder in ((limited, "after"), (blender, "fresh")):

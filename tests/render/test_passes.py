@@ -71,7 +71,7 @@ def test_a_ball_is_where_and_what_it_is(seen, shipped) -> None:
             assert not layer(folder, view, name)[mask == 0].any()
 
 
-def test_passes_change_nothing_of_the_picture_and_are_the_same_again(settings, blender, tmp_path) -> None:
+def test_passes_are_reproducible_and_leave_the_picture(settings, blender, tmp_path) -> None:
     path = ball(tmp_path / "ball.glb", "matt")
     for name, wanted in (("with", ALL), ("without", []), ("again", ALL)):
         render_views(blender, path, "ball", settings(passes=wanted), 1, tmp_path / name)

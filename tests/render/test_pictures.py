@@ -88,7 +88,7 @@ def test_an_obj_shows_the_picture_that_was_found(seen, tmp_path, place, named, u
     assert is_all(view, GREEN)
 
 
-def test_colours_where_alpha_is_0_are_seen_unless_a_mask_uses_alpha(seen, tmp_path) -> None:
+def test_colours_under_zero_alpha(seen, tmp_path) -> None:
     picture(tmp_path / "tex.png", (*GREEN, 0))
     assert is_all(seen(obj(tmp_path, "map_Kd tex.png"))[1], GREEN)
     result, view = seen(obj(tmp_path, "map_Kd tex.png\nmap_d tex.png"))
@@ -171,9 +171,7 @@ BASISU = {"extensions": {"KHR_texture_basisu": {"source": 0}}}
          ["wood (KHR_texture_basisu)"]),
     ],
 )  # fmt: skip
-def test_a_gltf_that_lacks_a_picture_is_left_out_or_shown_without(
-    seen, tmp_path, image, blob, texture, missing
-) -> None:
+def test_gltf_without_a_picture_follows_the_setting(seen, tmp_path, image, blob, texture, missing) -> None:
     model = textured_glb(tmp_path / "x.glb", image, blob=blob, texture=texture)
     result, view = seen(model)
     assert (result.outcome, result.missing_pictures, view.size) == (Outcome.MISSING_PICTURES, missing, 0)

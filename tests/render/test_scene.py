@@ -84,7 +84,7 @@ def read(chosen):
     return json.loads(next(line for line in done.stdout.splitlines() if line.startswith("READ "))[5:])
 
 
-def test_the_camera_stands_where_the_extrinsics_say_in_every_view(chosen, read) -> None:
+def test_blender_camera_matches_extrinsics(chosen, read) -> None:
     assert np.allclose(read["poses"], world_from_cam(draw_viewpoints(chosen, "dog", 0)), atol=1e-6)
     assert (read["lens"], read["sensor"], read["fit"]) == (35.0, 32.0, "AUTO")
 
@@ -112,7 +112,7 @@ def test_only_the_described_lights_light_the_scene(chosen, read) -> None:
     assert read["cameras"] == 1
 
 
-def test_a_part_that_hung_on_a_lamp_counts_for_the_unit_box(read) -> None:
+def test_child_of_a_lamp_counts_for_the_unit_box(read) -> None:
     low, high = np.array(read["low"]), np.array(read["high"])
     assert (high - low).max() == pytest.approx(1.0, abs=1e-5)
     assert np.allclose(low + high, 0.0, atol=1e-5)

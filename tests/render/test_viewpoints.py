@@ -9,7 +9,7 @@ from render.lights import draw_lights
 from render.viewpoints import draw_viewpoints, radius_range
 
 
-def test_views_are_cameras_within_the_radius_that_look_at_the_origin(settings) -> None:
+def test_viewpoints_look_at_the_origin_within_radius(settings) -> None:
     cameras = draw_viewpoints(settings(views=30), "van", 0)
     assert cameras.shape == (30, 3, 4)
     assert cameras.dtype == np.float64

@@ -63,7 +63,7 @@ def test_the_measures_are_recorded() -> None:
 
 
 @pytest.mark.parametrize(("allowed", "outcome"), [(0, Outcome.BLANK), (1, Outcome.BLANK), (2, Outcome.OK)])
-def test_an_object_may_have_as_many_bad_views_as_the_settings_allow(allowed: int, outcome: Outcome) -> None:
+def test_max_bad_views(allowed: int, outcome: Outcome) -> None:
     result = judge(RenderResult(outcome=Outcome.OK, views=[facts("blank"), facts(""), facts("not_finite")]), allowed)
     assert result.outcome is outcome
     if outcome is Outcome.BLANK:

@@ -236,7 +236,7 @@ CASES = [*product(("gltf", "obj", "usda", "blend"), WAYS), ("gltf", "beside"), (
 
 
 @pytest.mark.parametrize(("kind", "way"), CASES)
-def test_a_model_shows_what_lies_beside_it_and_nothing_from_elsewhere(
+def test_child_reads_only_files_beside_the_model(
     kind: str, way: str, blends: Path, listening: socket.socket, settings, blender, tmp_path
 ) -> None:
     (tmp_path / "in").mkdir()

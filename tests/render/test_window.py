@@ -89,7 +89,7 @@ def test_the_rectangle_shows_what_the_whole_frame_shows(found) -> None:
         assert difference[whole[..., 3] > 0].mean() < 2.0  # of 255
 
 
-def test_the_rectangle_is_smaller_than_the_frame_and_ends_where_the_frame_ends(found) -> None:
+def test_window_stays_in_the_frame(found) -> None:
     areas = [(bottom - top) * (right - left) for top, left, bottom, right in (v["window"] for v in found["views"])]
     assert max(areas[:2]) < 0.7 * 90 * 128
     assert found["views"][2]["window"][::2] == [0, 90]
@@ -97,7 +97,7 @@ def test_the_rectangle_is_smaller_than_the_frame_and_ends_where_the_frame_ends(f
     assert found["bounded"] is True
 
 
-def test_a_rectangle_that_cuts_the_object_is_rendered_again_as_a_whole(found) -> None:
+def test_cut_window_is_rendered_as_a_full_frame(found) -> None:
     assert found["wrong"] is True
 
 

@@ -46,7 +46,7 @@ def test_any_data_give_well_formed_lines_inside_the_picture(values, log_y, smoot
         assert_inside(line_chart([Series("a", x, y, smooth), Series(HOSTILE, x[::-1], y)], label=HOSTILE, log_y=log_y))
 
 
-def test_higher_values_are_drawn_higher_and_later_ones_further_right() -> None:
+def test_chart_axes_directions() -> None:
     for log_y in (False, True):
         svg = line_chart([Series("a", [1, 2, 3], [1, 10, 100])], label="a", log_y=log_y)
         line = re.search(r'class="line" points="([^"]*)"', svg)

@@ -84,7 +84,7 @@ def test_a_full_disk_is_said_and_damages_nothing(calm: Calm, disk: Path, tmp_pat
     calm.is_what(place)
 
 
-def test_a_disk_that_turns_read_only_is_said_and_damages_nothing(calm: Calm, disk: Path, tmp_path: Path) -> None:
+def test_read_only_disk_damages_nothing(calm: Calm, disk: Path, tmp_path: Path) -> None:
     place = on(disk, calm, tmp_path / "place")
     with watched(place.root):
         with place.start(ALL) as build:

@@ -74,9 +74,7 @@ def test_a_missing_file_is_named(gs: Store) -> None:
         Storage(f"gs://{BUCKET}/files").read("none")
 
 
-def test_a_dataset_streams_the_same_pairs_as_in_a_folder_each_visit_one_range(
-    gs: Store, near: Storage, far: Storage
-) -> None:
+def test_gs_streams_the_same_pairs_as_a_folder(gs: Store, near: Storage, far: Storage) -> None:
     version = read_version(far)
     assert version == read_version(near)
     gs.asked.clear()

@@ -75,7 +75,7 @@ def test_a_wrong_token_and_none_are_refused(parts: dict[str, str]) -> None:
     assert "Resources" in parts["token"], "the right one is answered"
 
 
-def test_settings_and_code_edited_since_ray_up_are_noticed_then_taken(parts: dict[str, str]) -> None:
+def test_edits_since_ray_up_are_noticed(parts: dict[str, str]) -> None:
     assert parts["stale"].count("submit: expected project") >= 3, "settings, code, and code of a job"
     assert "seed: 7" in parts["fresh"]
 

@@ -68,7 +68,7 @@ def test_a_prefix_of_odd_characters_holds_a_dataset(bucket: str, odd: str, tmp_p
 
 
 @pytest.mark.parametrize("odd", ["x #1", "x?y", "x%20y", "x:y", "a\tb"])
-def test_a_prefix_that_the_engine_misreads_is_refused_before_any_work(bucket: str, odd: str, tmp_path: Path) -> None:
+def test_misread_prefix_is_refused(bucket: str, odd: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"^storage\.root: expected a prefix without '.*' in its path, got "):
         build(tiny(tmp_path, tmp_path, storage={"root": f"{bucket}/odd/{odd}"}), SILENT)
 
@@ -132,7 +132,7 @@ def pairs(storage: Storage, position: int) -> list[Pair]:
     return list(islice(stream, 12))
 
 
-def test_a_dataset_in_a_bucket_streams_the_same_pairs_as_in_a_folder(bucket: str, local: Storage) -> None:
+def test_bucket_streams_the_same_pairs_as_a_folder(bucket: str, local: Storage) -> None:
     remote = Storage(f"{bucket}/copied")
     for name in [*local.names("shards"), *local.names("versions")]:
         remote.write(name, local.read(name))
@@ -193,7 +193,7 @@ def test_a_store_that_is_gone_for_long_is_waited_for(
     figure("seconds for which S3 was away in mid-epoch", f"{away_s:.0f}")
 
 
-def test_a_build_in_a_bucket_makes_the_bytes_that_one_in_a_folder_makes(bucket: str, tmp_path: Path) -> None:
+def test_bucket_build_equals_folder_build(bucket: str, tmp_path: Path) -> None:
     folder = models(tmp_path / "models", "stool", "avocado")
     here = tiny(tmp_path / "dataset", folder)
     there = tiny(tmp_path, folder, storage={"root": f"{bucket}/built"})

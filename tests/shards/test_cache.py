@@ -123,7 +123,7 @@ def test_a_full_disk_costs_nothing_but_the_copy(tmp_path: Path, monkeypatch: pyt
     assert not list(tmp_path.rglob(".tmp-*"))
 
 
-def test_a_digest_that_is_a_path_writes_nothing_outside_the_folder(dataset: tuple[Version, Storage]) -> None:
+def test_digest_with_a_path_stays_inside_the_folder(dataset: tuple[Version, Storage]) -> None:
     """What names a folder of the cache comes from a version's file, which may come from anyone."""
     version, _ = dataset
     for path in ("/tmp/elsewhere", "../elsewhere"):

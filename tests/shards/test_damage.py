@@ -81,9 +81,7 @@ def test_damage_is_fatal_or_passed_over(sound: tuple[Version, Storage], tmp_path
         assert pair.uid != BAD or not touched
 
 
-def test_what_stands_in_is_the_same_on_any_ranks_and_after_any_stop(
-    sound: tuple[Version, Storage], tmp_path: Path
-) -> None:
+def test_substitutes_are_deterministic(sound: tuple[Version, Storage], tmp_path: Path) -> None:
     dataset = spoilt(sound, tmp_path, drop("json"))
     passed = DamageTolerance(1, str)
     whole = list(map(shown, islice(stream(dataset, passed), 60)))
@@ -104,7 +102,7 @@ def test_more_damage_than_allowed_ends_the_work(sound: tuple[Version, Storage], 
         list(islice(stream((version, storage), DamageTolerance(1, str)), 72))
 
 
-def test_other_streams_stand_in_for_one_without_a_sound_sample(sound: tuple[Version, Storage], tmp_path: Path) -> None:
+def test_other_streams_substitute_a_fully_damaged_stream(sound: tuple[Version, Storage], tmp_path: Path) -> None:
     version, storage = spoilt(sound, tmp_path, lambda _: None)
     lost = version.shards[0]
     storage.write(lost.name, b"")

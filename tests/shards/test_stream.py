@@ -53,9 +53,7 @@ def test_streams_are_a_power_of_two(shards: int) -> None:
 
 
 @given(COUNTS | MANY, st.integers(0, 3), st.integers(0, 3))
-def test_an_epoch_deals_every_shard_once_and_a_stream_visits_its_objects_once(
-    counts: list[int], seed: int, epoch: int
-) -> None:
+def test_epoch_visits_each_object_once(counts: list[int], seed: int, epoch: int) -> None:
     order = paper_order(counts, seed)
     dealt = [index for stream in range(order.streams) for index in order.shards_in_epoch(epoch, stream)]
     assert sorted(dealt) == list(range(len(counts)))
@@ -64,7 +62,7 @@ def test_an_epoch_deals_every_shard_once_and_a_stream_visits_its_objects_once(
 
 
 @given(MANY, st.integers(0, 3), st.integers(0, 3))
-def test_a_stream_mixes_samples_within_windows_of_its_shards_alone(counts: list[int], seed: int, epoch: int) -> None:
+def test_stream_permutes_within_windows(counts: list[int], seed: int, epoch: int) -> None:
     order = paper_order(counts, seed)
     for stream in range(order.streams):
         visits, dealt = order.visits(epoch, stream), order.shards_in_epoch(epoch, stream)
@@ -108,14 +106,14 @@ def test_a_stream_continues_anywhere(counts: list[int], position: int, pairs_per
 
 
 @pytest.mark.parametrize("objects", [16, 96, 10_000])
-def test_the_small_presets_workers_share_out_the_streams_of_few_objects(objects: int) -> None:
+def test_small_preset_workers_divide_the_streams(objects: int) -> None:
     chosen = load_settings(SHIPPED, ["small"])
     streams = stream_count(-(-objects // chosen.shards.objects_per_shard))
     assert streams % chosen.train.stream.workers == 0 < chosen.train.stream.workers
 
 
 @given(st.integers(2, 12), st.integers(0, 5))
-def test_pairs_of_a_visit_are_disjoint_as_long_as_there_are_views(count: int, epoch: int) -> None:
+def test_pairs_of_a_visit_are_disjoint(count: int, epoch: int) -> None:
     visit = next(paper_order([1]).draws(0, epoch * 6)).visit
     for turn in range(3):
         pairs = range(turn * (count // 2), (turn + 1) * (count // 2))

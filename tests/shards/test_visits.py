@@ -31,7 +31,7 @@ class Held:
         return number
 
 
-def test_samples_still_to_be_fetched_hold_nobody_up_after_a_stop() -> None:
+def test_pending_fetches_are_cancelled_at_a_stop() -> None:
     entries = tuple(SampleEntry(f"object-{number}", number, 1) for number in range(3))
     order = Order((ShardEntry("shards/train-000000-0.tar", "train", 0, 3, "", entries),), 0, 1)
     stop, ended = threading.Event(), threading.Event()

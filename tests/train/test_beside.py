@@ -85,7 +85,7 @@ def test_the_same_views_are_sampled_each_time_and_scored(watched: tuple[Path, Tr
         (one_good_view, ": expected at least two good views"),
     ],
 )
-def test_a_damaged_object_is_passed_over_and_the_next_by_uid_is_sampled(
+def test_validation_skips_damaged_objects(
     storage: Storage,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -242,7 +242,7 @@ def shown_by_tensorboard(folder: Path, name: str) -> list[int]:
     return steps
 
 
-def test_tensorboard_forgets_with_the_log_what_came_after_the_last_checkpoint(storage: Storage, tmp_path: Path) -> None:
+def test_tensorboard_purges_lost_steps(storage: Storage, tmp_path: Path) -> None:
     def crash() -> None:
         raise RuntimeError("power cut")
 
@@ -299,7 +299,7 @@ def test_a_store_that_stays_away_is_no_reason_to_begin_anew(storage: Storage, tm
     assert finished_checkpoints(tmp_path) == []
 
 
-def test_a_full_disk_during_a_fetch_is_a_sentence_and_leaves_nothing(
+def test_full_disk_during_fetch_raises_failure(
     watched: tuple[Path, TrainSummary], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_path: Path) -> None:
@@ -343,7 +343,7 @@ def test_an_upload_that_fails_is_told_at_the_end(watched: tuple[Path, TrainSumma
     assert list((tmp_path / WAITING).iterdir()) == [], "it would hold the disk of what is forgotten"
 
 
-def test_the_same_command_again_uploads_what_could_not_be_uploaded(storage: Storage, tmp_path: Path) -> None:
+def test_failed_upload_is_repeated_by_the_next_call(storage: Storage, tmp_path: Path) -> None:
     settings = train_settings(images=16, upload=str(tmp_path / "store"))
     (tmp_path / "store").mkdir()
     (tmp_path / "store" / "checkpoints").write_text("a file where a folder should be")
@@ -354,9 +354,7 @@ def test_the_same_command_again_uploads_what_could_not_be_uploaded(storage: Stor
     assert held(finished_checkpoints(tmp_path / "store")[-1]) == held(done.checkpoint)
 
 
-def test_an_upload_that_was_cut_is_forgotten_with_its_checkpoint(
-    watched: tuple[Path, TrainSummary], tmp_path: Path
-) -> None:
+def test_cut_upload_is_removed_with_its_checkpoint(watched: tuple[Path, TrainSummary], tmp_path: Path) -> None:
     half = tmp_path / "store" / "checkpoints" / "0000000032" / "unet"
     half.mkdir(parents=True)
     (half / "weights.safetensors").write_bytes(b"half")
@@ -374,9 +372,7 @@ def finished(out: Path, images: int) -> Path:
     return folder
 
 
-def test_the_store_always_has_a_checkpoint_and_forgotten_uploads_are_skipped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_store_keeps_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of three checkpoints, one is kept on the disk, and the upload of the first outlasts the making of all."""
     out, store = tmp_path / "out", Storage(tmp_path / "store")
     began, go_on = threading.Event(), threading.Event()

@@ -233,7 +233,7 @@ def test_workers_hand_over_latents_as_they_hand_over_pictures(storage: Storage, 
         assert all(np.array_equal(value, getattr(pair, name)) for name, value in vars(one).items())
 
 
-def test_latents_that_are_not_there_or_not_these_are_one_sentence(storage: Storage, made: CacheSummary) -> None:
+def test_missing_or_other_latents_raise_failure(storage: Storage, made: CacheSummary) -> None:
     version = read_version(storage)
     with pytest.raises(Failure, match=r"expected cached latents of encoder 0{16} for version 1, got nothing"):
         read_latent_index(storage, version, "0" * 16)
@@ -306,7 +306,7 @@ def two_shards(tmp_path_factory: pytest.TempPathFactory) -> Storage:
 
 @pytest.mark.parametrize("views", [10, 12])
 @pytest.mark.parametrize("name", DAMAGES)
-def test_damage_changes_the_pairs_of_latents_as_those_of_pictures(
+def test_damage_gives_the_same_pairs_for_latents_and_pictures(
     two_shards: Storage, tmp_path: Path, name: str, views: int
 ) -> None:
     storage = with_damage(two_shards, tmp_path / "dataset", DAMAGES[name])
@@ -346,7 +346,7 @@ def test_facts_of_other_keys_are_no_damage_to_latents(
     assert order(stream_latents(read_version(storage), latents, storage, **request)) == pictures
 
 
-def test_what_was_passed_over_is_tried_again_until_it_is_sound(two_shards: Storage, tmp_path: Path) -> None:
+def test_skipped_samples_are_retried(two_shards: Storage, tmp_path: Path) -> None:
     storage = with_damage(two_shards, tmp_path / "dataset", cut_view)
     cache_latents(job(storage), 1, SILENT, damaged_samples=1)
     with pytest.raises(Failure, match=r"object-0\.11\.webp"):

@@ -32,7 +32,7 @@ def for_ever() -> None:
     threading.Event().wait()
 
 
-def test_a_signal_asks_the_ranks_to_stop_and_goes_on_when_they_have(tmp_path: Path) -> None:
+def test_signal_stops_ranks_then_takes_effect(tmp_path: Path) -> None:
     out, did = tmp_path / "out", []
 
     def work() -> None:
@@ -54,9 +54,7 @@ def test_what_an_earlier_driver_left_stops_nobody(tmp_path: Path) -> None:
     assert asked == [False]
 
 
-def test_ranks_that_do_not_end_are_not_waited_for_beyond_the_grace(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_driver_waits_no_longer_than_the_grace_period(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "GRACE_S", 0.2)
 
     def work() -> None:

@@ -53,7 +53,7 @@ def far(storage: Storage) -> Iterator[Far]:
         yield server
 
 
-def test_a_web_server_without_listings_needs_the_version_and_nothing_else(
+def test_web_server_without_listings_needs_a_version(
     storage: Storage, near: Callable[[int], TrainSummary], far: Far, tmp_path: Path
 ) -> None:
     there = Storage(f"{far.address}/dataset")
@@ -93,7 +93,7 @@ def test_what_is_read_before_the_first_step_is_waited_for_too(
     assert "503" in said.lines[0]
 
 
-def test_the_newest_version_of_a_web_server_that_is_away_is_waited_for(far: Far, tmp_path: Path) -> None:
+def test_unreachable_web_server_is_waited_for(far: Far, tmp_path: Path) -> None:
     class Mending(Said):
         def say(self, line: str) -> None:
             super().say(line)
@@ -116,7 +116,7 @@ def test_the_newest_version_of_a_web_server_that_is_away_is_waited_for(far: Far,
         pytest.param("silent", 1, 1, 2, marks=pytest.mark.slow),
     ],
 )
-def test_a_signal_while_the_store_is_away_ends_training_long_before_its_patience(
+def test_signal_ends_waiting_for_the_store(
     near: Callable[[int], TrainSummary], far: Far, tmp_path: Path, away: int | str, asks: int, ranks: int, workers: int
 ) -> None:
     """All of it is saved: what was learnt before is what training on the folder has learnt."""

@@ -57,7 +57,7 @@ def drawn(order: Order, share: Share, workers: int, count: int) -> list[tuple[in
     st.sampled_from([1, 2]),
     st.integers(1, 3),
 )
-def test_every_steps_batch_is_the_same_for_any_ranks_and_workers_and_stop(
+def test_batches_do_not_depend_on_ranks_or_workers(
     stopped: tuple[list[int], int], ranks: int, workers: int, per_rank: int
 ) -> None:
     counts, stop = stopped
@@ -102,7 +102,7 @@ def memory_of(array: np.ndarray) -> int:
     return array.ctypes.data
 
 
-def test_pairs_that_travel_together_lie_in_one_piece_of_memory(dataset: tuple[Version, Storage]) -> None:
+def test_block_shares_a_single_memory(dataset: tuple[Version, Storage]) -> None:
     got = rank_of(dataset, Share(0, 0, 1), 1)
     pairs = list(islice(got, MOST + 1))
     arrays = [[value for value in vars(pair).values() if isinstance(value, np.ndarray)] for pair in pairs]
@@ -121,7 +121,7 @@ def test_a_stream_that_ends_is_a_sentence() -> None:
         next(read_rank_pairs(ending, Share(0, 0, 1), 1, raise_damage, print))
 
 
-def test_workers_that_do_not_divide_the_streams_are_one_sentence(dataset: tuple[Version, Storage]) -> None:
+def test_workers_must_divide_the_streams(dataset: tuple[Version, Storage]) -> None:
     with pytest.raises(
         UsageError, match=r"ranks × workers to divide the 8 streams of split 'train' \(8 shards\), got 3"
     ):
@@ -130,9 +130,7 @@ def test_workers_that_do_not_divide_the_streams_are_one_sentence(dataset: tuple[
         rank_of(dataset, Share(0, 0, 4), 4)
 
 
-def test_damage_in_a_worker_is_told_here_and_a_failure_is_a_sentence(
-    dataset: tuple[Version, Storage], tmp_path: Path
-) -> None:
+def test_worker_damage_and_failure_reach_the_rank(dataset: tuple[Version, Storage], tmp_path: Path) -> None:
     version, storage = dataset
     there = Storage(tmp_path)
     for shard in version.shards:
@@ -183,7 +181,7 @@ next(read_rank_pairs(waiting, Share(0, 0, 1), 2, raise_damage, print))
 """
 
 
-def test_workers_that_wait_for_a_store_end_with_a_rank_that_is_killed(tmp_path: Path) -> None:
+def test_waiting_workers_end_with_a_killed_rank(tmp_path: Path) -> None:
     """They hold the pipe that the rank wrote to: it ends when the last of them does."""
     words = [sys.executable, "-c", WAITING]
     environment = {**os.environ, "TMPDIR": str(tmp_path)}  # a killed process cannot remove its temporary folder

@@ -132,7 +132,7 @@ def test_n_images_and_n_more_equal_2n_bit_for_bit(storage: Storage, whole: Train
     assert second.loss_curve == whole.loss_curve
 
 
-def test_n_and_n_more_equal_2n_bit_for_bit_in_channels_last(storage: Storage, tmp_path: Path) -> None:
+def test_resumed_run_equals_uninterrupted_in_channels_last(storage: Storage, tmp_path: Path) -> None:
     settings = train_settings(compute={"channels_last": True})
     whole, _, second = (
         train(model_settings(), settings.model_copy(update={"images": images}), storage, tmp_path / out, SILENT)
@@ -141,7 +141,7 @@ def test_n_and_n_more_equal_2n_bit_for_bit_in_channels_last(storage: Storage, tm
     same_state(whole.checkpoint, second.checkpoint)
 
 
-def test_what_is_taken_up_lies_as_the_optimiser_would_have_made_it(whole: TrainSummary) -> None:
+def test_loaded_moments_match_the_optimiser_layout(whole: TrainSummary) -> None:
     """A device without memory stands for one that is not the CPU: there too nothing may lie elsewhere."""
     pipeline = build_pipeline(model_settings(), 0)
     pipeline.unet.to(memory_format=torch.channels_last)
@@ -175,7 +175,7 @@ def test_ctrl_c_saves_and_is_still_ctrl_c(storage: Storage, tmp_path: Path) -> N
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_ctrl_c_that_a_shell_ignores_for_a_background_job_stays_ignored() -> None:
+def test_ignored_ctrl_c_stays_ignored() -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         with Interrupt() as interrupt:
@@ -185,9 +185,7 @@ def test_ctrl_c_that_a_shell_ignores_for_a_background_job_stays_ignored() -> Non
         signal.signal(signal.SIGINT, before)
 
 
-def test_a_crash_between_checkpoints_loses_only_what_came_after_the_last(
-    storage: Storage, whole: TrainSummary, tmp_path: Path
-) -> None:
+def test_crash_resumes_from_the_last_checkpoint(storage: Storage, whole: TrainSummary, tmp_path: Path) -> None:
     def crash() -> None:
         raise RuntimeError("power cut")
 
@@ -225,9 +223,7 @@ def test_a_finished_run_does_nothing_more(storage: Storage, whole: TrainSummary)
     assert before == {path: path.stat().st_mtime_ns for path in whole.checkpoint.rglob("*")}
 
 
-def test_accumulation_and_memory_for_latents_do_not_change_what_is_learnt(
-    storage: Storage, whole: TrainSummary, tmp_path: Path
-) -> None:
+def test_accumulation_and_memo_change_nothing(storage: Storage, whole: TrainSummary, tmp_path: Path) -> None:
     changed = train_settings(images_at_once=8, latent_memo_mb=0)
     other = train(model_settings(), changed, storage, tmp_path, SILENT)
     a, b = (load_file(run.checkpoint / "training_state" / "weights.safetensors") for run in (whole, other))
@@ -326,7 +322,7 @@ def test_an_exploding_step_is_skipped_and_counted(
         assert float(told[2]) == pytest.approx(usual, rel=1e-2)
 
 
-def test_steps_that_explode_in_a_row_teach_nothing_and_stop_the_run(
+def test_exploding_steps_are_skipped_and_stop_the_run(
     storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where all is skipped the log has a row without a loss."""
@@ -395,7 +391,7 @@ def test_held_out_views_are_never_drawn(storage: Storage, tmp_path: Path, monkey
     assert seen == set(range(10))
 
 
-def test_a_loss_that_is_no_number_stops_the_run_and_names_the_pairs(storage: Storage, tmp_path: Path) -> None:
+def test_nan_loss_stops_the_run_and_names_the_pairs(storage: Storage, tmp_path: Path) -> None:
     settings = train_settings(optimiser={"learning_rate": 1.0, "clip_norm": None, "projection_factor": 1e30})
     said = Said()
     with pytest.raises(Failure, match=r"loss nan .*object-\d \d+→\d+ \(number \d+\).*; 3 steps in a row were skipped"):
@@ -484,7 +480,7 @@ def test_a_run_that_goes_on_counts_damaged_samples_anew(storage: Storage, tmp_pa
     assert [line.partition(":")[0] for line in said.lines] == [once, once]
 
 
-def test_a_run_with_a_falling_rate_resumes_to_the_same_last_image(storage: Storage, tmp_path: Path) -> None:
+def test_cosine_run_keeps_its_last_image(storage: Storage, tmp_path: Path) -> None:
     falling, out = train_settings(images=32, optimiser={"decay": "cosine"}), tmp_path / "parts"
     with own_sigterm(), pytest.raises(Stopped):
         train(model_settings(), falling, storage, out, Nudge(16, lambda: os.kill(os.getpid(), signal.SIGTERM)))
@@ -499,7 +495,7 @@ def test_a_run_with_a_falling_rate_resumes_to_the_same_last_image(storage: Stora
     same_state(again.checkpoint, train(model_settings(), falling, storage, tmp_path / "whole", SILENT).checkpoint)
 
 
-def test_a_run_is_not_taken_up_on_other_shards_of_the_same_number(storage: Storage, tmp_path: Path) -> None:
+def test_run_refuses_other_shards_of_the_same_version(storage: Storage, tmp_path: Path) -> None:
     """The same shards elsewhere, with latents beside them, are the same dataset."""
     out, mirror = tmp_path / "out", Storage(tmp_path / "mirror")
     train(model_settings(), train_settings(images=32), storage, out, SILENT)
@@ -511,7 +507,7 @@ def test_a_run_is_not_taken_up_on_other_shards_of_the_same_number(storage: Stora
     assert train(model_settings(), train_settings(images=40), mirror, out, SILENT).images == 40
 
 
-def test_a_run_that_did_not_note_its_dataset_goes_on_and_notes_it(storage: Storage, tmp_path: Path) -> None:
+def test_old_run_without_dataset_digest_resumes(storage: Storage, tmp_path: Path) -> None:
     path = train(model_settings(), train_settings(images=8), storage, tmp_path, SILENT).checkpoint
     marker = path / "training_state" / "state.json"
     state = json.loads(marker.read_text())

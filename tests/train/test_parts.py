@@ -56,7 +56,7 @@ def test_draws_belong_to_the_pair_not_to_its_batch() -> None:
     assert abs(float((many.noise * many.posterior).mean())) < 0.01
 
 
-def test_a_posterior_that_nobody_needs_is_not_drawn_and_changes_nothing_else() -> None:
+def test_unneeded_posterior_is_not_drawn() -> None:
     numbers, shape = [3, 10**12], (4, 8, 8)
     drawn, spared = (make_draws(0, numbers, shape, posterior=posterior) for posterior in (True, False))
     assert spared.posterior is None
@@ -72,7 +72,7 @@ def test_timesteps_cover_the_schedule_with_the_stated_weight(power: float) -> No
     assert noisier_half == pytest.approx(0.5 ** (1.0 / power), abs=1e-3)
 
 
-def test_learning_rates_warm_up_fade_and_differ_for_the_projection() -> None:
+def test_learning_rate_schedule() -> None:
     settings = train_settings(optimiser={"warmup_images": 100, "decay": "cosine"}).optimiser
     rates = [learning_rate(settings, images, 1000) for images in range(1001)]
     assert rates[0] == pytest.approx(1e-5)
@@ -87,7 +87,7 @@ def test_learning_rates_warm_up_fade_and_differ_for_the_projection() -> None:
     assert len(optimiser.param_groups[1]["params"]) == 2
 
 
-def test_the_memo_forgets_what_does_not_fit_and_gives_the_same_bits_again() -> None:
+def test_memo_evicts_and_recomputes_exactly() -> None:
     vae = build_pipeline(model_settings(), 0).vae
     rng = np.random.default_rng(0)
     views = {f"view {n}": rng.integers(0, 256, (32, 32, 4), dtype=np.uint8) for n in range(10)}
@@ -113,7 +113,7 @@ def switches() -> tuple[str, bool, bool]:
 @pytest.mark.parametrize(
     ("precision", "expected"), [("fp32", ("highest", False)), ("tf32", ("high", True)), ("bf16", ("high", True))]
 )
-def test_the_precision_is_that_of_products_and_convolutions_alike(precision: str, expected: tuple[str, bool]) -> None:
+def test_precision_covers_products_and_convolutions(precision: str, expected: tuple[str, bool]) -> None:
     compute, before = train_settings(compute={"precision": precision}).compute, switches()
     with set_compute_mode(compute, torch.device("cuda"), 0):
         assert switches() == (*expected, True)
@@ -154,7 +154,7 @@ def test_a_mirror_shows_another_object_from_mirrored_cameras() -> None:
     assert flipped.uid != pair.uid
 
 
-def test_a_first_step_that_exploded_is_soon_no_measure_of_what_is_usual() -> None:
+def test_usual_norm_recovers_from_an_exploded_first_step() -> None:
     position = Position(0, 0, 0.0, 1, {})
     assert position.largest_norm(100.0) == math.inf
     position = position.advance(8, 0.1, 1e6)

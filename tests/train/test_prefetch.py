@@ -55,7 +55,7 @@ def test_an_error_comes_where_its_item_would_have() -> None:
     assert not alive()
 
 
-def test_the_items_end_where_one_is_waited_for_once_somebody_asks_to_stop() -> None:
+def test_prefetch_ends_when_stopping() -> None:
     store = threading.Event()
 
     def waits() -> Generator[Any, None, None]:

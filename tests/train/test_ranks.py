@@ -151,9 +151,7 @@ def test_a_rank_that_does_not_come_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     "talk",
     [lambda world: world.any_rank(flag=True), lambda world: world.gather(1), lambda world: world.sum(torch.ones(2))],
 )
-def test_a_rank_that_is_lost_is_told_whatever_was_asked_of_it(
-    monkeypatch: pytest.MonkeyPatch, talk: Callable[[World], object]
-) -> None:
+def test_lost_rank_is_reported(monkeypatch: pytest.MonkeyPatch, talk: Callable[[World], object]) -> None:
     where = port()
     for name, value in environment(0, where).items():
         monkeypatch.setenv(name, value)

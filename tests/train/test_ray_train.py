@@ -82,9 +82,7 @@ def signal_after(out: Path, rows: int, number: int) -> None:
     os.kill(os.getpid(), number)
 
 
-def test_a_signal_has_the_ranks_save_and_the_same_call_goes_on(
-    ray_here: None, storage: Storage, tmp_path: Path
-) -> None:
+def test_signal_saves_and_the_next_call_resumes(ray_here: None, storage: Storage, tmp_path: Path) -> None:
     """Whatever a driver that was killed may have left."""
     out = tmp_path / "ray"
     endless = train_settings(images=100_000, ray=RAY, log_every_images=8, checkpoint_every_images=100_000)
@@ -112,9 +110,7 @@ def test_a_cluster_that_is_too_small_is_told_at_once(ray_here: None, storage: St
             train_on_ray(TrainSpec(model_settings(), settings, storage, tmp_path), SILENT)
 
 
-def test_a_run_that_began_with_other_settings_is_told_before_it_begins(
-    ray_here: None, storage: Storage, tmp_path: Path
-) -> None:
+def test_changed_settings_are_refused_before_ranks_start(ray_here: None, storage: Storage, tmp_path: Path) -> None:
     train(model_settings(), train_settings(images=8), storage, tmp_path, SILENT)
     other, begun = train_settings(ray=RAY, seed=1), list[bool]()
     with pytest.raises(UsageError, match=r"train.seed: expected 0, with which the run in .* began, got 1"):

@@ -177,7 +177,7 @@ def test_code_and_foreign_classes_in_the_index_are_not_loaded(folder: Path) -> N
     refused(folder, "'safety_checker'")
 
 
-def test_a_configuration_cannot_ask_for_more_memory_than_the_file_has(folder: Path) -> None:
+def test_configuration_larger_than_the_file_is_refused(folder: Path) -> None:
     changed(folder / "unet" / "config.json", block_out_channels=[32_768, 65_536])
     refused(folder, "expected shape")
     changed(folder / "unet" / "config.json", block_out_channels="nonsense")
@@ -229,7 +229,7 @@ def base_model(folder: Path) -> Path:
     return folder
 
 
-def test_a_model_starts_from_image_variations_and_refers_to_its_frozen_parts(tmp_path: Path) -> None:
+def test_model_refers_to_frozen_parts(tmp_path: Path) -> None:
     base = base_model(tmp_path / "base")
     wanted = settings(weights=str(base), **BASED)
     pipeline = build_pipeline(wanted, 0)
@@ -248,9 +248,7 @@ def test_a_model_starts_from_image_variations_and_refers_to_its_frozen_parts(tmp
         build_pipeline(wanted.model_copy(update={"unet": wanted.unet.model_copy(update={"channels": (8, 32)})}), 0)
 
 
-def test_a_base_model_in_the_same_folder_of_another_machine_is_found(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_moved_base_model_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "one").mkdir()
     monkeypatch.chdir(tmp_path / "one")
     base_model(Path("base"))

@@ -68,7 +68,7 @@ def test_channels_last_and_offload_change_rounding_alone(anywhere: None) -> None
     assert np.array_equal(pictures(offload=True), plain)
 
 
-def test_offload_has_each_network_on_the_device_only_while_it_works(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offload_moves_networks_on_demand(monkeypatch: pytest.MonkeyPatch) -> None:
     pipeline = small_pipeline().offload("cpu")
     names = {id(module): name for name, module in pipeline.modules().items()}
     moves: list[tuple[str, str]] = []

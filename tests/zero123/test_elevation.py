@@ -50,7 +50,7 @@ def test_agreement_of_true_views_finds_the_elevation(elevation: float, settings:
     assert found.spread_deg < 5.0
 
 
-def test_an_estimate_is_the_lowest_point_of_a_parabola_with_a_jackknife_spread() -> None:
+def test_estimate_is_a_parabola_minimum() -> None:
     degrees = np.arange(0.0, 50.0, 10.0)
     scores = np.stack([(degrees - lowest) ** 2 for lowest in (18.0, 22.0, 20.0)])
     found = _estimate(degrees, scores, "noise")

@@ -68,9 +68,7 @@ def test_wrong_values_are_one_sentence(pipe: Zero123Pipeline, picture: Image.Ima
         pipe(picture, sampler="unipc", eta=0.5)
 
 
-def test_a_run_a_checkpoint_a_public_folder_and_the_originals_file_are_models(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_from_pretrained_kinds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = paper_model({})
     checkpoint = tmp_path / "run" / "checkpoints" / "0000000008"
     model.save_pretrained(checkpoint)

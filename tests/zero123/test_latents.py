@@ -80,7 +80,7 @@ def test_taesd_ships_whole_small_and_with_its_licence() -> None:
 
 
 @torch.no_grad()
-def test_conditions_and_targets_are_scaled_as_public_weights_expect() -> None:
+def test_latent_scaling_of_public_weights() -> None:
     image = picture()
     taesd = load_taesd()
     torch.testing.assert_close(condition_latent(taesd, image) * SD_SCALE, target_latent(taesd, image))
@@ -102,7 +102,7 @@ def test_alpha_is_composited_on_white() -> None:
 
 @torch.no_grad()
 @pytest.mark.parametrize(("dtype", "most"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
-def test_composited_images_are_contiguous_so_that_group_norm_is_exact(dtype: torch.dtype, most: float) -> None:
+def test_composited_images_are_contiguous(dtype: torch.dtype, most: float) -> None:
     rgba = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (1, 128, 128, 4), np.uint8))
     images = composited(rgba, dtype=dtype)
     assert (images.dtype, images.is_contiguous()) == (dtype, True)

@@ -170,9 +170,7 @@ def test_a_trainers_states_are_not_read_into_memory(model: Zero123Pipeline, tmp_
     assert found.cc_projection.projection.weight.data_ptr() == mapped, "a copy"
 
 
-def test_what_no_view_depends_on_is_not_read_into_memory_from_safetensors(
-    model: Zero123Pipeline, tmp_path: Path
-) -> None:
+def test_unneeded_tensors_are_not_read(model: Zero123Pipeline, tmp_path: Path) -> None:
     """Such a file puts its tensors at any multiple of 8 bytes, where only those that are used must not stay."""
     path, unused = tmp_path / "model.safetensors", "cond_stage_model.model.transformer.weight"
     tensors = {name: tensor.contiguous().clone() for name, tensor in ldm_state(model).items()}

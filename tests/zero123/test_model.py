@@ -53,7 +53,7 @@ def test_attention_to_one_token_needs_no_attention() -> None:
         unet(noisy, timesteps, encoder_hidden_states=torch.randn(2, 2, 16))
 
 
-def test_what_one_token_leaves_without_influence_has_no_gradient() -> None:
+def test_idle_parameters_have_no_gradient() -> None:
     unet = four_channel_unet()
     idle = without_influence(unet)
     assert idle

@@ -28,7 +28,7 @@ def rgba() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (32, 32, 4), dtype=np.uint8)
 
 
-def test_the_same_seeds_give_the_same_views_whatever_was_drawn_before(pipeline: Zero123Pipeline, rgba) -> None:
+def test_same_seeds_give_the_same_views(pipeline: Zero123Pipeline, rgba) -> None:
     views = [pipeline.views(rgba, POSES, guidance_scale=2.0, steps=3, eta=1.0, seeds=[1, 2])]
     torch.rand(17)
     views.append(pipeline.views(rgba, POSES, guidance_scale=2.0, steps=3, eta=1.0, seeds=[1, 2]))
@@ -47,7 +47,7 @@ def test_the_view_depends_on_the_input_the_pose_and_the_guidance(pipeline: Zero1
         assert not np.array_equal(base, changed)
 
 
-def test_hidden_colours_do_not_matter_and_one_view_serves_many_poses(pipeline: Zero123Pipeline, rgba) -> None:
+def test_hidden_colours_and_repeated_poses(pipeline: Zero123Pipeline, rgba) -> None:
     clear, painted = rgba.copy(), rgba.copy()
     clear[..., 3] = painted[..., 3] = np.where(np.arange(32) < 16, 255, 0)
     painted[:, 16:, :3] = 7
@@ -124,7 +124,7 @@ def test_a_device_that_is_not_there_is_a_mistake_of_use(pipeline: Zero123Pipelin
 
 @torch.no_grad()
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
-def test_an_origin_at_white_is_diffusion_of_what_differs_from_white(rgba, prediction: str) -> None:
+def test_white_latent_origin(rgba, prediction: str) -> None:
     how = {"prediction": prediction, "zero_terminal_snr": False, "timestep_spacing": "leading"}
     plain, shifted = small_pipeline(**how), small_pipeline(**how, latent_origin="white")
     white = encode_target(plain, torch.ones(1, 3, 32, 32))

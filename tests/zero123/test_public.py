@@ -80,7 +80,7 @@ def test_any_hub_id_is_a_model_and_its_slot_is_told(hub: Hub) -> None:
     assert model.pose_slot4 == "input_polar"
 
 
-def test_a_licence_that_forbids_commercial_use_is_accepted_first(hub: Hub) -> None:
+def test_noncommercial_licence_needs_acceptance(hub: Hub) -> None:
     with pytest.raises(
         UsageError, match=r"stable-zero123: its licence \(.*\) forbids commercial use; .*--accept-licen"
     ):

@@ -37,7 +37,7 @@ def sampled(schedule: Schedule, sampler: str, steps: int, start: Tensor, timeste
 
 @pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize("sampler", SOLVERS)
-def test_a_solver_comes_nearer_to_the_solution_than_ddim_and_reaches_it(sampler: str, name: str) -> None:
+def test_solvers_converge_faster_than_ddim(sampler: str, name: str) -> None:
     schedule = Schedule.from_config(CONFIGS[name])
     start = noise_rows((4, 24, 24), generators_for([1, 2]))
     truth = sampled(schedule, "ddim", 500, start)
@@ -59,7 +59,7 @@ def test_a_solver_draws_the_data(sampler: str) -> None:
 
 @pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize("sampler", SOLVERS)
-def test_twenty_quadratic_steps_of_a_solver_come_nearer_than_fifty_of_ddim(sampler: str, name: str) -> None:
+def test_quadratic_solver_steps_beat_ddim(sampler: str, name: str) -> None:
     schedule = Schedule.from_config(CONFIGS[name])
     start = noise_rows((4, 24, 24), generators_for([1, 2]))
     truth = sampled(schedule, "ddim", 500, start)

@@ -25,7 +25,7 @@ def test_the_schedule_is_diffusers(config: dict) -> None:
         assert ours.timesteps(steps) == theirs.timesteps.tolist()
 
 
-def test_the_originals_program_drops_the_noisiest_of_its_timesteps() -> None:
+def test_original_timesteps_omit_the_noisiest() -> None:
     """Its `make_ddim_timesteps` ("uniform") and the `[:-1]` of its sampler, written out."""
     paper = Schedule.from_config(PAPER)
     for steps in (2, 3, 30, 49, 50, 75, 100, 999, 1000):
@@ -40,7 +40,7 @@ def test_the_originals_program_drops_the_noisiest_of_its_timesteps() -> None:
 
 
 @pytest.mark.parametrize("config", [PAPER, SMALL], ids=["paper", "small"])
-def test_quadratic_timesteps_begin_as_the_schedules_and_crowd_at_the_clean_end(config: dict) -> None:
+def test_quadratic_timesteps(config: dict) -> None:
     schedule = Schedule.from_config(config)
     for steps in (1, 2, 3, 20, 50, 137, 500, 999, 1000):
         found = schedule.timesteps(steps, "quadratic")
@@ -50,7 +50,7 @@ def test_quadratic_timesteps_begin_as_the_schedules_and_crowd_at_the_clean_end(c
     assert schedule.timesteps(20, "quadratic")[-3:] in ([21, 9, 2], [20, 9, 1])
 
 
-def test_small_models_start_from_pure_noise_and_the_paper_does_not() -> None:
+def test_only_small_models_start_from_pure_noise() -> None:
     paper, small = Schedule.from_config(PAPER), Schedule.from_config(SMALL)
     assert (paper.timesteps(50)[0], paper.timesteps(50)[-1]) == (981, 1)
     assert small.timesteps(20)[0] == 999
@@ -60,7 +60,7 @@ def test_small_models_start_from_pure_noise_and_the_paper_does_not() -> None:
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
-def test_the_answer_that_training_asks_for_leads_back_to_the_clean_latents(prediction: str) -> None:
+def test_target_recovers_clean_latents(prediction: str) -> None:
     schedule = Schedule.from_config(scheduler_config(prediction=prediction, zero_terminal_snr=False, spacing="leading"))
     clean, noise = torch.randn(2, 8, 4, 3, 3, generator=torch.Generator().manual_seed(0))
     alpha, sigma = schedule.alpha_sigma(torch.arange(8) * 120)

@@ -25,7 +25,7 @@ def test_two_dimensions_have_a_closed_form(root: Root) -> None:
     assert found == pytest.approx(np.trace(a) + np.trace(b) - 2 * root_trace, abs=1e-9)
 
 
-def test_the_gaussian_of_samples_has_one_less_in_its_denominator() -> None:
+def test_covariance_is_unbiased() -> None:
     features = np.array([[0.0, 0.0], [2.0, 4.0]])
     fitted = Gaussian.of(features)
     assert fitted.mean.tolist() == [1.0, 2.0]

@@ -19,7 +19,7 @@ def test_equal_pictures_are_infinitely_alike() -> None:
     assert psnr_db(np.zeros((4, 4, 3)), np.zeros((4, 4, 3))) == math.inf
 
 
-def test_foreground_is_measured_alone_and_an_empty_mask_measures_nothing() -> None:
+def test_foreground_psnr() -> None:
     true, mask = np.zeros((4, 4, 3)), np.zeros((4, 4), bool)
     image = np.ones((4, 4, 3))
     assert math.isnan(foreground_psnr_db(image, true, mask))
@@ -27,7 +27,7 @@ def test_foreground_is_measured_alone_and_an_empty_mask_measures_nothing() -> No
     assert foreground_psnr_db(image, true, mask) == pytest.approx(20.0)
 
 
-def test_co3d_counts_black_outside_the_mask_and_stops_at_a_hundred() -> None:
+def test_co3d_psnr_masks_and_is_capped() -> None:
     true, mask = np.full((2, 2, 3), 0.5), np.array([[True, False], [False, False]])
     assert co3d_psnr_db(true * mask[..., None], true, mask, over="masked") == 100.0
     assert co3d_psnr_db(true, true, mask, over="masked") == pytest.approx(-10 * math.log10(0.25 * 0.75))

@@ -18,7 +18,7 @@ def test_translated_planes_are_their_offset_apart() -> None:
     assert f_scores(found, [0.05, 0.1001]) == {0.05: (0.0, 0.0, 0.0), 0.1001: (1.0, 1.0, 1.0)}
 
 
-def test_concentric_spheres_are_the_difference_of_their_radii_apart() -> None:
+def test_distance_of_concentric_spheres() -> None:
     rng = np.random.default_rng(0)
     inner, inner_normals = sample_surface(sphere_mesh(0.4), 20_000, rng)
     outer, outer_normals = sample_surface(sphere_mesh(0.5), 20_000, rng)

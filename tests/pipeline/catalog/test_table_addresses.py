@@ -48,9 +48,7 @@ def test_tables_are_found_below_a_folder_of_odd_characters(name: str, tmp_path: 
 
 
 @pytest.mark.parametrize(("name", "found"), BAD)
-def test_a_root_that_the_engine_misreads_is_refused_before_any_work(
-    name: str, found: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_misread_root_is_refused(name: str, found: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*_: Any) -> None:
         pytest.fail("objects were listed")
 

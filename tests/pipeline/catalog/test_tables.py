@@ -85,7 +85,7 @@ def test_only_what_once_ended_badly_is_told_to_a_plan(tmp_path: Path) -> None:
     assert catalog.recorded_attempts(["a", "b", "it's not"]) == {"a", "b"}
 
 
-def test_many_small_files_of_attempts_become_one_and_nothing_is_lost(tmp_path: Path) -> None:
+def test_compact_merges_attempt_files(tmp_path: Path) -> None:
     catalog = Catalog(Storage(tmp_path))
     for number in range(5):
         catalog.record([Attempt(attempt=f"a{number}", run="r", uid="u", outcome="ok", seconds={"sample": 1.0})])
@@ -114,9 +114,7 @@ def test_a_table_that_lacks_a_column_is_read_and_gets_it(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("made", [True, False])
-def test_a_commit_with_a_lost_answer_is_told_from_a_failed_commit(
-    made: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_commit_with_lost_answer_is_recognised(made: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     catalog = Catalog(Storage(tmp_path))
     catalog.commit(changes(row(1, 0)), FACTS)
     write = deltalake.write_deltalake
@@ -137,9 +135,7 @@ def test_a_commit_with_a_lost_answer_is_told_from_a_failed_commit(
             catalog.commit(another, FACTS)
 
 
-def test_a_version_older_than_a_month_is_dated_and_read_however_many_come(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_old_versions_stay_readable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """At every few commits the engine removes those that are older than a month, unless the table says otherwise."""
     monkeypatch.setitem(LOG_STAYS, "delta.checkpointInterval", "4")
     catalog = Catalog(Storage(tmp_path))

@@ -65,7 +65,7 @@ def test_spot_workers_and_a_head_that_stays() -> None:
 
 
 @pytest.mark.parametrize("name", CLUSTERS)
-def test_nodes_want_the_token_that_is_mounted_and_say_nothing_to_anyone(name: str) -> None:
+def test_nodes_use_the_mounted_token(name: str) -> None:
     config = CLUSTERS[name]
     commands = "\n".join(config["setup_commands"])
     assert "RAY_AUTH_MODE=token" in commands
@@ -75,7 +75,7 @@ def test_nodes_want_the_token_that_is_mounted_and_say_nothing_to_anyone(name: st
     assert "RAY_AUTH_TOKEN=" not in FILE.read_text(encoding="utf-8")
 
 
-def test_everything_that_an_installation_needs_is_mounted_and_nothing_big() -> None:
+def test_mounts_cover_the_installation() -> None:
     mounts = {local: remote for remote, local in shipped()["file_mounts"].items() if "zero123/" in remote}
     rooms = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests", "bench"}
     files = {"LICENSE", "README.md", "bootstrap.py", "constraints.txt", "pipeline.yaml", "pyproject.toml"}
@@ -83,7 +83,7 @@ def test_everything_that_an_installation_needs_is_mounted_and_nothing_big() -> N
     assert all(remote == f"~/zero123/{local}" and (ROOT / local).exists() for local, remote in mounts.items())
 
 
-def test_the_libraries_of_the_cloud_section_are_those_of_the_installer() -> None:
+def test_cloud_libraries_match_bootstrap() -> None:
     spec = importlib.util.spec_from_file_location("bootstrap_for_clusters", ROOT / "bootstrap.py")
     assert spec
     assert spec.loader

@@ -58,7 +58,7 @@ def demand(nodes: Any) -> int:
     return sum(bundle.count for one in found for bundle in one.bundles_by_count if bundle.bundle.get("CPU") == 1.0)
 
 
-def test_it_grows_when_a_node_joins_and_loses_nothing_with_one(nodes: Any, tmp_path: Path) -> None:
+def test_crew_grows_and_survives_lost_nodes(nodes: Any, tmp_path: Path) -> None:
     (first,) = nodes.worker_nodes
     joined: list[Any] = []
 
@@ -106,7 +106,7 @@ def test_workers_end_whose_builder_is_followed_and_no_others(nodes: Any, tmp_pat
             assert ray.get(of[builder].ready.remote())
 
 
-def test_a_node_that_is_to_go_finishes_its_job_and_gets_no_other(nodes: Any, tmp_path: Path) -> None:
+def test_draining_node_finishes_its_job(nodes: Any, tmp_path: Path) -> None:
     going, staying = *nodes.worker_nodes, nodes.add_node(**NODE)
     noticed: list[int] = []
 
@@ -125,7 +125,7 @@ def test_a_node_that_is_to_go_finishes_its_job_and_gets_no_other(nodes: Any, tmp
     nodes.remove_node(going)
 
 
-def test_a_job_that_takes_its_worker_along_is_tried_alone_and_then_lost(nodes: Any, tmp_path: Path) -> None:
+def test_fatal_job_is_tried_alone_then_lost(nodes: Any, tmp_path: Path) -> None:
     nodes.add_node(**NODE)
     run = run_settings(nodes, tmp_path, infrastructure_losses=1)
     with Crew(run, stub_spec(tmp_path), StubWorker) as crew:

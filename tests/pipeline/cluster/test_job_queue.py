@@ -29,7 +29,7 @@ def test_five_losses_are_free_then_alone_then_none() -> None:
     assert not len(queue)
 
 
-def test_what_comes_soon_comes_first_and_what_is_not_kept_never() -> None:
+def test_soon_jobs_come_first_and_dropped_jobs_never() -> None:
     first, second = stub_jobs("slow", 2)
     queue = JobQueue(free_losses=0)
     queue.add(first, soon=False)
@@ -39,7 +39,7 @@ def test_what_comes_soon_comes_first_and_what_is_not_kept_never() -> None:
     assert [queued.job for queued in iter(lambda: queue.pop(others_busy=False), None)] == [pack, second]
 
 
-def test_objects_go_together_but_not_what_was_lost_or_is_to_be_packed() -> None:
+def test_batches_hold_view_jobs_without_losses() -> None:
     jobs, queue = stub_jobs("quick", 5), JobQueue(free_losses=5)
     for job in (*jobs, PackJob(3, ())):
         queue.add(job, soon=False)

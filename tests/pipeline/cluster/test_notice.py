@@ -46,7 +46,7 @@ def metadata(answers: dict[str, str]) -> Iterator[str]:
         server.shutdown()
 
 
-def test_a_spot_instance_is_noticed_when_its_interruption_is_scheduled() -> None:
+def test_aws_interruption_is_noticed() -> None:
     with metadata({}) as service:
         assert not has_aws_notice(service)
     with metadata({"/latest/meta-data/spot/instance-action": '{"action": "terminate"}'}) as service:

@@ -38,9 +38,7 @@ def test_people_find_counts_licences_and_settings() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 7, 8, 9, 50])
-def test_rows_are_in_order_of_uid_however_few_are_sorted_at_a_time(
-    count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rows_are_sorted_by_uid_in_any_chunk_size(count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.dataset.card.SORTED_AT_ONCE", 4)
     monkeypatch.setattr("pipeline.dataset.card.SAMPLED", 2)
     placed = {"split": "train", "shard": 0, "shard_name": SHARD.name, "outcome": "ok", "sample_bytes": 1}

@@ -97,9 +97,7 @@ def test_nerf_has_transforms_beside_each_object(dataset: tuple[Storage, Version]
     assert not (tmp_path / "out" / "valid_paths.json").exists()
 
 
-def test_the_hub_s_folder_has_plain_tars_and_a_card_that_names_them(
-    dataset: tuple[Storage, Version], tmp_path: Path
-) -> None:
+def test_hub_export_has_tars_and_card(dataset: tuple[Storage, Version], tmp_path: Path) -> None:
     storage, version = dataset
     export(storage, version, Choice(), "hf", tmp_path / "all", SILENT)
     for shard in version.shards:
@@ -121,7 +119,7 @@ def test_the_hub_s_folder_has_plain_tars_and_a_card_that_names_them(
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_an_export_that_was_stopped_goes_on_and_does_nothing_twice(
+def test_stopped_export_resumes(
     dataset: tuple[Storage, Version], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str
 ) -> None:
     storage, version = dataset

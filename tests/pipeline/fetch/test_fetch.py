@@ -66,7 +66,7 @@ def test_retry_after_is_obeyed(server: Hub, tmp_path: Path) -> None:
     assert time.monotonic() - started >= 1.0
 
 
-def test_no_turn_before_the_deadline_is_throttled_without_asking(server: Hub, tmp_path: Path) -> None:
+def test_turn_after_the_deadline_is_throttled(server: Hub, tmp_path: Path) -> None:
     gate = Buckets(1, 3600.0)
     fetch(f"{server.address}/a.glb", tmp_path / "a.glb", SETTINGS, gate)
     with pytest.raises(FetchError, match="expected a turn before the deadline, got one in 3600 s") as caught:
@@ -96,7 +96,7 @@ def test_a_server_that_asks_for_peace_gets_it_from_everyone(server: Hub, tmp_pat
         fetch(f"{server.address}/a.glb", tmp_path / "a.glb", SETTINGS, gate)
 
 
-def test_who_waits_for_a_turn_waits_on_when_the_hub_closes_meanwhile(server: Hub, tmp_path: Path) -> None:
+def test_waiting_request_respects_a_later_closing(server: Hub, tmp_path: Path) -> None:
     class Closing(Buckets):
         def take(self, key: str) -> float:
             self.close(key, 0.3)
@@ -205,9 +205,7 @@ def test_an_address_with_other_letters_is_asked_for_quoted(server: Hub, tmp_path
     ],
     ids=["file", "data", "ftp", "user", "loop", "port"],
 )
-def test_a_redirect_to_what_cannot_be_asked_is_unsupported_and_not_told(
-    server: Hub, tmp_path: Path, target: str
-) -> None:
+def test_bad_redirect_is_unsupported(server: Hub, tmp_path: Path, target: str) -> None:
     for path in ("/to", "/to?sig=hidden"):
         server.trouble[path] = [status(302, Location=target)] * 20
     error = failed(server, tmp_path / "a.glb", "/to?sig=hidden")

@@ -88,9 +88,7 @@ def test_other_settings_render_anew_without_fetching_anew(server: Hub, tmp_path:
 
 
 @pytest.mark.usefixtures("without_ray")
-def test_what_the_package_has_fetched_is_read_and_left_as_it_is(
-    server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_package_downloads_are_read_only(server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", server.address)
     downloaded = tmp_path / "downloaded"
     for name, value in INDEXES.items():

@@ -91,7 +91,7 @@ def test_a_rule_that_is_dropped_again_renders_nothing(first: BuildSettings) -> N
     assert rows(first) == rows(first, 1)
 
 
-def test_removed_objects_that_are_asked_for_again_are_not_rendered(first: BuildSettings) -> None:
+def test_requested_again_removed_objects_are_reused(first: BuildSettings) -> None:
     folder = Path(first.objects.folder)
     (folder / "stool.glb").unlink()
     build(first, SILENT)
@@ -110,7 +110,7 @@ def test_removed_objects_that_are_asked_for_again_are_not_rendered(first: BuildS
     assert {shard.split for shard in shards(elsewhere)} == {"val"}
 
 
-def test_an_object_that_a_restored_version_does_not_know_is_not_rendered(first: BuildSettings) -> None:
+def test_object_unknown_to_restored_version_is_reused(first: BuildSettings) -> None:
     shutil.copy(EXAMPLES / "dog.glb", first.objects.folder)
     assert build(first, SILENT).rendered == 1
     restore(storage(first), 1, 60.0)
@@ -165,9 +165,7 @@ def test_damage_in_a_former_shard_goes_into_no_new_one(first: BuildSettings) -> 
     verify(storage(first), read_version(storage(first)), SILENT)
 
 
-def test_nothing_is_looked_through_for_what_was_never_rendered(
-    first: BuildSettings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_never_rendered_objects_need_no_search(first: BuildSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     build(smaller(first), SILENT)
     asked = list[tuple[str, int | None]]()
     parts = Catalog.parts

@@ -99,7 +99,7 @@ def test_two_objects_of_one_uid_are_refused_by_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("source", ["folder", "renders"])
-def test_a_dataset_of_an_earlier_release_is_built_on_without_rendering(
+def test_old_dataset_is_extended_without_rendering(
     source: str, tmp_path: Path, in_this_process: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = models(tmp_path / "models", "stool")

@@ -143,7 +143,7 @@ def test_only_what_changed_is_rendered_and_rewritten(requests: list[list[str]]) 
         rows = after
 
 
-def test_a_changed_file_is_rendered_again_and_its_neighbours_only_packed() -> None:
+def test_changed_file_renders_alone() -> None:
     items = [item(uid) for uid in "abcdef"]
     _, rows, _ = rebuilt({}, items)
     changed = [item("a", "new bytes"), *items[1:]]
@@ -179,7 +179,7 @@ def test_a_later_copy_is_a_duplicate_until_the_first_is_removed() -> None:
     assert rows[original].outcome == Outcome.REMOVED
 
 
-def test_copies_that_show_only_when_fetched_are_found_in_order() -> None:
+def test_late_copies_are_found_in_order() -> None:
     unknown = [replace(item(uid), sha256="", source="objaverse") for uid in "abcd"]
     plan = planned(unknown)
     books = []
@@ -259,7 +259,7 @@ def test_any_name_makes_a_uid(name: str, identity: str) -> None:
     assert UID.fullmatch(uid_of(name, identity))
 
 
-def test_a_build_with_another_idea_of_facts_writes_all_shards_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changed_facts_rewrite_all_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     items = [item(uid) for uid in "abcdef"]
     _, rows, _ = rebuilt({}, items)
     assert planned(items, rows).idle

@@ -100,7 +100,7 @@ def test_a_licence_counts_in_any_spelling_of_its_column(listed: List, name: str,
         *("LicenseText", "l1cence", "li\u0441ence", "Rights", "copyright", "许可", "лицензия", "licence (SPDX id)"),
     ],
 )
-def test_a_column_that_may_state_a_licence_is_never_passed_over(listed: List, name: str, tmp_path: Path) -> None:
+def test_possible_licence_columns_are_refused(listed: List, name: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="expected the licence in a column named `licence`, got one named"):
         listed(tmp_path, [name], [NC])
 
@@ -149,7 +149,7 @@ def test_rows_of_no_object_are_counted_and_some_named(tmp_path: Path) -> None:
     assert told.lines == [f"{table}: 7 rows are of no object that is there: {named}"]
 
 
-def test_a_table_whose_rows_mean_no_model_or_several_is_refused(tmp_path: Path) -> None:
+def test_ambiguous_rows_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.glb").write_bytes(b"glTF")
     write_csv(tmp_path / "OBJECTS.csv", ["path", "licence"], ["models/a.glb", NC])
     with pytest.raises(UsageError, match=r"expected the `path` of objects in .*, got nothing: models/a\.glb$"):

@@ -75,7 +75,7 @@ def test_links_to_each_other_end(tmp_path: Path) -> None:
     assert len(folder_objects(tmp_path, SILENT)) == 8
 
 
-def test_folders_of_views_whose_names_are_not_utf8_are_left_out_and_told(tmp_path: Path) -> None:
+def test_folders_outside_utf8_are_left_out(tmp_path: Path) -> None:
     released(tmp_path, "good")
     (tmp_path / os.fsdecode(b"caf\xe9")).mkdir()
     (item,) = rendered_objects(tmp_path, told := Told())
@@ -90,7 +90,7 @@ UNREADABLE = Path("/proc/self/mem")
 """A file that everyone may open and nobody can read from its beginning."""
 
 
-def test_a_model_that_cannot_be_read_ends_alone_and_is_tried_again(tmp_path: Path, in_this_process: None) -> None:
+def test_unreadable_model_fails_alone_and_is_retried(tmp_path: Path, in_this_process: None) -> None:
     folder = models(tmp_path / "models", "stool")
     (folder / "bad.glb").symlink_to(UNREADABLE)
     settings = tiny(tmp_path / "dataset", folder)

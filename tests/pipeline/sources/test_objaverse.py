@@ -125,9 +125,7 @@ def test_unknown_names_are_usage_errors(chosen: ObjaverseSettings, tmp_path: Pat
             objects(changed(chosen, **values))
 
 
-def test_an_index_that_moved_is_not_noticed_until_the_cache_is_removed(
-    server: Hub, chosen: ObjaverseSettings, tmp_path: Path
-) -> None:
+def test_cached_index_is_used_until_removed(server: Hub, chosen: ObjaverseSettings, tmp_path: Path) -> None:
     objects(chosen)
     moved = json.dumps({UIDS[0]: f"glbs/000-000/{UIDS[0]}.glb"}).encode()
     server.files[f"{ROOT}/object-paths.json.gz"] = gzip.compress(moved)
@@ -137,7 +135,7 @@ def test_an_index_that_moved_is_not_noticed_until_the_cache_is_removed(
 
 
 @pytest.mark.parametrize(("source", "rendered"), [("objaverse", 2), ("objaverse-xl", 0)])
-def test_another_revision_renders_again_where_no_digests_are_known(
+def test_new_revision_without_digests_renders_again(
     server: Hub, chosen: ObjaverseSettings, tmp_path: Path, in_this_process: None, source: str, rendered: int
 ) -> None:
     models = {
@@ -199,7 +197,7 @@ def test_what_the_index_does_not_know_is_left_out_and_told(chosen: ObjaverseSett
 
 
 @pytest.mark.parametrize("source", ["objaverse", "objaverse-xl"])
-def test_uids_that_the_index_lacks_end_as_missing_and_the_others_are_built(
+def test_unlisted_uids_are_missing(
     server: Hub, chosen: ObjaverseSettings, tmp_path: Path, in_this_process: None, source: str
 ) -> None:
     """All are counted and some named; filters do not look at them; a later index that has one renders it."""
@@ -276,9 +274,7 @@ def test_annotations_of_any_shape_are_taken_for_what_they_say(server: Hub, chose
 
 
 @pytest.mark.parametrize("source", ["objaverse", "objaverse-xl"])
-def test_a_path_that_makes_no_address_leaves_its_object_out_and_is_told(
-    server: Hub, chosen: ObjaverseSettings, source: str
-) -> None:
+def test_unusable_index_path_leaves_object_out(server: Hub, chosen: ObjaverseSettings, source: str) -> None:
     odd = ["glbs/000-000/\ud800.glb", "glbs/\ud800/x.glb", "../../x.glb", "", "glbs/000-000/a b.glb"]
     paths = dict(zip(UIDS, [*odd, f"glbs/000-001/{UIDS[5]}.glb"], strict=True)) | {"\udfff": "glbs/000-000/y.glb"}
     server.files[f"{ROOT}/object-paths.json.gz"] = gzip.compress(json.dumps(paths).encode())
@@ -302,7 +298,7 @@ def test_a_malformed_token_is_refused_and_not_repeated(
     assert len(objects(chosen)) == 6
 
 
-def test_a_password_in_the_hubs_address_is_refused_and_not_repeated(
+def test_password_in_hub_address_is_refused_unprinted(
     chosen: ObjaverseSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "https://ann:hidden@mirror.example/hf")
@@ -325,7 +321,7 @@ def sketchfab(digests: dict[str, str]) -> bytes:
     return stream.getvalue()
 
 
-def test_the_models_of_objaverse_xl_have_their_digests_beforehand(server: Hub, chosen: ObjaverseSettings) -> None:
+def test_objaverse_xl_states_digests(server: Hub, chosen: ObjaverseSettings) -> None:
     digests = {uid: f"{index:064x}" for index, uid in enumerate(UIDS[:4])} | {"e" * 32: "f" * 64, UIDS[5]: "no digest"}
     server.files[XL] = sketchfab(digests)
     found = objects(chosen, "objaverse-xl", told := Told())
@@ -371,9 +367,7 @@ def test_the_package_s_own_files_are_read_and_left_alone(
     assert {path: path.stat().st_mtime_ns for path in home.rglob("*")} == before
 
 
-def test_copies_show_before_fetching_and_other_bytes_are_modified(
-    server: Hub, chosen: ObjaverseSettings, tmp_path: Path
-) -> None:
+def test_stated_digests_find_copies_and_modified_files(server: Hub, chosen: ObjaverseSettings, tmp_path: Path) -> None:
     server.files[XL] = sketchfab({UIDS[0]: "0" * 64, UIDS[1]: "1" * 64, UIDS[2]: "0" * 64})
     server.files[f"{ROOT}/glbs/000-001/{UIDS[1]}.glb"] = (EXAMPLES / "stool.glb").read_bytes()
     asked = {"source": "objaverse-xl", "objaverse": {**chosen.model_dump(mode="json"), "uids": UIDS[:3]}}

@@ -131,7 +131,7 @@ def test_folders_become_objects_with_what_is_known_of_them(tmp_path: Path) -> No
     assert (found["gone"].sha256, found["0" * 32].sha256 != "") == ("", True)
 
 
-def test_the_table_of_an_export_is_read_without_what_protects_spreadsheets(tmp_path: Path) -> None:
+def test_attribution_cells_are_decoded(tmp_path: Path) -> None:
     released(tmp_path, "-chair")
     rows = [("uid", "title", "author"), (csv_cell("-chair"), csv_cell("=SUM(A1)"), csv_cell("'@anna"))]
     with (tmp_path / "ATTRIBUTION.csv").open("w", newline="") as stream:

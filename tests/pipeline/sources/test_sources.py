@@ -76,7 +76,7 @@ def test_each_rule_names_itself(rule: str, value: object, chair: str, untold: st
 @pytest.mark.parametrize(
     ("unstated", "taken"), [("any", {"urls", "folder"}), ("own", {"folder"}), ("never", set[str]())]
 )
-def test_of_objects_that_state_no_licence_ones_own_are_taken_unless_asked(unstated: str, taken: set[str]) -> None:
+def test_unstated_licence_setting(unstated: str, taken: set[str]) -> None:
     settings = FilterSettings(**{**ANY, "licences": ("by",), "unstated_licence": unstated})
     said = {source: refusal(replace(UNTOLD, source=source), settings) for source in ("urls", "folder")}
     assert {source for source, sentence in said.items() if not sentence} == taken
@@ -192,9 +192,7 @@ def test_addresses_are_fetched_checked_and_filtered(tmp_path: Path) -> None:
         assert set(server.asked) == {"/stool.glb", "/avocado.glb"}, "what is left out is not fetched"
 
 
-def test_an_address_signed_anew_is_the_same_object_and_no_signature_is_kept(
-    tmp_path: Path, in_this_process: None
-) -> None:
+def test_signatures_are_not_part_of_an_object(tmp_path: Path, in_this_process: None) -> None:
     fetching = {"cache": str(tmp_path / "cache"), "cache_mb": 100}
     told = Told()
 
@@ -219,7 +217,7 @@ def test_an_address_signed_anew_is_the_same_object_and_no_signature_is_kept(
     assert "s3cr3t" not in "\n".join(told.lines)
 
 
-def test_other_bytes_behind_an_address_are_noticed_by_their_sha256_alone(tmp_path: Path, in_this_process: None) -> None:
+def test_changed_bytes_behind_an_address(tmp_path: Path, in_this_process: None) -> None:
     first, second = ((EXAMPLES / f"{name}.glb").read_bytes() for name in ("stool", "avocado"))
     objects = {"source": "urls", "urls": str(tmp_path / "table.csv"), "fetch": {"cache": str(tmp_path), "cache_mb": 99}}
 

@@ -53,7 +53,7 @@ def test_the_reference_shows_the_colours_it_was_given(reference) -> None:
         assert (inner.argmax(axis=1) == channel).any()
 
 
-def test_a_scan_of_coloured_points_shows_a_closed_coloured_surface(settings, blender, reference, tmp_path) -> None:
+def test_coloured_points_show_a_closed_surface(settings, blender, reference, tmp_path) -> None:
     shape = marker_object(up="z", linear=False, shift=3.0)
     places, faces = trimesh.sample.sample_surface_even(shape, 6000, seed=0)
     cloud = trimesh.PointCloud(places, colors=shape.visual.face_colors[faces])

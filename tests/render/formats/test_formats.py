@@ -212,7 +212,7 @@ def test_a_stride_of_zero_means_one_after_the_other(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("mode", "sound"), [(4, True), (5, False), (6, False)])
-def test_an_index_that_begins_a_new_strip_is_none_of_a_vertex(tmp_path: Path, mode: int, sound: bool) -> None:
+def test_restart_index_is_no_vertex(tmp_path: Path, mode: int, sound: bool) -> None:
     document = triangles(4, None)
     document["buffers"][0]["byteLength"] = 12 + 12 * 65536
     document["bufferViews"][1]["byteLength"] = 12 * 65536
@@ -253,7 +253,7 @@ def test_indices_that_cannot_be_read_are_corrupt(tmp_path: Path, document: dict[
     assert (refused.outcome, words in str(refused)) == (Outcome.CORRUPT, True), refused
 
 
-def test_other_formats_are_unsupported_and_a_missing_file_is_missing(tmp_path: Path) -> None:
+def test_unsupported_and_missing_files(tmp_path: Path) -> None:
     (tmp_path / "x.step").write_text("ISO-10303-21;")
     assert refusal(tmp_path / "x.step").outcome is Outcome.UNSUPPORTED
     assert refusal(tmp_path / "x.glb").outcome is Outcome.MISSING

@@ -66,9 +66,7 @@ def test_bytes_after_a_binary_gltf_are_left_out_of_the_copy(tmp_path: Path, afte
     ("before", "after", "warning"),
     [(b"\xef\xbb\xbf", b"", "byte order mark"), (b"", b"\0\0\0", "zeros after"), (b"", b"\n\n", "")],
 )
-def test_marks_before_and_zeros_after_json_are_left_out_of_the_copy(
-    tmp_path: Path, before: bytes, after: bytes, warning: str
-) -> None:
+def test_json_copy_omits_marks_and_zeros(tmp_path: Path, before: bytes, after: bytes, warning: str) -> None:
     (tmp_path / "x.gltf").write_bytes(before + json.dumps(ASSET).encode() + after)
     found, copy = staged(tmp_path, tmp_path / "x.gltf")
     assert warning in "".join(found.warnings)
@@ -76,7 +74,7 @@ def test_marks_before_and_zeros_after_json_are_left_out_of_the_copy(
     assert json.loads(copy.read_bytes()) == ASSET
 
 
-def test_marks_and_zeros_around_obj_and_stl_are_left_out_of_the_copy(tmp_path: Path) -> None:
+def test_obj_and_stl_copies_omit_marks_and_zeros(tmp_path: Path) -> None:
     text = b"v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n"
     (tmp_path / "x.obj").write_bytes(b"\xef\xbb\xbf" + text + bytes(9))
     found, copy = staged(tmp_path, tmp_path / "x.obj")
@@ -105,7 +103,7 @@ def test_a_copy_keeps_files_above_the_model_inside_its_folder(tmp_path: Path) ->
     assert sorted(path.name for path in (tmp_path / "copy").rglob("*.*")) == ["b.png", "model.obj", "tex.png"]
 
 
-def test_data_that_only_an_unknown_extension_can_read_is_unsupported_by_its_name(tmp_path: Path) -> None:
+def test_unknown_compression_is_unsupported(tmp_path: Path) -> None:
     document = triangles(4, None)
     document["buffers"][0]["extensions"] = {"EXT_meshopt_compression": {"fallback": True}}
     (tmp_path / "x.gltf").write_text(json.dumps(document))

@@ -57,7 +57,7 @@ def test_folders_of_other_models_are_not_searched(tmp_path: Path) -> None:
     assert Surroundings(tmp_path / "a.obj").find("tex.png") is None
 
 
-def test_a_model_on_its_own_may_name_pictures_beside_its_folder_and_nothing_else_there(tmp_path: Path) -> None:
+def test_lone_model_finds_pictures_beside_its_folder(tmp_path: Path) -> None:
     written(tmp_path, "images/tex.png", "secret.mtl", "models/model.obj")
     root = Root.of_file(tmp_path / "models" / "model.obj")
     around = Surroundings(tmp_path / "models" / "model.obj", root)

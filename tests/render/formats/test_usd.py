@@ -28,7 +28,7 @@ def stored(**members: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_sound_file_passes_and_any_mutation_ends_in_a_sentence_or_passes(exported, tmp_path, kind) -> None:
+def test_mutations_pass_or_are_refused(exported, tmp_path, kind) -> None:
     sound = (exported / f"x.{kind}").read_bytes()
     path = tmp_path / f"x.{kind}"
     path.write_bytes(sound)

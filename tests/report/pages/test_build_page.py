@@ -65,7 +65,7 @@ def test_it_tells_how_the_run_went(page: str) -> None:
     assert "hours since the first attempt" in text
 
 
-def test_nothing_in_it_runs_or_loads_and_text_from_outside_stays_text(page: str) -> None:
+def test_page_escapes_foreign_text(page: str) -> None:
     reading = Reading(page)
     assert not reading.open
     assert "<script" not in page

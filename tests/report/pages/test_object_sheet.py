@@ -25,7 +25,7 @@ def corner(index: int) -> tuple[int, int]:
     return MARGIN + HEAD + index // 6 * (CELL + LABEL + GAP), MARGIN + SIDE + BETWEEN + index % 6 * (CELL + GAP)
 
 
-def test_every_view_stands_in_its_cell_and_marked_ones_are_framed() -> None:
+def test_views_are_in_their_cells_and_marked_views_framed() -> None:
     sheet = np.asarray(object_sheet([shown(marked={6})]))
     assert sheet.shape[1] == WIDTH
     for index in range(7):
@@ -36,7 +36,7 @@ def test_every_view_stands_in_its_cell_and_marked_ones_are_framed() -> None:
         assert (tuple(sheet[row, column]) == WARM) == (index == 6)
 
 
-def test_words_never_run_off_and_objects_stand_one_below_the_other() -> None:
+def test_text_fits_and_objects_are_stacked() -> None:
     sheet = np.asarray(object_sheet([shown()]))
     assert (sheet[:-1, WIDTH - MARGIN :] == 255).all()
     twice = np.asarray(object_sheet([shown(), shown(2, seconds={"import": 1.0, "sample": 3.0, "x" * 400: 0.0})]))
