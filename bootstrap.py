@@ -47,9 +47,9 @@ class Stop(Exception):
 def main(arguments: Sequence[str]) -> int:
     """Install unless it is done; `arguments` may name the Python to use. Returns the exit code."""
     try:
-        if stamp_of(VENV) != wanted():
-            with one_at_a_time():
-                if stamp_of(VENV) != wanted():
+        if stamp_of(VENV) != wanted_stamp():
+            with lock_installation():
+                if stamp_of(VENV) != wanted_stamp():
                     install(find_python(arguments or candidates()))
     except Stop as stop:
         sys.stderr.write(f"{stop}\n")
@@ -68,16 +68,16 @@ def install(python: str) -> None:
     sys.stderr.write("Installing into .venv, once: a few minutes and 3 GB.\n")
     (VENV / STAMP).unlink(missing_ok=True)
     make_venv(python)
-    mend(VENV)
+    repair(VENV)
     # setuptools first: it builds the project itself, and pinned as everything else it needs no second environment.
     pip("install", "setuptools")
     pip("install", "--no-build-isolation", "--editable", f"{ROOT}[{EXTRAS}]")
     part = VENV / f"{STAMP}.part"
-    part.write_text(wanted(), encoding="utf-8")
+    part.write_text(wanted_stamp(), encoding="utf-8")
     part.replace(VENV / STAMP)
 
 
-def wanted() -> str:
+def wanted_stamp() -> str:
     """What a finished `.venv` was made from: the Python, the extras and the two files that name the packages."""
     digest = hashlib.sha256(f"{PYTHON}\n{EXTRAS}\n".encode())
     for name in ("constraints.txt", "pyproject.toml"):
@@ -88,12 +88,12 @@ def wanted() -> str:
 def stamp_of(venv: Path) -> str | None:
     """The stamp of a finished installation; None when there is none, its Python has gone, or it was moved since."""
     try:
-        return (venv / STAMP).read_text(encoding="utf-8") if unmoved(venv) else None
+        return (venv / STAMP).read_text(encoding="utf-8") if is_unmoved(venv) else None
     except FileNotFoundError:
         return None
 
 
-def unmoved(venv: Path) -> bool:
+def is_unmoved(venv: Path) -> bool:
     """Whether the scripts of an environment start the Python that is in it."""
     try:
         first_line = (venv / "bin" / "pip").read_text(encoding="utf-8").partition("\n")[0]
@@ -103,7 +103,7 @@ def unmoved(venv: Path) -> bool:
 
 
 @contextlib.contextmanager
-def one_at_a_time() -> Iterator[None]:
+def lock_installation() -> Iterator[None]:
     """Two commands started side by side install once: the second waits for the first."""
     with Path(__file__).open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -179,17 +179,17 @@ def apt(*packages: str) -> str:
 
 def make_venv(python: str) -> None:
     """`.venv` with a working pip: what stands there is kept if it is whole, of this Python, and was made here."""
-    if not usable(VENV) and run(python, "-m", "venv", "--clear", str(VENV)).returncode:
+    if not is_usable(VENV) and run(python, "-m", "venv", "--clear", str(VENV)).returncode:
         raise Stop(f"expected to make {VENV}, but could not: `{python} -m venv --clear {VENV}` shows why")
 
 
-def usable(venv: Path) -> bool:
+def is_usable(venv: Path) -> bool:
     """Whether an environment runs the wanted Python, has a pip that starts, and was not moved."""
     python = str(venv / "bin" / "python")
-    return unmoved(venv) and version_of(python) == PYTHON and run(python, "-m", "pip", "--version").returncode == 0
+    return is_unmoved(venv) and version_of(python) == PYTHON and run(python, "-m", "pip", "--version").returncode == 0
 
 
-def mend(venv: Path) -> None:
+def repair(venv: Path) -> None:
     """Make pip forget packages that it was interrupted over: it takes one for installed once its metadata are there."""
     for packages in venv.glob("lib/python*/site-packages"):
         for left_over in packages.glob("~*"):

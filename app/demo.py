@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from app.commands.build import build_settings
-from app.demo_report import MESH, RENDER, SAMPLE, TRAIN, Finished, demo_facts
+from app.demo_report import MESH, RENDER, SAMPLE, TRAIN, FinishedDemo, demo_facts
 from app.evaluating import evaluate_into, shown_pairs
 from app.models import checkpoint_of, load_model, model_digest
 from app.reconstructing import reconstruct_into
@@ -65,7 +65,7 @@ class Chain:
         self.storage = Storage(settings.storage.root)
         self.stages = Stages(out)
 
-    def run(self, chosen: str) -> Finished:
+    def run(self, chosen: str) -> FinishedDemo:
         """Run every stage in order; results of an earlier run are read from its files."""
         built = self.build()
         version = read_version(self.storage)
@@ -75,7 +75,7 @@ class Chain:
         scores = self.evaluate()
         view = _chosen_view(samples[uid], scores)
         self.reconstruct(samples[uid], view)
-        return Finished(
+        return FinishedDemo(
             self.settings, self.out, built, version, samples, training, scores, (uid, view), self.stages.costs
         )
 

@@ -27,7 +27,7 @@ RENDER, TRAIN, SAMPLE, MESH = "render", "train", "novel-views", "mesh"
 
 
 @dataclass(frozen=True)
-class Finished:
+class FinishedDemo:
     """A finished chain: results and costs of its stages.
 
     `mesh_of` is the (uid, view) of the mesh's photo.
@@ -44,7 +44,7 @@ class Finished:
     costs: dict[str, StageCost]
 
 
-def demo_facts(chain: Finished) -> facts.DemoFacts:
+def demo_facts(chain: FinishedDemo) -> facts.DemoFacts:
     """Gather the contents of the report."""
     settings, version = chain.settings, chain.version
     held_out = tuple(range(version.views - settings.train.held_out_views, version.views))
@@ -79,7 +79,7 @@ def _object(sample: Sample, held_out: tuple[int, ...]) -> facts.ObjectFacts:
     )
 
 
-def _render(chain: Finished) -> facts.RenderFacts:
+def _render(chain: FinishedDemo) -> facts.RenderFacts:
     version = chain.version
     objects = len(chain.samples)
     return facts.RenderFacts(
@@ -94,7 +94,7 @@ def _render(chain: Finished) -> facts.RenderFacts:
     )
 
 
-def _train(chain: Finished) -> facts.TrainFacts:
+def _train(chain: FinishedDemo) -> facts.TrainFacts:
     training, settings = chain.training, chain.settings
     rows = [row for row in training.log if row.loss is not None]
     parts = trained_parts(load_model(chain.out / "model", "cpu")).values()
@@ -121,7 +121,7 @@ def _scores(settings: Settings, scores: dict[str, Any]) -> facts.ScoreFacts:
     )
 
 
-def _pairs(chain: Finished) -> tuple[facts.PairFacts, ...]:
+def _pairs(chain: FinishedDemo) -> tuple[facts.PairFacts, ...]:
     """Choose a pair of each object: the first, but for the mesh's object the first from the mesh's own photo."""
     scores = chain.scores
     chosen: dict[str, dict[str, Any]] = {}
@@ -147,7 +147,7 @@ def _pair(out: Path, pair: dict[str, Any], row: dict[str, Any]) -> facts.PairFac
     )
 
 
-def _mesh(chain: Finished) -> facts.MeshFacts:
+def _mesh(chain: FinishedDemo) -> facts.MeshFacts:
     (uid, view), settings = chain.mesh_of, chain.settings
     sample, made = chain.samples[uid], read_reconstructed(chain.out / "mesh")
     return facts.MeshFacts(
@@ -167,7 +167,7 @@ def _mesh(chain: Finished) -> facts.MeshFacts:
     )
 
 
-def _stages(chain: Finished) -> tuple[facts.StageFacts, ...]:
+def _stages(chain: FinishedDemo) -> tuple[facts.StageFacts, ...]:
     settings, shards = chain.settings, len(chain.version.shards)
     views = len(chain.samples) * chain.version.views
     steps = sum(stage.steps for stage in settings.reconstruct.stages)

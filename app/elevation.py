@@ -30,7 +30,7 @@ def estimated_elevation(
 
 def find_elevation(pipeline: "Zero123Pipeline", rgba: NDArray[np.uint8], settings: Settings, seed: int) -> "Elevation":
     """Estimate the elevation of the camera of an input view (H, W, 4), see zero123.elevation."""
-    from zero123.elevation import Asked, estimate_elevation
+    from zero123.elevation import ElevationInput, estimate_elevation
 
     wanted = settings.views.elevation
     sampling = settings.sample.sampling().model_copy(
@@ -45,5 +45,5 @@ def find_elevation(pipeline: "Zero123Pipeline", rgba: NDArray[np.uint8], setting
         )
 
     framing = settings.photo.framing
-    asked = Asked(rgba=rgba, lens=framing.lens(), radius=framing.radius, draw=draw, seed=seed)
+    asked = ElevationInput(rgba=rgba, lens=framing.lens(), radius=framing.radius, draw=draw, seed=seed)
     return estimate_elevation(pipeline, asked, wanted)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from app.inspected import inspected_object, inspected_views, sort_phases
+from app.inspected_facts import inspected_object, inspected_views, sort_phases
 from app.rendering import read_mark
 from app.settings import Settings
 from base.errors import Failure, UsageError

@@ -31,7 +31,7 @@ MARK = "render.json"
 
 
 @dataclass(frozen=True)
-class Asked:
+class RequestedModel:
     """A model, its path below the source folder, the folder for its views, and the root of files it may name.
 
     The uid, and so the cameras, are the same as in a build of the source folder.
@@ -45,15 +45,15 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Ended:
+class RenderedModel:
     """The result of a model; `done_before` when an earlier run has already made the same views."""
 
-    asked: Asked
+    requested: RequestedModel
     result: RenderResult
     done_before: bool = False
 
 
-def asked_models(sources: Sequence[Path], out: Path, progress: Progress) -> list[Asked]:
+def list_requested_models(sources: Sequence[Path], out: Path, progress: Progress) -> list[RequestedModel]:
     """Find the models among `sources` (files, folders), each with its output folder: `out` itself for a single file.
 
     Models with views of an earlier release keep their uid and folder. Raises UsageError for a source without models,
@@ -64,8 +64,8 @@ def asked_models(sources: Sequence[Path], out: Path, progress: Progress) -> list
             raise UsageError(f"{path_text(source)}: expected a name in UTF-8")
     if len(sources) == 1 and sources[0].is_file():
         (model,) = sources
-        asked = Asked(model, model.name, out, uid_of(model.stem, model.name), Root.of_file(model))
-        return [replace(asked, uid=short_uid(asked.uid)) if _is_of(out, asked) else asked]
+        requested = RequestedModel(model, model.name, out, uid_of(model.stem, model.name), Root.of_file(model))
+        return [replace(requested, uid=short_uid(requested.uid)) if _is_of(out, requested) else requested]
     models = _under_known_uids(
         [_asked(name, model, out, source) for source in sources for name, model in _models(source, progress)]
     )
@@ -86,51 +86,51 @@ def _models(source: Path, progress: Progress) -> Iterator[tuple[str, Path]]:
         yield name, source / name
 
 
-def _asked(name: str, model: Path, out: Path, source: Path) -> Asked:
+def _asked(name: str, model: Path, out: Path, source: Path) -> RequestedModel:
     uid = uid_of(Path(name).stem, name)
     root = Root.of_file(model) if model == source else Root.of_folder(source)
-    return Asked(model, name, out / uid, uid, root)
+    return RequestedModel(model, name, out / uid, uid, root)
 
 
-def _under_known_uids(models: Sequence[Asked]) -> list[Asked]:
+def _under_known_uids(models: Sequence[RequestedModel]) -> list[RequestedModel]:
     """Give models their short uid if an earlier release left their views in a folder of that name."""
-    sharing = Counter(short_uid(asked.uid) for asked in models)
+    sharing = Counter(short_uid(requested.uid) for requested in models)
     return [
-        replace(asked, out=folder, uid=short)
-        if _is_of(folder := asked.out.with_name(short), asked, same_bytes=sharing[short] > 1)
-        else asked
-        for asked in models
-        for short in [short_uid(asked.uid)]
+        replace(requested, out=folder, uid=short)
+        if _is_of(folder := requested.out.with_name(short), requested, same_bytes=sharing[short] > 1)
+        else requested
+        for requested in models
+        for short in [short_uid(requested.uid)]
     ]
 
 
-def _is_of(folder: Path, asked: Asked, *, same_bytes: bool = False) -> bool:
+def _is_of(folder: Path, requested: RequestedModel, *, same_bytes: bool = False) -> bool:
     """Whether an earlier release left views of this model, or of the same bytes, in a folder."""
     mark = read_mark(folder)
-    if (mark.get("uid"), mark.get("model")) != (short_uid(asked.uid), asked.model.name):
+    if (mark.get("uid"), mark.get("model")) != (short_uid(requested.uid), requested.model.name):
         return False
     with suppress(OSError):  # the render reports a model that cannot be read
-        return not same_bytes or mark.get("sha256") == model_sha256(asked.model, asked.root)
+        return not same_bytes or mark.get("sha256") == model_sha256(requested.model, requested.root)
     return False
 
 
 def render_models(
-    asked: Sequence[Asked], settings: RenderSettings, seed: int, layout: str, progress: Progress
-) -> Iterator[Ended]:
+    requested: Sequence[RequestedModel], settings: RenderSettings, seed: int, layout: str, progress: Progress
+) -> Iterator[RenderedModel]:
     """Render each model into its folder, whole or not at all; equal views of an earlier run are kept.
 
     Raises UsageError for a folder with other files.
     """
-    for one in asked:
+    for one in requested:
         _check_free(one.out)
-    marks = [_mark(one, settings, seed, layout) for one in asked]
-    kept = [_is_done(one.out, mark) for one, mark in zip(asked, marks, strict=True)]
+    marks = [_mark(one, settings, seed, layout) for one in requested]
+    kept = [_is_done(one.out, mark) for one, mark in zip(requested, marks, strict=True)]
     shown = SILENT if all(kept) else progress
-    total, done = len(asked) * settings.views, sum(kept) * settings.views
+    total, done = len(requested) * settings.views, sum(kept) * settings.views
     with RenderChild(settings) as child, shown.task("render", total=total, unit="views", done=done) as task:
-        for one, mark, done_before in zip(asked, marks, kept, strict=True):
+        for one, mark, done_before in zip(requested, marks, kept, strict=True):
             child.watch = _count_views(task, settings.views, one.model.name)
-            ok = Ended(one, RenderResult(outcome=Outcome.OK), done_before=True)
+            ok = RenderedModel(one, RenderResult(outcome=Outcome.OK), done_before=True)
             yield ok if done_before else _one(child, one, settings, seed, mark)
 
 
@@ -174,27 +174,29 @@ def read_mark(folder: Path) -> dict[str, Any]:
     return mark if isinstance(mark, dict) else {}
 
 
-def _mark(asked: Asked, settings: RenderSettings, seed: int, layout: str) -> dict[str, Any]:
+def _mark(requested: RequestedModel, settings: RenderSettings, seed: int, layout: str) -> dict[str, Any]:
     """Collect all inputs of the views; equal marks mean equal folders."""
-    sha256 = model_sha256(asked.model, asked.root)
+    sha256 = model_sha256(requested.model, requested.root)
     return {
-        "model": asked.model.name,
+        "model": requested.model.name,
         "sha256": sha256,
-        "uid": asked.uid,
+        "uid": requested.uid,
         "layout": layout,
-        "views": digest_json([fingerprint(sha256, settings, settings.compat, seed), asked.uid, settings.device]),
+        "views": digest_json([fingerprint(sha256, settings, settings.compat, seed), requested.uid, settings.device]),
     }
 
 
-def _one(child: RenderChild, asked: Asked, settings: RenderSettings, seed: int, mark: dict[str, Any]) -> Ended:
-    with folder_beside(asked.out) as temporary:
-        result = render_views(child, asked.model, asked.uid, settings, seed, temporary, root=asked.root)
+def _one(
+    child: RenderChild, requested: RequestedModel, settings: RenderSettings, seed: int, mark: dict[str, Any]
+) -> RenderedModel:
+    with folder_beside(requested.out) as temporary:
+        result = render_views(child, requested.model, requested.uid, settings, seed, temporary, root=requested.root)
         if result.outcome is Outcome.OK:
             convert_views(temporary, mark["layout"])
             files = sorted(path.name for path in temporary.iterdir())
-            made = {"files": files, "path": asked.name, "seconds": result.seconds}
+            made = {"files": files, "path": requested.name, "seconds": result.seconds}
             text = json.dumps(mark | made, indent=2, sort_keys=True)
             write_atomically(temporary / MARK, f"{text}\n".encode())
-            shutil.rmtree(asked.out, ignore_errors=True)
-            temporary.rename(asked.out)
-        return Ended(asked, result)
+            shutil.rmtree(requested.out, ignore_errors=True)
+            temporary.rename(requested.out)
+        return RenderedModel(requested, result)

@@ -28,11 +28,11 @@ from base.outcomes import Outcome
 from base.versions import machine, versions
 from evaluation.table import markdown_table
 from pipeline.catalog.columns import Columns, schema
-from pipeline.catalog.memory import be_frugal
+from pipeline.catalog.memory import free_large_blocks_at_once
 from pipeline.catalog.objects import SourceObject
-from pipeline.catalog.rows import STATED, ObjectRow
+from pipeline.catalog.rows import SOURCE_COLUMNS, ObjectRow
 from pipeline.plan.catalog_join import CatalogJoin
-from pipeline.plan.plan import AGAIN, Rules, State
+from pipeline.plan.plan import RETRIED, Rules, State
 from pipeline.plan.planner import _fingerprints, _states
 
 BATCH, DIGITS = 1 << 16, 16
@@ -77,11 +77,11 @@ def measure(side: str, folder: Path) -> dict[str, Any]:
 
 
 def count_in_columns(folder: Path) -> Counts:
-    be_frugal()
+    free_large_blocks_at_once()
     asked = Columns.from_tables(SourceObject, read_batches(folder / "asked.parquet"))
     join = CatalogJoin(asked, read_batches(folder / "rows.parquet"))
     rules = Rules(256, 0.01, lambda digest: digest[:DIGITS])
-    state = _states(join, _fingerprints(join.bytes_known({}), rules), rules)
+    state = _states(join, _fingerprints(join.known_sha256({}), rules), rules)
     return dict(sorted(Counter(State(value).name for value in state.tolist()).items()))
 
 
@@ -95,8 +95,8 @@ def count_in_polars(folder: Path) -> Counts:
     polars = import_module("polars")
     asked, rows = (polars.scan_parquet(folder / f"{name}.parquet") for name in ("asked", "rows"))
     col, lit = polars.col, polars.lit
-    same = [col(name).eq_missing(col(f"{name}_row")) for name in STATED]
-    settled = ~col("outcome").is_in(sorted(AGAIN)) & (col("fingerprint") == col("sha256").str.slice(0, DIGITS))
+    same = [col(name).eq_missing(col(f"{name}_row")) for name in SOURCE_COLUMNS]
+    settled = ~col("outcome").is_in(sorted(RETRIED)) & (col("fingerprint") == col("sha256").str.slice(0, DIGITS))
     ended = polars.when(col("outcome") == str(Outcome.OK)).then(lit("KEPT")).otherwise(lit("ENDED"))
     judged = (
         asked.join(rows, on="uid", how="left", suffix="_row")

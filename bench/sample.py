@@ -34,14 +34,14 @@ from app.settings import load_settings
 from base.versions import machine, versions
 from evaluation.table import markdown_table
 from geometry.relative import pose_from_deltas
-from zero123.conditioning import Conditioning, joined
+from zero123.conditioning import Conditioning, join
 from zero123.denoiser import Denoiser
 from zero123.latents import condition_latent, image_from_latent
 from zero123.model import Zero123Model
 from zero123.picture import rgba_of
 from zero123.pipeline import Zero123Pipeline
 from zero123.samplers import sample_latents
-from zero123.sampling import generators_for, guided, noise_rows
+from zero123.sampling import apply_guidance, generators_for, noise_rows
 from zero123.settings import SamplingSettings
 
 SIZES = {
@@ -138,8 +138,8 @@ def parts_of(
 ) -> dict[str, Part]:
     """Every part, ready to be timed."""
     conditioning = plain.condition(rgba[None], poses)
-    both = joined(conditioning, plain.null(conditioning))
-    alone = joined(conditioning.select([0]), plain.null(conditioning.select([0])))
+    both = join(conditioning, plain.null(conditioning))
+    alone = join(conditioning.select([0]), plain.null(conditioning.select([0])))
     scheduler = DDIMScheduler(**plain.scheduler.config)
     scheduler.set_timesteps(EVALUATIONS)
     sampling = ours.sampling_with(steps=EVALUATIONS, eta=0.0, guidance_scale=GUIDANCE, timesteps="all")
@@ -170,7 +170,7 @@ def plain_step(model: Zero123Model, scheduler: DDIMScheduler, latents: Tensor, b
     joint = torch.cat([torch.cat([latents, latents]), both.latents], dim=1)
     answer = model.unet(joint, AT, encoder_hidden_states=both.context).sample
     told, untold = answer.chunk(2)
-    noise: Tensor = guided(told, untold, GUIDANCE)
+    noise: Tensor = apply_guidance(told, untold, GUIDANCE)
     scheduler.step(noise, AT, latents, eta=0.0)
     return noise
 

@@ -16,7 +16,7 @@ from evaluation.benchmark_page import BenchmarkFacts, benchmark_page
 from evaluation.benchmark_table import BenchmarkTable, benchmark_tables, csv_text, latex_text, markdown_text
 from evaluation.breakdown import breakdown_rows, worst_views
 from evaluation.datasets.open import open_dataset
-from evaluation.metric_words import shown, words_of
+from evaluation.metric_words import format_figure, words_of
 from evaluation.predictions import Predictions
 from evaluation.protocol import Protocol
 from evaluation.results import ObjectResult
@@ -50,8 +50,8 @@ def line_to_paste(protocol: Protocol, summary: Summary) -> str:
     """Return a line with the first variant's figures, the protocol's digest and the failures."""
     variant = next(iter(protocol.variants))
     figures = [
-        f"{words_of(metric).label} {shown(mean.value, words_of(metric).digits)} "
-        f"[{shown(mean.low, words_of(metric).digits)}, {shown(mean.high, words_of(metric).digits)}]"
+        f"{words_of(metric).label} {format_figure(mean.value, words_of(metric).digits)} "
+        f"[{format_figure(mean.low, words_of(metric).digits)}, {format_figure(mean.high, words_of(metric).digits)}]"
         for metric in summary.figures.get(variant, {})
         for mean in [summary.mean(variant, metric)]
     ]
@@ -124,7 +124,7 @@ def _worst_pictures(out: Path, protocol: Protocol, summary: Summary, job: Scorin
     for uid, name, value in worst_views(good, variant, metric, WORST):
         truth = dataset.load(uid)
         target = next(number for number in protocol.targets if truth.views[number].name == name)
-        title = f"{uid}, view {name}: {words_of(metric).label} {shown(value, words_of(metric).digits)}"
+        title = f"{uid}, view {name}: {words_of(metric).label} {format_figure(value, words_of(metric).digits)}"
         try:
             made = predictions.view_samples(uid, (target,), len(truth.views), None)[0][target]
         except Failure:  # a strip holds all views, not a single target

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evaluation.metric_words import shown, words_of
+from evaluation.metric_words import format_figure, words_of
 from evaluation.protocol import Protocol
 from evaluation.statistics import Mean, PairedDifference, paired_difference
 from evaluation.summary import Summary
@@ -116,11 +116,11 @@ def cell_text(row: TableRow, metric: str) -> str:
     if metric not in row.cells:
         return "–"
     cell, digits = row.cells[metric], words_of(metric).digits
-    value = shown(cell.mean.value, digits)
+    value = format_figure(cell.mean.value, digits)
     if row.kind == PRINTED:
         return value
-    text = f"{value} [{shown(cell.mean.low, digits)}, {shown(cell.mean.high, digits)}]"
-    return f"{text} ({shown(cell.without_failed.value, digits)} without failed)" if row.failed else text
+    text = f"{value} [{format_figure(cell.mean.low, digits)}, {format_figure(cell.mean.high, digits)}]"
+    return f"{text} ({format_figure(cell.without_failed.value, digits)} without failed)" if row.failed else text
 
 
 def differences_text(table: BenchmarkTable) -> str:
@@ -138,8 +138,9 @@ def differences_text(table: BenchmarkTable) -> str:
 def difference_text(found: PairedDifference, metric: str) -> str:
     """Format a paired difference with its interval, wins, losses and ties."""
     digits = words_of(metric).digits
-    low, high = (shown(bound, digits) for bound in (found.mean.low, found.mean.high))
-    signed = f"{found.mean.value:+.{digits}f}" if np.isfinite(found.mean.value) else shown(found.mean.value, digits)
+    value = found.mean.value
+    low, high = (format_figure(bound, digits) for bound in (found.mean.low, found.mean.high))
+    signed = f"{value:+.{digits}f}" if np.isfinite(value) else format_figure(value, digits)
     return f"{signed} [{low}, {high}], better on {found.wins}, worse on {found.losses}, equal on {found.ties}"
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from evaluation.metric_words import shown, words_of
+from evaluation.metric_words import format_figure, words_of
 from evaluation.results import FACTS, ObjectResult
 
 BINS = {
@@ -28,7 +28,7 @@ def breakdown_rows(results: Sequence[ObjectResult], variant: str, metric: str) -
                         if low <= where < high:
                             values[fact, number].append(row.value)
     return [
-        [_range_text(fact, number), str(len(found)), shown(float(np.mean(found)), words_of(metric).digits)]
+        [_range_text(fact, number), str(len(found)), format_figure(float(np.mean(found)), words_of(metric).digits)]
         for fact, bins in BINS.items()
         for number in range(len(bins))
         if (found := values.get((fact, number)))

@@ -53,7 +53,7 @@ def words_of(metric: str) -> MetricWords:
     return MetricWords(metric, 4, None)
 
 
-def shown(value: float, digits: int) -> str:
+def format_figure(value: float, digits: int) -> str:
     """Format a figure; infinity as ∞, a missing figure as –."""
     if math.isnan(value):
         return "–"

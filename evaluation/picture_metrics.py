@@ -16,7 +16,7 @@ from evaluation.features import ClipFeatures
 from evaluation.haarpsi import haarpsi
 from evaluation.images.psnr import co3d_psnr_db, foreground_psnr_db, mask_iou, psnr_db
 from evaluation.images.ssim import SSIM_VARIANTS, SsimName, ssim
-from evaluation.images.values import as_bytes
+from evaluation.images.values import to_bytes
 
 if TYPE_CHECKING:
     from evaluation.images.lpips import Lpips, Trunk
@@ -86,8 +86,8 @@ def picture_metrics(networks: Networks) -> dict[str, Metric]:
     metrics: dict[str, Metric] = {
         "psnr": lambda pair: psnr_db(pair.image, pair.true),
         "psnr/foreground": lambda pair: foreground_psnr_db(pair.image, pair.true, pair.true_mask),
-        "haarpsi": lambda pair: haarpsi(as_bytes(pair.image), as_bytes(pair.true)),
-        "haarpsi/edge-padded": lambda pair: haarpsi(as_bytes(pair.image), as_bytes(pair.true), edge_padded=True),
+        "haarpsi": lambda pair: haarpsi(to_bytes(pair.image), to_bytes(pair.true)),
+        "haarpsi/edge-padded": lambda pair: haarpsi(to_bytes(pair.image), to_bytes(pair.true), edge_padded=True),
         "mask-iou": lambda pair: mask_iou(pair.mask, pair.true_mask),
         "l1": lambda pair: float(np.abs(pair.image.astype(np.float64) - pair.true).mean()),
     }
@@ -97,11 +97,11 @@ def picture_metrics(networks: Networks) -> dict[str, Metric]:
         metrics[f"lpips/{trunk}"] = partial(_lpips, network)
         metrics[f"lpips/{trunk}-unscaled"] = partial(_lpips_unscaled, network)
     if clip := networks.clip_features:
-        metrics["clip-similarity"] = lambda pair: 1.0 - clip.distance(as_bytes(pair.image), as_bytes(pair.true))
+        metrics["clip-similarity"] = lambda pair: 1.0 - clip.distance(to_bytes(pair.image), to_bytes(pair.true))
     return metrics
 
 
-def visible(values: Values) -> Mask:
+def visible_on_white(values: Values) -> Mask:
     """Return where a picture without alpha shows something else than white, (H, W)."""
     return np.asarray((values < WHITE).any(axis=-1))
 

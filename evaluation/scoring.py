@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from base.digest import digest_json
 from base.errors import Failure
 from evaluation.datasets.open import open_dataset
-from evaluation.images.values import resized, rgb_on_white
+from evaluation.images.values import resize, rgb_on_white
 from evaluation.mesh_metrics import MeshComparison, failed_values
-from evaluation.picture_metrics import Metric, Networks, Pair, picture_metrics, visible
+from evaluation.picture_metrics import Metric, Networks, Pair, picture_metrics, visible_on_white
 from evaluation.predictions import Pixels, Predictions
 from evaluation.protocol import MeshVariant, PictureVariant, Protocol
 from evaluation.results import FACTS, ObjectResult, Row, Status, read_result
@@ -186,7 +186,7 @@ def compare(variant: MeshVariant, truth: TrueObject, predicted: Triangles, true:
 def make_pair(image: Pixels, true: Pixels, variant: PictureVariant, hw: tuple[int, int]) -> Pair:
     """Bring a prediction and a truth, uint8 RGB or RGBA, to the values of a variant."""
     if variant.resize != "refuse":
-        image, true = resized(image, hw, variant.resize), resized(true, hw, variant.resize)
+        image, true = resize(image, hw, variant.resize), resize(true, hw, variant.resize)
     values = rgb_on_white(image, variant.compositing, variant.rounding)
-    mask = image[..., 3] > 127 if image.shape[-1] == 4 else visible(values)
+    mask = image[..., 3] > 127 if image.shape[-1] == 4 else visible_on_white(values)
     return Pair(values, rgb_on_white(true, variant.compositing, variant.rounding), mask, true[..., 3] > 127)

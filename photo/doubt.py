@@ -71,10 +71,10 @@ def smooth_signs(found: SmoothMask) -> Signs:
 def textured_signs(mask: Bools, rgb: Pixels) -> Signs:
     """Return the signs against a mask (H, W) of a picture (H, W, 3) before a texture.
 
-    `colours`: 1 − IoU with a second opinion, see `by_colours`. `concave`: the part of the mask's convex hull outside
-    the mask, since gaps are filled easily.
+    `colours`: 1 − IoU with a second opinion, see `segment_by_colours`. `concave`: the part of the mask's convex hull
+    outside the mask, since gaps are filled easily.
     """
-    return {"colours": 1.0 - overlap(mask, by_colours(mask, rgb)), "concave": 1.0 - solidity(mask)}
+    return {"colours": 1.0 - overlap(mask, segment_by_colours(mask, rgb)), "concave": 1.0 - solidity(mask)}
 
 
 def confidence(signs: Mapping[str, float], weights: Mapping[str, float]) -> float:
@@ -92,7 +92,7 @@ def overlap(first: Bools, second: Bools) -> float:
     return float((first & second).sum() / union) if union else 0.0
 
 
-def by_colours(mask: Bools, rgb: Pixels) -> Bools:
+def segment_by_colours(mask: Bools, rgb: Pixels) -> Bools:
     """Return the pixels near a mask with a colour more frequent inside the mask than outside: a second opinion."""
     bins = 255 // LEVELS + 1
     red, green, blue = (rgb[..., channel].astype(np.int64) // LEVELS for channel in range(3))

@@ -24,22 +24,22 @@ def object_box(rgba: Pixels, visible: int = VISIBLE) -> Box:
     return (float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1))
 
 
-def framed(rgba: Pixels, hw: tuple[int, int], settings: FramingSettings) -> Pixels:
+def frame(rgba: Pixels, hw: tuple[int, int], settings: FramingSettings) -> Pixels:
     """The object of `rgba` (H, W, 4) in a frame (h, w, 4) of `hw`, by the settings' preparation."""
     if settings.prepare == "legacy":
-        return legacy(rgba, hw)
-    return resampled(rgba, frame_square(rgba, settings), hw)
+        return frame_as_original(rgba, hw)
+    return resample(rgba, frame_square(rgba, settings), hw)
 
 
 def frame_square(rgba: Pixels, settings: FramingSettings) -> Box:
-    """Return the square of the picture in the frame; it may reach beyond the picture. Not for `legacy`."""
+    """Return the square of the picture in the frame; it may reach beyond the picture. Not for `frame_as_original`."""
     if settings.prepare == "as_is":
         return square_around((0.0, 0.0, float(rgba.shape[1]), float(rgba.shape[0])), 1.0)
     fraction = frame_fraction(settings.lens(), settings.radius, settings.extent)
     return square_around(object_box(rgba), min(fraction, 1.0 - 2.0 * settings.margin))
 
 
-def legacy(rgba: Pixels, hw: tuple[int, int]) -> Pixels:
+def frame_as_original(rgba: Pixels, hw: tuple[int, int]) -> Pixels:
     """The original's preparation: a hard mask, cropped to its box, shrunk to 200 px if larger, centred on 256 white.
 
     The result (h, w, 4) is opaque. Source: cvlab-columbia/zero123, ldm/util.py, `load_and_preprocess`.
@@ -48,14 +48,14 @@ def legacy(rgba: Pixels, hw: tuple[int, int]) -> Pixels:
     left, top, right, bottom = (int(side) for side in object_box(rgba, LEGACY_ALPHA))
     piece = Image.fromarray(hard[top:bottom, left:right])
     piece.thumbnail((LEGACY_OBJECT, LEGACY_OBJECT), Image.Resampling.LANCZOS)
-    frame = Image.new("RGBA", (LEGACY_FRAME, LEGACY_FRAME), "white")
-    frame.paste(piece, ((LEGACY_FRAME - piece.width) // 2, (LEGACY_FRAME - piece.height) // 2))
+    square = Image.new("RGBA", (LEGACY_FRAME, LEGACY_FRAME), "white")
+    square.paste(piece, ((LEGACY_FRAME - piece.width) // 2, (LEGACY_FRAME - piece.height) // 2))
     if hw != (LEGACY_FRAME, LEGACY_FRAME):
-        frame = frame.resize((hw[1], hw[0]), Image.Resampling.LANCZOS)
-    return np.asarray(frame)
+        square = square.resize((hw[1], hw[0]), Image.Resampling.LANCZOS)
+    return np.asarray(square)
 
 
-def resampled(rgba: Pixels, box: Box, hw: tuple[int, int]) -> Pixels:
+def resample(rgba: Pixels, box: Box, hw: tuple[int, int]) -> Pixels:
     """What `box` of the picture shows, in `hw` pixels; beyond the picture it is transparent.
 
     Colours are weighted by alpha: no hidden colour bleeds into an edge.

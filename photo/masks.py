@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from base.errors import UsageError
-from photo.read import decoded
+from photo.read import decode
 from photo.settings import LimitSettings
 from photo.source import read_bytes
 
@@ -20,7 +20,7 @@ def read_mask(path: Path, hw: tuple[int, int], limits: LimitSettings) -> Mask:
 
     Raises UsageError for a file other than a picture, of another shape than `hw`, or without an object.
     """
-    rgba, _ = decoded(str(path), read_bytes(path, limits), limits)
+    rgba, _ = decode(str(path), read_bytes(path, limits), limits)
     has_alpha = (rgba[..., 3] <= MIDDLE).any()
     levels = rgba[..., 3] if has_alpha else np.asarray(Image.fromarray(rgba).convert("L"))
     height, width = levels.shape

@@ -10,7 +10,7 @@ from base.errors import Failure
 from base.progress import Progress
 from photo.checks import HELP, cut_sides, doubt
 from photo.cutout import cut_out
-from photo.framing import framed
+from photo.framing import frame
 from photo.masks import MIDDLE
 from photo.read import Photo, read_photo
 from photo.settings import FramingSettings, PhotoSettings
@@ -32,7 +32,7 @@ class Prepared:
 
     def view(self, hw: tuple[int, int]) -> NDArray[np.uint8]:
         """The object as the model's input view, uint8 RGBA (h, w, 4) of `hw`."""
-        return framed(self.cut_out, hw, self.framing)
+        return frame(self.cut_out, hw, self.framing)
 
     @property
     def has_background(self) -> bool:

@@ -44,7 +44,7 @@ def read_photo(source: str | Path, limits: LimitSettings) -> Photo:
     """
     name = "standard input" if str(source) == STANDARD_INPUT else str(source)
     data = read_bytes(source, limits)
-    rgba, notes = decoded(name, data, limits)
+    rgba, notes = decode(name, data, limits)
     if min(rgba.shape[:2]) < SMALLEST_PX:
         raise UsageError(
             f"{name}: expected a picture of at least {SMALLEST_PX} × {SMALLEST_PX}, "
@@ -55,7 +55,7 @@ def read_photo(source: str | Path, limits: LimitSettings) -> Photo:
     return Photo(name, rgba, sha256_bytes(data), notes)
 
 
-def decoded(name: str, data: bytes, limits: LimitSettings) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+def decode(name: str, data: bytes, limits: LimitSettings) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
     """The pixels (H, W, 4) of the file's bytes and notes on them; `name` is for the errors (see `read_photo`)."""
     try:
         with warnings.catch_warnings():

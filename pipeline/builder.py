@@ -21,7 +21,7 @@ from base.storage import Storage, StorageSettings
 from pipeline.catalog.columns import Columns
 from pipeline.catalog.faults import RENDERED, fault_counts, fault_sentence
 from pipeline.catalog.lease import Lease
-from pipeline.catalog.memory import be_frugal, release_memory
+from pipeline.catalog.memory import free_large_blocks_at_once, release_memory
 from pipeline.catalog.objects import SourceObject
 from pipeline.catalog.rows import SampleLocation
 from pipeline.catalog.tables import Catalog, VersionFacts
@@ -30,7 +30,7 @@ from pipeline.dataset.card import refresh_card
 from pipeline.ledger import Ledger, failures
 from pipeline.plan.fewer_views import find_fewer_views
 from pipeline.plan.filters import describe_left_out, find_refusals
-from pipeline.plan.forecast import Views, forecast, measure_renders
+from pipeline.plan.forecast import ViewCounts, forecast, measure_renders
 from pipeline.plan.former_versions import find_former_samples
 from pipeline.plan.known_uids import check_unique, keep_known_uids
 from pipeline.plan.plan import Plan, Rules
@@ -121,7 +121,7 @@ def build(
     the next call.
     """
     started = time.monotonic()
-    be_frugal()
+    free_large_blocks_at_once()
     # Mistakes in settings come first: the list of objects may need large downloads.
     _check_gpus(settings)
     _check_passes(settings)
@@ -131,39 +131,12 @@ def build(
     check_unique(requested)
     # Uids are settled before the plan: the catalogue, staging and shards all know an object by its uid alone.
     requested = keep_known_uids(requested, catalog)
-    # Without the lease and without writing: a dry run works beside a build, and for people who may only read.
     if dry_run:
-        newest = read_version(storage) if version_numbers(storage) else None
-        ledger = _plan_work(settings, catalog, requested, retry, _lost_shards(storage, newest, progress), progress)
-        _print_lines(
-            storage,
-            _describe_plan(settings, catalog, ledger, _find_earlier_views(settings, ledger, newest), newest),
-            progress,
-        )
-        return _summary(ledger.plan, catalog.counts("outcome"), None, started)
+        return _describe_only(settings, catalog, requested, retry, progress, started)
     with Lease(storage, settings.run.lease_s) as lease:
         # Work folders are those of a dead builder: the lease says that no other is alive.
         clear_work(storage)
-        damaged = frozenset[str]()
-        while True:
-            # A crash may have come between a commit and its version's file, or between staging and its record.
-            newest = catalog.publish()
-            _recover_attempts(catalog, storage)
-            lost = _lost_shards(storage, newest, progress) | damaged
-            ledger = _plan_work(settings, catalog, requested, retry, lost, progress)
-            # The plan alone does not tell: facts of the source or a filter may change rows without any render.
-            changed = bool(not ledger.plan.idle or ledger.collect_changes(final=True))
-            if not changed:
-                break
-            run = _prepare_run(settings, catalog, lease, ledger, newest, progress)
-            newest = None  # frees the list of its samples, a large one, for the time of the work
-            try:
-                newest = _execute(run, settings, make) or catalog.publish()
-                break
-            # Found in the midst of the work. What was rendered is staged, so the next round only adds to it.
-            except DamagedShard as error:
-                progress.say(f"{storage.root}/{error.shard}: its bytes have changed; its objects are rendered again")
-                damaged |= {error.shard}
+        ledger, newest, changed = _bring_up_to_date(settings, catalog, lease, requested, retry, make, progress)
         if newest is not None:
             refresh_card(storage, newest)
     summary = _summary(ledger.plan, catalog.counts("outcome"), newest, started, ledger, changed=changed)
@@ -171,6 +144,54 @@ def build(
     if faults := fault_counts(catalog, RENDERED):
         progress.say(f"faults of the data: {fault_sentence(faults)}")
     return summary
+
+
+def _describe_only(
+    settings: BuildSettings,
+    catalog: Catalog,
+    requested: Columns[SourceObject],
+    retry: frozenset[str],
+    progress: Progress,
+    started: float,
+) -> BuildSummary:
+    """Print the plan. It needs neither the lease nor the right to write, so it works beside a build."""
+    storage = catalog.storage
+    newest = read_version(storage) if version_numbers(storage) else None
+    ledger = _plan_work(settings, catalog, requested, retry, _lost_shards(storage, newest, progress), progress)
+    lines = _describe_plan(settings, catalog, ledger, _find_earlier_views(settings, ledger, newest), newest)
+    _print_lines(storage, lines, progress)
+    return _summary(ledger.plan, catalog.counts("outcome"), None, started)
+
+
+def _bring_up_to_date(
+    settings: BuildSettings,
+    catalog: Catalog,
+    lease: Lease,
+    requested: Columns[SourceObject],
+    retry: frozenset[str],
+    make: RunnerFactory,
+    progress: Progress,
+) -> tuple[Ledger, Version | None, bool]:
+    """Plan and work until no shard turns out to be damaged. Returns the last ledger, the newest version, and whether
+    anything has changed."""
+    storage, damaged = catalog.storage, frozenset[str]()
+    while True:
+        # A crash may have come between a commit and its version's file, or between staging and its record.
+        newest = catalog.publish()
+        _recover_attempts(catalog, storage)
+        lost = _lost_shards(storage, newest, progress) | damaged
+        ledger = _plan_work(settings, catalog, requested, retry, lost, progress)
+        # A plan without renders can still have changes: facts of the source or a filter may change rows.
+        if ledger.plan.idle and not ledger.collect_changes(final=True):
+            return ledger, newest, False
+        run = _prepare_run(settings, catalog, lease, ledger, newest, progress)
+        newest = None  # frees the list of its samples, a large one, for the time of the work
+        try:
+            return ledger, _execute(run, settings, make) or catalog.publish(), True
+        # Found in the midst of the work. What was rendered is staged, so the next round only adds to it.
+        except DamagedShard as error:
+            progress.say(f"{storage.root}/{error.shard}: its bytes have changed; its objects are rendered again")
+            damaged |= {error.shard}
 
 
 def _check_passes(settings: BuildSettings) -> None:
@@ -317,12 +338,12 @@ def _describe_plan(
 ) -> list[str]:
     """Describe the plan and its cost, line by line."""
     wanted = settings.render.views
-    views = Views(wanted, newest.views if newest is not None else wanted, len(earlier))
+    views = ViewCounts(wanted, newest.views if newest is not None else wanted, len(earlier))
     found = measure_renders(catalog, ledger.rules, settings.render.device, views) if len(ledger.plan.order) else []
     plan, *rest = forecast(ledger.plan, found, views).lines(ledger.plan)
-    left_out = describe_left_out(ledger.plan.asked, ledger.plan.rule, settings.objects.filter)
+    left_out = describe_left_out(ledger.plan.requested, ledger.plan.rule, settings.objects.filter)
     kept = f"{len(earlier)} of the objects to render keep their earlier views and get more"
-    nothing = ["no object would remain: no version would be made"] if ledger.plan.hopeless else []
+    nothing = ["no object would remain: no version would be made"] if ledger.plan.would_be_empty else []
     return [plan, *left_out, *nothing, *([kept] if earlier else []), *rest]
 
 

@@ -1,6 +1,6 @@
 """The state of a build in memory: how each object ended, the shards written so far, and the resulting rows.
 
-An *index* is the position of an object in `plan.asked`. A *number* is a shard number.
+An *index* is the position of an object in `plan.requested`. A *number* is a shard number.
 """
 
 from bisect import insort
@@ -19,18 +19,26 @@ from base.outcomes import CHILD_DEATHS, Outcome
 from pipeline.catalog.changes import Changes, complete_rows
 from pipeline.catalog.columns import CHUNK, Columns, Indices, compact, table_of
 from pipeline.catalog.objects import SourceObject, uid_order
-from pipeline.catalog.rows import FOUND, NOWHERE, SEEN_FAULTS, UNASSIGNED, Attempt, BuildResult, location_of
+from pipeline.catalog.rows import (
+    NO_LOCATION,
+    RESULT_COLUMNS,
+    SEEN_FAULTS,
+    UNASSIGNED,
+    Attempt,
+    BuildResult,
+    location_of,
+)
 from pipeline.plan.catalog_join import Mask
 from pipeline.plan.first_seen import FirstSeen
-from pipeline.plan.plan import AGAIN, IN_SHARDS, TRANSIENT, Plan, State
+from pipeline.plan.plan import IN_SHARDS, RETRIED, TRANSIENT, Plan, State
 from pipeline.work.pack import Member, PackJob, PackResult
 from shards.version import SampleEntry, ShardEntry
 
 PARTS = 64
 """Merge this many small tables into one. Each costs some kilobytes beside its rows."""
-NEW, MOVED = tuple(name for name in FOUND if name != "uid"), tuple(NOWHERE)
+NEW, MOVED = tuple(name for name in RESULT_COLUMNS if name != "uid"), tuple(NO_LOCATION)
 """The columns kept of a new result, and of a result that differs from its row only by the sample's location."""
-REST = attrgetter(*(name for name in FOUND if name not in MOVED))
+REST = attrgetter(*(name for name in RESULT_COLUMNS if name not in MOVED))
 
 
 def failures(attempts: list[Attempt], child_deaths: int) -> dict[tuple[str, str], Attempt]:
@@ -45,7 +53,8 @@ def failures(attempts: list[Attempt], child_deaths: int) -> dict[tuple[str, str]
     return {
         key: one
         for key, one in last.items()
-        if one.outcome not in AGAIN | {Outcome.OK} and (one.outcome not in CHILD_DEATHS or deaths[key] >= child_deaths)
+        if one.outcome not in RETRIED | {Outcome.OK}
+        and (one.outcome not in CHILD_DEATHS or deaths[key] >= child_deaths)
     }
 
 
@@ -103,7 +112,7 @@ class Ledger:
         if self._number(chosen) not in self._numbers[self._sealed :]:
             # Only among open numbers: sealed ones stay where they are.
             insort(self._numbers, self._number(chosen), lo=self._sealed)
-        return next(self.plan.asked.records(self.plan.asked.indices([chosen])))
+        return next(self.plan.requested.records(self.plan.requested.indices([chosen])))
 
     @cached_property
     def _copies_of(self) -> dict[str, list[str]]:
@@ -122,7 +131,7 @@ class Ledger:
         return first if first != uid else None
 
     def _number(self, uid: str) -> int:
-        return int(self.plan.number[self.plan.asked.indices([uid])[0]])
+        return int(self.plan.number[self.plan.requested.indices([uid])[0]])
 
     def _rank(self, uid: str) -> tuple[int, tuple[str, str]]:
         return self._number(uid), uid_order(uid)
@@ -171,7 +180,7 @@ class Ledger:
                 alike = pyarrow.concat_tables(part for part in self._parts if tuple(part.column_names) == names)
                 self._new.append(alike.unify_dictionaries().combine_chunks())
             self._parts.clear()
-        for uid in self.plan.asked.uids[indices]:
+        for uid in self.plan.requested.uids[indices]:
             # The rows now say all of it. Attempts of a million objects would fill memory.
             self._ends.pop(uid.decode(), None)
             self.tries.pop(uid.decode(), None)
@@ -197,16 +206,16 @@ class Ledger:
         Before the end, only objects of closed numbers have new rows, and new objects a `pending` row. There are no
         changes when attempts only ended as earlier ones did.
         """
-        asked, rows, nothing = self.plan.asked, self.plan.rows, np.zeros(0, np.int64)
+        requested, rows, nothing = self.plan.requested, self.plan.rows, np.zeros(0, np.int64)
         found = [*self._new, *self._parts, *(self._new_rows(self._changed_without_shard(), {}) if final else ())]
         # A version for attempts that ended as before would be a version a build, with a growing table, for nothing new.
         if final and not (self._news or len(self.plan.removed)):
             found = []
         # A first version lists the objects still to come, so that `status` and readers of the table know of them.
         pending = nothing if final or self._announced else self._pending()
-        indices = np.concatenate([pending, *(part["place"].to_numpy() for part in found)])
+        indices = np.concatenate([pending, *(part["index"].to_numpy() for part in found)])
         return Changes(
-            np.sort(asked.uids[indices]),
+            np.sort(requested.uids[indices]),
             lambda: chain(map(self._complete, found), self._pending_rows(pending)),
             rows.uids[self.plan.removed if final else nothing],
         )
@@ -225,7 +234,7 @@ class Ledger:
             sha256 = self._sha256(index, item.uid)
             # Objects whose bytes were unknown to the plan may turn out, once fetched, to be copies of each other.
             if (first := self._first_seen.of(sha256, index)) != index:
-                self._copies[item.uid] = self.plan.asked.uids[first].decode()
+                self._copies[item.uid] = self.plan.requested.uids[first].decode()
                 continue
             yield self._member(index, item, sha256, current)
 
@@ -243,8 +252,8 @@ class Ledger:
         sample. The second is the same row, or comes from a former version."""
         # In step with the objects: an access by uid makes a table for a single row.
         before = _records(self.plan.rows, self.plan.row[indices])
-        former = _records(self.plan.former, self.plan.former.indices(self.plan.asked.uids[indices]))
-        items = self.plan.asked.records(indices)
+        former = _records(self.plan.former, self.plan.former.indices(self.plan.requested.uids[indices]))
+        items = self.plan.requested.records(indices)
         for index, item, row, elsewhere in zip(indices.tolist(), items, before, former, strict=True):
             yield index, item, row, elsewhere or row
 
@@ -272,7 +281,7 @@ class Ledger:
                 of = list(compress(new, which))
                 if of:
                     table = table_of(BuildResult, [now for _, now, _ in of]).select(names)
-                    yield compact(table.append_column("place", [[index for index, _, _ in of]]))
+                    yield compact(table.append_column("index", [[index for index, _, _ in of]]))
 
     def _result(
         self,
@@ -328,17 +337,17 @@ class Ledger:
 
     def _pending_rows(self, indices: Indices) -> Iterator[pyarrow.Table]:
         empty = BuildResult(uid="")
-        same = {name: getattr(empty, name) for name in FOUND if name not in ("uid", "sha256", "shard")}
+        same = {name: getattr(empty, name) for name in RESULT_COLUMNS if name not in ("uid", "sha256", "shard")}
         for start in range(0, len(indices), CHUNK):
             part = indices[start : start + CHUNK]
-            yield complete_rows(self.plan.asked.rows(part).append_column("shard", [self.plan.number[part]]), same)
+            yield complete_rows(self.plan.requested.rows(part).append_column("shard", [self.plan.number[part]]), same)
 
     def _complete(self, new: pyarrow.Table) -> pyarrow.Table:
         """Complete new columns to full rows, from the source and, where only the location is new, from the old row."""
-        indices = new["place"].to_numpy()
-        moved = new.column_names == [*MOVED, "place"]
+        indices = new["index"].to_numpy()
+        moved = new.column_names == [*MOVED, "index"]
         before = [self.plan.rows.rows(self.plan.row[indices])] if moved else []
-        tables = (self.plan.asked.rows(indices), *before, new)
+        tables = (self.plan.requested.rows(indices), *before, new)
         return complete_rows(pyarrow.table({name: table[name] for table in tables for name in table.column_names}), {})
 
 
@@ -348,12 +357,12 @@ class _Members:
     def __init__(self, plan: Plan) -> None:
         # Copies of a kept sample have no number, and no shard waits for them.
         indices = np.flatnonzero((plan.state != State.FILTERED) & (plan.number != UNASSIGNED))
-        self._places = indices[np.argsort(plan.number[indices], kind="stable")]
-        self._numbers = plan.number[self._places]
+        self._indices = indices[np.argsort(plan.number[indices], kind="stable")]
+        self._numbers = plan.number[self._indices]
 
     def of(self, number: int) -> Indices:
         first, end = np.searchsorted(self._numbers, [number, number + 1])
-        return self._places[first:end]
+        return self._indices[first:end]
 
 
 def _is_news(now: BuildResult, before: BuildResult | None) -> bool:
@@ -389,7 +398,7 @@ def _location_columns(shard: ShardEntry, entry: SampleEntry) -> dict[str, Any]:
 
 
 def _location_of_row(before: BuildResult | None) -> dict[str, Any]:
-    return {name: getattr(before, name) for name in NOWHERE}
+    return {name: getattr(before, name) for name in NO_LOCATION}
 
 
 def _unchanged_fields(before: BuildResult | None) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pipeline.catalog.memory import release_memory
 from pipeline.catalog.objects import SourceObject
 from pipeline.catalog.rows import Attempt, SampleLocation
 from pipeline.catalog.tables import Catalog, VersionFacts
-from pipeline.cluster import Crew, Done
+from pipeline.cluster import Crew, FinishedJob
 from pipeline.cluster.actor import RunnerFactory
 from pipeline.dataset.card import refresh_card
 from pipeline.ledger import Ledger
@@ -161,7 +161,7 @@ class Run:
         """True when a version can be made of new shards before the end."""
         return self.may_publish_early and len(self.ledger.packed) > self._published and self.ledger.has_samples
 
-    def _tick(self, done: Done | None, crew: Crew, messages: BuildMessages) -> None:
+    def _tick(self, done: FinishedJob | None, crew: Crew, messages: BuildMessages) -> None:
         self.lease.check()
         if done is not None:
             if isinstance(done.job, PackJob):
@@ -176,14 +176,14 @@ class Run:
         if self._has_news and now - self._published_at >= self.settings.version_every_s:
             self.publish(final=False)
 
-    def _record_packed(self, done: Done) -> None:
+    def _record_packed(self, done: FinishedJob) -> None:
         if not isinstance(done.answer, PackResult):
             raise Failure("shards could not be packed: the machines of the workers failed too often")
         if done.answer.damaged:
             raise DamagedShard(done.answer.damaged)
         self.ledger.record_packed(done.answer)
 
-    def _record_rendered(self, done: Done, job: ViewJob, crew: Crew, messages: BuildMessages) -> None:
+    def _record_rendered(self, done: FinishedJob, job: ViewJob, crew: Crew, messages: BuildMessages) -> None:
         uid = job.item.uid
         attempt = done.answer if isinstance(done.answer, Attempt) else _lost_attempt(uid, self.name)
         self._unrecorded.append(attempt)

@@ -12,18 +12,18 @@ CHILD_PHASES = ("import", "normalise", "prepare", "view", "encode")
 NORMALISATION = {"scale", "centre", "bounds"}
 
 
-def most_phases(job: RenderJob) -> int:
+def max_phases(job: RenderJob) -> int:
     """Return the most phases of a job: three, and for each view two, twice when there are passes."""
     return 3 + 4 * len(job.views)
 
 
-def phase_in(message: dict[str, Any]) -> str | None:
+def read_phase(message: dict[str, Any]) -> str | None:
     """Return the phase that a message announces; None for another message."""
     phase = message.get("phase")
     return phase if phase in CHILD_PHASES else None
 
 
-def result_in(message: dict[str, Any], job: RenderJob) -> RenderResult:
+def read_result(message: dict[str, Any], job: RenderJob) -> RenderResult:
     """Return the result of `job` in a message. Raises ValueError for a malformed or incomplete result."""
     try:
         result = parse_typed_json(RenderResult, message["result"])

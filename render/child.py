@@ -13,7 +13,7 @@ from typing import Any, Self
 from base.errors import Failure
 from base.outcomes import Outcome
 from base.storage import error_path, reason
-from render.answer import most_phases, phase_in, result_in
+from render.answer import max_phases, read_phase, read_result
 from render.formats.model_files import ModelFiles
 from render.job import RenderJob, RenderResult
 from render.kernels import kernel_caches
@@ -150,16 +150,16 @@ class RenderChild:
     def _answer(self, process: ChildProcess, job: RenderJob, clock: Stopwatch) -> RenderResult:
         limits = self.settings.child
         # Bounded: each message restarts the deadline, so a child could announce phases for ever.
-        for _ in range(most_phases(job) + 1):
+        for _ in range(max_phases(job) + 1):
             # Per phase: a limit for the whole object would depend on the number of views.
             timeout_s = limits.view_timeout_s if clock.phase == "view" else limits.import_timeout_s
             message = process.receive(timeout_s=timeout_s, memory_mb=limits.memory_mb)
-            if phase := phase_in(message):
+            if phase := read_phase(message):
                 clock.begin(phase)
                 self.watch(phase)
                 continue
             try:
-                return result_in(message, job)
+                return read_result(message, job)
             except ValueError:
                 sentence = f"expected a phase or a result from the child, got {str(message)[:60]!r}"
                 raise ChildDeath(Outcome.CRASH, sentence) from None

@@ -45,5 +45,5 @@ class EarlierViews:
                 shutil.copyfile(self.folder / name, Path(job.out_dir) / name)
 
 
-NONE = EarlierViews(Path(), {})
+NO_EARLIER_VIEWS = EarlierViews(Path(), {})
 """No earlier views."""

@@ -14,7 +14,7 @@ from base.storage import write_atomically
 from geometry.camera import camera_centre
 from geometry.sphere import spherical_from_cartesian
 from render.child import RenderChild
-from render.earlier import NONE, EarlierViews
+from render.earlier import NO_EARLIER_VIEWS, EarlierViews
 from render.formats.model_files import ModelFiles
 from render.formats.refused import Refused
 from render.formats.registry import model_files
@@ -35,7 +35,7 @@ def render_views(  # noqa: PLR0913 -- what one folder of views follows from
     settings: RenderSettings,
     seed: int,
     out_dir: Path,
-    earlier: EarlierViews = NONE,
+    earlier: EarlierViews = NO_EARLIER_VIEWS,
     *,
     root: Root | None = None,
 ) -> RenderResult:
@@ -66,10 +66,10 @@ def render_views(  # noqa: PLR0913 -- what one folder of views follows from
         out_dir=str(out_dir),
         first_view=len(earlier.views),
     )
-    result = judge(with_check(earlier.join(child.render(job, files)), files), settings.max_bad_views)
+    result = judge(add_check_results(earlier.join(child.render(job, files)), files), settings.max_bad_views)
     if result.outcome is not Outcome.OK:
         return result
-    made = record(job, settings, result)
+    made = views_record(job, settings, result)
     # Another device, Blender or setting: the views would not fit together.
     if not earlier.agree(made):
         return render_views(child, source, uid, settings, seed, out_dir, root=root)
@@ -80,7 +80,7 @@ def render_views(  # noqa: PLR0913 -- what one folder of views follows from
     return result
 
 
-def with_check(result: RenderResult, files: ModelFiles) -> RenderResult:
+def add_check_results(result: RenderResult, files: ModelFiles) -> RenderResult:
     """Return the result with the warnings and missing pictures of the check before Blender."""
     known = {file_name(name) for name in files.missing} | ({NAMELESS_PICTURE} if files.missing else set())
     others = [name for name in result.missing_pictures if file_name(name.rpartition(" (")[0] or name) not in known]
@@ -100,7 +100,7 @@ def judge(result: RenderResult, max_bad_views: int) -> RenderResult:
     return RenderResult(**values)
 
 
-def record(job: RenderJob, settings: RenderSettings, result: RenderResult) -> dict[str, Any]:
+def views_record(job: RenderJob, settings: RenderSettings, result: RenderResult) -> dict[str, Any]:
     """Return the contents of views.json: equal keys and types for every object, without time, host or attempt."""
     extrinsics = np.array(job.extrinsics)
     return {

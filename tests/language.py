@@ -1,7 +1,8 @@
 """Count the words that make this project's prose hard to read: `python -m tests.language [PATH …] [--worst N]`.
 
 Three kinds of text are counted, each on its own: docstrings, messages (string literals of at least four words in source
-files, comments of Python and YAML files) and documents (Markdown, without code).
+files, comments of Python and YAML files) and documents (Markdown, without code). A second table has the lines with
+comments per hundred lines of code, by folder.
 """
 
 import argparse
@@ -36,6 +37,10 @@ COUNTED = {group: re.compile(rf"\b(?:{pattern})\b", re.IGNORECASE) for group, pa
 WORD = re.compile(r"[A-Za-z][A-Za-z'’]*")
 LITERAL = re.compile(r"`[^`]*`|\"[^\"]*\"|https?://\S+|\bor None\b|\bNone\b")
 """Text that is quoted, not written: code, quotations, addresses, and Python's own None."""
+
+DIRECTIVE = re.compile(r"#\s*(noqa|type:|fmt:)")
+"""Comments for tools, not for people."""
+LAYOUT = (tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
 
 KINDS = ("docstrings", "messages", "documents")
 LEAST_WORDS = 4
@@ -75,7 +80,7 @@ def _python_passages(path: Path, source: str) -> Iterator[Passage]:
             elif len(WORD.findall(node.value)) >= LEAST_WORDS:
                 yield Passage("messages", path, node.lineno, node.value)
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.COMMENT and not re.match(r"#\s*(noqa|type:|fmt:)", token.string):
+        if token.type == tokenize.COMMENT and not DIRECTIVE.match(token.string):
             yield Passage("messages", path, token.start[0], token.string)
 
 
@@ -116,6 +121,34 @@ def count(texts: list[Passage]) -> Count:
     return Count(words, found)
 
 
+def count_lines(path: Path) -> tuple[int, int]:
+    """Count the lines of code and the lines with comments of a Python file. A docstring is neither."""
+    source = path.read_text(encoding="utf-8")
+    prose = {
+        line
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    }
+    code, comments = set[int](), set[int]()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            comments |= {token.start[0]} if not DIRECTIVE.match(token.string) else set()
+        elif token.type not in LAYOUT:
+            code |= set(range(token.start[0], token.end[0] + 1))
+    return len(code - prose), len(comments)
+
+
+def comment_rates(paths: list[Path]) -> dict[str, tuple[int, float]]:
+    """Return, by top folder, the lines of code, and the lines with comments per hundred of them."""
+    sums = dict[str, list[int]]()
+    for path in paths:
+        lines, comments = count_lines(path)
+        total = sums.setdefault(path.relative_to(ROOT).parts[0], [0, 0])
+        total[:] = total[0] + lines, total[1] + comments
+    return {folder: (lines, 100 * comments / max(1, lines)) for folder, (lines, comments) in sorted(sums.items())}
+
+
 def worst(texts: list[Passage], number: int) -> list[str]:
     """List the passages with the most occurrences, as `file:line: text`."""
     scored = sorted(texts, key=lambda passage: -sum(count([passage]).found.values()))
@@ -137,6 +170,10 @@ def main() -> None:
         print(f"{kind:12}{counted.words:8}" + "".join(f"{counted.rate(group):22.1f}" for group in PATTERNS))
         for line in worst(of_kind, asked.worst):
             print(f"    {line}")
+    print(f"\n{'':16}{'lines of code':>16}{'comments per 100':>20}")
+    sources = [path for path in tracked_files([p.resolve() for p in asked.paths]) if path.suffix == ".py"]
+    for folder, (lines, rate) in comment_rates(sources).items():
+        print(f"{folder:16}{lines:16}{rate:20.1f}")
 
 
 if __name__ == "__main__":

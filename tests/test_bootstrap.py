@@ -175,7 +175,7 @@ def test_an_interrupted_package_is_forgotten(tmp_path: Path) -> None:
         for file in files:
             (packages / name / file).touch()
     (packages / "~umpy").mkdir()
-    bootstrap.mend(tmp_path)
+    bootstrap.repair(tmp_path)
     assert [path.name for path in packages.iterdir()] == ["whole-1.dist-info"]
 
 

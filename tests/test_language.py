@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.language import CEILINGS, KINDS, ROOT, Passage, count, passages, tracked_files, worst
+from tests.language import CEILINGS, KINDS, ROOT, Passage, count, count_lines, passages, tracked_files, worst
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def test_prose_keeps_below_its_ceilings(kind: str, group: str, prose: list[Passa
     assert counted.rate(group) <= CEILINGS[group], "\n".join(worst(of_kind, 20))
 
 
-def test_words_are_counted_in_docstrings_messages_and_documents(tmp_path: Path) -> None:
+def test_words_are_counted_by_kind(tmp_path: Path) -> None:
     source = tmp_path / "module.py"
     source.write_text('"""The one that lies."""\n\nWORDS = "which of these none chose"  # whoever reads this\n')
     found = {passage.kind: passage for passage in passages(source)}
@@ -34,3 +34,11 @@ def test_words_are_counted_in_docstrings_messages_and_documents(tmp_path: Path) 
     page = tmp_path / "page.md"
     page.write_text("Plain words.\n\n```\nthat that that\n```\n\n`which` is code.\n")
     assert count(list(passages(page))).found["that/which/who"] == 0
+
+
+def test_lines_of_code_and_comments_are_counted(tmp_path: Path) -> None:
+    source = tmp_path / "module.py"
+    source.write_text(
+        '"""A docstring\nof two lines."""\n\n# A reason\n# in two lines.\nx = [\n    1,\n]\ny = 2  # noqa\n'
+    )
+    assert count_lines(source) == (4, 2)

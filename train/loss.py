@@ -10,7 +10,7 @@ from train.settings import TrainSettings
 from zero123.conditioning import Conditioning, Dropout
 from zero123.model import trained_parts
 from zero123.pipeline import Zero123Pipeline
-from zero123.schedule import Prediction, noised, target_of
+from zero123.schedule import Prediction, add_noise, target_of
 
 
 class Objective(nn.Module):
@@ -32,7 +32,7 @@ def pair_losses(pipeline: Zero123Pipeline, batch: Batch, draws: Draws, settings:
     schedule = pipeline.schedule
     alpha, sigma = schedule.alpha_sigma(batch.timesteps)
     noise = offset_noise(draws, settings.noise_offset)
-    noisy = noised(batch.target, noise, alpha, sigma)
+    noisy = add_noise(batch.target, noise, alpha, sigma)
     wanted = target_of(batch.target, noise, alpha, sigma, schedule.prediction)
     conditioning = apply_dropout(pipeline, batch, Dropout(**settings.dropout.model_dump()), draws.drop)
     answer = pipeline.predict(noisy, batch.timesteps, conditioning)

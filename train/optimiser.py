@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from train.settings import OptimiserSettings
-from zero123.attention import without_influence
+from zero123.attention import find_idle_parameters
 from zero123.model import trained_parts
 from zero123.pipeline import Zero123Pipeline
 
@@ -17,7 +17,7 @@ PROJECTION = "cc_projection."
 def trained_parameters(pipeline: Zero123Pipeline) -> dict[str, nn.Parameter]:
     """Name the trained parameters, without those that have no influence with a single context token."""
     # They have no gradient, and DistributedDataParallel expects a gradient for every trained parameter.
-    idle = {f"unet.{name}" for name in without_influence(pipeline.unet) if pipeline.context_tokens == "one"}
+    idle = {f"unet.{name}" for name in find_idle_parameters(pipeline.unet) if pipeline.context_tokens == "one"}
     named = {
         f"{part}.{name}": parameter
         for part, module in trained_parts(pipeline).items()

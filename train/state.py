@@ -21,7 +21,7 @@ from base.storage import TEMPORARY_PREFIX
 from base.typed import parse_typed_json
 from train.ema import Ema, ema_decay
 from zero123.pipeline import Zero123Pipeline
-from zero123.saving import saved_whole
+from zero123.saving import save_whole
 from zero123.tensors import read_json, read_shaped, shapes_of
 
 FOLDER = "checkpoints"
@@ -96,7 +96,7 @@ def save_state(out: Path, pipeline: Zero123Pipeline, learner: Learner, position:
         shutil.rmtree(unfinished)
     folder = out / FOLDER / f"{position.images:010d}"
     if not folder.exists():
-        with saved_whole(folder, "checkpoint") as temporary:
+        with save_whole(folder, "checkpoint") as temporary:
             _write(temporary, pipeline, learner, position)
     finished = finished_checkpoints(out)
     # The best too: validation may have passed its peak long before the newest.

@@ -10,7 +10,7 @@ from base.errors import Failure
 from base.retry import Retry
 from base.storage import Storage
 from train.state import FOLDER, MARKER, STATE, best_checkpoint, finished_checkpoints
-from zero123.saving import saved_whole
+from zero123.saving import save_whole
 
 SETTING = "train.upload"
 WAITING = "uploads"
@@ -131,7 +131,7 @@ def fetch_newest(target: str, out: Path, retry: Retry) -> None:
     for name in sorted({there[-1], _best(storage, there, retry)} - {path.name for path in here}):
         folder = f"{FOLDER}/{name}"
         names = retry.call(lambda: storage.names(folder))  # noqa: B023 -- called at once
-        with saved_whole(out / folder, "checkpoint") as temporary:
+        with save_whole(out / folder, "checkpoint") as temporary:
             for file in names:
                 _fetch(storage, file, temporary / PurePosixPath(file).relative_to(folder), retry)
 

@@ -72,7 +72,7 @@ def constant_cross_attention(unet: UNet2DConditionModel, context: Tensor) -> Ite
             block.norm2, block.attn2 = norm, attention
 
 
-def without_influence(unet: nn.Module) -> set[str]:
+def find_idle_parameters(unet: nn.Module) -> set[str]:
     """Return the names of the parameters without influence on a single context token's answer."""
     parts = (".attn2.to_q.", ".attn2.to_k.", ".norm2.")
     return {

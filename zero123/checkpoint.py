@@ -20,7 +20,7 @@ from base.storage import write_atomically
 from zero123.image_encoder import LatentEncoder
 from zero123.model import Zero123Model
 from zero123.projection import CCProjection
-from zero123.references import resolved
+from zero123.references import resolve
 from zero123.settings import SamplingSettings
 from zero123.tensors import load_module, read_json
 
@@ -134,7 +134,7 @@ def _load_part(name: str, folder: Path, index: dict[str, Any]) -> Any:
         raise Failure(f"{folder / INDEX}: {name}: expected {choices}, got {key!r}")
     references = index["_zero123"]["references"]
     if name in references:
-        return resolved(cls, references[name], where=f"{folder / INDEX}: {name}")
+        return resolve(cls, references[name], where=f"{folder / INDEX}: {name}")
     return load_module(cls, folder / name).float()
 
 

@@ -10,7 +10,7 @@ from transformers import CLIPVisionModelWithProjection
 
 from zero123.encoders import weights_digest
 from zero123.image_encoder import CLIP_MEAN, CLIP_STD
-from zero123.tensors import fill, laid_out, read_json, weights_in
+from zero123.tensors import build_without_memory, fill, read_json, weights_in
 
 IMAGE_HALF = ("vision_model.", "visual_projection.")
 COUNTED = "position_ids"
@@ -37,7 +37,7 @@ class ClipImages:
         whole = config.get("vision_config")
         if isinstance(whole, dict):
             config = {**whole, "projection_dim": config.get("projection_dim", 512)}
-        model = laid_out(CLIPVisionModelWithProjection, config, folder)
+        model = build_without_memory(CLIPVisionModelWithProjection, config, folder)
         tensors = {name: tensor for name, tensor in weights.tensors().items() if not name.endswith(COUNTED)}
         if whole:
             tensors = {name: tensor for name, tensor in tensors.items() if name.startswith(IMAGE_HALF)}

@@ -43,7 +43,7 @@ def null_conditioning(conditioning: Conditioning) -> Conditioning:
     return Conditioning(torch.zeros_like(conditioning.context), torch.zeros_like(conditioning.latents))
 
 
-def joined(first: Conditioning, second: Conditioning) -> Conditioning:
+def join(first: Conditioning, second: Conditioning) -> Conditioning:
     """Return the rows of both, the first's before the second's."""
     return Conditioning(torch.cat([first.context, second.context]), torch.cat([first.latents, second.latents]))
 

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from zero123.attention import constant_cross_attention
-from zero123.conditioning import Conditioning, joined
+from zero123.conditioning import Conditioning, join
 from zero123.model import Zero123Model
-from zero123.sampling import guided
+from zero123.sampling import apply_guidance
 from zero123.settings import SamplingSettings
 
 
@@ -25,7 +25,7 @@ class Denoiser:
         self._model, self._scale, self._rows = model, sampling.guidance_scale, len(conditioning)
         self._guided_timesteps = (low * last, high * last)
         is_guided = sampling.guidance_scale != 1.0
-        self._both = joined(conditioning, model.null(conditioning)) if is_guided else conditioning
+        self._both = join(conditioning, model.null(conditioning)) if is_guided else conditioning
 
     @contextmanager
     def ready(self) -> Iterator["Denoiser"]:
@@ -44,7 +44,7 @@ class Denoiser:
         if self._scale == 1.0 or not low <= timestep <= high:
             return self._predict(noisy, timestep, self._both.select(slice(self._rows)))
         answers = self._predict(torch.cat([noisy, noisy]), timestep, self._both)
-        return guided(answers[: self._rows], answers[self._rows :], self._scale)
+        return apply_guidance(answers[: self._rows], answers[self._rows :], self._scale)
 
     def _predict(self, noisy: Tensor, timestep: int, conditioning: Conditioning) -> Tensor:
         return self._model.predict(noisy, torch.full((len(noisy),), timestep, device=noisy.device), conditioning)

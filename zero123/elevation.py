@@ -25,7 +25,7 @@ from geometry.camera import Lens, ray_directions
 from geometry.relative import pose_from_deltas, relative_motion
 from geometry.rig import place_cameras
 from zero123.latents import target_latent
-from zero123.schedule import noised, target_of
+from zero123.schedule import add_noise, target_of
 from zero123.settings import ElevationSettings
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ DEPTH_REACH = 0.75
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class ElevationInput:
     """A photo (H, W, 4), the lens and distance it counts as taken with, how views are drawn, and the seed of all."""
 
     rgba: Pixels
@@ -77,7 +77,7 @@ def candidates_deg(settings: ElevationSettings) -> Floats:
     return np.arange(first, last + step / 2.0, step)
 
 
-def estimate_elevation(model: "Zero123Model", asked: Asked, settings: ElevationSettings) -> Elevation:
+def estimate_elevation(model: "Zero123Model", given: ElevationInput, settings: ElevationSettings) -> Elevation:
     """Estimate the elevation of the camera of a photo by `settings.method`.
 
     The spread is the standard deviation of the estimates, each without another of the scored views (jackknife).
@@ -85,9 +85,9 @@ def estimate_elevation(model: "Zero123Model", asked: Asked, settings: ElevationS
     degrees = candidates_deg(settings)
     polars = np.deg2rad(90.0 - degrees)
     if settings.method == "agreement":
-        scores = _agreement_scores(model, asked, settings, polars)
+        scores = _agreement_scores(model, given, settings, polars)
     else:
-        scores = np.stack([_noise_scores(model, asked, settings, float(polar)) for polar in polars], axis=1)
+        scores = np.stack([_noise_scores(model, given, settings, float(polar)) for polar in polars], axis=1)
     return _estimate(degrees, scores, settings.method)
 
 
@@ -109,17 +109,19 @@ def _lowest(degrees: Floats, scores: Floats) -> float:
     return float(degrees[at] + (degrees[1] - degrees[0]) * (0.5 * (left - right) / bend if bend > 0.0 else 0.0))
 
 
-def _agreement_scores(model: "Zero123Model", asked: Asked, settings: ElevationSettings, polars: Floats) -> Floats:
+def _agreement_scores(
+    model: "Zero123Model", given: ElevationInput, settings: ElevationSettings, polars: Floats
+) -> Floats:
     turns = np.deg2rad(settings.turns_deg)
-    seeds = [stable_seed(asked.seed, "elevation", number) for number in range(len(turns))]
+    seeds = [stable_seed(given.seed, "elevation", number) for number in range(len(turns))]
     moves = np.stack([np.zeros_like(turns), turns, np.zeros_like(turns)], axis=1)
     views = None
     columns = []
     for polar in polars:
         # A model that is given the input's polar angle draws other views for each candidate.
         if views is None or model.pose_slot4 == "input_polar":
-            views = asked.draw(moves, seeds, float(polar))
-        columns.append(agreement(asked.rgba, views, turns, float(polar), asked.radius, asked.lens, settings))
+            views = given.draw(moves, seeds, float(polar))
+        columns.append(agreement(given.rgba, views, turns, float(polar), given.radius, given.lens, settings))
     return np.stack(columns, axis=1)
 
 
@@ -155,10 +157,10 @@ def agreement(
     return np.array([chosen.mean(0).min(-1).mean() for chosen in (*without, every)])
 
 
-def _noise_scores(model: "Zero123Model", asked: Asked, settings: ElevationSettings, polar: float) -> Floats:
+def _noise_scores(model: "Zero123Model", given: ElevationInput, settings: ElevationSettings, polar: float) -> Floats:
     """The noise-prediction error on rotated views from above, (N + 1,): without each turn, then with all."""
-    seeds = [stable_seed(asked.seed, "elevation", "above")]
-    above = asked.draw(np.array([[-polar, 0.0, 0.0]]), seeds, polar)[0]
+    seeds = [stable_seed(given.seed, "elevation", "above")]
+    above = given.draw(np.array([[-polar, 0.0, 0.0]]), seeds, polar)[0]
     turns = np.deg2rad([90.0, 180.0, 270.0])
     # Turned to the right the camera goes counter-clockwise, and so the object clockwise in the picture.
     copies = np.stack([np.rot90(above, -number) for number in (1, 2, 3)])
@@ -166,14 +168,14 @@ def _noise_scores(model: "Zero123Model", asked: Asked, settings: ElevationSettin
     images = torch.as_tensor(copies.copy()).permute(0, 3, 1, 2).to(model.device, model.dtype) / 127.5 - 1.0
     errors = np.zeros(len(turns))
     with torch.no_grad():
-        conditioning = model.condition(asked.rgba[None], pose)
+        conditioning = model.condition(given.rgba[None], pose)
         clean = target_latent(model.vae, images)
         for number, fraction in enumerate(settings.noise_at):
             timestep = torch.full((len(turns),), round(fraction * (len(model.schedule.alphas_cumprod) - 1)))
-            generator = torch.Generator().manual_seed(stable_seed(asked.seed, "elevation-noise", number))
+            generator = torch.Generator().manual_seed(stable_seed(given.seed, "elevation-noise", number))
             noise = torch.randn(clean.shape[1:], generator=generator).to(clean).expand_as(clean)
             alpha, sigma = model.schedule.alpha_sigma(timestep.to(clean.device))
-            answer = model.predict(noised(clean, noise, alpha, sigma), timestep.to(clean.device), conditioning)
+            answer = model.predict(add_noise(clean, noise, alpha, sigma), timestep.to(clean.device), conditioning)
             wanted = target_of(clean, noise, alpha, sigma, model.schedule.prediction)
             errors += mse_loss(answer, wanted, reduction="none").mean((1, 2, 3)).cpu().numpy()
     return np.array([*[np.delete(errors, number).mean() for number in range(len(turns))], errors.mean()])

@@ -15,7 +15,7 @@ from torch.nn.functional import interpolate
 from base.errors import Failure, UsageError
 from geometry.relative import with_input_polar
 from zero123.attention import use_single_token_attention
-from zero123.conditioning import Conditioning, EncodedView, joined, null_conditioning
+from zero123.conditioning import Conditioning, EncodedView, join, null_conditioning
 from zero123.defaults import usual_sampling
 from zero123.device import torch_device
 from zero123.image_encoder import ContextTokens, ImageEncoder, LatentEncoder, image_embedding
@@ -28,7 +28,7 @@ from zero123.latents import (
     target_latent,
 )
 from zero123.projection import CCProjection
-from zero123.sampling import guided
+from zero123.sampling import apply_guidance
 from zero123.schedule import Schedule
 from zero123.settings import SamplingSettings
 
@@ -203,9 +203,9 @@ class Zero123Model:
         timesteps = torch.full((len(noisy),), timestep, device=noisy.device)
         if scale == 1.0:
             return self.predict(noisy, timesteps, conditioning)
-        both = joined(conditioning, self.null(conditioning))
+        both = join(conditioning, self.null(conditioning))
         answers = self.predict(torch.cat([noisy, noisy]), torch.cat([timesteps, timesteps]), both)
-        return guided(answers[: len(noisy)], answers[len(noisy) :], scale)
+        return apply_guidance(answers[: len(noisy)], answers[len(noisy) :], scale)
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> NDArray[np.uint8]:

@@ -35,7 +35,7 @@ def base_reference(source: str, revision: str | None, part: str, module: nn.Modu
     return told | ({"revision": revision} if revision else {})
 
 
-def resolved(cls: type[M], reference: Any, *, where: str) -> M:
+def resolve(cls: type[M], reference: Any, *, where: str) -> M:
     """Return the module of a reference. Raises Failure when it is not there or is not the same any more.
 
     A reference without a digest accepts the present weights.

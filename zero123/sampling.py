@@ -14,7 +14,7 @@ FreshNoise = Callable[[], Tensor]
 """New standard normal noise (N, 4, h, w) for a step, on any device."""
 
 
-def guided(
+def apply_guidance(
     conditional: Float[Tensor, "*shape"], unconditional: Float[Tensor, "*shape"], scale: float
 ) -> Float[Tensor, "*shape"]:
     """Classifier-free guidance, u + w (c − u) (arXiv 2207.12598, equation 6 with w counted from 1 = off)."""

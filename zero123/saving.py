@@ -14,7 +14,7 @@ from base.storage import TEMPORARY_PREFIX, flush_to_disk, reason
 
 
 @contextmanager
-def saved_whole(path: Path, what: str) -> Iterator[Path]:
+def save_whole(path: Path, what: str) -> Iterator[Path]:
     """Where to write the file or folder that is at `path` once the block has ended.
 
     Raises Failure, naming `what` it is, when it cannot be written; nothing of it stays then.

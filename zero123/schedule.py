@@ -133,7 +133,7 @@ def _quadratic(first: int, steps: int) -> list[int]:
     return found
 
 
-def noised(
+def add_noise(
     clean: Float[Tensor, "*shape"], noise: Float[Tensor, "*shape"], alpha: Tensor, sigma: Tensor
 ) -> Float[Tensor, "*shape"]:
     """x_t = α x_0 + σ ε; α and σ are scalars or (N,)."""

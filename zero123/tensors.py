@@ -52,7 +52,7 @@ def load_module(cls: type[M], folder: Path) -> M:
     """
     config = read_json(folder / "config.json")
     weights = weights_in(folder)
-    module = laid_out(cls, config, folder)
+    module = build_without_memory(cls, config, folder)
     check_shapes(shapes_of(module.state_dict()), weights.shapes(), where=str(weights.where))
     fill(module, weights.tensors(), where=str(weights.where))
     return module
@@ -65,7 +65,7 @@ def fill(module: nn.Module, tensors: dict[str, Tensor], *, where: str) -> None:
     """
     check_shapes(shapes_of(module.state_dict()), shapes_of(tensors), where=where)
     check_finite(tensors, where=where)
-    module.load_state_dict({name: aligned(tensor) for name, tensor in tensors.items()}, strict=True, assign=True)
+    module.load_state_dict({name: align(tensor) for name, tensor in tensors.items()}, strict=True, assign=True)
     for name, buffer in module.named_buffers():
         if buffer.is_meta:
             _restore(module, name, buffer, where)
@@ -141,7 +141,7 @@ def read_shaped(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, 
     return tensors
 
 
-def laid_out(cls: type[M], config: dict[str, Any], folder: Path) -> M:
+def build_without_memory(cls: type[M], config: dict[str, Any], folder: Path) -> M:
     """Return the network of the configuration in `folder`, without memory. Raises Failure for any other
     configuration."""
     named = config.get("_class_name", (config.get("architectures") or [cls.__name__])[0])
@@ -164,7 +164,7 @@ def _shapes_in(path: Path) -> dict[str, tuple[int, ...]]:
         raise Failure(f"{path}: expected safetensors, got: {error}") from None
 
 
-def aligned(tensor: Tensor) -> Tensor:
+def align(tensor: Tensor) -> Tensor:
     """Return the tensor at an address like PyTorch's own.
 
     A file's slices have any address. On some processors that changes the order of sums: a saved and loaded model would

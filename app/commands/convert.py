@@ -47,9 +47,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Convert."""
     from zero123.layouts.folders import SPELLINGS, save_folder
-    from zero123.layouts.foreign import unsaid_by_folder, unsaid_by_ldm
+    from zero123.layouts.foreign import flags_lost_in_folder, flags_lost_in_ldm
     from zero123.layouts.ldm import save_ldm
-    from zero123.saving import saved_whole
+    from zero123.saving import save_whole
 
     if options.out.exists():
         raise UsageError(f"--out: expected a new path, got the existing {options.out}")
@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"{options.source}: {summary}")
         return 0
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    with saved_whole(options.out, "model") as temporary:
+    with save_whole(options.out, "model") as temporary:
         if options.layout == "ldm":
             save_ldm(model, temporary)
         elif options.layout == "zero123":
@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
             save_folder(model, temporary, SPELLINGS[options.layout])
     print(f"{options.out}: {summary}")
     if options.layout != "zero123":
-        unsaid = unsaid_by_ldm(model) if options.layout == "ldm" else unsaid_by_folder(model)
+        unsaid = flags_lost_in_ldm(model) if options.layout == "ldm" else flags_lost_in_folder(model)
         print(f"This layout does not say: {shlex.join(unsaid)}")
     return 0
 

@@ -34,12 +34,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Render; exit code 1 when a model failed."""
-    from app.rendering import asked_models, render_models
+    from app.rendering import list_requested_models, render_models
     from pipeline.catalog.faults import FAULTS, fault_sentence
 
     settings = settings_of(options)
     progress = standard_progress()
-    asked = asked_models(options.models, options.out, progress)
+    asked = list_requested_models(options.models, options.out, progress)
     if options.dry_run:
         print(settings.as_yaml(), *(f"{one.model} -> {one.out}" for one in asked), sep="\n")
         return 0
@@ -48,10 +48,10 @@ def run(options: argparse.Namespace) -> int:
     for end in render_models(asked, settings.render, settings.run.seed, options.layout, progress):
         failed += end.result.outcome is not Outcome.OK
         ending = "up to date" if end.done_before else ": ".join(filter(None, (end.result.outcome, end.result.reason)))
-        where = f" in {end.asked.out}" if end.result.outcome is Outcome.OK else ""
-        progress.say(replace_controls(f"{end.asked.model}: {ending}{where}"))
+        where = f" in {end.requested.out}" if end.result.outcome is Outcome.OK else ""
+        progress.say(replace_controls(f"{end.requested.model}: {ending}{where}"))
         for warning in end.result.warnings:
-            progress.say(replace_controls(f"{end.asked.model}: {warning}"))
+            progress.say(replace_controls(f"{end.requested.model}: {warning}"))
         faults.update(name for name in FAULTS if end.result.faults[name])
     if faults:
         progress.say(f"faults of the data: {fault_sentence(faults)}")

@@ -27,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the state."""
     from pipeline.catalog.faults import fault_sentence
-    from pipeline.dataset.status import status
+    from pipeline.dataset.status import read_status
     from report.numbers import bytes_text, seconds_text
 
     storage = Storage(settings_of(options).storage.root)
@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError("--run: expected --report FILE with it")
     if options.report is not None:
         return _report(storage, options)
-    found = status(storage)
+    found = read_status(storage)
     version = f"version {found.version}: {found.shards} shards, {bytes_text(found.bytes)}" if found.version else "empty"
     print(f"{storage.root}: {version}")
     print(f"objects: {_counts(found.outcomes)}")

@@ -16,10 +16,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print a line for each version."""
-    from pipeline.dataset.history import versions
+    from pipeline.dataset.history import list_versions
     from report.numbers import bytes_text
 
-    for one in versions(Storage(settings_of(options).storage.root)):
+    for one in list_versions(Storage(settings_of(options).storage.root)):
         objects = ", ".join(f"{count} {split}" for split, count in one.objects.items())
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(one.at)) if one.at else "unknown time"
         print(

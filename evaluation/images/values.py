@@ -32,12 +32,12 @@ def rgb_on_white(pixels: Bytes, compositing: Compositing = "blend", rounding: Ro
     return np.asarray(whole / 255.0, np.float64)
 
 
-def as_bytes(values: Values) -> Bytes:
+def to_bytes(values: Values) -> Bytes:
     """Round values in [0, 1] to bytes."""
     return np.asarray(np.clip(np.round(values.astype(np.float64) * 255.0), 0.0, 255.0), np.uint8)
 
 
-def resized(pixels: Bytes, hw: tuple[int, int], kernel: Literal["bicubic", "bilinear"]) -> Bytes:
+def resize(pixels: Bytes, hw: tuple[int, int], kernel: Literal["bicubic", "bilinear"]) -> Bytes:
     """Resize bytes (H, W, C) as Pillow does, antialiased; RGBA with premultiplied colours."""
     if pixels.shape[:2] == hw:
         return pixels

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from base.outcomes import Outcome
 from pipeline.catalog.columns import complete_columns, indices_in, plain, schema, texts
-from pipeline.catalog.rows import NOWHERE, ObjectRow
+from pipeline.catalog.rows import NO_LOCATION, ObjectRow
 
 ROW = schema(ObjectRow)
-GONE = {**NOWHERE, "outcome": Outcome.REMOVED.value, "reason": ""}
+GONE = {**NO_LOCATION, "outcome": Outcome.REMOVED.value, "reason": ""}
 """The new values in the row of a removed object."""
 
 

@@ -43,7 +43,7 @@ def licence_key(text: str) -> str:
     return OTHER.get(plain) or _creative_commons(plain) or plain
 
 
-def is_one_licence(texts: Collection[str]) -> bool:
+def is_same_licence(texts: Collection[str]) -> bool:
     """True for texts of the same licence. Some of them may omit its version."""
     parts = [licence_key(text).rpartition("-") for text in texts]
     # What rpartition split off is a version only sometimes: `cc-by-nc` has no version.

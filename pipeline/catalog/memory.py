@@ -12,7 +12,7 @@ M_MMAP_THRESHOLD = -3
 LARGE_BYTES = 1 << 18
 
 
-def be_frugal() -> None:
+def free_large_blocks_at_once() -> None:
     """Have freed large blocks go back to the system at once, in the whole process and for good.
 
     By default, Arrow's pool and the C library keep them for the next large table.

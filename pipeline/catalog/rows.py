@@ -10,7 +10,7 @@ from pipeline.catalog.objects import SourceFacts
 from shards.version import SampleEntry, ShardEntry
 
 UNASSIGNED = -1
-NOWHERE: dict[str, Any] = {
+NO_LOCATION: dict[str, Any] = {
     "split": "",
     "shard_name": "",
     "shard_sha256": "",
@@ -73,8 +73,8 @@ class ObjectRow(SourceFacts, BuildResult):
     """
 
 
-FOUND = tuple(item.name for item in fields(BuildResult))
-STATED = tuple(item.name for item in fields(SourceFacts))
+RESULT_COLUMNS = tuple(item.name for item in fields(BuildResult))
+SOURCE_COLUMNS = tuple(item.name for item in fields(SourceFacts))
 """The columns that come from the source, beside the uid."""
 
 

@@ -32,16 +32,16 @@ from shards.version import SCHEMA, Samples, ShardEntry, Version, version_name, v
 
 OBJECTS, ATTEMPTS = "catalog/objects", "catalog/attempts"
 METADATA_KEY, TOKEN_KEY = "zero123", "zero123_commit"
-SHARD = ("shard_name", "split", "shard", "shard_bytes", "shard_sha256")
-PLACED = ("uid", "shard_name", "sample_offset", "sample_bytes")
-TOLD = ("attempt", "run", "uid", "outcome", "reason", "phase", "sha256", "fingerprint", "checks", "at")
+SHARD_COLUMNS = ("shard_name", "split", "shard", "shard_bytes", "shard_sha256")
+SAMPLE_COLUMNS = ("uid", "shard_name", "sample_offset", "sample_bytes")
+ATTEMPT_COLUMNS = ("attempt", "run", "uid", "outcome", "reason", "phase", "sha256", "fingerprint", "checks", "at")
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 """Terminal colours in deltalake's errors."""
 KNOWN = (OSError, KeyError, TypeError, ValueError)
 """Errors that the engine raises beside its own."""
 LOG_STAYS = {"delta.enableExpiredLogCleanup": "false"}
 """Keep commits: without them, versions older than a month could not be dated or restored."""
-SOUGHT = ("uid", "outcome", "shard")
+STATISTICS_COLUMNS = ("uid", "outcome", "shard")
 """Columns with min/max statistics, so that readers can skip row groups."""
 ROWS_AT_A_TIME, ROWS_IN_A_GROUP, FILE_BYTES = 1 << 14, 1 << 13, 16 << 20
 """Rows per read, and small row groups and files, which limit the memory of a write."""
@@ -115,7 +115,7 @@ class Catalog:
         bad = f"(select uid from rows where outcome <> {sql_list([Outcome.OK])})"  # noqa: S608
         # A query for a column unknown to the table is an error of the engine, and old tables lack some.
         there = self.columns(ATTEMPTS)
-        noted = [name for name in (*TOLD, *SEEN_FAULTS) if name in there]
+        noted = [name for name in (*ATTEMPT_COLUMNS, *SEEN_FAULTS) if name in there]
         return self._attempts(", ".join(noted), f"uid in {bad}")
 
     def recorded_attempts(self, attempts: Collection[str]) -> set[str]:
@@ -267,8 +267,8 @@ class Catalog:
         """Derive version `number` from its rows."""
         facts = self.facts(number)
         standing = f"from rows where outcome = {sql_list([Outcome.OK])}"
-        shards = self.parts(OBJECTS, f"select distinct {', '.join(SHARD)} {standing}", number)
-        placed = self.parts(OBJECTS, f"select {', '.join(PLACED)} {standing}", number)
+        shards = self.parts(OBJECTS, f"select distinct {', '.join(SHARD_COLUMNS)} {standing}", number)
+        placed = self.parts(OBJECTS, f"select {', '.join(SAMPLE_COLUMNS)} {standing}", number)
         return derive_version([row for part in shards for row in part.to_pylist()], placed, number, facts)
 
     def facts(self, number: int) -> VersionFacts:
@@ -316,7 +316,7 @@ def derive_version(
     named = sorted(shards, key=lambda shard: str(shard["shard_name"]))
     names = pyarrow.array([shard["shard_name"] for shard in named], pyarrow.string())
     # So that a version without samples needs no case of its own: concatenation wants at least a part.
-    nothing = pyarrow.table({name: pyarrow.array([], ROW.field(name).type) for name in PLACED})
+    nothing = pyarrow.table({name: pyarrow.array([], ROW.field(name).type) for name in SAMPLE_COLUMNS})
     found = [_locate(part, names) for part in (nothing, *placed)]
     columns = list(zip(*found, strict=True))
     # Else the parts of each column would stay in memory after its concatenation.
@@ -331,7 +331,7 @@ def derive_version(
     entries = []
     for shard, start, end in zip(named, [0, *ends], ends, strict=False):
         samples = Samples(uids[start:end], offsets[start:end], lengths[start:end])
-        name, split, shard_number, size, sha256 = (shard[column] for column in SHARD)
+        name, split, shard_number, size, sha256 = (shard[column] for column in SHARD_COLUMNS)
         entries.append(ShardEntry(name, split, shard_number, size, sha256, samples))
     return Version(SCHEMA, number, number - 1, facts.settings_digest, facts.views, facts.hw, tuple(entries))
 
@@ -373,7 +373,7 @@ def _properties() -> Any:
     from deltalake import ColumnProperties, WriterProperties
 
     columns = {
-        name: ColumnProperties(name in REPEATED, statistics_enabled="CHUNK" if name in SOUGHT else "NONE")
+        name: ColumnProperties(name in REPEATED, statistics_enabled="CHUNK" if name in STATISTICS_COLUMNS else "NONE")
         for name in ROW.names
     }
     return WriterProperties(max_row_group_size=ROWS_IN_A_GROUP, compression="ZSTD", column_properties=columns)

@@ -48,7 +48,7 @@ SPARE = 8
 
 
 @dataclass(frozen=True)
-class Done:
+class FinishedJob:
     """A finished job with its answer, or with None when its workers were lost too often."""
 
     job: Job
@@ -144,7 +144,7 @@ class Crew:
             self._fetches = True
         self._queue.add(job, soon=soon)
 
-    def results(self) -> Iterator[Done | None]:
+    def results(self) -> Iterator[FinishedJob | None]:
         """Yield every job as it ends, until no job is left. Yields None about once a second and after every loss.
 
         Raises Failure when a worker's machine has a fault and every object would fail.
@@ -252,7 +252,7 @@ class Crew:
         """Limit a batch to a worker's share of the queue, for all workers to get some."""
         return max(1, min(self._batch, self.waiting // len(self._handles)))
 
-    def _collect(self, handle: _WorkerHandle) -> Iterator[Done]:
+    def _collect(self, handle: _WorkerHandle) -> Iterator[FinishedJob]:
         import ray
 
         jobs, ref, took_s = handle.jobs, handle.ref, time.monotonic() - handle.since
@@ -282,7 +282,9 @@ class Crew:
                 self._batch = max(1, min(MAX_BATCH, int(CALL_S * len(jobs) / max(took_s, 1e-9))))
             yield from self._pass_on(jobs, answers)
 
-    def _pass_on(self, jobs: Sequence[QueuedJob], answers: Sequence[Attempt | PackResult | str]) -> Iterator[Done]:
+    def _pass_on(
+        self, jobs: Sequence[QueuedJob], answers: Sequence[Attempt | PackResult | str]
+    ) -> Iterator[FinishedJob]:
         # The call's time was up before these began. They count no loss.
         self._queue.requeue_unstarted(jobs[len(answers) :])
         for queued, answer in zip(jobs, answers, strict=False):
@@ -291,7 +293,7 @@ class Crew:
                 raise Failure(answer)
             if isinstance(answer, Attempt):
                 self._metrics.count_attempt(answer.outcome, answer.seconds)
-            yield Done(queued.job, answer)
+            yield FinishedJob(queued.job, answer)
 
     def _register(self, handle: _WorkerHandle, info: WorkerInfo) -> None:
         handle.info, self._failed_starts = info, 0
@@ -302,11 +304,11 @@ class Crew:
                 "`ray up` or `ray rsync-up --all-nodes` updates them"
             )
 
-    def _requeue_lost(self, jobs: Sequence[QueuedJob]) -> Iterator[Done]:
+    def _requeue_lost(self, jobs: Sequence[QueuedJob]) -> Iterator[FinishedJob]:
         for queued in jobs:
             self._metrics.count_loss()
             if not self._queue.requeue_lost(queued):
-                yield Done(queued.job, None)
+                yield FinishedJob(queued.job, None)
 
     def _hire(self) -> None:
         actor_class = worker_actor_class(self.run.cpus_per_worker, self.run.gpus_per_worker)

@@ -58,7 +58,7 @@ def refresh_card(storage: Storage, version: Version) -> None:
     licences = catalog.counts("licence", OK)
     settings, faults = catalog.facts(version.number).settings, fault_counts(catalog, OK)
     # The card last: its version says that the other two files are of this version too.
-    storage.write(CARD, card(version, catalog.counts("outcome"), licences, settings, faults).encode())
+    storage.write(CARD, card_text(version, catalog.counts("outcome"), licences, settings, faults).encode())
 
 
 def version_rows(catalog: Catalog, version: Version) -> Iterator[pyarrow.Table]:
@@ -85,7 +85,7 @@ def attribution_csv(parts: Iterable[pyarrow.Table]) -> Iterator[str]:
         yield _csv(zip(*cells, strict=True))
 
 
-def card(
+def card_text(
     version: Version,
     outcomes: Mapping[str, int],
     licences: Mapping[str, int],

@@ -22,7 +22,7 @@ from base.storage import TEMPORARY_PREFIX, Storage, error_path, reason, write_at
 from pipeline.catalog.faults import count_faults
 from pipeline.catalog.rows import SampleLocation
 from pipeline.catalog.tables import Catalog
-from pipeline.dataset.card import ATTRIBUTION, CARD, PICTURE, attribution_csv, card, card_picture
+from pipeline.dataset.card import ATTRIBUTION, CARD, PICTURE, attribution_csv, card_picture, card_text
 from pipeline.dataset.export_layouts import write_nerf, write_tar, write_zero123
 from shards.reader import read_sample
 from shards.version import SPLITS, ShardEntry, Version
@@ -178,7 +178,7 @@ def _write_metadata(storage: Storage, part: Version, layout: str, out: Path) -> 
         outcomes, licences = (known.counts(column, indices) for column in ("outcome", "licence"))
         copy = replace(part, shards=sizes)
         settings, faults = catalog.facts(part.number).settings, count_faults(known, indices)
-        text = card(copy, outcomes, licences, settings, faults, _globs(part.shards))
+        text = card_text(copy, outcomes, licences, settings, faults, _globs(part.shards))
         # Last, so that a folder with a card is whole.
         write_atomically(out / CARD, text.encode())
 

@@ -54,7 +54,7 @@ class Difference:
         return not (self.shards_added or self.shards_removed)
 
 
-def versions(storage: Storage) -> list[VersionSummary]:
+def list_versions(storage: Storage) -> list[VersionSummary]:
     """List the kept versions, ascending. Raises Failure without a version, or when a version cannot be read."""
     numbers = version_numbers(storage)
     if not numbers:

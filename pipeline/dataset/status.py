@@ -13,7 +13,7 @@ from pipeline.work.staging import staged_attempts
 from shards.version import read_version, version_numbers
 
 
-class Ended(NamedTuple):
+class EndedAttempt(NamedTuple):
     """The end of an attempt."""
 
     uid: str
@@ -22,14 +22,14 @@ class Ended(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Live:
+class RunningBuild:
     """A running build: the holder of the lease, its outcomes so far, its pace and its last object."""
 
     holder: Holder
     run: str
     outcomes: Mapping[str, int] = field(default_factory=dict)
     objects_per_minute: float = 0.0
-    last: Ended | None = None
+    last: EndedAttempt | None = None
 
 
 @dataclass(frozen=True)
@@ -45,16 +45,16 @@ class Status:
     outcomes: Mapping[str, int]
     faults: Mapping[str, int]
     waiting: int
-    live: Live | None
+    live: RunningBuild | None
 
 
 RECENT_S = 600.0
 
 
-def status(storage: Storage) -> Status:
+def read_status(storage: Storage) -> Status:
     """Read the state of a dataset. Raises Failure for an unreadable catalogue."""
     catalog, numbers = Catalog(storage), version_numbers(storage)
-    # From files alone: `status` works for people without the right to write, and during a build.
+    # From files alone: `read_status` works for people without the right to write, and during a build.
     shards = read_version(storage, numbers[-1]).shards if numbers else ()
     held = holder(storage)
     return Status(
@@ -68,7 +68,7 @@ def status(storage: Storage) -> Status:
     )
 
 
-def _live(held: Holder, catalog: Catalog, now: float) -> Live:
+def _live(held: Holder, catalog: Catalog, now: float) -> RunningBuild:
     # The lease does not name the run, and until the first attempt nothing does. The builder is alone, so newer attempts
     # are its own.
     mine, recent = f"from rows where at >= {held.since!r}", f"at > {now - RECENT_S!r}"
@@ -78,10 +78,10 @@ def _live(held: Holder, catalog: Catalog, now: float) -> Live:
     last = catalog.select(ATTEMPTS, newest)
     # A young build is measured over its own age.
     minutes = min(now - held.since, RECENT_S) / 60.0
-    return Live(
+    return RunningBuild(
         holder=held,
         run=last[0]["run"] if last else "",
         outcomes={row["outcome"]: row["n"] for row in ended},
         objects_per_minute=lately[0]["n"] / minutes if lately and minutes > 0.0 else 0.0,
-        last=Ended(last[0]["uid"], last[0]["outcome"], last[0]["reason"]) if last else None,
+        last=EndedAttempt(last[0]["uid"], last[0]["outcome"], last[0]["reason"]) if last else None,
     )

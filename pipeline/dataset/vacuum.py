@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from base.storage import Storage, temporary_files
 from pipeline.catalog.lease import Lease
 from pipeline.catalog.tables import Catalog
-from pipeline.dataset.history import read_kept_version, versions
+from pipeline.dataset.history import list_versions, read_kept_version
 from pipeline.work.staging import clear_work
 from shards.latents import find_unneeded_latents
 from shards.version import read_version, version_name, version_numbers
@@ -48,7 +48,7 @@ def vacuum(storage: Storage, older_than_s: float, lease_s: float, *, dry_run: bo
 
 
 def _find_unneeded(storage: Storage, older_than_s: float) -> VacuumResult:
-    known, now = versions(storage), time.time()
+    known, now = list_versions(storage), time.time()
     old = tuple(facts.number for facts in known[:-1] if now - facts.at > older_than_s)
     kept = [facts.number for facts in known if facts.number not in old]
     read = [read_kept_version(storage, number) for number in kept]

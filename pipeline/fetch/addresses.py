@@ -39,13 +39,13 @@ def public_address(address: str) -> str:
     if "?" not in address and "@" not in address:
         return address
     # Not urlsplit: it drops empty parts and would change the identity of an object.
-    place, asks, query = USER.sub(r"\1\2", address).partition("?")
+    path, asks, query = USER.sub(r"\1\2", address).partition("?")
     query, mark, fragment = query.partition("#")
     parts = query.split("&") if asks else []
     names = [unquote_plus(part.partition("=")[0]).lower() for part in parts]
     secret = _secret(names)
     left = [part for part, name in zip(parts, names, strict=True) if name not in secret]
-    return f"{place}{'?' if left else ''}{'&'.join(left)}{mark}{fragment}"
+    return f"{path}{'?' if left else ''}{'&'.join(left)}{mark}{fragment}"
 
 
 def _secret(names: Collection[str]) -> set[str]:

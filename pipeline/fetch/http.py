@@ -1,4 +1,4 @@
-"""A single answer of an untrusted HTTP server: in time and from an allowed place, or refused in plain words."""
+"""A single answer of an untrusted HTTP server: in time and from an allowed address, or refused in plain words."""
 
 import http.client
 import re
@@ -213,7 +213,7 @@ class _SameHostToken(urllib.request.HTTPRedirectHandler):
             fp.close()
             raise FetchError.at(req.full_url, Outcome.UNSUPPORTED, REDIRECT)
         # Hubs redirect to a store of another company, with a signature in the address instead of the token.
-        same_place = (before.scheme, before.netloc) == (after.scheme, after.netloc)
-        if new is not None and token and same_place:
+        same_server = (before.scheme, before.netloc) == (after.scheme, after.netloc)
+        if new is not None and token and same_server:
             new.add_unredirected_header("Authorization", token)
         return new

@@ -17,20 +17,20 @@ class _Locations(Mapping[str, SampleLocation]):
 
     def __init__(self, rows: Columns[BuildResult], indices: Indices) -> None:
         # Sorted, to be searched: a dict of a million locations would fill memory.
-        self._rows, self._places = rows, np.sort(indices)
+        self._rows, self._indices = rows, np.sort(indices)
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._indices)
 
     def __iter__(self) -> Iterator[str]:
-        return (row.uid for row in self._rows.records(self._places))
+        return (row.uid for row in self._rows.records(self._indices))
 
     def __getitem__(self, uid: str) -> SampleLocation:
-        (place,) = self._rows.indices([uid])
-        found = np.searchsorted(self._places, place)
-        if found == len(self._places) or self._places[found] != place:
+        (index,) = self._rows.indices([uid])
+        found = np.searchsorted(self._indices, index)
+        if found == len(self._indices) or self._indices[found] != index:
             raise KeyError(uid)
-        return location_of(self._rows.at([place])[0])
+        return location_of(self._rows.at([index])[0])
 
 
 def find_fewer_views(

@@ -22,19 +22,21 @@ def find_refusals(items: Columns[SourceObject], settings: FilterSettings) -> dic
     Objects with equal values in all columns of interest are judged once.
     """
     said = list(_columns_read(settings))
-    seen = pyarrow.table({name: items.column(name) for name in said} | {"place": np.arange(len(items))})
+    seen = pyarrow.table({name: items.column(name) for name in said} | {"index": np.arange(len(items))})
     # Without threads: with them the order of the groups changes from run to run.
-    groups = seen.group_by(said, use_threads=False).aggregate([("place", "min"), ("place", "list")])
-    firsts = items.records(groups["place_min"].to_numpy())
+    groups = seen.group_by(said, use_threads=False).aggregate([("index", "min"), ("index", "list")])
+    firsts = items.records(groups["index_min"].to_numpy())
     found = ((index, _rule(item, settings)) for index, item in enumerate(firsts))
-    refused = {place: rule for index, rule in found if rule for place in groups["place_list"][index].as_py()}
+    refused = {
+        object_index: rule for index, rule in found if rule for object_index in groups["index_list"][index].as_py()
+    }
     indices = np.array(list(refused), np.int64)
     # Objects unknown to their source end as `missing`, whatever the rules say.
     for start in range(0, len(indices), CHUNK):
         part = indices[start : start + CHUNK]
         nowhere = np.asarray(compute.equal(items.align("location", part, ""), ""))
-        for place in part[nowhere].tolist():
-            del refused[place]
+        for object_index in part[nowhere].tolist():
+            del refused[object_index]
     return refused
 
 

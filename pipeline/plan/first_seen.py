@@ -36,13 +36,13 @@ class FirstIndices:
 
     def __init__(self) -> None:
         self._recent = dict[bytes, int]()
-        self._digests, self._places = np.zeros(0, "S16"), np.zeros(0, np.int64)
+        self._digests, self._indices = np.zeros(0, "S16"), np.zeros(0, np.int64)
 
     def of(self, digest: bytes, index: int) -> int:
         """Return the index of the first occurrence of `digest`: `index` if this is the first."""
         found = int(indices_in(self._digests, np.array([digest]))[0])
         if found >= 0:
-            return int(self._places[found])
+            return int(self._indices[found])
         first = self._recent.setdefault(digest, index)
         if len(self._recent) >= CHUNK:
             self._sort_in()
@@ -55,5 +55,5 @@ class FirstIndices:
         where = np.searchsorted(self._digests, digests[order])
         # An insertion copies the whole array, hence only once per CHUNK.
         self._digests = np.insert(self._digests, where, digests[order])
-        self._places = np.insert(self._places, where, indices[order])
+        self._indices = np.insert(self._indices, where, indices[order])
         self._recent.clear()

@@ -24,7 +24,7 @@ NAMED = 20
 
 
 @dataclass(frozen=True)
-class Views:
+class ViewCounts:
     """The number of views wanted of each object, the number in the newest version, and the number of objects to extend
     by the views between the two."""
 
@@ -49,7 +49,7 @@ class Views:
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredRender:
     """A successful render: whether settings and device match this build, the number of views, and the seconds."""
 
     same: bool
@@ -86,7 +86,7 @@ class Forecast:
                 f"machine hours, a worker a machine: {hours} ({self.seconds_from})"]  # fmt: skip
 
 
-def forecast(plan: Plan, measured: Sequence[Measured], views: Views) -> Forecast:
+def forecast(plan: Plan, measured: Sequence[MeasuredRender], views: ViewCounts) -> Forecast:
     """Forecast `plan` from measured renders."""
     ok = texts(plan.rows.column("outcome")) == Outcome.OK.encode()
     number = plan.rows.column("shard").to_numpy()
@@ -103,7 +103,7 @@ def forecast(plan: Plan, measured: Sequence[Measured], views: Views) -> Forecast
     )
 
 
-def measure_renders(catalog: Catalog, rules: Rules, device: str, views: Views) -> list[Measured]:
+def measure_renders(catalog: Catalog, rules: Rules, device: str, views: ViewCounts) -> list[MeasuredRender]:
     """Return the newest successful renders, newest first. `device` is a kind of device, or `auto` for any.
 
     A render without a recorded number of views counts as whole with these settings, and with the newest version's views
@@ -119,14 +119,14 @@ def measure_renders(catalog: Catalog, rules: Rules, device: str, views: Views) -
     return [_measure(row, rules, device, views) for row in rows]
 
 
-def _measure(row: Mapping[str, Any], rules: Rules, device: str, views: Views) -> Measured:
+def _measure(row: Mapping[str, Any], rules: Rules, device: str, views: ViewCounts) -> MeasuredRender:
     kinds = ("auto", row["device"].removeprefix("kind ").partition(",")[0])
     same = rules.fingerprint(row["sha256"]) == row["fingerprint"]
     made = row["made"] or (views.wanted if same else views.there)
-    return Measured(same and device in kinds, row["device"], row["spent"] or 0.0, made)
+    return MeasuredRender(same and device in kinds, row["device"], row["spent"] or 0.0, made)
 
 
-def _seconds(objects: int, measured: Sequence[Measured], views: Views) -> tuple[float | None, str]:
+def _seconds(objects: int, measured: Sequence[MeasuredRender], views: ViewCounts) -> tuple[float | None, str]:
     if not objects:
         return 0.0, "nothing to render"
     like = [one for one in measured if one.same]
@@ -145,7 +145,7 @@ def _seconds(objects: int, measured: Sequence[Measured], views: Views) -> tuple[
     ), f"{seconds_text(mean)} a render, the mean of the newest {len(found)} {how}{where}"
 
 
-def _bytes(plan: Plan, ok: Mask, views: Views) -> tuple[int | None, str]:
+def _bytes(plan: Plan, ok: Mask, views: ViewCounts) -> tuple[int | None, str]:
     sizes, kept = plan.rows.column("sample_bytes").to_numpy(), plan.state == State.KEPT
     stay = int(sizes[plan.row[kept & np.isin(plan.number, list(plan.rewrite))]].sum())
     stay += int(plan.former.column("sample_bytes").to_numpy().sum())

@@ -11,12 +11,12 @@ from base.progress import Progress
 from pipeline.catalog.columns import Columns, Indices, compact, complete_columns, indices_in, schema, texts
 from pipeline.catalog.faults import has_fault
 from pipeline.catalog.memory import release_memory
-from pipeline.catalog.rows import NOWHERE, SEEN_FAULTS, BuildResult
+from pipeline.catalog.rows import NO_LOCATION, SEEN_FAULTS, BuildResult
 from pipeline.catalog.tables import ATTEMPTS, OBJECTS, Catalog, sql_list
 from pipeline.plan.catalog_join import Texts
 from shards.verify import FOLDER
 
-TAKEN = ("uid", "outcome", "fingerprint", "checks", "attempts", *NOWHERE)
+COPIED_COLUMNS = ("uid", "outcome", "fingerprint", "checks", "attempts", *NO_LOCATION)
 """The columns taken from a row of a former version; the others are today's."""
 FEW = 1000
 """Up to this many uids go into the query, which lets the engine skip files."""
@@ -39,7 +39,7 @@ def find_former_samples(
     `with_all_pictures`, samples of objects with missing pictures are left out.
     """
     sought = _Sought(uids, fingerprints)
-    names = (*TAKEN, *SEEN_FAULTS)
+    names = (*COPIED_COLUMNS, *SEEN_FAULTS)
     # An empty part, so that nothing found needs no case of its own.
     found = [complete_columns(schema(BuildResult).empty_table(), BuildResult, names)]
     if _was_rendered(catalog, sought):

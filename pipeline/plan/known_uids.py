@@ -23,18 +23,18 @@ class _ShortRow:
     location: str
 
 
-def check_unique(asked: Columns[SourceObject]) -> None:
+def check_unique(requested: Columns[SourceObject]) -> None:
     """Raise UsageError for two objects with the same uid, naming both: they would share cameras, samples and a row."""
-    others = asked.overruled_records().slice(0, 1).to_pylist()
+    others = requested.overruled_records().slice(0, 1).to_pylist()
     for other in others:
-        same = asked[other["uid"]]
+        same = requested[other["uid"]]
         raise UsageError(
             f"objects.{same.source.partition('-')[0]}: expected a uid of its own for every object, got {same.uid} for "
             f"{other['location']} and {same.location}; rename either of them"
         )
 
 
-def keep_known_uids(asked: Columns[SourceObject], catalog: Catalog) -> Columns[SourceObject]:
+def keep_known_uids(requested: Columns[SourceObject], catalog: Catalog) -> Columns[SourceObject]:
     """Return the same objects, with the short uid where the catalogue has the object under it.
 
     An object is recognised by its address or its path below the source's folder, so a folder that moved keeps its uids.
@@ -42,25 +42,25 @@ def keep_known_uids(asked: Columns[SourceObject], catalog: Catalog) -> Columns[S
     """
     known = Columns.from_tables(_ShortRow, catalog.parts(OBJECTS, SHORT_ROWS))
     if not len(known):
-        return asked
-    shortened = np.array([short_uid(uid) for uid in asked], np.bytes_)
+        return requested
+    shortened = np.array([short_uid(uid) for uid in requested], np.bytes_)
     rows = known.indices(shortened)
     # A short uid that another object of the source has as its whole name is taken.
-    rows[indices_in(asked.uids, shortened) >= 0] = -1
+    rows[indices_in(requested.uids, shortened) >= 0] = -1
     keep = np.flatnonzero(rows >= 0)
-    keep = keep[_are_same(asked, known, keep, rows[keep])]
+    keep = keep[_are_same(requested, known, keep, rows[keep])]
     # A copy, because other columns may share the array.
-    uids = asked.uids.copy()
+    uids = requested.uids.copy()
     uids[keep] = shortened[keep]
-    return asked.with_uids(uids)
+    return requested.with_uids(uids)
 
 
-def _are_same(asked: Columns[SourceObject], known: Columns[_ShortRow], indices: Indices, rows: Indices) -> Mask:
-    """True where the object at an index of `asked` is the object of the row beside it."""
+def _are_same(requested: Columns[SourceObject], known: Columns[_ShortRow], indices: Indices, rows: Indices) -> Mask:
+    """True where the object at an index of `requested` is the object of the row beside it."""
     same = np.zeros(len(indices), bool)
     for start in range(0, len(indices), CHUNK):
         part = slice(start, start + CHUNK)
-        records = zip(asked.records(indices[part]), known.records(rows[part]), strict=True)
+        records = zip(requested.records(indices[part]), known.records(rows[part]), strict=True)
         same[part] = [
             # The row knows only the whole path, so each of its ends is tried as the path below the folder.
             item.location == row.location or item.uid[-UID_DIGITS:] in map(identity_digits, _ends(row.location))

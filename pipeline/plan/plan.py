@@ -14,7 +14,7 @@ from pipeline.catalog.rows import Attempt, BuildResult
 from pipeline.plan.assign import Numbers, split_of
 from pipeline.plan.catalog_join import Mask, Texts
 
-AGAIN = frozenset(
+RETRIED = frozenset(
     {
         *(Outcome.PENDING, Outcome.LOST, Outcome.THROTTLED, Outcome.MODIFIED, Outcome.REMOVED),
         *(Outcome.DUPLICATE, Outcome.FILTERED),
@@ -81,11 +81,11 @@ class Rules:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do with each object of `asked`, given the `rows` of the catalogue.
+    """What to do with each object of `requested`, given the `rows` of the catalogue.
 
-    `state`, `number` (of the shard) and `sha256` (empty while unknown) are arrays by index in `asked`. So are `row`,
-    the index in `rows` (−1 without a row), and `restated`, true if source or number differ from the row. `order` has
-    the indices to render, in order.
+    `state`, `number` (of the shard) and `sha256` (empty while unknown) are arrays by index in `requested`. So are
+    `row`, the index in `rows` (−1 without a row), and `restated`, true if source or number differ from the row. `order`
+    has the indices to render, in order.
 
     `failed` and `staged` are attempts by uid not yet in a row. `duplicate` maps copies to originals, and `rule` the
     indices of objects left out to their rule. `removed` are indices in `rows` of objects no longer asked for. `rewrite`
@@ -94,7 +94,7 @@ class Plan:
     """
 
     rules: Rules
-    asked: Columns[SourceObject]
+    requested: Columns[SourceObject]
     rows: Columns[BuildResult]
     state: NDArray[np.int8]
     number: Numbers
@@ -117,7 +117,7 @@ class Plan:
         return not (len(self.order) or self.staged or self.rewrite)
 
     @property
-    def hopeless(self) -> bool:
+    def would_be_empty(self) -> bool:
         """True if the version would be empty, however the work goes."""
         return not self.count(State.KEPT, State.STAGED, State.RENDER, State.FORMER)
 
@@ -132,14 +132,14 @@ class Plan:
 
     def fingerprint(self, uid: str) -> str:
         """Return the fingerprint of an object; empty if it is not asked for or its bytes are unknown."""
-        index = self.asked.indices([uid])[0]
+        index = self.requested.indices([uid])[0]
         sha256 = self.sha256[index].decode() if index >= 0 else ""
         return self.rules.fingerprint(sha256) if sha256 else ""
 
     def uids(self, state: State) -> tuple[str, ...]:
         """Return the uids of objects in a state: in render order, or else sorted."""
         indices = self.order if state == State.RENDER else np.flatnonzero(self.state == state)
-        return tuple(uid.decode() for uid in self.asked.uids[indices])
+        return tuple(uid.decode() for uid in self.requested.uids[indices])
 
     @property
     def render(self) -> tuple[str, ...]:
@@ -148,7 +148,7 @@ class Plan:
 
     def to_render(self) -> Iterator[SourceObject]:
         """Yield the objects to render, in order."""
-        return self.asked.records(self.order)
+        return self.requested.records(self.order)
 
     def sentence(self) -> str:
         """Return the plan in a line."""
@@ -163,6 +163,6 @@ class Plan:
         told = "".join(f", {count} {what}" for what, count in rest.items() if count)
         reused = f"reuse {self.reused}" + (f" ({noted})" if noted else "")
         return (
-            f"{len(self.asked)} objects: render {len(self.order)}, {reused}{told}; "
+            f"{len(self.requested)} objects: render {len(self.order)}, {reused}{told}; "
             f"rewrite {len(self.rewrite)} shard numbers"
         )

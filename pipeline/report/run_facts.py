@@ -152,8 +152,8 @@ def _failures(catalog: Catalog, mine: str) -> tuple[FailureGroup, ...]:
         ATTEMPTS,
         f"select outcome, phase, uid, left(reason, {REASON_LETTERS}) as reason, "  # noqa: S608
         f"right(stderr_tail, {TAIL_LETTERS}) as tail from (select *, "
-        f"row_number() over (partition by outcome, phase order by attempt) as place {mine} and outcome <> 'ok') "
-        f"where place <= {EXAMPLES} order by place",
+        f"row_number() over (partition by outcome, phase order by attempt) as nth {mine} and outcome <> 'ok') "
+        f"where nth <= {EXAMPLES} order by nth",
     )
     titles = _titles(catalog, rows)
     examples: dict[tuple[str, str], list[FailedObject]] = {}

@@ -9,7 +9,7 @@ import pyarrow
 from pyarrow import parquet
 
 from base.errors import UsageError
-from pipeline.catalog.licences import is_one_licence, licence_key
+from pipeline.catalog.licences import is_same_licence, licence_key
 from pipeline.catalog.objects import UNKNOWN, count_of
 from pipeline.sources.headers import LICENCE, facts_of_columns
 
@@ -39,7 +39,7 @@ def _row(facts: Sequence[str], cells: Sequence[str], where: str) -> dict[str, st
     cells = cells[: len(facts)]
     row = {fact: cell for fact, cell in zip(facts, cells, strict=False) if fact and fact != LICENCE}
     stated = [cell.strip() for fact, cell in zip(facts, cells, strict=False) if fact == LICENCE and licence_key(cell)]
-    if not is_one_licence(stated):
+    if not is_same_licence(stated):
         raise UsageError(f"{where}: expected a single licence, got {' and '.join(map(repr, stated))}")
     _check_counts(where, row)
     return row | {LICENCE: stated[0] if stated else ""}
@@ -67,12 +67,12 @@ def facts_of(row: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _check_counts(place: str, row: dict[str, str]) -> None:
+def _check_counts(where: str, row: dict[str, str]) -> None:
     for name in COUNTS:
         text = row.get(name, "").strip()
         if text and count_of(text) == UNKNOWN:
             what = f"a whole number below 2**63, or nothing, in the column `{name}`"
-            raise UsageError(f"{place}: expected {what}, got {text[:80]!r}")
+            raise UsageError(f"{where}: expected {what}, got {text[:80]!r}")
 
 
 def _csv_rows(path: Path) -> Iterator[list[str]]:

@@ -46,18 +46,18 @@ def _check_once(table: Path) -> None:
             raise UsageError(f"{table}: expected every address once, got {location} {times} times")
 
 
-def _object(place: str, row: dict[str, str]) -> SourceObject:
+def _object(where: str, row: dict[str, str]) -> SourceObject:
     url, sha256 = row["url"].strip(), row.get("sha256", "").strip().lower()
     # Without credentials, so that an address signed anew is the same object.
     location = public_address(url)
     if has_user(url):
-        raise UsageError(f"{place}: expected an address without a user's name or password, got one for {location[:80]}")
+        raise UsageError(f"{where}: expected an address without a user's name or password, got one for {location[:80]}")
     try:
         quote_url(url)
     except FetchError:
-        raise UsageError(f"{place}: expected addresses of http or https, got {location[:80]!r}") from None
+        raise UsageError(f"{where}: expected addresses of http or https, got {location[:80]!r}") from None
     if sha256 and not SHA256.fullmatch(sha256):
-        raise UsageError(f"{place}: {location[:80]}: expected a sha256 of 64 hexadecimal digits, got {sha256[:80]!r}")
+        raise UsageError(f"{where}: {location[:80]}: expected a sha256 of 64 hexadecimal digits, got {sha256[:80]!r}")
     stem = splitext(basename(unquote(urlsplit(url).path).rstrip("/")))[0]
     return SourceObject(
         uid=uid_of(stem, location),

@@ -25,7 +25,7 @@ from pipeline.settings import FetchSettings, ObjaverseSettings
 from pipeline.sources.folder import model_sha256
 from pipeline.sources.hub import address_on, find_downloaded, token
 from pipeline.sources.renders import views_sha256
-from pipeline.work.earlier_views import earlier_views
+from pipeline.work.earlier_views import copy_earlier_views
 from pipeline.work.found_views import check_found_views, found_fingerprints
 from pipeline.work.pack import PackJob, PackResult, pack
 from pipeline.work.staging import stage, work_folder
@@ -177,7 +177,7 @@ class Worker:
         uid, render = job.item.uid, self.spec.render
         if job.item.source == "renders":
             return check_found_views(path, uid, render, views)
-        earlier = earlier_views(self.storage, job.earlier, sha256, render, views.parent)
+        earlier = copy_earlier_views(self.storage, job.earlier, sha256, render, views.parent)
         root = self.spec.models_root(job.item)
         return render_views(self.child, path, uid, render, self.spec.seed, views, earlier, root=root)
 

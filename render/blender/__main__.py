@@ -4,16 +4,16 @@ import importlib
 import os
 import sys
 
-from render.blender import cage
+from render.blender import sandbox
 
 
 def main(arguments: list[str]) -> None:
     """Build the walls, then load Blender and serve jobs until standard input ends."""
     device, channel, parent = arguments
     # First of all: libraries start threads when they load, and threads would stay outside the walls.
-    walls = cage.enter(int(parent), device)
+    walls = sandbox.enter_sandbox(int(parent), device)
     # Only now: what this loads starts threads.
-    with cage.few_cpus(int(os.environ["OMP_NUM_THREADS"])):
+    with sandbox.limit_visible_cpus(int(os.environ["OMP_NUM_THREADS"])):
         program = importlib.import_module("render.blender.serve")
     program.serve(device, int(channel), walls)
 

@@ -32,7 +32,7 @@ class Surface(NamedTuple):
     is_hidden: Flags
 
 
-def first_backs(hidden: set[str], cameras: Floats, lens: Lens, hw: tuple[int, int]) -> int:
+def count_first_backs(hidden: set[str], cameras: Floats, lens: Lens, hw: tuple[int, int]) -> int:
     """How many faces of the materials named `hidden` a view shows nothing of, though their back is first in it.
 
     `cameras` (V, 3, 4) are cam_from_world. Of more than `SAMPLES` triangles those that a sample met are counted.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from render.blender.blend import SHAPES
 from render.blender.culling import hides_what_is_behind
 from render.blender.normalise import hand_over
-from render.blender.overlap import Polygons, part
+from render.blender.overlap import Polygons, part_polygons
 
 STEP = 2e-5
 """How far apart such faces are put, in a model whose longest edge is 1: a hundredth of a pixel."""
@@ -43,7 +43,7 @@ def part_coincident(scene: bpy.types.Scene) -> int:
     pieces, polygons, sizes = _gathered()
     if not pieces:
         return 0
-    removed, level = part(polygons)
+    removed, level = part_polygons(polygons)
     touched = removed | (level > 0)
     if not touched.any():
         return 0

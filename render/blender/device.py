@@ -18,7 +18,7 @@ class DeviceMissing(Exception):
     """The device asked for is not here."""
 
 
-def chosen_device(wanted: str) -> dict[str, str]:
+def choose_device(wanted: str) -> dict[str, str]:
     """`kind` and `name` of the device to use for `wanted` (a kind, CPU or auto). Raises DeviceMissing."""
     kinds = PREFERENCE if wanted == "auto" else () if wanted == "CPU" else (wanted,)
     for kind in kinds:
@@ -32,7 +32,7 @@ def chosen_device(wanted: str) -> dict[str, str]:
 
 
 def use_device(device: dict[str, str]) -> None:
-    """Make the current scene render on the device from `chosen_device` only. Raises DeviceMissing if it is gone."""
+    """Make the current scene render on the device from `choose_device` only. Raises DeviceMissing if it is gone."""
     cycles = bpy.context.preferences.addons["cycles"].preferences
     kind = device["kind"]
     bpy.context.scene.cycles.device = "CPU" if kind == "CPU" else "GPU"

@@ -13,21 +13,21 @@ from render.job import Outcome
 Channels = dict[str, NDArray[np.float32]]
 
 
-def keep_png(scene: bpy.types.Scene) -> None:
+def set_png_output(scene: bpy.types.Scene) -> None:
     """Have pictures written as PNG, which carries Blender's colours exactly; uncompressed it costs next to nothing."""
     image = scene.render.image_settings
     image.file_format, image.color_mode, image.color_depth, image.compression = "PNG", "RGBA", "8", 0
     image.color_management = "FOLLOW_SCENE"
 
 
-def keep_exr(scene: bpy.types.Scene, *, passes: bool) -> None:
+def set_exr_output(scene: bpy.types.Scene, *, passes: bool) -> None:
     """Have pictures written as EXR of 32-bit floats: the picture alone, or with all passes."""
     image = scene.render.image_settings
     image.file_format = "OPEN_EXR_MULTILAYER" if passes else "OPEN_EXR"
     image.color_mode, image.color_depth, image.exr_codec = "RGBA", "32", "NONE"
 
 
-def rendered(scene: bpy.types.Scene, scratch: Path) -> Path:
+def render_to_file(scene: bpy.types.Scene, scratch: Path) -> Path:
     """Render into the file `scratch`. Raises Refusal when Blender leaves none."""
     scratch.unlink(missing_ok=True)
     scene.render.filepath = str(scratch)
@@ -39,14 +39,14 @@ def rendered(scene: bpy.types.Scene, scratch: Path) -> Path:
 
 def last_is_finite(scene: bpy.types.Scene, scratch: Path) -> bool:
     """Whether all values of the picture rendered last are numbers, before they became colours of 8 bits."""
-    keep_exr(scene, passes=False)
+    set_exr_output(scene, passes=False)
     # Its pixels cannot be read from Python, but a file of it can.
     bpy.data.images["Render Result"].save_render(str(scratch), scene=scene)
-    keep_png(scene)
-    return all(bool(np.isfinite(values).all()) for values in channels(scratch).values())
+    set_png_output(scene)
+    return all(bool(np.isfinite(values).all()) for values in read_channels(scratch).values())
 
 
-def channels(path: Path) -> Channels:
+def read_channels(path: Path) -> Channels:
     """The channels (H, W) of an EXR file that Blender wrote, by name without the layer's."""
     with OpenEXR.File(str(path), separate_channels=True) as file:
         return {name.removeprefix("ViewLayer."): channel.pixels for name, channel in file.channels().items()}

@@ -13,7 +13,7 @@ VISIBILITY = "KHR_node_visibility"
 
 
 @contextmanager
-def shown_nodes_only() -> Iterator[None]:
+def import_only_shown_nodes() -> Iterator[None]:
     """Have a glTF import keep the meshes of a single scene: the default scene, or the first without a default.
 
     Meshes of other scenes, of nodes in no scene, and of nodes hidden by KHR_node_visibility are removed.

@@ -11,12 +11,12 @@ from render.blender.blend import append_objects, flatten
 from render.blender.corners import turn_opposite_normals
 from render.blender.far import move_near
 from render.blender.georeference import ORIGIN
-from render.blender.gltf import shown_nodes_only
+from render.blender.gltf import import_only_shown_nodes
 from render.blender.masks import keep_hidden_colours, use_grey_masks
-from render.blender.materials import dress, scale_byte_colours
+from render.blender.materials import assign_materials, scale_byte_colours
 from render.blender.pictures import link_pictures, take_out_missing
-from render.blender.points import points_as_balls
-from render.blender.pose import rest_remembered, take_fuller_frame, take_pose
+from render.blender.points import show_points_as_balls
+from render.blender.pose import remember_rest_pose, take_fuller_frame, take_pose
 from render.blender.refusal import Refusal
 from render.job import Outcome, RenderJob, missing_sentence
 
@@ -25,7 +25,7 @@ Settings = dict[str, Any]
 
 def import_gltf(path: Path, settings: Settings) -> None:
     """Read glTF 2.0, binary or text; its y-up becomes our z-up."""
-    with rest_remembered(), shown_nodes_only() if settings["importer_quirks"] == "mended" else nullcontext():
+    with remember_rest_pose(), import_only_shown_nodes() if settings["importer_quirks"] == "mended" else nullcontext():
         bpy.ops.import_scene.gltf(
             filepath=str(path),
             disable_bone_shape=True,
@@ -153,9 +153,9 @@ def import_model(job: RenderJob) -> Imported:
         scale_byte_colours()
         turn_opposite_normals()
     is_culled = is_gltf and settings["backfaces"] == "culled"
-    dress(settings["neutral"], over_materials=path.suffix in COLOURS_COUNT, single_sided=is_culled)
+    assign_materials(settings["neutral"], over_materials=path.suffix in COLOURS_COUNT, single_sided=is_culled)
     if not is_culled:
         for material in bpy.data.materials:
             material.use_backface_culling = False
-    points_as_balls(named_colours=is_mended)
+    show_points_as_balls(named_colours=is_mended)
     return Imported(missing, other_frame)

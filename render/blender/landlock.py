@@ -1,6 +1,6 @@
 """Linux's Landlock: a process gives up every file but those below named folders, for itself and all it starts.
 
-See the kernel's Documentation/userspace-api/landlock.rst. Only the standard library is used here: see `cage`.
+See the kernel's Documentation/userspace-api/landlock.rst. Only the standard library is used here: see `sandbox`.
 """
 
 import ctypes

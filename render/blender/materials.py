@@ -17,7 +17,7 @@ LARGEST_SHARE = 2.0
 MATERIAL_HOLDERS = {"MESH", "CURVE", "SURFACE", "FONT", "META"}
 
 
-def dress(neutral: dict[str, float], *, over_materials: bool, single_sided: bool) -> None:
+def assign_materials(neutral: dict[str, float], *, over_materials: bool, single_sided: bool) -> None:
     """Give bare faces their vertex colours, or the neutral material, possibly single-sided.
 
     With `over_materials`, vertex colours also tint materials without a picture.

@@ -63,14 +63,14 @@ def remove_foreign(scene: bpy.types.Scene) -> None:
 
 def hand_over(scene: bpy.types.Scene, thing: bpy.types.Object) -> None:
     """Hang the children of an object on an empty in its place."""
-    heir = bpy.data.objects.new(thing.name, None)
-    scene.collection.objects.link(heir)
-    heir.parent = thing.parent
-    heir.matrix_parent_inverse = thing.matrix_parent_inverse
-    heir.matrix_basis = thing.matrix_basis
+    replacement = bpy.data.objects.new(thing.name, None)
+    scene.collection.objects.link(replacement)
+    replacement.parent = thing.parent
+    replacement.matrix_parent_inverse = thing.matrix_parent_inverse
+    replacement.matrix_basis = thing.matrix_basis
     for child in thing.children:
         inverse = child.matrix_parent_inverse.copy()
-        child.parent = heir
+        child.parent = replacement
         child.matrix_parent_inverse = inverse
 
 

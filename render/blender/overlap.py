@@ -55,7 +55,7 @@ class Parting(NamedTuple):
     level: Ints
 
 
-def part(polygons: Polygons) -> Parting:
+def part_polygons(polygons: Polygons) -> Parting:
     """The changes after which coincident polygons show a single face on each side.
 
     Among equal opaque polygons facing the same way the last stays, as with a depth test of less or equal. Other

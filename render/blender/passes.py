@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from geometry.colour import srgb_from_linear
-from render.blender.floats import Channels, channels, keep_exr, rendered
+from render.blender.floats import Channels, read_channels, render_to_file, set_exr_output
 from render.job import pass_file
 
 Array = NDArray[np.generic]
@@ -32,15 +32,15 @@ def prepare_passes(scene: bpy.types.Scene) -> None:
     # Narrow enough that each ray starts in the middle of its pixel.
     cycles.pixel_filter_type, cycles.filter_width = "BOX", 0.01
     scene.render.use_border = scene.render.use_crop_to_border = False
-    keep_exr(scene, passes=True)
+    set_exr_output(scene, passes=True)
 
 
 def shoot_passes(scene: bpy.types.Scene, scratch: Path, cam_from_world: NDArray[np.float64]) -> dict[str, Array]:
-    """All passes of the current view, as `base.passes` describes them; `scratch` may be overwritten."""
-    return passes(channels(rendered(scene, scratch)), cam_from_world[:, :3])
+    """All passes of the current view, as `base.passes_from_channels` describes them; `scratch` may be overwritten."""
+    return passes_from_channels(read_channels(render_to_file(scene, scratch)), cam_from_world[:, :3])
 
 
-def passes(found: Channels, cam_from_world: NDArray[np.float64]) -> dict[str, Array]:
+def passes_from_channels(found: Channels, cam_from_world: NDArray[np.float64]) -> dict[str, Array]:
     """All passes out of Cycles' channels (H, W) and the camera's rotation (3, 3)."""
     seen = found["Depth.Z"] < NOTHING
     normal = np.stack([found[f"Normal.{axis}"] for axis in "XYZ"], axis=-1).astype(np.float64)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import bpy
 
-from render.blender.whole import is_cut_short
+from render.blender.truncated import is_cut_short
 from render.job import NAMELESS_PICTURE
-from render.references import TILES, file_name, reference
+from render.references import TILES, file_name, picture_key
 
 FILES = {"FILE", "TILED", "SEQUENCE", "MOVIE"}
 """Kinds of images that come from outside."""
@@ -22,14 +22,14 @@ MAX_NAMED, MAX_LETTERS = 64, 80
 def link_pictures(home: Path, root: Path, pictures: Mapping[str, str]) -> None:
     """Make each image without a file in `root` show the picture of the same path or name in `pictures`.
 
-    `pictures` are by their path as `reference` writes it; the values are relative to `home`.
+    `pictures` are by their path as `picture_key` writes it; the values are relative to `home`.
     """
     for image in bpy.data.images:
         # A picture in the model itself needs no file, whatever path it names.
         if image.source not in FILES or image.packed_file or _is_readable(image, root):
             continue
         path = bpy.path.abspath(image.filepath).replace("\\", "/").removeprefix(f"{home}/")
-        found = pictures.get(reference(path)) or pictures.get(file_name(path))
+        found = pictures.get(picture_key(path)) or pictures.get(file_name(path))
         if found is not None:
             image.filepath = posixpath.normpath(f"{home}/{found}")
             image.reload()

@@ -16,7 +16,7 @@ FEWEST_PER_EDGE = 1000.0
 """No ball is smaller than the cloud's longest edge divided by this."""
 
 
-def points_as_balls(*, named_colours: bool) -> None:
+def show_points_as_balls(*, named_colours: bool) -> None:
     """Give every coloured mesh without faces and edges a modifier that shows its points as balls.
 
     Nothing happens when the model has any face: loose points are then leavings. With `named_colours`, materials that

@@ -22,7 +22,7 @@ FULL = 0.99
 
 
 @contextmanager
-def rest_remembered() -> Iterator[None]:
+def remember_rest_pose() -> Iterator[None]:
     """Have a glTF import note how everything was modelled, before its animations put it elsewhere."""
     importer = importlib.import_module("io_scene_gltf2.blender.imp.scene").BlenderScene
     create_animations = importer.create_animations

@@ -4,11 +4,11 @@ from typing import Any
 
 import bpy
 
-from render.blender.floats import keep_png
+from render.blender.floats import set_png_output
 from render.job import COLOUR
 
 
-def fresh_scene() -> bpy.types.Scene:
+def make_empty_scene() -> bpy.types.Scene:
     """Forget every object rendered before and start from factory settings, with scripts off."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
     # Drivers and scripts of a Blender file could run otherwise.
@@ -16,7 +16,7 @@ def fresh_scene() -> bpy.types.Scene:
     return bpy.context.scene
 
 
-def prepare(scene: bpy.types.Scene, settings: dict[str, Any]) -> None:
+def apply_render_settings(scene: bpy.types.Scene, settings: dict[str, Any]) -> None:
     """Set everything about how the scene is drawn from a dumped `RenderSettings`."""
     _set_output(scene, settings)
     _set_colours(scene, settings)
@@ -42,7 +42,7 @@ def _set_output(scene: bpy.types.Scene, settings: dict[str, Any]) -> None:
     render.threads = settings["child"]["threads"]
     # Dithering adds noise to the last bit, and lossless files grow by it.
     render.dither_intensity = 0.0
-    keep_png(scene)
+    set_png_output(scene)
 
 
 def _set_colours(scene: bpy.types.Scene, settings: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from render.blender.alpha import Faces, largest_alpha
 from render.blender.culling import material_indices
 from render.blender.normalise import Bounds, checked_bounds, face_vertices, hand_over
-from render.blender.strays import may_have_strays, strays
+from render.blender.strays import find_strays, may_have_strays
 from render.blender.surfaces import mesh_triangles
 from render.blender.triangles import SURFACES, are_flat, drawn_triangles
 
@@ -64,7 +64,7 @@ def seen_framing() -> Framing:
         return Framing((low, high), unseen, 0)
     whole = np.concatenate([corners for _, corners in drawn_triangles()] or [np.zeros((0, 3, 3))])
     whole = whole[~are_flat(whole)]
-    stray = strays(whole)
+    stray = find_strays(whole)
     if not stray.any():
         return Framing((low, high), unseen, 0)
     balls = list(face_vertices({"POINTCLOUD"}))

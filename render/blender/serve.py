@@ -10,8 +10,8 @@ import bpy
 from PIL import Image, features
 from PIL import __version__ as pillow_version
 
-from render.blender.device import DeviceMissing, chosen_device
-from render.blender.one import OneObject
+from render.blender.device import DeviceMissing, choose_device
+from render.blender.object_render import ObjectRender
 from render.job import RenderJob
 
 DEEPEST = 100_000
@@ -29,14 +29,14 @@ def serve(device: str, channel: int, walls: dict[str, str]) -> None:
             data = data[os.write(channel, data) :]
 
     try:
-        used = chosen_device(device)
+        used = choose_device(device)
     except DeviceMissing as error:
         send({"refused": str(error)})
         return
     send({"ready": True, "walls": walls, "device": used, "versions": versions()})
     for line in sys.stdin:
         job = RenderJob.from_json(Path(json.loads(line)["job"]).read_bytes())
-        result = OneObject(job, used, versions(), lambda phase: send({"phase": phase})).result()
+        result = ObjectRender(job, used, versions(), lambda phase: send({"phase": phase})).result()
         send({"result": result.to_json()})
 
 

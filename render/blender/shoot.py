@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from render.blender.floats import rendered
+from render.blender.floats import render_to_file
 from render.blender.window import Window
 
 
@@ -18,11 +18,11 @@ def shoot(scene: bpy.types.Scene, scratch: Path, window: Window) -> NDArray[np.u
     `scratch` may be overwritten.
     """
     aim(scene, window)
-    with Image.open(rendered(scene, scratch)) as file:
+    with Image.open(render_to_file(scene, scratch)) as file:
         picture = np.array(file.convert("RGBA"))
     if window.cuts(picture[..., 3]):
         return shoot(scene, scratch, Window.full_frame(window.hw))
-    return window.pasted(picture)
+    return window.paste(picture)
 
 
 def aim(scene: bpy.types.Scene, window: Window) -> None:

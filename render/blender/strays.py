@@ -21,14 +21,14 @@ SAMPLED = 100_000
 
 
 def may_have_strays(points: Floats) -> bool:
-    """Whether any of points (N, 3) is far from where most of them are; a quick look before `strays`."""
+    """Whether any of points (N, 3) is far from where most of them are; a quick look before `find_strays`."""
     some = points[:: max(1, len(points) // SAMPLED)]
     low, high = np.quantile(some, MOST, axis=0)
     reach = STRAY_DISTANCE * float((high - low).max())
     return bool(((points < low - reach) | (points > high + reach)).any())
 
 
-def strays(corners: Floats) -> Flags:
+def find_strays(corners: Floats) -> Flags:
     """Test which triangles (T, 3, 3) are strays: few, and far from the others or stretched to a far point."""
     none = np.zeros(len(corners), bool)
     # Quantiles, because a single stray point moves a mean or a box without limit.

@@ -39,7 +39,7 @@ class Window(NamedTuple):
         """Its own height and width."""
         return self.bottom - self.top, self.right - self.left
 
-    def pasted(self, picture: NDArray[Pixel]) -> NDArray[Pixel]:
+    def paste(self, picture: NDArray[Pixel]) -> NDArray[Pixel]:
         """The frame (H, W, …) that shows `picture` in the window and zeros elsewhere."""
         frame = np.zeros((*self.hw, *picture.shape[2:]), picture.dtype)
         frame[self.top : self.bottom, self.left : self.right] = picture
@@ -68,10 +68,10 @@ class Windows:
         pixels = None if self.points is None else project(self.points, cam_from_world, self.lens, self.hw)
         if pixels is None or not np.isfinite(pixels).all():  # a point at or behind the camera
             return Window.full_frame(self.hw)
-        return around(pixels, self.margin_px, self.hw)
+        return window_around(pixels, self.margin_px, self.hw)
 
 
-def around(pixels: NDArray[np.float64], margin_px: float, hw: tuple[int, int]) -> Window:
+def window_around(pixels: NDArray[np.float64], margin_px: float, hw: tuple[int, int]) -> Window:
     """Return the window of a frame of `hw` around all `pixels` (N, 2), as x and y, plus `margin_px`; never empty.
 
     Its sides are on the frame's grid of `GRID_PX`, counted from the bottom left, or on the frame's own sides.

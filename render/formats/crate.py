@@ -17,7 +17,7 @@ COMPRESSED_SINCE = (0, 4)
 OLDEST, NEWEST = (0, 0), (0, 255)
 
 
-def tokens(data: memoryview) -> list[str]:
+def read_tokens(data: memoryview) -> list[str]:
     """Return every word of a crate. Raises Refused for a truncated or contradictory crate."""
     sections = _sections(data)
     if "TOKENS" not in sections:

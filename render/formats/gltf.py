@@ -12,11 +12,11 @@ import numpy as np
 from base.outcomes import Outcome
 from render.formats.gltf_data import Blob
 from render.formats.gltf_links import check_links
-from render.formats.gltf_pictures import shown_images
+from render.formats.gltf_pictures import find_shown_images
 from render.formats.model_files import ModelFiles
 from render.formats.refused import Refused, corrupt, unsupported
 from render.formats.surroundings import Surroundings, is_absolute
-from render.references import slashed
+from render.references import use_slashes
 
 UNDERSTOOD = frozenset(
     {
@@ -121,10 +121,10 @@ class Document:
     def _found(self, entry: dict[str, Any], *, picture: bool) -> str | None:
         """Return the file of a buffer's or image's `uri`, and write its name in the entry as Blender reads names."""
         plain = unquote(entry["uri"])
-        found = self._around.need(plain, picture=picture)
+        found = self._around.require(plain, picture=picture)
         if found is None and (raw := self._around.find(entry["uri"], picture=picture)) is not None:
             found, plain = raw, ""
-        if found is None and is_absolute(slashed(plain)):
+        if found is None and is_absolute(use_slashes(plain)):
             raise unsupported(f"expected files beside the model, got the absolute path {plain[:80]!r}")
         if found is not None and found != plain:
             entry["uri"] = quote(found)
@@ -134,7 +134,7 @@ class Document:
     def _missing_pictures(self, names: dict[str, None]) -> tuple[str, ...]:
         """Return the missing pictures of shown materials, and add the existing pictures to `names`."""
         images, missing = self._list("images"), dict[str, None]()
-        shown = shown_images(self._json)
+        shown = find_shown_images(self._json)
         for number, image in enumerate(images):
             uri = image.get("uri")
             if uri is None or uri.startswith("data:"):

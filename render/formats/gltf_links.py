@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any, NamedTuple
 
-from render.formats.gltf_pictures import READ_EXTENSION, textures_of, used_materials
+from render.formats.gltf_pictures import READ_EXTENSION, find_used_materials, textures_of
 from render.formats.refused import corrupt
 
 JSON = dict[str, Any]
@@ -67,7 +67,7 @@ def _of_meshes(document: JSON) -> Iterator[Link]:
 def _of_materials(document: JSON) -> Iterator[Link]:
     materials, textures = document.get("materials", []), document.get("textures", [])
     images, views = document.get("images", []), len(document.get("bufferViews", []))
-    for number in used_materials(document):
+    for number in find_used_materials(document):
         for texture in textures_of(materials[number]):
             yield Link(f"material {number}", texture, "textures", len(textures))
             entry = textures[texture]  # exists: the caller stops at the link above otherwise

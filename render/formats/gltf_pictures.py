@@ -7,7 +7,7 @@ READ_EXTENSION = "EXT_texture_webp"
 """The texture extension of Blender's importer (io_scene_gltf2, `texture.py`)."""
 
 
-def shown_images(document: dict[str, Any]) -> dict[int, str]:
+def find_shown_images(document: dict[str, Any]) -> dict[int, str]:
     """Return the images in use by the materials of meshes, by number.
 
     The value is the extension of a texture when Blender can read no image of it, else empty. Raises
@@ -15,7 +15,7 @@ def shown_images(document: dict[str, Any]) -> dict[int, str]:
     """
     materials, textures = document.get("materials", []), document.get("textures", [])
     shown: dict[int, str] = {}
-    for texture in {index for number in used_materials(document) for index in textures_of(materials[number])}:
+    for texture in {index for number in find_used_materials(document) for index in textures_of(materials[number])}:
         extensions, image = textures[texture].get("extensions", {}), textures[texture].get("source")
         image = extensions.get(READ_EXTENSION, {}).get("source", image)
         if image is not None:
@@ -27,7 +27,7 @@ def shown_images(document: dict[str, Any]) -> dict[int, str]:
     return shown
 
 
-def used_materials(document: dict[str, Any]) -> list[int]:
+def find_used_materials(document: dict[str, Any]) -> list[int]:
     """Return the numbers of the materials of meshes, in order."""
     primitives = [primitive for mesh in document.get("meshes", []) for primitive in mesh["primitives"]]
     return sorted({primitive["material"] for primitive in primitives if "material" in primitive})

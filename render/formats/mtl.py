@@ -5,9 +5,9 @@ import re
 from dataclasses import dataclass, field
 
 from render.formats.refused import corrupt
-from render.formats.sniff import without_mark
+from render.formats.sniff import strip_byte_order_mark
 from render.formats.surroundings import Surroundings
-from render.references import slashed
+from render.references import use_slashes
 
 MAX_BYTES = 64 << 20
 MATERIAL = re.compile(rb"[ \t]*newmtl[ \t]+(.+)", re.IGNORECASE)
@@ -33,7 +33,7 @@ def read_library(name: str, around: Surroundings) -> Library:
         raise corrupt(f"expected at most {MAX_BYTES} bytes in {name}, got {size}")
     library, lines = Library(name), list[bytes]()
     shown: dict[str, str | None] = {}
-    for line in without_mark(path.read_bytes()).splitlines():
+    for line in strip_byte_order_mark(path.read_bytes()).splitlines():
         if material := MATERIAL.match(line):
             shown = library.pictures.setdefault(material[1].strip(), {})
         named = MAP.match(line)
@@ -50,9 +50,9 @@ def _with_found_picture(
     # Names may contain blanks, so the options before are cut off by their form.
     options = OPTIONS.match(value)
     raw = value[options.end() if options else 0 :]
-    picture = slashed(os.fsdecode(raw))
+    picture = use_slashes(os.fsdecode(raw))
     beside = library.name.rpartition("/")[0]
-    found = shown[picture] = around.need(picture, beside=beside)
+    found = shown[picture] = around.require(picture, beside=beside)
     # Blender looks for the bare name too, so a file of that name must be in the copy.
     bare = "/".join(filter(None, (beside, picture.rpartition("/")[2])))
     library.files |= {name for name in (found, bare) if name is not None and around.is_file(name)}

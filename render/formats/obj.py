@@ -86,10 +86,10 @@ def _libraries(
 def _library_names(line: bytes, around: Surroundings) -> list[str]:
     """The files of a line: a name with blanks, else several names."""
     whole = _text(line)
-    if (name := around.need(whole, picture=False)) is not None:
+    if (name := around.require(whole, picture=False)) is not None:
         return [name]
     parts = whole.split() if len(whole.split()) > 1 else []
-    return [name for part in parts if (name := around.need(part, picture=False)) is not None]
+    return [name for part in parts if (name := around.require(part, picture=False)) is not None]
 
 
 def _missing(libraries: list[Library], used: set[bytes], is_known_where: bool) -> Iterator[str]:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 from render.formats.model_files import ModelFiles
 from render.formats.surroundings import Surroundings
-from render.references import FIRST_TILE, LAST_TILE, TILES, file_name, reference, slashed
+from render.references import FIRST_TILE, LAST_TILE, TILES, file_name, picture_key, use_slashes
 
 
 def picture_files(names: Iterable[str], around: Surroundings, *, embedded: Collection[str] = frozenset()) -> ModelFiles:
@@ -19,7 +19,7 @@ def picture_files(names: Iterable[str], around: Surroundings, *, embedded: Colle
             continue
         found = found.replace(str(FIRST_TILE), TILES) if TILES in name else found
         files |= dict.fromkeys(tile_files(found, around), found)
-        pictures[reference(name)] = found
+        pictures[picture_key(name)] = found
         pictures.setdefault(file_name(name), found)
     return ModelFiles(files={name: around.path(name) for name in sorted(files)}, pictures=pictures)
 
@@ -35,4 +35,4 @@ def tile_files(found: str, around: Surroundings) -> Iterator[str]:
 
 def _is_beside(name: str, found: str) -> bool:
     """True for a file at the named place, or in the model's folder."""
-    return "/" not in found or found == slashed(name)
+    return "/" not in found or found == use_slashes(name)

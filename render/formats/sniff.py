@@ -44,7 +44,7 @@ def format_of(path: Path) -> str:
     return _by_guess(head, path.stat().st_size) or named
 
 
-def without_mark(data: bytes) -> bytes:
+def strip_byte_order_mark(data: bytes) -> bytes:
     """Return text without the byte order mark of UTF-8 before it."""
     return data.removeprefix(UTF8_MARK)
 
@@ -68,7 +68,7 @@ def _by_guess(head: bytes, size: int) -> str:
     # Binary STL has no mark; its length follows from its count of triangles.
     if triangles and size == STL_HEADER_BYTES + STL_TRIANGLE_BYTES * triangles:
         return ".stl"
-    return ".obj" if b"\0" not in head and OBJ_LINE.search(without_mark(head)) else ""
+    return ".obj" if b"\0" not in head and OBJ_LINE.search(strip_byte_order_mark(head)) else ""
 
 
 def _first_member(head: bytes) -> str:

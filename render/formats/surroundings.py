@@ -15,7 +15,7 @@ from typing import NamedTuple
 from render.formats.refused import unsupported
 from render.formats.roots import Root, absolute_path, link_targets
 from render.formats.suffixes import MODEL_SUFFIXES
-from render.references import folded, slashed
+from render.references import fold_name, use_slashes
 
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 DRIVE = re.compile(r"[A-Za-z]:")
@@ -55,7 +55,7 @@ class Surroundings:
 
     def find(self, name: str, *, beside: str = "", picture: bool = True) -> str | None:
         """Return the file meant by `name` in the folder `beside`; None without such a file below the root."""
-        bare = slashed(name)
+        bare = use_slashes(name)
         if not bare or "\0" in bare or ADDRESS.match(bare):
             return None
         if not is_absolute(bare):
@@ -64,9 +64,9 @@ class Surroundings:
                     return place
         return self._in_other_case(bare, beside, picture=picture) or self._by_name(bare, picture=picture)
 
-    def need(self, name: str, *, beside: str = "", picture: bool = True) -> str | None:
+    def require(self, name: str, *, beside: str = "", picture: bool = True) -> str | None:
         """Return what `find` does. Raises Refused for an address, and for a file outside the root."""
-        found, bare = self.find(name, beside=beside, picture=picture), slashed(name)
+        found, bare = self.find(name, beside=beside, picture=picture), use_slashes(name)
         if found is None and (ADDRESS.match(bare) or "\0" in bare):
             raise unsupported(f"expected files beside the model, got the address {bare[:80]!r}; nothing is fetched")
         if found is None and not self._is_inside(posixpath.join(beside, bare), picture=picture):
@@ -103,7 +103,7 @@ class Surroundings:
         for part in parts:
             if part == "..":
                 place = posixpath.normpath(posixpath.join(place, ".."))
-            elif (entry := self._listing(place).get(folded(part))) is not None:
+            elif (entry := self._listing(place).get(fold_name(part))) is not None:
                 place = posixpath.join(place, entry.name)
             else:
                 return None
@@ -111,7 +111,7 @@ class Surroundings:
 
     def _by_name(self, bare: str, *, picture: bool) -> str | None:
         """The nearest file of the same name in the usual folders of pictures."""
-        name = folded(bare.rpartition("/")[2])
+        name = fold_name(bare.rpartition("/")[2])
         for place in self._picture_folders if picture else [""]:
             entry = self._listing(place).get(name)
             if entry is not None and self.is_file(found := posixpath.join(place, entry.name), picture=picture):
@@ -151,7 +151,7 @@ class Surroundings:
         except OSError:
             return {}
         self._entries_left -= len(found)
-        return {folded(name): Entry(name, is_folder) for name, is_folder in found} if self._entries_left > 0 else {}
+        return {fold_name(name): Entry(name, is_folder) for name, is_folder in found} if self._entries_left > 0 else {}
 
 
 def is_absolute(name: str) -> bool:

@@ -14,7 +14,7 @@ from render.formats.pictures import tile_files
 from render.formats.refused import corrupt, unsupported
 from render.formats.sniff import ZIP
 from render.formats.surroundings import ADDRESS, Surroundings, is_absolute
-from render.references import FIRST_TILE, TILES, slashed
+from render.references import FIRST_TILE, TILES, use_slashes
 
 LAYERS = {".usd", ".usda", ".usdc"}
 MAX_FILES = 4096
@@ -43,7 +43,7 @@ def check_usd(path: Path, around: Surroundings) -> ModelFiles:
     files, missing, todo = dict[str, Path](), dict[str, None](), [(path.name, data)]
     while todo:
         layer, held = todo.pop()
-        for asset in assets(held):
+        for asset in find_assets(held):
             # Relative to the layer that names it, not to the model.
             place = posixpath.normpath(posixpath.join(posixpath.dirname(layer), asset))
             if place in {path.name, *files}:
@@ -65,8 +65,8 @@ def check_usd(path: Path, around: Surroundings) -> ModelFiles:
 
 def _found(asset: str, beside: str, is_picture: bool, around: Surroundings) -> str | None:
     """Return the file of an asset. Raises Refused for a path the private copy cannot have."""
-    found = around.need(asset.replace(TILES, str(FIRST_TILE)), beside=beside, picture=is_picture)
-    if is_absolute(slashed(asset)):
+    found = around.require(asset.replace(TILES, str(FIRST_TILE)), beside=beside, picture=is_picture)
+    if is_absolute(use_slashes(asset)):
         raise unsupported(f"expected files beside the model, got the absolute path {asset[:80]!r}")
     return found.replace(str(FIRST_TILE), TILES) if found and TILES in asset else found
 
@@ -80,10 +80,10 @@ def _staged(place: str, found: str, around: Surroundings) -> dict[str, Path]:
     return {start + tile: around.path(found.partition(TILES)[0] + tile) for tile in tiles}
 
 
-def assets(layer: memoryview) -> Iterator[str]:
+def find_assets(layer: memoryview) -> Iterator[str]:
     """Yield the file names in a layer, as written there. Raises Refused for a broken or truncated layer."""
     if bytes(layer[:8]) == crate.MAGIC:
-        words = crate.tokens(layer)
+        words = crate.read_tokens(layer)
         yield from (word for word in words if Path(word[-8:]).suffix.lower() in NAMES_FILES)
     elif bytes(layer[: len(TEXT_MAGIC)]) == TEXT_MAGIC:
         yield from _assets_of_text(layer)
@@ -115,7 +115,7 @@ def _check_package(path: Path, data: memoryview) -> None:
     for member in members:
         held = _member(data, member)
         if Path(member.filename).suffix.lower() in LAYERS:
-            for asset in assets(held):
+            for asset in find_assets(held):
                 _within(posixpath.join(posixpath.dirname(member.filename), asset))
 
 
@@ -134,7 +134,7 @@ def _member(data: memoryview, member: zipfile.ZipInfo) -> memoryview:
 
 
 def _within(name: str) -> None:
-    place = posixpath.normpath(slashed(name))
+    place = posixpath.normpath(use_slashes(name))
     if place.startswith("..") or is_absolute(place) or ADDRESS.match(place):
         raise unsupported(f"expected files inside the package, got {name[:80]!r}, which leaves its folder")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from app.rendering import asked_models, render_models
+from app.rendering import list_requested_models, render_models
 from base.errors import UsageError
 from base.outcomes import Outcome
 from base.progress import SILENT
@@ -37,7 +37,7 @@ def test_many_models_each_have_a_folder_and_are_done_once(
 ) -> None:
     folder = models(tmp_path / "models", "stool", "avocado")
     (folder / "broken.glb").write_text("no model")
-    asked = asked_models([folder], tmp_path / "out", SILENT)
+    asked = list_requested_models([folder], tmp_path / "out", SILENT)
     counts: list[None] = []
     ends = list(render_models(asked, settings(), 0, "views", Told(lambda: counts.append(None))))
     assert [end.result.outcome for end in ends] == [Outcome.OK, Outcome.CORRUPT, Outcome.OK]
@@ -55,9 +55,9 @@ def test_many_models_each_have_a_folder_and_are_done_once(
 
 
 def test_a_single_model_goes_straight_into_the_folder(tmp_path: Path) -> None:
-    (one,) = asked_models([EXAMPLES / "stool.glb"], tmp_path / "out", SILENT)
+    (one,) = list_requested_models([EXAMPLES / "stool.glb"], tmp_path / "out", SILENT)
     assert one.out == tmp_path / "out"
-    (in_folder,) = asked_models([models(tmp_path / "models", "stool")], tmp_path / "out", SILENT)
+    (in_folder,) = list_requested_models([models(tmp_path / "models", "stool")], tmp_path / "out", SILENT)
     assert in_folder.uid == one.uid, "the same cameras as in a build of the folder"
 
 
@@ -69,17 +69,17 @@ def test_what_cannot_be_meant_is_a_usage_error(settings: Callable[..., RenderSet
         ([EXAMPLES / "stool.glb", models(tmp_path / "a", "stool") / "stool.glb"], "expected models of different names"),
     ):
         with pytest.raises(UsageError, match=sentence):
-            asked_models(sources, tmp_path / "out", SILENT)
+            list_requested_models(sources, tmp_path / "out", SILENT)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("precious")
-    asked = asked_models([EXAMPLES / "stool.glb"], tmp_path / "full", SILENT)
+    asked = list_requested_models([EXAMPLES / "stool.glb"], tmp_path / "full", SILENT)
     with pytest.raises(UsageError, match=r"expected only files of `zero123 render`, got thesis\.txt"):
         list(render_models(asked, settings(), 0, "views", SILENT))
     assert files(tmp_path / "full") == {"thesis.txt": b"precious"}
 
 
 def test_rendering_completes_a_folder_of_views(settings: Callable[..., RenderSettings], tmp_path: Path) -> None:
-    asked = asked_models([EXAMPLES / "stool.glb"], tmp_path / "out", SILENT)
+    asked = list_requested_models([EXAMPLES / "stool.glb"], tmp_path / "out", SILENT)
 
     def again(**changes: Any) -> bool:
         (end,) = render_models(asked, settings(**changes), 0, "views", SILENT)
@@ -107,7 +107,7 @@ def test_the_record_keeps_the_path_and_links_are_followed(
     (tmp_path / "objects").mkdir()
     (tmp_path / "objects" / "linked").symlink_to("../store")
     (tmp_path / "objects" / os.fsdecode(b"caf\xe9.glb")).write_bytes(b"glTF")
-    (one,) = asked_models([tmp_path / "objects"], tmp_path / "out", told := Told())
+    (one,) = list_requested_models([tmp_path / "objects"], tmp_path / "out", told := Told())
     assert told.lines == [f"{tmp_path}/objects: 'caf\\udce9.glb' is left out: expected a name in UTF-8"]
     assert re.fullmatch(r"stool_[0-9a-f]{16}", one.uid)
     (end,) = render_models([one], settings(), 0, "views", SILENT)
@@ -120,14 +120,14 @@ def test_views_of_an_earlier_release_are_not_rendered_again(
 ) -> None:
     """They keep the short uid, which their cameras follow from."""
     folder, made = models(tmp_path / "models", "stool"), settings()
-    fresh = asked_models([folder], tmp_path / "many", SILENT)[0]
+    fresh = list_requested_models([folder], tmp_path / "many", SILENT)[0]
     for out, source in (("many", folder), ("out", folder / "stool.glb")):
-        asked = asked_models([source], tmp_path / out, SILENT)
+        asked = list_requested_models([source], tmp_path / out, SILENT)
         short = [replace(one, uid=short_uid(one.uid)) for one in asked]
         list(render_models(short, made, 0, "views", SILENT))
     (tmp_path / "many" / fresh.uid).rename(tmp_path / "many" / short_uid(fresh.uid))
     for out, source in (("many", folder), ("out", folder / "stool.glb")):
-        asked = asked_models([source], tmp_path / out, SILENT)
+        asked = list_requested_models([source], tmp_path / out, SILENT)
         (end,) = render_models(asked, made, 0, "views", SILENT)
         assert end.done_before
         assert asked[0].uid == short_uid(fresh.uid)
@@ -139,4 +139,4 @@ def test_a_name_that_is_not_utf8_is_a_usage_error(of_non_utf8: str, tmp_path: Pa
     folder.mkdir()
     (folder / "a.glb").write_bytes(b"glTF")
     with pytest.raises(UsageError, match=r"n�.*: expected a name in UTF-8$"):
-        asked_models([folder / "a.glb" if of_non_utf8 == "file" else folder], tmp_path / "out", SILENT)
+        list_requested_models([folder / "a.glb" if of_non_utf8 == "file" else folder], tmp_path / "out", SILENT)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from geometry.camera import PAPER_LENS, look_at_origin, project
 from geometry.framing import frame_fraction, square_around
-from photo.framing import framed, legacy, object_box, resampled
+from photo.framing import frame, frame_as_original, object_box, resample
 from tests.photo.pictures import cut_out_disc, disc, noise, settings
 
 FRAMING = settings().framing
@@ -39,7 +39,7 @@ def test_frame_square_fits_the_box(width: float, height: float, x: float, y: flo
 @hypothesis_settings(max_examples=20, deadline=None)
 @given(st.floats(6, 60), st.floats(0, 120), st.floats(0, 160), st.sampled_from([32, 64, 96]))
 def test_framed_object_is_centred_and_scaled(radius: float, row: float, column: float, side: int) -> None:
-    view = framed(cut_out_disc((120, 160), (row, column), radius), (side, side), FRAMING)
+    view = frame(cut_out_disc((120, 160), (row, column), radius), (side, side), FRAMING)
     if not disc((120, 160), (row, column), radius).any():
         return
     left, top, right, bottom = object_box(view, 127)
@@ -51,7 +51,7 @@ def test_framed_object_is_centred_and_scaled(radius: float, row: float, column: 
 
 def test_nothing_is_cropped_however_near_the_camera_is() -> None:
     near = FRAMING.model_copy(update={"radius": 0.6, "margin": 0.05})
-    view = framed(cut_out_disc((80, 80), (40, 40), 20), (100, 100), near)
+    view = frame(cut_out_disc((80, 80), (40, 40), 20), (100, 100), near)
     left, top, right, bottom = object_box(view)
     assert min(left, top, 100 - right, 100 - bottom) >= 4
     assert right - left == pytest.approx(90, abs=2)
@@ -60,12 +60,12 @@ def test_nothing_is_cropped_however_near_the_camera_is() -> None:
 def test_a_square_of_the_right_size_is_kept_to_the_bit_as_it_is() -> None:
     pixels = np.dstack([noise((32, 32)), np.full((32, 32), 255, np.uint8)])
     as_is = FRAMING.model_copy(update={"prepare": "as_is"})
-    np.testing.assert_array_equal(framed(pixels, (32, 32), as_is), pixels)
+    np.testing.assert_array_equal(frame(pixels, (32, 32), as_is), pixels)
 
 
 def test_a_wide_picture_as_it_is_gets_bars_and_is_not_cropped() -> None:
     pixels = np.full((20, 80, 4), (200, 200, 200, 255), np.uint8)
-    view = framed(pixels, (40, 40), FRAMING.model_copy(update={"prepare": "as_is"}))
+    view = frame(pixels, (40, 40), FRAMING.model_copy(update={"prepare": "as_is"}))
     assert (view[17:23, :, 3] > 250).all()
     assert (view[:12, :, 3] == 0).all()
     assert np.abs(view[17:23, :, :3].astype(int) - 200).max() <= 1
@@ -75,7 +75,7 @@ def test_hidden_colours_do_not_bleed_into_an_edge() -> None:
     pixels = np.zeros((64, 64, 4), np.uint8)
     pixels[:, :, 0] = 255  # red where nobody sees it
     pixels[:, 32:] = (0, 0, 255, 255)
-    view = resampled(pixels, (0.0, 0.0, 64.0, 64.0), (16, 16))
+    view = resample(pixels, (0.0, 0.0, 64.0, 64.0), (16, 16))
     assert (view[view[..., 3] > 128][:, 0] < 8).all()
 
 
@@ -91,9 +91,9 @@ def test_legacy_is_the_originals_preparation(radius: int, side: int) -> None:
     piece.thumbnail([200, 200], Image.Resampling.LANCZOS)
     expected = Image.new("RGB", (256, 256), (255, 255, 255))
     expected.paste(piece, ((256 - piece.width) // 2, (256 - piece.height) // 2))
-    view = legacy(rgba, (256, 256))
+    view = frame_as_original(rgba, (256, 256))
     np.testing.assert_array_equal(view[..., :3], np.asarray(expected))
     assert (view[..., 3] == 255).all()
     rows = np.flatnonzero((view[..., 1] < 250).any(1))
     assert rows[-1] + 1 - rows[0] == pytest.approx(side, abs=1)
-    assert framed(rgba, (64, 64), FRAMING.model_copy(update={"prepare": "legacy"})).shape == (64, 64, 4)
+    assert frame(rgba, (64, 64), FRAMING.model_copy(update={"prepare": "legacy"})).shape == (64, 64, 4)

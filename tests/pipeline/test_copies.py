@@ -122,6 +122,6 @@ def test_known_bytes_survive_failed_fetches() -> None:
     rows = settled(ledger, rows)
     assert (rows["b"].outcome, rows["b"].sha256, rows["b"].fingerprint) == ("missing", "bytes of b", "other-bytes of b")
     plan = planned(other, rows, rules=changed)
-    assert plan.state[plan.asked.indices(["b"])[0]] == State.ENDED
+    assert plan.state[plan.requested.indices(["b"])[0]] == State.ENDED
     back = planned(there, rows)
     assert back.fingerprint("b") == "fp-bytes of b", "by which a former version is asked"

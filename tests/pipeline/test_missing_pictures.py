@@ -10,7 +10,7 @@ from pipeline.builder import BuildSettings, build
 from pipeline.catalog.faults import fault_counts, fault_sentence
 from pipeline.catalog.rows import SEEN_FAULTS, ObjectRow
 from pipeline.catalog.tables import ATTEMPTS, OBJECTS, Catalog
-from pipeline.dataset.status import status
+from pipeline.dataset.status import read_status
 from tests.pipeline.builds import Told, files, storage, tiny
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
@@ -52,7 +52,7 @@ def test_an_object_that_lacks_pictures_is_left_out_by_name(folder: Path) -> None
     assert row.reason == "expected every picture that the model shows, got nothing for gone.png, maps/gone too.png"
     assert any(row.reason in line for line in told.lines)
     assert told.lines[-1] == "faults of the data: 1 with missing pictures"
-    assert status(storage(settings)).faults == {"missing_pictures": 1}
+    assert read_status(storage(settings)).faults == {"missing_pictures": 1}
     page = (folder.parent / "dataset" / "report.html").read_text()
     assert "objects with missing pictures" in page
     assert LACKED in page
@@ -87,7 +87,7 @@ def test_an_object_whose_pictures_are_found_later_is_rendered(folder: Path) -> N
     summary = build(settings, SILENT)
     assert (summary.rendered, summary.outcomes) == (1, {"ok": 2})
     assert lost_row(settings).missing_pictures == ""
-    assert status(storage(settings)).faults == {}
+    assert read_status(storage(settings)).faults == {}
 
 
 def forget_columns(dataset: Path, table: str) -> None:
@@ -108,7 +108,7 @@ def test_old_catalogue_gets_new_columns(folder: Path) -> None:
         forget_columns(dataset, table)
     catalog = Catalog(storage(settings))
     assert not set(SEEN_FAULTS) & catalog.columns(OBJECTS)
-    assert (fault_counts(catalog, "true"), status(storage(settings)).faults) == ({}, {})
+    assert (fault_counts(catalog, "true"), read_status(storage(settings)).faults) == ({}, {})
     assert lost_row(settings).missing_pictures == ""
     before = files(dataset, "shards")
     assert build(settings, SILENT).idle

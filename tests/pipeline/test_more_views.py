@@ -12,8 +12,8 @@ from pipeline.builder import BuildSettings, build
 from pipeline.catalog.rows import SampleLocation, location_of
 from pipeline.catalog.tables import Catalog
 from pipeline.cluster import ray_for
-from pipeline.work.earlier_views import earlier_views
-from render.earlier import NONE
+from pipeline.work.earlier_views import copy_earlier_views
+from render.earlier import NO_EARLIER_VIEWS
 from shards.reader import read_shard
 from shards.version import read_version
 from tests.pipeline.builds import Told, files, models, storage, tiny
@@ -65,7 +65,7 @@ def test_only_sound_samples_are_extended(grown: BuildSettings, tmp_path: Path) -
     def taken(place: SampleLocation | None = (shard, entry), sha256: str = row.sha256) -> bool:
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir()
-        return earlier_views(store, place, sha256, grown.render, scratch) is not NONE
+        return copy_earlier_views(store, place, sha256, grown.render, scratch) is not NO_EARLIER_VIEWS
 
     assert taken()
     assert not taken(None)

@@ -13,7 +13,7 @@ from base.progress import SILENT
 from pipeline.builder import BuildSettings, build
 from pipeline.catalog.rows import Attempt
 from pipeline.catalog.tables import Catalog
-from pipeline.dataset.history import restore, versions
+from pipeline.dataset.history import list_versions, restore
 from pipeline.dataset.vacuum import vacuum
 from pipeline.work.pack import PackResult
 from pipeline.work.worker import Job, ViewJob, Worker
@@ -183,9 +183,9 @@ def test_damaged_old_version_is_tolerated(tmp_path: Path) -> None:
     settings = settings_for(tmp_path)
     build(settings, SILENT)
     build(settings_for(tmp_path, render={"samples": 2}), SILENT)
-    before = versions(storage(settings))
+    before = list_versions(storage(settings))
     (tmp_path / "dataset" / "versions" / "1.json").write_text("{")
-    assert versions(storage(settings)) == before
+    assert list_versions(storage(settings)) == before
     assert vacuum(storage(settings), 1e9, 60.0).versions == ()
     assert vacuum(storage(settings), 0.0, 60.0).versions == (1,)
 

@@ -13,7 +13,7 @@ from pipeline.catalog.columns import table_of
 from pipeline.catalog.objects import SourceObject
 from pipeline.catalog.rows import Attempt, ObjectRow
 from pipeline.catalog.tables import ATTEMPTS, Catalog
-from pipeline.plan.forecast import Forecast, Views, forecast, measure_renders
+from pipeline.plan.forecast import Forecast, ViewCounts, forecast, measure_renders
 from pipeline.plan.plan import Plan, Rules
 from pipeline.work.worker import view_fingerprints
 from render.settings import RenderSettings
@@ -139,7 +139,7 @@ def told(
 ) -> Forecast:
     catalog, chosen = Catalog(Storage(root)), rules(**changes)
     catalog.record(made)
-    views = Views(changes.get("views", shipped().views), shipped().views, extended)
+    views = ViewCounts(changes.get("views", shipped().views), shipped().views, extended)
     found = measure_renders(catalog, chosen, changes.get("device", "CPU"), views)
     return forecast(planned(items, rows, rules=chosen), found, views)
 

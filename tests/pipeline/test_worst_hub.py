@@ -12,7 +12,7 @@ from numpy.random import Generator
 
 from base.digest import sha256_bytes, sha256_file
 from base.seeds import stable_rng
-from pipeline.plan.plan import AGAIN
+from pipeline.plan.plan import RETRIED
 from tests.pipeline.disturbed import REPOSITORY, Place, address, contents, ended, model, outcomes, stock, tries
 from tests.pipeline.hub import Hub, Trouble, send, short, stalled, status
 from tests.pipeline.nodes import Nodes
@@ -86,7 +86,7 @@ def test_every_object_ends_as_its_troubles_say(
         keeps_good_bytes_only(place.folder / "models")
         server.trouble.clear()
         place.build(UIDS)
-        settled = {uid for uid, outcome in expected.items() if outcome not in (*AGAIN, "ok")}
+        settled = {uid for uid, outcome in expected.items() if outcome not in (*RETRIED, "ok")}
         assert {uid for uid, outcome in outcomes(place.storage).items() if outcome != "ok"} == settled
         asked = Counter(server.asked)
         place.build(UIDS, "retry-failed")

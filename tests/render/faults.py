@@ -12,16 +12,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from render.blender import cage
+from render.blender import sandbox
 
 STEPS = {
     "import": "import_model",
-    "normalise": "settle",
-    "prepare": "prepare",
+    "normalise": "finish_model",
+    "prepare": "apply_render_settings",
     "view": "shoot",
     "encode": "finish_view",
 }
-"""The function of `render.blender.one` that each phase calls."""
+"""The function of `render.blender.object_render` that each phase calls."""
 
 
 def segfault(_channel: int) -> None:
@@ -63,9 +63,9 @@ FAULTS: dict[str, Callable[[int], None]] = {
 }
 
 
-def build_in(one: Any, phase: str, channel: int) -> None:
-    """Have `phase` of `render.blender.one` begin with the fault that the object's uid names, if it names this phase."""
-    step, work = getattr(one, STEPS[phase]), one.OneObject._work
+def build_in(module: Any, phase: str, channel: int) -> None:
+    """Let `phase` begin with the fault in the object's uid, if the uid names this phase."""
+    step, work = getattr(module, STEPS[phase]), module.ObjectRender._work
     current: list[str] = []
 
     def noted(self: Any) -> None:
@@ -78,21 +78,21 @@ def build_in(one: Any, phase: str, channel: int) -> None:
             FAULTS[fault](channel)
         return step(*arguments, **named)
 
-    one.OneObject._work = noted
-    setattr(one, STEPS[phase], faulty)
+    module.ObjectRender._work = noted
+    setattr(module, STEPS[phase], faulty)
 
 
 def main(arguments: list[str]) -> None:
     """Arguments: the fault at the start or `none`, the device, the channel, the parent."""
     at_start, device, channel, parent = arguments
-    walls = cage.enter(int(parent), device)
+    walls = sandbox.enter_sandbox(int(parent), device)
     if at_start in FAULTS:
         FAULTS[at_start](int(channel))
-    with cage.few_cpus(int(os.environ["OMP_NUM_THREADS"])):
+    with sandbox.limit_visible_cpus(int(os.environ["OMP_NUM_THREADS"])):
         program = importlib.import_module("render.blender.serve")
-    one = importlib.import_module("render.blender.one")
+    module = importlib.import_module("render.blender.object_render")
     for phase in STEPS:
-        build_in(one, phase, int(channel))
+        build_in(module, phase, int(channel))
     program.serve(device, int(channel), walls)
 
 

@@ -8,7 +8,7 @@ import pytest
 from base.outcomes import Outcome
 from pipeline.catalog.faults import FAULTS
 from pipeline.catalog.rows import SEEN_FAULTS
-from render.answer import phase_in, result_in
+from render.answer import read_phase, read_result
 from render.job import RenderJob, RenderResult, ViewFacts
 
 SAID = {"transparent": False, "blank": False, "single_colour": False, "touches_border": True, "not_finite": False}
@@ -37,7 +37,7 @@ def job(settings: Any) -> RenderJob:
 
 @pytest.mark.parametrize("result", [GOOD, REFUSED])
 def test_a_result_survives_exactly(result: RenderResult, job: RenderJob) -> None:
-    assert result_in({"result": result.to_json()}, job) == result
+    assert read_result({"result": result.to_json()}, job) == result
 
 
 @pytest.mark.parametrize(
@@ -63,19 +63,19 @@ def test_a_result_survives_exactly(result: RenderResult, job: RenderJob) -> None
 def test_a_result_of_other_types_or_without_its_facts_is_none(change: dict[str, Any], job: RenderJob) -> None:
     text = json.dumps(json.loads(GOOD.to_json()) | change)
     with pytest.raises(ValueError, match="result"):
-        result_in({"result": text}, job)
+        read_result({"result": text}, job)
 
 
 @pytest.mark.parametrize("message", [{}, {"result": 5}, {"result": None}, {"result": ""}, {"result": "[]"}])
 def test_a_message_without_a_result_has_none(message: dict[str, Any], job: RenderJob) -> None:
     with pytest.raises(ValueError, match="result"):
-        result_in(message, job)
+        read_result(message, job)
 
 
 @pytest.mark.parametrize("message", [{}, {"phase": 5}, {"phase": ["view"]}, {"phase": "\x1b[2J"}])
 def test_a_phase_is_one_of_the_childs(message: dict[str, Any]) -> None:
-    assert phase_in(message) is None
-    assert phase_in({"phase": "view"}) == "view"
+    assert read_phase(message) is None
+    assert read_phase({"phase": "view"}) == "view"
 
 
 def test_a_result_names_the_faults_of_its_model_as_columns_do() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from render.blender.overlap import Polygons, overlapping_polygons, part
+from render.blender.overlap import Polygons, overlapping_polygons, part_polygons
 from render.child import RenderChild
 from tests.render.assets import BLUE, DOWN, GREEN, QUAD, RED, UP, Asset, box, is_colour, look
 
@@ -160,7 +160,7 @@ def test_neighbours_in_a_plane_do_not_coincide() -> None:
         np.asarray(trimesh.creation.uv_sphere(0.5, count=[64, 64]).triangles),
         np.asarray(trimesh.creation.box((1, 1, 1)).subdivide().subdivide().triangles),
     ):
-        parting = part(polygons(triangles))
+        parting = part_polygons(polygons(triangles))
         assert not parting.removed.any()
         assert not parting.level.any()
 

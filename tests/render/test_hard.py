@@ -113,7 +113,7 @@ def test_later_objects_keep_their_bytes(
 
 @needs_hard_files
 def test_nothing_is_fetched(settings: Any, blender: RenderChild, tmp_path: Path) -> None:
-    """The file that names an address, with one at which somebody listens; pictures at addresses: see test_walls."""
+    """The file that names an address, with one at which somebody listens; pictures at addresses: see test_sandbox."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         text = (HARD / "buffer_over_http.gltf").read_text()
         assert text.count("127.0.0.1:9/") == 1

@@ -11,7 +11,7 @@ import trimesh
 from PIL import Image
 
 from base.outcomes import Outcome
-from render.blender.strays import strays
+from render.blender.strays import find_strays
 from render.child import RenderChild
 from tests.render.assets import BLUE, GREEN, QUAD, RED, UP, Asset, ball, box, is_colour, look
 
@@ -114,18 +114,18 @@ def triangles_of(*shapes: trimesh.Trimesh) -> np.ndarray:
 def test_few_far_faces_are_strays_and_long_parts_are_not() -> None:
     figure = trimesh.creation.icosphere(subdivisions=3)
     far = trimesh.creation.box((0.2, 0.2, 0.2)).apply_translation([0, 300, 0])
-    assert strays(triangles_of(figure, far)).nonzero()[0].tolist() == list(range(1280, 1292))
+    assert find_strays(triangles_of(figure, far)).nonzero()[0].tolist() == list(range(1280, 1292))
     pulled = figure.copy()
     pulled.vertices[40] = [-900, 0, 0]  # one vertex that an exporter lost
-    spiked = strays(triangles_of(pulled))
+    spiked = find_strays(triangles_of(pulled))
     assert 0 < spiked.sum() <= 6
     assert np.abs(triangles_of(pulled)[~spiked]).max() < 2.0
     pole = trimesh.creation.box((0.05, 0.05, 40)).apply_translation([0, 0, -20])
     ground = trimesh.creation.box((500, 500, 0.1))
     pair = trimesh.creation.icosphere(subdivisions=3).apply_translation([80, 0, 0])
     room = trimesh.creation.box((20, 20, 20))
-    assert not any(strays(triangles_of(figure, other)).any() for other in (pole, ground, pair, room))
-    assert not strays(triangles_of(trimesh.creation.box((1, 1, 1)), far)).any()  # of so few faces each counts
+    assert not any(find_strays(triangles_of(figure, other)).any() for other in (pole, ground, pair, room))
+    assert not find_strays(triangles_of(trimesh.creation.box((1, 1, 1)), far)).any()  # of so few faces each counts
 
 
 def growing(asset: Asset, scales: list[float], node: int) -> None:

@@ -15,9 +15,9 @@ PROGRAM = """
 import json, os, sys
 from pathlib import Path
 import numpy as np
-from render.blender import cage
+from render.blender import sandbox
 job = json.loads(sys.stdin.read())
-with cage.few_cpus(1):
+with sandbox.limit_visible_cpus(1):
     import bpy
 from render.blender.camera import add_camera, place
 from render.blender.importing import import_model

@@ -19,7 +19,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 from base.errors import Failure, UsageError
 from tests.zero123.networks import settings, small_pipeline
 from zero123.layouts.folders import SPELLINGS, Spelling, load_folder, save_folder, spelling_of
-from zero123.layouts.foreign import unsaid_by_folder, unsaid_by_ldm
+from zero123.layouts.foreign import flags_lost_in_folder, flags_lost_in_ldm
 from zero123.layouts.ldm import UNET, Parts, check_file_schedule, fill_parts, ldm_state, load_ldm, read_state, save_ldm
 from zero123.modules import unet_config
 from zero123.pipeline import Zero123Pipeline
@@ -273,9 +273,9 @@ def test_a_folder_without_a_part_says_which_and_asks_nobody(
 def test_what_neither_names_nor_shapes_say_is_refused_or_told(tmp_path: Path) -> None:
     """The words that tell it are a command's, and the settings that it makes of them are the model's."""
     model = replace(paper_model({}), pose_slot4="input_polar")
-    assert unsaid_by_folder(model) == ["--pose-slot4", "input_polar"]
-    slot, value, *words = unsaid_by_ldm(model)
-    assert ([slot, value], set(words[::2])) == (unsaid_by_folder(model), {"--set"})
+    assert flags_lost_in_folder(model) == ["--pose-slot4", "input_polar"]
+    slot, value, *words = flags_lost_in_ldm(model)
+    assert ([slot, value], set(words[::2])) == (flags_lost_in_folder(model), {"--set"})
     unet = {"heads": 2, "norm_groups": 4}
     v = {"prediction": "v_prediction", "zero_terminal_snr": True, "timestep_spacing": "trailing"}
     named = (word.removeprefix("model.").split("=") for word in words[1::2])

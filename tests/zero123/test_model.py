@@ -6,7 +6,7 @@ from diffusers import UNet2DConditionModel
 
 from app.settings import load_settings
 from tests.zero123.networks import settings, small_pipeline
-from zero123.attention import use_single_token_attention, without_influence
+from zero123.attention import find_idle_parameters, use_single_token_attention
 from zero123.conditioning import Conditioning, Dropout
 from zero123.modules import LATENT_CHANNELS, clip_l14_config, unet_config, widen_conv_in
 from zero123.projection import CCProjection
@@ -55,7 +55,7 @@ def test_attention_to_one_token_needs_no_attention() -> None:
 
 def test_idle_parameters_have_no_gradient() -> None:
     unet = four_channel_unet()
-    idle = without_influence(unet)
+    idle = find_idle_parameters(unet)
     assert idle
     unet(torch.randn(2, 4, 4, 4), 500, encoder_hidden_states=torch.randn(2, 1, 16)).sample.square().sum().backward()
     scale = max(float(p.grad.abs().max()) for p in unet.parameters() if p.grad is not None)

@@ -9,8 +9,8 @@ from diffusers import DDIMScheduler
 from torch import Tensor
 
 from base.errors import Failure
-from zero123.sampling import ddim, generators_for, guided, noise_rows
-from zero123.schedule import Schedule, clean_and_noise, noised, scheduler_config, target_of
+from zero123.sampling import apply_guidance, ddim, generators_for, noise_rows
+from zero123.schedule import Schedule, add_noise, clean_and_noise, scheduler_config, target_of
 
 PAPER = scheduler_config(prediction="epsilon", zero_terminal_snr=False, spacing="leading")
 SMALL = scheduler_config(prediction="v_prediction", zero_terminal_snr=True, spacing="trailing")
@@ -64,7 +64,7 @@ def test_target_recovers_clean_latents(prediction: str) -> None:
     schedule = Schedule.from_config(scheduler_config(prediction=prediction, zero_terminal_snr=False, spacing="leading"))
     clean, noise = torch.randn(2, 8, 4, 3, 3, generator=torch.Generator().manual_seed(0))
     alpha, sigma = schedule.alpha_sigma(torch.arange(8) * 120)
-    noisy = noised(clean, noise, alpha, sigma)
+    noisy = add_noise(clean, noise, alpha, sigma)
     answer = target_of(clean, noise, alpha, sigma, schedule.prediction)
     got_clean, got_noise = clean_and_noise(answer, noisy, alpha, sigma, schedule.prediction)
     torch.testing.assert_close(got_clean, clean, rtol=1e-3, atol=1e-3)
@@ -117,7 +117,7 @@ def test_ddim_of_a_perfect_network_gives_the_clean_latents() -> None:
 
 def test_guidance_is_a_line_through_both_answers() -> None:
     with_condition, without = torch.tensor([3.0]), torch.tensor([1.0])
-    assert [float(guided(with_condition, without, scale)) for scale in (0.0, 1.0, 3.0)] == [1.0, 3.0, 7.0]
+    assert [float(apply_guidance(with_condition, without, scale)) for scale in (0.0, 1.0, 3.0)] == [1.0, 3.0, 7.0]
 
 
 def test_a_schedule_that_cannot_be_followed_is_named() -> None:

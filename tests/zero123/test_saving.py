@@ -15,7 +15,7 @@ from tests.zero123.test_layouts import UNETS, paper_model
 from zero123.layouts.folders import SPELLINGS, save_folder
 from zero123.layouts.ldm import save_ldm
 from zero123.pipeline import Zero123Pipeline
-from zero123.saving import saved_whole
+from zero123.saving import save_whole
 
 FULL = "the disk is full; free some space and run the same command again"
 WRITERS = {
@@ -42,11 +42,11 @@ def test_half_a_model_does_not_stay(tmp_path: Path, layout: str) -> None:
     with (
         small_files(4096),
         pytest.raises(Failure, match="/model: could not write the model: File too large"),
-        saved_whole(path, "model") as temporary,
+        save_whole(path, "model") as temporary,
     ):
         WRITERS[layout](model, temporary)
     assert list(tmp_path.iterdir()) == []
-    with saved_whole(path, "model") as temporary:
+    with save_whole(path, "model") as temporary:
         WRITERS[layout](model, temporary)
     assert list(tmp_path.iterdir()) == [path]
 
@@ -54,7 +54,7 @@ def test_half_a_model_does_not_stay(tmp_path: Path, layout: str) -> None:
 @pytest.mark.parametrize("error", [OSError(28, "No space left"), SafetensorError("I/O error: ... (os error 28)")])
 def test_a_full_disk_is_told_as_such(tmp_path: Path, error: Exception) -> None:
     def save() -> None:
-        with saved_whole(tmp_path / "0001", "checkpoint") as temporary:
+        with save_whole(tmp_path / "0001", "checkpoint") as temporary:
             temporary.mkdir()
             save_file({"a": torch.zeros(2)}, temporary / "a")
             raise error

@@ -52,12 +52,12 @@ def check_schedule(pipeline: Zero123Model) -> None:
             raise UsageError(f"expected a sampler whose {what} is {ours:g}, as a .ckpt is read, got {theirs:g}")
 
 
-def unsaid_by_folder(pipeline: Zero123Model) -> list[str]:
+def flags_lost_in_folder(pipeline: Zero123Model) -> list[str]:
     """Return the flags for reading a foreign folder rightly; the folder itself does not state them."""
     return ["--pose-slot4", pipeline.pose_slot4]
 
 
-def unsaid_by_ldm(pipeline: Zero123Model) -> list[str]:
+def flags_lost_in_ldm(pipeline: Zero123Model) -> list[str]:
     """Return the flags for reading the original's `.ckpt` rightly; neither names nor shapes in it state them."""
     schedule, unet = _schedule(pipeline), pipeline.unet.config
     values = {
@@ -68,8 +68,11 @@ def unsaid_by_ldm(pipeline: Zero123Model) -> list[str]:
         "zero_terminal_snr": schedule["rescale_betas_zero_snr"],
         "timestep_spacing": schedule["timestep_spacing"],
     }
-    told = ((name, value if isinstance(value, str) else canonical_json(value)) for name, value in values.items())
-    return [*unsaid_by_folder(pipeline), *(word for name, text in told for word in ("--set", f"model.{name}={text}"))]
+    texts = ((name, value if isinstance(value, str) else canonical_json(value)) for name, value in values.items())
+    return [
+        *flags_lost_in_folder(pipeline),
+        *(word for name, text in texts for word in ("--set", f"model.{name}={text}")),
+    ]
 
 
 def _schedule(pipeline: Zero123Model) -> dict[str, Any]:

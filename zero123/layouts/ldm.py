@@ -15,7 +15,7 @@ from torch import Tensor
 
 from base.errors import Failure, UsageError
 from zero123.layouts.foreign import check_architecture, check_schedule
-from zero123.layouts.names import clip_layer, clip_pairs, renamed, unet_pairs, vae_pairs
+from zero123.layouts.names import clip_layer, clip_pairs, rename, unet_pairs, vae_pairs
 from zero123.model import PoseSlot4, Zero123Model
 from zero123.modules import new_image_encoder, new_sd_vae, new_unet
 from zero123.projection import CCProjection
@@ -201,7 +201,7 @@ def _both_unets(unet: Any) -> set[str]:
 
 
 def _unet_names(unet: Any) -> dict[str, str]:
-    return renamed(unet.state_dict(), unet_pairs(unet.config))
+    return rename(unet.state_dict(), unet_pairs(unet.config))
 
 
 def _unet_from(unet: Any, take: Callable[[str], Tensor], *, ema: bool) -> Tensors:
@@ -209,7 +209,7 @@ def _unet_from(unet: Any, take: Callable[[str], Tensor], *, ema: bool) -> Tensor
 
 
 def _vae_names(vae: Any) -> dict[str, str]:
-    return renamed(vae.state_dict(), vae_pairs(vae.config))
+    return rename(vae.state_dict(), vae_pairs(vae.config))
 
 
 def _vae_from(vae: Any, take: Callable[[str], Tensor]) -> Tensors:
@@ -237,7 +237,7 @@ def _clip_from(clip: Any, take: Callable[[str], Tensor]) -> Tensors:
         for leaf in ("weight", "bias"):
             joined = take(f"{CLIP}transformer.resblocks.{layer}.attn.in_proj_{leaf}")
             found |= dict(zip(_query_key_value(layer, leaf), joined.chunk(3), strict=True))
-    names = renamed((name for name in ours if name not in found), clip_pairs(clip.config.to_dict()))
+    names = rename((name for name in ours if name not in found), clip_pairs(clip.config.to_dict()))
     found |= {name: take(CLIP + theirs) for name, theirs in names.items()}
     found["visual_projection.weight"] = found["visual_projection.weight"].T.contiguous()
     return found
@@ -251,7 +251,7 @@ def _clip_to(clip: Any) -> Tensors:
             parts = [state.pop(name) for name in _query_key_value(layer, leaf)]
             made[f"transformer.resblocks.{layer}.attn.in_proj_{leaf}"] = torch.cat(parts)
     state["visual_projection.weight"] = state["visual_projection.weight"].T.contiguous()
-    names = renamed(state, clip_pairs(clip.config.to_dict()))
+    names = rename(state, clip_pairs(clip.config.to_dict()))
     return made | {theirs: state[ours] for ours, theirs in names.items()}
 
 

@@ -34,7 +34,7 @@ CLIP_ENDS = {
 }
 
 
-def renamed(names: Iterable[str], pairs: Mapping[str, str]) -> dict[str, str]:
+def rename(names: Iterable[str], pairs: Mapping[str, str]) -> dict[str, str]:
     """The original's name of each of our tensors. Raises KeyError for a tensor below no pair."""
     return {name: _renamed(name, pairs) for name in names}
 

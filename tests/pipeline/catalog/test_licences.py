@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.catalog.licences import is_one_licence, licence_key
+from pipeline.catalog.licences import is_same_licence, licence_key
 from pipeline.catalog.objects import SourceObject
 from pipeline.plan.filters import refusal
 from pipeline.settings import FilterSettings
@@ -68,6 +68,6 @@ def test_no_arrangement_of_words_frees_a_restricted_licence(words: list[str], be
 
 def test_texts_of_one_licence_may_leave_out_its_version_alone() -> None:
     same = ("by", "CC Attribution", "https://creativecommons.org/licenses/by/4.0/")
-    assert is_one_licence(same)
+    assert is_same_licence(same)
     for other in ("by-nc", "CC-BY-3.0", "cc0", "something"):
-        assert not any(is_one_licence(pair) for pair in itertools.product(["CC-BY-4.0"], [other]))
+        assert not any(is_same_licence(pair) for pair in itertools.product(["CC-BY-4.0"], [other]))

@@ -12,7 +12,7 @@ import yaml
 from base.storage import Storage
 from pipeline.catalog.rows import ObjectRow
 from pipeline.catalog.tables import Catalog, VersionFacts
-from pipeline.dataset.card import COLUMNS, attribution_csv, card, card_picture, version_rows
+from pipeline.dataset.card import COLUMNS, attribution_csv, card_picture, card_text, version_rows
 from shards.sample import members_from_views
 from shards.version import SampleEntry, ShardEntry, Version
 from shards.write import write_shard
@@ -24,13 +24,13 @@ VERSION = Version(1, 3, 2, "abc", 12, (256, 256), (SHARD,))
 
 
 def test_hubs_find_the_shards_of_the_version() -> None:
-    front = yaml.safe_load(card(VERSION, {"ok": 1}, {}, {}).split("---")[1])
+    front = yaml.safe_load(card_text(VERSION, {"ok": 1}, {}, {}).split("---")[1])
     assert front["version"] == 3
     assert front["configs"][0]["data_files"] == [{"split": "train", "path": [SHARD.name]}]
 
 
 def test_people_find_counts_licences_and_settings() -> None:
-    text = card(VERSION, {"ok": 2, "crash": 1}, {"CC0-1.0": 1, "": 1}, {"render": {"samples": 16}})
+    text = card_text(VERSION, {"ok": 2, "crash": 1}, {"CC0-1.0": 1, "": 1}, {"render": {"samples": 16}})
     assert "| CC0\\-1\\.0 | 1 |" in text
     assert "| not stated | 1 |" in text
     assert "| crash | 1 |" in text
@@ -54,7 +54,7 @@ def test_rows_are_sorted_by_uid_in_any_chunk_size(count: int, tmp_path: Path, mo
 
 def test_text_from_outside_stays_text() -> None:
     nasty = {"uid": "a", "title": "=HYPERLINK(1)", "author": 'quote" and, comma\x1b[2J', "licence": "<script>|x"}
-    assert "<script>" not in card(VERSION, {"ok": 1}, {nasty["licence"]: 1}, {})
+    assert "<script>" not in card_text(VERSION, {"ok": 1}, {nasty["licence"]: 1}, {})
     table = pyarrow.table({name: [nasty.get(name, "")] for name in COLUMNS})
     (line,) = csv.DictReader(io.StringIO("".join(attribution_csv([table]))))
     assert line["title"] == "'=HYPERLINK(1)"

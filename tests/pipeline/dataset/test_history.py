@@ -14,8 +14,8 @@ from pipeline.builder import BuildSettings, build
 from pipeline.catalog.lease import Lease
 from pipeline.catalog.tables import Catalog
 from pipeline.dataset.card import ATTRIBUTION, CARD, PICTURE
-from pipeline.dataset.history import check_against_catalogue, compare_versions, restore, versions
-from pipeline.dataset.status import status
+from pipeline.dataset.history import check_against_catalogue, compare_versions, list_versions, restore
+from pipeline.dataset.status import read_status
 from pipeline.dataset.vacuum import TEMPORARY_AGE_S, vacuum
 from shards.verify import verify
 from shards.version import read_version, version_name
@@ -40,7 +40,7 @@ def dataset(tmp_path: Path) -> BuildSettings:
 
 def test_versions_are_listed_compared_and_restored(dataset: BuildSettings) -> None:
     store = storage(dataset)
-    first, second = versions(store)
+    first, second = list_versions(store)
     assert (first.number, first.objects, first.shards) == (1, {"train": 2, "val": 0}, 1)
     assert (second.number, second.objects, second.shards) == (2, {"train": 1, "val": 0}, 1)
     assert first.bytes == read_version(store, 1).shards[0].bytes
@@ -95,7 +95,7 @@ def test_vacuum_removes_what_no_kept_version_needs(dataset: BuildSettings, tmp_p
     vacuum(store, 0.0, 60.0)
     assert vacuum(store, 0.0, 60.0).files == ()
     verify(store, read_version(store), SILENT)
-    assert [one.number for one in versions(store)] == [2]
+    assert [one.number for one in list_versions(store)] == [2]
     assert build(dataset, SILENT).idle
     with pytest.raises(Failure, match="expected a version 1, got only: 2"):
         restore(store, 1, 60.0)
@@ -109,10 +109,10 @@ def test_nothing_is_changed_while_someone_builds(dataset: BuildSettings) -> None
         for act in (lambda: vacuum(store, 0.0, 60.0), lambda: restore(store, 1, 60.0)):
             with pytest.raises(Failure, match=f"process {os.getpid()}"):
                 act()
-        live = status(store).live
+        live = read_status(store).live
         assert live is not None
         assert live.holder.pid == os.getpid()
-    assert status(store).live is None
+    assert read_status(store).live is None
 
 
 def test_every_damage_is_named(dataset: BuildSettings) -> None:
@@ -155,7 +155,7 @@ def test_what_failed_is_tried_again_when_asked(tmp_path: Path) -> None:
     summary = build(patient, SILENT, retry=frozenset({"timeout"}))
     assert (summary.rendered, summary.outcomes) == (2, {"ok": 2})
     assert {row.attempts for row in Catalog(Storage(patient.storage.root)).objects().values()} == {3}
-    assert status(storage(patient)).outcomes == {"ok": 2}
+    assert read_status(storage(patient)).outcomes == {"ok": 2}
 
 
 def test_the_card_is_that_of_the_newest_version(dataset: BuildSettings, tmp_path: Path) -> None:

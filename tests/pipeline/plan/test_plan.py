@@ -217,7 +217,7 @@ def test_an_early_version_speaks_of_finished_shards_only() -> None:
     rows = merged({}, ledger, final=False)
     assert {uid for uid, row in rows.items() if row.ok} == set(plan.render[:3])
     assert {row.outcome for row in rows.values()} == {Outcome.OK, Outcome.PENDING}
-    assert {uid: row.shard for uid, row in rows.items()} == dict(zip(plan.asked, plan.number.tolist(), strict=True))
+    assert {uid: row.shard for uid, row in rows.items()} == dict(zip(plan.requested, plan.number.tolist(), strict=True))
     resumed = planned(items, rows, [attempt(plan.render[3], f"bytes of {plan.render[3]}")])
     assert resumed.render == plan.render[4:]
     assert set(resumed.staged) == {plan.render[3]}

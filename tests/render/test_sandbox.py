@@ -23,9 +23,9 @@ from tests.render.scripts import run_in_blender
 INTRUDER = """
 import json, os, socket, sys
 from pathlib import Path
-from render.blender import cage
+from render.blender import sandbox
 secret, port, device = sys.argv[1:]
-walls = cage.enter(os.getppid(), device)
+walls = sandbox.enter_sandbox(os.getppid(), device)
 def tried(act):
     try:
         return f"did: {act()}"

@@ -1,4 +1,4 @@
-"""The walls around the child, built before anything else is imported: only the standard library is used here.
+"""The sandbox of the child: walls built before anything else is imported. Only the standard library is used here.
 
 Numerical libraries start threads when imported, and a process with threads can no longer move itself.
 """
@@ -35,7 +35,7 @@ GPUS = ("dri", "kfd", "nvidia*")
 CACHES = ("CUDA_CACHE_PATH", "OPTIX_CACHE_PATH", "SYCL_CACHE_DIR")
 
 
-def enter(parent: int, device: str) -> dict[str, str]:
+def enter_sandbox(parent: int, device: str) -> dict[str, str]:
     """Leave the network and the files of others, die with the parent, dump no core; `device` will render.
 
     Returns the active walls: `network` is `namespace` or `none`, `files` is `landlock` or `none`.
@@ -76,7 +76,7 @@ def _needed(device: str) -> dict[int, list[Path]]:
 
 
 @contextlib.contextmanager
-def few_cpus(count: int) -> Iterator[None]:
+def limit_visible_cpus(count: int) -> Iterator[None]:
     """Let a library loaded in this block see at most `count` CPUs. Afterwards all CPUs are visible again.
 
     Blender's task scheduler keeps as many threads as it sees CPUs when loaded. Idle threads spin: on two CPUs, a render

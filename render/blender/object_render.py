@@ -13,13 +13,13 @@ import numpy as np
 
 from render.blender.camera import add_camera, place
 from render.blender.device import use_device
+from render.blender.finish import finish_model
 from render.blender.floats import last_is_finite
 from render.blender.importing import import_model
 from render.blender.lights import add_lights
 from render.blender.passes import prepare_passes, shoot_passes, write_passes
 from render.blender.refusal import Refusal
-from render.blender.scene import fresh_scene, prepare
-from render.blender.settle import settle
+from render.blender.scene import apply_render_settings, make_empty_scene
 from render.blender.shoot import shoot
 from render.blender.view import finish_view
 from render.blender.window import Windows
@@ -36,7 +36,7 @@ def sentence(error: Exception) -> str:
     return " ".join(lines)[:SENTENCE_LENGTH] or type(error).__name__
 
 
-class OneObject:
+class ObjectRender:
     """Renders one job; `begin` is told each phase before it starts."""
 
     def __init__(
@@ -71,17 +71,17 @@ class OneObject:
     def _work(self) -> None:
         settings = self.job.settings
         with self._timed("import"):
-            scene = fresh_scene()
+            scene = make_empty_scene()
             imported = import_model(self.job)
             self.found["missing_pictures"] = imported.missing
         with self._timed("normalise"):
-            self.found["normalisation"], facts = settle(scene, self.job)
+            self.found["normalisation"], facts = finish_model(scene, self.job)
             self.found["checks"] = asdict(replace(facts, other_frame=imported.other_frame))
         with self._timed("prepare"):
             add_lights(scene, self.job.lights, settings["lights"][settings["light"]]["maps"])
             camera = add_camera(scene, settings["lens"])
             # After the model: an importer may change render settings of the scene.
-            prepare(scene, settings)
+            apply_render_settings(scene, settings)
             use_device(self.found["device"])
             # From the final places of all corners; nothing moves after this.
             windows = Windows(settings)

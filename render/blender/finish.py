@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geometry.camera import Lens
-from render.blender.backs import first_backs
+from render.blender.backs import count_first_backs
 from render.blender.coincident import part_coincident
 from render.blender.culling import cull_backs, vanishes_from_a_side
 from render.blender.facts import object_facts
@@ -18,7 +18,7 @@ from render.blender.seen import remove_transparent_faces, seen_framing
 from render.job import ObjectFacts, RenderJob
 
 
-def settle(scene: bpy.types.Scene, job: RenderJob) -> tuple[dict[str, Any], ObjectFacts]:
+def finish_model(scene: bpy.types.Scene, job: RenderJob) -> tuple[dict[str, Any], ObjectFacts]:
     """Normalise the model as a job has it; returns the normalisation and what is known of the object.
 
     Raises Refusal for a model with nothing to see.
@@ -38,7 +38,7 @@ def settle(scene: bpy.types.Scene, job: RenderJob) -> tuple[dict[str, Any], Obje
     merged = part_coincident(scene) if settings["coincident_faces"] == "parted" else 0
     # After parting, which reads the materials as they came.
     hidden = set[str]() if _would_be_lost(settings) else cull_backs()
-    culled = first_backs(hidden, np.array(job.extrinsics), Lens(**settings["lens"]), tuple(settings["hw"]))
+    culled = count_first_backs(hidden, np.array(job.extrinsics), Lens(**settings["lens"]), tuple(settings["hw"]))
     return normalisation, replace(
         facts, merged_faces=merged, culled_faces=culled, unseen_faces=unseen, stray_faces=stray
     )
