@@ -13,4 +13,5 @@ def end_with_parent() -> None:
 def _end() -> None:
     if (parent := multiprocessing.parent_process()) is not None:
         parent.join()
+        # Not sys.exit: this is a thread, and the main thread may be blocked in C code.
         os._exit(1)

@@ -46,18 +46,20 @@ def read_data_file(kind: type[T], path: Path) -> T:
     if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(path.read_text(encoding="utf-8"))):
         raise UsageError(f"{path}: expected YAML without aliases (*name), got some")  # they may unfold without end
     try:
+        # YAML has dates, sets and binary values; JSON has not.
         text = canonical_json(values)
     except (TypeError, ValueError, RecursionError) as error:
         raise UsageError(f"{path}: expected numbers, text, lists and mappings, got: {error}") from None
     try:
+        # As JSON, where a list may fill a tuple, but text never fills a number.
         checked: T = TypeAdapter(kind).validate_json(text, strict=True)
     except ValidationError as error:
         mistake = error.errors(include_url=False)[0]
         keys = tuple(mistake["loc"])
         expected = mistake["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
         got = "" if mistake["type"] == "value_error" else f", got {_short(mistake)}"
-        place = f"{path}:{_line(path, keys)}: {'.'.join(map(str, keys)) or '(top)'}"
-        raise UsageError(f"{place}: expected {_in_yaml(mistake['type'], expected)}{got}") from None
+        where = f"{path}:{_line(path, keys)}: {'.'.join(map(str, keys)) or '(top)'}"
+        raise UsageError(f"{where}: expected {_in_yaml(mistake['type'], expected)}{got}") from None
     return checked
 
 

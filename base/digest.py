@@ -25,6 +25,7 @@ def sha256_file(path: Path) -> str:
 
 def canonical_json(value: Any) -> str:
     """Encode `value` as JSON with sorted keys and no spaces: equal values, equal text. Raises ValueError for NaN."""
+    # An encoder made once: `json.dumps` with these options builds one for each call.
     return _CANONICAL.encode(value)
 
 

@@ -36,4 +36,5 @@ def delay_signals() -> Iterator[None]:
             if callable(handler):
                 signal.signal(number, handler)
         if held:
+            # After the handlers are back, so that the signal has its usual effect.
             signal.raise_signal(held[0])

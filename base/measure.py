@@ -46,6 +46,7 @@ class Meter:
             seconds = time.monotonic() - started
             finished.set()
             watcher.join()
+            # Measured once more: a short stage may end between two samples.
             self.stages.append(StageCost(name=name, seconds=seconds, peak_mb=max(peak[0], tree_memory_mb())))
 
 
@@ -80,4 +81,5 @@ def _pss_kb(pid: int) -> int:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:
         return 0
+    # PSS, because processes forked from a server share most pages, and RSS would count them in each.
     return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)

@@ -87,6 +87,7 @@ class _PlainTask(_SilentTask):
             _print(self.stream, self._line(now, note))
 
     def _line(self, now: float, note: str) -> str:
+        # Only of this run: what was there before would make the time left look short.
         rate = (self.done - self.done_before) / max(now - self.started, 1e-9)
         left = (
             f", {format_duration(max(self.total - self.done, 0) / rate)} left"
@@ -187,6 +188,7 @@ def _rate(per_s: float) -> str:
 
 
 def _print(stream: TextIO, line: str) -> None:
+    # Flushed, because logs are followed while a build runs.
     print(replace_controls(line), file=stream, flush=True)
 
 

@@ -29,5 +29,6 @@ class Reminder:
         if show:
             self._show_after_s = lasted_s + SHOW_EVERY_S
         if say:
+            # Doubled each time, so that a night's outage does not fill the log.
             self._say_after_s = lasted_s + min(lasted_s + SAY_AFTER_S, SAY_AT_MOST_EVERY_S)
         return show, say

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from base.storage import TEMPORARY_PREFIX
 
+# No links: in a shared temporary folder another user could point one at our files. Closed on exec, or a child would
+# hold the lock after our end.
 OPENED = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -31,6 +33,7 @@ def create_owned_folder(make: Callable[[], Path]) -> tuple[Path, int]:
             continue
         with contextlib.suppress(OSError):  # a network file system may not support locks
             fcntl.flock(lock, fcntl.LOCK_EX)
+        # Between making and locking, another process may have taken the folder for abandoned.
         if _is_there(folder, lock):
             return folder, lock
         os.close(lock)

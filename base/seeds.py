@@ -13,6 +13,7 @@ def stable_seed(root: int, *what: str | int) -> int:
 
     Each part is hashed with its type and length, so ("ab", "c") and ("a", "bc") differ, and so do 1 and "1".
     """
+    # Not Python's `hash`, which differs in each process for text.
     digest = hashlib.blake2b(digest_size=8)
     for part in (root, *what):
         text = f"{type(part).__name__}:{part}".encode()

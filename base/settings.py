@@ -106,6 +106,7 @@ def parse_overrides(assignments: Iterable[str], model: type[Section]) -> dict[st
             raise UsageError(f"--set: expected section.key=value, got {assignment!r}")
         if replace_surrogates(text) != text:
             raise UsageError(f"--set {dotted}: expected a value in UTF-8, got {_short(text)}")
+        # By the type of the setting: `--set storage.root=2024` names a folder, not a number.
         literal = _text_value(text, _type_of(model, keys))
         value: Any = literal if literal is not None else _yaml_value(dotted, text)
         for key in reversed(keys):

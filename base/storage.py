@@ -92,6 +92,7 @@ class Storage:
                 return bool(self.fs.exists(path))
         try:
             with self._reporting("look for", name):
+                # Not `exists`: for some stores it turns every error into False.
                 self.fs.info(path)
         except Missing:
             return False
@@ -187,6 +188,7 @@ class Storage:
 
     def _find_files(self, folder: str) -> dict[str, Any]:
         prefix = f"{self._base}/"
+        # fsspec remembers listings, and other processes write to the same folder.
         self.fs.invalidate_cache()
         with self._reporting("list", folder):
             strict = {"on_error": "raise"} if self.is_web else {}  # the default would skip an unlisted folder silently
@@ -322,6 +324,7 @@ def move_atomically(source: Path, target: Path) -> None:
     try:
         source.replace(target)
     except OSError as error:
+        # Only the error of two file systems is worked around.
         if error.errno != errno.EXDEV:
             raise
         write_atomically(target, source.read_bytes())
@@ -331,6 +334,7 @@ def move_atomically(source: Path, target: Path) -> None:
 def _create_exclusively(path: Path, data: bytes) -> bool:
     temporary = _write_temporary(path, data)
     try:
+        # A link fails if the name exists, unlike a rename; so a single process creates it, with the whole content.
         os.link(temporary, path)
     except FileExistsError:
         return False
@@ -350,6 +354,7 @@ def _write_temporary(path: Path, data: bytes) -> Path:
     except OSError as error:
         with suppress(OSError):  # the file system may have become read-only
             temporary.unlink()
+        # The temporary name would mean nothing to the user.
         error.filename = str(path)
         raise
     return temporary

@@ -47,7 +47,9 @@ def pictures_of_batch(sources: Sequence[str]) -> list[BatchPicture] | None:
     listed = [picture for source in sources for picture in _listed(source)]
     if len(listed) > MOST_PICTURES:
         raise UsageError(f"expected at most {MOST_PICTURES:,} pictures, got {len(listed):,}")
+    # A pattern and a folder may name the same picture.
     once = list(dict.fromkeys(listed))
+    # Without letter case: on some disks `A` and `a` are the same folder.
     shared = Counter(picture.name.casefold() for picture in once)
     return [picture if shared[picture.name.casefold()] == 1 else _told_apart(picture) for picture in once]
 
@@ -96,6 +98,7 @@ def _in_folder(folder: Path) -> list[str]:
 def _in_csv(path: Path) -> Iterator[BatchPicture]:
     """Yield the rows of a CSV file as pictures."""
     rows = csv.DictReader(_text(path).splitlines())
+    # Spreadsheets leave blanks after commas.
     columns = [name.strip() for name in rows.fieldnames or ()]
     rows.fieldnames = columns
     if "image" not in columns or not set(columns) <= set(COLUMNS):
@@ -109,6 +112,7 @@ def _in_csv(path: Path) -> Iterator[BatchPicture]:
 def _text(path: Path) -> str:
     try:
         with path.open("rb") as file:
+            # A byte more, to see whether the file goes on.
             data = file.read(MOST_CSV_BYTES + 1)
         if len(data) > MOST_CSV_BYTES:
             raise UsageError(f"{path}: expected at most {MOST_CSV_BYTES >> 20} MiB, got more")

@@ -45,6 +45,7 @@ def _with_profile(picture: Image.Image) -> Image.Image:
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(picture.info["icc_profile"]))
         shown = ImageCms.profileToProfile(flat, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    # Phones and editors write broken profiles; the picture is better shown without than refused.
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return picture
     if shown is None:

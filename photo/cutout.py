@@ -40,6 +40,7 @@ def cut_out(photo: Photo, settings: PhotoSettings, *, mask: Path | None, assume_
         return CutOut(with_alpha(photo.rgba, found), f"mask {mask.name}")
     if settings.cut_out == ALPHA or (assume_cut_out and settings.cut_out == AUTO):
         return CutOut(photo.rgba, "as it is")
+    # A few transparent pixels, such as rounded corners, are no cut-out.
     if settings.cut_out == AUTO and is_cut_out(photo.rgba, settings.checks.transparent):
         return CutOut(photo.rgba, ALPHA)
     if settings.cut_out in (AUTO, BORDER):

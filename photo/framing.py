@@ -62,6 +62,7 @@ def resample(rgba: Pixels, box: Box, hw: tuple[int, int]) -> Pixels:
     """
     left, top, right, bottom = box
     height, width = rgba.shape[:2]
+    # Whole pixels around the box; the resampling then cuts at its fractions.
     first, last = (math.floor(left), math.floor(top)), (math.ceil(right), math.ceil(bottom))
     room = Image.new("RGBa", (last[0] - first[0], last[1] - first[1]))
     crop = (max(first[0], 0), max(first[1], 0), min(last[0], width), min(last[1], height))

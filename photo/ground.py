@@ -45,9 +45,11 @@ def fit_ground(lab: Floats) -> Ground:
     colours = _surface(lab, use, degree=2)
     rest = (lab - colours)[use]
     size = np.linalg.norm(rest, axis=1)
+    # Without the farthest fifth, where the object may touch the rim; the factor makes up for the cut tails.
     ground = Ground(colours, np.cov(rest[size <= np.percentile(size, 80)].T) * 1.6 + np.eye(3) * FLOOR)
     for _ in range(2):
         wider: Bools = ndimage.binary_erosion(reaching_border(ground.distance(lab) < NEAR), border_value=1)
+        # The fit has lost the background, so the first is kept.
         if wider.sum() < use.sum() / 4:
             break
         colours = _surface(lab, wider, degree=3)

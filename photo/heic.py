@@ -11,6 +11,7 @@ BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"
 
 def is_heic(data: bytes) -> bool:
     """Say whether these are the bytes of an HEIF file without AV1 pictures; AVIF has brands of its own."""
+    # The main brand, and after the version the compatible brands.
     brands = {data[start : start + 4] for start in (8, *range(16, min(_box_bytes(data), 64), 4))}
     return data[4:8] == b"ftyp" and not brands & {b"avif", b"avis"} and bool(brands & set(BRANDS))
 

@@ -69,6 +69,7 @@ def own_colours(rgb: NDArray[np.uint8], alpha: NDArray[np.float32], ground: Floa
     behind = cv2.resize(ground.astype(np.float32), wh, interpolation=cv2.INTER_LINEAR)
     mixed = (alpha > 0.0) & (alpha < 1.0)
     pixels = rgb.astype(np.float32)
+    # Dividing by a small alpha would blow up the noise.
     part = np.maximum(alpha, LEAST)[..., None]
     unmixed = behind + (pixels - behind) / part
     return np.asarray(np.clip(np.rint(np.where(mixed[..., None], unmixed, pixels)), 0, 255), np.uint8)

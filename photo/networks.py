@@ -26,6 +26,7 @@ class Normalisation:
 
     def apply(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
         """uint8 (H, W, 3) as the network takes it, float32."""
+        # A black picture has the maximum 0.
         largest = max(int(rgb.max()), 1) if self.divide_by_maximum else 255
         return ((rgb / largest - self.mean) / self.std).astype(np.float32)
 

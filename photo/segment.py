@@ -78,8 +78,10 @@ def _session(path: Path) -> "InferenceSession":
             "photo.cut_out: expected onnxruntime for a segmentation network, got nothing: "
             "`pip install -c constraints.txt -e '.[cutout]'`"
         ) from None
+    # Nothing is sent to anyone.
     onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
+    # onnxruntime ignores the variable and takes all cores.
     options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "0"))
     options.log_severity_level = 3
     try:

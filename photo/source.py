@@ -38,6 +38,7 @@ def is_url(text: str) -> bool:
 
 def _limited(name: str, file: BinaryIO, limits: LimitSettings) -> bytes:
     most = limits.megabytes << 20
+    # A byte more, to see whether the file goes on.
     data = file.read(most + 1)
     if len(data) > most:
         raise UsageError(f"{name}: expected a picture of at most {limits.megabytes} MiB, got more")

@@ -25,6 +25,7 @@ def cut_by_texture(rgb: Pixels, lab: NDArray[np.float64]) -> Bools:
     where both see background.
     """
     as_bytes = np.clip(lab * [2.2, 2.0, 2.0] + [0.0, 128.0, 128.0], 0, 255).astype(np.uint8)
+    # OpenCV takes contiguous bytes only.
     first, second = _grab_cut(np.ascontiguousarray(rgb), NARROW), _grab_cut(as_bytes, WIDE)
     return _without_small_holes(_tidy(first), ~first & ~second)
 

@@ -32,6 +32,7 @@ def weights_file(network: Network, folder: Path, most_megabytes: int) -> Path:
         _fetch(network, part, most_megabytes * 1_000_000)
     except OSError as error:  # urllib's errors are kinds of it
         raise Failure(_sentence(network, path, error)) from None
+    # Before the final name, so that a file of that name is always right.
     if sha256_file(part) != network.sha256:
         got = sha256_file(part)
         part.unlink()
@@ -45,6 +46,7 @@ def _fetch(network: Network, part: Path, most: int) -> None:
     request = urllib.request.Request(network.url, headers={"Range": f"bytes={done}-"} if done else {})  # noqa: S310 - https
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
+            # Servers may ignore the range and send the whole file.
             done = done if answer.status == 206 else 0
             total = done + int(answer.headers.get("Content-Length") or 0)
             with part.open("ab" if done else "wb") as file:

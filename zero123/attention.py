@@ -49,6 +49,7 @@ def use_single_token_attention(unet: UNet2DConditionModel) -> None:
     """Replace every cross-attention's processor by `SingleTokenAttention`, exact for a single token."""
     processors = dict(unet.attn_processors)
     for name in processors:
+        # diffusers calls self-attention attn1 and cross-attention attn2.
         if ".attn2." in name:
             processors[name] = SingleTokenAttention()
     unet.set_attn_processor(processors)
@@ -65,10 +66,12 @@ def constant_cross_attention(unet: UNet2DConditionModel, context: Tensor) -> Ite
     try:
         for block in blocks:
             value = token_output(block.attn2, context)
+            # Whole modules are replaced: a processor would still run after the norm.
             block.norm2, block.attn2 = nn.Identity(), ConstantAttention(value)
         yield
     finally:
         for block, (norm, attention) in zip(blocks, before, strict=True):
+            # Also after an error: the model would answer every later input with this context.
             block.norm2, block.attn2 = norm, attention
 
 

@@ -26,6 +26,7 @@ def build_pipeline(settings: ModelSettings, seed: int) -> Zero123Pipeline:
     """An untrained model; the same seed draws the same weights, independent of earlier draws."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stable_seed(seed, "weights"))
+        # The order of these four decides the weights of each: they draw from the same generator.
         vae, vae_reference = _autoencoder(settings)
         encoder, encoder_reference = _image_encoder(settings)
         projection = CCProjection(settings.image_encoder.embedding, 4, settings.unet.context)
@@ -95,6 +96,7 @@ def _differences(pipeline: Zero123Pipeline, settings: ModelSettings) -> dict[str
         **{f"model.unet: {key}": value for key, value in pipeline.unet.config.items()},
         **{f"schedule: {key}": value for key, value in pipeline.scheduler.config.items()},
     }
+    # diffusers returns lists for configurations read from JSON, and tuples for others.
     plain = {key: tuple(value) if isinstance(value, list) else value for key, value in found.items()}
     return {key: (value, plain.get(key)) for key, value in expected.items() if plain.get(key) != value}
 
@@ -107,6 +109,7 @@ def build_encoders(settings: ModelSettings, seed: int) -> FrozenEncoders:
         encoders = FrozenEncoders.of(vae, _image_encoder(settings)[0], settings.image_encoder.tokens, settings.hw)
     for module in (encoders.vae, encoders.image_encoder):
         if module is not None:
+            # As inside a model: dropout and running statistics would change what is cached.
             module.eval().requires_grad_(requires_grad=False)
     return encoders
 
@@ -118,9 +121,11 @@ def _unet(settings: ModelSettings) -> UNet2DConditionModel:
     expected = unet_config(settings.unet, settings.hw[0] // 8, in_channels=4)
     for key, value in expected.items():
         got = unet.config.get(key)
+        # Weights do not depend on the size of the pictures.
         if key != "sample_size" and value != (tuple(got) if isinstance(got, list) else got):
             raise UsageError(f"model.unet: expected {key} {got!r} for the weights {settings.weights}, got {value!r}")
     widen_conv_in(unet)
+    # Else a saved model would state the size of the base model.
     unet.register_to_config(sample_size=settings.hw[0] // 8)
     return unet
 

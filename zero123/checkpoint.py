@@ -50,6 +50,7 @@ def save_checkpoint(pipeline: Zero123Model, folder: Path, file_bytes: int | None
     `Zero123Pipeline.save_pretrained`."""
     split = {"max_shard_size": file_bytes} if file_bytes else {}
     for name, module in pipeline.modules().items():
+        # Frozen parts are large, and every checkpoint of a run would have a copy.
         if name not in pipeline.references:
             module.save_pretrained(folder / name, **split)
     pipeline.scheduler.save_pretrained(folder / "scheduler")
@@ -73,6 +74,7 @@ def save_checkpoint(pipeline: Zero123Model, folder: Path, file_bytes: int | None
 
 def load_checkpoint(folder: Path) -> Zero123Model:
     """The model in a checkpoint's folder, in float32. Raises Failure with the wrong folder, file or key."""
+    # Before any weights: a folder of another program ends here, in a sentence.
     index = read_index(folder)
     facts = index["_zero123"]
     parts = {name: _load_part(name, folder, index) for name in CLASSES}
@@ -128,6 +130,7 @@ def _sampling(facts: dict[str, Any], where: Path) -> SamplingSettings | None:
 def _load_part(name: str, folder: Path, index: dict[str, Any]) -> Any:
     key = index[name]
     known = CLASSES[name]
+    # From a fixed table: diffusers would import any class that the file names.
     cls = known.get(tuple(key)) if isinstance(key, list) and all(isinstance(part, str) for part in key) else None
     if cls is None:
         choices = " or ".join(".".join(choice) for choice in known)
@@ -135,6 +138,7 @@ def _load_part(name: str, folder: Path, index: dict[str, Any]) -> Any:
     references = index["_zero123"]["references"]
     if name in references:
         return resolve(cls, references[name], where=f"{folder / INDEX}: {name}")
+    # Half-precision files are for size; all computing starts from float32.
     return load_module(cls, folder / name).float()
 
 

@@ -36,6 +36,7 @@ class ClipImages:
         config, weights = read_json(folder / "config.json"), weights_in(folder)
         whole = config.get("vision_config")
         if isinstance(whole, dict):
+            # A whole CLIP states the width of the projection beside its two halves; 512 is transformers' default.
             config = {**whole, "projection_dim": config.get("projection_dim", 512)}
         model = build_without_memory(CLIPVisionModelWithProjection, config, folder)
         tensors = {name: tensor for name, tensor in weights.tensors().items() if not name.endswith(COUNTED)}
@@ -55,4 +56,5 @@ class ClipImages:
         square = interpolate(pixels, (self.side_px, self.side_px), mode="bicubic", antialias=True).clamp(0.0, 1.0)
         mean, std = (torch.tensor(one, device=device)[:, None, None] for one in (CLIP_MEAN, CLIP_STD))
         found = self._model(pixel_values=(square - mean) / std).image_embeds[0]
+        # In float64, so that the cosine of a picture with itself is 1.
         return np.asarray(normalize(found.double(), dim=0).cpu().numpy())

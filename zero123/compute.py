@@ -35,6 +35,7 @@ def prepare_for_sampling(model: Zero123Model, compute: SampleComputeSettings, de
             nn.Module.to(module, wanted)  # diffusers' own `to` warns of parts absent from these networks
     if 0 < compute.tile_px < max(model.hw):  # a larger tile is the whole picture
         _use_tiles(model.vae, compute.tile_px)
+    # After the types: the copies in main memory are then smaller too.
     if compute.offload:
         model.offload(device)
     else:
@@ -79,6 +80,7 @@ def _free_on_host() -> int:
     available = [int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")]
     free = available[0] if available else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
     limit, used = (Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory.current"))
+    # A container's limit; the file says `max` without a limit.
     if limit.is_file() and used.is_file() and limit.read_text().strip().isdigit():
         free = min(free, int(limit.read_text()) - int(used.read_text()))
     return max(free, 0)
@@ -98,4 +100,5 @@ def _check(compute: SampleComputeSettings, device: torch.device) -> None:
 
 def _use_tiles(vae: Autoencoder, tile_px: int) -> None:
     vae.enable_tiling()
+    # Set on the module itself: diffusers has no argument for it.
     vae.tile_sample_min_size, vae.tile_latent_min_size = tile_px, tile_px // 8

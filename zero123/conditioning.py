@@ -68,5 +68,6 @@ class Dropout:
         """
         context_end = self.context + self.both
         keeps_context = uniform >= context_end
+        # A single draw for both, so the ranges exclude each other.
         keeps_latents = (uniform < self.context) | (uniform >= context_end + self.latents)
         return keeps_context, keeps_latents

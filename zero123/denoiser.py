@@ -25,6 +25,7 @@ class Denoiser:
         self._model, self._scale, self._rows = model, sampling.guidance_scale, len(conditioning)
         self._guided_timesteps = (low * last, high * last)
         is_guided = sampling.guidance_scale != 1.0
+        # Joined once: the condition is the same at every timestep.
         self._both = join(conditioning, model.null(conditioning)) if is_guided else conditioning
 
     @contextmanager
@@ -41,6 +42,7 @@ class Denoiser:
     def __call__(self, noisy: Tensor, timestep: int) -> Tensor:
         """The predicted ε or v (N, 4, h, w)."""
         low, high = self._guided_timesteps
+        # At scale 1 the unconditional half cancels out, so half of the work is left out.
         if self._scale == 1.0 or not low <= timestep <= high:
             return self._predict(noisy, timestep, self._both.select(slice(self._rows)))
         answers = self._predict(torch.cat([noisy, noisy]), timestep, self._both)

@@ -11,6 +11,7 @@ def torch_device(name: str) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
         device = torch.device(name)
+        # `torch.device` accepts any known kind; only an allocation shows whether it is here.
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError):
         raise UsageError(f"device: expected auto, cpu or an accelerator of this machine, got {name!r}") from None

@@ -74,6 +74,7 @@ class Elevation:
 def candidates_deg(settings: ElevationSettings) -> Floats:
     """Return the candidate elevations in degrees."""
     first, last, step = settings.candidates_deg
+    # Half a step more, because rounding could lose the last candidate.
     return np.arange(first, last + step / 2.0, step)
 
 
@@ -102,6 +103,7 @@ def _estimate(degrees: Floats, scores: Floats, method: str) -> Elevation:
 def _lowest(degrees: Floats, scores: Floats) -> float:
     """Where the scores are lowest, by a parabola through the lowest and its neighbours."""
     at = int(np.argmin(scores))
+    # At an end there are no two neighbours for a parabola.
     if not 0 < at < len(scores) - 1:
         return float(degrees[at])
     left, middle, right = scores[at - 1 : at + 2]
@@ -153,6 +155,7 @@ def agreement(
         ]
         errors.append(np.abs(np.stack(seen, -1) - photo[inside][:, None]).mean(-1))  # (P, D)
     every = np.stack(errors)
+    # For the jackknife.
     without = [np.delete(every, number, axis=0) for number in range(len(every))]
     return np.array([chosen.mean(0).min(-1).mean() for chosen in (*without, every)])
 
@@ -173,6 +176,7 @@ def _noise_scores(model: "Zero123Model", given: ElevationInput, settings: Elevat
         for number, fraction in enumerate(settings.noise_at):
             timestep = torch.full((len(turns),), round(fraction * (len(model.schedule.alphas_cumprod) - 1)))
             generator = torch.Generator().manual_seed(stable_seed(given.seed, "elevation-noise", number))
+            # The same noise for all turns, so that only the turn makes a difference.
             noise = torch.randn(clean.shape[1:], generator=generator).to(clean).expand_as(clean)
             alpha, sigma = model.schedule.alpha_sigma(timestep.to(clean.device))
             answer = model.predict(add_noise(clean, noise, alpha, sigma), timestep.to(clean.device), conditioning)

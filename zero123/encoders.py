@@ -54,6 +54,7 @@ class FrozenEncoders:
             "background": "white",
             "vae": weights_digest(self.vae),
             "image_encoder": weights_digest(self.image_encoder) if self.image_encoder else "",
+            # The preparation counts too: other pixels make other vectors from the same weights.
             "seen": [CLIP_HW, CLIP_MEAN, CLIP_STD, self.tokens] if self.image_encoder else [],
         }
         return digest_json(told)
@@ -73,6 +74,7 @@ class FrozenEncoders:
 def weights_digest(module: nn.Module) -> str:
     """SHA-256 of a module's tensors by name, in float32, for any device and memory layout."""
     digest = hashlib.sha256()
+    # Sorted by name, so that the order of a state does not matter.
     for name, tensor in sorted(module.state_dict().items()):
         digest.update(f"{name} {tuple(tensor.shape)}\n".encode())
         digest.update(tensor.detach().float().cpu().contiguous().numpy())

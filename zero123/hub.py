@@ -24,6 +24,7 @@ def fetch_folder(source: str) -> Path:
     from huggingface_hub import HfApi, snapshot_download
 
     def fetch() -> Path:
+        # A list of files needs the network, and the cache alone may do.
         if _is_offline():
             return Path(snapshot_download(source, local_files_only=True))
         wanted = _wanted(HfApi().list_repo_files(source))
@@ -65,6 +66,7 @@ def _wanted(files: list[str]) -> list[str]:
         inside = [name.removeprefix(f"{part}/") for name in files if name.startswith(f"{part}/")]
         wanted += [f"{part}/{name}" for name in inside if name.endswith(".json") and "/" not in name]
         tensors = [name for name in TENSORS if name in inside]
+        # A single form: repositories hold the same weights twice or more.
         wanted += [f"{part}/{name}" for name in tensors[:1]]
         if not tensors:
             split = [
@@ -86,6 +88,7 @@ def _fetched(fetch: Callable[[], Path], what: str, cached: Callable[[], Path | N
     except Failure:
         raise
     except Exception as error:  # noqa: BLE001 -- no network, no such model, no access: each is one sentence
+        # Without a network the cached model still works.
         found = cached()
         if found is not None:
             return found

@@ -41,6 +41,7 @@ class LatentEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         self.layers = nn.Sequential(*layers)
         cells = (hw[0] >> len(channels)) * (hw[1] >> len(channels))
         self.out = nn.Linear(width if patches else width * cells, embedding)
+        # Its name is part of every checkpoint.
         self.place_vectors = nn.Parameter(0.1 * torch.randn(cells, embedding)) if positions else None
 
     def forward(self, latents: Tensor) -> Tensor:

@@ -34,6 +34,7 @@ def moments(vae: Autoencoder, images: Tensor) -> Tensor:
 
 def target_from_moments(found: Tensor, noise: Tensor | None = None) -> Tensor:
     """Return `target_latent` of images from their known moments."""
+    # TAESD has no posterior: its moments are the latents themselves.
     if found.shape[1] == 4:
         return found
     mean, std = found.chunk(2, dim=1)

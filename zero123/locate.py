@@ -30,6 +30,7 @@ def open_model(
     read with the sizes of `settings`, by default the paper's, and its `averaged` UNet or the raw one. Raises Failure
     for anything without a model, UsageError for a `pose_slot4` against the checkpoint's own.
     """
+    # A run's folder may be called `model.ckpt`.
     if path.suffix in SUFFIXES and not path.is_dir():
         return load_ldm(path, settings or paper_model(), pose_slot4 or "radius_difference", ema=averaged)
     if path.is_dir() and spelling_of(path) is not None:
@@ -57,6 +58,7 @@ def runs_below(root: Path) -> list[Path]:
     """The newest checkpoint of each training run below `root`, the most recently written last."""
     runs = [run for depth in RUN_DEPTHS for run in root.glob(depth) if (run / CHECKPOINTS).is_dir()]
     newest = [finished[-1] for run in runs if (finished := _finished(run))]
+    # By its last file: folders change their time when something beside them is removed.
     return sorted(newest, key=lambda checkpoint: (checkpoint / FINISHED).stat().st_mtime)
 
 

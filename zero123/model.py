@@ -61,6 +61,7 @@ class Zero123Model:
     def __post_init__(self) -> None:
         self.schedule = Schedule.from_config(self.scheduler.config)
         for module in self.modules().values():
+            # Frozen by default; training switches on what it trains.
             module.eval().requires_grad_(requires_grad=False)
         if self.context_tokens == "one":
             use_single_token_attention(self.unet)
@@ -120,6 +121,7 @@ class Zero123Model:
             yield
         finally:
             for module in modules:
+                # Also after an error: the next network needs the memory.
                 module.to("cpu")
 
     @torch.no_grad()
@@ -137,6 +139,7 @@ class Zero123Model:
         moves = torch.as_tensor(np.asarray(pose), dtype=self.dtype, device=self.device)
         if moves.ndim != 2 or moves.shape[1] != 4 or len(view.latents) not in (1, len(moves)):
             raise Failure(f"pose: expected ({len(view.latents)}, 4), got {tuple(moves.shape)}")
+        # Expanded, not copied: an input view serves any number of moves.
         embedding = view.embedding.expand(len(moves), -1, -1)
         with self.working("cc_projection"):
             context = self.cc_projection(embedding.to(self.cc_projection.dtype), moves).to(self.dtype)
@@ -212,6 +215,7 @@ class Zero123Model:
         """Decode latents (N, 4, h, w) to pictures uint8 (N, H, W, 3)."""
         with self.working("vae"):
             decoded = image_from_latent(self.vae, latents.to(self.vae.dtype)).to(self.dtype)
+        # Rounded: a plain cast to bytes would cut and darken pictures by half a level.
         images = ((decoded + 1.0) * 127.5).round().clamp(0, 255)
         pictures: NDArray[np.uint8] = images.to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
         return pictures
@@ -231,6 +235,7 @@ class Zero123Model:
         """The UNet's zero point (1, 4, h, w) on the computing device, None for zero latents."""
         if self._white_latent is None:
             return None
+        # Moved on use: it is no part of any network, so `to` does not reach it.
         if self._white_latent.device != self.device or self._white_latent.dtype != self.dtype:
             self._white_latent = self._white_latent.to(self.device, self.dtype)
         return self._white_latent

@@ -38,6 +38,7 @@ def new_unet(settings: ModelSettings) -> UNet2DConditionModel:
     """A UNet of 8 input channels, noisy target first; its first answers are 0 and conditions enter at unit variance."""
     unet = UNet2DConditionModel(**unet_config(settings.unet, settings.hw[0] // 8))
     with torch.no_grad():
+        # Condition latents are unscaled, so much larger than the noisy target.
         unet.conv_in.weight[:, LATENT_CHANNELS:] *= SD_SCALE
         nn.init.zeros_(unet.conv_out.weight)
         nn.init.zeros_(unet.conv_out.bias)

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 def check_own_packages() -> None:
     """Raise ImportError, with the file in a sentence, when another module shadows a package of this project."""
     for name in PACKAGES:
+        # Found without importing: the other package's code must not run.
         spec = find_spec(name)
         expected = ROOT / name / "__init__.py"
         found = Path(spec.origin) if spec is not None and spec.origin is not None else None

@@ -18,6 +18,7 @@ def rgba_of(picture: Picture, hw: tuple[int, int]) -> NDArray[np.uint8]:
     wh = (hw[1], hw[0])
     if image.mode == "RGBA" and image.size == wh:
         return np.asarray(image)
+    # RGBa has colours multiplied by alpha.
     scaled = ImageOps.contain(image.convert("RGBA").convert("RGBa"), wh, Image.Resampling.LANCZOS).convert("RGBA")
     canvas = Image.new("RGBA", wh)
     canvas.paste(scaled, ((wh[0] - scaled.width) // 2, (wh[1] - scaled.height) // 2))

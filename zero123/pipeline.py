@@ -83,6 +83,7 @@ class Zero123Pipeline(Zero123Model):
         up, right, away_ = (np.atleast_1d(move) for move in moves)
         polar = None if elevation_deg is None else float(np.deg2rad(90.0 - elevation_deg))
         poses = self.adapt_poses(pose_from_deltas(-up, right, away_), polar)
+        # Counted up, so that the first pictures stay when more moves are asked for.
         seeds = [seed + index for index in range(len(poses))]
         made = self.views(rgba_of(picture, self.hw), poses, seeds=seeds, **sampling)
         images = [Image.fromarray(view) for view in made]

@@ -68,6 +68,7 @@ def locate_by_name(name: str, *, accept_licence: bool) -> Located:
             known = ", ".join([*packaged_models(), *public_models()])
             raise UsageError(f"--model: expected a folder, a .ckpt file, owner/name or any of {known}, got {name!r}")
         return Located(fetch_folder(name), None)
+    # Before the licence: a cached model was accepted when it was fetched.
     cached = cached_path(model)
     if cached is not None:
         return Located(cached, model.pose_slot4)

@@ -50,8 +50,8 @@ def resolve(cls: type[M], reference: Any, *, where: str) -> M:
         source = _found(reference, where)
         module = base_part(cls, source, reference.get("revision"), reference["part"])
         if "sha256" in reference and reference["sha256"] != weights_digest(module):
-            place = f"{reference['part']} of {source}"
-            raise Failure(f"{where}: expected the weights that it was trained with, got others in {place}")
+            part = f"{reference['part']} of {source}"
+            raise Failure(f"{where}: expected the weights that it was trained with, got others in {part}")
         return module
     raise Failure(f"{where}: expected a reference to TAESD or to a base model, got {reference!r}")
 
@@ -60,6 +60,7 @@ def _found(reference: Reference, where: str) -> str:
     source = reference["source"]
     if "path" not in reference:
         return source
+    # The full path first; on another machine only the relative may exist.
     for folder in (reference["path"], source):
         if Path(folder).is_dir():
             return folder

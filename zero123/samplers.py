@@ -44,5 +44,6 @@ def solver_for(name: str, schedule: Schedule, timesteps: Sequence[int]) -> Any:
     alphas_cumprod = torch.tensor(levels, dtype=torch.float64).clamp_min(LEAST_ALPHA_CUMPROD)
     solver.sigmas = ((1.0 - alphas_cumprod) / alphas_cumprod).sqrt()
     solver.timesteps = torch.tensor(timesteps)
+    # Otherwise the solver searches the timestep in its own list, where two may be equal.
     solver.set_begin_index(0)
     return solver

@@ -23,6 +23,7 @@ def save_whole(path: Path, what: str) -> Iterator[Path]:
     try:
         _remove(temporary)
         yield temporary
+        # Before the rename: after a power cut the name must not lead to empty files.
         for written in (*temporary.rglob("*"), temporary):
             flush_to_disk(written)
         temporary.rename(path)
@@ -42,5 +43,6 @@ def _remove(path: Path) -> None:
 def _reason(error: OSError | SafetensorError) -> str:
     if isinstance(error, OSError):
         return reason(error)
+    # safetensors keeps only Rust's text of the system's error.
     number = re.search(r"os error (\d+)", str(error))
     return reason(OSError(int(number[1]), os.strerror(int(number[1])))) if number else str(error)

@@ -39,6 +39,7 @@ def scheduler_config(*, prediction: str, zero_terminal_snr: bool, spacing: str) 
 
 def scaled_linear_alphas(count: int, beta_start: float, beta_end: float) -> Float64[Tensor, " {count}"]:
     """Return ᾱ (count,) in float64 of a schedule with linearly rising √β."""
+    # In float64, as the original computes it.
     betas = torch.linspace(beta_start**0.5, beta_end**0.5, count, dtype=torch.float64) ** 2
     return torch.cumprod(1.0 - betas, dim=0)
 
@@ -105,6 +106,7 @@ class Schedule:
     def _even_timesteps(self, steps: int) -> list[int]:
         count = len(self.alphas_cumprod)
         if self.spacing == "trailing":
+            # Trailing spacing begins at the very last timestep, where zero-terminal SNR is pure noise.
             return [round(count - index * count / steps) - 1 for index in range(steps)]
         stride = count // steps
         return [min(index * stride + self.offset, count - 1) for index in reversed(range(steps))]

@@ -53,6 +53,7 @@ def load_module(cls: type[M], folder: Path) -> M:
     config = read_json(folder / "config.json")
     weights = weights_in(folder)
     module = build_without_memory(cls, config, folder)
+    # By headers, before a byte of weights is read.
     check_shapes(shapes_of(module.state_dict()), weights.shapes(), where=str(weights.where))
     fill(module, weights.tensors(), where=str(weights.where))
     return module
@@ -65,6 +66,7 @@ def fill(module: nn.Module, tensors: dict[str, Tensor], *, where: str) -> None:
     """
     check_shapes(shapes_of(module.state_dict()), shapes_of(tensors), where=where)
     check_finite(tensors, where=where)
+    # Assigned: copying into a network already in memory would need twice the space.
     module.load_state_dict({name: align(tensor) for name, tensor in tensors.items()}, strict=True, assign=True)
     for name, buffer in module.named_buffers():
         if buffer.is_meta:

@@ -68,6 +68,7 @@ def paint(pipeline: Any, prompt: str, settings: TextSettings, seed: int) -> Imag
         prompt,
         num_inference_steps=settings.steps,
         guidance_scale=settings.guidance_scale,
+        # On the CPU: the same noise on every device.
         generator=torch.Generator().manual_seed(seed),
     )
     picture: Image.Image = answer.images[0]

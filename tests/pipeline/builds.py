@@ -16,7 +16,7 @@ from pipeline.builder import BuildSettings
 from pipeline.catalog.changes import Changes
 from pipeline.catalog.columns import table_of
 from pipeline.catalog.rows import ObjectRow
-from pipeline.cluster import Done
+from pipeline.cluster import FinishedJob
 from pipeline.cluster.actor import RunnerFactory
 from pipeline.fetch.limiter import Buckets
 from pipeline.settings import RunSettings
@@ -92,10 +92,10 @@ class Alone:
     def waiting(self) -> int:
         return len(self.jobs)
 
-    def results(self) -> Iterator[Done]:
+    def results(self) -> Iterator[FinishedJob]:
         while self.jobs:
             job = self.jobs.popleft()
-            yield Done(job, self.worker.do(job))
+            yield FinishedJob(job, self.worker.do(job))
 
 
 class Told(Progress):

@@ -52,6 +52,7 @@ def spelling_of(folder: Path) -> Spelling | None:
     """The spelling of a model's folder; None when it is neither of the two. Raises Failure for a broken index."""
     index = read_json(folder / INDEX) if (folder / INDEX).is_file() else {}
     found = [one for one in SPELLINGS.values() if one.folder in index and index.get("_class_name") == one.pipeline]
+    # Our own checkpoints have a pipeline of the same class name.
     return found[0] if found and "_zero123" not in index else None
 
 
@@ -68,11 +69,13 @@ def load_folder(folder: Path, pose_slot4: PoseSlot4) -> Zero123Model:
     if (unet.config.in_channels, unet.config.out_channels) != (8, 4):
         got = f"{unet.config.in_channels} and {unet.config.out_channels}"
         raise Failure(f"{folder / 'unet'}: expected 8 channels in and 4 out, got {got}")
+    # Without memory: the weights come next, and random ones would only be thrown away.
     with torch.device("meta"):
         projection = CCProjection(embedding, POSE, context)
     tensors = _projection_tensors(folder / spelling.folder)
     renamed = {name.replace(f"{spelling.tensors}.", "projection.", 1): value for name, value in tensors.items()}
     fill(projection, {name: value.float() for name, value in renamed.items()}, where=str(folder / spelling.folder))
+    # These folders state no size of views, only that of the latents.
     side = 8 * int(unet.config.sample_size)
     scheduler = load_scheduler(folder / "scheduler" / "scheduler_config.json")
     return Zero123Model(unet, vae, clip, projection, scheduler, (side, side), pose_slot4)
@@ -81,7 +84,7 @@ def load_folder(folder: Path, pose_slot4: PoseSlot4) -> Zero123Model:
 def save_folder(pipeline: Zero123Model, folder: Path, spelling: Spelling) -> None:
     """Write a model as a folder in one of the spellings, tensors as safetensors.
 
-    Of what it means `unsaid_by_folder` tells the rest. Raises UsageError for a model beyond such a folder.
+    `flags_lost_in_folder` gives the flags for the rest. Raises UsageError for a model beyond such a folder.
     """
     check_architecture(pipeline)
     check_square(pipeline)
@@ -111,6 +114,7 @@ def _projection_tensors(folder: Path) -> dict[str, Tensor]:
     if safe.is_file():
         return read_tensors(safe)
     try:
+        # Tensors alone: a full unpickler would run code of the file.
         found = torch.load(pickled, map_location="cpu", weights_only=True)
     except Exception as error:  # noqa: BLE001 -- a hostile file makes the reader fail in any way
         sentence = " ".join(str(error).split())[:200]

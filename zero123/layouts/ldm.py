@@ -100,6 +100,7 @@ def check_file_schedule(state: Mapping[str, Tensor], schedule: Schedule, *, wher
         if got.shape != expected.shape:
             raise Failure(f"{where}: {name}: expected {len(expected)} timesteps, got {list(got.shape)}")
         error = float((got.double() - expected).abs().max())
+        # Written so that NaN is an error too.
         if not error <= SCHEDULE_TOLERANCE:
             raise Failure(
                 f"{where}: {name}: expected the noise schedule of the settings model.prediction, zero_terminal_snr, "
@@ -112,6 +113,7 @@ def fill_parts(parts: Parts, state: Mapping[str, Tensor], *, where: str, ema: bo
     rest = set(state)
 
     def take(name: str) -> Tensor:
+        # The names left in the end were not understood, and are reported.
         rest.discard(name)
         if name not in state:
             raise Failure(f"{where}: expected no missing tensor, got nothing named {name}")
@@ -132,7 +134,7 @@ def fill_parts(parts: Parts, state: Mapping[str, Tensor], *, where: str, ema: bo
 def save_ldm(pipeline: Zero123Model, path: Path) -> None:
     """Write a model as the original's `.ckpt`, tensors only, the UNet both as trained and as averaged.
 
-    Of what it means `unsaid_by_ldm` tells the rest. Raises UsageError for a model beyond the original's names, OSError
+    `flags_lost_in_ldm` gives the flags for the rest. Raises UsageError for a model beyond the original's names, OSError
     when it cannot be written.
     """
     state = ldm_state(pipeline)
@@ -149,6 +151,7 @@ def ldm_state(pipeline: Zero123Model) -> Tensors:
     check_architecture(pipeline)
     check_schedule(pipeline)
     unet, names = pipeline.unet.state_dict(), _unet_names(pipeline.unet)
+    # Both names, because the original's programs read the averaged weights and train the others.
     state = {UNET + theirs: unet[ours] for ours, theirs in names.items()}
     state |= {_averaged(theirs): unet[ours] for ours, theirs in names.items()}
     state |= {VAE + name: tensor for name, tensor in _vae_to(pipeline.vae).items()}
@@ -164,9 +167,11 @@ def read_state(path: Path) -> Tensors:
     if not path.is_file():
         raise Failure(f"{path}: expected a checkpoint file, got nothing")
     try:
+        # Lightning's checkpoints pickle callbacks and settings beside the tensors.
         others = torch.serialization.get_unsafe_globals_in_checkpoint(path)
         empty: list[Any] = [(Forgotten, name) for name in others]
         with torch.serialization.safe_globals(empty):
+            # Mapped: the file has the UNet twice, and only half of it is read.
             content = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
     except Exception as error:  # noqa: BLE001 -- a hostile file makes the reader fail in any way
         sentence = " ".join(str(error).split())[:200]
@@ -239,6 +244,7 @@ def _clip_from(clip: Any, take: Callable[[str], Tensor]) -> Tensors:
             found |= dict(zip(_query_key_value(layer, leaf), joined.chunk(3), strict=True))
     names = rename((name for name in ours if name not in found), clip_pairs(clip.config.to_dict()))
     found |= {name: take(CLIP + theirs) for name, theirs in names.items()}
+    # OpenAI's CLIP multiplies by the matrix from the other side.
     found["visual_projection.weight"] = found["visual_projection.weight"].T.contiguous()
     return found
 

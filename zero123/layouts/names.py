@@ -73,6 +73,7 @@ def unet_pairs(config: Mapping[str, Any]) -> Pairs:
         for layer in range(layers + 1):
             pairs |= _below(f"{ours}.resnets.{layer}", f"output_blocks.{first + layer}.0", UNET_RESNET)
             pairs[f"{ours}.attentions.{layer}"] = f"output_blocks.{first + layer}.1"
+        # The upsampler comes after the attention, if the level has any.
         last = 2 if attends[levels - 1 - level] else 1
         pairs[f"{ours}.upsamplers.0.conv"] = f"output_blocks.{first + layers}.{last}.conv"
     return pairs
@@ -93,6 +94,7 @@ def vae_pairs(config: Mapping[str, Any]) -> Pairs:
         pairs |= _below(f"{side}.mid_block.attentions.0", f"{side}.mid.attn_1", VAE_ATTENTION)
         for level in range(levels):
             ours = f"{side}.{blocks}.{level}"
+            # The original counts the decoder's levels by resolution, diffusers in the order of use.
             their = f"{side}.{theirs}.{level if side == 'encoder' else levels - 1 - level}"
             for layer in range(layers + (side == "decoder")):
                 pairs |= _vae_resnet(f"{ours}.resnets.{layer}", f"{their}.block.{layer}")
