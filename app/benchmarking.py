@@ -11,6 +11,7 @@ from base.progress import Progress, standard_progress
 from evaluation.benchmark_files import say_summary, write_comparison
 from evaluation.check import check_object
 from evaluation.datasets.open import open_dataset
+from evaluation.images.feature_network import FeatureNetwork, open_feature_network
 from evaluation.methods import (
     MESH_METHODS,
     VIEW_METHODS,
@@ -27,7 +28,8 @@ from evaluation.predicting import PredictionRun, export_inputs, predict_meshes, 
 from evaluation.predictions import Method, Predictions
 from evaluation.protocol import Protocol, protocol_names, read_protocol
 from evaluation.running import objects_of, score_objects
-from evaluation.scoring import ScoringJob
+from evaluation.scoring import Scorer, ScoringJob
+from evaluation.set_distances import set_distances
 from evaluation.summary import read_summary, summarise, write_summary
 from evaluation.truth import TrueObject
 
@@ -220,12 +222,25 @@ def _oracle(options: argparse.Namespace, protocol: Protocol) -> tuple[Method, Vi
     return Method(name=f"oracle {options.kind}{amount}", frame="world"), answers[options.kind]
 
 
+def _feature_network(path: Path | None, protocol: Protocol) -> FeatureNetwork | None:
+    if path is not None and protocol.kind == "meshes":
+        raise UsageError("--features: expected a protocol of views, got meshes")
+    return open_feature_network(path) if path else None
+
+
 def _score(options: argparse.Namespace, protocol: Protocol, predictions: Path, progress: Progress) -> int:
     networks = Networks(options.lpips, options.clip)
+    space = _feature_network(options.features, protocol)
     job = ScoringJob(protocol, options.data, predictions, networks, options.out / "rows")
     results = score_objects(job, options.workers, progress)
     used = networks.digests() if protocol.kind == "views" else {}
     summary = summarise(options.protocol, protocol, Predictions(predictions).method, results, used)
+    if space:
+        summary = replace(
+            summary,
+            distances=set_distances(Scorer(job), results, space, progress),
+            networks={**used, f"features/{space.name}": space.digest},
+        )
     write_summary(options.out, summary)
     print(say_summary(options.out, protocol, summary, job, len(objects_of(job))))
     return 1 if summary.failed or summary.unusable else 0

@@ -21,11 +21,19 @@ PRINTED, MEASURED = "as printed", "measured"
 
 @dataclass(frozen=True)
 class Cell:
-    """A figure. `mean` has no interval for a printed row; `without_failed` leaves failed objects out."""
+    """A figure; `without_failed` leaves failed objects out.
+
+    The mean of no objects is exact, without an interval: a printed figure, or a distance of all views together.
+    """
 
     mean: Mean
     without_failed: Mean
     difference: PairedDifference | None = None
+
+    @property
+    def exact(self) -> bool:
+        """Whether there is no interval."""
+        return self.mean.objects == 0
 
 
 @dataclass(frozen=True)
@@ -74,9 +82,14 @@ def _table(protocol: Protocol, variant: str, summaries: Sequence[Summary]) -> Be
 
 
 def _in_order(protocol: Protocol, variant: str, summary: Summary) -> list[str]:
-    """Return the measured metrics in the order of the protocol; an F-score has a name for each threshold."""
+    """Return the measured metrics in the order of the protocol, then distances of all views together.
+
+    An F-score has a name for each threshold.
+    """
     found = summary.figures.get(variant, {})
-    return [name for metric in protocol.variants[variant].metrics for name in found if name.partition("@")[0] == metric]
+    asked = protocol.variants[variant].metrics
+    single = [name for metric in asked for name in found if name.partition("@")[0] == metric]
+    return [*single, *summary.distances.get(variant, {})]
 
 
 def _measured(variant: str, summary: Summary, reference: Summary | None) -> TableRow:
@@ -85,6 +98,8 @@ def _measured(variant: str, summary: Summary, reference: Summary | None) -> Tabl
         whole, good = (summary.mean(variant, metric, with_failed=flag) for flag in (True, False))
         against = reference.figures.get(variant, {}).get(metric, {}) if reference and reference is not summary else {}
         cells[metric] = Cell(whole, good, _difference(summary.figures[variant][metric], against, metric))
+    distances = summary.distances.get(variant, {})
+    cells |= {metric: Cell(_exact(value), _exact(value)) for metric, value in distances.items()}
     return TableRow(summary.name, MEASURED, cells, failed=len(summary.failed))
 
 
@@ -117,7 +132,7 @@ def cell_text(row: TableRow, metric: str) -> str:
         return "–"
     cell, digits = row.cells[metric], words_of(metric).digits
     value = format_figure(cell.mean.value, digits)
-    if row.kind == PRINTED:
+    if cell.exact:
         return value
     text = f"{value} [{format_figure(cell.mean.low, digits)}, {format_figure(cell.mean.high, digits)}]"
     return f"{text} ({format_figure(cell.without_failed.value, digits)} without failed)" if row.failed else text
@@ -159,7 +174,7 @@ def csv_text(tables: Sequence[BenchmarkTable]) -> str:
     for table in tables:
         for row in table.rows:
             for metric, cell in row.cells.items():
-                bounds = ["", ""] if row.kind == PRINTED else [repr(cell.mean.low), repr(cell.mean.high)]
+                bounds = ["", ""] if cell.exact else [repr(cell.mean.low), repr(cell.mean.high)]
                 facts = [repr(cell.mean.value), *bounds, repr(cell.without_failed.value), cell.mean.objects, row.failed]
                 writer.writerow(
                     [csv_cell(x) for x in (table.variant, row.method, row.kind, metric, *facts, row.source)]
@@ -191,8 +206,9 @@ def _latex_arrow(metric: str) -> str:
 def _latex_cell(row: TableRow, metric: str) -> str:
     if metric not in row.cells:
         return "--"
-    mean, digits = row.cells[metric].mean, words_of(metric).digits
+    cell, digits = row.cells[metric], words_of(metric).digits
+    mean = cell.mean
     if not np.isfinite(mean.value):
         return "$\\infty$" if np.isinf(mean.value) else "--"
     half = (mean.high - mean.low) / 2.0
-    return f"{mean.value:.{digits}f}" + (f" $\\pm$ {half:.{digits}f}" if row.kind == MEASURED else "")
+    return f"{mean.value:.{digits}f}" + ("" if cell.exact else f" $\\pm$ {half:.{digits}f}")

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base.digest import digest_json
-from base.errors import Failure
+from base.errors import Failure, UsageError
 from evaluation.datasets.open import open_dataset
-from evaluation.images.values import resize, rgb_on_white
+from evaluation.images.values import Values, resize, rgb_on_white
 from evaluation.mesh_metrics import MeshComparison, failed_values
 from evaluation.picture_metrics import Metric, Networks, Pair, picture_metrics, visible_on_white
 from evaluation.predictions import Pixels, Predictions
@@ -89,6 +89,16 @@ class Scorer:
             rows = tuple(truth.rows(None))
         return ObjectResult(uid, fingerprint, status, reason, rows)
 
+    def pictures(self, uid: str, *, failed: bool) -> tuple[dict[int, Pixels], list[dict[int, Pixels]]]:
+        """Return the true views of an object by target, and those of each predicted sample; white views if it `failed`.
+
+        Raises Failure for a damaged truth or prediction.
+        """
+        truth = self._read_truth(uid)
+        if isinstance(truth, _Meshes):
+            raise UsageError(f"{uid}: expected a protocol of views, got meshes")
+        return truth.pictures, [white_views(self.job.protocol)] if failed else self._predicted(truth.known)
+
     def _read_truth(self, uid: str) -> "_Views | _Meshes":
         truth = self.dataset.load(uid)
         protocol = self.job.protocol
@@ -134,8 +144,7 @@ class _Views:
     def rows(self, samples: list[dict[int, Pixels]] | None) -> Iterator[Row]:
         """Measure each sample's views; white views if there are none."""
         yield from self._facts()
-        white = np.full((*self.protocol.hw, 3), 255, np.uint8)
-        for number, views in enumerate(samples or [dict.fromkeys(self.protocol.targets, white)]):
+        for number, views in enumerate(samples or [white_views(self.protocol)]):
             for target in self.pictures:
                 for variant, metric, value in self._measure(target, views[target]):
                     yield Row(variant, self.known.views[target].name, number, metric, value)
@@ -177,6 +186,11 @@ class _Meshes:
             yield from (Row(name, "", 0, metric, value) for metric, value in values.items())
 
 
+def white_views(protocol: Protocol) -> dict[int, Pixels]:
+    """Return what a failed object counts as: a white view for each target."""
+    return dict.fromkeys(protocol.targets, np.full((*protocol.hw, 3), 255, np.uint8))
+
+
 def compare(variant: MeshVariant, truth: TrueObject, predicted: Triangles, true: Triangles) -> dict[str, float]:
     """Compare two meshes in the world of the truth under a variant."""
     views = [(*view.pinhole.centred(view.cam_from_world), view.pinhole.hw) for view in truth.views]
@@ -185,8 +199,16 @@ def compare(variant: MeshVariant, truth: TrueObject, predicted: Triangles, true:
 
 def make_pair(image: Pixels, true: Pixels, variant: PictureVariant, hw: tuple[int, int]) -> Pair:
     """Bring a prediction and a truth, uint8 RGB or RGBA, to the values of a variant."""
-    if variant.resize != "refuse":
-        image, true = resize(image, hw, variant.resize), resize(true, hw, variant.resize)
+    image, true = (_in_size(pixels, variant, hw) for pixels in (image, true))
     values = rgb_on_white(image, variant.compositing, variant.rounding)
     mask = image[..., 3] > 127 if image.shape[-1] == 4 else visible_on_white(values)
     return Pair(values, rgb_on_white(true, variant.compositing, variant.rounding), mask, true[..., 3] > 127)
+
+
+def values_of(pixels: Pixels, variant: PictureVariant, hw: tuple[int, int]) -> Values:
+    """Bring a picture, uint8 RGB or RGBA, to the RGB values of a variant, (H, W, 3) in [0, 1]."""
+    return rgb_on_white(_in_size(pixels, variant, hw), variant.compositing, variant.rounding)
+
+
+def _in_size(pixels: Pixels, variant: PictureVariant, hw: tuple[int, int]) -> Pixels:
+    return pixels if variant.resize == "refuse" else resize(pixels, hw, variant.resize)

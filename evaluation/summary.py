@@ -27,7 +27,8 @@ class Summary:
 
     `figures` has a value for each object: the mean over its samples and views. Failed objects have what the protocol
     counts them for. `failed` and `unusable` map uids to reasons. `unmeasured` lists metrics whose network was not
-    given, `networks` the digests of the others.
+    given, `networks` the digests of the others. `distances` maps variants to distances of all views together
+    (see evaluation.set_distances).
     """
 
     protocol: str
@@ -39,6 +40,7 @@ class Summary:
     unusable: dict[str, str] = field(default_factory=dict)
     unmeasured: tuple[str, ...] = ()
     networks: dict[str, str] = field(default_factory=dict)
+    distances: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

@@ -1,23 +1,18 @@
 """The cut-out by a segmentation network in ONNX: ISNet, U²-Net, BiRefNet and networks of their kind."""
 
-import os
-from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from base.errors import Failure, UsageError
+from base.errors import UsageError
 from photo.networks import NETWORKS, Normalisation, normalisation_of
+from photo.onnx import onnx_session
 from photo.regions import large_pieces
 from photo.settings import PhotoSettings
 from photo.weights import weights_file
-
-if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
 
 Mask = NDArray[np.float32]
 USUAL_SIDE_PX = 1024
@@ -43,7 +38,7 @@ def cut_by_network(rgb: NDArray[np.uint8], settings: PhotoSettings) -> tuple[Mas
 
 
 def _mask(path: Path, normalisation: Normalisation, rgb: NDArray[np.uint8]) -> Mask:
-    session = _session(path)
+    session = onnx_session(path)
     take = session.get_inputs()[0]
     if len(take.shape) != 4 or (take.shape[1] not in (3, None) and not isinstance(take.shape[1], str)):
         raise UsageError(f"{path}: expected a network with input (1, 3, H, W), got input {take.shape}")
@@ -66,29 +61,3 @@ def without_specks(mask: Mask) -> Mask:
     smooth = ndimage.gaussian_filter(mask, max(mask.shape) / SPECK)
     kept = ndimage.binary_dilation(large_pieces(smooth > 0.5, PIECE), iterations=2)
     return np.where(kept, mask, 0.0).astype(np.float32)
-
-
-@lru_cache(maxsize=1)
-def _session(path: Path) -> "InferenceSession":
-    """The loaded network; pictures of a batch share it."""
-    try:
-        import onnxruntime
-    except ImportError:
-        raise Failure(
-            "photo.cut_out: expected onnxruntime for a segmentation network, got nothing: "
-            "`pip install -c constraints.txt -e '.[cutout]'`"
-        ) from None
-    # Nothing is sent to anyone.
-    onnxruntime.disable_telemetry_events()
-    options = onnxruntime.SessionOptions()
-    # onnxruntime ignores the variable and takes all cores.
-    options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "0"))
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # noqa: BLE001 - onnxruntime raises classes of its own, without a common base
-        raise UsageError(f"{path}: expected an ONNX network, got: {_first_line(error)}") from None
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)[:200]

@@ -80,6 +80,12 @@ def _add_scoring(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: %(default)s)")
     parser.add_argument("--lpips", type=Path, metavar="DIR", help="LPIPS as tensors: alex.safetensors, vgg.safetensors")
+    parser.add_argument(
+        "--features",
+        type=Path,
+        metavar="DIR|FILE.onnx",
+        help="Fréchet and kernel distance in the space of a CLIP folder, or of any network in ONNX",
+    )
     parser.add_argument("--clip", type=Path, metavar="DIR", help="a CLIP image encoder in transformers' layout")
 
 

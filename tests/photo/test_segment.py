@@ -12,43 +12,11 @@ from bench.composites import composite
 from photo.networks import BIREFNET, ISNET, NETWORKS, U2NET, normalisation_of
 from photo.segment import cut_by_network, without_specks
 from photo.weights import weights_file
+from tests.photo.onnx_files import red_network
 from tests.photo.pictures import cut_out_disc, disc, settings
 
 pytest.importorskip("onnxruntime")
 REAL = Path(__file__).parents[3] / "shared" / "weights" / "isnet" / "isnet_quint8.onnx"
-
-
-def field(number: int, value: bytes | int) -> bytes:
-    """One field of a protocol buffer; ONNX files are such."""
-    if isinstance(value, int):
-        return varint(number << 3) + varint(value)
-    return varint(number << 3 | 2) + varint(len(value)) + value
-
-
-def varint(value: int) -> bytes:
-    more, low = value >> 7, value & 127
-    return bytes([low | 128]) + varint(more) if more else bytes([low])
-
-
-def tensor(name: str, shape: tuple[int, ...]) -> bytes:
-    sizes = b"".join(field(1, field(1, size)) for size in shape)
-    return field(1, name.encode()) + field(2, field(1, field(1, 1) + field(2, sizes)))
-
-
-def red_network(path: Path, side: int = 32) -> Path:
-    """A network whose mask is the red channel it is given: one Gather along the channels."""
-    index = field(1, 1) + field(2, 7) + field(8, b"which") + field(9, (0).to_bytes(8, "little"))
-    axis = field(1, b"axis") + field(3, 1) + field(20, 2)
-    gather = (
-        b"".join(field(1, name) for name in (b"picture", b"which"))
-        + field(2, b"mask")
-        + field(4, b"Gather")
-        + field(5, axis)
-    )
-    graph = field(1, gather) + field(2, b"red") + field(5, index)
-    graph += field(11, tensor("picture", (1, 3, side, side))) + field(12, tensor("mask", (1, 1, side, side)))
-    path.write_bytes(field(1, 8) + field(7, graph) + field(8, field(2, 13)))
-    return path
 
 
 def test_network_mask_has_the_picture_size(tmp_path: Path) -> None:
