@@ -144,7 +144,7 @@ def installed(checkout: Path) -> Path:
     programs.mkdir(parents=True)
     (programs / "python").symlink_to(sys.executable)
     (programs / "pip").write_text(f"#!{programs / 'python'}\n")
-    (checkout / ".venv" / module.STAMP).write_text(module.wanted())
+    (checkout / ".venv" / module.STAMP).write_text(module.wanted_stamp())
     return checkout
 
 
@@ -163,9 +163,9 @@ def test_a_finished_installation_is_left_alone(installed: Path) -> None:
 @pytest.mark.parametrize("name", ["constraints.txt", "pyproject.toml"])
 def test_a_change_of_what_is_wanted_installs_again(checkout: Path, name: str) -> None:
     module = load(checkout)
-    before = module.wanted()
+    before = module.wanted_stamp()
     (checkout / name).write_text((checkout / name).read_text() + "\n")
-    assert module.wanted() != before
+    assert module.wanted_stamp() != before
 
 
 def test_an_interrupted_package_is_forgotten(tmp_path: Path) -> None:

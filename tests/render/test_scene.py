@@ -21,11 +21,11 @@ from render.blender.camera import add_camera, place
 from render.blender.importing import import_model
 from render.blender.lights import add_lights
 from render.blender.normalise import bounds, normalise
-from render.blender.scene import fresh_scene, prepare
+from render.blender.scene import apply_render_settings, make_empty_scene
 from render.job import RenderJob
 
 job = json.loads(sys.stdin.read())
-scene = fresh_scene()
+scene = make_empty_scene()
 import_model(RenderJob(uid="x", file=job["file"], seed=0, settings=job["settings"], extrinsics=[], lights=[],
                        out_dir="", root=str(Path(job["file"]).parent)))
 foreign = bpy.data.objects.new("its own lamp", bpy.data.lights.new("lamp", "SUN"))
@@ -38,7 +38,7 @@ normalise(scene)
 low, high = bounds()
 add_lights(scene, job["lights"], None)
 camera = add_camera(scene, job["settings"]["lens"])
-prepare(scene, job["settings"])
+apply_render_settings(scene, job["settings"])
 poses = []
 for extrinsics in job["extrinsics"]:
     place(camera, np.array(extrinsics))

@@ -23,19 +23,19 @@ from render.blender.camera import add_camera, place
 from render.blender.importing import import_model
 from render.blender.lights import add_lights
 from render.blender.normalise import normalise
-from render.blender.scene import fresh_scene, prepare
+from render.blender.scene import apply_render_settings, make_empty_scene
 from render.job import RenderJob
 from render.blender.shoot import shoot
 from render.blender.window import Window, Windows, is_bounded_by_faces
 
 scratch, hw = Path(job["scratch"]), tuple(job["settings"]["hw"])
-scene = fresh_scene()
+scene = make_empty_scene()
 import_model(RenderJob(uid="x", file=job["file"], seed=0, settings=job["settings"], extrinsics=[], lights=[],
                        out_dir="", root=str(Path(job["file"]).parent)))
 normalise(scene)
 add_lights(scene, job["lights"], None)
 camera = add_camera(scene, job["settings"]["lens"])
-prepare(scene, job["settings"])
+apply_render_settings(scene, job["settings"])
 windows, found = Windows(job["settings"]), []
 for number, extrinsics in enumerate(job["extrinsics"]):
     place(camera, np.array(extrinsics))
