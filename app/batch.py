@@ -12,7 +12,7 @@ from base.storage import write_atomically
 from photo.batch import BatchPicture
 
 if TYPE_CHECKING:
-    from app.sampling import LoadedModel
+    from inference.sample_photo import LoadedModel
     from inference.views_folder import ViewsFolder
     from photo.prepare import Prepared
 

@@ -182,8 +182,9 @@ def _write_answers(
 
 
 def _model(options: argparse.Namespace) -> tuple[Method, ViewMethod]:
-    from app.models import DEFAULT, checkpoint_of, load_model, model_digest
+    from app.models import DEFAULT, checkpoint_of, load_model
     from evaluation.model_method import ModelMethod
+    from zero123.digest import model_digest
 
     pipeline = load_model(options.model, options.device)
     changes = {"steps": options.steps, "guidance_scale": options.guidance_scale}

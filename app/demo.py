@@ -10,7 +10,7 @@ import numpy as np
 from app.commands.build import build_settings
 from app.demo_report import MESH, RENDER, SAMPLE, TRAIN, FinishedDemo, demo_facts
 from app.evaluating import evaluate_into, shown_pairs
-from app.models import checkpoint_of, load_model, model_digest
+from app.models import checkpoint_of, load_model
 from app.reconstructing import reconstruct_into
 from app.settings import Settings
 from app.stages import Stages
@@ -29,6 +29,7 @@ from shards.version import read_version
 from train.loop import train
 from train.spec import TrainSpec, TrainSummary
 from train.state import finished_checkpoints
+from zero123.digest import model_digest
 
 OWN_FOLDERS = ("stages", "novel_views", "mesh")
 """Folders of the demo itself; dataset and model clean up their own."""

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.models import model_digest
 from app.reconstructing import MESH_FILE, reconstruct_into
-from app.sampling import LoadedModel, Wanted, sample_photo
 from app.settings import Settings
 from app.stages import Stages
 from base.digest import sha256_file
@@ -16,7 +14,9 @@ from base.progress import Progress
 from base.seeds import stable_seed
 from base.storage import write_atomically
 from geometry.rig import place_cameras
+from inference.sample_photo import LoadedModel, Wanted, sample_photo
 from report.images import encode_image
+from zero123.digest import model_digest
 
 if TYPE_CHECKING:
     from photo.prepare import Prepared

@@ -28,6 +28,7 @@ COMMANDS = {
     "cache": "store the latents of a model's frozen encoders for a dataset",
     "train": "train a model on a dataset",
     "sample": "new views of the object in a picture",
+    "serve": "a page in the browser: a photo in, views and a mesh out",
     "imagine": "words to a picture, its views and its mesh",
     "reconstruct": "a mesh of the object in a picture",
     "evaluate": "measure a model's novel views against the true views",

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from base.digest import digest_json, sha256_file
-
 if TYPE_CHECKING:
     from zero123.pipeline import Zero123Pipeline
     from zero123.public import Located
@@ -61,11 +59,3 @@ def load_model(
         found = locate(model)
         pipeline = Zero123Pipeline.of(open_model(found.path, pose_slot4=found.pose_slot4, averaged=not model.raw))
     return pipeline.prepare(compute, device) if compute else pipeline.to(device)
-
-
-def model_digest(checkpoint: Path) -> str:
-    """Digest all weights and configuration of a checkpoint, which is a folder or a file."""
-    if checkpoint.is_file():
-        return sha256_file(checkpoint)[:16]
-    files = sorted(path for path in checkpoint.rglob("*") if path.is_file() and "training_state" not in path.parts)
-    return digest_json([[str(path.relative_to(checkpoint)), sha256_file(path)] for path in files])

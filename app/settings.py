@@ -18,6 +18,7 @@ from reconstruct.settings import ReconstructSettings
 from render.settings import RenderSettings
 from shards.settings import ShardsSettings
 from train.settings import TrainSettings
+from web.settings import ServeSettings
 from zero123.settings import ModelSettings, SampleSettings, TextSettings
 
 PRESETS = Path(__file__).parent / "presets"
@@ -39,6 +40,7 @@ class Settings(Section):
     views: ViewsSettings
     imagine: TextSettings
     reconstruct: ReconstructSettings
+    serve: ServeSettings
     evaluate: EvaluateSettings
 
     def as_yaml(self) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from app.elevation import find_elevation
-from app.models import checkpoint_of, load_model, model_digest
+from app.models import checkpoint_of, load_model
 from app.settings import Settings, load_settings
 from base.errors import Failure
 from base.progress import Progress, standard_progress
@@ -26,6 +26,7 @@ from geometry.rig import place_cameras
 from render.child import RenderChild
 from render.job import RenderJob, view_name
 from render.lights import draw_lights
+from zero123.digest import model_digest
 
 ELEVATIONS_DEG = tuple(float(value) for value in np.linspace(-20.0, 68.0, 12))
 METHODS = ("agreement", "noise")

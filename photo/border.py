@@ -49,12 +49,16 @@ class Look:
     ground: Ground
 
 
-def cut_by_border(rgb: NDArray[np.uint8], settings: BorderSettings) -> BorderCut:
-    """Cut the object of an opaque picture (H, W, 3) out of a background around it."""
+def cut_by_border(rgb: NDArray[np.uint8], settings: BorderSettings, near: float | None = None) -> BorderCut:
+    """Cut the object of an opaque picture (H, W, 3) out of a background around it.
+
+    `near` is a person's own threshold: how many deviations from a smooth background still count as background. With it
+    the background is taken as smooth.
+    """
     height, width = rgb.shape[:2]
     look = look_at(rgb, settings.side_px)
-    is_smooth = look.ground.roughness <= settings.roughness
-    alpha, signs = cut_smooth(look) if is_smooth else cut_textured(look)
+    is_smooth = near is not None or look.ground.roughness <= settings.roughness
+    alpha, signs = cut_smooth(look, near or NEAR) if is_smooth else cut_textured(look)
     trust = confidence(signs, (settings.smooth if is_smooth else settings.textured).model_dump())
     mask = np.asarray(cv2.resize(alpha.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
     behind = cv2.cvtColor(look.ground.colours.astype(np.float32), cv2.COLOR_LAB2RGB).astype(np.float64) * 255.0
@@ -79,13 +83,16 @@ def cut_textured(look: Look) -> tuple[Floats, Signs]:
     return alpha, textured_signs(alpha > 0.5, look.small)
 
 
-def cut_smooth(look: Look) -> tuple[Floats, Signs]:
-    """Return alpha (H, W) of the object before a smooth background, and the signs against it."""
+def cut_smooth(look: Look, near: float = NEAR) -> tuple[Floats, Signs]:
+    """Return alpha (H, W) of the object before a smooth background, and the signs against it.
+
+    Colours within `near` deviations of the background are the background's.
+    """
     distance = look.ground.distance(look.soft)
     darker = darker_ground(look.rgb, look.soft, look.ground)
     steep = steep_edges(look.soft[..., 0], look.ground)
-    inside, with_shadow = _standing_out(distance, NEAR, darker, steep)
-    looser, _ = _standing_out(distance, LOOSER * NEAR, darker, steep)
+    inside, with_shadow = _standing_out(distance, near, darker, steep)
+    looser, _ = _standing_out(distance, LOOSER * near, darker, steep)
     alpha = _alpha(look.sharp - look.ground.colours, inside)
     return alpha, smooth_signs(SmoothMask(alpha > 0.5, looser, with_shadow, distance, darker, steep))
 

@@ -20,14 +20,19 @@ def read_mask(path: Path, hw: tuple[int, int], limits: LimitSettings) -> Mask:
 
     Raises UsageError for a file other than a picture, of another shape than `hw`, or without an object.
     """
-    rgba, _ = decode(str(path), read_bytes(path, limits), limits)
+    return mask_of_bytes(str(path), read_bytes(path, limits), hw, limits)
+
+
+def mask_of_bytes(name: str, data: bytes, hw: tuple[int, int], limits: LimitSettings) -> Mask:
+    """As `read_mask`, for the bytes of a file; `name` is for the errors."""
+    rgba, _ = decode(name, data, limits)
     has_alpha = (rgba[..., 3] <= MIDDLE).any()
     levels = rgba[..., 3] if has_alpha else np.asarray(Image.fromarray(rgba).convert("L"))
     height, width = levels.shape
     if abs(height * hw[1] - width * hw[0]) > max(hw):
-        raise UsageError(f"{path}: expected a mask of the picture's shape, {hw[1]} × {hw[0]}, got {width} × {height}")
+        raise UsageError(f"{name}: expected a mask of the picture's shape, {hw[1]} × {hw[0]}, got {width} × {height}")
     if (height, width) != hw:
         levels = np.asarray(Image.fromarray(levels).resize((hw[1], hw[0]), Image.Resampling.BILINEAR))
     if not (levels > MIDDLE).any():
-        raise UsageError(f"{path}: expected a mask, white on the object, got a mask without an object")
+        raise UsageError(f"{name}: expected a mask, white on the object, got a mask without an object")
     return (levels / 255.0).astype(np.float32)

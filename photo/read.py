@@ -43,7 +43,11 @@ def read_photo(source: str | Path, limits: LimitSettings) -> Photo:
     transparent everywhere.
     """
     name = "standard input" if str(source) == STANDARD_INPUT else str(source)
-    data = read_bytes(source, limits)
+    return photo_of_bytes(name, read_bytes(source, limits), limits)
+
+
+def photo_of_bytes(name: str, data: bytes, limits: LimitSettings) -> Photo:
+    """As `read_photo`, for the bytes of a file; `name` is for the errors."""
     rgba, notes = decode(name, data, limits)
     if min(rgba.shape[:2]) < SMALLEST_PX:
         raise UsageError(

@@ -24,10 +24,13 @@ MAY_IMPORT = {
     "reconstruct": {"base", "geometry", "zero123", "report"},
     "inference": {"base", "geometry", "shards", "report", "pipeline", "photo", "zero123", "reconstruct"},
     "evaluation": {"base", "geometry", "render", "shards", "photo", "zero123", "reconstruct", "report"},
+    "web": {
+        "base", "geometry", "render", "shards", "report", "pipeline", "photo", "zero123", "reconstruct", "inference",
+        "evaluation",
+    },
     "app": {
         "base", "geometry", "render", "shards", "report", "pipeline", "photo", "zero123", "train", "reconstruct",
-        "inference",
-        "evaluation",
+        "inference", "evaluation", "web",
     },
 }  # fmt: skip
 
@@ -40,7 +43,7 @@ ONLY_HOME = {
     "deltalake": ("pipeline/",),
     "webdataset": ("shards/",),
     "fsspec": ("base/",),
-    "pydantic": ("base/", "settings.py"),
+    "pydantic": ("base/", "settings.py", "web/schemas.py"),
     "jinja2": ("report/",),
     "diffusers": ("zero123/",),
     "transformers": ("zero123/",),
@@ -49,7 +52,9 @@ ONLY_HOME = {
     "cv2": ("photo/",),
     "onnxruntime": ("photo/",),
     "av": ("report/",),
-    "gradio": ("app/",),
+    "fastapi": ("web/",),
+    "starlette": ("web/",),
+    "uvicorn": ("web/",),
 }
 
 LIGHT = ("render", "shards", "pipeline", "geometry")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 PACKAGES = (
     *("base", "geometry", "render", "shards", "report", "pipeline", "train", "reconstruct", "evaluation", "app"),
-    *("photo", "inference"),
+    *("photo", "inference", "web"),
 )
 ROOT = Path(__file__).parents[1]
 

@@ -7,12 +7,12 @@ from typing import Any
 from app.commands.moves import AUTO, add_elevation_flag, add_move_flags, asked_rig, moves_of
 from app.commands.options import add_model_flag, add_settings_flags, settings_of, writable_folder
 from app.commands.photo_flags import add_photo_flags, photo_settings, prepared_photo
-from app.sampling import LoadedModel, Wanted, input_camera
 from app.settings import Settings
 from base.errors import Failure, UsageError
 from base.progress import standard_progress
 from geometry.rig import Rig
 from inference.plan import Move, within_reach
+from inference.sample_photo import LoadedModel, Wanted, input_camera
 
 ORBIT = 8
 
@@ -60,8 +60,9 @@ def run(options: argparse.Namespace) -> int:
         return 0
     from app.elevation import estimated_elevation
     from app.imagining import Idea, painted_picture, views_and_mesh
-    from app.models import DEFAULT, checkpoint_of, load_model, model_digest
+    from app.models import DEFAULT, checkpoint_of, load_model
     from photo.prepare import say_warnings
+    from zero123.digest import model_digest
     from zero123.text_to_image import text_model_folder
 
     progress = standard_progress()

@@ -8,11 +8,11 @@ from app.batch import run_batch
 from app.commands.moves import AUTO, add_elevation_flag, add_move_flags, asked_rig, moves_of
 from app.commands.options import add_model_flag, add_settings_flags, settings_of, writable_folder
 from app.commands.photo_flags import add_photo_flags, photo_settings, prepared_photo
-from app.sampling import LoadedModel, Wanted, input_camera, sample_photo
 from base.errors import UsageError
 from base.progress import Progress, standard_progress
 from geometry.rig import Rig
 from inference.plan import Move, within_reach
+from inference.sample_photo import LoadedModel, Wanted, input_camera, sample_photo
 from photo.batch import BatchPicture, pictures_of_batch
 
 if TYPE_CHECKING:
@@ -113,7 +113,8 @@ class SampleRequest:
 
     def load(self) -> LoadedModel:
         """Load the model, and lay its sampling defaults below the flags."""
-        from app.models import checkpoint_of, load_model, model_digest
+        from app.models import checkpoint_of, load_model
+        from zero123.digest import model_digest
 
         choice = self.options.model
         pipeline = load_model(choice, self.options.device, self.settings.sample.compute)

@@ -4,21 +4,46 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.settings import Settings
 from base.progress import Progress
 from base.storage import write_atomically
 from geometry.rig import Viewpoint
 from inference.plan import Move, Picture, ViewPlan, picture_digest
+from inference.settings import ViewsSettings
 from inference.views_folder import ViewsFolder
+from photo.settings import PhotoSettings
+from zero123.settings import SampleSettings
 
 if TYPE_CHECKING:
     from photo.prepare import Prepared
     from zero123.pipeline import Zero123Pipeline
+
+
+class Sections(Protocol):
+    """The sections of the settings that decide how a photo's views look."""
+
+    @property
+    def photo(self) -> PhotoSettings:
+        """How photos are prepared."""
+        ...
+
+    @property
+    def sample(self) -> SampleSettings:
+        """How views are sampled, and the device's share."""
+        ...
+
+    @property
+    def views(self) -> ViewsSettings:
+        """What is made of views."""
+        ...
+
+    def as_yaml(self) -> str:
+        """Write the values as text for settings.yaml."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +67,7 @@ class LoadedModel:
     source: str
 
 
-def input_camera(settings: Settings, elevation_deg: float | None) -> Viewpoint:
+def input_camera(settings: Sections, elevation_deg: float | None) -> Viewpoint:
     """The camera that the photo counts as taken with; the height is unknown for None."""
     polar = None if elevation_deg is None else float(np.deg2rad(90.0 - elevation_deg))
     return Viewpoint(polar_rad=polar, radius=settings.photo.framing.radius)
@@ -52,7 +77,7 @@ def sample_photo(
     folder: Path,
     photo: "Prepared",
     model: LoadedModel,
-    settings: Settings,
+    settings: Sections,
     wanted: Wanted,
     elevation: tuple[float | None, dict[str, Any]],
     progress: Progress,
@@ -103,7 +128,7 @@ def sample_photo(
 def _draw(
     pipeline: "Zero123Pipeline",
     rgba: NDArray[np.uint8],
-    settings: Settings,
+    settings: Sections,
     polar_rad: float | None,
     poses: NDArray[np.float64],
     seeds: Sequence[int],
@@ -117,7 +142,7 @@ def _draw(
     )
 
 
-def _write_outputs(views: ViewsFolder, rgba: NDArray[np.uint8], films: Sequence[str], settings: Settings) -> None:
+def _write_outputs(views: ViewsFolder, rgba: NDArray[np.uint8], films: Sequence[str], settings: Sections) -> None:
     from inference.view_outputs import write_cameras, write_film, write_sheet
 
     write_cameras(views)
