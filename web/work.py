@@ -11,17 +11,20 @@ import numpy as np
 from base.digest import digest_json
 from base.progress import Progress
 from base.storage import write_atomically
+from geometry.camera import Lens
 from geometry.rig import place_cameras
 from inference.plan import Move, within_reach
 from inference.sample_photo import LoadedModel, Sections, Wanted, input_camera, sample_photo
+from inference.sample_views import json_bytes
 from inference.settings import ViewsSettings
+from photo.masks import MIDDLE
 from photo.settings import PhotoSettings
 from reconstruct.settings import ReconstructSettings
 from web.cutouts import Shown
 from web.settings import ServeSettings
 from zero123.settings import SampleSettings, SamplingSettings
 
-MESH = "object.glb"
+MESH = "object"
 RESULT = "result.json"
 
 
@@ -112,18 +115,25 @@ class Workshop:
         self, folder: Path, shown: Shown, model: LoadedModel, request: MeshRequest, progress: Progress
     ) -> dict[str, Any]:
         """Reconstruct the object; return the file of its mesh."""
-        from reconstruct.gltf import glb_bytes
-        from reconstruct.mesh import extract
+        from evaluation.metrics import silhouette_iou
+        from reconstruct.finish import Photo, finish_field
+        from reconstruct.mesh_files import write_mesh
         from reconstruct.optimise import reconstruct
+        from reconstruct.record import reconstruction_record
+        from reconstruct.silhouette import silhouette
 
         settings, pipeline = self.settings.reconstruct, model.pipeline
         rgba = shown.prepared.view(pipeline.hw)
         polar = float(np.deg2rad(90.0 - request.elevation_deg))
         (camera,) = place_cameras(np.array([[polar, 0.0, self.settings.photo.framing.radius]]))
         field = reconstruct(pipeline, rgba, camera, settings, seed=request.seed, progress=progress)
-        mesh = extract(field, settings.mesh)
-        write_atomically(folder / MESH, glb_bytes(mesh))
-        return _keep(folder, {"mesh": MESH, "faces": len(mesh.faces)})
+        photo = Photo(rgba, camera, Lens(**settings.lens.model_dump()))
+        finished = finish_field(field, photo, settings, seed=request.seed)
+        files = write_mesh(finished.mesh, folder, MESH, settings.mesh.also, camera, photo.lens)
+        iou = silhouette_iou(silhouette(finished.mesh, camera, photo.lens, photo.hw), rgba[..., 3] > MIDDLE)
+        record = reconstruction_record(finished, photo, iou, files)
+        write_atomically(folder / "reconstruction.json", json_bytes(record))
+        return _keep(folder, {"mesh": files[0], "faces": finished.facts.faces})
 
     def _for_model(self, model: LoadedModel, *, quick: bool) -> ModelSections:
         sample = self._sample_for(model.pipeline.defaults)
@@ -145,5 +155,5 @@ def kept_result(folder: Path) -> dict[str, Any] | None:
 
 
 def _keep(folder: Path, result: dict[str, Any]) -> dict[str, Any]:
-    write_atomically(folder / RESULT, (json.dumps(result) + "\n").encode())
+    write_atomically(folder / RESULT, json_bytes(result))
     return result
