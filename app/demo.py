@@ -20,6 +20,8 @@ from base.storage import Storage, temporary_files, write_atomically
 from evaluation.table import novel_views_json, novel_views_table
 from geometry.camera import camera_centre
 from geometry.sphere import spherical_from_cartesian
+from inference.object_mesh import MeshRequest
+from inference.sample_photo import LoadedModel
 from pipeline.builder import BuildSummary, build
 from report.pages.demo_facts import DemoFacts
 from report.pages.demo_page import demo_page
@@ -132,9 +134,14 @@ class Chain:
 
         def work() -> dict[str, Any]:
             pipeline = load_model(self.out / "model", self.settings.train.device)
-            seen = (sample.image(view), sample.extrinsics[view])
-            seed, folder = self.settings.run.seed, self.out / "mesh"
-            made = reconstruct_into(folder, pipeline, *seen, settings, seed=seed, progress=self.progress)
+            request = MeshRequest(
+                model=LoadedModel(pipeline=pipeline, digest=self.model_and_data["model"], source="demo"),
+                rgba=sample.image(view),
+                camera=sample.extrinsics[view],
+                settings=self.settings,
+                seed=self.settings.run.seed,
+            )
+            made = reconstruct_into(self.out / "mesh", request, self.progress)
             self.progress.say(f"mesh of {sample.uid} from view {view}: silhouette IoU {made.iou:.3f}")
             return {"silhouette_iou": made.iou}
 

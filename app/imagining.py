@@ -14,6 +14,7 @@ from base.progress import Progress
 from base.seeds import stable_seed
 from base.storage import write_atomically
 from geometry.rig import place_cameras
+from inference.object_mesh import MeshRequest
 from inference.sample_photo import LoadedModel, Wanted, sample_photo
 from report.images import encode_image
 from zero123.digest import model_digest
@@ -76,9 +77,8 @@ def views_and_mesh(
     def work() -> dict[str, Any]:
         (camera,) = place_cameras(views.plan.input_place[None])
         rgba = photo.view(model.pipeline.hw)
-        made = reconstruct_into(
-            mesh.parent, model.pipeline, rgba, camera, settings.reconstruct, seed=wanted.seed, progress=progress
-        )
+        request = MeshRequest(model=model, rgba=rgba, camera=camera, settings=settings, seed=wanted.seed)
+        made = reconstruct_into(mesh.parent, request, progress)
         return {"silhouette_iou": made.iou, "faces": len(made.mesh.faces)}
 
     stages = Stages(out)

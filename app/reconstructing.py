@@ -4,7 +4,6 @@ import io
 import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,20 +12,14 @@ from PIL import Image
 from base.progress import Progress
 from base.storage import write_atomically
 from evaluation.metrics import silhouette_iou
-from geometry.camera import Lens
-from reconstruct.finish import Photo, finish_field
+from inference.object_mesh import MeshRequest, finished_mesh, forget_progress
 from reconstruct.mesh_files import write_mesh
-from reconstruct.optimise import reconstruct
 from reconstruct.record import reconstruction_record
-from reconstruct.settings import ReconstructSettings
 from reconstruct.silhouette import silhouette
 from reconstruct.texture import TexturedMesh
 from reconstruct.turntable import turntable
 from report.images import encode_image
 from report.turntable import turntable_webp
-
-if TYPE_CHECKING:
-    from zero123.pipeline import Zero123Pipeline
 
 NAME = "object"
 MESH_FILE = f"{NAME}.glb"
@@ -44,27 +37,21 @@ class Reconstructed:
     iou: float
 
 
-def reconstruct_into(
-    folder: Path,
-    pipeline: "Zero123Pipeline",
-    rgba: NDArray[np.uint8],
-    cam_from_world: NDArray[np.float64],
-    settings: ReconstructSettings,
-    *,
-    seed: int,
-    progress: Progress,
-) -> Reconstructed:
-    """Reconstruct the object in `rgba` (H, W, 4) and write mesh, turntable, input and figures into `folder`."""
-    field = reconstruct(pipeline, rgba, cam_from_world, settings, seed=seed, progress=progress)
-    photo = Photo(rgba, cam_from_world, Lens(**settings.lens.model_dump()))
-    finished = finish_field(field, photo, settings, seed=seed)
+def reconstruct_into(folder: Path, request: MeshRequest, progress: Progress) -> Reconstructed:
+    """Reconstruct the object of a request and write mesh, turntable, input and figures into `folder`.
+
+    Killed at any moment, the same call goes on from the folder's files.
+    """
+    section, photo = request.settings.reconstruct, request.photo
+    finished = finished_mesh(folder, request, progress)
     seen = silhouette(finished.mesh, photo.camera, photo.lens, photo.hw)
-    frames = turntable(finished.mesh, photo.lens, settings.turntable, progress)
-    made = Reconstructed(finished.mesh, frames, seen, silhouette_iou(seen, rgba[..., 3] > OPAQUE))
-    files = write_mesh(finished.mesh, folder, NAME, settings.mesh.also, photo.camera, photo.lens)
-    _write_pictures(folder, made, rgba)
-    record = reconstruction_record(finished, photo, made.iou, files)
+    frames = turntable(finished.mesh, photo.lens, section.turntable, progress)
+    made = Reconstructed(finished.mesh, frames, seen, silhouette_iou(seen, request.rgba[..., 3] > OPAQUE))
+    files = write_mesh(finished.mesh, folder, NAME, section.mesh.also, photo.camera, photo.lens)
+    _write_pictures(folder, made, request.rgba)
+    record = reconstruction_record(finished, photo, section.method, made.iou, files)
     write_atomically(folder / "reconstruction.json", (json.dumps(record, indent=2) + "\n").encode())
+    forget_progress(folder)
     return made
 
 

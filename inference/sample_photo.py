@@ -19,6 +19,7 @@ from photo.settings import PhotoSettings
 from zero123.settings import SampleSettings
 
 if TYPE_CHECKING:
+    from inference.sample_views import Draw, Matte
     from photo.prepare import Prepared
     from zero123.pipeline import Zero123Pipeline
 
@@ -87,42 +88,55 @@ def sample_photo(
     `elevation` is the input camera's, None if unknown, with facts about it for views.json. `settings` hold the sampling
     defaults of the model already.
     """
-    from inference.matting import matte_on_white
     from inference.sample_views import sample_into
     from photo.shown import preparation_picture
     from report.images import encode_image
 
     pipeline, rgba = model.pipeline, photo.view(model.pipeline.hw)
-    sampling = settings.sample.sampling().model_dump(mode="json")
-    plan = ViewPlan(
+    plan = view_plan(model, rgba, settings, wanted, input_camera(settings, elevation[0]))
+    facts = {
+        "model": {"from": model.source, "digest": model.digest},
+        "photo": {**photo.facts(), "prepared_sha256": picture_digest(rgba)},
+        "sampling": plan.decides["sampling"],
+        "elevation": elevation[1],
+    }
+    write_atomically(folder / "prepared.png", encode_image(preparation_picture(photo, pipeline.hw), "png"))
+    views = sample_into(folder, plan, facts, *artists(model, rgba, settings, plan.origin), progress)
+    _write_outputs(views, rgba, wanted.films, settings)
+    return views
+
+
+def view_plan(
+    model: LoadedModel, rgba: NDArray[np.uint8], settings: Sections, wanted: Wanted, origin: Viewpoint
+) -> ViewPlan:
+    """Plan the wanted views of an input view (H, W, 4), taken from `origin`."""
+    return ViewPlan(
         moves=wanted.moves,
         samples=wanted.samples,
         seed=wanted.seed,
-        origin=input_camera(settings, elevation[0]),
+        origin=origin,
         lens=settings.photo.framing.lens(),
-        hw=pipeline.hw,
+        hw=model.pipeline.hw,
         picture=wanted.picture,
         alpha=wanted.alpha,
         decides={
             "photo": picture_digest(rgba),
             "model": model.digest,
-            "sampling": sampling,
+            "sampling": settings.sample.sampling().model_dump(mode="json"),
             "precision": settings.sample.compute.precision,
             "alpha": settings.views.alpha.model_dump(mode="json") if wanted.alpha else {},
         },
     )
-    facts = {
-        "model": {"from": model.source, "digest": model.digest},
-        "photo": {**photo.facts(), "prepared_sha256": picture_digest(rgba)},
-        "sampling": sampling,
-        "elevation": elevation[1],
-    }
-    matte = partial(matte_on_white, settings=settings.views.alpha)
-    write_atomically(folder / "prepared.png", encode_image(preparation_picture(photo, pipeline.hw), "png"))
-    draw = partial(_draw, pipeline, rgba, settings, plan.origin.polar_rad)
-    views = sample_into(folder, plan, facts, draw, matte, progress)
-    _write_outputs(views, rgba, wanted.films, settings)
-    return views
+
+
+def artists(
+    model: LoadedModel, rgba: NDArray[np.uint8], settings: Sections, origin: Viewpoint
+) -> tuple["Draw", "Matte"]:
+    """Return what draws views of an input view (H, W, 4), and what takes their background away."""
+    from inference.matting import matte_on_white
+
+    draw = partial(_draw, model.pipeline, rgba, settings, origin.polar_rad)
+    return draw, partial(matte_on_white, settings=settings.views.alpha)
 
 
 def _draw(

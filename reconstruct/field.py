@@ -85,6 +85,10 @@ class VoxelField(nn.Module):
         colour: Tensor = torch.sigmoid(raw[1:]).T
         return density, colour
 
+    def densest(self) -> float:
+        """Return the greatest density at a voxel's centre, whatever the gate says."""
+        return self.density_scale * float(functional.softplus(self.density.detach().max()))
+
     def is_allowed(self, points: Tensor) -> Tensor:
         """Test which points (N, 3) may have density; (N,) bool."""
         if self.gate is None:

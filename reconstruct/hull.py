@@ -66,21 +66,30 @@ def hull_opacity(alphas: NDArray[np.float32], cameras: Floats, lens: Lens, resol
 
 
 def hull_distance(
-    alphas: NDArray[np.float32], cameras: Floats, lens: Lens, resolution: int, half_extent: float
+    alphas: NDArray[np.float32],
+    cameras: Floats,
+    lens: Lens,
+    resolution: int,
+    half_extent: float,
+    outvoted: int = 0,
 ) -> Grid:
     """Return an approximate signed distance to the hull, a grid in world units; negative inside.
 
     In each view the distance to the outline is measured in the image and scaled by the depth. The greatest of all
-    views is a lower bound of the distance outside, and nearly exact close to the surface.
+    views is a lower bound of the distance outside, and nearly exact close to the surface. The `outvoted` greatest at
+    each cell are passed over, so that as many views may be wrong about it.
     """
     points = grid_points(resolution, half_extent)
     hw = (alphas.shape[1], alphas.shape[2])
-    distance = np.full(len(points), -np.inf, np.float32)
+    greatest = np.full((outvoted + 1, len(points)), -np.inf, np.float32)  # in falling order
     for outline, camera in zip(outline_distances(alphas), cameras, strict=True):
         places, depth = project_grid(points, camera, lens, hw)
         seen = sample_image(outline[None], places)[0] * depth / np.float32(lens.focal_px(hw))
-        np.maximum(distance, seen, out=distance)
-    return distance.reshape((resolution,) * 3)
+        for rank in greatest:
+            lesser = np.minimum(rank, seen)
+            np.maximum(rank, seen, out=rank)
+            seen = lesser
+    return np.asarray(greatest[-1].reshape((resolution,) * 3))
 
 
 def outline_distances(alphas: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:

@@ -1,11 +1,14 @@
 """Optimise a field from one view: the loop of Score Jacobian Chaining, coarse to fine."""
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from base.errors import Failure
 from base.progress import Progress
@@ -21,6 +24,21 @@ from reconstruct.viewpoints import draw_viewpoints
 from reconstruct.volume import render
 from zero123.pipeline import Zero123Pipeline
 
+MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+"""Adam's state of a parameter."""
+
+
+class Watcher(Protocol):
+    """An observer of a run, such as its checkpoints."""
+
+    def begin(self, run: "FieldRun") -> None:
+        """Look at a run before its first step; it may be restored from an earlier state."""
+        ...
+
+    def after_step(self, run: "FieldRun") -> None:
+        """Look at a run after a step."""
+        ...
+
 
 def reconstruct(
     pipeline: Zero123Pipeline,
@@ -30,11 +48,12 @@ def reconstruct(
     *,
     seed: int,
     progress: Progress,
+    watchers: Sequence[Watcher] = (),
 ) -> VoxelField:
     """Optimise a field from the input view `rgba` (H, W, 4), seen by the camera (3, 4), and the model's score.
 
-    The same arguments give the same field on the same machine. Ctrl-C leaves nothing behind. Raises Failure for an
-    input view without an object or without a square shape.
+    The same arguments give the same field on the same machine. Raises Failure as `prepare_input_view` and
+    `optimise_field` do.
     """
     cameras = draw_viewpoints(seed, settings.score.viewpoints, settings.score.radius)
     score = None
@@ -44,7 +63,7 @@ def reconstruct(
         )
         score = ModelScore(pipeline, rgba, poses, settings.score)
     view = prepare_input_view(rgba, input_cam_from_world, settings, device=str(pipeline.device))
-    return optimise_field(view, cameras, score, settings, seed=seed, progress=progress)
+    return optimise_field(view, cameras, score, settings, seed=seed, progress=progress, watchers=watchers)
 
 
 @dataclass(frozen=True)
@@ -65,6 +84,8 @@ def prepare_input_view(
         raise Failure(f"reconstruct: expected a square input view, got {hw[0]} × {hw[1]}")
     if not rgba[..., 3].any():
         raise Failure("reconstruct: expected an input view with an object in it, got a view transparent everywhere")
+    if (rgba[..., 3] > 0).all():
+        raise Failure("reconstruct: expected background around the object, got a view that is nowhere transparent")
     lens = Lens(**settings.lens.model_dump())
     pixels = torch.from_numpy(rgba.astype(np.float32) / 255.0).to(device)
     matrix = torch.from_numpy(np.array(cam_from_world, np.float64)).float()
@@ -82,44 +103,115 @@ def optimise_field(
     *,
     seed: int,
     progress: Progress,
+    watchers: Sequence[Watcher] = (),
 ) -> VoxelField:
     """Optimise a field for the input view, for `score` at `cameras` (K, 3, 4), and for the other losses.
 
-    A `score` of None leaves the input view and the other losses.
+    A `score` of None leaves the input view and the other losses. Raises Failure for a field that turns out empty, and
+    for a loss that is no number.
     """
-    device = view.rgba.device
-    generator = torch.Generator().manual_seed(stable_seed(seed, "reconstruct-draws"))
-    first, total = settings.stages[0], sum(stage.steps for stage in settings.stages)
-    field = VoxelField(first.resolution, settings.field.half_extent, settings.field.density_scale, view.gate).to(device)
-    # Unseen sides start in the object's own colour: from grey they would rather turn white, and hide, than vanish.
-    mean_colour = (view.rgba[:, :3] * view.rgba[:, 3:]).sum(0) / view.rgba[:, 3].sum()
-    field.fill(settings.field.initial_raw_density, mean_colour, settings.field.initial_noise, generator)
-    done = 0
-    with progress.task("reconstruct", total=total, unit="steps") as task:
-        for stage in settings.stages:
-            field = field if stage.resolution == field.resolution else field.resample(stage.resolution)
-            # A new grid has new parameters, so Adam's averages begin again.
-            optimiser = torch.optim.Adam(
-                [
-                    {"params": [field.density], "lr": settings.rates.density},
-                    {"params": [field.colour], "lr": settings.rates.colour},
-                ],
-                betas=(0.9, 0.95),
+    run = FieldRun(view, cameras, score, settings, seed=seed)
+    for watcher in watchers:
+        watcher.begin(run)
+    with progress.task("reconstruct", total=run.total, unit="steps", done=run.done) as task:
+        while run.done < run.total:
+            loss = run.step()
+            task.advance(1, note=f"{run.field.resolution}³ voxels, loss {loss:.3g}")
+            for watcher in watchers:
+                watcher.after_step(run)
+    return run.field
+
+
+class FieldRun:
+    """The optimisation of a field, a step at a time. Equal states go on equally, on the same machine."""
+
+    def __init__(
+        self,
+        view: InputView,
+        cameras: NDArray[np.float64],
+        score: ViewScore | None,
+        settings: ReconstructSettings,
+        *,
+        seed: int,
+    ) -> None:
+        self.view, self.cameras, self.score, self.settings = view, cameras, score, settings
+        self.generator = torch.Generator().manual_seed(stable_seed(seed, "reconstruct-draws"))
+        self.done, self.total = 0, sum(stage.steps for stage in settings.stages)
+        self._resolutions = [stage.resolution for stage in settings.stages for _ in range(stage.steps)]
+        field = self._new_field(self._resolutions[0])
+        # Unseen sides start in the object's own colour: from grey they would rather turn white, and hide, than vanish.
+        mean_colour = (view.rgba[:, :3] * view.rgba[:, 3:]).sum(0) / view.rgba[:, 3].sum()
+        field.fill(settings.field.initial_raw_density, mean_colour, settings.field.initial_noise, self.generator)
+        self._start_on(field)
+
+    def step(self) -> float:
+        """Take the next step and return its loss."""
+        if self._resolutions[self.done] != self.field.resolution:
+            self._start_on(self.field.resample(self._resolutions[self.done]))
+        self.optimiser.zero_grad(set_to_none=True)
+        loss = _input_loss(self.field, self.view, self.settings, self.generator)
+        if self.score is not None:
+            each = self.settings.score.views_per_step
+            which = [(self.done * each + k) % len(self.cameras) for k in range(each)]
+            done = self.done / self.total
+            loss = loss + _score_loss(self.field, self.cameras, which, self.score, self.settings, done, self.generator)
+        loss.backward()
+        self.optimiser.step()
+        self.done += 1
+        self._check(float(loss.detach()))
+        return float(loss.detach())
+
+    def state(self) -> dict[str, Tensor]:
+        """Return everything that later steps depend on, as tensors on the CPU."""
+        tensors = {"done": torch.tensor(self.done), "generator": self.generator.get_state()}
+        for name, parameter in self._parameters().items():
+            tensors[name] = parameter.detach()
+            tensors |= {f"{name}.{key}": value for key, value in self.optimiser.state.get(parameter, {}).items()}
+        return {name: value.cpu().contiguous() for name, value in tensors.items()}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from a state of a run with the same arguments."""
+        self.done = int(state["done"])
+        self.generator.set_state(state["generator"])
+        self._start_on(self._new_field(state["density"].shape[-1]))
+        for name, parameter in self._parameters().items():
+            with torch.no_grad():
+                parameter.copy_(state[name])
+            moments = {key: state[f"{name}.{key}"].to(parameter.device) for key in MOMENTS if f"{name}.{key}" in state}
+            if moments:
+                # Adam counts its steps on the CPU.
+                self.optimiser.state[parameter] = {**moments, "step": moments["step"].cpu()}
+
+    def _new_field(self, resolution: int) -> VoxelField:
+        cube = self.settings.field
+        field = VoxelField(resolution, cube.half_extent, cube.density_scale, self.view.gate)
+        return field.to(self.view.rgba.device)
+
+    def _start_on(self, field: VoxelField) -> None:
+        """Optimise `field` from now on. A new grid has new parameters, so Adam's averages begin again."""
+        self.field = field
+        rates = self.settings.rates
+        self.optimiser = torch.optim.Adam(
+            [{"params": [field.density], "lr": rates.density}, {"params": [field.colour], "lr": rates.colour}],
+            betas=(0.9, 0.95),
+        )
+
+    def _parameters(self) -> dict[str, nn.Parameter]:
+        return {"density": self.field.density, "colour": self.field.colour}
+
+    def _check(self, loss: float) -> None:
+        """Find out early what no later step can mend."""
+        if not math.isfinite(loss):
+            raise Failure(
+                f"reconstruct: expected a finite loss, got {loss} in step {self.done}; lower reconstruct.rates help"
             )
-            for _ in range(stage.steps):
-                optimiser.zero_grad(set_to_none=True)
-                loss = _input_loss(field, view, settings, generator)
-                if score is not None:
-                    which = [
-                        (done * settings.score.views_per_step + k) % len(cameras)
-                        for k in range(settings.score.views_per_step)
-                    ]
-                    loss = loss + _score_loss(field, cameras, which, score, settings, done / total, generator)
-                loss.backward()
-                optimiser.step()
-                done += 1
-                task.advance(1, note=f"{stage.resolution}³ voxels")
-    return field
+        ends_stage = self.done < self.total and self._resolutions[self.done] != self.field.resolution
+        lowest = min(self.settings.mesh.levels)
+        if ends_stage and (densest := self.field.densest()) < lowest:
+            raise Failure(
+                f"reconstruct: expected something solid after {self.done} steps, got an empty field (densest "
+                f"{densest:.2g}, lowest of mesh.levels {lowest:g}); a lower reconstruct.weights.emptiness helps"
+            )
 
 
 def _input_loss(

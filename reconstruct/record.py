@@ -9,13 +9,16 @@ from reconstruct.finish import Finished, Photo
 from reconstruct.gltf import GLTF_FROM_WORLD, gltf_from_cam
 
 
-def reconstruction_record(finished: Finished, photo: Photo, iou: float, files: Sequence[str]) -> dict[str, Any]:
+def reconstruction_record(
+    finished: Finished, photo: Photo, method: str, iou: float, files: Sequence[str]
+) -> dict[str, Any]:
     """Describe a finished mesh as plain values; `iou` is its silhouette's with the photo, `files` its files.
 
     Coordinates are those of the files: glTF's axes, y up. A point p of the photo's camera is at `mesh_from_camera` p.
     """
     corners = finished.mesh.vertices @ GLTF_FROM_WORLD.T
     return {
+        "method": method,
         "files": list(files),
         "silhouette_iou": iou,
         "level": finished.level,

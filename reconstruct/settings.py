@@ -135,6 +135,17 @@ class SurfaceSettings(Section):
     sweep: SweepSettings
 
 
+class SampledViewsSettings(Section):
+    """The method `views`: the model samples the views of a `rig`, and a surface is fitted to their silhouettes.
+
+    At each cell up to `outvoted` views may be wrong; distances are smoothed by a Gaussian of `smooth_cells`.
+    """
+
+    rig: str
+    outvoted: Annotated[int, Field(ge=0)]
+    smooth_cells: NotNegative
+
+
 class TurntableSettings(Section):
     """The pictures of the finished mesh."""
 
@@ -145,8 +156,12 @@ class TurntableSettings(Section):
 
 
 class ReconstructSettings(Section):
-    """All settings for reconstructing a mesh from one view."""
+    """All settings for reconstructing a mesh from one view.
 
+    `method` is `views`, a surface fitted to sampled views, or `score`, a density field optimised with the score.
+    """
+
+    method: Literal["views", "score"]
     lens: LensSettings
     field: FieldSettings
     stages: Annotated[tuple[StageSettings, ...], Field(min_length=1)]
@@ -156,5 +171,6 @@ class ReconstructSettings(Section):
     weights: WeightSettings
     rates: RateSettings
     surface: SurfaceSettings
+    views: SampledViewsSettings
     mesh: MeshSettings
     turntable: TurntableSettings

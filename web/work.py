@@ -11,7 +11,6 @@ import numpy as np
 from base.digest import digest_json
 from base.progress import Progress
 from base.storage import write_atomically
-from geometry.camera import Lens
 from geometry.rig import place_cameras
 from inference.plan import Move, within_reach
 from inference.sample_photo import LoadedModel, Sections, Wanted, input_camera, sample_photo
@@ -49,6 +48,7 @@ class ModelSections:
     photo: PhotoSettings
     sample: SampleSettings
     views: ViewsSettings
+    reconstruct: ReconstructSettings
 
     def as_yaml(self) -> str:
         """Write the values in the form of pipeline.yaml."""
@@ -116,28 +116,28 @@ class Workshop:
     ) -> dict[str, Any]:
         """Reconstruct the object; return the file of its mesh."""
         from evaluation.metrics import silhouette_iou
-        from reconstruct.finish import Photo, finish_field
+        from inference import object_mesh
         from reconstruct.mesh_files import write_mesh
-        from reconstruct.optimise import reconstruct
         from reconstruct.record import reconstruction_record
         from reconstruct.silhouette import silhouette
 
-        settings, pipeline = self.settings.reconstruct, model.pipeline
-        rgba = shown.prepared.view(pipeline.hw)
+        settings = self._for_model(model, quick=False)
+        rgba = shown.prepared.view(model.pipeline.hw)
         polar = float(np.deg2rad(90.0 - request.elevation_deg))
         (camera,) = place_cameras(np.array([[polar, 0.0, self.settings.photo.framing.radius]]))
-        field = reconstruct(pipeline, rgba, camera, settings, seed=request.seed, progress=progress)
-        photo = Photo(rgba, camera, Lens(**settings.lens.model_dump()))
-        finished = finish_field(field, photo, settings, seed=request.seed)
-        files = write_mesh(finished.mesh, folder, MESH, settings.mesh.also, camera, photo.lens)
+        asked = object_mesh.MeshRequest(model=model, rgba=rgba, camera=camera, settings=settings, seed=request.seed)
+        finished, photo = object_mesh.finished_mesh(folder, asked, progress), asked.photo
+        section = settings.reconstruct
+        files = write_mesh(finished.mesh, folder, MESH, section.mesh.also, camera, photo.lens)
         iou = silhouette_iou(silhouette(finished.mesh, camera, photo.lens, photo.hw), rgba[..., 3] > MIDDLE)
-        record = reconstruction_record(finished, photo, iou, files)
+        record = reconstruction_record(finished, photo, section.method, iou, files)
         write_atomically(folder / "reconstruction.json", json_bytes(record))
+        object_mesh.forget_progress(folder)
         return _keep(folder, {"mesh": files[0], "faces": finished.facts.faces})
 
     def _for_model(self, model: LoadedModel, *, quick: bool) -> ModelSections:
         sample = self._sample_for(model.pipeline.defaults)
-        made = ModelSections(self.settings.photo, sample, self.settings.views)
+        made = ModelSections(self.settings.photo, sample, self.settings.views, self.settings.reconstruct)
         if not quick:
             return made
         share = self.settings.serve.quick

@@ -9,19 +9,22 @@ from typing import get_args
 from app.commands.moves import AUTO, elevation_or_auto
 from app.commands.options import add_model_flag, add_settings_flags, settings_of, writable_folder
 from app.commands.photo_flags import add_photo_flags, photo_settings, prepared_photo
+from app.settings import Settings
 from base.errors import UsageError
 from base.progress import standard_progress
+from base.settings import Section
 from base.storage import write_atomically
 from geometry.camera import look_at_origin
 from geometry.sphere import cartesian_from_spherical
-from reconstruct.settings import MeshFormat, ReconstructSettings
+from reconstruct.settings import MeshFormat
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
     parser.description = (
-        "A mesh of the object in a picture, by Score Jacobian Chaining: a voxel field that looks like the picture from "
-        "its camera and plausible to the model from everywhere else. The object is cut out and framed first."
+        "A textured mesh of the object in a picture, which is cut out and framed first. By default the model samples "
+        "views all around and a surface is fitted to them; --preset paper is Score Jacobian Chaining, a voxel field "
+        "that is plausible to the model from everywhere. Stopped at any moment, the same command goes on."
     )
     parser.add_argument("image", metavar="IMAGE", help="a picture of an object, or - for standard input")
     add_model_flag(parser)
@@ -64,34 +67,26 @@ def mesh_formats(text: str) -> tuple[MeshFormat, ...]:
     return names  # type: ignore[return-value]
 
 
-def with_formats(section: ReconstructSettings, formats: tuple[MeshFormat, ...] | None) -> ReconstructSettings:
-    """Return the settings with the flag's formats, if it was given."""
-    if formats is None:
-        return section
-    return section.model_copy(update={"mesh": section.mesh.model_copy(update={"also": formats})})
-
-
 def run(options: argparse.Namespace) -> int:
     """Reconstruct one picture."""
     if not 0.6 <= options.radius <= 10.0:
         raise UsageError(f"expected --radius in [0.6, 10], got {options.radius:g}")
-    settings = settings_of(options)
-    photo = photo_settings(options, settings.photo)
-    photo = photo.model_copy(update={"framing": photo.framing.model_copy(update={"radius": options.radius})})
-    section = with_formats(settings.reconstruct, options.mesh_format)
-    settings = settings.model_copy(update={"photo": photo, "reconstruct": section})
+    settings = asked_settings(options)
     if options.dry_run:
         print(settings.as_yaml())
         return 0
     from app.elevation import estimated_elevation
-    from app.models import load_model
+    from app.models import DEFAULT, checkpoint_of, load_model
     from app.reconstructing import MESH_FILE, reconstruct_into
+    from inference.object_mesh import MeshRequest
+    from inference.sample_photo import LoadedModel
     from photo.prepare import say_warnings
     from photo.shown import preparation_picture
     from report.images import encode_image
+    from zero123.digest import model_digest
 
     progress = standard_progress()
-    prepared = prepared_photo(options, photo, options.image)
+    prepared = prepared_photo(options, settings.photo, options.image)
     if not prepared.has_background:
         raise UsageError(
             f"{prepared.photo.name}: expected an object before a transparent background, got one without "
@@ -99,7 +94,9 @@ def run(options: argparse.Namespace) -> int:
         )
     say_warnings(prepared, progress)
     pipeline = load_model(options.model, options.device)
-    rgba = prepared.view(pipeline.hw)
+    settings = asked_settings(options, pipeline.defaults)
+    digest = model_digest(checkpoint_of(options.model))
+    model = LoadedModel(pipeline=pipeline, digest=digest, source=options.model.name or DEFAULT)
     out = writable_folder(options.out)
     write_atomically(out / "prepared.png", encode_image(preparation_picture(prepared, pipeline.hw), "png"))
     elevation = options.elevation_deg
@@ -108,7 +105,20 @@ def run(options: argparse.Namespace) -> int:
         write_atomically(out / "elevation.json", (json.dumps(found, indent=2) + "\n").encode())
     polar = math.radians(90.0 - elevation)
     camera = look_at_origin(cartesian_from_spherical(polar, 0.0, options.radius))
-    made = reconstruct_into(out, pipeline, rgba, camera, settings.reconstruct, seed=options.seed, progress=progress)
+    rgba = prepared.view(pipeline.hw)
+    request = MeshRequest(model=model, rgba=rgba, camera=camera, settings=settings, seed=options.seed)
+    made = reconstruct_into(out, request, progress)
     write_atomically(out / "settings.yaml", settings.as_yaml().encode())
     print(f"silhouette IoU {made.iou:.3f}, {len(made.mesh.faces):,} faces: {out / MESH_FILE}")
     return 0
+
+
+def asked_settings(options: argparse.Namespace, model_sampling: Section | None = None) -> Settings:
+    """Return the settings that the flags ask for, over the sampling defaults of a known model."""
+    settings = settings_of(options, model_sampling)
+    photo = photo_settings(options, settings.photo)
+    photo = photo.model_copy(update={"framing": photo.framing.model_copy(update={"radius": options.radius})})
+    section = settings.reconstruct
+    if options.mesh_format is not None:
+        section = section.model_copy(update={"mesh": section.mesh.model_copy(update={"also": options.mesh_format})})
+    return settings.model_copy(update={"photo": photo, "reconstruct": section})

@@ -22,6 +22,7 @@ QUICK = {
     "reconstruct.stages": [{"resolution": 12, "steps": 2}],
     "reconstruct.score.viewpoints": 4,
     "reconstruct.mesh.resolution": 16,
+    "reconstruct.mesh.texture": {"edge_px": 64, "views": 2},
     "reconstruct.turntable.frames": 2,
     "reconstruct.turntable.hw": [16, 16],
 }

@@ -43,6 +43,8 @@ VALUES: dict[str, Any] = {
         "colour_smooth": 0.001,
     },
     "rates": {"density": 0.3, "colour": 0.1},
+    "method": "score",
+    "views": {"rig": "sphere", "outvoted": 1, "smooth_cells": 0.7},
     "surface": {
         "resolution": 48,
         "keep_fraction": 0.02,

@@ -50,7 +50,7 @@ def test_the_photo_paints_what_it_sees_and_the_field_the_rest(finished: Finished
 
 
 def test_the_record_tells_counts_level_and_camera(finished: Finished, photo: Photo) -> None:
-    record = json.loads(json.dumps(reconstruction_record(finished, photo, 0.9, ["object.glb"])))
+    record = json.loads(json.dumps(reconstruction_record(finished, photo, "score", 0.9, ["object.glb"])))
     assert record["level"] == 20.0
     assert record["watertight"] is True
     assert record["components"] == 1

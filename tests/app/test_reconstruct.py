@@ -1,0 +1,80 @@
+"""`zero123 reconstruct` with a small random model: both methods' files, resuming, and refusals."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.main import main
+from tests.zero123.networks import small_pipeline
+
+pytestmark = pytest.mark.usefixtures("kept_signals")
+
+SIDE = 32
+QUICK = {
+    "sample.steps": 2,
+    "reconstruct.views": {"rig": "zero123plus", "outvoted": 5, "smooth_cells": 0.7},
+    "reconstruct.surface.resolution": 24,
+    "reconstruct.stages": [{"resolution": 12, "steps": 2}],
+    "reconstruct.input_rays": 256,
+    "reconstruct.samples_per_ray": 16,
+    "reconstruct.score.viewpoints": 4,
+    "reconstruct.mesh.resolution": 16,
+    "reconstruct.mesh.levels": [1.0],
+    "reconstruct.mesh.texture": {"edge_px": 64, "views": 2},
+    "reconstruct.turntable.frames": 2,
+    "reconstruct.turntable.hw": [16, 16],
+}
+Reconstruct = Callable[..., int]
+
+
+@pytest.fixture(scope="module")
+def reconstruct(tmp_path_factory: pytest.TempPathFactory) -> Reconstruct:
+    folder = tmp_path_factory.mktemp("reconstruct")
+    small_pipeline().save_pretrained(folder / "model")
+    pixels = np.zeros((SIDE, SIDE, 4), np.uint8)
+    pixels[8:24, 10:22] = (200, 60, 40, 255)
+    Image.fromarray(pixels).save(folder / "photo.png")
+    settings = [word for key, value in QUICK.items() for word in ("--set", f"{key}={json.dumps(value)}")]
+
+    def run(method: str, out: Path, *words: str) -> int:
+        fixed = ["--model", str(folder / "model"), "--device", "cpu", "--elevation-deg", "20", "--prepare", "as_is"]
+        asked = ["reconstruct", str(folder / "photo.png"), "--out", str(out), "--set", f"reconstruct.method={method}"]
+        return main([*asked, *fixed, *settings, *words])
+
+    return run
+
+
+@pytest.mark.parametrize("method", ["views", "score"])
+def test_a_mesh_in_every_format_with_its_record(reconstruct: Reconstruct, method: str, tmp_path: Path) -> None:
+    assert reconstruct(method, tmp_path, "--mesh-format", "obj,ply") == 0
+    record = json.loads((tmp_path / "reconstruction.json").read_text())
+    assert record["method"] == method
+    assert (record["level"] is None) == (method == "views")
+    assert set(record["files"]) == {"object.glb", "object.obj", "object.mtl", "object.png", "object.ply"}
+    assert set(record["files"]) <= {path.name for path in tmp_path.iterdir()}
+    assert not (tmp_path / "optimisation.safetensors").exists()
+
+
+def test_sampled_views_are_kept_for_the_next_run(reconstruct: Reconstruct, tmp_path: Path) -> None:
+    assert reconstruct("views", tmp_path) == 0
+    views = sorted((tmp_path / "views").glob("*.png"))
+    assert len(views) == 6
+    times, mesh = [view.stat().st_mtime_ns for view in views[1:]], (tmp_path / "object.glb").read_bytes()
+    views[0].unlink()
+    assert reconstruct("views", tmp_path) == 0
+    assert [view.stat().st_mtime_ns for view in views[1:]] == times
+    assert (tmp_path / "object.glb").read_bytes() == mesh
+
+
+def test_a_wrong_format_or_rig_is_a_usage_error(
+    reconstruct: Reconstruct, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        reconstruct("views", tmp_path, "--mesh-format", "obj,fbx")
+    assert "expected any of glb, obj, ply, separated by commas, got 'obj,fbx'" in capsys.readouterr().err
+    assert reconstruct("views", tmp_path, "--set", "reconstruct.views.rig=nowhere") == 2
+    assert "reconstruct.views.rig" in capsys.readouterr().err

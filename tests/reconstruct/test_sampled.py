@@ -1,0 +1,71 @@
+"""A surface from views of which some are wrong: outvoted, but never against the photo."""
+
+import numpy as np
+import pytest
+
+from base.errors import Failure
+from geometry.camera import PAPER_LENS, look_at_origin
+from reconstruct.finish import Photo
+from reconstruct.hull import hull_distance
+from reconstruct.sampled import fit_sampled_views
+from reconstruct.settings import ReconstructSettings
+from reconstruct.viewpoints import draw_viewpoints
+from tests.reconstruct.scenes import RADIUS, small_settings, sphere_alpha, sphere_rgba
+
+HW = (48, 48)
+CAMERA = look_at_origin([1.8, 0.0, 0.3])
+
+
+def outvoting(count: int) -> ReconstructSettings:
+    settings = small_settings()
+    return settings.model_copy(update={"views": settings.views.model_copy(update={"outvoted": count})})
+
+
+def ball_views(cameras: np.ndarray, radii: list[float]) -> np.ndarray:
+    alphas = [sphere_alpha(camera, HW, radius) for camera, radius in zip(cameras, radii, strict=True)]
+    return np.stack([np.repeat(alpha[..., None], 4, axis=-1) for alpha in alphas]).astype(np.float32)
+
+
+def radius_of(distance: np.ndarray, half_extent: float) -> float:
+    """The radius of a ball with as much volume as the negative cells."""
+    volume = (distance < 0.0).sum() * (2.0 * half_extent / distance.shape[0]) ** 3
+    return float((volume * 3.0 / (4.0 * np.pi)) ** (1.0 / 3.0))
+
+
+def test_two_wrong_views_are_outvoted() -> None:
+    cameras = draw_viewpoints(0, 24, (1.6, 2.0))
+    views = ball_views(cameras, [0.12, 0.2] + [RADIUS] * 22)
+    photo = Photo(sphere_rgba(CAMERA, HW), CAMERA, PAPER_LENS)
+    strict, voted = (fit_sampled_views(photo, views, cameras, outvoting(count)) for count in (0, 2))
+    assert radius_of(strict.distance, strict.half_extent) < 0.26
+    assert abs(radius_of(voted.distance, voted.half_extent) - RADIUS) < 0.025
+
+
+def test_the_photo_is_never_outvoted() -> None:
+    cameras = draw_viewpoints(0, 12, (1.6, 2.0))
+    rgba = sphere_rgba(CAMERA, HW)
+    rgba[:24] = 0  # its upper half is empty
+    field = fit_sampled_views(
+        Photo(rgba, CAMERA, PAPER_LENS), ball_views(cameras, [RADIUS] * 12), cameras, outvoting(2)
+    )
+    upper = np.linspace(-1.0, 1.0, field.distance.shape[2]) * field.half_extent > 0.1
+    assert not (field.distance[:, :, upper] < 0.0).any()
+    assert (field.distance < 0.0).any()
+
+
+def test_ranks_are_those_of_a_sort() -> None:
+    cameras = draw_viewpoints(1, 6, (1.6, 2.0))
+    alphas = ball_views(cameras, [0.2, 0.25, 0.3, 0.35, 0.4, 0.3])[..., 3]
+    each = np.stack(
+        [hull_distance(a[None], c[None], PAPER_LENS, 12, 0.52) for a, c in zip(alphas, cameras, strict=True)]
+    )
+    for outvoted in range(3):
+        ranked = hull_distance(alphas, cameras, PAPER_LENS, 12, 0.52, outvoted)
+        np.testing.assert_array_equal(ranked, np.sort(each, axis=0)[-1 - outvoted])
+
+
+def test_views_without_a_common_volume_are_a_clear_failure() -> None:
+    cameras = draw_viewpoints(0, 6, (1.6, 2.0))
+    photo = Photo(sphere_rgba(CAMERA, HW), CAMERA, PAPER_LENS)
+    with pytest.raises(Failure, match="share no volume"):
+        fit_sampled_views(photo, np.zeros((6, *HW, 4), np.float32), cameras, outvoting(1))
