@@ -1,4 +1,4 @@
-"""What to render, and the supervised Blender child that renders it.
+"""From a model file to views: the random draws for an object, and the supervised Blender child for the rendering.
 
 `from render import render_object`; see `render.standalone.render_object`.
 """

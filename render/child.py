@@ -176,7 +176,7 @@ def _environment(settings: RenderSettings) -> dict[str, str]:
 
 
 def _private_copy(job: RenderJob, files: ModelFiles, folder: Path) -> RenderJob:
-    """The same job on copies of its files; the child cannot reach the originals."""
+    """Return the same job on copies of its files; the child cannot reach the originals."""
     (folder / "out").mkdir(parents=True)
     copy = stage_model(Path(job.file), files, folder / "in")
     settings = _with_private_map(job, folder / "maps")

@@ -1,4 +1,4 @@
-"""Keep the views of an object that were rendered when fewer were asked for, byte for byte.
+"""Keep an object's earlier views, byte for byte, when more views are requested.
 
 The normalisation, checks, warnings, device and versions must be the same now as then. Otherwise all views are rendered.
 """

@@ -1,4 +1,4 @@
-"""What the parent asks of the Blender child and what it answers; plain data, written as JSON."""
+"""The messages between parent and Blender child: jobs and results, as plain data in JSON."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -81,7 +81,7 @@ COLOUR = {"display": "sRGB", "look": "None", "gamma": 1.0}
 """What is fixed of how light becomes colours; the rest are settings."""
 
 CHECKS = ("transparent", "blank", "single_colour", "touches_border", "not_finite")
-"""What is asked of every view; a yes is worth a look."""
+"""The checks of every view. Each is a field of `ViewFacts`, true for a view with the problem."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +129,7 @@ class ObjectFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class RenderResult:
-    """How one job ended. `phase` names where; all else is filled as far as the work came.
+    """How one job ended. `phase` is the phase of the end; other fields are filled up to it.
 
     `normalisation` maps the imported scene to the unit box: x ↦ scale · (x − centre); `bounds` is the box before.
     `checks` are facts about the object, as `ObjectFacts` names them. `seconds` are by phase, without those of the first

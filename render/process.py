@@ -103,7 +103,7 @@ class ChildProcess:
         return _message(line)
 
     def rss_mb(self) -> float:
-        """Resident memory of the process in MiB; 0 where the system does not tell."""
+        """Resident memory of the process in MiB; 0 where the system does not report it."""
         try:
             pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
         except (OSError, ValueError, IndexError):
@@ -111,7 +111,7 @@ class ChildProcess:
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
     def peak_mb(self) -> float:
-        """The most memory the process has had resident since it started, in MiB; 0 where the system does not tell."""
+        """The peak resident memory of the process in MiB; 0 where the system does not report it."""
         try:
             lines = Path(f"/proc/{self._process.pid}/status").read_text().splitlines()
         except OSError:
@@ -135,7 +135,7 @@ class ChildProcess:
             return ""
 
     def clear_log(self) -> None:
-        """Forget what the child printed so far."""
+        """Drop everything printed by the child so far."""
         os.truncate(self._log, 0)
 
     def end(self) -> None:

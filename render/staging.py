@@ -1,4 +1,4 @@
-"""The private copy of a model: Blender never works on the files of others."""
+"""The private copy of a model: Blender never gets the original files."""
 
 import os
 import shutil
@@ -34,14 +34,14 @@ def stage_model(source: Path, files: ModelFiles, folder: Path) -> Path:
 
 
 def _made(home: Path, name: str) -> Path:
-    """The place of a file, its folder made."""
+    """Return the path of a file, after making its folder."""
     place = Path(os.path.normpath(home / name))
     place.parent.mkdir(parents=True, exist_ok=True)
     return place
 
 
 def _levels_up(name: str) -> int:
-    """How many folders above the model's a name leads at most."""
+    """Return the largest number of folders above the model's that a name leads to."""
     level = highest = 0
     for part in PurePosixPath(name).parts:
         level += 1 if part == ".." else -1

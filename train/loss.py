@@ -1,4 +1,8 @@
-"""The loss: the mean squared error of ε or v (arXiv 2303.11328, equation 1; v: arXiv 2202.00512)."""
+"""The loss: the mean squared error of ε or v (arXiv 2303.11328, equation 1; v: arXiv 2202.00512).
+
+A new loss, or a new term of it, belongs in `pair_losses`, with its settings in `train.settings.TrainSettings`. It must
+give a value for each pair: the sums by timestep and the names of the worst pairs come from these values.
+"""
 
 import torch
 from jaxtyping import Float, Int

@@ -1,1 +1,1 @@
-"""The child process: import a model, normalise it, light it, shoot it. The only home of bpy."""
+"""The program of the Blender child: import, normalise, light and render a model. Only this package imports bpy."""

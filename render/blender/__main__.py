@@ -8,7 +8,7 @@ from render.blender import sandbox
 
 
 def main(arguments: list[str]) -> None:
-    """Build the walls, then load Blender and serve jobs until standard input ends."""
+    """Enter the sandbox, then load Blender and serve jobs until standard input ends."""
     device, channel, parent = arguments
     # First of all: libraries start threads when they load, and threads would stay outside the walls.
     walls = sandbox.enter_sandbox(int(parent), device)

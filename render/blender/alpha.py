@@ -1,4 +1,4 @@
-"""How opaque a material can be at most, from its nodes."""
+"""The upper limit of a material's opacity, from its nodes."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -30,7 +30,7 @@ class Faces(NamedTuple):
 
 
 def largest_alpha(material: bpy.types.Material | None, faces: Faces) -> float:
-    """The most opaque that any of the faces can be with this material, 0 to 1; 1 where its nodes do not tell."""
+    """Return the highest possible opacity of the faces with this material, 0 to 1; 1 for unknown nodes."""
     if material is None or not material.use_nodes:
         return 1.0
     tree = material.node_tree

@@ -1,4 +1,4 @@
-"""The described cameras, made in Blender."""
+"""Make the cameras of a job in Blender."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ def add_camera(scene: bpy.types.Scene, lens: dict[str, Any]) -> bpy.types.Object
 
 
 def place(camera: bpy.types.Object, cam_from_world: NDArray[np.float64]) -> None:
-    """Put the camera where `cam_from_world` (3, 4) says. Blender's camera axes are ours: OpenGL's."""
+    """Move the camera to `cam_from_world` (3, 4). Blender's camera axes are ours: OpenGL's."""
     pose = np.eye(4)
     pose[:3] = world_from_cam(cam_from_world)
     camera.matrix_world = Matrix(pose.tolist())

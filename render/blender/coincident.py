@@ -1,4 +1,4 @@
-"""Remove or part coincident faces, because they would shade each other: backs of walls, doubled or flattened parts."""
+"""Remove coincident faces or move them apart, because they would shade each other: backs of walls, doubled parts."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -36,7 +36,7 @@ class Piece(NamedTuple):
 
 
 def part_coincident(scene: bpy.types.Scene) -> int:
-    """Leave a single visible face per place and side; returns the number of faces removed or moved.
+    """Keep a single visible face per plane and side. Returns the number of faces removed or moved.
 
     The model must fill the unit box already.
     """

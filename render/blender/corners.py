@@ -1,4 +1,4 @@
-"""Normals that a file gives to the corners of faces, where they contradict the faces.
+"""Repair normals of the corners of faces, from the file, where they contradict the faces.
 
 A viewer lights such a face all the same. To a path tracer its light comes through the object: the face is black.
 """

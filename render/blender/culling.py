@@ -1,4 +1,4 @@
-"""Faces that are seen from their front only, as glTF's single-sided materials have it."""
+"""Faces visible only from the front, like those of glTF's single-sided materials."""
 
 from enum import Enum
 
@@ -19,7 +19,7 @@ LEAST_SEEN = 0.02
 
 
 class Side(Enum):
-    """What is hidden of a face: nothing, its back, or its back and, for all rays but the camera's, its front too."""
+    """The hidden sides of a face: none, its back, or its back and, for all rays but the camera's, its front too."""
 
     BOTH_SHOWN = 0
     BACK_HIDDEN = 1

@@ -1,4 +1,4 @@
-"""What can be said of the imported model besides its pictures."""
+"""Facts about the imported model besides its pictures."""
 
 import bpy
 
@@ -7,7 +7,7 @@ from render.job import ObjectFacts
 
 
 def object_facts(scene: bpy.types.Scene) -> ObjectFacts:
-    """Counts of meshes and faces, and whether the model is untextured or animated."""
+    """Count meshes and faces, and find out whether the model is untextured or animated."""
     meshes = [thing for thing in scene.objects if _is_drawn(thing) and thing.data.polygons]
     return ObjectFacts(
         meshes=len(meshes),

@@ -1,4 +1,4 @@
-"""An imported model made ready for pictures: what cannot be seen taken out, framed, coincident faces parted."""
+"""Make an imported model ready for rendering: remove invisible faces, normalise, part coincident faces."""
 
 from dataclasses import replace
 from typing import Any
@@ -45,7 +45,7 @@ def finish_model(scene: bpy.types.Scene, job: RenderJob) -> tuple[dict[str, Any]
 
 
 def _tell_from_origin(normalisation: dict[str, Any], origin: NDArray[np.float64]) -> None:
-    """Say where the model is in its file, from where `bring_near` took it."""
+    """Add the offset of `bring_near` to the normalisation, so that it starts from the file's coordinates."""
     for key in ("centre", "bounds"):
         normalisation[key] = (np.array(normalisation[key]) + origin).tolist()
 

@@ -1,4 +1,4 @@
-"""Blender's pictures as numbers. It shows them to nobody but through files: EXR holds every value as it is."""
+"""Blender's pictures as numbers. It gives them only as files, and an EXR file holds every value unchanged."""
 
 from pathlib import Path
 
@@ -14,14 +14,14 @@ Channels = dict[str, NDArray[np.float32]]
 
 
 def set_png_output(scene: bpy.types.Scene) -> None:
-    """Have pictures written as PNG, which carries Blender's colours exactly; uncompressed it costs next to nothing."""
+    """Write pictures as PNG, with exactly Blender's colours; uncompressed, because compression takes time."""
     image = scene.render.image_settings
     image.file_format, image.color_mode, image.color_depth, image.compression = "PNG", "RGBA", "8", 0
     image.color_management = "FOLLOW_SCENE"
 
 
 def set_exr_output(scene: bpy.types.Scene, *, passes: bool) -> None:
-    """Have pictures written as EXR of 32-bit floats: the picture alone, or with all passes."""
+    """Write pictures as EXR of 32-bit floats: the picture alone, or with all passes."""
     image = scene.render.image_settings
     image.file_format = "OPEN_EXR_MULTILAYER" if passes else "OPEN_EXR"
     image.color_mode, image.color_depth, image.exr_codec = "RGBA", "32", "NONE"
@@ -38,7 +38,7 @@ def render_to_file(scene: bpy.types.Scene, scratch: Path) -> Path:
 
 
 def last_is_finite(scene: bpy.types.Scene, scratch: Path) -> bool:
-    """Whether all values of the picture rendered last are numbers, before they became colours of 8 bits."""
+    """Return whether the last picture had only finite values before it was rounded to 8 bits."""
     set_exr_output(scene, passes=False)
     # Its pixels cannot be read from Python, but a file of it can.
     bpy.data.images["Render Result"].save_render(str(scratch), scene=scene)
@@ -47,6 +47,6 @@ def last_is_finite(scene: bpy.types.Scene, scratch: Path) -> bool:
 
 
 def read_channels(path: Path) -> Channels:
-    """The channels (H, W) of an EXR file that Blender wrote, by name without the layer's."""
+    """Return the channels (H, W) of an EXR file by Blender, by name without the layer."""
     with OpenEXR.File(str(path), separate_channels=True) as file:
         return {name.removeprefix("ViewLayer."): channel.pixels for name, channel in file.channels().items()}

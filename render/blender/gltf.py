@@ -1,4 +1,4 @@
-"""What Blender's glTF importer leaves out of the specification: which nodes are shown, and places far away."""
+"""Parts of the glTF specification missing in Blender's importer: visibility of nodes, and coordinates far away."""
 
 import importlib
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Reading a model into the scene, by the suffix of its file."""
+"""Import a model into the scene, by the suffix of its file."""
 
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -114,7 +114,7 @@ def _move_near(path: Path) -> None:
 
 
 class Imported(NamedTuple):
-    """What came of an import: the names of missing pictures, and whether a frame other than the first is shown."""
+    """The result of an import: the names of missing pictures, and whether a frame other than the first is shown."""
 
     missing: list[str]
     other_frame: bool

@@ -1,4 +1,4 @@
-"""The described lights, made in Blender."""
+"""Make the lights of a job in Blender."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Something to see on every face: bare faces dressed, vertex colours shown."""
+"""Give every face a material: a neutral one for bare faces, and vertex colours where a mesh has them."""
 
 from functools import cache
 from typing import Any

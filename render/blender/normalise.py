@@ -1,4 +1,4 @@
-"""Any model into the unit box: centred at the origin, longest edge 1, moved by a parent alone."""
+"""Move a model into the unit box: centred at the origin, longest edge 1. Only a parent object moves it."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any

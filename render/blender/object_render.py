@@ -1,4 +1,4 @@
-"""An object, from an empty Blender to its views."""
+"""Render an object: the steps from an empty scene to finished views."""
 
 import re
 import time
@@ -37,7 +37,7 @@ def sentence(error: Exception) -> str:
 
 
 class ObjectRender:
-    """Renders one job; `begin` is told each phase before it starts."""
+    """Renders one job. `begin` is called with each phase before it starts."""
 
     def __init__(
         self, job: RenderJob, device: dict[str, str], versions: dict[str, str], begin: Callable[[str], None]
@@ -50,7 +50,7 @@ class ObjectRender:
         self.found: dict[str, Any] = {"device": device, "versions": versions, "lights": job.lights}
 
     def result(self) -> RenderResult:
-        """Do the work; whatever Python can catch becomes an outcome."""
+        """Render the job. Every Python exception becomes an outcome."""
         try:
             self._work()
             outcome, reason = Outcome.OK, ""
@@ -102,7 +102,7 @@ class ObjectRender:
         bpy.ops.wm.read_factory_settings(use_empty=True)
 
     def _passes(self, scene: bpy.types.Scene, camera: bpy.types.Object, scratch: Path) -> None:
-        """After all pictures, which know nothing of passes."""
+        """Render the passes, after all pictures: preparing the scene for passes would change a picture."""
         prepare_passes(scene)
         for view in self.job.views:
             with self._timed("view"):

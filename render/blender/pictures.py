@@ -1,4 +1,4 @@
-"""The pictures of an imported model: linked to the files of the private copy, and taken out when they are missing."""
+"""The pictures of an imported model: link them to the files of the private copy, and remove missing pictures."""
 
 import posixpath
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Coloured points without faces, as scanners write them: each becomes a small ball that touches its neighbours."""
+"""Coloured points without faces, from scanners: each becomes a small ball in contact with its neighbours."""
 
 import bpy
 import numpy as np

@@ -1,4 +1,4 @@
-"""How a step of the child says that an object ends here."""
+"""The exception of the child's steps: it ends an object with an outcome."""
 
 from render.job import Outcome
 

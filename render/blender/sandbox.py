@@ -1,4 +1,4 @@
-"""The sandbox of the child: walls built before anything else is imported. Only the standard library is used here.
+"""The sandbox of the child, entered before other imports; therefore only the standard library is used here.
 
 Numerical libraries start threads when imported, and a process with threads can no longer move itself.
 """
@@ -21,7 +21,7 @@ CLONE_NEWNET = 0x40000000
 
 ROOT = Path(__file__).parents[2]
 OURS = ("base", "geometry", "render")
-"""The rooms that the child's program comes from."""
+"""The packages of the child's program."""
 
 SYSTEM = (
     "/usr", "/lib", "/lib64", "/opt/rocm", "/sys", "/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat",

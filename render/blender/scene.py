@@ -1,4 +1,4 @@
-"""An empty Blender, and how it renders: nothing is left to a default that a version might change."""
+"""An empty scene and all its render settings. No setting keeps Blender's default, for it may change with a version."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from render.job import COLOUR
 
 
 def make_empty_scene() -> bpy.types.Scene:
-    """Forget every object rendered before and start from factory settings, with scripts off."""
+    """Remove everything of earlier objects and start from factory settings, with scripts off."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
     # Drivers and scripts of a Blender file could run otherwise.
     bpy.context.preferences.filepaths.use_scripts_auto_execute = False
@@ -17,7 +17,7 @@ def make_empty_scene() -> bpy.types.Scene:
 
 
 def apply_render_settings(scene: bpy.types.Scene, settings: dict[str, Any]) -> None:
-    """Set everything about how the scene is drawn from a dumped `RenderSettings`."""
+    """Set every render setting of the scene from a dumped `RenderSettings`."""
     _set_output(scene, settings)
     _set_colours(scene, settings)
     _set_sampling(scene, settings)

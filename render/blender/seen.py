@@ -1,4 +1,4 @@
-"""What of a model can be seen: faces with an area and some opacity."""
+"""The visible faces of a model: those with an area and some opacity."""
 
 from typing import NamedTuple
 

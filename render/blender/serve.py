@@ -1,4 +1,4 @@
-"""The child's loop: a line in names a job, lines out name each phase as it begins and then the result."""
+"""The child's loop: read a job from a line, write a line as each phase begins, and then the result."""
 
 import json
 import os
@@ -41,7 +41,7 @@ def serve(device: str, channel: int, walls: dict[str, str]) -> None:
 
 
 def versions() -> dict[str, str]:
-    """What a picture's bytes depend on besides job and device."""
+    """Return the versions of the programs that determine a picture's bytes."""
     return {
         "blender": bpy.app.version_string,
         "blender_build": bpy.app.build_hash.decode(),

@@ -1,4 +1,4 @@
-"""A picture of the prepared scene."""
+"""Render a picture of the prepared scene."""
 
 from pathlib import Path
 

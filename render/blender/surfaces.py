@@ -1,4 +1,4 @@
-"""The connected parts of a mesh: closed parts, and parts facing inward like a room or a sky."""
+"""The connected parts of a mesh: find closed parts, and parts facing inward like a room or a sky."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Pictures cut short: Blender decodes what is there and leaves the rest grey, without an error."""
+"""Find truncated picture files: Blender decodes their first part and leaves the rest grey, without an error."""
 
 JPEG, SCAN, END = b"\xff\xd8\xff", b"\xff\xda", b"\xff\xd9"
 RIFF_BYTES = 12

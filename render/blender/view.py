@@ -1,4 +1,9 @@
-"""From a picture to a stored view: alpha cleaned, the checks of the view made, lossless WebP."""
+"""From a picture to a stored view: clean its alpha, check it, write lossless WebP.
+
+A new check is a measure and a condition in `view_facts`, a field of `render.job.ViewFacts`, a name in
+`render.job.CHECKS` and `render.settings.Check`, and its limit in `render.settings.ChecksSettings`. Checks of a model's
+file, before Blender, are in `render.formats`.
+"""
 
 from io import BytesIO
 from pathlib import Path
@@ -32,7 +37,7 @@ def finish_view(
 
 
 def webp_bytes(rgba: NDArray[np.uint8]) -> bytes:
-    """`rgba` (H, W, 4) as lossless WebP of four channels, also where all of it is opaque."""
+    """Encode `rgba` (H, W, 4) as lossless WebP of four channels, even if all of it is opaque."""
     stream = BytesIO()
     Image.fromarray(rgba, "RGBA").save(stream, "WEBP", **WEBP)
     data = stream.getbuffer()

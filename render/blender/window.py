@@ -1,4 +1,4 @@
-"""The window of a view: only the part the object can touch is rendered."""
+"""The window of a view: the rectangle of pixels that the object can cover. Nothing else is rendered."""
 
 from typing import Any, NamedTuple, Self, TypeVar
 
@@ -36,7 +36,7 @@ class Window(NamedTuple):
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Its own height and width."""
+        """The height and width of the window."""
         return self.bottom - self.top, self.right - self.left
 
     def paste(self, picture: NDArray[Pixel]) -> NDArray[Pixel]:
@@ -46,7 +46,7 @@ class Window(NamedTuple):
         return frame
 
     def cuts(self, alpha: NDArray[np.uint8]) -> bool:
-        """Whether something seen in `alpha`, the window's own, touches a side of it that is no side of the frame."""
+        """Return whether the object, in the window's `alpha`, touches a side of the window inside the frame."""
         height, width = self.hw
         inner = [self.top > 0, self.bottom < height, self.left > 0, self.right < width]
         edges = [alpha[0], alpha[-1], alpha[:, 0], alpha[:, -1]]
