@@ -32,18 +32,33 @@ def test_the_legacy_preset_is_the_originals_recipe(shipped) -> None:
     """Value by value what objaverse-rendering/scripts/blender_script.py sets, or leaves to Blender 3.2."""
     preset = read_yaml(ROOT / "app" / "presets" / "legacy.yaml")["render"]
     legacy = validate(RenderSettings, Layer("legacy", merge(shipped, preset))).model_dump(mode="json")
-    assert (legacy["hw"], legacy["views"], legacy["camera_sampling"]) == ([512, 512], 12, "cube")
+    assert legacy["hw"] == [512, 512]
+    assert legacy["views"] == 12
+    assert legacy["camera_sampling"] == "cube"
     assert (legacy["radius"], legacy["lens"]) == ([1.5, 2.2], {"focal_mm": 35.0, "sensor_mm": 32.0})
-    assert (legacy["samples"], legacy["adaptive_threshold"], legacy["filter_width_px"]) == (128, 0.01, 0.01)
+    assert legacy["samples"] == 128
+    assert legacy["adaptive_threshold"] == 0.01
+    assert legacy["filter_width_px"] == 0.01
     assert legacy["bounces"] == {"total": 12, "diffuse": 1, "glossy": 1, "transmission": 3, "transparent": 3}
     assert legacy["denoise"] == {"enabled": True, "quality": "HIGH", "prefilter": "ACCURATE"}
-    assert (legacy["clamp_indirect"], legacy["light_tree"], legacy["object_rectangle"]) == (10.0, False, False)
-    assert (legacy["view_transform"], legacy["exposure"], legacy["alpha"]) == ("Filmic", 0.0, "hard")
+    assert legacy["clamp_indirect"] == 10.0
+    assert not legacy["light_tree"]
+    assert not legacy["object_rectangle"]
+    assert legacy["view_transform"] == "Filmic"
+    assert legacy["exposure"] == 0.0
+    assert legacy["alpha"] == "hard"
     rig = legacy["lights"][legacy["light"]]
     area, point = rig["lamps"]
-    assert (area["kind"], area["aim"], area["size"], area["strength"]) == ("area", "down", 100.0, [300.0, 600.0])
-    assert (area["x"], area["y"], area["z"]) == ([-1.0, 1.0], [-1.0, 1.0], [0.5, 1.5])
-    assert (point["kind"], point["size"], point["strength"]) == ("point", 0.1, [1000.0, 1000.0])
+    assert area["kind"] == "area"
+    assert area["aim"] == "down"
+    assert area["size"] == 100.0
+    assert area["strength"] == [300.0, 600.0]
+    assert area["x"] == [-1.0, 1.0]
+    assert area["y"] == [-1.0, 1.0]
+    assert area["z"] == [0.5, 1.5]
+    assert point["kind"] == "point"
+    assert point["size"] == 0.1
+    assert point["strength"] == [1000.0, 1000.0]
     assert [point[axis][0] for axis in "xyz"] == pytest.approx([4.076, 1.005, 5.904], abs=1e-3)
     assert rig["world"] == pytest.approx(0.0509, abs=1e-4)
 

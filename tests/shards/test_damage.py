@@ -130,4 +130,6 @@ def test_a_split_without_one_sound_sample_ends(sound: tuple[Version, Storage], t
 def test_damage_survives_the_way_out_of_a_process() -> None:
     damage = DamagedSample("shards/x.tar", "mug", ".json: expected this member, got nothing")
     again = pickle.loads(pickle.dumps(damage))
-    assert (str(again), again.shard, again.uid) == (str(damage), "shards/x.tar", "mug")
+    assert str(again) == str(damage)
+    assert again.shard == "shards/x.tar"
+    assert again.uid == "mug"

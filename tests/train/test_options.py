@@ -46,9 +46,16 @@ def some(pairs: list[Pair], pipeline: Zero123Pipeline, **changes: Any) -> Collat
 def test_the_paper_has_none_of_them() -> None:
     settings = load_settings(None, ["paper"])
     model, train_ = settings.model, settings.train
-    assert (model.prediction, model.zero_terminal_snr, model.pose_slot4) == ("epsilon", False, "radius_difference")
-    assert (model.image_encoder.tokens, model.latent_origin, model.unet.context_in_time) == ("one", "zero", False)
-    assert (train_.min_snr_gamma, train_.noise_offset, train_.random_background, train_.mirror) == (None, 0.0, 0.0, 0.0)
+    assert model.prediction == "epsilon"
+    assert not model.zero_terminal_snr
+    assert model.pose_slot4 == "radius_difference"
+    assert model.image_encoder.tokens == "one"
+    assert model.latent_origin == "zero"
+    assert not model.unet.context_in_time
+    assert train_.min_snr_gamma is None
+    assert train_.noise_offset == 0.0
+    assert train_.random_background == 0.0
+    assert train_.mirror == 0.0
     assert train_.timestep_power == 1.0
 
 
@@ -56,8 +63,12 @@ def test_every_item_of_the_papers_recipe() -> None:
     train_ = load_settings(None, ["paper"]).train
     assert (train_.batch, train_.images) == (1536, 105_000 * 1536)
     optimiser = train_.optimiser
-    assert (optimiser.learning_rate, optimiser.projection_factor, optimiser.decay) == (1e-4, 10.0, "constant")
-    assert (optimiser.betas, optimiser.weight_decay, optimiser.clip_norm) == ((0.9, 0.999), 0.01, None)
+    assert optimiser.learning_rate == 1e-4
+    assert optimiser.projection_factor == 10.0
+    assert optimiser.decay == "constant"
+    assert optimiser.betas == (0.9, 0.999)
+    assert optimiser.weight_decay == 0.01
+    assert optimiser.clip_norm is None
     assert optimiser.warmup_images == 100 * train_.batch
     assert train_.dropout.model_dump() == {"context": 0.05, "latents": 0.05, "both": 0.05, "where": "embedding"}
     assert (train_.ema.decay, train_.ema.projection) == (0.9999, True)
