@@ -20,8 +20,8 @@ from reconstruct.field import SilhouetteGate, VoxelField
 from reconstruct.rays import Rays, camera_rays, join_rays
 from reconstruct.settings import ReconstructSettings
 from reconstruct.sjc import ModelScore, ViewScore
-from reconstruct.viewpoints import draw_viewpoints
-from reconstruct.volume import render
+from reconstruct.viewpoints import draw_viewpoints, near_cameras
+from reconstruct.volume import Rendered, render
 from zero123.pipeline import Zero123Pipeline
 
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
@@ -239,18 +239,41 @@ def _score_loss(
     generator: torch.Generator,
 ) -> Tensor:
     """Sum the score's loss over the views `which` and the priors for solid objects over their pixels."""
-    weights, (height, width) = settings.weights, score.hw
+    weights = settings.weights
+    views = _render_views(field, cameras[which], score.hw, settings, generator)
+    loss = weights.score * score.loss(views.images, which, done, generator)
+    if weights.emptiness > 0:
+        loss = loss + weights.emptiness * losses.emptiness(views.rendered.weights, 10.0)
+    if weights.indecision > 0:
+        loss = loss + weights.indecision * losses.indecision(views.rendered.alpha)
+    if weights.depth_smooth > 0:
+        loss = loss + weights.depth_smooth * losses.image_smoothness(views.depth)
+    if weights.near_view > 0:
+        moved = near_cameras(cameras[which], settings.score.near_distance, generator)
+        near = _render_views(field, moved, score.hw, settings, generator)
+        loss = loss + weights.near_view * losses.near_view_change(views.images, near.images, views.depth, near.depth)
+    return loss
+
+
+@dataclass(frozen=True)
+class _Views:
+    """Rendered views: `images` (B, 3, H, W) on white, `depth` (B, H, W), and the rays behind both."""
+
+    images: Tensor
+    depth: Tensor
+    rendered: Rendered
+
+
+def _render_views(
+    field: VoxelField,
+    cameras: NDArray[np.float64],
+    hw: tuple[int, int],
+    settings: ReconstructSettings,
+    generator: torch.Generator,
+) -> _Views:
     lens = Lens(**settings.lens.model_dump())
-    rays = join_rays([camera_rays(cameras[k], lens, score.hw, str(field.density.device)) for k in which])
+    rays = join_rays([camera_rays(camera, lens, hw, str(field.density.device)) for camera in cameras])
     rendered = render(field, rays, settings.samples_per_ray, generator)
     # On channels-last memory the encoder's GroupNorm is far less exact on a CPU: see zero123.latents.composited.
-    images = rendered.on_white().view(len(which), height, width, 3).permute(0, 3, 1, 2).contiguous()
-    loss = weights.score * score.loss(images, which, done, generator)
-    if weights.emptiness > 0:
-        loss = loss + weights.emptiness * losses.emptiness(rendered.weights, 10.0)
-    if weights.indecision > 0:
-        loss = loss + weights.indecision * losses.indecision(rendered.alpha)
-    if weights.depth_smooth > 0:
-        depth = rendered.depth.view(len(which), height, width)
-        loss = loss + weights.depth_smooth * losses.image_smoothness(depth)
-    return loss
+    images = rendered.on_white().view(len(cameras), *hw, 3).permute(0, 3, 1, 2).contiguous()
+    return _Views(images, rendered.depth.view(len(cameras), *hw), rendered)

@@ -34,8 +34,9 @@ class ScoreSettings(Section):
     """The score from the diffusion model: its viewpoints, noise levels and number of evaluations.
 
     Timesteps are fractions of the schedule. Their range moves from `timesteps_first` to `timesteps_last` during the
-    optimisation. `draws` noises are averaged for each view. The descent direction is (y − D) / σ^`sigma_power`, in the
-    space of the rendered view's `latents` or, with D decoded, of the `image` itself.
+    optimisation. `draws` noises are averaged for each view. The descent direction `gradient` is `sjc`, (y − D) /
+    σ^`sigma_power`, or `sds` (see `reconstruct.sjc`), in the space of the rendered view's `latents` or, with D decoded,
+    of the `image` itself. Where `near_view` has a weight, its second camera is `near_distance` away.
     """
 
     viewpoints: Count
@@ -45,7 +46,9 @@ class ScoreSettings(Section):
     draws: Count
     timesteps_first: tuple[Fraction, Fraction]
     timesteps_last: tuple[Fraction, Fraction]
+    gradient: Literal["sjc", "sds"]
     sigma_power: NotNegative
+    near_distance: NotNegative
     space: Literal["latents", "image"]
 
     @model_validator(mode="after")
@@ -66,6 +69,7 @@ class WeightSettings(Section):
     emptiness: NotNegative
     indecision: NotNegative
     depth_smooth: NotNegative
+    near_view: NotNegative
     density_smooth: NotNegative
     colour_smooth: NotNegative
 

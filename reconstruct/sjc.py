@@ -51,6 +51,15 @@ def score_gradient(latents: Tensor, estimate: Tensor, alpha: float, sigma: float
     return difference * float((alpha / max(sigma, 1e-6)) ** sigma_power)
 
 
+def sds_gradient(latents: Tensor, estimate: Tensor, alpha: float, sigma: float) -> Tensor:
+    """Return w (ε̂ − ε) with w = s², to be descended: Score Distillation Sampling (arXiv 2209.14988, eq. 3).
+
+    z = α y + s ε and z = α D + s ε̂ give ε̂ − ε = (y − D) α/s. `sigma` is s.
+    """
+    difference: Tensor = latents - estimate
+    return difference * (alpha * sigma)
+
+
 def scalar_with_gradient(latents: Tensor, gradient: Tensor) -> Tensor:
     """Return a scalar with the gradient `gradient` / N with respect to `latents`, where N is their number of values."""
     return (latents * gradient.detach()).sum() / latents.numel()
@@ -102,5 +111,8 @@ class ModelScore:
 
         with torch.no_grad():
             estimate = average_estimates(latents, alpha, sigma, noises, denoise)
-            gradient = score_gradient(variable, from_latents(estimate), alpha, sigma, self.settings.sigma_power)
+            if self.settings.gradient == "sds":
+                gradient = sds_gradient(variable, from_latents(estimate), alpha, sigma)
+            else:
+                gradient = score_gradient(variable, from_latents(estimate), alpha, sigma, self.settings.sigma_power)
         return scalar_with_gradient(variable, gradient)

@@ -1,10 +1,11 @@
 """Cameras around the object: seeded viewpoints for the score, and the orbit of a turntable."""
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from base.seeds import stable_rng
-from geometry.camera import look_at_origin
+from geometry.camera import camera_centre, look_at_origin
 from geometry.sphere import BLOCK, stratified_block
 
 Floats = NDArray[np.float64]
@@ -21,6 +22,13 @@ def draw_viewpoints(seed: int, count: int, radius: tuple[float, float]) -> Float
         centres = stratified_block(rng) * rng.uniform(*radius, BLOCK)[:, None]
         cameras += [look_at_origin(centre) for centre in centres]
     return np.stack(cameras[:count])
+
+
+def near_cameras(cameras: Floats, distance: float, generator: torch.Generator) -> Floats:
+    """Move each camera (K, 3, 4) by `distance` in a random direction, still looking at the origin."""
+    steps = torch.randn((len(cameras), 3), generator=generator, dtype=torch.float64).numpy()
+    steps *= distance / np.linalg.norm(steps, axis=1, keepdims=True)
+    return np.stack([look_at_origin(centre) for centre in camera_centre(cameras) + steps])
 
 
 def orbit(frames: int, elevation_deg: float, radius: float) -> Floats:

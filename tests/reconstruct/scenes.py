@@ -29,7 +29,9 @@ VALUES: dict[str, Any] = {
         "draws": 1,
         "timesteps_first": [0.9, 0.98],
         "timesteps_last": [0.3, 0.6],
+        "gradient": "sjc",
         "sigma_power": 0.0,
+        "near_distance": 0.05,
         "space": "image",
     },
     "weights": {
@@ -39,6 +41,7 @@ VALUES: dict[str, Any] = {
         "emptiness": 0.02,
         "indecision": 0.0,
         "depth_smooth": 0.0,
+        "near_view": 0.0,
         "density_smooth": 0.001,
         "colour_smooth": 0.001,
     },

@@ -38,10 +38,10 @@ def pipeline() -> Zero123Pipeline:
     return build_pipeline(settings, 0)
 
 
-@pytest.mark.parametrize("space", ["latents", "image"])
-def test_the_score_reaches_the_picture(pipeline: Zero123Pipeline, space: str) -> None:
+@pytest.mark.parametrize(("space", "gradient"), [("latents", "sjc"), ("image", "sjc"), ("latents", "sds")])
+def test_the_score_reaches_the_picture(pipeline: Zero123Pipeline, space: str, gradient: str) -> None:
     cameras = draw_viewpoints(0, 3, (1.5, 2.2))
-    settings = small_settings().score.model_copy(update={"space": space, "draws": 2})
+    settings = small_settings().score.model_copy(update={"space": space, "gradient": gradient, "draws": 2})
     score = ModelScore(pipeline, sphere_rgba(cameras[0], HW), pose_vector(cameras[0], cameras), settings)
     gradients = []
     for seed in (0, 0, 1):

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from reconstruct.sjc import average_estimates, scalar_with_gradient, score_gradient, timestep_range
+from reconstruct.sjc import average_estimates, scalar_with_gradient, score_gradient, sds_gradient, timestep_range
 from tests.reconstruct.scenes import small_settings
 
 MEAN, SPREAD = 0.7, 0.5
@@ -59,3 +59,16 @@ def test_timesteps_move_from_the_first_range_to_the_last() -> None:
     assert timestep_range(score, 1.0) == score.timesteps_last
     low, high = timestep_range(score, 0.5)
     assert (round(low, 6), round(high, 6)) == (0.6, 0.79)
+
+
+def test_sds_is_the_weighted_error_of_the_noise() -> None:
+    """Against w (ε̂ − ε) as DreamFusion writes it, number by number."""
+    generator = torch.Generator().manual_seed(0)
+    latents, noise, predicted = (torch.randn(2, 3, 4, generator=generator, dtype=torch.float64) for _ in range(3))
+    alpha, sigma = 0.6, 0.8
+    noisy = alpha * latents + sigma * noise
+    estimate = (noisy - sigma * predicted) / alpha
+    slow = torch.zeros_like(latents)
+    for index in range(latents.numel()):
+        slow.view(-1)[index] = sigma**2 * (predicted.reshape(-1)[index] - noise.reshape(-1)[index])
+    torch.testing.assert_close(sds_gradient(latents, estimate, alpha, sigma), slow)
