@@ -1,0 +1,30 @@
+"""The benchmark of scoring on a small set in the form of SD-30."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench import evaluate
+from tests.evaluation.small_sd30 import write_small_sd30
+
+
+def test_each_side_scores_all_objects(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_small_sd30(tmp_path / "made")
+    for shape, uid in (("egg", "bell"), ("brick", "blocks")):  # names that the protocol of meshes lists
+        shutil.copytree(data / shape, tmp_path / "sd30" / uid)
+    flags = ["--data", str(tmp_path / "sd30"), "--json", str(tmp_path / "result.json")]
+    monkeypatch.setattr(sys, "argv", ["evaluate", *flags])
+    assert evaluate.main() == 0
+    result = json.loads((tmp_path / "result.json").read_text())
+    rows = result["rows"]
+    assert [(row["what"], row["objects"], row["workers"]) for row in rows] == [
+        ("meshes", 2, 1), ("meshes", 2, 2), ("views", 2, 1)
+    ]  # fmt: skip
+    assert result["gain"] == pytest.approx(rows[0]["wall_s"] / rows[1]["wall_s"])
+    assert all(row["cpu_s"] > 0.0 for row in rows)
+    assert "objects per hour" in capsys.readouterr().out
