@@ -50,12 +50,11 @@ def load_model(
 
     Raises Failure for a path without a model, UsageError for an unavailable device or precision.
     """
-    from zero123.locate import open_model
     from zero123.pipeline import Zero123Pipeline
+    from zero123.public import open_located
 
     if isinstance(model, Path):
         pipeline = Zero123Pipeline.from_pretrained(model)
     else:
-        found = locate(model)
-        pipeline = Zero123Pipeline.of(open_model(found.path, pose_slot4=found.pose_slot4, averaged=not model.raw))
+        pipeline = Zero123Pipeline.of(open_located(locate(model), averaged=not model.raw))
     return pipeline.prepare(compute, device) if compute else pipeline.to(device)

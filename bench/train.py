@@ -35,7 +35,7 @@ from train.collate import CollatedPairs, collate, split_batches
 from train.compute import autocast, prepare_unet, set_compute_mode
 from train.ema import Ema
 from train.flops import peak_flops, training_flops
-from train.optimiser import make_optimiser, trained_parameters
+from train.optimiser import make_optimiser
 from train.prefetch import prefetch
 from train.state import Learner
 from train.step import Stepper
@@ -43,6 +43,7 @@ from train.world import World
 from zero123.build import build_pipeline
 from zero123.device import torch_device
 from zero123.image_encoder import LatentEncoder
+from zero123.lora import trained_parameters
 from zero123.pipeline import Zero123Pipeline
 
 PHASES = ("data", "encode", "forward", "backward", "optimiser")

@@ -24,12 +24,12 @@ from train.ema import Ema
 from train.flops import peak_flops, training_flops
 from train.interrupt import Interrupt, StepAbandoned
 from train.log import LOG, Log, LogInterval, LogRow
-from train.optimiser import PROJECTION, learning_rate, make_optimiser, trained_parameters
+from train.optimiser import PROJECTION, learning_rate, make_optimiser
 from train.page import write_page
 from train.prefetch import prefetch
 from train.source import read_training_pairs
 from train.spec import TrainSpec, TrainSummary, read_summary
-from train.state import Learner, Position, finished_checkpoints, load_learner, read_position, save_state
+from train.state import ADAPTER, Learner, Position, finished_checkpoints, load_learner, read_position, save_state
 from train.step import Step, Stepper
 from train.trackers import numbers_of, numbers_of_score, trackers_for
 from train.upload import Uploader, fetch_newest, upload_newest
@@ -37,6 +37,7 @@ from train.validation import Validation, held_out_samples, picture_grid
 from train.world import World, world_for
 from zero123.build import first_pipeline
 from zero123.encoders import FrozenEncoders
+from zero123.lora import Adapter, add_adapters, base_digest, check_base, load_adapter, read_adapter, trained_parameters
 from zero123.pipeline import Zero123Pipeline
 
 
@@ -107,7 +108,7 @@ class _Run:
     def _build(self, checkpoint: Path | None) -> None:
         """Build or load the model, its optimiser and its averages."""
         spec, settings = self.spec, self.settings
-        if checkpoint is None:
+        if checkpoint is None or settings.lora:  # a checkpoint's UNet has the adapters merged: the base is read again
             pipeline = first_pipeline(spec.model, settings.seed, settings.init)
         else:
             pipeline = Zero123Pipeline.from_pretrained(checkpoint)
@@ -116,18 +117,32 @@ class _Run:
         self.pipeline.sampling = spec.sampling or self.pipeline.sampling
         # Before `prepare_unet`: operations are not counted inside a compiled module.
         self.flops, self.peak = training_flops(self.pipeline), peak_flops(self.world.device)
+        adapter = self._add_adapters(checkpoint)
         prepare_unet(self.pipeline, settings.compute)
         parameters = trained_parameters(self.pipeline)
+        if adapter and checkpoint is not None:
+            load_adapter(checkpoint / ADAPTER, parameters)
         averaged = {
             name: value
             for name, value in parameters.items()
             if settings.ema.projection or not name.startswith(PROJECTION)
         }
         self.learner = Learner(
-            parameters, make_optimiser(parameters, settings.optimiser), Ema(averaged, settings.ema.decay)
+            parameters, make_optimiser(parameters, settings.optimiser), Ema(averaged, settings.ema.decay), adapter
         )
         if checkpoint is not None:
             load_learner(checkpoint, self.learner)
+
+    def _add_adapters(self, checkpoint: Path | None) -> Adapter | None:
+        """Add adapters to the UNet, if the settings say so. Raises Failure if the base is not that of `checkpoint`."""
+        lora, init = self.settings.lora, self.settings.init
+        if lora is None or init is None:
+            return None
+        adapter = Adapter(**lora.model_dump(), base=init, base_digest=base_digest(self.pipeline))
+        if checkpoint is not None:
+            check_base(read_adapter(checkpoint / ADAPTER), adapter.base_digest, checkpoint / ADAPTER)
+        add_adapters(self.pipeline, lora.rank, lora.alpha, lora.targets, self.settings.seed)
+        return adapter
 
     def _open_data(self) -> None:
         """Open this rank's share of the pairs as parts of batches, and read the objects to validate on."""

@@ -7,23 +7,8 @@ import torch
 from torch import nn
 
 from train.settings import OptimiserSettings
-from zero123.attention import find_idle_parameters
-from zero123.model import trained_parts
-from zero123.pipeline import Zero123Pipeline
 
 PROJECTION = "cc_projection."
-
-
-def trained_parameters(pipeline: Zero123Pipeline) -> dict[str, nn.Parameter]:
-    """Name the trained parameters, without those that have no influence with a single context token."""
-    # They have no gradient, and DistributedDataParallel expects a gradient for every trained parameter.
-    idle = {f"unet.{name}" for name in find_idle_parameters(pipeline.unet) if pipeline.context_tokens == "one"}
-    named = {
-        f"{part}.{name}": parameter
-        for part, module in trained_parts(pipeline).items()
-        for name, parameter in module.named_parameters()
-    }
-    return {name: parameter for name, parameter in named.items() if name not in idle}
 
 
 def make_optimiser(parameters: Mapping[str, nn.Parameter], settings: OptimiserSettings) -> torch.optim.AdamW:

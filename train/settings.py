@@ -44,6 +44,17 @@ class OptimiserSettings(Section):
     clip_norm: Above0 | None
 
 
+class LoraSettings(Section):
+    """Low-rank adapters instead of the UNet's own weights: see zero123.lora.
+
+    Each layer with a name that ends in one of `targets` gets an adapter of `rank`, scaled by `alpha` / rank.
+    """
+
+    rank: Annotated[int, Field(ge=1, le=1024)]
+    alpha: Above0
+    targets: Annotated[tuple[str, ...], Field(min_length=1)]
+
+
 class EmaSettings(Section):
     """The average of the weights: its `decay`, and whether it includes the `projection` (the original's does not)."""
 
@@ -112,6 +123,7 @@ class TrainSettings(Section):
     """How the model learns from `version` of the dataset; 0 means the newest version when the run begins.
 
     `init` names the model whose weights a run begins with, as `--model` does; null draws the weights of `model` anew.
+    With `lora`, adapters on its UNet are trained, and its own weights are frozen.
     A step has `batch` images on all ranks together, and a device computes `images_at_once` of them at a time. `mirror`
     is the probability of a mirrored pair, which shows another object. `random_background` is the probability of a
     random colour behind a pair instead of white. `timestep_power` p draws timesteps as 1 − u^p of the schedule: 1 is
@@ -124,6 +136,7 @@ class TrainSettings(Section):
 
     version: Annotated[int, Field(ge=0)]
     init: Annotated[str, Field(min_length=1)] | None
+    lora: LoraSettings | None
     seed: int
     device: str
     threads: Annotated[int, Field(ge=0, le=1024)]
@@ -153,6 +166,12 @@ class TrainSettings(Section):
     upload: Annotated[str, Field(min_length=1)] | None
     wait_minutes: Above0
     ray: RaySettings
+
+    @model_validator(mode="after")
+    def _adapters_have_a_base(self) -> Self:
+        if self.lora and self.init is None:
+            raise ValueError("init with lora: adapters belong to the weights of a model")
+        return self
 
     @model_validator(mode="after")
     def _cache_has_no_changes(self) -> Self:

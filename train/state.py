@@ -1,7 +1,8 @@
 """Checkpoints of a run: `checkpoints/<images>/`, each a complete model with `training_state/` beside it.
 
 The model's folder holds the averaged weights, for sampling and as the state of the EMA. `training_state/` holds the raw
-weights, the optimiser and the position. A checkpoint gets its name only when it is complete.
+weights, the optimiser and the position. A run of adapters merges them into the model, and keeps them apart in `lora/`.
+A checkpoint gets its name only when it is complete.
 """
 
 import math
@@ -20,6 +21,7 @@ from base.errors import Failure
 from base.storage import TEMPORARY_PREFIX
 from base.typed import parse_typed_json
 from train.ema import Ema, ema_decay
+from zero123.lora import Adapter, merged_adapters, save_adapter
 from zero123.pipeline import Zero123Pipeline
 from zero123.saving import save_whole
 from zero123.tensors import read_json, read_shaped, shapes_of
@@ -27,6 +29,7 @@ from zero123.tensors import read_json, read_shaped, shapes_of
 FOLDER = "checkpoints"
 STATE = "training_state"
 MARKER = "state.json"
+ADAPTER = "lora"
 USUAL_DECAY = 0.99
 """The decay of `usual_norm`: an average over about the last hundred steps."""
 COUNT = "step"
@@ -80,11 +83,12 @@ class Position:
 
 @dataclass(frozen=True)
 class Learner:
-    """The trained parameters by name, their optimiser, and their averages."""
+    """The trained parameters by name, their optimiser, their averages, and the adapter that they are, if any."""
 
     parameters: dict[str, nn.Parameter]
     optimiser: torch.optim.AdamW
     ema: Ema
+    adapter: Adapter | None = None
 
 
 def save_state(out: Path, pipeline: Zero123Pipeline, learner: Learner, position: Position, keep: int) -> Path:
@@ -167,7 +171,10 @@ def _like_optimiser(tensor: Tensor, moment: str, parameter: nn.Parameter) -> Ten
 def _write(folder: Path, pipeline: Zero123Pipeline, learner: Learner, position: Position) -> None:
     (folder / STATE).mkdir(parents=True)
     with learner.ema.apply_averages():
-        pipeline.save_pretrained(folder)
+        with merged_adapters(pipeline):
+            pipeline.save_pretrained(folder)
+        if learner.adapter:
+            save_adapter(folder / ADAPTER, learner.adapter, learner.parameters)
     save_file(_contiguous(learner.parameters), folder / STATE / "weights.safetensors")
     moments = {
         f"{name}.{moment}": tensor

@@ -11,11 +11,10 @@ from base.seeds import stable_seed
 from zero123.encoders import FrozenEncoders
 from zero123.image_encoder import ImageEncoder, LatentEncoder
 from zero123.latents import Autoencoder
-from zero123.locate import open_model
 from zero123.modules import new_image_encoder, new_sd_vae, new_unet, unet_config, widen_conv_in
 from zero123.pipeline import Zero123Pipeline
 from zero123.projection import CCProjection
-from zero123.public import locate_model
+from zero123.public import locate_model, open_located
 from zero123.references import Reference, base_part, base_reference, taesd_reference
 from zero123.schedule import scheduler_config
 from zero123.settings import ModelSettings
@@ -58,8 +57,7 @@ def first_pipeline(settings: ModelSettings, seed: int, init: str | None) -> Zero
     """
     if init is None:
         return build_pipeline(settings, seed)
-    located = locate_model(init)
-    pipeline = Zero123Pipeline.of(open_model(located.path, pose_slot4=located.pose_slot4, settings=settings))
+    pipeline = Zero123Pipeline.of(open_located(locate_model(init), settings=settings))
     for key, (expected, got) in _differences(pipeline, settings).items():
         raise UsageError(f"train.init: expected {key} {expected!r} as in the settings, got {got!r} in {init}")
     return pipeline

@@ -17,10 +17,9 @@ from zero123.checkpoint import save_checkpoint
 from zero123.compute import batch_size, prepare_for_sampling
 from zero123.conditioning import Conditioning
 from zero123.denoiser import Denoiser
-from zero123.locate import open_model
 from zero123.model import Zero123Model
 from zero123.picture import Picture, rgba_of
-from zero123.public import Located, locate_model
+from zero123.public import Located, locate_model, open_located
 from zero123.samplers import sample_latents
 from zero123.sampling import generators_for, noise_rows
 from zero123.settings import SampleComputeSettings, SamplingSettings
@@ -31,13 +30,13 @@ class Zero123Pipeline(Zero123Model):
 
     @classmethod
     def from_pretrained(cls, source: str | Path, device: str = "cpu") -> Self:
-        """Load a model: a training run's folder, a checkpoint, a public folder, or the original's `.ckpt`.
+        """Load a model: a training run's folder, a checkpoint, an adapter, a public folder, or the original's `.ckpt`.
 
         A `str` may also be a name of `zero123 models` or a hub id; a public model is fetched once. Raises UsageError
         for an unknown name, Failure for a path without a model and for a model that cannot be fetched.
         """
         found = locate_model(source) if isinstance(source, str) else Located(source, None)
-        return cls.of(open_model(found.path, pose_slot4=found.pose_slot4)).to(device)
+        return cls.of(open_located(found)).to(device)
 
     @classmethod
     def of(cls, model: Zero123Model) -> Self:

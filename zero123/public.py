@@ -8,9 +8,10 @@ from base.errors import UsageError
 from base.settings import Layer, read_yaml, validate
 from zero123.checkpoint import INDEX
 from zero123.hub import cached_file, cached_folder, fetch_file, fetch_folder, is_hub_id
-from zero123.locate import SUFFIXES
-from zero123.model import PoseSlot4
-from zero123.settings import PublicModel
+from zero123.locate import SUFFIXES, open_model
+from zero123.lora import DESCRIPTION, open_adapted
+from zero123.model import PoseSlot4, Zero123Model
+from zero123.settings import ModelSettings, PublicModel
 
 TABLE = Path(__file__).parent / "public_models.yaml"
 PACKAGED = Path(__file__).parent / "weights"
@@ -49,6 +50,16 @@ def locate_model(name: str, pose_slot4: PoseSlot4 | None = None, *, accept_licen
         return Located(path, pose_slot4)
     found = locate_by_name(name, accept_licence=accept_licence)
     return Located(found.path, pose_slot4 or found.pose_slot4)
+
+
+def open_located(found: Located, *, settings: ModelSettings | None = None, averaged: bool = True) -> Zero123Model:
+    """Open a model on this machine, see `open_model`; an adapter's folder is opened on its base, merged.
+
+    Raises Failure for an adapter whose base has changed.
+    """
+    if (found.path / DESCRIPTION).is_file():
+        return open_adapted(found.path, lambda base: open_located(locate_model(base), settings=settings))
+    return open_model(found.path, pose_slot4=found.pose_slot4, settings=settings, averaged=averaged)
 
 
 def cached_path(model: PublicModel) -> Path | None:

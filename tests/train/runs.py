@@ -49,6 +49,7 @@ MODEL: dict[str, Any] = {
 TRAIN: dict[str, Any] = {
     "version": 0,
     "init": None,
+    "lora": None,
     "seed": 0,
     "device": "cpu",
     "threads": 1,

@@ -35,11 +35,12 @@ from train.collate import CollatedPairs
 from train.ema import Ema
 from train.interrupt import Interrupt
 from train.log import read_log
-from train.optimiser import make_optimiser, trained_parameters
+from train.optimiser import make_optimiser
 from train.page import NAME
 from train.spec import TrainSummary
 from train.state import Learner, finished_checkpoints, load_learner, read_position
 from zero123.build import build_pipeline
+from zero123.lora import trained_parameters
 from zero123.pipeline import Zero123Pipeline
 
 ROOT = Path(__file__).parents[2]

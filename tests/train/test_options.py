@@ -21,8 +21,8 @@ from train.collate import CollatedPairs, collate
 from train.draws import make_draws
 from train.loss import min_snr_weight, offset_noise, pair_losses
 from train.memo import LatentMemo
-from train.optimiser import trained_parameters
 from zero123.build import build_pipeline
+from zero123.lora import trained_parameters
 from zero123.pipeline import Zero123Pipeline
 
 SHAPE = (4, 4, 4)

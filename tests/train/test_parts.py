@@ -19,10 +19,11 @@ from train.compute import set_compute_mode
 from train.draws import make_draws, timesteps_from
 from train.ema import Ema, ema_decay
 from train.memo import LatentMemo
-from train.optimiser import learning_rate, make_optimiser, trained_parameters
+from train.optimiser import learning_rate, make_optimiser
 from train.state import Position
 from zero123.build import build_pipeline
 from zero123.latents import composited, target_latent
+from zero123.lora import trained_parameters
 
 
 def test_ema_follows_the_formula_and_starts_short() -> None:
