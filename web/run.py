@@ -48,6 +48,7 @@ def listen(address: Address) -> socket.socket:
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         opened.bind((address.host, address.port))
+        opened.listen()  # whoever reads the link may come at once, and waits until the server is up
     except OSError as error:
         opened.close()
         raise UsageError(

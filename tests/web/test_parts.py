@@ -42,7 +42,6 @@ def test_a_taken_port_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     with listen(address("127.0.0.1")) as opened:
         port = opened.getsockname()[1]
         assert link_of(opened, address("127.0.0.1", token=True).access()) == f"http://127.0.0.1:{port}/#token=chosen"
-        opened.listen()
         with pytest.raises(UsageError, match=f"--port {port}: expected a free address"):
             listen(Address("127.0.0.1", port, token=False, public=False))
 

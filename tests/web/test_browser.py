@@ -1,0 +1,229 @@
+"""The page in Chromium, before the real server with the packaged model.
+
+SCREENSHOTS=docs/serving has it write the pictures of the documentation.
+"""
+
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from tests.web.conftest import picture_bytes
+
+pytestmark = pytest.mark.server
+PATIENCE_MS = 240_000
+FLAGS = (
+    "--no-sandbox", "--disable-gpu", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
+    "--disable-dev-shm-usage", "--disable-background-networking", "--disable-component-update",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+)  # fmt: skip
+SMALL_MESH = (
+    "reconstruct.stages=[{resolution: 24, steps: 12}]", "reconstruct.samples_per_ray=32",
+    "reconstruct.mesh.resolution=48", "reconstruct.mesh.faces=2000", "reconstruct.mesh.texture.views=6",
+    "reconstruct.mesh.texture.edge_px=256",
+)  # fmt: skip
+ROOT = Path(__file__).parents[2]
+expect.set_options(timeout=PATIENCE_MS)
+
+
+@dataclass
+class Server:
+    """`zero123 serve` in a process of its own, on a port that stays the same when it is started again."""
+
+    folder: Path
+    port: int = 0
+    process: subprocess.Popen[str] | None = None
+
+    def start(self) -> str:
+        """Start, and return the link to the page."""
+        words = ["serve", "--port", str(self.port), "--folder", str(self.folder)]
+        words += [word for value in SMALL_MESH for word in ("--set", value)]
+        environment = {**os.environ, "OMP_NUM_THREADS": "2"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "app", *words], cwd=ROOT, stdout=subprocess.PIPE, text=True, env=environment
+        )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        found = re.search(r"http://127\.0\.0\.1:(\d+)/", line)
+        assert found, line
+        self.port = int(found[1])
+        return found[0]
+
+    def kill(self) -> None:
+        """End it without a chance to tidy up."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+@dataclass
+class Watched:
+    """A page with what it complained of and asked of other hosts."""
+
+    page: Page
+    complaints: list[str] = field(default_factory=list)
+
+    def check(self) -> None:
+        """Fail if the page complained."""
+        assert self.complaints == []
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    made = Server(tmp_path_factory.mktemp("served"))
+    made.start()
+    yield made
+    made.kill()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    program = shutil.which("chromium")
+    assert program, "expected Debian's package chromium, got nothing"
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
+        yield made
+        made.close()
+
+
+@contextmanager
+def client(browser: Browser, server: Server, **context: object) -> Iterator[Watched]:
+    """A browser of its own at the server's page; fails if the page complained."""
+    made: BrowserContext = browser.new_context(viewport={"width": 1280, "height": 900}, **context)  # type: ignore[arg-type]
+    made.set_default_timeout(PATIENCE_MS)
+    address = f"http://127.0.0.1:{server.port}/"
+    watched = Watched(made.new_page())
+    watched.page.on("console", lambda line: line.type == "error" and watched.complaints.append(line.text))
+    watched.page.on("pageerror", lambda error: watched.complaints.append(str(error)))
+    watched.page.on(
+        "request",
+        lambda request: request.url.startswith((address, "blob:", "data:")) or watched.complaints.append(request.url),
+    )
+    watched.page.goto(address)
+    watched.page.wait_for_selector("#examples button")
+    yield watched
+    made.close()
+
+
+@pytest.fixture
+def shoot(tmp_path: Path) -> Callable[[Page, str], None]:
+    """Take a picture of the whole page."""
+    folder = Path(os.environ.get("SCREENSHOTS", tmp_path))
+
+    def take(page: Page, name: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        with Image.open(io.BytesIO(page.screenshot(full_page=True, animations="disabled"))) as picture:
+            picture.save(folder / f"{name}.webp", quality=88, method=6)
+
+    return take
+
+
+def use_example(page: Page, number: int = 0) -> None:
+    page.locator("#examples button").nth(number).click()
+    good_view(page)
+
+
+def good_view(page: Page) -> str:
+    """Wait for the good view and return its address."""
+    expect(page.locator("#quality[data-quality=good]")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator(".stage.busy")).to_have_count(0, timeout=PATIENCE_MS)
+    return str(page.locator("#view").get_attribute("src"))
+
+
+def test_photo_view_orbit_mesh_and_download(
+    browser: Browser, server: Server, shoot: Callable[[Page, str], None]
+) -> None:
+    with client(browser, server) as watched:
+        page = watched.page
+        page.locator("#examples img").last.evaluate("image => image.decode()")
+        shoot(page, "start")
+        use_example(page)
+        before = good_view(page)
+        page.locator("#right").fill("-60")
+        expect(page.locator("#view")).not_to_have_attribute("src", before, timeout=PATIENCE_MS)
+        after = good_view(page)
+        assert after != before
+        page.get_by_role("button", name="Orbit").click()
+        expect(page.locator(".job figure")).to_have_count(13, timeout=PATIENCE_MS)
+        shoot(page, "view")
+        page.get_by_role("button", name="Mesh").click()
+        expect(page.locator("model-viewer")).to_have_js_property("loaded", value=True, timeout=PATIENCE_MS)
+        shoot(page, "mesh")
+        with page.expect_download() as download:
+            page.get_by_text("Download everything").click()
+        with zipfile.ZipFile(download.value.path()) as archive:
+            names = archive.namelist()
+        assert any(name.endswith("object.glb") for name in names)
+        assert any(name.endswith("orbit.webp") for name in names)
+        watched.check()
+
+
+def test_a_bad_file_is_a_sentence_and_the_page_goes_on(browser: Browser, server: Server, tmp_path: Path) -> None:
+    bad = tmp_path / "photo.png"
+    bad.write_bytes(b"no picture at all")
+    with client(browser, server) as watched:
+        page = watched.page
+        page.set_input_files("#file", bad)
+        expect(page.locator("#problem")).to_contain_text("something else")
+        good = tmp_path / "good.png"
+        good.write_bytes(picture_bytes(side=200))
+        page.set_input_files("#file", good)
+        good_view(page)
+        expect(page.locator("#problem")).to_be_hidden()
+        assert [line for line in watched.complaints if "422" not in line] == []
+
+
+def test_two_clients_at_once_see_their_own(browser: Browser, server: Server) -> None:
+    with client(browser, server) as first, client(browser, server) as second:
+        first.page.locator("#examples button").nth(1).click()
+        second.page.locator("#examples button").nth(2).click()
+        addresses = {good_view(watched.page).split("/jobs/")[0] for watched in (first, second)}
+        assert len(addresses) == 2
+        first.check()
+        second.check()
+
+
+def test_a_reload_and_a_link_bring_the_same_picture(browser: Browser, server: Server, tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(picture_bytes(side=150))
+    with client(browser, server) as watched:
+        page = watched.page
+        page.set_input_files("#file", photo)
+        good_view(page)
+        page.locator("#up").fill("30")
+        page.locator("#seed").fill("5")
+        expect(page).to_have_url(re.compile("seed=5"))
+        page.reload()  # in the middle of the sampling
+        address = good_view(page)
+        assert page.locator("#up").input_value() == "30"
+        with client(browser, server) as other:
+            other.page.goto(page.url)
+            other.page.reload()
+            assert good_view(other.page) == address
+        watched.check()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_a_phone(browser: Browser, server: Server, shoot: Callable[[Page, str], None], scheme: str) -> None:
+    with client(browser, server, color_scheme=scheme, has_touch=True) as watched:
+        page = watched.page
+        page.set_viewport_size({"width": 390, "height": 844})
+        use_example(page, 1)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert ground == {"light": "rgb(255, 255, 255)", "dark": "rgb(15, 17, 21)"}[scheme]
+        shoot(page, f"phone-{scheme}")
+        watched.check()
