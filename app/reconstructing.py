@@ -1,7 +1,6 @@
 """A reconstruction as files: the mesh, its turntable, and how well it fits the picture it was made from."""
 
 import io
-import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -12,9 +11,7 @@ from PIL import Image
 from base.progress import Progress
 from base.storage import write_atomically
 from evaluation.metrics import silhouette_iou
-from inference.object_mesh import MeshRequest, finished_mesh, forget_progress
-from reconstruct.mesh_files import write_mesh
-from reconstruct.record import reconstruction_record
+from inference.object_mesh import MeshRequest, finished_mesh, write_object
 from reconstruct.silhouette import silhouette
 from reconstruct.texture import TexturedMesh
 from reconstruct.turntable import turntable
@@ -47,11 +44,8 @@ def reconstruct_into(folder: Path, request: MeshRequest, progress: Progress) -> 
     seen = silhouette(finished.mesh, photo.camera, photo.lens, photo.hw)
     frames = turntable(finished.mesh, photo.lens, section.turntable, progress)
     made = Reconstructed(finished.mesh, frames, seen, silhouette_iou(seen, request.rgba[..., 3] > OPAQUE))
-    files = write_mesh(finished.mesh, folder, NAME, section.mesh.also, photo.camera, photo.lens)
     _write_pictures(folder, made, request.rgba)
-    record = reconstruction_record(finished, photo, section.method, made.iou, files)
-    write_atomically(folder / "reconstruction.json", (json.dumps(record, indent=2) + "\n").encode())
-    forget_progress(folder)
+    write_object(folder, NAME, finished, request, made.iou)
     return made
 
 

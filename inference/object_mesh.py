@@ -11,15 +11,18 @@ from base.data_files import read_named
 from base.digest import digest_json
 from base.errors import UsageError
 from base.progress import Progress
+from base.storage import write_atomically
 from geometry.camera import Lens, camera_centre
 from geometry.rig import RIGS, Rig, Viewpoint
 from geometry.sphere import spherical_from_cartesian
 from inference.plan import Move, moves_of_rig, picture_digest, within_reach
 from inference.sample_photo import LoadedModel, Sections, Wanted, artists, view_plan
-from inference.sample_views import sample_into
+from inference.sample_views import json_bytes, sample_into
 from reconstruct.checkpoint import Checkpoint, Preview
 from reconstruct.finish import Finished, Photo, finish_field, finish_mesh
+from reconstruct.mesh_files import write_mesh
 from reconstruct.optimise import reconstruct
+from reconstruct.record import reconstruction_record
 from reconstruct.sampled import fit_sampled_views
 from reconstruct.settings import ReconstructSettings
 from reconstruct.simplify import surface_mesh
@@ -71,15 +74,23 @@ class MeshRequest:
 def finished_mesh(folder: Path, request: MeshRequest, progress: Progress) -> Finished:
     """Make the mesh of a request by `reconstruct.method`. Killed at any moment, the same call goes on from `folder`.
 
-    When the mesh is written, `forget_progress` removes what is then of no more use.
+    `write_object` writes it, and removes what is then of no more use.
     """
     make = _from_views if request.settings.reconstruct.method == "views" else _from_score
     return make(folder, request, progress)
 
 
-def forget_progress(folder: Path) -> None:
-    """Remove the checkpoint of a finished mesh."""
+def write_object(folder: Path, name: str, finished: Finished, request: MeshRequest, iou: float) -> list[str]:
+    """Write the mesh as NAME.glb and in the other formats, and `reconstruction.json`; return the meshes' file names.
+
+    `iou` is that of its silhouette with the photo's. The record comes last, and the checkpoint goes.
+    """
+    section, photo = request.settings.reconstruct, request.photo
+    files = write_mesh(finished.mesh, folder, name, section.mesh.also, photo.camera, photo.lens)
+    record = reconstruction_record(finished, photo, section.method, iou, files)
+    write_atomically(folder / "reconstruction.json", json_bytes(record))
     (folder / CHECKPOINT).unlink(missing_ok=True)
+    return files
 
 
 def _from_score(folder: Path, request: MeshRequest, progress: Progress) -> Finished:

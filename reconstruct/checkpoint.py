@@ -45,10 +45,6 @@ class Checkpoint:
             write_atomically(self.path, save(run.state(), metadata={"request": self.request}))
             self.written = time.monotonic()
 
-    def remove(self) -> None:
-        """Remove the file: the run's result is written."""
-        self.path.unlink(missing_ok=True)
-
 
 class Preview:
     """A picture of the field from a few sides, written every few seconds."""

@@ -87,9 +87,6 @@ class Jobs:
             known = self._by_name.get(job.name)
             if known is not None and known.state not in (State.FAILED, State.CANCELLED):
                 return known
-            if job.state is State.DONE:  # by an earlier server
-                self._by_name[job.name] = job
-                return job
             if len(self._waiting) >= self._most:
                 raise Refused(429, f"expected a queue of fewer than {self._most} jobs, got a full one", self._left_s())
             own = sum(waiting.client == job.client for waiting in self._waiting)

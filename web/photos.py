@@ -13,7 +13,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from threading import Lock
+from threading import BoundedSemaphore, Lock
 
 from base.digest import sha256_bytes
 from base.storage import write_atomically
@@ -95,18 +95,25 @@ class PhotoStore:
         self._expire_s, self._most, self._clock = expire_s, most_per_client, clock
         self._memory: OrderedDict[str, Shown] = OrderedDict()
         self._lock = Lock()
+        # Requests have dozens of threads, and a large photo needs a gigabyte while it is cut out.
+        self._cutting = BoundedSemaphore(os.cpu_count() or 1)
+        # Folders appear and go under this lock alone, so that counting them meets no half-removed folder.
+        self._folders = Lock()
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.sweep()
 
     def add(self, data: bytes, address: str) -> tuple[StoredPhoto, Shown]:
         """Keep a new photo and cut it out. Raises UsageError for what is no picture, Refused beyond the limit."""
-        shown = cut(data, Correction(), self.settings)  # before anything is written
+        with self._cutting:
+            shown = cut(data, Correction(), self.settings)  # before anything is written
         client = sha256_bytes(address.encode())[:16]
         self.sweep()
-        own = sum(photo.client == client for photo in self._all())
-        if own >= self._most:
-            raise Refused(429, f"expected at most {self._most} photos of an address, got another", self._expire_s)
         photo = StoredPhoto(self.root / secrets.token_urlsafe(16), self.settings)
-        photo.begin(data, client)
+        with self._folders:
+            own = sum(photo.client == client for photo in self._all())
+            if own >= self._most:
+                raise Refused(429, f"expected at most {self._most} photos of an address, got another", self._expire_s)
+            photo.begin(data, client)
         self._remember(photo.name, shown)
         return photo, shown
 
@@ -126,13 +133,15 @@ class PhotoStore:
         with self._lock:
             known = self._memory.get(photo.name)
         if known is None:
-            known = photo.shown()
+            with self._cutting:
+                known = photo.shown()
             self._remember(photo.name, known)
         return known
 
     def correct(self, photo: StoredPhoto, correction: Correction) -> Shown:
         """Cut a photo out as a person says. Raises UsageError for a wrong mask."""
-        shown = photo.correct(correction)
+        with self._cutting:
+            shown = photo.correct(correction)
         self._remember(photo.name, shown)
         return shown
 
@@ -140,17 +149,22 @@ class PhotoStore:
         """Forget a photo and everything made of it."""
         with self._lock:
             self._memory.pop(photo.name, None)
-        shutil.rmtree(photo.folder, ignore_errors=True)
+        with self._folders:
+            shutil.rmtree(photo.folder, ignore_errors=True)
 
     def sweep(self) -> None:
-        """Remove the photos that have expired."""
-        for photo in self._all():
-            if self._clock() - photo.folder.stat().st_mtime > self._expire_s:
-                self.remove(photo)
+        """Remove the photos that have expired, and folders that a killed server had only begun."""
+        with self._folders:
+            old = [folder for folder in self._list_folders() if self._clock() - folder.stat().st_mtime > self._expire_s]
+        for folder in old:
+            self.remove(StoredPhoto(folder, self.settings))
 
     def _all(self) -> list[StoredPhoto]:
-        folders = [path for path in self.root.iterdir() if NAMES.fullmatch(path.name) and (path / ABOUT).is_file()]
+        folders = [folder for folder in self._list_folders() if (folder / ABOUT).is_file()]
         return [StoredPhoto(folder, self.settings) for folder in folders]
+
+    def _list_folders(self) -> list[Path]:
+        return [path for path in self.root.iterdir() if NAMES.fullmatch(path.name)]
 
     def _remember(self, name: str, shown: Shown) -> None:
         with self._lock:

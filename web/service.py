@@ -10,12 +10,12 @@ from base.progress import Progress
 from inference.plan import Move, orbit_moves, picture_digest
 from web.cutouts import Shown
 from web.errors import Refused
-from web.jobs import Job, Jobs, State
+from web.jobs import Job, Jobs
 from web.limits import RateLimit
 from web.models import Load, Models
 from web.photos import PhotoStore, StoredPhoto
 from web.schemas import MeshBody, MoveRequest, ViewsBody
-from web.work import MeshRequest, PageSections, ViewsRequest, Workshop, kept_result
+from web.work import MeshRequest, PageSections, ViewsRequest, Workshop
 from zero123.settings import SampleSettings, SamplingSettings
 
 
@@ -89,11 +89,7 @@ class Service:
         def work(progress: Progress) -> dict[str, Any]:
             return self._work(folder, shown, name, request, progress)
 
-        job = Job(f"{photo.name}/{digest}", kind, client, work, short=kind.endswith(" view"))
-        kept = kept_result(folder)
-        if kept is not None:
-            job.result, job.state = kept, State.DONE
-        return self.jobs.submit(job)
+        return self.jobs.submit(Job(f"{photo.name}/{digest}", kind, client, work, short=kind.endswith(" view")))
 
     def _work(
         self, folder: Path, shown: Shown, model: str, request: ViewsRequest | MeshRequest, progress: Progress

@@ -24,7 +24,7 @@ from web.settings import ServeSettings
 from zero123.settings import SampleSettings, SamplingSettings
 
 MESH = "object"
-RESULT = "result.json"
+RESULT, MADE_BY = "result.json", "made_by"
 
 
 class PageSections(Sections, Protocol):
@@ -49,6 +49,11 @@ class ModelSections:
     sample: SampleSettings
     views: ViewsSettings
     reconstruct: ReconstructSettings
+
+    def digest(self, model: LoadedModel) -> str:
+        """Digest what a result depends on beside its request: the weights and all settings."""
+        sections = [self.photo, self.sample, self.views, self.reconstruct]
+        return digest_json([model.digest, *(section.model_dump(mode="json") for section in sections)])
 
     def as_yaml(self) -> str:
         """Write the values in the form of pipeline.yaml."""
@@ -97,6 +102,8 @@ class Workshop:
     ) -> dict[str, Any]:
         """Sample the views that `folder` lacks; return its files with their moves."""
         settings = self._for_model(model, quick=request.quick)
+        if (kept := _kept_result(folder, settings.digest(model))) is not None:
+            return kept
         origin = input_camera(settings, request.elevation_deg)
         wanted = Wanted(
             moves=tuple(within_reach(request.moves, origin)),
@@ -109,7 +116,8 @@ class Workshop:
         elevation = (request.elevation_deg, {"deg": request.elevation_deg, "source": "given"})
         views = sample_photo(folder, shown.prepared, model, settings, wanted, elevation, progress)
         pictures = [{"file": job.file, "label": job.move.label, "sample": job.sample} for job in views.plan.jobs()]
-        return _keep(folder, {"views": pictures, "film": "orbit.webp" if wanted.films else ""})
+        result = {"views": pictures, "film": "orbit.webp" if wanted.films else ""}
+        return _keep_result(folder, result, settings.digest(model))
 
     def mesh(
         self, folder: Path, shown: Shown, model: LoadedModel, request: MeshRequest, progress: Progress
@@ -117,23 +125,19 @@ class Workshop:
         """Reconstruct the object; return the file of its mesh."""
         from evaluation.metrics import silhouette_iou
         from inference import object_mesh
-        from reconstruct.mesh_files import write_mesh
-        from reconstruct.record import reconstruction_record
         from reconstruct.silhouette import silhouette
 
         settings = self._for_model(model, quick=False)
+        if (kept := _kept_result(folder, settings.digest(model))) is not None:
+            return kept
         rgba = shown.prepared.view(model.pipeline.hw)
         polar = float(np.deg2rad(90.0 - request.elevation_deg))
         (camera,) = place_cameras(np.array([[polar, 0.0, self.settings.photo.framing.radius]]))
         asked = object_mesh.MeshRequest(model=model, rgba=rgba, camera=camera, settings=settings, seed=request.seed)
         finished, photo = object_mesh.finished_mesh(folder, asked, progress), asked.photo
-        section = settings.reconstruct
-        files = write_mesh(finished.mesh, folder, MESH, section.mesh.also, camera, photo.lens)
         iou = silhouette_iou(silhouette(finished.mesh, camera, photo.lens, photo.hw), rgba[..., 3] > MIDDLE)
-        record = reconstruction_record(finished, photo, section.method, iou, files)
-        write_atomically(folder / "reconstruction.json", json_bytes(record))
-        object_mesh.forget_progress(folder)
-        return _keep(folder, {"mesh": files[0], "faces": finished.facts.faces})
+        files = object_mesh.write_object(folder, MESH, finished, asked, iou)
+        return _keep_result(folder, {"mesh": files[0], "faces": finished.facts.faces}, settings.digest(model))
 
     def _for_model(self, model: LoadedModel, *, quick: bool) -> ModelSections:
         sample = self._sample_for(model.pipeline.defaults)
@@ -146,14 +150,16 @@ class Workshop:
         return replace(made, sample=sample.model_copy(update=quicker))
 
 
-def kept_result(folder: Path) -> dict[str, Any] | None:
-    """Return what a job found when it ended; None while it has not."""
+def _kept_result(folder: Path, made_by: str) -> dict[str, Any] | None:
+    """Return the result of an earlier server with the same model and settings; None without such a result."""
     try:
-        return dict(json.loads((folder / RESULT).read_bytes()))
+        kept = dict(json.loads((folder / RESULT).read_bytes()))
     except FileNotFoundError:
         return None
+    return kept if kept.get(MADE_BY) == made_by else None
 
 
-def _keep(folder: Path, result: dict[str, Any]) -> dict[str, Any]:
-    write_atomically(folder / RESULT, json_bytes(result))
-    return result
+def _keep_result(folder: Path, result: dict[str, Any], made_by: str) -> dict[str, Any]:
+    kept = {**result, MADE_BY: made_by}
+    write_atomically(folder / RESULT, json_bytes(kept))
+    return kept

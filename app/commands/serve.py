@@ -13,9 +13,6 @@ from base.errors import UsageError
 if TYPE_CHECKING:
     from inference.sample_photo import LoadedModel
 
-PRESET = "page"
-"""Laid over the settings unless another preset is named: meshes in minutes."""
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
@@ -50,7 +47,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Serve until Ctrl-C."""
-    options.preset = options.preset or [PRESET]
     settings = settings_of(options)
     if options.dry_run:
         print(settings.as_yaml())

@@ -22,14 +22,14 @@ ADDRESS = "http://127.0.0.1"
 
 
 class Painter:
-    """Stands in for a pipeline: the views depend on pose, seed and steps. `gate` holds it up at each batch."""
+    """Stands in for a pipeline: the views depend on pose, seed and steps. Each batch waits for `gate`."""
 
     hw = HW
 
     def __init__(self) -> None:
         self.gate = threading.Event()
         self.gate.set()
-        self.views = 0
+        self.views, self.version = 0, 1
         self.defaults = SamplingSettings(
             guidance_scale=1.0, guidance_interval=(0.0, 1.0), steps=4, eta=0.0, sampler="ddim", timesteps="all"
         )
@@ -63,7 +63,7 @@ class _NoWeights:
 
 @pytest.fixture(scope="session")
 def settings() -> Settings:
-    return load_settings(None, ["page"])
+    return load_settings(None)
 
 
 @pytest.fixture
@@ -91,7 +91,10 @@ def client(served: Callable[..., TestClient]) -> Iterator[TestClient]:
 
 
 def _loader(painter: Painter) -> Callable[[str], LoadedModel]:
-    return lambda name: LoadedModel(pipeline=painter, digest=f"digest of {name}", source=name)  # type: ignore[arg-type]
+    def load(name: str) -> LoadedModel:
+        return LoadedModel(pipeline=painter, digest=f"{name} {painter.version}", source=name)  # type: ignore[arg-type]
+
+    return load
 
 
 def _sample_for(settings: Settings) -> Callable[[SamplingSettings], SampleSettings]:

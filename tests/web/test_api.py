@@ -249,6 +249,20 @@ def test_a_server_started_again_knows_photos_and_results(served: Callable[..., T
     assert painter.views == 1
 
 
+def test_other_weights_of_the_same_name_give_new_pictures(
+    served: Callable[..., TestClient], painter: Painter, tmp_path: Path
+) -> None:
+    with served() as client:
+        photo = bring(client)
+        views(client, photo)
+    painter.version = 2  # the run of that name was trained further
+    with served() as client:
+        assert views(client, photo)["state"] == "done"
+    assert painter.views == 2
+    (record,) = (tmp_path / "served").rglob("views.json")
+    assert json.loads(record.read_text())["model"]["digest"] == "painter 2"
+
+
 def test_limits_are_kept(served: Callable[..., TestClient], painter: Painter) -> None:
     with served(requests_per_minute=5, photos=2) as client:
         photo = bring(client)

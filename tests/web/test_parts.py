@@ -1,6 +1,7 @@
 """Parts of the server by themselves: the address and its token, limits, expiry, the models in memory."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -91,3 +92,29 @@ def test_the_model_used_longest_ago_is_freed(monkeypatch: pytest.MonkeyPatch) ->
     assert models.check(None) == "a"
     with pytest.raises(Refused, match="expected any of a, b, c"):
         models.check("d")
+
+
+def test_photos_may_come_and_go_at_once(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `/api/view` has them: each request counts the photos of all others, which are being removed."""
+    monkeypatch.setattr("web.photos.cut", lambda *_: None)
+    store = PhotoStore(tmp_path, settings.photo, expire_s=60.0, most_per_client=100)
+
+    def come_and_go(client: int) -> None:
+        for _ in range(60):
+            photo, _ = store.add(b"photo", str(client))
+            store.remove(photo)
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(come_and_go, range(8)))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folders_that_a_killed_server_left_expire_too(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / ("A" * 22)).mkdir()  # killed before its photo was described
+    (tmp_path / "of somebody else").mkdir()
+    now = [(tmp_path / ("A" * 22)).stat().st_mtime + 1.0]
+    PhotoStore(tmp_path, settings.photo, expire_s=60.0, most_per_client=1, clock=lambda: now[0])
+    assert (tmp_path / ("A" * 22)).is_dir()
+    now[0] += 60.0
+    PhotoStore(tmp_path, settings.photo, expire_s=60.0, most_per_client=1, clock=lambda: now[0])
+    assert [path.name for path in tmp_path.iterdir()] == ["of somebody else"]
