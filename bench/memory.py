@@ -21,12 +21,13 @@ from app.settings import Settings, load_settings
 from base.versions import versions
 from evaluation.table import markdown_table
 from zero123.conditioning import Conditioning
-from zero123.lora import add_adapters, trained_parameters
+from zero123.lora import add_adapters
 from zero123.model import Zero123Model
 from zero123.modules import new_image_encoder, new_sd_vae, new_unet
 from zero123.projection import CCProjection
 from zero123.schedule import scheduler_config
 from zero123.taesd import load_taesd
+from zero123.trained import trained_parameters
 
 FLOAT32, GB = 4, 1e9
 
@@ -48,13 +49,12 @@ def main() -> int:
 def count_bytes(settings: Settings) -> dict[str, int]:
     """Count the bytes of each part of a run."""
     model, train = model_without_memory(settings), settings.train
-    whole = sum(parameter.numel() for module in model.modules().values() for parameter in module.parameters())
     if train.lora:
         add_adapters(model, train.lora.rank, train.lora.alpha, train.lora.targets, train.seed)
+    whole = sum(parameter.numel() for module in model.modules().values() for parameter in module.parameters())
     trained = sum(parameter.numel() for parameter in trained_parameters(model).values())
-    frozen = whole - trained if not train.lora else whole
     return {
-        "frozen weights": FLOAT32 * frozen,
+        "frozen weights": FLOAT32 * (whole - trained),
         "trained weights": FLOAT32 * trained,
         "gradients": FLOAT32 * trained,
         "AdamW's moments": 2 * FLOAT32 * trained,

@@ -43,8 +43,8 @@ from train.world import World
 from zero123.build import build_pipeline
 from zero123.device import torch_device
 from zero123.image_encoder import LatentEncoder
-from zero123.lora import trained_parameters
 from zero123.pipeline import Zero123Pipeline
+from zero123.trained import trained_parameters
 
 PHASES = ("data", "encode", "forward", "backward", "optimiser")
 MATMUL, POOL = 8192, 32

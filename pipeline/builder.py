@@ -188,7 +188,7 @@ def _bring_up_to_date(
         newest = None  # frees the list of its samples, a large one, for the time of the work
         try:
             return ledger, _execute(run, settings, make) or catalog.publish(), True
-        # Found in the midst of the work. What was rendered is staged, so the next round only adds to it.
+        # Noticed during the work. Rendered views are staged, so the next round only adds to them.
         except DamagedShard as error:
             progress.say(f"{storage.root}/{error.shard}: its bytes have changed; its objects are rendered again")
             damaged |= {error.shard}

@@ -37,8 +37,9 @@ from train.validation import Validation, held_out_samples, picture_grid
 from train.world import World, world_for
 from zero123.build import first_pipeline
 from zero123.encoders import FrozenEncoders
-from zero123.lora import Adapter, add_adapters, base_digest, check_base, load_adapter, read_adapter, trained_parameters
+from zero123.lora import Adapter, add_adapters, base_digest, check_base, load_adapter, read_adapter
 from zero123.pipeline import Zero123Pipeline
+from zero123.trained import trained_parameters
 
 
 def do_nothing() -> None:

@@ -11,4 +11,4 @@ class Refused(Exception):
 
 def unknown(what: str) -> Refused:
     """Refuse a name that is not known, or no longer."""
-    return Refused(404, f"expected a known {what}, got one that is unknown here or has expired")
+    return Refused(404, f"expected a known {what}, got an unknown or expired name")

@@ -35,7 +35,7 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 @dataclass(frozen=True)
 class Access:
-    """Who may use the server: the `hosts` by whose names it may be addressed, empty for any; and the token, if any."""
+    """The host names under which the server answers, empty for any, and the token that it demands, if any."""
 
     hosts: tuple[str, ...]
     token: str | None

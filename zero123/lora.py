@@ -22,10 +22,12 @@ from zero123.attention import find_idle_parameters
 from zero123.encoders import weights_digest
 from zero123.model import Zero123Model, trained_parts
 from zero123.tensors import read_json, read_shaped, shapes_of
+from zero123.trained import has_adapters, is_adapter, trained_parameters
 
 NAME = "lora"
 DESCRIPTION, TENSORS = "adapter.json", "adapter.safetensors"
-FIRST_HALF, SECOND_HALF, FROZEN = ".lora_A.", ".lora_B.", ".base_layer."
+FROZEN = ".base_layer."
+MAX_RANK = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +39,11 @@ class Adapter:
     targets: tuple[str, ...]
     base: str
     base_digest: str
+
+    def __post_init__(self) -> None:
+        # Layers are made before any tensor is read, so a stranger's file must not ask for huge ones.
+        if not 1 <= self.rank <= MAX_RANK:
+            raise ValueError(f"a rank from 1 to {MAX_RANK}, got {self.rank}")
 
 
 def add_adapters(model: Zero123Model, rank: int, alpha: float, targets: tuple[str, ...], seed: int) -> None:
@@ -62,21 +69,9 @@ def add_adapters(model: Zero123Model, rank: int, alpha: float, targets: tuple[st
         model.unet.add_adapter(config, NAME)
 
 
-def has_adapters(unet: nn.Module) -> bool:
-    """Whether a UNet has adapters."""
-    return any(SECOND_HALF in name for name, _ in unet.named_parameters())
-
-
-def is_trained(name: str) -> bool:
-    """Whether a parameter of a UNet with adapters is part of an adapter."""
-    return FIRST_HALF in name or SECOND_HALF in name
-
-
 def merged_unet(unet: UNet2DConditionModel) -> UNet2DConditionModel:
     """Return a plain UNet with the adapters added to its weights. Weights without an adapter are shared."""
-    state = {
-        name.replace(FROZEN, "."): tensor for name, tensor in unet.state_dict().items() if not is_trained(f".{name}")
-    }
+    state = {name.replace(FROZEN, "."): tensor for name, tensor in unet.state_dict().items() if not is_adapter(name)}
     for name, layer in unet.named_modules():
         if NAME in getattr(layer, "lora_A", {}):
             with torch.no_grad():
@@ -149,21 +144,6 @@ def check_base(adapter: Adapter, digest: str, folder: Path) -> None:
             f"{folder / DESCRIPTION}: expected the base {adapter.base} with the digest {adapter.base_digest}, "
             f"got {digest}: its weights have changed"
         )
-
-
-def trained_parameters(model: Zero123Model) -> dict[str, nn.Parameter]:
-    """Name the trained parameters: all of the trained parts, or of the UNet only its adapters if it has any.
-
-    Parameters without influence with a single context token are left out.
-    """
-    idle = {f"unet.{name}" for name in find_idle_parameters(model.unet) if model.context_tokens == "one"}
-    adapted = has_adapters(model.unet)
-    return {
-        name: parameter
-        for part, module in trained_parts(model).items()
-        for name, parameter in ((f"{part}.{key}", value) for key, value in module.named_parameters())
-        if name not in idle and (part != "unet" or not adapted or is_trained(name))
-    }
 
 
 def _layers(model: Zero123Model, targets: tuple[str, ...]) -> list[str]:

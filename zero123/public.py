@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from base.errors import UsageError
+from base.errors import Failure, UsageError
 from base.settings import Layer, read_yaml, validate
 from zero123.checkpoint import INDEX
 from zero123.hub import cached_file, cached_folder, fetch_file, fetch_folder, is_hub_id
@@ -58,8 +58,17 @@ def open_located(found: Located, *, settings: ModelSettings | None = None, avera
     Raises Failure for an adapter whose base has changed.
     """
     if (found.path / DESCRIPTION).is_file():
-        return open_adapted(found.path, lambda base: open_located(locate_model(base), settings=settings))
+        return open_adapted(found.path, lambda base: open_located(_locate_here(base), settings=settings))
     return open_model(found.path, pose_slot4=found.pose_slot4, settings=settings, averaged=averaged)
+
+
+def _locate_here(name: str) -> Located:
+    """Find a model on this machine alone, because an adapter's file must not decide what is fetched. Raises Failure."""
+    public = public_models().get(name)
+    cached = cached_path(public) if public else cached_folder(name) if is_hub_id(name) else None
+    if name in packaged_models() or Path(name).exists() or cached is not None:
+        return locate_model(name)
+    raise Failure(f"expected the adapter's base {name} on this machine, got nothing; fetch it by its name first")
 
 
 def cached_path(model: PublicModel) -> Path | None:

@@ -36,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="demand a token: that of the environment variable ZERO123_TOKEN, or a new one, printed with the link",
     )
-    parser.add_argument("--public", action="store_true", help="let anybody in who reaches --host")
+    parser.add_argument("--public", action="store_true", help="serve every client on the network of --host")
     parser.add_argument(
         "--folder", type=Path, default=Path("runs/served"), metavar="DIR", help="photos and results, until they expire"
     )

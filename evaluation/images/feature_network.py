@@ -5,7 +5,8 @@ its outputs after the first are ignored, and features of more dimensions are fla
 its input (`FeatureInput`); without it, the input is that of most networks trained on ImageNet.
 """
 
-from dataclasses import dataclass
+import re
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -87,8 +88,8 @@ class _Onnx:
         if len(shape) != 4 or (isinstance(shape[1], int) and shape[1] != 3):
             raise UsageError(f"{path}: expected a network with input (N, 3, H, W), got input {shape}")
         self._hw = [side if isinstance(side, int) else self._input.side_px for side in shape[2:]]
-        self.name = path.stem
-        self.digest = digest_json([sha256_file(path), self._input.__dict__])
+        self.name = re.sub(r"[^A-Za-z0-9._-]", "-", path.stem)  # part of a metric's name, in tables of several formats
+        self.digest = digest_json([sha256_file(path), asdict(self._input)])
 
     def features(self, rgb: Pixels) -> Floats:
         kernel = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}[self._input.resize]

@@ -8,7 +8,7 @@ import torch
 from app.settings import load_settings
 from bench.train import PHASES, Phases, Side, all_sides, bytes_of_others, host_parts, measure, table
 from zero123.build import build_pipeline
-from zero123.lora import trained_parameters
+from zero123.trained import trained_parameters
 
 SMALLEST = [
     "model.hw=[32,32]", "model.image_encoder.channels=[16]", "model.unet.channels=[16,32]",

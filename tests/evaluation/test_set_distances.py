@@ -26,7 +26,7 @@ PLAIN = {"mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0], "resize": "bilinear"}
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The set, a protocol with a single variant, and a network whose features are 4 × 4 reds."""
+    """Write the set, a protocol with a single variant, and a network with 4 × 4 reds as features."""
     root = write_small_sd30(tmp_path_factory.mktemp("sd30"))
     values = yaml.safe_load((PROTOCOLS / "sd30-views.yaml").read_text())
     values["targets"] = list(TARGETS)  # no list twice: YAML would write an alias

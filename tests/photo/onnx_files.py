@@ -21,7 +21,7 @@ def tensor(name: str, shape: tuple[int, ...]) -> bytes:
 
 
 def red_network(path: Path, side: int = 32) -> Path:
-    """A network whose mask is the red channel it is given: one Gather along the channels."""
+    """Write a network that answers with the red channel of its input: one Gather along the channels."""
     index = field(1, 1) + field(2, 7) + field(8, b"which") + field(9, (0).to_bytes(8, "little"))
     axis = field(1, b"axis") + field(3, 1) + field(20, 2)
     gather = (

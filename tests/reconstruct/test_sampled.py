@@ -1,4 +1,4 @@
-"""A surface from views of which some are wrong: outvoted, but never against the photo."""
+"""A surface from partly wrong views: a wrong silhouette is outvoted, the photo's never."""
 
 import numpy as np
 import pytest

@@ -40,8 +40,8 @@ from train.page import NAME
 from train.spec import TrainSummary
 from train.state import Learner, finished_checkpoints, load_learner, read_position
 from zero123.build import build_pipeline
-from zero123.lora import trained_parameters
 from zero123.pipeline import Zero123Pipeline
+from zero123.trained import trained_parameters
 
 ROOT = Path(__file__).parents[2]
 

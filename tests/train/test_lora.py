@@ -16,9 +16,10 @@ from tests.train.runs import make_dataset, model_settings, train, train_settings
 from tests.train.test_loop import same_state
 from train.settings import LoraSettings
 from zero123.build import build_pipeline
-from zero123.lora import add_adapters, merged_adapters, trained_parameters
+from zero123.lora import add_adapters, merged_adapters
 from zero123.model import trained_parts
 from zero123.pipeline import Zero123Pipeline
+from zero123.trained import trained_parameters
 
 pytest.importorskip("peft")
 LORA: dict[str, Any] = {"rank": 2, "alpha": 4.0, "targets": ["conv1", "to_q", "to_v"]}
@@ -32,11 +33,16 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Storage:
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("base") / "model"
-    pipeline = build_pipeline(model_settings(), 3)
-    with torch.no_grad():  # the last layer of a new model is zero, and would let no gradient through
-        pipeline.unet.conv_out.weight.normal_(std=0.1, generator=torch.Generator().manual_seed(0))
-    pipeline.save_pretrained(folder)
+    speaking_pipeline().save_pretrained(folder)
     return folder
+
+
+def speaking_pipeline() -> Zero123Pipeline:
+    """A model whose last layer is not zero, as that of a new model is: it answers, and lets gradients through."""
+    pipeline = build_pipeline(model_settings(), 3)
+    with torch.no_grad():
+        pipeline.unet.conv_out.weight.normal_(std=0.1, generator=torch.Generator().manual_seed(0))
+    return pipeline
 
 
 def learn(base: Path, storage: Storage, out: Path, images: int, **changes: Any) -> Path:
@@ -51,7 +57,7 @@ def views(pipeline: Zero123Pipeline) -> torch.Tensor:
 
 
 def test_new_adapters_change_no_answer_and_are_all_that_the_unet_learns() -> None:
-    plain, adapted = build_pipeline(model_settings(), 0), build_pipeline(model_settings(), 0)
+    plain, adapted = speaking_pipeline(), speaking_pipeline()
     add_adapters(adapted, 2, 4.0, ("conv1", "to_q", "to_v"), seed=0)
     assert torch.equal(views(plain), views(adapted))
     unet = [name for name in trained_parameters(adapted) if name.startswith("unet.")]
@@ -107,6 +113,14 @@ def test_an_adapter_opens_on_its_base_and_on_no_other(base: Path, storage: Stora
     (apart / "adapter.json").write_text(json.dumps(described | {"rank": "two"}))
     with pytest.raises(Failure, match=r"adapter.json: expected an adapter, got: .*rank"):
         Zero123Pipeline.from_pretrained(apart)
+    (apart / "adapter.json").write_text(json.dumps(described | {"rank": 10**9}))
+    with pytest.raises(Failure, match=r"adapter.json: expected an adapter, got: .*a rank from 1 to 1024"):
+        Zero123Pipeline.from_pretrained(apart)
+    # No file decides what is fetched.
+    for elsewhere in ("zero123-105000", "somebody/model", "gone"):
+        (apart / "adapter.json").write_text(json.dumps(described | {"base": elsewhere}))
+        with pytest.raises(Failure, match=f"expected the adapter's base {elsewhere} on this machine, got nothing"):
+            Zero123Pipeline.from_pretrained(apart)
 
 
 def test_wrong_adapters_are_a_sentence(base: Path, storage: Storage, tmp_path: Path) -> None:

@@ -22,8 +22,8 @@ from train.draws import make_draws
 from train.loss import min_snr_weight, offset_noise, pair_losses
 from train.memo import LatentMemo
 from zero123.build import build_pipeline
-from zero123.lora import trained_parameters
 from zero123.pipeline import Zero123Pipeline
+from zero123.trained import trained_parameters
 
 SHAPE = (4, 4, 4)
 

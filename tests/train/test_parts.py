@@ -23,7 +23,7 @@ from train.optimiser import learning_rate, make_optimiser
 from train.state import Position
 from zero123.build import build_pipeline
 from zero123.latents import composited, target_latent
-from zero123.lora import trained_parameters
+from zero123.trained import trained_parameters
 
 
 def test_ema_follows_the_formula_and_starts_short() -> None:
