@@ -1,20 +1,26 @@
-"""A surface from sampled views: a hull in which each cell is decided by a vote, within the photo's own silhouette.
+"""A surface from sampled views: a hull in which each cell is decided by a vote, but never against the photo.
 
 A model draws the unseen sides of an object differently in each view. The hull of all silhouettes, the common part of
-all guesses, is then too small. So a few views are outvoted at each cell. The photo itself is never outvoted.
+all guesses, is then too small. So a few views are outvoted at each cell. The photo itself is never outvoted: the
+surface stays within its silhouette, and fills it.
 """
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy import ndimage
+from torch.nn.functional import adaptive_avg_pool2d
 
 from base.errors import Failure
 from reconstruct.finish import Photo
-from reconstruct.hull import hull_distance
+from reconstruct.hull import Grid, grid_points, hull_distance, project_grid, sample_image
 from reconstruct.settings import ReconstructSettings
 from reconstruct.surface import SignedField, without_small_parts
 
 Floats = NDArray[np.float64]
+
+LEAST_DEPTH_CELLS = 1.5
+"""How far the surface at the best cell of a photo's ray is moved outwards where the vote left nothing."""
 
 
 def fit_sampled_views(
@@ -30,7 +36,26 @@ def fit_sampled_views(
     voted = hull_distance(alphas, cameras, photo.lens, resolution, half_extent, settings.views.outvoted)
     within = hull_distance(own, photo.camera[None], photo.lens, resolution, half_extent)
     smooth = ndimage.gaussian_filter(voted, settings.views.smooth_cells)
-    distance = np.maximum(smooth, within)
-    if not (distance < 0.0).any():
+    if not (np.maximum(smooth, within) < 0.0).any():
         raise Failure("reconstruct: expected sampled views of the photo's object, got views that share no volume")
+    distance = np.maximum(fill_silhouette(smooth, photo, half_extent), within)
     return SignedField(without_small_parts(distance, settings.surface.keep_fraction), half_extent)
+
+
+def fill_silhouette(distance: Grid, photo: Photo, half_extent: float) -> Grid:
+    """Lower distances along the rays of the photo's object so far that each ray meets the surface.
+
+    Along a ray all distances fall equally, so it meets the surface at the cell that the fewest views speak against.
+    """
+    resolution = distance.shape[0]
+    # No more pixels than cells along an edge: every pixel has the centres of some cells.
+    side = min(resolution, *photo.hw)
+    alpha = adaptive_avg_pool2d(torch.from_numpy(photo.rgba[None, ..., 3].astype(np.float32) / 255.0), side)[0].numpy()
+    places, _ = project_grid(grid_points(resolution, half_extent), photo.camera, photo.lens, (side, side))
+    pixels = np.floor((places + 1.0) / 2.0 * side).astype(np.int64)
+    seen = ((pixels >= 0) & (pixels < side)).all(axis=1)
+    least = np.full((side, side), np.inf, np.float32)
+    np.minimum.at(least, (pixels[seen, 1], pixels[seen, 0]), distance.reshape(-1)[seen])
+    depth = LEAST_DEPTH_CELLS * 2.0 * half_extent / resolution
+    missing = np.where((alpha > 0.5) & np.isfinite(least), np.maximum(least + depth, 0.0), 0.0).astype(np.float32)
+    return np.asarray(distance - sample_image(missing[None], places)[0].reshape(distance.shape))

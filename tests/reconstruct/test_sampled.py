@@ -4,11 +4,14 @@ import numpy as np
 import pytest
 
 from base.errors import Failure
+from evaluation.metrics import silhouette_iou
 from geometry.camera import PAPER_LENS, look_at_origin
 from reconstruct.finish import Photo
 from reconstruct.hull import hull_distance
-from reconstruct.sampled import fit_sampled_views
+from reconstruct.sampled import fill_silhouette, fit_sampled_views
 from reconstruct.settings import ReconstructSettings
+from reconstruct.silhouette import silhouette
+from reconstruct.simplify import surface_mesh
 from reconstruct.viewpoints import draw_viewpoints
 from tests.reconstruct.scenes import RADIUS, small_settings, sphere_alpha, sphere_rgba
 
@@ -36,8 +39,10 @@ def test_two_wrong_views_are_outvoted() -> None:
     cameras = draw_viewpoints(0, 24, (1.6, 2.0))
     views = ball_views(cameras, [0.12, 0.2] + [RADIUS] * 22)
     photo = Photo(sphere_rgba(CAMERA, HW), CAMERA, PAPER_LENS)
-    strict, voted = (fit_sampled_views(photo, views, cameras, outvoting(count)) for count in (0, 2))
-    assert radius_of(strict.distance, strict.half_extent) < 0.26
+    voted = fit_sampled_views(photo, views, cameras, outvoting(2))
+    # Without a vote only the photo's silhouette would be filled, and thinly.
+    strict = hull_distance(views[..., 3], cameras, PAPER_LENS, voted.distance.shape[0], voted.half_extent)
+    assert radius_of(strict, voted.half_extent) < 0.26
     assert abs(radius_of(voted.distance, voted.half_extent) - RADIUS) < 0.025
 
 
@@ -51,6 +56,25 @@ def test_the_photo_is_never_outvoted() -> None:
     upper = np.linspace(-1.0, 1.0, field.distance.shape[2]) * field.half_extent > 0.1
     assert not (field.distance[:, :, upper] < 0.0).any()
     assert (field.distance < 0.0).any()
+
+
+def test_surface_fills_the_photo_silhouette_although_the_views_are_too_small() -> None:
+    cameras = draw_viewpoints(0, 12, (1.6, 2.0))
+    photo = Photo(sphere_rgba(CAMERA, HW), CAMERA, PAPER_LENS)
+    field = fit_sampled_views(photo, ball_views(cameras, [0.6 * RADIUS] * 12), cameras, outvoting(2))
+    seen = silhouette(surface_mesh(field, 20_000), CAMERA, PAPER_LENS, HW)
+    assert silhouette_iou(seen, photo.rgba[..., 3] > 127) > 0.9
+    # Not by a thick body: elsewhere the views decide.
+    assert radius_of(field.distance, field.half_extent) < 0.85 * RADIUS
+
+
+def test_nothing_is_filled_where_views_and_photo_agree() -> None:
+    cameras = draw_viewpoints(0, 24, (1.6, 2.0))
+    photo = Photo(sphere_rgba(CAMERA, HW), CAMERA, PAPER_LENS)
+    voted = hull_distance(ball_views(cameras, [RADIUS] * 24)[..., 3], cameras, PAPER_LENS, 32, 0.52)
+    filled = fill_silhouette(voted, photo, 0.52)
+    changed = (filled < 0.0) & (voted >= 0.0)
+    assert changed.sum() < 0.03 * (voted < 0.0).sum()
 
 
 def test_ranks_are_those_of_a_sort() -> None:
