@@ -216,6 +216,35 @@ def test_a_reload_and_a_link_bring_the_same_picture(browser: Browser, server: Se
         watched.check()
 
 
+def test_a_killed_server_is_forgiven_when_it_is_back(browser: Browser, server: Server) -> None:
+    with client(browser, server) as watched:
+        page = watched.page
+        use_example(page, 3)
+        server.kill()
+        page.locator("#right").fill("90")
+        expect(page.locator("#problem")).to_contain_text("does not answer", timeout=PATIENCE_MS)
+        server.start()
+        page.locator("#right").fill("95")
+        good_view(page)
+        expect(page.locator("#problem")).to_be_hidden()
+
+
+def test_a_doubtful_cut_out_is_corrected_with_the_brush(browser: Browser, server: Server, tmp_path: Path) -> None:
+    photo = tmp_path / "empty.png"
+    Image.new("RGB", (200, 200), (190, 190, 190)).save(photo)
+    with client(browser, server) as watched:
+        page = watched.page
+        page.set_input_files("#file", photo)
+        expect(page.locator("#doubt")).to_contain_text("none that stands out")
+        page.get_by_role("button", name="Paint the object").click()
+        page.locator("#brush-size").fill("20")
+        page.locator("#brush").click()
+        page.get_by_role("button", name="Apply").click()
+        expect(page.locator("#about-cut")).to_contain_text("your mask")
+        good_view(page)
+        watched.check()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_fits_a_phone(browser: Browser, server: Server, shoot: Callable[[Page, str], None], scheme: str) -> None:
     with client(browser, server, color_scheme=scheme, has_touch=True) as watched:
@@ -226,4 +255,17 @@ def test_it_fits_a_phone(browser: Browser, server: Server, shoot: Callable[[Page
         ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert ground == {"light": "rgb(255, 255, 255)", "dark": "rgb(15, 17, 21)"}[scheme]
         shoot(page, f"phone-{scheme}")
+        watched.check()
+
+
+def test_it_can_be_used_by_keyboard(browser: Browser, server: Server) -> None:
+    with client(browser, server) as watched:
+        page = watched.page
+        page.locator("#examples button").first.focus()
+        page.keyboard.press("Enter")
+        address = good_view(page)
+        page.locator("#right").focus()
+        page.keyboard.press("ArrowRight")
+        expect(page.locator("#right-value")).to_have_text("+45°")
+        expect(page.locator("#view")).not_to_have_attribute("src", address, timeout=PATIENCE_MS)
         watched.check()
