@@ -53,7 +53,9 @@ def look_at_origin(centre: ArrayLike) -> Float64[Floats, "3 4"]:
         raise ValueError("expected a camera away from the origin, got its centre at the origin")
     back = centre / distance
     horizontal = np.hypot(back[0], back[1])
+    # Right is +z × back. Near a pole that product vanishes, and dividing by its length would amplify rounding errors.
     right = np.array([-back[1], back[0], 0.0]) / horizontal if horizontal > 1e-9 else np.array([0.0, 1.0, 0.0])
+    # The rows of a rotation into the camera are the camera's axes in the world.
     rotation = np.stack([right, np.cross(back, right), back])
     return np.concatenate([rotation, (-rotation @ centre)[:, None]], axis=1)
 
@@ -61,6 +63,7 @@ def look_at_origin(centre: ArrayLike) -> Float64[Floats, "3 4"]:
 def camera_centre(cam_from_world: ArrayLike) -> Float64[Floats, "*cameras 3"]:
     """Return the camera's position in the world, c = −Rᵀt; (..., 3, 4) → (..., 3)."""
     matrix = np.asarray(cam_from_world, np.float64)
+    # `ji` reads R transposed, which is the inverse of a rotation.
     return np.asarray(-np.einsum("...ji,...j->...i", matrix[..., :3], matrix[..., 3]), np.float64)
 
 
@@ -80,12 +83,15 @@ def project(
     """
     matrix = np.asarray(cam_from_world, np.float64)
     in_cam = np.asarray(points, np.float64) @ matrix[:, :3].T + matrix[:, 3]
+    # The camera looks along −z: points in front of it have a negative z.
     depth = np.where(in_cam[:, 2] < 0.0, -in_cam[:, 2], np.nan)
     if isinstance(lens, Orthographic):
+        # This scale does not depend on depth, so points behind the camera must be marked here.
         scale = lens.scale_px(hw) * np.where(np.isnan(depth), np.nan, 1.0)
     else:
         scale = lens.focal_px(hw) / depth
     x = hw[1] / 2.0 + scale * in_cam[:, 0]
+    # Rows count downwards, the camera's y upwards.
     y = hw[0] / 2.0 - scale * in_cam[:, 1]
     return np.stack([x, y], axis=1)
 

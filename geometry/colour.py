@@ -12,5 +12,6 @@ def linear_from_srgb(srgb: ArrayLike) -> NDArray[np.float64]:
 
 def srgb_from_linear(linear: ArrayLike) -> NDArray[np.float64]:
     """Convert linear light to stored values, 0 to 1; light outside 0 to 1 is clipped."""
+    # `np.where` computes both branches: the clip also keeps negative numbers out of the power, whose result is NaN.
     linear = np.clip(np.asarray(linear, np.float64), 0.0, 1.0)
     return np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)

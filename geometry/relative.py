@@ -33,6 +33,7 @@ def pose_vector(input_from_world: ArrayLike, target_from_world: ArrayLike) -> Fl
 def pose_from_deltas(polar_rad: ArrayLike, azimuth_rad: ArrayLike, radius: ArrayLike) -> Float64[Floats, "*moves 4"]:
     """Return the model's 4-vector (..., 4) for a camera move: positive polar is down, azimuth right, radius away."""
     polar_rad, azimuth_rad, radius = (np.asarray(value, np.float64) for value in (polar_rad, azimuth_rad, radius))
+    # Sine and cosine are periodic, so an azimuth difference needs no wrapping to (−π, π].
     return np.stack(np.broadcast_arrays(polar_rad, np.sin(azimuth_rad), np.cos(azimuth_rad), radius), axis=-1)
 
 
@@ -43,6 +44,7 @@ def polar_angle(cam_from_world: ArrayLike) -> Floats:
 
 def with_input_polar(pose: ArrayLike, polar_rad: ArrayLike) -> Floats:
     """Replace the last number of poses (..., 4) by the input camera's polar angle (...,), as Stable Zero123 does."""
+    # A copy: `np.asarray` could write into the caller's poses.
     replaced = np.array(pose, np.float64)
     replaced[..., 3] = polar_rad
     return replaced

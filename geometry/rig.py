@@ -76,6 +76,7 @@ class RigCamera:
         Azimuth and radius are uniform; the polar angle is the arcsine of a uniform number, scaled to its spread:
         a spread of 90° around 90° is uniform by area.
         """
+        # All three are drawn even without a spread, so that adding one keeps the draws of the other coordinates.
         height, turn, away = rng.uniform(-1.0, 1.0, 3)
         polar = self.polar_deg + self.spread_polar_deg * np.arcsin(height) / (np.pi / 2.0)
         azimuth = self.azimuth_deg + self.spread_azimuth_deg * turn
@@ -112,6 +113,7 @@ class Rig:
     def lens(self, number: int) -> Lens | Orthographic:
         """Return the lens of camera `number`."""
         camera = self.cameras[number]
+        # A rig and a camera may give different kinds of lens, so the camera's own replaces both values of the rig.
         own = camera if (camera.fov_deg or camera.orthographic_width) else self
         if own.orthographic_width is not None:
             return Orthographic(width=own.orthographic_width)

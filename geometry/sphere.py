@@ -21,6 +21,7 @@ def spherical_from_cartesian(
     # contiguous way: a point's angles must not depend on its neighbours in memory.
     x, y, z = np.ascontiguousarray(np.moveaxis(np.asarray(points, np.float64), -1, 0))
     horizontal = np.hypot(x, y)
+    # Exact near the poles too, where arccos(z / radius) loses half its digits.
     polar = np.arctan2(horizontal, z)
     azimuth = np.mod(np.arctan2(y, x), 2.0 * np.pi)
     # Of a single point numpy makes scalars, which are no arrays.
@@ -59,4 +60,5 @@ def cube_normalised(rng: np.random.Generator, count: int) -> Float64[Floats, "{c
 def angle_deg(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
     """Return the angle between two directions from the origin, in degrees."""
     cosine = first @ second / (np.linalg.norm(first) * np.linalg.norm(second))
+    # Rounding can push the cosine of parallel directions beyond 1, where the arccosine is NaN.
     return float(np.rad2deg(np.arccos(np.clip(cosine, -1.0, 1.0))).round(6))

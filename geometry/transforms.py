@@ -19,6 +19,7 @@ def nerf_transforms(cam_from_world: ArrayLike, files: Sequence[str], lens: Lens,
     bottom = [[0.0, 0.0, 0.0, 1.0]]
     matrices = [[*matrix.tolist(), *bottom] for matrix in world_from_cam(cam_from_world)]
     return {
+        # Not `lens.fov_rad`: that spans the longer edge, which may be the height.
         "camera_angle_x": 2.0 * float(np.arctan(width / (2.0 * focal_px))),
         "fl_x": focal_px,
         "fl_y": focal_px,

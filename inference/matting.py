@@ -13,6 +13,7 @@ from scipy import ndimage
 from inference.settings import MattingSettings
 
 Floats = NDArray[np.float64]
+# Corners connect as well, so that background seen through a diagonal gap is still reached from the border.
 EVERY_SIDE = ndimage.generate_binary_structure(2, 2)
 
 
@@ -35,6 +36,7 @@ def matte_on_white(rgb: NDArray[np.uint8], settings: MattingSettings) -> NDArray
     regions = _regions(colour, settings)
     alpha = np.where(regions.background, 0.0, 1.0)
     alpha[regions.edge] = _edge_alpha(colour, regions, settings)
+    # Solves c = α f + (1 − α) for f, so that the object on white is the view again.
     straight = np.where(alpha[..., None] > 0.0, 1.0 - (1.0 - colour) / np.maximum(alpha, 1e-6)[..., None], 0.0)
     both = np.concatenate([np.clip(straight, 0.0, 1.0), alpha[..., None]], axis=-1)
     return np.asarray((both * 255.0).round(), np.uint8)
@@ -46,6 +48,7 @@ def _white_of(rgb: NDArray[np.uint8], settings: MattingSettings) -> Floats:
     The median of the border's pixels, if that is nearly white; 1 where the object fills the border.
     """
     border = np.concatenate([rgb[0], rgb[-1], rgb[:, 0], rgb[:, -1]])
+    # A median is not moved by an object that touches a part of the border.
     median = np.median(border, axis=0) / 255.0
     return median if median.min() >= 1.0 - settings.darkest_white_levels / 255.0 else np.ones(3)
 
@@ -53,6 +56,7 @@ def _white_of(rgb: NDArray[np.uint8], settings: MattingSettings) -> Floats:
 def _regions(colour: Floats, settings: MattingSettings) -> _Regions:
     white = (1.0 - colour).max(-1) <= settings.white_levels / 255.0
     labels, _ = ndimage.label(white, EVERY_SIDE)
+    # White at the border is background. Label 0 is everything that is not white.
     border = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
     background = np.isin(labels, border[border > 0])
     near = ndimage.binary_dilation(background, EVERY_SIDE, iterations=settings.edge_px)
@@ -84,6 +88,7 @@ def _object_colour(colour: Floats, regions: _Regions, settings: MattingSettings)
 def _least_white(colour: Floats, side: int) -> Floats:
     """Return, for each pixel, the colour furthest from white in a square of `side` around it; (H, W, 3)."""
     reach = side // 2
+    # White padding never wins the search for the colour furthest from white.
     padded = np.pad(colour, ((reach, reach), (reach, reach), (0, 0)), constant_values=1.0)
     windows = np.lib.stride_tricks.sliding_window_view(padded, (side, side), axis=(0, 1))  # type: ignore[call-overload]
     flat = windows.reshape(*colour.shape, side * side)

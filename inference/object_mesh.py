@@ -65,6 +65,7 @@ class MeshRequest:
 
     def field_digest(self) -> str:
         """Digest all inputs of the optimised field, which a checkpoint must share."""
+        # These sections act after the optimisation, so changing them must not discard a checkpoint.
         optimisation = self.settings.reconstruct.model_dump(mode="json", exclude={"mesh", "turntable", "surface"})
         return digest_json(
             [picture_digest(self.rgba), self.camera.tolist(), self.model.digest, optimisation, self.seed]
@@ -116,6 +117,7 @@ def _from_views(folder: Path, request: MeshRequest, progress: Progress) -> Finis
     """Sample the rig's views that are missing in `folder`/views, and fit a surface to all."""
     settings, model, origin = request.settings, request.model, request.viewpoint
     moves = tuple(_rig_moves(request))
+    # The surface is cut from silhouettes, so the views need alpha, and PNG keeps it exactly.
     wanted = Wanted(moves=moves, samples=1, seed=request.seed, picture="png", alpha=True, films=())
     plan = view_plan(model, request.rgba, settings, wanted, origin)
     facts: dict[str, Any] = {"model": {"from": model.source, "digest": model.digest}}

@@ -32,6 +32,7 @@ class Move:
         """A few words for a contact sheet: the move's name, or its degrees up and right."""
         up, right = -np.rad2deg(self.polar_rad), np.rad2deg(self.azimuth_rad)
         away = f" {self.radius:+.2g}" if self.radius else ""
+        # Adding 0.0 turns −0.0 into 0.0, which would otherwise be shown as −0°.
         return self.name or f"{up + 0.0:+.4g}° {right + 0.0:+.4g}°{away}"
 
     def facts(self) -> dict[str, float | str]:
@@ -78,6 +79,7 @@ class ViewPlan:
     def request(self) -> str:
         """Return 16 digits of all inputs of the pictures, except the moves."""
         parts = (dict(self.decides), self.seed, list(self.hw), self.picture, self.alpha)
+        # Of the input's camera only the height reaches the model, as pose slot 4 of models like Stable Zero123.
         return digest_json([*parts, self.origin.polar_rad])
 
     def jobs(self) -> list[ViewJob]:
@@ -146,4 +148,5 @@ def within_reach(moves: Sequence[Move], origin: Viewpoint) -> list[Move]:
 
 def picture_digest(rgba: NDArray[np.uint8]) -> str:
     """Return the SHA-256 of a picture's shape and pixels."""
+    # Without the shape, a 2 × 8 and a 4 × 4 picture with the same bytes would count as equal.
     return sha256_bytes(f"{rgba.shape}".encode() + np.ascontiguousarray(rgba).tobytes())

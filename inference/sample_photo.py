@@ -100,6 +100,7 @@ def sample_photo(
         "sampling": plan.decides["sampling"],
         "elevation": elevation[1],
     }
+    # Before the sampling, so that a bad cut-out is seen while there is still time to stop.
     write_atomically(folder / "prepared.png", encode_image(preparation_picture(photo, pipeline.hw), "png"))
     views = sample_into(folder, plan, facts, *artists(model, rgba, settings, plan.origin), progress)
     _write_outputs(views, rgba, wanted.films, settings)
@@ -119,6 +120,7 @@ def view_plan(
         hw=model.pipeline.hw,
         picture=wanted.picture,
         alpha=wanted.alpha,
+        # Only what changes pixels: the number of views at once is left out, so it may change between two runs.
         decides={
             "photo": picture_digest(rgba),
             "model": model.digest,
@@ -161,6 +163,7 @@ def _write_outputs(views: ViewsFolder, rgba: NDArray[np.uint8], films: Sequence[
 
     write_cameras(views)
     write_sheet(views, rgba)
+    # A kind asked for twice is written once.
     for kind in dict.fromkeys(films):
         write_film(views, kind, settings.views.film_fps)
     write_atomically(views.folder / "settings.yaml", settings.as_yaml().encode())

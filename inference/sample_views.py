@@ -31,7 +31,9 @@ def sample_into(
     missing = views.missing
     total = len(plan.jobs())
     with progress.task("sample", total=total, unit="views", done=total - len(missing)) as task:
+        # Batches come in the order of their poses, so jobs and pictures stay in step.
         jobs = iter(missing)
+        # Without missing views the model is not called: an empty list has no poses of shape (N, 4).
         batches = draw(poses_of([job.move for job in missing]), [job.seed for job in missing]) if missing else ()
         for batch in batches:
             for pixels in batch:

@@ -22,6 +22,7 @@ CELL_PX = 256
 def write_cameras(views: ViewsFolder) -> None:
     """Write transforms.json and extrinsics.npy (V, 3, 4), a camera for each view's first guess."""
     plan, cameras = views.plan, views.cameras
+    # All guesses of a view share its camera.
     files = [job.file for job in plan.jobs() if job.sample == 0]
     stream = BytesIO()
     np.save(stream, cameras, allow_pickle=False)
@@ -42,6 +43,7 @@ def write_sheet(views: ViewsFolder, photo: Pixels) -> Path:
         cells.append(views.pixels(job))
         labels.append(job.move.label if job.sample == 0 else f"guess {job.sample + 1}")
     columns = samples + 1 if samples > 1 else min(COLUMNS, len(cells))
+    # Views smaller than a cell are not enlarged.
     cell_px = min(CELL_PX, max(views.plan.hw))
     sheet = contact_sheet(cells, labels=labels, columns=columns, cell_px=cell_px)
     path = views.folder / "sheet.png"

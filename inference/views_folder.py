@@ -44,6 +44,7 @@ class ViewsFolder:
             if job is not None and earlier["request"] == plan.request and self._is_kept(job, row):
                 self.rows[job.file] = row
         self.replaced = [row["file"] for row in _rows(earlier) if row["file"] not in self.rows]
+        # Pictures go before the record forgets them: after a kill in between, the next run still finds them.
         for name in self.replaced:
             (folder / name).unlink(missing_ok=True)
         self._write()
@@ -73,6 +74,7 @@ class ViewsFolder:
 
     def _is_kept(self, job: ViewJob, row: Mapping[str, Any]) -> bool:
         path = self.folder / job.file
+        # The whole row must match: another seed, move or camera means another picture.
         return row == self._row(job, str(row.get("sha256"))) and path.is_file() and sha256_file(path) == row["sha256"]
 
     def _write(self) -> None:
@@ -98,6 +100,7 @@ def read_record(folder: Path) -> dict[str, Any]:
         if path.stat().st_size > MAX_RECORD_BYTES:
             return {}
         record = json.loads(path.read_bytes())
+    # A damaged record counts as absent, and its views are sampled again. Deep nesting raises RecursionError.
     except (FileNotFoundError, ValueError, RecursionError):
         return {}
     return record if isinstance(record, dict) and "request" in record else {}
@@ -111,5 +114,7 @@ def _rows(record: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _is_view_name(name: str) -> bool:
+    # Listed files may be deleted, so a record must not name anything outside this pattern, such as a path.
     stem, dot, kind = name.partition(".")
+    # `isdecimal` alone would accept digits of other scripts.
     return bool(dot) and kind in ("png", "webp") and stem.replace("-", "", 1).isdecimal() and stem.isascii()

@@ -69,6 +69,7 @@ def look_at(rgb: NDArray[np.uint8], side_px: int) -> Look:
     """Shrink a picture to a longer side of `side_px`, and fit its background."""
     height, width = rgb.shape[:2]
     scale = min(1.0, side_px / max(height, width))
+    # Very long pictures keep 8 pixels across, as much as the smallest picture that is read.
     wh = (max(8, round(width * scale)), max(8, round(height * scale)))
     small = np.asarray(cv2.resize(rgb, wh, interpolation=cv2.INTER_AREA), np.uint8) if scale < 1.0 else rgb
     soft = np.asarray(cv2.GaussianBlur(small.astype(np.float32), (0, 0), 0.8), np.float32)
@@ -92,6 +93,7 @@ def cut_smooth(look: Look, near: float = NEAR) -> tuple[Floats, Signs]:
     darker = darker_ground(look.rgb, look.soft, look.ground)
     steep = steep_edges(look.soft[..., 0], look.ground)
     inside, with_shadow = _standing_out(distance, near, darker, steep)
+    # A mask that changes a lot with the threshold is a sign of a wrong outline.
     looser, _ = _standing_out(distance, LOOSER * near, darker, steep)
     alpha = _alpha(look.sharp - look.ground.colours, inside)
     return alpha, smooth_signs(SmoothMask(alpha > 0.5, looser, with_shadow, distance, darker, steep))
@@ -120,12 +122,14 @@ def _alpha(rest: Floats, inside: Bools) -> Floats:
     solid = large_pieces(solid & ~_holes(rest, solid), PIECE)
     beside = ndimage.binary_dilation(solid) & inside
     inner = np.asarray(ndimage.binary_erosion(solid))
+    # Masks are cut at one half later: edge pixels of the solid part stay above it.
     return np.where(inner, 1.0, np.where(solid, np.maximum(edge, 0.5 + 1e-3), np.where(beside, edge * 0.99, 0.0)))
 
 
 def _holes(rest: Floats, solid: Bools) -> Bools:
     """Return the enclosed regions like the background in each pixel and in their mean."""
     noise = rest[~solid]
+    # A background without noise has a singular covariance, hence the addend. Few pixels say nothing about noise.
     covariance = np.cov(noise.T) + np.eye(3) * 0.3 if len(noise) > 9 else np.eye(3)
     inverse = np.linalg.inv(covariance)
     distance = np.sqrt(np.einsum("hwi,ij,hwj->hw", rest, inverse, rest))

@@ -33,6 +33,7 @@ def doubt(cut: CutOut, settings: CheckSettings) -> str | None:
 
 def border_share(inside: NDArray[np.bool_]) -> float:
     """Return the fraction of a picture's edge pixels inside."""
+    # Corner pixels belong to two sides and must count once.
     return float(np.concatenate([inside[0], inside[-1], inside[1:-1, 0], inside[1:-1, -1]]).mean())
 
 

@@ -18,6 +18,7 @@ def srgb_from_any(picture: Image.Image) -> Pixels:
     if picture.mode in SIXTEEN_BIT:
         return _from_sixteen_bits(picture)
     if picture.mode == "F":
+        # Floating-point pictures have no fixed range; 0 to 1 is assumed.
         return _grey(np.clip(np.nan_to_num(np.asarray(picture)), 0.0, 1.0) * 255.0)
     converted = _with_profile(picture) if picture.info.get("icc_profile") else picture
     return np.asarray(converted.convert("RGBA"))

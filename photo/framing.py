@@ -36,6 +36,7 @@ def frame_square(rgba: Pixels, settings: FramingSettings) -> Box:
     if settings.prepare == "as_is":
         return square_around((0.0, 0.0, float(rgba.shape[1]), float(rgba.shape[0])), 1.0)
     fraction = frame_fraction(settings.lens(), settings.radius, settings.extent)
+    # From a near camera the object would not fit into the frame, so it is shrunk to leave the margin.
     return square_around(object_box(rgba), min(fraction, 1.0 - 2.0 * settings.margin))
 
 
@@ -47,6 +48,7 @@ def frame_as_original(rgba: Pixels, hw: tuple[int, int]) -> Pixels:
     hard = np.where((rgba[..., 3] > LEGACY_ALPHA)[..., None], rgba[..., :3], 255).astype(np.uint8)
     left, top, right, bottom = (int(side) for side in object_box(rgba, LEGACY_ALPHA))
     piece = Image.fromarray(hard[top:bottom, left:right])
+    # `thumbnail` only shrinks: small objects stay small, as in the original.
     piece.thumbnail((LEGACY_OBJECT, LEGACY_OBJECT), Image.Resampling.LANCZOS)
     square = Image.new("RGBA", (LEGACY_FRAME, LEGACY_FRAME), "white")
     square.paste(piece, ((LEGACY_FRAME - piece.width) // 2, (LEGACY_FRAME - piece.height) // 2))
@@ -66,6 +68,7 @@ def resample(rgba: Pixels, box: Box, hw: tuple[int, int]) -> Pixels:
     first, last = (math.floor(left), math.floor(top)), (math.ceil(right), math.ceil(bottom))
     room = Image.new("RGBa", (last[0] - first[0], last[1] - first[1]))
     crop = (max(first[0], 0), max(first[1], 0), min(last[0], width), min(last[1], height))
+    # Pillow's mode RGBa holds premultiplied colours; resizing RGBA would mix in the colours of transparent pixels.
     premultiplied = Image.fromarray(rgba[crop[1] : crop[3], crop[0] : crop[2]]).convert("RGBa")
     room.paste(premultiplied, (crop[0] - first[0], crop[1] - first[1]))
     inside = (left - first[0], top - first[1], right - first[0], bottom - first[1])

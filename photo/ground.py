@@ -42,12 +42,14 @@ def fit_ground(lab: Floats) -> Ground:
     """Fit the background of a picture (H, W, 3), first to its rim, then to every similar region at the rim."""
     hw = (lab.shape[0], lab.shape[1])
     use = rim(hw, RIM)
+    # From the rim alone a cubic would swing freely in the middle, so the first fit is quadratic.
     colours = _surface(lab, use, degree=2)
     rest = (lab - colours)[use]
     size = np.linalg.norm(rest, axis=1)
     # Without the farthest fifth, where the object may touch the rim; the factor makes up for the cut tails.
     ground = Ground(colours, np.cov(rest[size <= np.percentile(size, 80)].T) * 1.6 + np.eye(3) * FLOOR)
     for _ in range(2):
+        # The picture's own border is no edge of the background, so nothing is eroded there.
         wider: Bools = ndimage.binary_erosion(reaching_border(ground.distance(lab) < NEAR), border_value=1)
         # The fit has lost the background, so the first is kept.
         if wider.sum() < use.sum() / 4:
@@ -65,8 +67,10 @@ def _surface(lab: Floats, use: Bools, degree: int) -> Floats:
     inside, wanted = design[use], lab[use]
     weights = np.ones(len(wanted))
     solution = np.zeros((len(terms), 3))
+    # Least squares, reweighted: an object that reaches into the rim would bend an ordinary fit.
     for _ in range(ROUNDS):
         solution = np.linalg.lstsq(inside * weights[:, None], wanted * weights[:, None], rcond=None)[0]
         error = np.linalg.norm(wanted - inside @ solution, axis=1)
+        # The addend keeps the scale above 0 on a perfectly smooth background.
         weights = 1.0 / (1.0 + (error / (2.0 * (np.median(error) + 0.3))) ** 2)
     return np.asarray(design @ solution)

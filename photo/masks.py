@@ -29,6 +29,7 @@ def mask_of_bytes(name: str, data: bytes, hw: tuple[int, int], limits: LimitSett
     has_alpha = (rgba[..., 3] <= MIDDLE).any()
     levels = rgba[..., 3] if has_alpha else np.asarray(Image.fromarray(rgba).convert("L"))
     height, width = levels.shape
+    # Only the proportions must match, up to a pixel of rounding: a mask may be smaller than its picture.
     if abs(height * hw[1] - width * hw[0]) > max(hw):
         raise UsageError(f"{name}: expected a mask of the picture's shape, {hw[1]} × {hw[0]}, got {width} × {height}")
     if (height, width) != hw:

@@ -42,6 +42,7 @@ def between_alpha(lab: Floats, inside: Bools) -> Floats:
     behind = ~ndimage.binary_dilation(inside, iterations=2)
     within, without = _mean_nearby(lab, core), _mean_nearby(lab, behind)
     across = within - without
+    # Where both sides differ by less than 5 Lab units, dividing by the difference would blow up the noise.
     alpha = ((lab - without) * across).sum(-1) / np.maximum((across**2).sum(-1), 25.0)
     band = ndimage.binary_dilation(inside) & ~ndimage.binary_erosion(inside, iterations=2) & ~core
     return np.where(band, np.clip(alpha, 0.0, 1.0), inside.astype(np.float64))

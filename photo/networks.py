@@ -34,6 +34,7 @@ class Normalisation:
         """The network's answer (H, W) as a mask in [0, 1]. A flat answer is not stretched."""
         found = 1.0 / (1.0 + np.exp(-answer.astype(np.float64))) if self.logit else answer.astype(np.float64)
         low, high = float(found.min()), float(found.max())
+        # Stretching an answer without any likely pixel would turn noise into an object.
         if self.stretch and high > low and high > 0.5:
             found = (found - low) / (high - low)
         return np.clip(found, 0.0, 1.0).astype(np.float32)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 
+# A single session is kept: some networks take a gigabyte of memory.
 @lru_cache(maxsize=1)
 def onnx_session(path: Path) -> "InferenceSession":
     """Load a network for the CPU; calls with the same path in a row share it.

@@ -65,15 +65,18 @@ def decode(name: str, data: bytes, limits: LimitSettings) -> tuple[NDArray[np.ui
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # our limit is stricter than Pillow's, and odd metadata is harmless
             with _opened(name, data) as picture:
+                # The size comes from the header. Decoding, and with it the memory, starts only below this line.
                 _check_pixels(name, picture, limits)
                 frames = int(getattr(picture, "n_frames", 1))
                 picture.seek(0)
+                # Phones store the sensor's picture and its rotation as a tag.
                 upright = ImageOps.exif_transpose(picture)
                 return srgb_from_any(upright), _notes(picture, frames)
     except UnidentifiedImageError:
         raise UsageError(f"{name}: expected a {NAMES} picture, got something else") from None
     except OSError as error:
         raise UsageError(f"{name}: expected a whole picture, got: {reason(error)}") from None
+    # Pillow's decoders raise all of these for damaged files.
     except (SyntaxError, ValueError, EOFError, OverflowError, Image.DecompressionBombError) as error:
         raise UsageError(f"{name}: expected a whole picture, got: {error}") from None
 
@@ -81,6 +84,7 @@ def decode(name: str, data: bytes, limits: LimitSettings) -> tuple[NDArray[np.ui
 def _opened(name: str, data: bytes) -> Image.Image:
     if is_heic(data):
         return open_heic(name, data)
+    # By default Pillow tries every decoder it has; a short list gives hostile files less to attack.
     return Image.open(io.BytesIO(data), formats=FORMATS)
 
 

@@ -13,6 +13,7 @@ def reaching_border(mask: Bools) -> Bools:
     """Return the regions of `mask` at the picture's border."""
     labels, _ = ndimage.label(mask)
     at_border = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
+    # Label 0 is everything outside the mask.
     return np.asarray(np.isin(labels, at_border[at_border > 0]))
 
 

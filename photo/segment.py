@@ -42,6 +42,7 @@ def _mask(path: Path, normalisation: Normalisation, rgb: NDArray[np.uint8]) -> M
     take = session.get_inputs()[0]
     if len(take.shape) != 4 or (take.shape[1] not in (3, None) and not isinstance(take.shape[1], str)):
         raise UsageError(f"{path}: expected a network with input (1, 3, H, W), got input {take.shape}")
+    # Networks with a free input size name their sides instead of numbering them.
     height, width = (side if isinstance(side, int) else USUAL_SIDE_PX for side in take.shape[2:])
     picture = Image.fromarray(rgb).resize((width, height), Image.Resampling.LANCZOS)
     told = normalisation.apply(np.asarray(picture)).transpose(2, 0, 1)[None]

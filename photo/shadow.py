@@ -19,6 +19,7 @@ def darker_ground(rgb: Floats, lab: Floats, ground: Ground) -> Bools:
     colours = cv2.cvtColor(ground.colours.astype(np.float32), cv2.COLOR_LAB2RGB).astype(np.float64) * 255.0
     factor = (rgb * colours).sum(-1) / np.maximum((colours**2).sum(-1), 1e-6)
     darker = (colours * np.clip(factor, DARKEST, 1.0)[..., None] / 255.0).astype(np.float32)
+    # Only a and b are compared: the lightness of a shadow is free.
     tint = (lab - cv2.cvtColor(darker, cv2.COLOR_RGB2LAB))[..., 1:]
     inverse = np.linalg.inv(ground.covariance[1:, 1:] * 1.5 + np.eye(2))
     return np.asarray(

@@ -26,6 +26,7 @@ def preparation_picture(prepared: Prepared, hw: tuple[int, int]) -> Image.Image:
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=15)
     for number, (words, picture) in enumerate(panels):
         x = number * (CELL + GAP)
+        # A longer text would run into the next panel.
         draw.text((x + 1, 6), words[:44], fill=TEXT, font=font)
         sheet.paste(picture, (x + (CELL - picture.width) // 2, HEAD + (CELL - picture.height) // 2))
     return sheet

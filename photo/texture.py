@@ -24,6 +24,7 @@ def cut_by_texture(rgb: Pixels, lab: NDArray[np.float64]) -> Bools:
     A run sees RGB and starts from a narrow rim: it decides. Another sees Lab and starts from a wide rim; a hole is real
     where both see background.
     """
+    # GrabCut takes bytes, so L from 0 to 100, and a and b around 0, are spread over 0 to 255.
     as_bytes = np.clip(lab * [2.2, 2.0, 2.0] + [0.0, 128.0, 128.0], 0, 255).astype(np.uint8)
     # OpenCV takes contiguous bytes only.
     first, second = _grab_cut(np.ascontiguousarray(rgb), NARROW), _grab_cut(as_bytes, WIDE)
@@ -33,7 +34,9 @@ def cut_by_texture(rgb: Pixels, lab: NDArray[np.float64]) -> Bools:
 def _grab_cut(picture: Pixels, border: float) -> Bools:
     marks = np.full(picture.shape[:2], cv2.GC_PR_FGD, np.uint8)
     marks[rim((picture.shape[0], picture.shape[1]), border)] = cv2.GC_BGD
-    cv2.setRNGSeed(0)  # its colour models start from k-means
+    # OpenCV's default mode goes on from the given colour models. They are empty: each side is a single Gaussian, and
+    # the k-means of other modes, which the seed is for, does not run.
+    cv2.setRNGSeed(0)
     cv2.grabCut(picture, marks, (0, 0, 1, 1), np.zeros((1, 65)), np.zeros((1, 65)), ROUNDS)
     return np.asarray(np.isin(marks, (cv2.GC_FGD, cv2.GC_PR_FGD)))
 

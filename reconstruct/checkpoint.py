@@ -28,6 +28,7 @@ class Checkpoint:
 
     def __init__(self, path: Path, request: str, every_s: float = SAVED_EVERY_S) -> None:
         self.path, self.request, self.every_s = path, request, every_s
+        # Monotonic: a clock set back must not stop the saving.
         self.written = time.monotonic()
 
     def begin(self, run: FieldRun) -> None:

@@ -58,6 +58,7 @@ class PosedViews:
 
     def rays(self, view: int) -> tuple[Tensor, Tensor]:
         """Return the camera's centre (3,) and the directions (H·W, 3) of its pixels, of depth 1."""
+        # A row vector times R is Rᵀ v, from camera axes to the world.
         directions = ray_directions(self.lens, self.hw).reshape(-1, 3) @ self.cameras[view][:, :3]
         centre = camera_centre(self.cameras[view])
         return torch.from_numpy(centre.astype(np.float32)), torch.from_numpy(directions.astype(np.float32))
@@ -85,6 +86,7 @@ def sweep_views(distance: Grid, half_extent: float, views: PosedViews, settings:
     """Return a depth map of each view, no nearer than the surface of `distance`, a grid indexed [x, y, z]."""
     centres = camera_centre(views.cameras)
     unit = centres / np.linalg.norm(centres, axis=1, keepdims=True)
+    # Stable, so that equally near views have the same order on every machine.
     nearest = np.argsort(-(unit @ unit.T), axis=1, kind="stable")
     shape = _Shape(distance, half_extent)
     entries = [entry_depths(shape, views, view) for view in range(len(unit))]
@@ -118,9 +120,12 @@ def entry_depths(shape: _Shape, views: PosedViews, view: int) -> Tensor:
     rows = torch.nonzero(views.alpha[view].reshape(-1) > 0.5)[:, 0]
     lengths = directions[rows].norm(dim=1)
     radius = float(centre.norm())
+    # Nothing of the object is nearer to the camera than this.
     depth = torch.full((len(rows),), radius - BOX_CORNER)
     for _ in range(TRACE_STEPS):
         distance = shape.at(centre + directions[rows] * depth[:, None])
+        # `lengths` turns a distance along the ray into a depth. Steps back are short: a trace that overshot must not
+        # leave through the side it came from.
         depth = depth + (distance / lengths).clamp(min=-2.0 * shape.cell)
     left = shape.at(centre + directions[rows] * depth[:, None])
     hit = (left.abs() < 1.5 * shape.cell) & (depth < radius + BOX_CORNER)
@@ -168,12 +173,14 @@ class _Sweep:
         left = (self.shape.at(points) > 0.5 * self.shape.cell) & (
             planes[None] > self.entries[view][rows, None] + 1.5 * step
         )
+        # Planes after the ray has left the shape belong to another part, which this pixel cannot see.
         inside &= torch.cumsum(left, 1) == 0
         ray, plane = torch.nonzero(inside, as_tuple=True)
         colours = self.views.rgb[view].reshape(3, -1)[:, rows[ray]]
         some = points[ray, plane]
         differences = torch.stack([self._difference(other, some, colours)[0] for other in neighbours])
         costs = torch.full(inside.shape, torch.nan)
+        # Only the best neighbours count, because the point is hidden from some of them.
         costs[ray, plane] = differences.topk(self.settings.best, dim=0, largest=False).values.mean(0)
         return costs
 
@@ -213,6 +220,7 @@ def _averaged_costs(costs: Tensor, rows: Tensor, hw: tuple[int, int]) -> Tensor:
     total, count = torch.zeros(costs.shape[1], hw[0] * hw[1]), torch.zeros(costs.shape[1], hw[0] * hw[1])
     total[:, rows], count[:, rows] = costs.nan_to_num(0.0).T, (~costs.isnan()).float().T
     mean = (_box(total.view(-1, *hw)) / _box(count.view(-1, *hw)).clamp(min=1e-6)).view(-1, hw[0] * hw[1])
+    # Real costs are at most `MOST_DIFFERENT`, so 9 never wins and is easy to recognise.
     return torch.where(costs.isnan(), 9.0, mean[:, rows].T)
 
 
@@ -225,6 +233,7 @@ def _averaged(values: Tensor, rows: Tensor, hw: tuple[int, int]) -> Tensor:
 
 def _local_deviation(brightness: Tensor, rows: Tensor) -> Tensor:
     """Return the deviation over 3 × 3 pixels of an image (H, W), at the pixels `rows`; (N,)."""
+    # The variance is E[x²] − E[x]², which rounding can make slightly negative.
     mean, square = _box(brightness[None]), _box(brightness[None].square())
     return (square - mean.square()).clamp(min=0.0).sqrt().reshape(-1)[rows]
 

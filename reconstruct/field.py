@@ -30,8 +30,10 @@ class SilhouetteGate(nn.Module):
 
     def __init__(self, alpha: Tensor, cam_from_world: Tensor, focal: float) -> None:
         super().__init__()
+        # Buffers move to the device with the field and are not optimised.
         self.register_buffer("alpha", alpha[None, None].float())
         margin = max(1, alpha.shape[-1] // WIDENED)
+        # A maximum over a neighbourhood is a dilation.
         widened = functional.max_pool2d(self.alpha, 2 * margin + 1, stride=1, padding=margin)
         self.register_buffer("widened", widened)
         self.register_buffer("cam_from_world", cam_from_world.float())

@@ -44,12 +44,15 @@ def textured_glb(mesh: TexturedMesh, input_camera: Floats, lens: Lens) -> bytes:
         faces=mesh.faces,
         vertex_normals=mesh.normals @ GLTF_FROM_WORLD.T,
         visual=trimesh.visual.TextureVisuals(uv=uv, material=material),
+        # Otherwise trimesh merges vertices at the same position, although their uv differ along seams.
         process=False,
     )
 
     def add_camera(tree: dict[str, Any]) -> None:
+        # Input views are square, so the vertical field of view is the lens's.
         perspective = {"yfov": lens.fov_rad, "aspectRatio": 1.0, "znear": NEAREST}
         tree["cameras"] = [{"name": "input", "type": "perspective", "perspective": perspective}]
+        # glTF stores matrices column by column.
         matrix = gltf_from_cam(input_camera).T.reshape(-1).tolist()
         tree["nodes"].append({"name": "input", "camera": 0, "matrix": matrix})
         tree["scenes"][0]["nodes"].append(len(tree["nodes"]) - 1)

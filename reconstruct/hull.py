@@ -59,6 +59,7 @@ def hull_opacity(alphas: NDArray[np.float32], cameras: Floats, lens: Lens, resol
     least = np.ones(len(points), np.float32)
     hw = (alphas.shape[1], alphas.shape[2])
     for alpha, camera in zip(alphas, cameras, strict=True):
+        # A cell that is empty in one view stays empty, so later views need not look at it.
         possible = np.nonzero(least > 0.0)[0]
         places, _ = project_grid(points[possible], camera, lens, hw)
         least[possible] = np.minimum(least[possible], sample_image(alpha[None], places)[0])
@@ -85,6 +86,7 @@ def hull_distance(
     for outline, camera in zip(outline_distances(alphas), cameras, strict=True):
         places, depth = project_grid(points, camera, lens, hw)
         seen = sample_image(outline[None], places)[0] * depth / np.float32(lens.focal_px(hw))
+        # Insertion at each cell: a rank keeps the greater of two values and passes the lesser on to the next.
         for rank in greatest:
             lesser = np.minimum(rank, seen)
             np.maximum(rank, seen, out=rank)
@@ -97,6 +99,7 @@ def outline_distances(alphas: NDArray[np.float32]) -> Iterator[NDArray[np.float3
     for alpha in alphas:
         fine = _enlarged(alpha)
         inside = fine > 0.5
+        # Without an outline there is no distance to it; every pixel is far outside.
         if not inside.any():
             yield np.full(alpha.shape, float(max(alpha.shape)), np.float32)
             continue

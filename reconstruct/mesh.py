@@ -83,6 +83,7 @@ def input_agreement(mesh: Mesh, gate: SilhouetteGate) -> float:
 def _at_level(field: VoxelField, densities: NDArray[np.float32], level: float, settings: MeshSettings) -> Mesh | None:
     """Extract the surface at a density level; None where no part reaches it."""
     opacity = opacity_from_density(densities, level)
+    # Beyond the cube there is nothing, hence the mode.
     opacity = ndimage.gaussian_filter(opacity, settings.smooth_voxels, mode="constant")
     opacity = keep_large_parts(opacity, settings.keep_fraction)
     if opacity.max() <= 0.5:
@@ -122,6 +123,7 @@ def keep_large_parts(opacity: NDArray[np.float32], keep_fraction: float) -> NDAr
         return opacity
     voxels = np.bincount(labels.ravel())
     small = voxels < keep_fraction * voxels[1:].max()
+    # Label 0 is the empty space, not a part.
     small[0] = False
     # A removed part's faint rim goes with it, or it would come back as specks.
     removed = ndimage.binary_dilation(small[labels], iterations=2) & (small[labels] | (labels == 0))

@@ -54,6 +54,7 @@ def obj_text(mesh: TexturedMesh, material_file: str) -> str:
     lines += [f"v {x:.6f} {y:.6f} {z:.6f}" for x, y, z in mesh.vertices @ GLTF_FROM_WORLD.T]
     lines += [f"vt {u:.6f} {1.0 - v:.6f}" for u, v in mesh.uv]
     lines += [f"vn {x:.4f} {y:.4f} {z:.4f}" for x, y, z in mesh.normals @ GLTF_FROM_WORLD.T]
+    # OBJ counts from 1.
     lines += ["f " + " ".join(f"{k}/{k}/{k}" for k in face) for face in mesh.faces + 1]
     return "\n".join(lines) + "\n"
 

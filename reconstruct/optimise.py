@@ -152,6 +152,7 @@ class FieldRun:
         loss = _input_loss(self.field, self.view, self.settings, self.generator)
         if self.score is not None:
             each = self.settings.score.views_per_step
+            # Viewpoints take turns, so all sides are seen equally often.
             which = [(self.done * each + k) % len(self.cameras) for k in range(each)]
             done = self.done / self.total
             loss = loss + _score_loss(self.field, self.cameras, which, self.score, self.settings, done, self.generator)
@@ -205,6 +206,7 @@ class FieldRun:
             raise Failure(
                 f"reconstruct: expected a finite loss, got {loss} in step {self.done}; lower reconstruct.rates help"
             )
+        # A field starts nearly empty and fills up, so it is judged only at the end of a stage.
         ends_stage = self.done < self.total and self._resolutions[self.done] != self.field.resolution
         lowest = min(self.settings.mesh.levels)
         if ends_stage and (densest := self.field.densest()) < lowest:
@@ -218,6 +220,7 @@ def _input_loss(
     field: VoxelField, view: InputView, settings: ReconstructSettings, generator: torch.Generator
 ) -> Tensor:
     weights = settings.weights
+    # A random sample of the pixels: its mean loss is that of all of them, at a fixed cost a step.
     rows = torch.randint(len(view.rgba), (settings.input_rays,), generator=generator).to(view.rgba.device)
     rendered = render(field, view.rays[rows], settings.samples_per_ray, generator)
     colour, alpha = losses.input_view(rendered, view.rgba[rows])

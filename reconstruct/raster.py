@@ -43,6 +43,7 @@ def rasterise(
     bucket = 1
     while bucket < 2 * max(hw):
         chosen = np.nonzero(usable & (spans <= bucket) & (spans > bucket // 2))[0]
+        # Ceiling division. An empty bucket still makes an empty part, as `array_split` needs one.
         for part in np.array_split(chosen, -(-len(chosen) * bucket**2 // CELLS) or 1):
             hits.append(_covered(corners[part], depth[faces[part]], first[part], part, bucket, hw))
         bucket *= 2
@@ -52,6 +53,7 @@ def rasterise(
 def _pixel_box(corners: Floats, hw: tuple[int, int]) -> tuple[Ints, Ints]:
     """Return the first and last pixel (x, y) with a centre in a triangle's bounding box and the image; (F, 2) each."""
     with np.errstate(invalid="ignore"):
+        # A triangle with a corner behind the camera (NaN) gets some box here; `usable` leaves it out.
         first = np.ceil(np.nan_to_num(corners, nan=0.0).min(1) - 0.5)
         last = np.floor(np.nan_to_num(corners, nan=-1.0).max(1) - 0.5)
     edge = np.array([hw[1] - 1, hw[0] - 1])

@@ -51,6 +51,7 @@ def box_span(rays: Rays, half_extent: float) -> tuple[Float[Tensor, " N"], Float
     The slab method: a ray is inside while it is between all three pairs of faces. Rays that miss the cube get two equal
     distances, an empty span. Nothing behind the origin counts.
     """
+    # A direction of exactly 0 and an origin on a face of the cube would give 0 / 0.
     safe = torch.where(rays.directions.abs() < 1e-9, torch.full_like(rays.directions, 1e-9), rays.directions)
     first = (-half_extent - rays.origins) / safe
     second = (half_extent - rays.origins) / safe

@@ -35,9 +35,11 @@ def fit_sampled_views(
     alphas = np.ascontiguousarray(views[..., 3], np.float32)
     voted = hull_distance(alphas, cameras, photo.lens, resolution, half_extent, settings.views.outvoted)
     within = hull_distance(own, photo.camera[None], photo.lens, resolution, half_extent)
+    # Only the vote is smoothed, so the photo's outline stays sharp.
     smooth = ndimage.gaussian_filter(voted, settings.views.smooth_cells)
     if not (np.maximum(smooth, within) < 0.0).any():
         raise Failure("reconstruct: expected sampled views of the photo's object, got views that share no volume")
+    # The maximum of two signed distances is the intersection of their shapes.
     distance = np.maximum(fill_silhouette(smooth, photo, half_extent), within)
     return SignedField(without_small_parts(distance, settings.surface.keep_fraction), half_extent)
 
@@ -55,6 +57,7 @@ def fill_silhouette(distance: Grid, photo: Photo, half_extent: float) -> Grid:
     pixels = np.floor((places + 1.0) / 2.0 * side).astype(np.int64)
     seen = ((pixels >= 0) & (pixels < side)).all(axis=1)
     least = np.full((side, side), np.inf, np.float32)
+    # `minimum.at` handles the many cells of a pixel; plain indexing would keep only the last.
     np.minimum.at(least, (pixels[seen, 1], pixels[seen, 0]), distance.reshape(-1)[seen])
     depth = LEAST_DEPTH_CELLS * 2.0 * half_extent / resolution
     missing = np.where((alpha > 0.5) & np.isfinite(least), np.maximum(least + depth, 0.0), 0.0).astype(np.float32)

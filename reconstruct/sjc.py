@@ -62,6 +62,7 @@ def sds_gradient(latents: Tensor, estimate: Tensor, alpha: float, sigma: float) 
 
 def scalar_with_gradient(latents: Tensor, gradient: Tensor) -> Tensor:
     """Return a scalar with the gradient `gradient` / N with respect to `latents`, where N is their number of values."""
+    # A constant gradient: nothing is differentiated through the network, as in the papers.
     return (latents * gradient.detach()).sum() / latents.numel()
 
 
@@ -100,6 +101,7 @@ class ModelScore:
         """Return the score's scalar for `variable`. `from_latents` maps clean latents to an estimate of `variable`."""
         low, high = timestep_range(self.settings, done)
         fraction = low + (high - low) * float(torch.rand((), generator=generator))
+        # The fractions 0 and 1 are the first and the last timestep.
         timestep = round(fraction * (self.pipeline.scheduler.config.num_train_timesteps - 1))
         alpha, sigma = (float(value) for value in alpha_sigma(self.pipeline, timestep))
         noises = torch.randn((self.settings.draws, *latents.shape), generator=generator).to(latents)

@@ -49,6 +49,7 @@ def fit_surface(
     hull = hull_distance(alphas, cameras, lens, settings.resolution, half_extent)
     if not (hull < 0.0).any():
         raise Failure("reconstruct: expected silhouettes of one object, got views that share no volume")
+    # The colours of transparent pixels are arbitrary, and interpolation would mix them in.
     premultiplied = np.concatenate([images[..., :3] * images[..., 3:], images[..., 3:]], axis=-1).astype(np.float32)
     coarse = _resized(hull, settings.sweep.resolution)
     cell = 2.0 * half_extent / settings.sweep.resolution
@@ -57,10 +58,12 @@ def fit_surface(
     for _ in range(settings.sweep.rounds):
         maps = sweep_views(shape, half_extent, views, settings.sweep)
         fused = fuse_depths(maps, cameras, lens, shape, half_extent, settings.sweep.enough_weight)
+        # The maximum only removes volume: smoothing must not grow the shape beyond the hull.
         opened = np.maximum(ndimage.gaussian_filter(fused, settings.sweep.smooth_cells), shape)
         shape = measured_again(without_small_parts(opened, settings.keep_fraction), cell)
     if settings.sweep.rounds == 0:
         return SignedField(hull, half_extent)
+    # Where the sweep removed nothing, the finer hull decides; `-cell` is inside and never wins against it.
     fine = np.maximum(_resized(np.where(shape > coarse + 0.05 * cell, shape, -cell), settings.resolution), hull)
     return SignedField(without_small_parts(fine, settings.keep_fraction), half_extent)
 
@@ -74,6 +77,7 @@ def fuse_depths(
     """
     resolution = around.shape[0]
     cut = TRUNCATION_CELLS * 2.0 * half_extent / resolution
+    # Cells farther outside keep the truncated distance, so they are not computed.
     cells = np.nonzero((around < cut).reshape(-1))[0]
     points = grid_points(resolution, half_extent)[cells]
     total, weights = torch.zeros(len(cells)), torch.zeros(len(cells))
@@ -84,6 +88,7 @@ def fuse_depths(
         row = torch.from_numpy((places[:, 1] + 1.0) * height / 2.0).long().clamp(0, height - 1)
         seen, weight = each.depth[row, column], each.weight[row, column]
         before = seen - torch.from_numpy(depth)
+        # A depth says nothing about what is far behind it.
         known = torch.isfinite(seen) & (before > -cut)
         weight = torch.where(known, weight, 0.0)
         total += torch.where(known, weight * before.clamp(max=cut), 0.0)
@@ -115,6 +120,7 @@ def without_small_parts(values: Grid, keep_fraction: float) -> Grid:
         return values
     cells = np.bincount(labels.ravel())
     small = cells < keep_fraction * cells[1:].max()
+    # Label 0 is everything outside.
     small[0] = False
     kept = np.where(small[labels], np.abs(values), values)
     hollow = ndimage.binary_fill_holes(kept < 0.0) & (kept >= 0.0)

@@ -98,6 +98,7 @@ def blend_views(
     total, weights = np.zeros((len(points), 3)), np.zeros(len(points))
     hw = (images.shape[1], images.shape[2])
     for number, (image, camera) in enumerate(zip(images, cameras, strict=True)):
+        # Depths at twice the resolution: at silhouettes a coarse depth image lets colours through to surfaces behind.
         nearest = depth_image(mesh, camera, lens, (2 * hw[0], 2 * hw[1]))
         towards = camera_centre(camera) - points
         cosine = (normals * towards).sum(1) / np.linalg.norm(towards, axis=1)
@@ -110,6 +111,7 @@ def blend_views(
         slack = DEPTH_TOLERANCE + depth / lens.focal_px((2 * hw[0], 2 * hw[1])) / cosine[chosen]
         visible = inside & (depth < nearest[pixel[:, 1], pixel[:, 0]] + slack)
         seen = sample_image(np.ascontiguousarray(image.transpose(2, 0, 1)), places)
+        # Pixels with background in them would paint a light seam on the outline.
         weight = visible * cosine[chosen] ** SHARPNESS * (seen[3] > 0.9)
         weight *= FIRST_VIEW if number == 0 and first_is_photo else 1.0
         total[chosen] += weight[:, None] * seen[:3].T
@@ -123,6 +125,7 @@ def depth_image(mesh: Mesh, camera: Floats, lens: Lens, hw: tuple[int, int]) -> 
     raster = rasterise(mesh.vertices, mesh.faces, camera, lens, hw)
     depth = -(mesh.vertices @ camera[2, :3] + camera[2, 3])
     corners = mesh.faces[raster.face]
+    # 1/depth is linear on the screen, depth is not.
     exact = 1.0 / np.maximum((raster.barycentric / depth[corners]).sum(-1), 1e-12)
     return np.where(raster.face >= 0, exact, np.inf)
 
@@ -143,5 +146,6 @@ def padded(texture: Floats, covered: NDArray[np.bool_]) -> Floats:
     """Give texels (N, N, 3) outside the charts the colour of the nearest texel inside, so that seams do not show."""
     if not covered.any():
         return texture
+    # Viewers interpolate between texels, also across the edge of a chart.
     rows, columns = ndimage.distance_transform_edt(~covered, return_distances=False, return_indices=True)
     return np.asarray(texture[rows, columns])

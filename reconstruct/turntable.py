@@ -25,6 +25,7 @@ def picture(mesh: Mesh, cam_from_world: NDArray[np.float64], lens: Lens, hw: tup
     light = 1.0 - SHADE + SHADE * np.clip(facing, 0.0, 1.0)
     colour = mesh.colours_seen(raster) * (raster.barycentric * light[mesh.faces[raster.face]]).sum(-1, keepdims=True)
     alpha = (raster.face >= 0).astype(np.float64)[..., None]
+    # Averaged premultiplied, or the black behind the mesh would darken its outline.
     both = np.concatenate([colour * alpha, alpha * 255.0], axis=-1)
     both = both.reshape(hw[0], SUPERSAMPLED, hw[1], SUPERSAMPLED, 4).mean((1, 3))
     straight = both[..., :3] / np.maximum(both[..., 3:] / 255.0, 1e-6)

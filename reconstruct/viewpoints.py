@@ -26,6 +26,7 @@ def draw_viewpoints(seed: int, count: int, radius: tuple[float, float]) -> Float
 
 def near_cameras(cameras: Floats, distance: float, generator: torch.Generator) -> Floats:
     """Move each camera (K, 3, 4) by `distance` in a random direction, still looking at the origin."""
+    # A normalised Gaussian is uniform on the sphere.
     steps = torch.randn((len(cameras), 3), generator=generator, dtype=torch.float64).numpy()
     steps *= distance / np.linalg.norm(steps, axis=1, keepdims=True)
     return np.stack([look_at_origin(centre) for centre in camera_centre(cameras) + steps])

@@ -39,7 +39,9 @@ class Rendered:
 def sample_weights(sigma: Float[Tensor, "N S"], delta: Float[Tensor, " N #S"]) -> Float[Tensor, "N S"]:
     """Return w (N, S) for densities (N, S) and lengths (N, S) or (N, 1)."""
     optical = sigma * delta
+    # The light is dimmed by the samples before, not by the sample itself.
     before = torch.cumsum(optical, dim=1) - optical
+    # `expm1` keeps faint samples exact, where 1 − exp(−x) rounds to 0.
     return torch.exp(-before) * -torch.expm1(-optical)
 
 
@@ -67,6 +69,7 @@ def render(field: VoxelField, rays: Rays, samples: int, generator: torch.Generat
     return Rendered(
         far.new_zeros(len(rays), 3).index_copy(0, reaching, some.premultiplied),
         far.new_zeros(len(rays)).index_copy(0, reaching, some.alpha),
+        # Rays that meet nothing have the depth of the cube's far side.
         far.index_copy(0, reaching, some.depth),
         some.weights,
     )
