@@ -94,7 +94,7 @@ def enter(request: Request) -> Response:
 async def add_photo(request: Request, client: Client, service: Serving) -> schemas.PhotoAnswer:
     """Bring a photo, as the request's body; its object is cut out."""
     data = await _body(request, service)
-    photo, shown = await run_in_threadpool(service.photos.add, data, client)
+    photo, shown = await service.cut(service.photos.add, data, client)
     return _photo_answer(photo, shown, service)
 
 
@@ -115,19 +115,20 @@ def remove_photo(photo: Photo, service: Serving) -> Response:
 async def set_mask(request: Request, photo: Photo, service: Serving) -> schemas.PhotoAnswer:
     """Correct the cut-out by a mask of the photo's shape, white on the object."""
     correction = Correction(mask=await _body(request, service))
-    return _photo_answer(photo, await run_in_threadpool(service.photos.correct, photo, correction), service)
+    return _photo_answer(photo, await service.cut(service.photos.correct, photo, correction), service)
 
 
 @router.put("/photos/{photo}/threshold", dependencies=COSTS)
-def set_threshold(body: schemas.ThresholdBody, photo: Photo, service: Serving) -> schemas.PhotoAnswer:
+async def set_threshold(body: schemas.ThresholdBody, photo: Photo, service: Serving) -> schemas.PhotoAnswer:
     """Correct the cut-out by a threshold on the distance from the background's colour."""
-    return _photo_answer(photo, service.photos.correct(photo, Correction(threshold=body.threshold)), service)
+    correction = Correction(threshold=body.threshold)
+    return _photo_answer(photo, await service.cut(service.photos.correct, photo, correction), service)
 
 
 @router.delete("/photos/{photo}/correction", dependencies=COSTS)
-def forget_correction(photo: Photo, service: Serving) -> schemas.PhotoAnswer:
+async def forget_correction(photo: Photo, service: Serving) -> schemas.PhotoAnswer:
     """Go back to the automatic cut-out."""
-    return _photo_answer(photo, service.photos.correct(photo, Correction()), service)
+    return _photo_answer(photo, await service.cut(service.photos.correct, photo, Correction()), service)
 
 
 @router.get("/photos/{photo}/picture.webp", response_class=Response)
@@ -198,7 +199,7 @@ async def view(
 ) -> Response:
     """Send a view of the photo in the request's body, in one request. Nothing is kept."""
     data = await _body(request, service)
-    photo, _ = await run_in_threadpool(service.photos.add, data, client)
+    photo, _ = await service.cut(service.photos.add, data, client)
     try:
         job = service.sample(photo, move.body(), client)
         while job.state not in ENDED:

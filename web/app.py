@@ -43,6 +43,7 @@ def make_app(service: Service, access: Access) -> FastAPI:
     app.include_router(router)
     app.mount("/page", StaticFiles(directory=PAGE), name="page")
     app.add_api_route("/", _index, include_in_schema=False)
+    app.add_middleware(service.open_requests.around)
     app.add_middleware(Guard, access=access)
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(Failure, _failed)

@@ -3,15 +3,18 @@
 import os
 import secrets
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from base.errors import Failure, UsageError
 from base.storage import reason
 from web.guard import LOOPBACK, Access
+from web.stopping import OpenRequests
 
 TOKEN_VARIABLE = "ZERO123_TOKEN"  # noqa: S105 -- the name alone
 """The environment variable with the token, as secrets are no flags."""
-SHUTDOWN_S = 5
+PATIENCE_S, SHUTDOWN_S = 1.0, 5
+"""Seconds for open requests to end by themselves, and for their connections to close after they were ended."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +70,18 @@ def link_of(opened: socket.socket, access: Access) -> str:
     return f"http://{shown}:{port}/" + (f"#token={access.token}" if access.token else "")
 
 
-def run_until_stopped(app: object, opened: socket.socket) -> None:
-    """Answer requests until SIGINT or SIGTERM. Raises Failure when the server cannot start."""
+def run_until_stopped(app: object, opened: socket.socket, requests: OpenRequests, say: Callable[[str], None]) -> None:
+    """Answer requests until SIGINT or SIGTERM, then end those that are open, and `say` how many.
+
+    Raises Failure when the server cannot start.
+    """
     import uvicorn
+
+    class Server(uvicorn.Server):
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            if ended := await requests.stop(PATIENCE_S):
+                say(f"ended {ended} open request{'s' * (ended > 1)}; clients get 503 and may ask again")
+            await super().shutdown(sockets)
 
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]
@@ -80,7 +92,7 @@ def run_until_stopped(app: object, opened: socket.socket) -> None:
         timeout_graceful_shutdown=SHUTDOWN_S,
         limit_concurrency=512,
     )
-    server = uvicorn.Server(config)
+    server = Server(config)
     server.run(sockets=[opened])
     if not server.started:
         raise Failure("expected the server to start, but it did not; see above")

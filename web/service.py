@@ -1,10 +1,14 @@
 """The server's state and what requests do with it, without HTTP: photos, models, the queue of jobs."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import radians
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from anyio import CapacityLimiter, to_thread
 
 from base.progress import Progress
 from inference.plan import Move, orbit_moves, picture_digest
@@ -15,8 +19,11 @@ from web.limits import RateLimit
 from web.models import Load, Models
 from web.photos import PhotoStore, StoredPhoto
 from web.schemas import MeshBody, MoveRequest, ViewsBody
+from web.stopping import OpenRequests
 from web.work import MeshRequest, PageSections, ViewsRequest, Workshop
 from zero123.settings import SampleSettings, SamplingSettings
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -40,11 +47,17 @@ class Service:
         )
         self.jobs = Jobs(most=serve.limits.waiting, most_per_client=serve.limits.waiting_per_client)
         self.rate = RateLimit(serve.limits.requests_per_minute)
+        self.open_requests = OpenRequests()
+        self._cutting = CapacityLimiter(os.cpu_count() or 1)
         self._workshop = Workshop(settings, models.sample_for)
 
     def warm_up(self) -> None:
         """Load the first model, so that the first photo need not wait. Raises as the loader does."""
         self.models.get(self.models.names[0])
+
+    async def cut(self, function: Callable[..., Made], *arguments: object) -> Made:
+        """Call a function that cuts a photo out, in a thread and in turn; a photo may need a gigabyte meanwhile."""
+        return await to_thread.run_sync(partial(function, *arguments), limiter=self._cutting, abandon_on_cancel=True)
 
     def sample(self, photo: StoredPhoto, body: ViewsBody, client: str) -> Job:
         """Queue views of a photo. Raises Refused beyond the limits."""

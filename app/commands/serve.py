@@ -1,6 +1,7 @@
 """`zero123 serve`: a page in the browser, and an HTTP API."""
 
 import argparse
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,7 +71,8 @@ def run(options: argparse.Namespace) -> int:
     service = Service(settings, models, writable_folder(options.folder))
     service.warm_up()
     print(f"zero123 serves {', '.join(models.names)}: {link_of(opened, access)}", flush=True)
-    run_until_stopped(make_app(service, access), opened)
+    app = make_app(service, access)
+    run_until_stopped(app, opened, service.open_requests, lambda line: print(f"zero123: {line}", file=sys.stderr))
     return 0
 
 

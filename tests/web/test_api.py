@@ -2,9 +2,12 @@
 
 import io
 import json
+import os
+import threading
 import time
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from tests.web.conftest import HW, Painter, picture_bytes, pixels_of
+from web.cutouts import cut
 from web.guard import HEADERS, LOOPBACK, Access
 
 MOVE = {"up_deg": 10, "right_deg": 40}
@@ -321,3 +325,30 @@ def test_a_fault_of_ours_is_a_sentence(client: TestClient, painter: Painter) -> 
     painter.adapt_poses = None  # type: ignore[method-assign, assignment]
     job = views(client, photo)
     assert (job["state"], job["message"]) == ("failed", "the server failed at this job; its log says why")
+
+
+def test_photos_are_cut_out_a_few_at_a_time_and_hold_nobody_up(
+    served: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Requests have 40 threads; more uploads than that leave some to others, as each photo may need a gigabyte."""
+    uploads, arrived, cutting, gate = 50, [], [], threading.Event()
+
+    def slow_cut(*arguments: Any) -> Any:
+        cutting.append(True)
+        assert gate.wait(30)
+        return cut(*arguments)
+
+    monkeypatch.setattr("web.photos.cut", slow_cut)
+    with served(photos=uploads, requests_per_minute=1000) as client, ThreadPoolExecutor(uploads) as clients:
+        service = client.app.state.service  # type: ignore[attr-defined]
+        real_cut = service.cut
+        monkeypatch.setattr(service, "cut", lambda *arguments: (arrived.append(True), real_cut(*arguments))[1])
+        posted = [clients.submit(bring, client) for _ in range(uploads)]
+        until = time.monotonic() + 30
+        while len(arrived) < uploads or len(cutting) < (os.cpu_count() or 1):
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        assert client.get(f"/api/photos/{'A' * 22}").status_code == 404  # answered by one of the threads
+        assert len(cutting) == (os.cpu_count() or 1)
+        gate.set()
+        assert len({one.result()["photo"] for one in posted}) == uploads

@@ -7,8 +7,6 @@ import io
 import os
 import re
 import shutil
-import subprocess
-import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +18,7 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.web.conftest import picture_bytes
+from tests.web.server import Server
 
 pytestmark = pytest.mark.server
 PATIENCE_MS = 240_000
@@ -28,45 +27,7 @@ FLAGS = (
     "--disable-dev-shm-usage", "--disable-background-networking", "--disable-component-update",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )  # fmt: skip
-SMALL_MESH = (
-    "reconstruct.stages=[{resolution: 24, steps: 12}]", "reconstruct.samples_per_ray=32",
-    "reconstruct.mesh.resolution=48", "reconstruct.mesh.faces=2000", "reconstruct.mesh.texture.views=6",
-    "reconstruct.mesh.texture.edge_px=256",
-)  # fmt: skip
-ROOT = Path(__file__).parents[2]
 expect.set_options(timeout=PATIENCE_MS)
-
-
-@dataclass
-class Server:
-    """`zero123 serve` in a process of its own, on a port that stays the same when it is started again."""
-
-    folder: Path
-    port: int = 0
-    process: subprocess.Popen[str] | None = None
-
-    def start(self) -> str:
-        """Start, and return the link to the page."""
-        words = ["serve", "--port", str(self.port), "--folder", str(self.folder)]
-        words += [word for value in SMALL_MESH for word in ("--set", value)]
-        environment = {**os.environ, "OMP_NUM_THREADS": "2"}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "app", *words], cwd=ROOT, stdout=subprocess.PIPE, text=True, env=environment
-        )
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        found = re.search(r"http://127\.0\.0\.1:(\d+)/", line)
-        assert found, line
-        self.port = int(found[1])
-        return found[0]
-
-    def kill(self) -> None:
-        """End it without a chance to tidy up."""
-        assert self.process is not None
-        self.process.kill()
-        self.process.wait()
-        assert self.process.stdout is not None
-        self.process.stdout.close()
 
 
 @dataclass

@@ -42,7 +42,7 @@ export async function follow(job, show, { signal, again } = {}) {
     } catch (error) {
       if (error.name === "AbortError") throw error;
       if (error.status === 404 && again) known = await again();
-      else if (error.status === 0) await new Promise((wake) => setTimeout(wake, 1500));
+      else if (error.status === 0 || error.status === 503) await new Promise((wake) => setTimeout(wake, 1500));
       else throw error;
     }
     show(known);
