@@ -32,6 +32,7 @@ def collect_answers(
     object's good views without the held-out views; and, if `training` is given, `training_mean` and `nearest_view`.
     """
     seen, cameras = sample.image(source), sample.extrinsics
+    # The held-out views stay out, or this baseline would contain the answers.
     own = [sample.image(view) for view in sample.good_views if view < len(cameras) - settings.held_out_views]
     # These ignore the target's camera, so all targets share them.
     same = {"input": on_white(seen), "white": white_view((seen.shape[0], seen.shape[1])), "mean_view": mean_view(own)}

@@ -32,6 +32,7 @@ def say_summary(out: Path, protocol: Protocol, summary: Summary, job: ScoringJob
     """Write all files of a scored folder; return the table and where things are."""
     worst = _worst_pictures(out, protocol, summary, job) if protocol.kind == "views" else []
     text = _write(out, protocol, [(out, summary)], worst)
+    # All rows, so that people can compute other statistics than ours.
     write_atomically(out / "rows.csv", _rows_csv(read_results(out, summary)).encode())
     notes = [f"{objects} objects, {len(summary.failed)} failed, {len(summary.unusable)} with a damaged truth"]
     notes += [f"failed: {uid}: {reason}" for uid, reason in sorted(summary.failed.items())]
@@ -48,6 +49,7 @@ def write_comparison(out: Path, protocol: Protocol, scored: Sequence[tuple[Path,
 
 def line_to_paste(protocol: Protocol, summary: Summary) -> str:
     """Return a line with the first variant's figures, the protocol's digest and the failures."""
+    # Variants keep the order of the YAML file; the first is the one to cite.
     variant = next(iter(protocol.variants))
     figures = [
         f"{words_of(metric).label} {format_figure(mean.value, words_of(metric).digits)} "
@@ -108,8 +110,10 @@ def _rows_csv(results: Sequence[ObjectResult]) -> str:
                 row.view,
                 row.sample,
                 row.metric,
+                # `repr` is the shortest text that gives the same float again.
                 repr(row.value),
             )
+            # Spreadsheets run cells that begin with `=`, and names come from outside.
             writer.writerow([csv_cell(cell) for cell in cells])
     return stream.getvalue()
 
@@ -123,6 +127,7 @@ def _worst_pictures(out: Path, protocol: Protocol, summary: Summary, job: Scorin
     pairs = []
     for uid, name, value in worst_views(good, variant, metric, WORST):
         truth = dataset.load(uid)
+        # A row keeps a view's name, pictures are read by its number.
         target = next(number for number in protocol.targets if truth.views[number].name == name)
         title = f"{uid}, view {name}: {words_of(metric).label} {format_figure(value, words_of(metric).digits)}"
         try:

@@ -65,6 +65,7 @@ def benchmark_tables(protocol: Protocol, summaries: Sequence[Summary]) -> list[B
 
 def _table(protocol: Protocol, variant: str, summaries: Sequence[Summary]) -> BenchmarkTable:
     metrics = list(dict.fromkeys(m for summary in summaries for m in _in_order(protocol, variant, summary)))
+    # Published figures were measured as published: beside a sounder variant they would mislead.
     printed = protocol.published if variant == PUBLISHED_VARIANT else ()
     rows = [
         TableRow(
@@ -96,6 +97,7 @@ def _measured(variant: str, summary: Summary, reference: Summary | None) -> Tabl
     cells = {}
     for metric in summary.figures.get(variant, {}):
         whole, good = (summary.mean(variant, metric, with_failed=flag) for flag in (True, False))
+        # A method is not compared with itself.
         against = reference.figures.get(variant, {}).get(metric, {}) if reference and reference is not summary else {}
         cells[metric] = Cell(whole, good, _difference(summary.figures[variant][metric], against, metric))
     distances = summary.distances.get(variant, {})
@@ -104,6 +106,7 @@ def _measured(variant: str, summary: Summary, reference: Summary | None) -> Tabl
 
 
 def _difference(values: dict[str, float], against: dict[str, float], metric: str) -> PairedDifference | None:
+    # Paired over common objects only: a difference of means over different objects says nothing.
     common, better = sorted(values.keys() & against.keys()), words_of(metric).higher_is_better
     if not common or better is None:
         return None
@@ -155,6 +158,7 @@ def difference_text(found: PairedDifference, metric: str) -> str:
     digits = words_of(metric).digits
     value = found.mean.value
     low, high = (format_figure(bound, digits) for bound in (found.mean.low, found.mean.high))
+    # Infinite differences occur: the PSNR of a perfect view is infinite.
     signed = f"{value:+.{digits}f}" if np.isfinite(value) else format_figure(value, digits)
     return f"{signed} [{low}, {high}], better on {found.wins}, worse on {found.losses}, equal on {found.ties}"
 
@@ -174,6 +178,7 @@ def csv_text(tables: Sequence[BenchmarkTable]) -> str:
     for table in tables:
         for row in table.rows:
             for metric, cell in row.cells.items():
+                # A printed figure has no interval, and an empty cell is no number.
                 bounds = ["", ""] if cell.exact else [repr(cell.mean.low), repr(cell.mean.high)]
                 facts = [repr(cell.mean.value), *bounds, repr(cell.without_failed.value), cell.mean.objects, row.failed]
                 writer.writerow(
@@ -195,6 +200,7 @@ def latex_text(table: BenchmarkTable) -> str:
 
 def latex(text: str) -> str:
     """Escape text for LaTeX."""
+    # These three have no backslash form in text: `\^` and `\~` are accents.
     special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
     return "".join(special.get(c, f"\\{c}" if c in "&%$#_{}" else c) for c in text)
 
@@ -211,4 +217,5 @@ def _latex_cell(row: TableRow, metric: str) -> str:
     if not np.isfinite(mean.value):
         return "$\\infty$" if np.isinf(mean.value) else "--"
     half = (mean.high - mean.low) / 2.0
+    # Papers print a half width, although a bootstrap interval need not be symmetric.
     return f"{mean.value:.{digits}f}" + ("" if cell.exact else f" $\\pm$ {half:.{digits}f}")

@@ -9,6 +9,7 @@ from evaluation.metric_words import format_figure, words_of
 from evaluation.results import FACTS, ObjectResult
 
 BINS = {
+    # The last bounds are a little beyond the range, because ranges exclude their upper end.
     "angle_deg": ((0.0, 45.0), (45.0, 90.0), (90.0, 135.0), (135.0, 180.1)),
     "coverage": ((0.0, 0.15), (0.15, 0.3), (0.3, 1.01)),
 }
@@ -23,6 +24,7 @@ def breakdown_rows(results: Sequence[ObjectResult], variant: str, metric: str) -
         for row in result.rows:
             if (row.variant, row.metric) == (variant, metric) and not np.isnan(row.value):
                 for fact, bins in BINS.items():
+                    # A view without the fact is in no range.
                     where = facts.get((row.view, fact), -1.0)
                     for number, (low, high) in enumerate(bins):
                         if low <= where < high:
@@ -37,6 +39,7 @@ def breakdown_rows(results: Sequence[ObjectResult], variant: str, metric: str) -
 
 def worst_views(results: Sequence[ObjectResult], variant: str, metric: str, count: int) -> list[tuple[str, str, float]]:
     """Return (uid, view, figure) of the worst views, the worst first; ties in the order of uid and view."""
+    # Sorted ascending, the worst comes first: for a lower-is-better metric that is the greatest.
     sign = -1.0 if words_of(metric).higher_is_better is False else 1.0
     found = [
         (sign * row.value, result.uid, row.view)

@@ -31,6 +31,7 @@ def check_object(truth: TrueObject, mesh: Triangles) -> list[ViewCheck]:
 
 
 def _check_view(view: TrueView, mesh: Triangles) -> ViewCheck:
+    # The rasteriser knows only centred lenses with square pixels.
     matrix, lens = view.pinhole.centred(view.cam_from_world)
     raster = rasterise(mesh.vertices, mesh.faces, matrix, lens, view.pinhole.hw)
     alpha = view.read()[..., 3] > 127
@@ -44,4 +45,5 @@ def _check_view(view: TrueView, mesh: Triangles) -> ViewCheck:
 
 def _greatest_error(depth: NDArray[np.float64], measured: NDArray[np.float64]) -> float:
     both = np.isfinite(depth) & np.isfinite(measured)
+    # Depths that only one side has are outline pixels, which the IoU counts.
     return float(np.abs(depth[both] - measured[both]).max()) if both.any() else float("nan")

@@ -56,8 +56,10 @@ def _decode(data: bytes, hw: tuple[int, int]) -> dict[str, Floats]:
         raise ValueError(f"compression {compression}; ZIP, ZIPS, RLE and none are read")
     kinds = _channels(attributes["channels"])
     made = {name: np.zeros(hw) for name, _ in kinds}
+    # Ceiling division: the last block may have fewer lines.
     blocks = -(-hw[0] // LINES[compression])
     for number in range(blocks):
+        # After the header comes a table with the offset of each block.
         (start,) = struct.unpack_from("<Q", data, offset + 8 * number)
         line, size = struct.unpack_from("<iI", data, start)
         first = line - top
@@ -94,10 +96,12 @@ def _unpacked(data: bytes, compression: int, size: int) -> bytes:
         return data
     if compression == 0:
         raise ValueError("a block of another size")
+    # At most a byte more than expected is unpacked: a small block could promise gigabytes.
     raw = _run_lengths(data, size) if compression == 1 else zlib.decompressobj().decompress(data, size + 1)
     if len(raw) != size:
         raise ValueError("a block of another size")
     # The bytes are differences, and the two halves are interleaved.
+    # The first byte is stored as it is, hence the addition of 128 after the sum.
     summed = np.cumsum(np.frombuffer(raw, np.uint8).astype(np.int64) - 128)
     values = (summed + 128).astype(np.uint8)
     mixed = np.empty(size, np.uint8)
@@ -110,6 +114,7 @@ def _run_lengths(data: bytes, size: int) -> bytes:
     made, offset = bytearray(), 0
     while offset < len(data) and len(made) <= size:
         (count,) = struct.unpack_from("<b", data, offset)
+        # A negative count is followed by that many plain bytes, another by a byte to repeat count + 1 times.
         if count < 0:
             made += data[offset + 1 : offset + 1 - count]
             offset += 1 - count
@@ -125,6 +130,7 @@ def _attributes(data: bytes, offset: int) -> tuple[dict[str, bytes], int]:
         name, offset = _text(data, offset)
         _, offset = _text(data, offset)
         (size,) = struct.unpack_from("<I", data, offset)
+        # Slicing would silently return less.
         if size > len(data):
             raise ValueError("a header longer than the file")
         found[name] = data[offset + 4 : offset + 4 + size]

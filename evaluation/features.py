@@ -25,6 +25,7 @@ class ClipFeatures:
         """Return 1 − cosine of the embeddings of two uint8 RGB pictures (H, W, 3): in [0, 2], 0 if they are equal."""
         # Arrays cannot be keys of a cache, bytes can.
         first, second = (self._vector(picture.shape, picture.tobytes()) for picture in (image, true))
+        # Rounding can push the cosine of equal vectors above 1.
         return max(0.0, 1.0 - float(first @ second))
 
     def _encode(self, shape: tuple[int, ...], data: bytes) -> NDArray[np.float64]:

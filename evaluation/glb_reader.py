@@ -30,10 +30,12 @@ def glb_triangles(data: bytes) -> Triangles:
     if refused:
         raise ValueError(f"expected plain vertices, got the extension {refused[0]}")
     scenes = tree.get("scenes", [])
+    # Without a scene, glTF leaves open what to show; here it is every node.
     roots = scenes[tree.get("scene", 0)]["nodes"] if scenes else range(len(tree.get("nodes", [])))
     parts = _parts(tree, binary, [int(root) for root in roots])
     vertices = np.concatenate([part.vertices for part in parts] or [np.zeros((0, 3))])
     starts = np.cumsum([0, *(len(part.vertices) for part in parts)])
+    # Each part counts its vertices from 0.
     faces = [part.faces + start for part, start in zip(parts, starts[:-1], strict=True)]
     return Triangles(vertices, np.concatenate(faces or [np.zeros((0, 3), np.int64)]))
 
@@ -61,6 +63,7 @@ def _parts(tree: dict[str, Any], binary: bytes, roots: list[int]) -> list[Triang
         visits += 1
         node = tree["nodes"][number]
         matrix = above @ _node_matrix(node)
+        # Reversed, so that the stack yields children in the order of the file.
         waiting += [(int(child), matrix) for child in reversed(node.get("children", []))]
         for primitive in tree["meshes"][node["mesh"]]["primitives"] if "mesh" in node else ():
             parts.append(_moved(_primitive(tree, binary, primitive), matrix))
@@ -79,6 +82,7 @@ def _moved(part: Triangles, matrix: Floats) -> Triangles:
 
 def _node_matrix(node: dict[str, Any]) -> Floats:
     if "matrix" in node:
+        # glTF stores matrices column by column.
         return np.array(node["matrix"], np.float64).reshape(4, 4).T
     x, y, z, w = (float(value) for value in node.get("rotation", (0.0, 0.0, 0.0, 1.0)))
     turn = np.array(
@@ -89,6 +93,7 @@ def _node_matrix(node: dict[str, Any]) -> Floats:
         ]
     )
     matrix = np.eye(4)
+    # Scaled by columns: glTF scales first and turns then.
     matrix[:3, :3] = turn * np.array(node.get("scale", (1.0, 1.0, 1.0)), np.float64)
     matrix[:3, 3] = node.get("translation", (0.0, 0.0, 0.0))
     return matrix
@@ -108,6 +113,7 @@ def _primitive(tree: dict[str, Any], binary: bytes, primitive: dict[str, Any]) -
 
 def _faces(index: Ints, mode: int) -> Ints:
     if mode == TRIANGLES:
+        # Left-over indices make no triangle.
         return np.asarray(index[: len(index) // 3 * 3].reshape(-1, 3))
     if mode == FAN:
         return np.asarray(np.stack([np.full(len(index) - 2, index[0]), index[1:-1], index[2:]], axis=1), np.int64)
@@ -126,7 +132,9 @@ def _accessor(tree: dict[str, Any], binary: bytes, number: int) -> np.ndarray:
     kind, width, count = np.dtype(KINDS[accessor["componentType"]]), WIDTHS[accessor["type"]], int(accessor["count"])
     start = int(view.get("byteOffset", 0)) + int(accessor.get("byteOffset", 0))
     stride = int(view.get("byteStride") or kind.itemsize * width)
+    # The last item ends with its own bytes, not with a whole stride.
     end = start + stride * (count - 1) + kind.itemsize * width
     if count < 1 or start < 0 or stride < kind.itemsize * width or end > len(binary):
         raise ValueError(f"expected accessor {number} inside its {len(binary)} bytes")
+    # A view into the bytes; the checks above keep it inside them.
     return np.ndarray((count, width), kind, binary, start, (stride, kind.itemsize))

@@ -43,8 +43,10 @@ def haarpsi(image: Image, true: Image, *, edge_padded: bool = False) -> float:
     colours = [_similarity(_mean(a, border), _mean(b, border)) for a, b in zip(chroma_a, chroma_b, strict=True)]
     similarities.append(np.mean(colours, axis=0))
     weights.append(np.mean(weights, axis=0))
+    # Weights of zero everywhere would make the average 0 / 0.
     counts = np.array(weights) if np.any(weights) else np.ones_like(similarities)
     mean = float(np.average(1.0 / (1.0 + np.exp(-ALPHA * np.array(similarities))), weights=counts))
+    # The logit undoes the logistic function; rounding can exceed 1 for equal pictures.
     return min(1.0, float(np.log(mean / (1.0 - mean)) / ALPHA) ** 2)
 
 
@@ -72,6 +74,7 @@ def _similarity(first: Floats, second: Floats) -> Floats:
 def _halved_yiq(image: Image, border: Border) -> Floats:
     """Convert RGB (H, W, 3) to YIQ (3, ⌈H/2⌉, ⌈W/2⌉), averaged over 2 × 2 pixels."""
     height, width = image.shape[:2]
+    # An odd side gets one more row or column, so that all windows of 2 × 2 are whole.
     odd = ((0, height % 2), (0, width % 2), (0, 0))
     even = np.pad(image, odd, mode="edge" if border == "nearest" else "constant") @ YIQ_FROM_RGB.T
     return np.moveaxis(even.reshape(-(-height // 2), 2, -(-width // 2), 2, 3).mean(axis=(1, 3)), -1, 0)

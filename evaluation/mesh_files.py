@@ -40,6 +40,7 @@ def read_mesh(path: Path, up: str = "z") -> Triangles:
     except OSError as error:
         raise Failure(f"{path}: expected a mesh, got: {reason(error)}") from None
     except (*UNREADABLE, *BROKEN, KeyError, IndexError, TypeError, RecursionError, MemoryError) as error:
+        # `check_triangles` names the file already.
         sentence = str(error) if str(error).startswith(str(path)) else f"{path}: expected a whole mesh, got: {error!r}"
         raise Failure(sentence) from None
     turned = up == "y" or path.suffix.lower() == ".glb"
@@ -69,7 +70,9 @@ def _obj_triangles(data: bytes) -> Triangles:
         if words[0] == "v":
             vertices.append([float(word) for word in words[1:4]])
         elif words[0] == "f":
+            # A corner is `vertex/texture/normal`; only the first counts here.
             corners = [int(word.partition("/")[0]) for word in words[1:]]
+            # OBJ counts from 1.
             corners = [index - 1 if index > 0 else len(vertices) + index for index in corners]
             faces += [(corners[0], b, c) for b, c in itertools.pairwise(corners[1:])]
             if len(faces) > MAX_FACES:
@@ -84,6 +87,7 @@ def _npz_triangles(data: bytes) -> Triangles:
 
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            # The directory states the sizes before anything is unpacked.
             unpacked = sum(entry.file_size for entry in archive.infolist())
             if unpacked > MAX_BYTES:
                 raise ValueError(f"{unpacked >> 20} MiB unpacked")

@@ -61,6 +61,7 @@ class MeshComparison:
 
     def _measure(self, name: str) -> dict[str, float]:
         if name == "chamfer/floor":
+            # Two draws from the same surface: no prediction can come closer than this with so many points.
             again = self._points(self.true, "floor-points")[0]
             return {name: chamfer_variants(nearest_points(again, self.true_points[0]))["mean"]}
         if name.startswith("chamfer/"):
@@ -111,6 +112,7 @@ class MeshComparison:
         return FILLS[self.variant.fill](mesh, grid)
 
     def _aligned(self, mesh: Triangles, true: Triangles, steps: Sequence[Step]) -> Triangles:
+        # Points are drawn anew for each step, because the step before has moved the mesh.
         for step in steps:
             points, _ = sample_surface(mesh, ALIGNMENT_POINTS, stable_rng(SEED, "alignment", self.uid))
             true_points, _ = sample_surface(true, ALIGNMENT_POINTS, stable_rng(SEED, "true-alignment", self.uid))

@@ -67,6 +67,7 @@ def noisy_views(task: Task, levels: int) -> list[Pixels]:
     made = []
     for pixels in true_views(task):
         values = on_white(pixels).astype(np.int64)
+        # Alternating signs: an error without a mean, so no shift of brightness.
         up = np.indices(values.shape).sum(axis=0) % 2 == 0
         # A value at an end of the range moves inwards, so that nothing is clipped.
         up = (up | (values < levels)) & (values + levels <= 255)
@@ -102,6 +103,7 @@ def input_hull(task: Task) -> Triangles:
 
 def hull_of(views: Sequence[TrueView]) -> Triangles:
     """Carve the unit cube by the silhouettes of some views. Raises ValueError when nothing is left."""
+    # Centres of voxels.
     ticks = (np.arange(HULL_SIZE) + 0.5) / HULL_SIZE - 0.5
     points = np.stack(np.meshgrid(ticks, ticks, ticks, indexing="ij"), axis=-1).reshape(-1, 3)
     opacity = np.ones(len(points))
@@ -118,8 +120,10 @@ def hull_of(views: Sequence[TrueView]) -> Triangles:
 
 
 def _alpha_at(points: Floats, alpha: Pixels, matrix: Floats, lens: Lens) -> Floats:
+    # Array index 0 is the centre of the first pixel, which `project` puts at .5.
     where = project(points, matrix, lens, (alpha.shape[0], alpha.shape[1])) - 0.5
     seen = ndimage.map_coordinates(alpha / 255.0, where.T[::-1], order=1, mode="constant")
+    # Points behind the camera are NaN and seen by nobody.
     return np.nan_to_num(np.asarray(seen, np.float64))
 
 

@@ -44,6 +44,7 @@ GROUPS: tuple[tuple[str, MetricWords], ...] = (
 
 def words_of(metric: str) -> MetricWords:
     """Return the words of a metric's name; its variant follows the label in brackets."""
+    # Longer prefixes come first in `GROUPS`, so `psnr/foreground` is not taken for a variant of `psnr`.
     for prefix, words in GROUPS:
         if metric == prefix or metric.startswith((f"{prefix}/", f"{prefix}@")):
             variant = metric[len(prefix) :].lstrip("/")

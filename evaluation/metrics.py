@@ -12,6 +12,7 @@ PSNR_CAP_DB = 100.0
 
 def psnr(image: Image, true: Image) -> float:
     """Peak signal-to-noise ratio in dB over all pixels and channels, at most PSNR_CAP_DB."""
+    # Bytes would wrap around below 0.
     error = np.square((image.astype(np.float64) - true.astype(np.float64)) / 255.0).mean()
     return PSNR_CAP_DB if error == 0.0 else min(PSNR_CAP_DB, float(-10.0 * np.log10(error)))
 

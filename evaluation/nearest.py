@@ -107,6 +107,7 @@ def source_digest(sample: Sample) -> str:
 
 def draw_objects(version: Version, settings: EvaluateSettings, evaluated: Set[str]) -> list[Entry]:
     """Draw at most `settings.training_objects` training objects. The draw depends on the seed and their uids alone."""
+    # A draw by digest of the uid: more objects in the dataset change few of the drawn.
     return heapq.nsmallest(
         settings.training_objects,
         ((shard, entry) for shard in version.split(SPLIT) for entry in shard.samples if entry.uid not in evaluated),
@@ -128,6 +129,7 @@ def index_views(
             if source_digest(sample) not in evaluated:
                 pictures = [sample.image(view, version.hw) for view in sample.good_views]
                 small += [small_picture(picture) for picture in pictures]
+                # A running sum: the pictures of all objects would not fit into memory.
                 total += np.sum([on_white(picture) for picture in pictures], axis=0, dtype=np.float64)
                 owners += [(len(kept), view) for view in sample.good_views]
                 kept.append(entry)

@@ -179,6 +179,7 @@ def list_pairs(
     """
     known = views - settings.held_out_views
     rng = stable_rng(settings.seed, "evaluate-inputs", uid)
+    # All known views are shuffled before bad ones are left out, so a bad view does not change the other draws.
     drawn = [int(source) for source in rng.permutation(known) if source in good][: settings.inputs_per_object]
     targets = tuple(view for view in range(known, views) if view in good)
     return [(source, targets) for source in drawn if targets]
@@ -186,6 +187,7 @@ def list_pairs(
 
 def _entries(version: Version, settings: EvaluateSettings) -> list[Entry]:
     entries = ((shard, entry) for shard in version.split(settings.split) for entry in shard.samples)
+    # The first by uid, whatever the shards: repacking a dataset keeps the evaluated objects.
     return heapq.nsmallest(settings.max_objects, entries, key=lambda entry: entry[1].uid)
 
 
@@ -193,6 +195,7 @@ def _measures(pipeline: "Zero123Pipeline", settings: EvaluateSettings) -> tuple[
     """Return the measures by the field of `Row`, and the network of `feature_distance` if there is one."""
     if not settings.features:
         return PIXELS, None
+    # Loaded only when asked for: transformers takes seconds.
     from evaluation.features import ClipFeatures
     from zero123.clip import ClipImages
 

@@ -53,8 +53,10 @@ def find_picture(folder: Path, stem: str) -> Path:
 def read_depth_png(path: Path, hw: tuple[int, int]) -> NDArray[np.uint16]:
     """Read a 16-bit grey PNG (H, W) of exactly `hw`. Raises Failure for anything else."""
     data = _read_bytes(path)
+    # Bytes 24 and 25 of a PNG are its bit depth and colour type; 0 is grey.
     if data[:8] != PNG_START or len(data) < 33 or (data[24], data[25]) != (16, 0):
         raise Failure(f"{path}: expected a grey PNG with 16 bits, got something else")
+    # The header holds width before height.
     _check_size(path, struct.unpack(">II", data[16:24])[::-1], hw)
     try:
         with Image.open(io.BytesIO(data), formats=("PNG",)) as picture:

@@ -97,6 +97,7 @@ def picture_metrics(networks: Networks) -> dict[str, Metric]:
         metrics[f"lpips/{trunk}"] = partial(_lpips, network)
         metrics[f"lpips/{trunk}-unscaled"] = partial(_lpips_unscaled, network)
     if clip := networks.clip_features:
+        # The encoder and HaarPSI take bytes; the difference to float values is below a level.
         metrics["clip-similarity"] = lambda pair: 1.0 - clip.distance(to_bytes(pair.image), to_bytes(pair.true))
     return metrics
 

@@ -55,6 +55,7 @@ def _points(values: dict[str, dict[str, np.ndarray]]) -> Floats:
 
 
 def _elements(data: bytes) -> dict[str, dict[str, np.ndarray]]:
+    # Searched only within a limit: a file without an end must not be decoded as a header.
     end = data.find(b"end_header", 0, MAX_HEADER)
     newline = data.find(b"\n", end)
     if not data.startswith(b"ply") or end < 0 or newline < 0:
@@ -126,12 +127,14 @@ def _triangle_rows(body: bytes, element: _Element, order: str, start: int) -> tu
     lists = [each for each in element.properties if len(each) == 3]
     if len(lists) != 1:
         raise ValueError(f"expected one list in {element.name[:40]!r}, got {len(lists)}")
+    # A row with exactly three corners has a fixed size, so all rows can be read at once.
     kind = np.dtype(fields)
     if len(body) - start >= kind.itemsize * element.rows:
         rows = np.frombuffer(body, kind, element.rows, start)
         if (rows[f"{lists[0][0]}#"] == 3).all():
             return rows[lists[0][0]].astype(np.int64), start + kind.itemsize * element.rows
     polygons = []
+    # Polygons differ in size, so the next row is found only by reading this one.
     for _ in range(element.rows):
         for each in element.properties:
             count = 1

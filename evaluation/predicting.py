@@ -71,6 +71,7 @@ def predict_views(run: PredictionRun, answer: ViewMethod) -> None:
         with folder_beside(folders / task.truth.uid) as folder:
             for target, pixels in zip(task.targets, answer(task), strict=True):
                 (folder / f"{target:03d}.png").write_bytes(encode_image(Image.fromarray(pixels), "png"))
+            # The rename makes all views appear at once: a folder of that name is complete.
             folder.rename(folders / task.truth.uid)
 
     _predict(run, write, lambda uid: (folders / uid).is_dir())
@@ -93,6 +94,7 @@ def _predict(run: PredictionRun, write: Callable[[Task], None], is_done: Callabl
             if not is_done(uid):
                 try:
                     write(Task(run.dataset.load(uid), run.protocol.inputs, run.protocol.targets))
+                # One object without an answer must not end the run; the score counts it as failed.
                 except (Failure, ValueError) as error:
                     failed[uid] = str(error)
             task.advance(note=uid)

@@ -63,6 +63,7 @@ class Predictions:
         """Return a digest of everything in the folder about an object."""
         files = sorted(path for path in (self.root / "views" / uid).glob("*") if path.is_file())
         mesh = self.find_mesh(uid)
+        # Names belong to it: two views exchanged are another answer.
         named = [[path.name, sha256_file(path)] for path in (*files, *((mesh,) if mesh else ()))]
         return digest_json([named, self.reasons.get(uid, ""), self.method.up, self.method.frame])
 
@@ -104,6 +105,7 @@ class Predictions:
 def _cut(path: Path, targets: tuple[int, ...], views: int, hw: tuple[int, int] | None) -> dict[int, Pixels]:
     strip = read_picture(path)
     height, width = strip.shape[:2]
+    # Without a fixed size views are square.
     side = hw[1] if hw else height
     if (hw and height != hw[0]) or width not in (len(targets) * side, views * side):
         raise Failure(

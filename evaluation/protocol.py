@@ -148,6 +148,7 @@ class Protocol:
         measured = {key: value for key, value in asdict(self).items() if key not in UNMEASURED}
         # Licence and address of the data change no figure.
         measured["data"] = {key: measured["data"][key] for key in ("loader", "objects", "sha256")}
+        # Notes explain, they do not measure.
         notes_off = {
             name: {key: value for key, value in variant.items() if key != "note"}
             for name, variant in measured[self.kind].items()

@@ -47,6 +47,7 @@ def score_objects(job: ScoringJob, workers: int, progress: Progress) -> list[Obj
 
 def _measure(job: ScoringJob, scorer: Scorer, uids: Sequence[str], workers: int) -> Iterator[ObjectResult]:
     if workers == 1 or len(uids) < 2:
+        # Sums over several threads differ in their last digits, and figures must not depend on the workers.
         with _one_thread() if job.networks.given else nullcontext():
             for uid in uids:
                 yield _score_and_write(scorer, uid)
@@ -62,6 +63,7 @@ def _measure(job: ScoringJob, scorer: Scorer, uids: Sequence[str], workers: int)
             "expected workers to live, but a worker was killed; the same command goes on from there"
         ) from None
     finally:
+        # After Ctrl-C, waiting objects are not begun.
         pool.shutdown(cancel_futures=True)
 
 

@@ -60,6 +60,7 @@ class Scorer:
         try:
             truth = self.dataset.load(uid).digest()
         except (Failure, OSError) as error:
+            # A damaged object has a fingerprint too, so a repaired one is measured again.
             truth = f"damaged: {error}"
         return digest_json(
             [SCHEMA, self.job.protocol.digest(), uid, truth, self.predictions.digest(uid), self._networks]
@@ -86,6 +87,7 @@ class Scorer:
             rows = tuple(truth.rows(self._predicted(truth.known)))
         except (Failure, ValueError) as error:
             status, reason = "failed", self._short(error)
+            # A failure costs what the protocol says, or methods would gain by leaving out hard objects.
             rows = tuple(truth.rows(None))
         return ObjectResult(uid, fingerprint, status, reason, rows)
 
@@ -116,6 +118,7 @@ class Scorer:
         protocol = self.job.protocol
         if protocol.kind == "meshes":
             return self._placed(self.predictions.mesh(truth.uid), truth)
+        # If a variant resizes, other sizes must be read; variants that refuse them fail later.
         refuses = all(variant.resize == "refuse" for variant in protocol.views.values())
         hw = protocol.hw if refuses else None
         return self.predictions.view_samples(truth.uid, protocol.targets, len(truth.views), hw)

@@ -27,6 +27,7 @@ def selftest() -> Iterator[Finding]:
 
 def _pictures() -> Iterator[Finding]:
     true = np.full((32, 32, 3), 0.5)
+    # Exactly half of the values go up: the error is known in closed form.
     signs = np.where(np.indices(true.shape).sum(axis=0) % 2 == 0, 1.0, -1.0)
     for levels in (1, 5, 50):
         delta = levels / 255.0
@@ -66,4 +67,5 @@ def cube_mesh(half: float, x: float) -> Triangles:
 
 
 def _close(name: str, got: float, expected: float, relative: float = 1e-6) -> Finding:
+    # Two infinities are equal but not close.
     return name, got == expected or math.isclose(got, expected, rel_tol=relative), f"{got:.9g}, expected {expected:.9g}"

@@ -56,6 +56,7 @@ def set_distances(
 def _features_of(scorer: Scorer, result: ObjectResult, network: FeatureNetwork) -> Features:
     """Read an object's features, or compute and keep them."""
     path = scorer.job.rows.with_name("features") / f"{result.uid}.npz"
+    # The digest of all inputs: features of another prediction or network are not reused.
     key = digest_json([result.fingerprint, network.digest])
     if (kept := _read_features(path.read_bytes() if path.is_file() else b"", key)) is not None:
         return kept

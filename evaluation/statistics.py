@@ -39,7 +39,9 @@ def mean_over_objects(values: Floats) -> Mean:
     """
     if len(values) == 0:
         return Mean(float("nan"), float("nan"), float("nan"), 0)
+    # Seeded by the count alone: the same figures always get the same interval.
     rng = stable_rng(SEED, "bootstrap", len(values))
+    # Whole objects are drawn, not views: views of an object are not independent.
     drawn = values[rng.integers(0, len(values), (DRAWS, len(values)))]
     means = np.sort(drawn.mean(axis=1))
     outside = round(DRAWS * (1.0 - CONFIDENCE) / 2.0)
@@ -49,6 +51,7 @@ def mean_over_objects(values: Floats) -> Mean:
 def paired_difference(values: Floats, reference: Floats, *, higher_is_better: bool) -> PairedDifference:
     """Compare values (N,) with those of a reference on the same objects (N,). Equal infinite values are a tie."""
     with np.errstate(invalid="ignore"):
+        # ∞ − ∞ is NaN, although two perfect answers are a tie.
         apart = np.where(values == reference, 0.0, values - reference)
     better = apart if higher_is_better else -apart
     wins, losses = int((better > 0).sum()), int((better < 0).sum())

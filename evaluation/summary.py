@@ -63,6 +63,7 @@ def summarise(
         for (variant, metric), value in object_figures(result).items():
             figures[variant][metric][result.uid] = value
     asked = {metric for variant in protocol.variants.values() for metric in variant.metrics}
+    # An F-score has a name for each threshold.
     found = {metric.partition("@")[0] for variant in figures.values() for metric in variant}
     return Summary(
         protocol=name,

@@ -37,6 +37,7 @@ class Pinhole:
         A shear along the camera's axis moves the principal point, a stretch makes pixels square. The matrix is no
         rigid transform.
         """
+        # Any focal length would do, since the matrix makes up for it.
         focal = max(self.fx, self.fy)
         matrix = np.array(
             [
@@ -76,6 +77,7 @@ class TrueObject:
         """Return a digest of the bytes of all files, in the order of their names."""
         if self.known_digest:
             return self.known_digest
+        # Names without folders: the same data elsewhere on the disk has the same digest.
         return digest_json([[path.name, sha256_file(path)] for path in sorted(self.files)])
 
     def pixel_digest(self) -> str:

@@ -31,6 +31,7 @@ def read_result(message: dict[str, Any], job: RenderJob) -> RenderResult:
     except (KeyError, ValueError) as error:
         raise ValueError(f"no result: {error}") from None
     told = [view.view for view in result.views], set(result.normalisation), "kind" in result.device
+    # The record of an ok object is made of these facts.
     if result.outcome is Outcome.OK and told != (list(job.views), NORMALISATION, True):
         raise ValueError("an ok result without its facts")
     return result

@@ -86,6 +86,7 @@ class RenderChild:
             result = self._render_with(process, job, files, clock)
         except ChildDeath as death:
             clock.stop()
+            # Read before `close`, which removes the log.
             tail, seconds = process.log_tail(), measure_phases(start_s, clock.seconds, process.log())
             self.close()
             sentence = f"{death} (phase {clock.phase})"
@@ -144,6 +145,7 @@ class RenderChild:
         result = self._answer(process, job, clock)
         if result.outcome is Outcome.OK:
             _collect(private, Path(job.out_dir))
+        # Each object gets an empty folder, so nothing of the one before can leak into it.
         shutil.rmtree(process.folder / "job")
         return result
 
@@ -168,6 +170,7 @@ class RenderChild:
 
 def _environment(settings: RenderSettings) -> dict[str, str]:
     """The environment of the child: paths of programs and visible GPUs, without secrets."""
+    # Only named variables: the others may hold tokens and passwords.
     kept = {name: os.environ[name] for name in PASSED_VARIABLES if name in os.environ}
     root = str(Path(__file__).parents[1])
     fixed = {"PYTHONPATH": root, "PYTHONUNBUFFERED": "1", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}

@@ -41,6 +41,7 @@ def _checked(path: Path) -> EnvironmentMap:
     if (size := path.stat().st_size) > MAX_BYTES:
         raise UsageError(f"{path}: expected an environment map of at most {MAX_BYTES} bytes, got {size}")
     with path.open("rb") as stream:
+        # Ten bytes are enough for the longest mark.
         opening = stream.read(10)
     if not opening.startswith(MAGIC[path.suffix.lower()]):
         raise UsageError(f"{path}: expected an environment map, got something that starts with {opening!r}")

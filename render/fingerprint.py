@@ -25,6 +25,7 @@ def fingerprints(settings: RenderSettings, compat: str, seed: int) -> Callable[[
     """Return `fingerprint` as a function of the source; the shared part is encoded once."""
     seen = settings.model_dump(mode="json", exclude=NOT_SEEN)
     shared = ",".join(canonical_json(part) for part in (compat, seed, seen, _rig(settings.rig)))
+    # The text is canonical JSON put together by hand, because a million objects share most of it.
     return lambda sha256: sha256_bytes(f"[{SCHEMA},{canonical_json(sha256)},{shared}]".encode())[:16]
 
 

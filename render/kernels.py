@@ -11,6 +11,7 @@ def kernel_caches(device: str) -> dict[str, str]:
     """
     if device == "CPU":
         return {}
+    # Compiling kernels takes minutes, and the child's own folder does not outlive it.
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "zero123" / "kernels"
     folders = {
         name: cache / name.split("_")[0].lower() for name in ("CUDA_CACHE_PATH", "OPTIX_CACHE_PATH", "SYCL_CACHE_DIR")

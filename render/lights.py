@@ -39,6 +39,7 @@ def _lamp(lamp: LampSettings, uid: str, seed: int, number: int) -> Light:
     # A generator for each lamp: a lamp added to a rig leaves the draws of the others.
     rng = stable_rng(seed, "light", uid, number)
     x, y, z, strength = (float(rng.uniform(*bounds)) for bounds in (lamp.x, lamp.y, lamp.z, lamp.strength))
+    # A target straight below makes the lamp shine down, wherever it is.
     target = [0.0, 0.0, 0.0] if lamp.aim == "origin" else [x, y, z - 1.0]
     described = {"kind": lamp.kind, "position": [x, y, z], "target": target, "size": lamp.size, "strength": strength}
     return described | NO_MAP

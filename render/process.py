@@ -98,6 +98,7 @@ class ChildProcess:
             data = os.read(self._channel, 1 << 16)
             if not data:
                 raise self._death()
+            # A read may end inside a line, or hold several.
             self._buffer += data
         line, _, self._buffer = self._buffer.partition(b"\n")
         return _message(line)
@@ -136,6 +137,7 @@ class ChildProcess:
 
     def clear_log(self) -> None:
         """Drop everything printed by the child so far."""
+        # The child appends, so it goes on at the new end.
         os.truncate(self._log, 0)
 
     def end(self) -> None:

@@ -148,6 +148,7 @@ class RenderSettings(Section):
             raise ValueError(f"light to be any of {', '.join(sorted(self.lights))}")
         if not (_is_range(self.radius) and self.radius[0] > 0.0):
             raise ValueError("radius as [nearest, farthest], both above 0")
+        # A pair needs two good views.
         if self.max_bad_views > self.views - 2:
             raise ValueError(f"max_bad_views of at most {self.views - 2}: {self.views} views, two of them good")
         if len(set(self.passes)) < len(self.passes):

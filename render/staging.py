@@ -50,6 +50,7 @@ def _levels_up(name: str) -> int:
 
 
 def _write(copy: Path, content: Sequence[bytes | Slice]) -> None:
+    # `x`: a file of the model must not have taken the name already.
     with copy.open("xb") as stream:
         for part in content:
             if isinstance(part, bytes):

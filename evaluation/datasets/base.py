@@ -49,6 +49,7 @@ def read_json_file(path: Path, max_bytes: int = MAX_JSON_BYTES) -> Any:
 def inside(folder: Path, name: str) -> Path:
     """Return the path of `name` in `folder`. Raises Failure for a name that leaves it."""
     path = folder / name
+    # Names come from files of strangers.
     if not name or Path(name).is_absolute() or ".." in Path(name).parts:
         raise Failure(f"{folder}: expected names inside the folder, got {name[:80]!r}")
     return path

@@ -46,6 +46,7 @@ class Co3d:
             views = tuple(_view(self.root, frame) for frame in frames)
         except (KeyError, TypeError, ValueError) as error:
             raise Failure(f"{uid}: expected CO3D's annotations, got {error!r}") from None
+        # Depths are left out: no metric of pictures depends on them.
         files = [inside(self.root, frame[part]["path"]) for frame in frames for part in ("image", "mask")]
         return TrueObject(uid=uid, views=views, files=tuple(path for path in files if path.is_file()))
 
@@ -64,6 +65,7 @@ class Co3d:
 def _annotations(path: Path) -> list[dict[str, Any]]:
     try:
         with gzip.open(path) as stream:
+            # A byte more, to see whether the stream goes on: a small gzip file can unpack without end.
             data = stream.read(MAX_ANNOTATIONS + 1)
         if len(data) > MAX_ANNOTATIONS:
             raise Failure(f"{path}: expected at most {MAX_ANNOTATIONS >> 20} MiB unpacked")
@@ -109,10 +111,12 @@ def _pinhole(viewpoint: dict[str, Any], hw: tuple[int, int]) -> Pinhole:
     """Convert PyTorch3D's normalised intrinsics to pixels."""
     half = np.array([hw[1], hw[0]]) / 2.0
     form = viewpoint.get("intrinsics_format", "ndc_norm_image_bounds")
+    # In one format each axis spans −1 to 1, in the other the shorter axis does.
     scale = {"ndc_norm_image_bounds": half, "ndc_isotropic": np.full(2, min(hw) / 2.0)}.get(form)
     if scale is None:
         raise Failure(f"viewpoint: expected ndc_norm_image_bounds or ndc_isotropic, got {str(form)[:40]!r}")
     focal = np.array(viewpoint["focal_length"], np.float64) * scale
+    # PyTorch3D's x points left and its y up, both against pixels, hence the minus.
     centre = half - np.array(viewpoint["principal_point"], np.float64) * scale
     return Pinhole(fx=float(focal[0]), fy=float(focal[1]), cx=float(centre[0]), cy=float(centre[1]), hw=hw)
 
@@ -123,6 +127,7 @@ def _read(image: Path, mask: Path, hw: tuple[int, int]) -> NDArray[np.uint8]:
 
 
 def _read_depth(path: Path, mask: Path, scale: float, hw: tuple[int, int]) -> Floats:
+    # The PNG's 16 bits are those of a half float, not an integer.
     depth = read_depth_png(path, hw).view(np.float16).astype(np.float64) * scale
     good = np.isfinite(depth) & (depth > 0.0) & (read_mask(mask, hw) > 0)
     return np.where(good, depth, np.inf)

@@ -45,6 +45,7 @@ class Esc30:
         if missing:
             raise Failure(f"{folder}: expected {VIEWS} views with cameras, got no {', '.join(missing[:3])}")
         mesh = self.root / uid / "meshes" / "model.obj"
+        # All of EscherNet's renders have the lens of Zero-1-to-3.
         views = tuple(
             TrueView(
                 name=picture.stem,

@@ -69,6 +69,7 @@ class Gso:
 def uid_of(name: str) -> str:
     """Return a uid for an object's name: the name itself if it is valid, else a slug and 8 digits of its digest."""
     slug = re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_")[:64]
+    # Two names can have the same slug, so a changed name gets a digest.
     return name if slug == name else f"{slug[:55]}_{sha256_bytes(name.encode())[:8]}"
 
 
@@ -77,6 +78,7 @@ def read_facts(folder: Path) -> GsoFacts:
     path, fields = folder / "metadata.pbtxt", dict[str, str]()
     if path.is_file():
         try:
+            # Only a few fields near the start are wanted, so a longer file is simply cut.
             text = path.read_bytes()[:MAX_METADATA].decode("utf-8", "replace")
         except OSError as error:
             raise Failure(f"{path}: expected metadata, got: {reason(error)}") from None
@@ -86,6 +88,7 @@ def read_facts(folder: Path) -> GsoFacts:
     return GsoFacts(
         name=fields.get("name", folder.name),
         description=fields.get("description", ""),
+        # The category is written as `categories { first: "…" }`.
         category=fields.get("first", ""),
         licence=fields.get("license", "") or fields.get("text", ""),
         is_textured=(folder / "materials" / "textures" / "texture.png").is_file(),

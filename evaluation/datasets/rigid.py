@@ -16,6 +16,7 @@ def check_rigid(matrix: Floats, what: str, rounding: float = ROUNDING) -> Floats
     if matrix.shape != (3, 4) or not np.isfinite(matrix).all():
         raise Failure(f"{what}: expected finite numbers (3, 4), got {matrix.shape}")
     turn = matrix[:, :3]
+    # A mirror passes the first test, and only its determinant of −1 shows it.
     if np.abs(turn.T @ turn - np.eye(3)).max() > rounding or np.linalg.det(turn) < 0.0:
         raise Failure(f"{what}: expected a rotation and a shift, got a scale, a shear or a mirror")
     return matrix

@@ -77,6 +77,7 @@ def _cam_from_world(camera: dict[str, Any], what: str) -> Floats:
     if from_cam.shape != (4, 4) or from_world.shape != (4, 4):
         raise Failure(f"{what}: expected matrices (4, 4), got {from_cam.shape} and {from_world.shape}")
     check_rigid(from_cam[:3], f"{what}: cam2world")
+    # Rounding of positions grows with their size, so differences are relative to it.
     scale = max(1.0, float(np.abs(from_cam[:3, 3]).max()))
     apart = {
         "camera_view_matrix": np.abs(from_world @ from_cam - np.eye(4)).max() / scale,
@@ -84,6 +85,7 @@ def _cam_from_world(camera: dict[str, Any], what: str) -> Floats:
         "camera_look_at": np.abs(_backwards(camera["camera_look_at"]) - from_cam[:3, 2]).max(),
     }
     for name, difference in apart.items():
+        # `not <=` instead of `>`: a NaN must fail too.
         if not difference <= ROUNDING:
             raise Failure(f"{what}: expected {name} to agree with cam2world, got a difference of {difference:.2g}")
     return np.asarray(world_from_cam(from_cam[:3]))
@@ -107,5 +109,6 @@ def _read_depth(path: Path, pinhole: Pinhole) -> Floats:
     height, width = pinhole.hw
     x = (np.arange(width) + 0.5 - pinhole.cx) / pinhole.fx
     y = (np.arange(height) + 0.5 - pinhole.cy) / pinhole.fy
+    # A pixel's ray of depth 1 has this length.
     stretch = np.sqrt(1.0 + x[None, :] ** 2 + y[:, None] ** 2)
     return np.where(np.abs(length) < FAR, np.abs(length) / stretch, np.inf)

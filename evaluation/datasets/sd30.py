@@ -88,6 +88,7 @@ def _depth_path(picture: Path) -> Path:
 
 
 def _read_depth(path: Path) -> NDArray[np.float64]:
+    # SyncDreamer stores depths from 0.6 to 2.4 as the levels of 16 bits.
     depth = read_depth_png(path, HW) / DEPTH_LEVELS * DEPTH_RANGE + DEPTH_NEAR
     return np.where((depth > NEAREST) & (depth < FARTHEST), depth, np.inf)
 

@@ -34,6 +34,7 @@ class Shards:
             raise Failure(f"{self.root}: expected {uid} in split {SPLIT}, got no such object")
         shard, _ = self._entries[uid]
         sample = read_sample(Storage(str(self.root)), *self._entries[uid])
+        # Damaged samples are refused here, before a method is blamed for them.
         sample.check_good_views(views=self._version.views, hw=self._version.hw)
         hw = (int(self._version.hw[0]), int(self._version.hw[1]))
         views = tuple(

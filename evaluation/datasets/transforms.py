@@ -74,6 +74,7 @@ def cam_from_world_of(matrix: Any) -> Floats:
 
 def _view(folder: Path, values: dict[str, Any], frame: dict[str, Any], number: int) -> TrueView:
     picture = _picture(folder, frame["file_path"])
+    # A frame's own intrinsics override those of the file.
     pinhole = _pinhole(values | frame, picture)
     return TrueView(
         name=f"{number:03d}",
@@ -87,6 +88,7 @@ def _pinhole(values: dict[str, Any], picture: Path) -> Pinhole:
     if {"w", "h"} <= values.keys():
         hw = (int(values["h"]), int(values["w"]))
     else:
+        # NeRF's own files give no size, so the picture must.
         pixels = read_picture(picture)
         hw = (pixels.shape[0], pixels.shape[1])
     angle = values.get("camera_angle_x")

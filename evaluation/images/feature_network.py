@@ -87,8 +87,10 @@ class _Onnx:
         shape = self._session.get_inputs()[0].shape
         if len(shape) != 4 or (isinstance(shape[1], int) and shape[1] != 3):
             raise UsageError(f"{path}: expected a network with input (N, 3, H, W), got input {shape}")
+        # Networks with a free size name their sides instead of numbering them.
         self._hw = [side if isinstance(side, int) else self._input.side_px for side in shape[2:]]
         self.name = re.sub(r"[^A-Za-z0-9._-]", "-", path.stem)  # part of a metric's name, in tables of several formats
+        # The same weights with another normalisation give other features.
         self.digest = digest_json([sha256_file(path), asdict(self._input)])
 
     def features(self, rgb: Pixels) -> Floats:

@@ -41,6 +41,8 @@ def frechet_distance(first: Gaussian, second: Gaussian, root: Root = "eigenvalue
     traces = float(np.trace(first.covariance) + np.trace(second.covariance))
     product = first.covariance @ second.covariance
     if root == "eigenvalues":
+        # The trace of a root is the sum of the roots of the eigenvalues. Rounding can make small ones negative, so the
+        # root is complex and its imaginary part dropped.
         trace = float(np.sqrt(np.linalg.eigvals(product).astype(np.complex128)).real.sum())
     else:
         trace = _trace_of_sqrtm(first.covariance, second.covariance)
@@ -63,6 +65,7 @@ def kernel_distance(first: Floats, second: Floats, seed: int = 0) -> float:
 def _unbiased_mmd2(x: Floats, y: Floats) -> float:
     n = len(x)
     kxx, kyy, kxy = _kernel(x, x), _kernel(y, y), _kernel(x, y)
+    # Without the diagonal: a picture compared with itself would bias the estimate.
     within = (kxx.sum() - np.trace(kxx) + kyy.sum() - np.trace(kyy)) / (n * (n - 1))
     return float(within - 2.0 * kxy.mean())
 
@@ -74,6 +77,7 @@ def _kernel(x: Floats, y: Floats) -> Floats:
 def _trace_of_sqrtm(first: Floats, second: Floats) -> float:
     found = np.asarray(sqrtm(first @ second))
     if not np.isfinite(found).all():
+        # clean-fid adds this to singular products, and figures must agree with it.
         offset = np.eye(len(first)) * 1e-6
         found = np.asarray(sqrtm((first + offset) @ (second + offset)))
     return float(np.trace(found.real))

@@ -73,6 +73,7 @@ class Lpips:
         if key not in self._kept:
             pixels = torch.from_numpy(values).movedim(-1, 0)[None]
             self._kept[key] = [_unit(tap) for tap in self.taps(pixels * 2.0 - 1.0 if scaled else pixels)]
+            # Dictionaries keep the order of insertion, so the first key is the oldest.
             while len(self._kept) > KEPT:
                 del self._kept[next(iter(self._kept))]
         return self._kept[key]
@@ -86,6 +87,7 @@ class Lpips:
     def _alex_taps(self, features: Tensor) -> list[Tensor]:
         taps = []
         for k, ((weight, bias), (_, stride, padding)) in enumerate(zip(self._convolutions, ALEX, strict=True)):
+            # AlexNet pools only before its second and third convolution.
             features = max_pool2d(features, 3, 2) if k in (1, 2) else features
             features = relu(conv2d(features, weight, bias, stride, padding))
             taps.append(features)
@@ -103,10 +105,12 @@ class Lpips:
 
 
 def _tap_distance(first: Tensor, second: Tensor, head: Tensor) -> float:
+    # Summed in float64: many small terms lose digits in float32.
     return float((head * (first - second).square()).sum(1, dtype=torch.float64).mean())
 
 
 def _unit(features: Tensor) -> Tensor:
+    # The small number is LPIPS's own and keeps black pixels finite.
     return features / (features.square().sum(1, keepdim=True).sqrt() + LENGTH_EPSILON)
 
 

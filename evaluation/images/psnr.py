@@ -33,6 +33,7 @@ def co3d_psnr_db(image: Values, true: Values, mask: Mask, *, over: str) -> float
     )
     if over == "foreground":
         squared = squared[mask]
+    # Without a foreground there is no mean; an error of 1 is 0 dB.
     return _db(max(float(squared.mean()) if squared.size else 1.0, CO3D_FLOOR))
 
 

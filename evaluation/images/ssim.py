@@ -68,6 +68,7 @@ def ssim(image: Values, true: Values, name: SsimName = "gauss") -> float:
         raise ValueError(f"expected pictures of at least {len(variant.window)} pixels, got {a.shape[:2]}")
     map_ = _ssim_map(a, b, variant)
     if not variant.whole_border:
+        # Nearer to the border the window reaches beyond the picture.
         map_ = map_[half:-half, half:-half]
     return float(map_.mean())
 

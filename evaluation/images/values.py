@@ -23,6 +23,7 @@ def rgb_on_white(pixels: Bytes, compositing: Compositing = "blend", rounding: Ro
     if pixels.shape[-1] == 4:
         alpha = values[..., 3:]
         blended = values[..., :3] * alpha + (np.float32(1.0) - alpha)
+        # `hard` is what EscherNet and others do: soft edges keep their full colour.
         values = blended if compositing == "blend" else np.where(alpha == 0.0, np.float32(1.0), values[..., :3])
     if rounding == "float32":
         return np.asarray(values, np.float32)

@@ -43,6 +43,7 @@ def cube_turns() -> list[Floats]:
             matrix[range(3), order] = signs
             if np.linalg.det(matrix) > 0.0:
                 turns.append(matrix)
+    # The identity has the greatest trace, so a tie keeps the mesh as it is.
     return sorted(turns, key=lambda turn: -float(np.trace(turn)))
 
 
@@ -50,6 +51,7 @@ def axis_turns() -> list[Floats]:
     """Return the 12 turns of EscherNet's search: 0, 90, 180 and 270 degrees about x, y or z. Some are the same."""
     quarter = turn_about_z(np.pi / 2.0).round()
     about_z = [np.linalg.matrix_power(quarter, k) for k in range(4)]
+    # The cycle x → y → z turns a rotation about z into one about x, then y.
     cycle = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
     return [
         np.linalg.matrix_power(cycle, k) @ turn @ np.linalg.matrix_power(cycle, k).T
@@ -74,6 +76,7 @@ def rigid_fit(points: Floats, true: Floats) -> tuple[Floats, Floats]:
     """Return rotation (3, 3) and shift (3,) with the least squared distance of paired points (Kabsch 1976)."""
     centre, true_centre = points.mean(axis=0), true.mean(axis=0)
     u, _, vt = np.linalg.svd((points - centre).T @ (true - true_centre))
+    # The best orthogonal matrix may be a mirror; flipping its weakest axis gives the best rotation.
     mirror = np.diag([1.0, 1.0, float(np.sign(np.linalg.det(vt.T @ u.T)))])
     turn = vt.T @ mirror @ u.T
     return turn, true_centre - turn @ centre
@@ -86,6 +89,7 @@ def icp(points: Floats, true: Floats) -> tuple[Floats, Floats]:
         moved = points @ turn.T + shift
         distances, index = tree.query(moved)
         error = float(np.square(distances).mean())
+        # The error falls in every round, until it stops at a local minimum.
         if error >= (1.0 - ICP_ENOUGH) * before:
             break
         before = error

@@ -27,6 +27,7 @@ def depth_of(raster: Raster, mesh: Triangles, cam_from_world: Floats) -> Floats:
     """Return the depth (H, W) of a finished raster."""
     along = -(mesh.vertices @ cam_from_world[2, :3] + cam_from_world[2, 3])
     seen = raster.face >= 0
+    # 1/depth is linear on the screen, depth is not.
     inverse = (raster.barycentric / along[mesh.faces[raster.face]]).sum(axis=-1)
     return np.divide(1.0, inverse, out=np.full(raster.face.shape, np.inf), where=seen)
 

@@ -57,12 +57,14 @@ def f_scores(found: Nearest, thresholds: Sequence[float]) -> dict[float, tuple[f
         precision = float((found.to_true <= threshold).mean())
         recall = float((found.to_predicted <= threshold).mean())
         both = precision + recall
+        # Without any near point both are 0, and so is F.
         scores[threshold] = (2.0 * precision * recall / both if both else 0.0, precision, recall)
     return scores
 
 
 def normal_consistency(found: Nearest, predicted_normals: Floats, true_normals: Floats) -> float:
     """Return the mean |cosine| of the normals of nearest points, both ways (Occupancy Networks); in [0, 1]."""
+    # Absolute: meshes of strangers may be inside out.
     one_way = np.abs((predicted_normals * true_normals[found.true_index]).sum(axis=1)).mean()
     other_way = np.abs((true_normals * predicted_normals[found.predicted_index]).sum(axis=1)).mean()
     return float((one_way + other_way) / 2.0)

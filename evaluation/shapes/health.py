@@ -46,6 +46,7 @@ def measure_health(mesh: Triangles) -> MeshHealth:
     edges = faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
     sides = np.sort(edges, axis=1)
     unique, index, counts = np.unique(sides, axis=0, return_inverse=True, return_counts=True)
+    # In a consistent mesh two faces run along their common edge in opposite directions.
     forward = np.bincount(index.reshape(-1), edges[:, 0] < edges[:, 1], len(unique))
     used = np.unique(faces)
     _, areas = face_normals(merged)
@@ -59,6 +60,7 @@ def measure_health(mesh: Triangles) -> MeshHealth:
         flat_faces=int(flat.sum()),
         euler=len(used) - len(unique) + len(faces),
         area=float(areas.sum()),
+        # The signed volumes of the tetrahedra between each face and the origin.
         volume=float(np.linalg.det(merged.vertices[faces]).sum() / 6.0),
     )
 

@@ -46,6 +46,7 @@ def check_triangles(mesh: Triangles, what: str) -> Triangles:
             f"{what}: expected faces over vertices 0 to {len(mesh.vertices) - 1}, "
             f"got {mesh.faces.min()} to {mesh.faces.max()}"
         )
+    # Unused vertices would count in boxes and vertex samples.
     used, faces = np.unique(mesh.faces, return_inverse=True)
     vertices = np.asarray(mesh.vertices[used], np.float64)
     if not np.isfinite(vertices).all():
@@ -73,6 +74,7 @@ def sample_surface(mesh: Triangles, count: int, rng: np.random.Generator) -> tup
     total = areas.cumsum()
     if total[-1] <= 0.0:
         raise ValueError("expected a mesh with area, got only triangles without area")
+    # The inverse of the cumulative area draws a face in proportion to its area.
     face = np.searchsorted(total, rng.random(count) * total[-1], side="right").clip(max=len(areas) - 1)
     u, v = rng.random((2, count, 1))
     folded = u + v > 1.0  # points of the parallelogram's other half

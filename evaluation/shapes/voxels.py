@@ -70,6 +70,7 @@ def winding_fill(mesh: Triangles, grid: Grid) -> Solid:
     low, high = mesh.box
     near = np.nonzero(((points >= low) & (points <= high)).all(axis=1))[0]  # outside the box nothing is inside
     inside = np.zeros(len(points), bool)
+    # Every point meets every face, so fewer points at a time for more faces.
     at_once = max(1, CELLS // len(mesh.faces))
     for begin in range(0, len(near), at_once):
         part = near[begin : begin + at_once]
@@ -94,9 +95,11 @@ def _odd_crossings(mesh: Triangles, grid: Grid, axis: int) -> Solid:
     first, last = _column_box(corners, grid.size)
     columns = ((last - first + 1).clip(min=0)).prod(axis=1)
     faces = np.nonzero(columns)[0]
+    # Large triangles cover many columns, so parts are cut by columns and not by triangles.
     ends = columns[faces].cumsum()
     for part in np.split(faces, np.searchsorted(ends, np.arange(CELLS, ends[-1] if len(ends) else 0, CELLS))):
         np.add.at(counts, _crossings(corners[part], first[part], last[part], grid.size), 1)
+    # Each sample counts the crossings up to it.
     odd = counts.reshape((grid.size,) * 3).cumsum(axis=0) % 2 == 1
     return np.ascontiguousarray(np.moveaxis(odd, [0, 1, 2], order))
 
@@ -120,6 +123,7 @@ def _crossings(corners: Floats, first: Ints, last: Ints, size: int) -> Ints:
     z = first[face, 1] + number % spans[face, 1]
     flat = corners[:, :, 1:][face] - np.stack([y, z], axis=1)[:, None]
     (s1, a), (s2, b), (s3, c) = (_orientation(flat[:, i], flat[:, j]) for i, j in ((1, 2), (2, 0), (0, 1)))
+    # A column is inside a triangle if it is on the same side of all three edges.
     hit = (s1 != 0) & (s1 == s2) & (s1 == s3)
     weights = np.stack([a, b, c], axis=1)[hit]
     depth = (weights * corners[face[hit], :, 0]).sum(axis=1) / weights.sum(axis=1)

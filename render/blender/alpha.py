@@ -59,6 +59,7 @@ def _of_socket(socket: bpy.types.NodeSocket, faces: Faces) -> Range:
         return _of_image(node.image)
     if node.type == "VERTEX_COLOR" and output.name == "Alpha":
         return _of_colours(faces, node.layer_name)
+    # Interval arithmetic: the range of a sum or product follows from the ranges of its parts.
     if node.type == "MATH" and node.operation in OPERATIONS and not node.use_clamp:
         return OPERATIONS[node.operation](_of_socket(node.inputs[0], faces), _of_socket(node.inputs[1], faces))
     return ANY
@@ -85,6 +86,7 @@ def _of_colours(faces: Faces, name: str) -> Range:
     sizes, corners = np.empty(len(faces.mesh.polygons), np.int32), np.empty(len(faces.mesh.loops), np.int32)
     faces.mesh.polygons.foreach_get("loop_total", sizes)
     faces.mesh.loops.foreach_get("vertex_index", corners)
+    # Corners are stored face by face, so a flag of faces repeats for each corner.
     own = np.flatnonzero(np.repeat(faces.chosen, sizes))
     alpha = values[3::4][own if layer.domain == "CORNER" else corners[own]]
     return float(alpha.min(initial=1.0)), float(alpha.max(initial=0.0))

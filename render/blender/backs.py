@@ -51,6 +51,7 @@ def count_first_backs(hidden: set[str], cameras: Floats, lens: Lens, hw: tuple[i
         is_back = surface.is_hidden[inside] & (np.einsum("ij,ij->i", surface.normals[inside], towards) < 0.0)
         front = np.full(height * width, np.inf)
         np.minimum.at(front, cells[~is_back], distance[~is_back])
+        # The nearest front of the neighbouring cells too: see `NEIGHBOURS`.
         front = minimum_filter(front.reshape(height, width), NEIGHBOURS, mode="nearest").ravel()
         is_ahead = is_back & (distance < front[cells])
         if len(np.unique(cells[is_ahead])) > LEAST_SHARE * len(np.unique(cells)):
@@ -75,10 +76,12 @@ def _surface(hidden: set[str]) -> Surface:
     # A fixed seed: the same model must have the same count on every machine.
     rng = np.random.default_rng(0)
     areas = np.cumsum(np.linalg.norm(normals, axis=1))
+    # One draw in each of equal parts of the area: spread more evenly than independent draws.
     steps = (np.arange(SAMPLES) + rng.random(SAMPLES)) / SAMPLES * areas[-1]
     chosen = np.searchsorted(areas, steps).clip(max=len(areas) - 1)
     points = np.einsum("nij,ni->nj", corners[chosen], rng.dirichlet((1.0, 1.0, 1.0), SAMPLES))
     if len(corners) <= SAMPLES:
+        # Samples by area may miss small faces, so every middle is looked at where there are few.
         points = np.concatenate([corners.mean(axis=1), points])
         chosen = np.concatenate([np.arange(len(corners)), chosen])
     return Surface(points, normals[chosen], face[chosen], is_hidden[chosen])

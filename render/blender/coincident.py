@@ -121,6 +121,7 @@ def _baked(piece: Piece) -> bpy.types.Mesh:
         # The transpose of the inverse but for a positive factor, which also a flattened model has.
         cofactors = np.stack([np.cross(matrix[(row + 1) % 3], matrix[(row + 2) % 3]) for row in range(3)])
         normals = _read(mesh.corner_normals, "vector", 3, np.float32) @ cofactors.T
+        # A mirror's determinant is negative, and with it its cofactors.
         normals *= -1.0 if np.linalg.det(matrix) < 0.0 else 1.0
         noted = mesh.attributes.new(NORMALS, "FLOAT_VECTOR", "CORNER")
         noted.data.foreach_set("vector", normals.astype(np.float32).ravel())
@@ -157,6 +158,7 @@ def _replace(scene: bpy.types.Scene, pieces: list[Piece], meshes: list[bpy.types
     """Put plain objects in the place of the pieces' own."""
     for name in dict.fromkeys(piece.name for piece in pieces):
         thing = bpy.data.objects[name]
+        # Removing a parent would move its children.
         if thing.children:
             hand_over(scene, thing)
         bpy.data.objects.remove(thing)

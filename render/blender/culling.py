@@ -134,6 +134,7 @@ def vanishes_from_a_side() -> bool:
         doubles.append(~drawn.of_slots(_culled_slots(drawn.thing)))
     if not normals or np.concatenate(doubles).all():
         return False
+    # Every nth face stands for its neighbours; only shares of areas are compared.
     step = max(1, sum(map(len, normals)) // MOST_LOOKED_AT)
     normal, double = np.concatenate(normals)[::step], np.concatenate(doubles)[::step]
     towards = normal @ directions(SIDES_LOOKED_AT).T
@@ -144,6 +145,7 @@ def vanishes_from_a_side() -> bool:
 def directions(count: int) -> Floats:
     """Directions (N, 3) that are spread evenly over the sphere, on a spiral."""
     step = np.arange(count) + 0.5
+    # Equal steps of height are equal areas of a sphere; the golden angle keeps turns from lining up.
     height, turn = 1.0 - 2.0 * step / count, step * np.pi * (3.0 - np.sqrt(5.0))
     radius = np.sqrt(1.0 - height**2)
     return np.stack([radius * np.cos(turn), radius * np.sin(turn), height], axis=1)

@@ -69,6 +69,7 @@ def _rewrite(path: Path, offset: Floats) -> None:
             if columns is not None:
                 words = line.split()
                 for column, by in zip(columns, offset, strict=True):
+                    # `repr` is the shortest text that gives the same float again.
                     words[column] = repr(float(words[column]) - float(by)).encode()
                 line = b" ".join(words) + b"\n"  # noqa: PLW2901
             out.write(line)
@@ -117,6 +118,7 @@ def _vertices(header: list[bytes]) -> tuple[int, list[tuple[str, str]]]:
                 name, rows = element, int(count)
             case ["property", kind, label]:
                 properties.append((kind, label))
+            # A list among a vertex's properties: rows would differ in length.
             case ["property", *_]:
                 return 0, []
     return rows, properties

@@ -29,6 +29,7 @@ def finish_model(scene: bpy.types.Scene, job: RenderJob) -> tuple[dict[str, Any]
         clear = remove_transparent_faces(scene)
         framing = seen_framing()
         unseen, stray = clear + framing.unseen, framing.stray
+        # Measured anew on each call: `normalise` measures again after it has moved the model.
         normalisation = normalise(scene, lambda: seen_framing().bounds)
     else:
         normalisation = normalise(scene)

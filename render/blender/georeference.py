@@ -43,6 +43,7 @@ def bring_near(gltf: Any) -> Floats:
         for channel in animation.channels
         if channel.target.path == "translation"
     }
+    # An animation sets a node's translation itself and would undo the shift.
     if moved is None or any(not np.allclose(moved[number], world_local(nodes[number])[:3, 3]) for number in animated):
         return np.zeros(3)
     for number, translation in moved.items():
@@ -110,6 +111,7 @@ def _corners(world_from_local: Floats, box: Floats | None) -> Floats:
 
 def _mesh_shifts(nodes: list[Any], boxes: list[Floats | None]) -> dict[int, Floats]:
     """By mesh: how far its points are from their node, where that is far, rounded to what 32 bits hold."""
+    # Joints, not the node, place the points of a skin.
     posed = {node.mesh for node in nodes if node.skin is not None}
     shifts: dict[int, Floats] = {}
     for node, box in zip(nodes, boxes, strict=True):
@@ -145,6 +147,7 @@ def _translations(
         linear = world[parent][:3, :3]
         if np.linalg.cond(linear) > MAX_CONDITION:
             return None
+        # A translation is in the parent's axes, the difference of places in the world's.
         moved[number] = np.linalg.solve(linear, placed[number] - placed[parent])
     return moved
 

@@ -23,12 +23,14 @@ def import_only_shown_nodes() -> Iterator[None]:
     create, checks = importer.create, reader.checks
 
     def accept_visibility(gltf: Any) -> None:
+        # The importer refuses a file that requires an extension it does not list.
         gltf.extensions_managed.append(VISIBILITY)
         checks(gltf)
 
     def create_shown(gltf: Any) -> None:
         if gltf.data.scenes and gltf.data.scene is None:
             gltf.data.scene = 0
+        # Before anything is created: from there on Blender holds coordinates in 32 bits.
         x, y, z = bring_near(gltf).tolist()
         bpy.context.scene[ORIGIN] = [x, -z, y]
         create(gltf)

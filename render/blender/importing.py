@@ -68,6 +68,7 @@ def import_usd(path: Path, _settings: Settings) -> None:
     bpy.ops.wm.usd_import(
         filepath=str(path),
         import_cameras=False,
+        # Cameras and lights of a file are never used; our own are added later.
         import_lights=False,
         import_volumes=False,
         create_world_material=False,

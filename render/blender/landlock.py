@@ -69,6 +69,7 @@ def _add(libc: ctypes.CDLL, rules: int, path: Path, rights: int) -> None:
     except OSError:
         return
     try:
+        # The kernel refuses a rule for a file with rights that only folders have.
         rights = rights if path.is_dir() else rights & OF_FILES
         rule = _PathBeneath(rights, place)
         _done(libc.syscall(ADD_RULE, rules, PATH_BENEATH, ctypes.byref(rule), 0))

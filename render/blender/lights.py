@@ -36,6 +36,7 @@ def _add_lamp(scene: bpy.types.Scene, light: dict[str, Any]) -> None:
     scene.collection.objects.link(lamp)
     towards_lamp = Vector(light["position"]) - Vector(light["target"])
     lamp.location = light["position"]
+    # Blender's lamps shine along their −z, so +z points back to the lamp.
     lamp.rotation_euler = towards_lamp.to_track_quat("Z", "Y").to_euler()
 
 

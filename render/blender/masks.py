@@ -24,6 +24,7 @@ def use_grey_masks() -> None:
                 continue
             if node.image is not None and not has_alpha(node.image):
                 node.image = node.image.copy()  # the same picture may give colours elsewhere
+                # A mask is a number: decoding it as sRGB would make half a mask a fifth.
                 node.image.colorspace_settings.name = "Non-Color"
                 tree.links.new(node.outputs["Color"], socket)
 

@@ -48,7 +48,8 @@ def scale_byte_colours() -> None:
     if not linear_from_srgb(LARGEST_SHARE) < largest < np.inf:
         return
     for layer, colours in zip(layers, found, strict=True):
-        # The importer took them for shares of white in sRGB and made linear light of them.
+        # The importer took them for shares of white in sRGB and made linear light of them. Undone, also above 1, where
+        # `srgb_from_linear` clips.
         bright = colours[:, :3] > 1.0
         stored = np.where(
             bright, 1.055 * np.maximum(colours[:, :3], 1.0) ** (1 / 2.4) - 0.055, srgb_from_linear(colours[:, :3])

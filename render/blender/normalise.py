@@ -32,6 +32,7 @@ def normalise(scene: bpy.types.Scene, measure: Callable[[], Bounds] | None = Non
     remove_foreign(scene)
     low, high = measure()
     extent = float((high - low).max())
+    # `not >` instead of `<=`: a NaN must fail too.
     if not extent > 0.0:
         raise Refusal(Outcome.EMPTY, "expected a model with an extent, got all points at the same position")
     if not has_area(extent):
@@ -70,6 +71,7 @@ def hand_over(scene: bpy.types.Scene, thing: bpy.types.Object) -> None:
     replacement.matrix_basis = thing.matrix_basis
     for child in thing.children:
         inverse = child.matrix_parent_inverse.copy()
+        # Setting a parent resets the inverse, so it is put back.
         child.parent = replacement
         child.matrix_parent_inverse = inverse
 
@@ -104,6 +106,7 @@ def face_vertices(kinds: Collection[str] = GEOMETRY) -> Iterator[NDArray[np.floa
         thing = instance.object
         if thing.type not in kinds or not instance.show_self:
             continue
+        # Evaluated objects are temporary, so the original identifies copies.
         key = thing.original.as_pointer(), thing.type
         if key not in local:
             local[key] = _local_balls(thing) if thing.type == "POINTCLOUD" else _local_vertices(thing)
@@ -116,6 +119,7 @@ def has_area(extent: float) -> bool:
     """Whether any face, or any ball of a point cloud, is more than a line in a model of that extent."""
     for instance in bpy.context.evaluated_depsgraph_get().object_instances:
         thing = instance.object
+        # Balls have an area whatever their points do.
         if thing.type == "POINTCLOUD":
             return True
         if thing.type in GEOMETRY and instance.show_self and _area(thing, instance.matrix_world) > 1e-12 * extent**2:
@@ -141,6 +145,7 @@ def _local_balls(thing: bpy.types.Object) -> NDArray[np.float64]:
     points.foreach_get("co", flat)
     points.foreach_get("radius", radii)
     centres = np.asarray(flat.reshape(-1, 3), np.float64)
+    # The two corners of each ball's box are enough for bounds.
     return np.concatenate([centres - radii[:, None], centres + radii[:, None]])
 
 

@@ -120,4 +120,5 @@ class ObjectRender:
         try:
             yield
         finally:
+            # A phase like `view` comes once for each view, and its times add up.
             self.seconds[phase] = self.seconds.get(phase, 0.0) + time.perf_counter() - started

@@ -86,6 +86,7 @@ def equal_polygons(polygons: Polygons) -> Ints:
     sizes = np.diff(polygons.start, append=len(polygons.corners))
     for shift in SHIFTS:
         cells = np.floor(polygons.corners / PLACE + shift)
+        # A sum of keys does not depend on the order of corners.
         keys = np.add.reduceat(position_keys(cells), polygons.start) + sizes.astype(np.uint64)
         pairs.append(_within_groups(np.asarray(keys, np.uint64)))
     return np.unique(np.concatenate(pairs), axis=0)
@@ -102,6 +103,7 @@ def overlapping_polygons(polygons: Polygons) -> Ints:
         return np.zeros((0, 2), np.int64)
     large = np.flatnonzero((shortest > SMALLEST) & (length > SMALLEST * shortest))
     corners, owner, normals = corners[large], owner[large], normals[large] / length[large, None]
+    # Faces that look opposite ways share a plane.
     normals = normals * np.where(normals @ SIDE < 0.0, -1.0, 1.0)[:, None]
     planes = np.concatenate([normals, np.einsum("ij,ij->i", normals, corners.mean(axis=1))[:, None]], axis=1)
     found = [np.zeros((0, 2), np.int64)]
@@ -152,6 +154,7 @@ def _candidates(corners: Floats, normals: Floats, plane: Ints) -> Iterator[Ints]
     axis = np.abs(normals[np.flatnonzero(np.diff(plane, prepend=-1))]).argmax(axis=1)[plane]
     across = np.stack([(axis + 1) % 3, (axis + 2) % 3], axis=1)
     flat = np.take_along_axis(corners, across[:, None, :], axis=2)
+    # Shrunk by the tolerance: boxes that only touch do not overlap.
     low, high = flat.min(axis=1) + PLACE, flat.max(axis=1) - PLACE
     order = np.lexsort((low[:, 0], plane))
     low, high, plane = low[order], high[order], plane[order]
@@ -194,6 +197,7 @@ def _overlap(first: Floats, second: Floats, normals: Floats) -> Flags:
             axis /= np.linalg.norm(axis, axis=1, keepdims=True)
             ours, theirs = np.einsum("nij,nj->ni", first, axis), np.einsum("nij,nj->ni", second, axis)
             gap = np.minimum(ours.max(axis=1), theirs.max(axis=1)) - np.maximum(ours.min(axis=1), theirs.min(axis=1))
+            # Separating axes: two convex shapes are apart if they are apart along the normal of some edge.
             result &= gap > 2 * PLACE
     return result
 

@@ -36,7 +36,7 @@ def prepare_passes(scene: bpy.types.Scene) -> None:
 
 
 def shoot_passes(scene: bpy.types.Scene, scratch: Path, cam_from_world: NDArray[np.float64]) -> dict[str, Array]:
-    """All passes of the current view, as `base.passes_from_channels` describes them; `scratch` may be overwritten."""
+    """All passes of the current view, as `passes_from_channels` describes them; `scratch` may be overwritten."""
     return passes_from_channels(read_channels(render_to_file(scene, scratch)), cam_from_world[:, :3])
 
 
@@ -50,6 +50,7 @@ def passes_from_channels(found: Channels, cam_from_world: NDArray[np.float64]) -
     albedo = srgb_from_linear(np.where(seen[..., None], colour, 0.0))
     return {
         "depth": np.where(seen, found["Depth.Z"], 0.0).astype(np.float32),
+        # Half floats keep three digits of a direction, at half the size.
         "normal_world": normal.astype(np.float16),
         "normal_camera": (normal @ cam_from_world.T).astype(np.float16),
         "albedo": np.round(255.0 * albedo).astype(np.uint8),

@@ -32,6 +32,7 @@ def link_pictures(home: Path, root: Path, pictures: Mapping[str, str]) -> None:
         found = pictures.get(picture_key(path)) or pictures.get(file_name(path))
         if found is not None:
             image.filepath = posixpath.normpath(f"{home}/{found}")
+            # Blender keeps a failed load until it is asked again.
             image.reload()
 
 
@@ -95,6 +96,7 @@ def _take_out(image: bpy.types.Image | None) -> bool:
     ]
     seen = False
     for tree, node in meant:
+        # Before the node goes, because its links go with it.
         fed = [link.to_socket for output in node.outputs for link in output.links]
         seen = seen or (bool(fed) and _is_in_use(tree))
         tree.nodes.remove(node)

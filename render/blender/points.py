@@ -66,6 +66,7 @@ def _show(thing: bpy.types.Object, radius: float) -> None:
     start, end = tree.nodes.new("NodeGroupInput"), tree.nodes.new("NodeGroupOutput")
     balls, paint = tree.nodes.new("GeometryNodeMeshToPoints"), tree.nodes.new("GeometryNodeSetMaterial")
     balls.inputs["Radius"].default_value = radius
+    # Points made by a node have no material of their own.
     paint.inputs["Material"].default_value = thing.material_slots[0].material
     tree.links.new(start.outputs[0], balls.inputs["Mesh"])
     tree.links.new(balls.outputs[0], paint.inputs["Geometry"])

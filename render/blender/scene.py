@@ -58,12 +58,14 @@ def _set_colours(scene: bpy.types.Scene, settings: dict[str, Any]) -> None:
 def _set_sampling(scene: bpy.types.Scene, settings: dict[str, Any]) -> None:
     cycles, bounces = scene.cycles, settings["bounces"]
     cycles.samples = settings["samples"]
+    # The same seed for all views and objects: a picture must be reproducible.
     cycles.seed = 0
     cycles.use_animated_seed = False
     cycles.use_adaptive_sampling = settings["adaptive_threshold"] > 0.0
     cycles.adaptive_threshold = settings["adaptive_threshold"]
     cycles.adaptive_min_samples = 0
     cycles.sampling_pattern = "TABULATED_SOBOL"
+    # Limits by time would make the picture depend on the machine's load.
     cycles.time_limit = 0.0
     cycles.use_auto_tile = False
     cycles.sample_clamp_direct = 0.0

@@ -87,6 +87,7 @@ def _seen_points() -> tuple[list[Floats], int]:
             known[key] = _local_points(thing)
         points, flat = known[key]
         matrix = np.array(instance.matrix_world, np.float64)
+        # Faces with an area of their own may have none where they are drawn, so these are measured in the world.
         if _is_flattening(matrix[:3, :3]):
             corners = _world_triangles(thing, matrix)
             wide = ~are_flat(corners)

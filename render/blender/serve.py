@@ -25,6 +25,7 @@ def serve(device: str, channel: int, walls: dict[str, str]) -> None:
 
     def send(message: dict[str, Any]) -> None:
         data = json.dumps(message).encode() + b"\n"
+        # A pipe may take only part of a long line.
         while data:
             data = data[os.write(channel, data) :]
 

@@ -52,6 +52,7 @@ def parts_of(points: Floats, triangles: Ints) -> Parts:
     count, part_of_place = connected_components(graph, directed=False)
     part = part_of_place[triangles[:, 0]].astype(np.int64)
     closed = np.ones(count, bool)
+    # A single unpaired edge opens the whole part.
     closed[part_of_place[starts[~_are_paired(starts, ends, size)]]] = False
     facing, volume = _facing(places[triangles], part, count)
     return Parts(part, closed & (volume > 0.0), facing < INWARD)

@@ -61,6 +61,7 @@ def drawn_meshes() -> Iterator[Drawn]:
             slots = np.empty(len(mesh.polygons), np.int32)
             mesh.polygons.foreach_get("material_index", slots)
             matrix = np.array(instance.matrix_world, np.float64)
+            # A mirroring matrix turns the order of corners, and with it the front.
             if np.linalg.det(matrix[:3, :3]) < 0.0:
                 corners = corners[:, ::-1]
             points = points @ matrix[:3, :3].T + matrix[:3, 3]

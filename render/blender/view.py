@@ -52,6 +52,7 @@ def view_facts(rgba: NDArray[np.uint8], view: int, checks: dict[str, Any], *, is
     seen = rgba[alpha > 0][:, :3]
     colour_range = int(np.ptp(seen, axis=0).max()) if len(seen) else 0
     edge = np.concatenate([alpha[0], alpha[-1], alpha[1:-1, 0], alpha[1:-1, -1]])
+    # Any alpha counts: a cut object may meet the frame with a soft edge.
     border_share = float(np.mean(edge > 0))
     says = {
         "transparent": not len(seen),
@@ -62,6 +63,7 @@ def view_facts(rgba: NDArray[np.uint8], view: int, checks: dict[str, Any], *, is
     }
     return ViewFacts(
         view=view,
+        # Rounded: the record's bytes must not depend on the order of a sum.
         coverage=round(coverage, 6),
         colour_range=colour_range,
         border_share=round(border_share, 6),

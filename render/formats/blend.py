@@ -73,6 +73,7 @@ def _check_blocks(stream: Readable) -> list[str]:
         )
     block, total = BLOCK[pointers], 0
     images, description = list[bytes](), b""
+    # A packed file can unpack without end.
     while total <= MAX_BYTES:
         # Only the code: the last block may end with the file, before a whole header.
         head = _exactly(stream, 4)

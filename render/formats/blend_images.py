@@ -36,6 +36,7 @@ def picture_names(description: bytes, images: list[bytes], pointer_bytes: int) -
     packed = [fields[name] for name in (b"packedfiles", b"*packedfile") if name in fields]
     for image in images:
         kind = int.from_bytes(image[source.start : source.start + source.length], "little")
+        # A pointer other than 0 means that the picture is inside the file.
         is_packed = any(any(image[one.start : one.start + one.length]) for one in packed)
         name = image[path.start : path.start + path.length].partition(b"\0")[0]
         if kind in (FROM_FILE, TILED) and name and not is_packed:
@@ -48,6 +49,7 @@ def _fields_of(description: bytes, wanted: bytes, pointer_bytes: int) -> dict[by
     types, place = _words(description, place, b"TYPE")
     place = _after(description, place, b"TLEN")
     lengths = struct.unpack_from(f"<{len(types)}H", description, place)
+    # Sections start at multiples of four bytes.
     place = _after(description, -(-(place + 2 * len(types)) // 4) * 4, b"STRC")
     (count,) = struct.unpack_from("<I", description, place)
     place += 4

@@ -54,6 +54,7 @@ def _inflated(section: memoryview) -> bytes:
     _, size, packed = struct.unpack_from("<QQQ", section)
     if size > MAX_TOKEN_BYTES or packed > len(section) - 24:
         raise corrupt(f"expected at most {MAX_TOKEN_BYTES} bytes of words inside the section, got {size}")
+    # 0 means a single block without a length before it.
     blocks, place = section[24], 25
     if not blocks:
         return lz4_block(section[place : 24 + packed], size)
@@ -78,6 +79,7 @@ def lz4_block(data: memoryview, limit: int) -> bytes:
         if place < len(data):
             back = data[place] | data[place + 1] << 8
             count, place = _length(data, place + 2, token & 15)
+            # LZ4 counts repetitions from 4.
             _repeat(out, back, count + 4, limit)
         if len(out) > limit:
             raise corrupt(f"expected a block of at most {limit} bytes, got more")
@@ -85,6 +87,7 @@ def lz4_block(data: memoryview, limit: int) -> bytes:
 
 
 def _length(data: memoryview, place: int, length: int) -> tuple[int, int]:
+    # A length of 15 goes on in the next bytes, as long as they are 255.
     more = 255 if length == 15 else 0
     while more == 255:
         more = data[place]

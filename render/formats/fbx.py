@@ -119,6 +119,7 @@ class _Tree:
         held = length
         if packed:
             self._unpacked_bytes += expected
+            # Many small arrays can promise as much as a large one.
             if self._unpacked_bytes > MAX_UNPACKED_BYTES:
                 raise Refused(Outcome.TOO_LARGE, f"expected at most {MAX_UNPACKED_BYTES} bytes in arrays, got more")
             pieces = (self._data[at : min(at + PIECE, place + length)] for at in range(place, place + length, PIECE))

@@ -36,6 +36,7 @@ def check_glb(path: Path, around: Surroundings) -> ModelFiles:
         if length > min(declared - stream.tell(), MAX_JSON_BYTES):
             raise corrupt(f"expected a JSON chunk inside the file's {declared} bytes, got a chunk of {length} bytes")
         text = stream.read(length)
+        # The binary chunk is optional.
         rest = stream.read(min(CHUNK_HEADER_BYTES, declared - stream.tell()))
         start = stream.tell()
     blob_length = _blob_length(rest, declared - start) if rest else None

@@ -127,6 +127,7 @@ class Document:
         if found is None and is_absolute(use_slashes(plain)):
             raise unsupported(f"expected files beside the model, got the absolute path {plain[:80]!r}")
         if found is not None and found != plain:
+            # Blender unquotes the name once, so it must be quoted once.
             entry["uri"] = quote(found)
             self._is_changed = True
         return found
@@ -193,6 +194,7 @@ class Document:
                     highest[indices] = self._highest(accessors[indices], buffers)
                 vertices = _count(accessors[places]["count"])
                 if primitive.get("mode", 4) in STRIPS:
+                    # The largest index of a type restarts a strip and is no vertex.
                     vertices = min(vertices, np.iinfo(INDICES[accessors[indices]["componentType"]]).max)
                 if highest[indices] >= vertices:
                     raise corrupt(f"expected indices below {vertices} in mesh {number}, got {highest[indices]}")

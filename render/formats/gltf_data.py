@@ -38,6 +38,7 @@ class Blob(NamedTuple):
         with self.path.open("rb") as stream:
             stream.seek(self.offset + start)
             while count > 0:
+                # In pieces: buffers have gigabytes.
                 piece = np.fromfile(stream, dtype, min(count, PIECE))
                 if not len(piece):
                     raise corrupt("expected the whole of a buffer, got a file that ends before")

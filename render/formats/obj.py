@@ -35,6 +35,7 @@ def check_obj(path: Path, around: Surroundings) -> ModelFiles:
         start = len(UTF8_MARK) if data[: len(UTF8_MARK)] == UTF8_MARK else 0
     libraries, lost = _libraries(path.stem, list(named), used, around)
     materials = [name for library in libraries for name in library.pictures]
+    # Faces that name no material would stay grey beside a library with a single one, which is surely meant.
     opening = [b"usemtl " + materials[0] + b"\n"] if not used and len(set(materials)) == 1 else []
     body = Slice(path, start, end - start)
     names = sorted({name for library in libraries for name in (library.name, *library.files)})

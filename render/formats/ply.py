@@ -88,6 +88,7 @@ def _header(lines: list[str]) -> tuple[str, list[Element]]:
 
 def _check_lines(data: mmap.mmap, start: int, rows: int) -> None:
     pieces = (data[place : place + PIECE] for place in range(start, len(data), PIECE))
+    # The last line may lack its end.
     held = sum(piece.count(b"\n") for piece in pieces) + (len(data) > start and data[-1:] != b"\n")
     if held < rows:
         raise corrupt(f"expected {rows} lines after the PLY header, got {held}")

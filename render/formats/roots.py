@@ -45,6 +45,7 @@ def link_targets(folder: Path, root: Path) -> list[str]:
     the cache of the Hugging Face hub, since files of snapshots are links to `blobs`.
     """
     inner = [parent for parent in (folder, *folder.parents) if parent.is_relative_to(root)]
+    # Parents count too: a texture in a sibling folder is reached over a common parent.
     real = [os.path.realpath(parent) for parent in inner]
     repositories = [repository for path in (folder, Path(real[0])) if (repository := _cached_repository(path))]
     return [*real, *map(os.path.realpath, repositories)]

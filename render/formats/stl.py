@@ -21,6 +21,7 @@ def check_stl(path: Path, _around: Surroundings) -> ModelFiles:
         if len(head) == HEADER_BYTES and size == expected:
             return ModelFiles()
         is_text = head.lstrip()[:5].lower() == b"solid"
+        # A count that fits inside the file is trusted, and the rest is cut off.
         if not is_text and HEADER_BYTES + TRIANGLE_BYTES <= expected < size:
             ignored = f"{size - expected} bytes after the end of the model are ignored"
             return ModelFiles(content=[Slice(path, 0, expected)], warnings=(ignored,))

@@ -150,6 +150,7 @@ class Surroundings:
                 found = sorted((entry.name, entry.is_dir()) for entry in entries)
         except OSError:
             return {}
+        # A source may hold millions of files: beyond the limit, folders count as empty.
         self._entries_left -= len(found)
         return {fold_name(name): Entry(name, is_folder) for name, is_folder in found} if self._entries_left > 0 else {}
 

@@ -100,6 +100,7 @@ def _assets_of_text(layer: memoryview) -> Iterator[str]:
             depth += 1 if match["brace"] == b"{" else -1
         elif name := match["asset"] or match["long"]:
             yield bytes(name).decode("utf-8", "replace").strip()
+    # An unfinished download ends inside a prim.
     if depth:
         raise corrupt("expected a whole USD layer, got braces that are not in pairs")
 
