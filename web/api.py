@@ -46,6 +46,7 @@ def service_of(request: Request) -> Service:
 def limited(request: Request) -> str:
     """Count a request that costs something, and return its client's address. Raises Refused (429)."""
     address = request.client.host if request.client else ""
+    # The address of the connection, not of a header: clients write headers as they like.
     service_of(request).rate.take(address)
     return address
 
@@ -86,6 +87,7 @@ def enter(request: Request) -> Response:
     token = request.headers.get("authorization", "").partition(" ")[2]
     answer = Response(status_code=204)
     if token:  # the guard has compared it
+        # `img` elements and downloads send no Authorization header, but they send cookies.
         answer.set_cookie(COOKIE, token, httponly=True, samesite="strict", secure=request.url.scheme == "https")
     return answer
 
@@ -162,6 +164,7 @@ async def show_job(
 ) -> schemas.JobAnswer:
     """Tell how far a job is; with `wait_s` as soon as it is no longer of that `version`."""
     found, ends = service.job(photo, job), time.monotonic() + min(wait_s, LONGEST_WAIT_S)
+    # Long polling: a page hears of a step at once, without a request for each.
     while found.version == version and found.state not in ENDED and time.monotonic() < ends:
         await asyncio.sleep(POLL_S)
     return _job_answer(found, service)
@@ -179,6 +182,7 @@ def cancel_job(job: str, photo: Photo, service: Serving) -> schemas.JobAnswer:
 def job_file(job: str, file: str, photo: Photo) -> FileResponse:
     """Send a file of a job that is done."""
     path = photo.result(job) / file
+    # `file` and `job` come from the address, so they must not lead out of the job's folder.
     if not (job.isalnum() and path.parent == photo.result(job) and path.suffix in TYPES and path.is_file()):
         raise unknown("file")
     return FileResponse(path, media_type=TYPES[path.suffix])
@@ -187,6 +191,7 @@ def job_file(job: str, file: str, photo: Photo) -> FileResponse:
 @router.get("/photos/{photo}/results.zip", response_class=StreamingResponse)
 def results(photo: Photo, service: Serving) -> StreamingResponse:
     """Send everything made of a photo: views, cameras, meshes, settings."""
+    # A large result goes to the disk instead of memory.
     stream = tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES)  # noqa: SIM115 -- closed after the last chunk
     pack_results(photo, encode_image(Image.fromarray(service.photos.shown(photo).prepared.cut_out), "png"), stream)
     headers = {"Content-Disposition": 'attachment; filename="zero123.zip"'}
@@ -211,6 +216,7 @@ async def view(
         made = photo.result(job.name.partition("/")[2]) / job.result["views"][0]["file"]
         return Response(made.read_bytes(), media_type="image/png")
     finally:
+        # In `finally`, since a client may be gone or the job may fail.
         await run_in_threadpool(service.photos.remove, photo)
 
 
@@ -232,6 +238,7 @@ def _photo_answer(photo: StoredPhoto, shown: Shown, service: Service) -> schemas
         warnings=list(prepared.warnings),
         has_object=shown.has_object,
         picture=f"{base}/picture.webp",
+        # The digest makes a new address for each correction, so a browser never shows the old picture.
         cut_out=f"{base}/cut-out.webp?{picture_digest(prepared.cut_out)[:12]}",
         expires_minutes=service.settings.serve.expire_minutes,
     )

@@ -49,6 +49,7 @@ def make_app(service: Service, access: Access) -> FastAPI:
     app.add_exception_handler(Failure, _failed)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    # Last resort: a traceback never reaches a client.
     app.add_exception_handler(Exception, _fault)
     return app
 
@@ -62,6 +63,7 @@ def _problem(status: int, sentence: str, headers: dict[str, str] | None = None) 
 
 
 def _refused(_: Request, error: Any) -> JSONResponse:
+    # At least a second: 0 would invite an immediate repeat.
     headers = {"Retry-After": str(max(1, round(error.retry_s)))} if error.retry_s else None
     return _problem(error.status, error.sentence, headers)
 
@@ -72,6 +74,7 @@ def _failed(_: Request, error: Exception) -> JSONResponse:
 
 def _invalid(_: Request, error: Any) -> JSONResponse:
     first = error.errors()[0]
+    # The first part is only `body`, `query` or `path`.
     where = ".".join(str(part) for part in first["loc"][1:]) or "the request"
     return _problem(422, f"{where}: {first['msg']}")
 

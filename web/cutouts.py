@@ -48,6 +48,7 @@ def cut(data: bytes, correction: Correction, settings: PhotoSettings) -> Shown:
     """Read a photo's bytes and cut its object out. Raises UsageError for what is no picture."""
     photo = photo_of_bytes(NAME, data, settings.limits)
     found, got = _cut_out(photo.rgba, correction, settings), None
+    # What a person cut out is not doubted; only the automatic cut-out is checked.
     if found is None:
         found = cut_out(photo, settings, mask=None, assume_cut_out=False)
         got = doubt(found, settings.checks) if found.checked else None

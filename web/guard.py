@@ -49,6 +49,7 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, refuse, or pass the request on."""
+        # Start and end of the server come as `lifespan` messages, which have no headers.
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -59,6 +60,7 @@ class Guard:
                 for name, value in HEADERS.items():
                     headers[name] = value
                 if scope["path"].startswith("/api/"):
+                    # Photos are private: no browser or proxy should keep them after they expire.
                     headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
@@ -73,6 +75,7 @@ class Guard:
         if self._access.hosts and urlsplit(f"//{host}").hostname not in self._access.hosts:
             return 421, f"expected one of the names {', '.join(self._access.hosts)}, got another host"
         origin = headers.get("origin")
+        # Browsers send the origin with every request that changes something, and a foreign page cannot hide it.
         if scope["method"] not in SAFE_METHODS and origin is not None and urlsplit(origin).netloc != host:
             return 403, "expected a request of this page, got one of another site"
         if scope["path"].startswith("/api/") and not self._may_enter(headers):
@@ -84,12 +87,14 @@ class Guard:
             return True
         scheme, _, bearer = str(headers.get("authorization", "")).partition(" ")
         given = bearer if scheme.lower() == "bearer" else _cookie(str(headers.get("cookie", "")))
+        # Takes the same time for any wrong token, so the time tells nothing about the right one.
         return hmac.compare_digest(given.encode(), self._access.token.encode())
 
 
 def _cookie(header: str) -> str:
     try:
         morsel = SimpleCookie(header).get(COOKIE)
+    # A malformed cookie of another program on this host counts as no token.
     except CookieError:
         return ""
     return morsel.value if morsel else ""

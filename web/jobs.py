@@ -75,6 +75,7 @@ class Jobs:
         self._changed = threading.Condition()
         self._running: list[Job] = []
         self._is_closed = False
+        # A daemon, so that a step without end cannot keep a stopped process alive.
         self._thread = threading.Thread(target=self._run_all, name="jobs", daemon=True)
         self._thread.start()
 
@@ -96,6 +97,7 @@ class Jobs:
                     f"expected at most {self._most_per_client} waiting jobs of an address, got more",
                     self._left_s(),
                 )
+            # Taken out first, so that a repeated job goes to the end of the order in which jobs are forgotten.
             self._by_name.pop(job.name, None)
             self._by_name[job.name] = job
             self._waiting.append(job)
@@ -114,6 +116,7 @@ class Jobs:
         """End a job: at once if it waits, at its next step if it runs."""
         with self._changed:
             job.is_cancelled = True
+            # A running job looks at the flag at its next step.
             if job in self._waiting:
                 self._waiting.remove(job)
                 self._end(job, State.CANCELLED, "cancelled")
@@ -132,6 +135,7 @@ class Jobs:
     def seconds_left(self, job: Job) -> float | None:
         """How long until the job has ended, from what jobs of its kind took; None where nothing is known."""
         with self._changed:
+            # Without a known time for each kind ahead, a sum would be a false promise.
             ahead = [*self._before(job), job] if job.state is State.WAITING else []
             running = [one for one in self._running if job.state is State.WAITING or one is job]
             if not all(one.kind in self._seconds for one in [*ahead, *running]):
@@ -168,6 +172,7 @@ class Jobs:
             return []
         waiting = [*self._waiting]
         earlier = waiting[: waiting.index(job)]
+        # A short job passes the running long job and all long ones before it.
         return [one for one in earlier if one.short] if job.short else [*self._running, *earlier]
 
     def _run_all(self) -> None:
@@ -176,6 +181,7 @@ class Jobs:
                 self._changed.wait_for(lambda: self._waiting or self._is_closed)
                 if self._is_closed:
                     return
+                # Run outside the lock, which requests need while the job works.
                 job = self._waiting.popleft()
             self._run(job)
 
@@ -201,6 +207,7 @@ class Jobs:
             self._running.remove(job)
             if state is State.DONE:
                 took = time.monotonic() - job.started
+                # An exponential average: the first job counts whole, later ones by their newness.
                 self._seconds[job.kind] = took + (1.0 - SLOWNESS) * (self._seconds.get(job.kind, took) - took)
             self._end(job, state, message)
 
@@ -222,6 +229,7 @@ class Jobs:
 
     def _forget_oldest(self) -> None:
         ended = [name for name, job in self._by_name.items() if job.state in ENDED]
+        # Dictionaries keep the order of insertion, so the oldest come first.
         for name in ended[: max(0, len(self._by_name) - KEPT_JOBS)]:
             del self._by_name[name]
 

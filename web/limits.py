@@ -21,6 +21,7 @@ class RateLimit:
         """Count a request. Raises Refused (429) when the bucket of its address is empty."""
         now, per_s = self._clock(), self._per_minute / 60.0
         left, since = self._buckets.pop(address, (float(self._per_minute), now))
+        # A token bucket: it fills with time and never beyond its size, so bursts are limited too.
         left = min(float(self._per_minute), left + (now - since) * per_s)
         taken = 1.0 if left >= 1.0 else 0.0
         self._buckets[address] = (left - taken, now)
@@ -34,6 +35,7 @@ async def read_limited(chunks: AsyncIterator[bytes], announced: str | None, mega
     """Collect a request's body; stop at the first byte beyond `megabytes`. Raises Refused for those and for none."""
     most = megabytes << 20
     too_large = Refused(413, f"expected a picture of at most {megabytes} MiB, got more")
+    # The announcement allows an early refusal, but a client may lie, so the bytes are counted as well.
     if announced is not None and announced.isdecimal() and int(announced) > most:
         raise too_large
     body = bytearray()

@@ -34,6 +34,7 @@ class Models:
 
     def get(self, name: str) -> LoadedModel:
         """Return the loaded model; loading may free others first."""
+        # Taken out and put back, so that the order is that of use.
         model = self._loaded.pop(name, None) or self._load(name)
         self._loaded[name] = model
         while len(self._loaded) > 1 and sum(map(_bytes_of, self._loaded.values())) > self._most:

@@ -8,6 +8,7 @@ from web.photos import StoredPhoto
 
 STORED = (".png", ".webp", ".glb")
 """Files that do not become smaller."""
+# A fixed day, the first that zip files can state: equal files then give equal bytes.
 FIRST_DAY = (1980, 1, 1, 0, 0, 0)
 
 
@@ -17,6 +18,7 @@ def pack_results(photo: StoredPhoto, cut_out_png: bytes, stream: IO[bytes]) -> N
     with zipfile.ZipFile(stream, "w") as archive:
         _add(archive, "cut-out.png", cut_out_png)
         for path in sorted(results.rglob("*")):
+            # Names with a dot are unfinished temporary files.
             if path.is_file() and not path.name.startswith("."):
                 _add(archive, path.relative_to(results).as_posix(), path.read_bytes())
 
@@ -24,5 +26,6 @@ def pack_results(photo: StoredPhoto, cut_out_png: bytes, stream: IO[bytes]) -> N
 def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
     entry = zipfile.ZipInfo(name, FIRST_DAY)
     entry.compress_type = zipfile.ZIP_STORED if Path(name).suffix in STORED else zipfile.ZIP_DEFLATED
+    # Without permissions some programs unpack files that nobody may read.
     entry.external_attr = 0o644 << 16
     archive.writestr(entry, data)

@@ -22,6 +22,7 @@ from web.cutouts import Correction, Shown, cut
 from web.errors import Refused, unknown
 
 ORIGINAL, MASK, ABOUT = "photo", "mask", "about.json"
+# The form of `token_urlsafe(16)`; anything else in a request is no name and touches no file.
 NAMES = re.compile(r"[A-Za-z0-9_-]{22}")
 IN_MEMORY = 16
 """Cut-outs kept in memory; others are cut out again when they are needed."""
@@ -48,6 +49,7 @@ class StoredPhoto:
     def correct(self, correction: Correction) -> Shown:
         """Cut out anew, and keep the correction if that works. Raises UsageError for a wrong mask."""
         shown = cut((self.folder / ORIGINAL).read_bytes(), correction, self._settings)
+        # Written only after the cut-out worked: a wrong mask leaves the earlier correction.
         if correction.mask is None:
             (self.folder / MASK).unlink(missing_ok=True)
         else:
@@ -106,6 +108,7 @@ class PhotoStore:
         """Keep a new photo and cut it out. Raises UsageError for what is no picture, Refused beyond the limit."""
         with self._cutting:
             shown = cut(data, Correction(), self.settings)  # before anything is written
+        # A digest is enough to count by, and no address of a person is written to the disk.
         client = sha256_bytes(address.encode())[:16]
         self.sweep()
         photo = StoredPhoto(self.root / secrets.token_urlsafe(16), self.settings)
@@ -125,6 +128,7 @@ class PhotoStore:
         now = self._clock()
         if now - folder.stat().st_mtime > self._expire_s:
             raise unknown("photo")
+        # The folder's own time is the time of the last use, and survives a restart.
         _touch(folder, now)
         return StoredPhoto(folder, self.settings)
 
@@ -150,6 +154,7 @@ class PhotoStore:
         with self._lock:
             self._memory.pop(photo.name, None)
         with self._folders:
+            # A running job may write a file at the same time; the next sweep takes what is left.
             shutil.rmtree(photo.folder, ignore_errors=True)
 
     def sweep(self) -> None:

@@ -41,6 +41,7 @@ class Address:
                 "neither"
             )
         token = (os.environ.get(TOKEN_VARIABLE) or secrets.token_urlsafe(24)) if self.token else None
+        # Only loopback has known names; a server open to a network may be called anything.
         return Access(LOOPBACK if self.is_loopback else (), token)
 
 
@@ -48,6 +49,7 @@ def listen(address: Address) -> socket.socket:
     """Open the server's socket; port 0 takes a free one. Raises UsageError when the address cannot be had."""
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     opened = socket.socket(family, socket.SOCK_STREAM)
+    # Otherwise a server started again waits for the old connections to time out.
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         opened.bind((address.host, address.port))
@@ -88,8 +90,10 @@ def run_until_stopped(app: object, opened: socket.socket, requests: OpenRequests
         log_level="warning",
         access_log=False,  # addresses of people, and names of their photos
         server_header=False,
+        # Headers could claim any address, and limits count by address.
         proxy_headers=False,
         timeout_graceful_shutdown=SHUTDOWN_S,
+        # Requests that wait for a job's next step hold a connection each.
         limit_concurrency=512,
     )
     server = Server(config)

@@ -73,6 +73,7 @@ class Service:
             quick=body.quality == "quick",
             elevation_deg=self._elevation(body.elevation_deg),
         )
+        # The kind has its own average of seconds, and single views pass long jobs.
         is_single = len(moves) * body.guesses == 1
         kind = f"{body.quality} view" if is_single else "views"
         return self._submit(photo, body.model, client, kind, request)

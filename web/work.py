@@ -111,6 +111,7 @@ class Workshop:
             seed=request.seed,
             picture="png",
             alpha=False,
+            # A film of a single view does not move, and several guesses are no sequence.
             films=("webp",) if len(request.moves) > 1 and request.guesses == 1 else (),
         )
         elevation = (request.elevation_deg, {"deg": request.elevation_deg, "source": "given"})
@@ -132,6 +133,7 @@ class Workshop:
             return kept
         rgba = shown.prepared.view(model.pipeline.hw)
         polar = float(np.deg2rad(90.0 - request.elevation_deg))
+        # The photo's azimuth is unknown and free: 0 makes the mesh face the camera.
         (camera,) = place_cameras(np.array([[polar, 0.0, self.settings.photo.framing.radius]]))
         asked = object_mesh.MeshRequest(model=model, rgba=rgba, camera=camera, settings=settings, seed=request.seed)
         finished, photo = object_mesh.finished_mesh(folder, asked, progress), asked.photo
@@ -145,7 +147,9 @@ class Workshop:
         if not quick:
             return made
         share = self.settings.serve.quick
+        # Quick never means more steps than the good quality.
         steps = min(sample.steps, max(share.steps, round(share.share * sample.steps)))
+        # UniPC is deterministic and needs fewer steps; eta and the original's timesteps belong to DDIM.
         quicker = {"sampler": "unipc", "eta": 0.0, "timesteps": "all", "steps": steps}
         return replace(made, sample=sample.model_copy(update=quicker))
 

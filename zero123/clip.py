@@ -53,6 +53,7 @@ class ClipImages:
         """
         device = self._model.device
         pixels = torch.tensor(image, device=device).movedim(-1, 0)[None].float() / 255.0
+        # Bicubic overshoots at edges, hence the clamp.
         square = interpolate(pixels, (self.side_px, self.side_px), mode="bicubic", antialias=True).clamp(0.0, 1.0)
         mean, std = (torch.tensor(one, device=device)[:, None, None] for one in (CLIP_MEAN, CLIP_STD))
         found = self._model(pixel_values=(square - mean) / std).image_embeds[0]

@@ -59,6 +59,7 @@ def batch_size(model: Zero123Model, views_at_once: int, *, guided: bool) -> int:
 def view_bytes(model: Zero123Model, *, guided: bool) -> int:
     """Return a rough upper bound of the memory for another view in a batch, without the networks' weights."""
     _, height, width = model.latent_shape
+    # Guidance runs both halves in the same batch.
     rows = 2 if guided else 1
     unet = rows * height * width * model.unet.config.block_out_channels[0] * model.unet.dtype.itemsize * UNET_COPIES
     widest = max(model.vae.config.block_out_channels[:1])
@@ -78,6 +79,7 @@ def free_bytes(device: torch.device) -> int:
 def _free_on_host() -> int:
     lines = Path("/proc/meminfo").read_text().splitlines() if Path("/proc/meminfo").is_file() else []
     available = [int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")]
+    # Without Linux's estimate, half of all memory.
     free = available[0] if available else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
     limit, used = (Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory.current"))
     # A container's limit; the file says `max` without a limit.

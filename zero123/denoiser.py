@@ -44,6 +44,7 @@ class Denoiser:
         low, high = self._guided_timesteps
         # At scale 1 the unconditional half cancels out, so half of the work is left out.
         if self._scale == 1.0 or not low <= timestep <= high:
+            # The rows with the condition come first in `_both`.
             return self._predict(noisy, timestep, self._both.select(slice(self._rows)))
         answers = self._predict(torch.cat([noisy, noisy]), timestep, self._both)
         return apply_guidance(answers[: self._rows], answers[self._rows :], self._scale)

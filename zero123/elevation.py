@@ -96,6 +96,7 @@ def _estimate(degrees: Floats, scores: Floats, method: str) -> Elevation:
     """The estimate from scores (N, C): of each view left out, and of all in the last row."""
     each = np.array([_lowest(degrees, row) for row in scores])
     count = len(each) - 1
+    # The jackknife's variance: (N − 1) / N times the sum of squares about the mean.
     spread = float(np.sqrt((count - 1) / count * ((each[:-1] - each[:-1].mean()) ** 2).sum()))
     return Elevation(float(each[-1]), spread, tuple(degrees.tolist()), tuple(scores[-1].tolist()), method)
 
@@ -153,6 +154,7 @@ def agreement(
             ndimage.map_coordinates(shrunk[..., channel], [rows, columns], order=1, mode="constant", cval=1.0)
             for channel in range(3)
         ]
+        # Background is white in both, so a point that leaves the object costs its difference to white.
         errors.append(np.abs(np.stack(seen, -1) - photo[inside][:, None]).mean(-1))  # (P, D)
     every = np.stack(errors)
     # For the jackknife.

@@ -77,5 +77,6 @@ def weights_digest(module: nn.Module) -> str:
     # Sorted by name, so that the order of a state does not matter.
     for name, tensor in sorted(module.state_dict().items()):
         digest.update(f"{name} {tuple(tensor.shape)}\n".encode())
+        # float32, so that the same weights stored in half precision and widened have the same digest.
         digest.update(tensor.detach().float().cpu().contiguous().numpy())
     return digest.hexdigest()

@@ -55,6 +55,7 @@ def add_adapters(model: Zero123Model, rank: int, alpha: float, targets: tuple[st
         from peft import LoraConfig
     except ImportError:
         raise Failure("train.lora: expected peft, got nothing: `pip install -c constraints.txt -e '.[lora]'`") from None
+    # Full names, since peft would match a bare ending in more places than meant.
     layers = _layers(model, targets)
     if not layers:
         raise UsageError(f"train.lora.targets: expected ends of names of the UNet's layers, got {', '.join(targets)}")
@@ -71,6 +72,7 @@ def add_adapters(model: Zero123Model, rank: int, alpha: float, targets: tuple[st
 
 def merged_unet(unet: UNet2DConditionModel) -> UNet2DConditionModel:
     """Return a plain UNet with the adapters added to its weights. Weights without an adapter are shared."""
+    # peft wraps a layer and keeps its weights as `base_layer`; a plain UNet has the old names.
     state = {name.replace(FROZEN, "."): tensor for name, tensor in unet.state_dict().items() if not is_adapter(name)}
     for name, layer in unet.named_modules():
         if NAME in getattr(layer, "lora_A", {}):
@@ -78,6 +80,7 @@ def merged_unet(unet: UNet2DConditionModel) -> UNet2DConditionModel:
                 state[f"{name}.weight"] = state[f"{name}.weight"] + layer.get_delta_weight(NAME)
     with torch.device("meta"):
         plain = UNet2DConditionModel.from_config(unet.config)
+    # Assigned, so that weights without an adapter are shared and not copied.
     plain.load_state_dict(state, assign=True)
     return plain.eval().requires_grad_(requires_grad=False)
 
@@ -115,6 +118,7 @@ def load_adapter(folder: Path, parameters: Mapping[str, nn.Parameter]) -> None:
     stored = read_shaped(folder / TENSORS, shapes_of(parameters))
     with torch.no_grad():
         for name, parameter in parameters.items():
+            # Copied in place: optimisers and compiled code hold these parameters.
             parameter.copy_(stored[name])
 
 

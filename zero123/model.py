@@ -179,6 +179,7 @@ class Zero123Model:
             raise Failure(f"input view: expected the shape of {self.hw}, got {height} × {width}")
         if (height, width) == tuple(self.hw):
             return images
+        # Bicubic overshoots at edges, hence the clamp.
         return interpolate(images, self.hw, mode="bicubic", antialias=True, align_corners=False).clamp(-1.0, 1.0)
 
     def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
@@ -197,6 +198,7 @@ class Zero123Model:
         dtype = self.unet.dtype
         context = conditioning.context.to(dtype)
         labels = context.mean(1) if self.unet.config.class_embed_type == "projection" else None
+        # The channel order of the original's checkpoints: noisy target, then condition.
         joint = torch.cat([noisy, self._from_origin(conditioning.latents).to(noisy)], dim=1).to(dtype)
         answer: Tensor = self.unet(joint, timesteps, encoder_hidden_states=context, class_labels=labels).sample
         return answer if dtype == noisy.dtype else answer.to(noisy.dtype)

@@ -92,6 +92,7 @@ def widen_conv_in(unet: UNet2DConditionModel) -> None:
     ).to(old.weight.device)
     with torch.no_grad():
         new.weight.zero_()
+        # The old channels come first, as in `predict`, so the network answers as before.
         new.weight[:, :LATENT_CHANNELS] = old.weight
         new.bias.copy_(old.bias)  # type: ignore[union-attr]
     unet.conv_in = new

@@ -16,6 +16,7 @@ def rgba_of(picture: Picture, hw: tuple[int, int]) -> NDArray[np.uint8]:
     """
     image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
     wh = (hw[1], hw[0])
+    # Untouched: a picture of the right size must keep its exact pixels.
     if image.mode == "RGBA" and image.size == wh:
         return np.asarray(image)
     # RGBa has colours multiplied by alpha.

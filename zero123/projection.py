@@ -21,6 +21,7 @@ class CCProjection(ModelMixin, ConfigMixin):  # type: ignore[misc]
         super().__init__()
         self.projection = nn.Linear(embedding + pose, context)
         with torch.no_grad():
+            # With the identity the UNet first sees the image embedding that it was trained on.
             self.projection.weight[:, :embedding] = torch.eye(context, embedding)
             self.projection.bias.zero_()
 

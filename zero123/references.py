@@ -49,6 +49,7 @@ def resolve(cls: type[M], reference: Any, *, where: str) -> M:
     if {"source", "part"} <= set(reference) <= {"source", "part", "revision", "sha256", "path"}:
         source = _found(reference, where)
         module = base_part(cls, source, reference.get("revision"), reference["part"])
+        # A folder or a branch of a hub can change after training; the digest notices.
         if "sha256" in reference and reference["sha256"] != weights_digest(module):
             part = f"{reference['part']} of {source}"
             raise Failure(f"{where}: expected the weights that it was trained with, got others in {part}")

@@ -33,6 +33,7 @@ def ddim_step(
 
     `clean` and `noise` are x_0 and ε as predicted; `fresh` is new noise, needed only where `eta` > 0.
     """
+    # Equation 16: eta 1 adds as much noise as DDPM, eta 0 none.
     spread: float = eta * ((1.0 - then) / (1.0 - now) * (1.0 - now / then)) ** 0.5
     result: Tensor = then**0.5 * clean + max(1.0 - then - spread**2, 0.0) ** 0.5 * noise
     return result if fresh is None else result + spread * fresh
@@ -53,6 +54,7 @@ def ddim(
     for index, timestep in enumerate(timesteps):
         alpha, sigma = schedule.alpha_sigma(timestep, latents.dtype)
         clean, noise = clean_and_noise(predict(latents, timestep), latents, alpha, sigma, schedule.prediction)
+        # Not drawn at eta 0: a generator is advanced only by noise that is used.
         added = fresh().to(start) if eta > 0.0 else None
         latents = ddim_step(clean, noise, alphas[index], alphas[index + 1], eta, added)
     return latents

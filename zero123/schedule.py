@@ -130,6 +130,7 @@ def _quadratic(first: int, steps: int) -> list[int]:
     found = list[int]()
     for index in range(steps):
         left = steps - index
+        # Strictly falling, and with room for the steps that are left: near 0 squares would repeat.
         wanted = max(round((first + 1) * (left / steps) ** 2) - 1, left - 1)
         found.append(min(wanted, found[-1] - 1) if found else first)
     return found

@@ -73,6 +73,7 @@ class ModelSettings(Section):
     def _fits(self) -> Self:
         if self.zero_terminal_snr and self.prediction == "epsilon":
             raise ValueError("prediction v_prediction with zero_terminal_snr: pure noise says nothing about ε")
+        # The autoencoder divides by 8, and each level but the last halves once more.
         halvings = len(self.unet.channels) - 1
         if self.image_encoder.kind == "latents":
             halvings = max(halvings, len(self.image_encoder.channels))

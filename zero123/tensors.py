@@ -146,6 +146,7 @@ def read_shaped(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, 
 def build_without_memory(cls: type[M], config: dict[str, Any], folder: Path) -> M:
     """Return the network of the configuration in `folder`, without memory. Raises Failure for any other
     configuration."""
+    # diffusers writes `_class_name`, transformers `architectures`.
     named = config.get("_class_name", (config.get("architectures") or [cls.__name__])[0])
     if named != cls.__name__:
         raise Failure(f"{folder / 'config.json'}: expected a {cls.__name__}, got {named}")
