@@ -51,12 +51,14 @@ def run_batch(pictures: Sequence[BatchPicture], out: Path, work: PictureWork, pr
         except Failure as error:
             rows.append(_failed(picture, error, progress))
             continue
+        # Only now: a batch of unusable pictures need not wait for a model.
         model = model or work.load()
         try:
             views = work.sample(model, photo, picture, out / picture.name)
             rows.append({**_about(picture), "outcome": "ok", "views": len(views.plan.jobs())})
         except Failure as error:
             rows.append(_failed(picture, error, progress))
+    # At the end, over all pictures: the record of an interrupted batch would look complete.
     write_atomically(out / RECORD, (json.dumps(rows, indent=2, ensure_ascii=False) + "\n").encode())
     failed = [row for row in rows if row["outcome"] == "failed"]
     print(f"{len(rows) - len(failed)} of {len(rows)} pictures sampled: {out}")

@@ -59,6 +59,7 @@ def run_check(options: argparse.Namespace) -> int:
             sentence, good = _checked(protocol, dataset.load(uid))
         except Failure as error:
             sentence, good = str(error), False
+        # Goes on after a damaged object, so that one run names all of them.
         bad += not good
         print(f"{'ok ' if good else 'BAD'} {uid}: {sentence}")
     return 1 if bad else 0
@@ -66,6 +67,7 @@ def run_check(options: argparse.Namespace) -> int:
 
 def _checked(protocol: Protocol, truth: TrueObject) -> tuple[str, bool]:
     known, digest = protocol.data.sha256.get(truth.uid), truth.pixel_digest()
+    # Pixels, not files: a lossless copy in another format is the same data set.
     if known and known != digest:
         return f"expected pixels with the digest {known}, got {digest}", False
     pixels = f"{len(truth.views)} views, pixels {digest}{' as known' if known else ''}"
@@ -73,6 +75,7 @@ def _checked(protocol: Protocol, truth: TrueObject) -> tuple[str, bool]:
         return f"{pixels}, no mesh", True
     found = check_object(truth, truth.read_mesh())
     least = min(found, key=lambda view: view.iou)
+    # NaN, for views without depths, is not equal to itself.
     depths = [view.depth_error for view in found if view.depth_error == view.depth_error]
     depth = f", depth within {max(depths):.2g}" if depths else ""
     sentence = f"{pixels}, mesh on alpha IoU at least {least.iou:.6f} (view {least.view}){depth}"
@@ -101,6 +104,7 @@ def run_score(options: argparse.Namespace) -> int:
 def run_run(options: argparse.Namespace) -> int:
     """Predict into OUT/predictions, then score."""
     protocol, progress = _protocol(options), standard_progress()
+    # Inside the output, so that the same command finds what it has already answered.
     _predict(options, protocol, options.out / "predictions", progress)
     return _score(options, protocol, options.out / "predictions", progress)
 
@@ -164,6 +168,7 @@ def _predict(options: argparse.Namespace, protocol: Protocol, out: Path, progres
     known = VIEW_METHODS if protocol.kind == "views" else MESH_METHODS
     if options.baseline not in known:
         raise UsageError(f"--baseline: expected {', '.join(known)} for {protocol.kind}, got {options.baseline}")
+    # Tables must say which answers know the truth.
     words = {"mean": "mean of the true views (oracle)", "input": "input copied", "hull": "visual hull (oracle)"}
     method = Method(name=words.get(options.baseline, options.baseline), frame="world")
     _write_answers(protocol, options.data, known[options.baseline], method, out, progress)
@@ -187,6 +192,7 @@ def _model(options: argparse.Namespace) -> tuple[Method, ViewMethod]:
     from zero123.digest import model_digest
 
     pipeline = load_model(options.model, options.device)
+    # Flags that are not given leave the model's own defaults.
     changes = {"steps": options.steps, "guidance_scale": options.guidance_scale}
     sampling = pipeline.sampling_with(**{name: value for name, value in changes.items() if value is not None})
     method = Method(
@@ -198,6 +204,7 @@ def _model(options: argparse.Namespace) -> tuple[Method, ViewMethod]:
 
 
 def _plain(values: dict[str, object]) -> dict[str, str | int | float | bool]:
+    # `Method.settings` holds plain values alone, and a tuple becomes its text.
     return {
         name: value if isinstance(value, str | int | float | bool) else str(value) for name, value in values.items()
     }
@@ -244,4 +251,5 @@ def _score(options: argparse.Namespace, protocol: Protocol, predictions: Path, p
         )
     write_summary(options.out, summary)
     print(say_summary(options.out, protocol, summary, job, len(objects_of(job))))
+    # Scripts must notice incomplete figures, although the tables are written.
     return 1 if summary.failed or summary.unusable else 0

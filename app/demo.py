@@ -45,6 +45,7 @@ def run_demo(settings: Settings, out: Path, chosen: str, progress: Progress) -> 
     `chosen` is the start of the uid of the object to reconstruct. Raises UsageError for an unknown start, or when
     training would use views of the evaluation. Raises Failure, after the report, when model or mesh misses its goal.
     """
+    # Otherwise the evaluation would measure views that the model was trained on.
     trained, asked = settings.train.held_out_views, settings.evaluate.held_out_views
     if trained < asked:
         raise UsageError(f"train.held_out_views: expected at least evaluate.held_out_views, {asked}, got {trained}")
@@ -57,6 +58,7 @@ def run_demo(settings: Settings, out: Path, chosen: str, progress: Progress) -> 
     write_atomically(out / "report.html", demo_page(facts).encode())
     write_atomically(out / "report.json", (json.dumps(facts.numbers(), indent=2) + "\n").encode())
     progress.say(f"report: {out / 'report.html'}")
+    # After the report: a missed goal is best understood from its pictures.
     _check_goals(facts)
 
 
@@ -95,10 +97,12 @@ class Chain:
 
     def train(self) -> TrainSummary:
         """Train to the last image."""
+        # A list, since a stage's work returns only whether it did anything.
         summaries: list[TrainSummary] = []
         folder = self.out / "model"
 
         def work() -> bool:
+            # A new checkpoint tells whether this run trained, or found the work done.
             before = finished_checkpoints(folder)[-1:]
             sampling = self.settings.sample.sampling()
             spec = TrainSpec(self.settings.model, self.settings.train, self.storage, folder, sampling)

@@ -125,6 +125,7 @@ def _pairs(chain: FinishedDemo) -> tuple[facts.PairFacts, ...]:
     """Choose a pair of each object: the first, but for the mesh's object the first from the mesh's own photo."""
     scores = chain.scores
     chosen: dict[str, dict[str, Any]] = {}
+    # False sorts before True: pairs of the mesh's own photo come first.
     for pair in sorted(scores["shown"], key=lambda pair: (pair["uid"], pair["source"]) != chain.mesh_of):
         chosen.setdefault(pair["uid"], pair)
     rows = {(row["uid"], row["source"], row["target"]): row for row in scores["rows"]}

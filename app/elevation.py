@@ -38,6 +38,7 @@ def find_elevation(pipeline: "Zero123Pipeline", rgba: NDArray[np.uint8], setting
     )
 
     def draw(moves: NDArray[np.float64], seeds: list[int], polar_rad: float) -> NDArray[np.uint8]:
+        # The candidate's angle, because some models are given it with the pose.
         poses = pipeline.adapt_poses(pose_from_deltas(*moves.T), polar_rad)
         at_once = settings.sample.compute.views_at_once
         return np.concatenate(

@@ -12,6 +12,7 @@ def main() -> int:
     except ImportError as error:
         sys.stderr.write(f"zero123: {error}\n")
         return 1
+    # Only after the check: importing a stranger's `base` would fail with a misleading traceback.
     from app.main import main as run
 
     return run()

@@ -59,6 +59,7 @@ def pair_pictures(folder: Path, pair: dict[str, Any]) -> tuple[NDArray[np.uint8]
 
 def page_of(result: NovelViews, dataset: str, split: str, about: Mapping[str, str]) -> str:
     """Write the evaluation as self-contained HTML; `about` goes to its foot."""
+    # Rows are in novel_views.json; a page with thousands of them is of no use.
     values = {key: value for key, value in novel_views_json(result).items() if key != "rows"}
     shown = [
         ShownPair(

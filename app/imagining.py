@@ -82,6 +82,7 @@ def views_and_mesh(
         return {"silhouette_iou": made.iou, "faces": len(made.mesh.faces)}
 
     stages = Stages(out)
+    # A person may have deleted the mesh to have it made again.
     if not mesh.is_file():
         stages.forget("mesh")
     inputs = [views.plan.request, settings.reconstruct.model_dump(mode="json"), wanted.seed]

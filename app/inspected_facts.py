@@ -56,6 +56,7 @@ def inspected_views(name: str, views: Views) -> InspectedObject:
 def _view_facts(rendered: Mapping[str, Any]) -> dict[str, Any]:
     """Collect the checks of each view, the views with faults, and the lights."""
     rows = rendered.get("views", [])
+    # Older files lack some checks; a column needs a value for every view.
     names = [name for name in ("coverage", *ALARMS) if all(name in row for row in rows)]
     return {
         "view_facts": {ALARMS.get(name, name): [_words(row[name]) for row in rows] for name in names if rows},

@@ -53,6 +53,7 @@ def inspect_target(target_name: str | Path, most: int, settings: Settings, progr
     target = Path(target_name)
     if replace_surrogates(str(target_name)) != str(target_name):
         raise UsageError(f"{replace_surrogates(str(target_name))}: expected a name in UTF-8")
+    # The order matters: a dataset is a folder too, and a uid may look like a name.
     if "://" in str(target_name) or (target / "versions").is_dir():
         return _dataset(Storage(target_name), target.name, most)
     if target.is_dir():
@@ -81,6 +82,7 @@ def _dataset(storage: Storage, name: str, most: int) -> Inspection:
     version = read_version(storage)
     total = sum(len(shard.samples) for shard in version.shards)
     samples = (sample for shard in version.shards for sample in read_shard(storage, shard))
+    # Lazily: a dataset may have millions of objects, and only a few are shown.
     objects = tuple(inspected_object(sample) for sample in islice(samples, most))
     return Inspection(f"{name}, version {version.number}", _with_seconds(storage, objects), total)
 
@@ -110,6 +112,7 @@ def _sample(storage: Storage, version: Version, uid: str) -> Sample | None:
 def _with_seconds(storage: Storage, objects: tuple[InspectedObject, ...]) -> tuple[InspectedObject, ...]:
     """Add the seconds of the attempt behind an object's views, if the catalogue has it."""
     attempts = Catalog(storage).attempts([shown.uid for shown in objects])
+    # Later attempts replace earlier ones, so the newest good one stays.
     made: dict[str, Attempt] = {row.uid: row for row in attempts if row.outcome == Outcome.OK}
     return tuple(
         replace(shown, seconds=sort_phases(made[shown.uid].seconds)) if shown.uid in made else shown

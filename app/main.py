@@ -58,6 +58,7 @@ class HungUp(KeyboardInterrupt):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command. Returns 0 for success, 1 for failure, 2 for wrong usage, 129, 130 or 143 after a stop."""
     try:
+        # First of all, so that a stop during the slow imports is clean too.
         signal.signal(signal.SIGTERM, _terminate)
         if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # `nohup` has it ignored
             signal.signal(signal.SIGHUP, _hang_up)
@@ -72,6 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = {Terminated: TERMINATED, HungUp: HUNG_UP}.get(type(stop), INTERRUPTED)
         return _fail("stopped; what is done is kept, and the same command goes on from there", code)
     except BrokenPipeError:
+        # `| head` closes the pipe early; without this, Python would complain once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
@@ -97,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
 def _load_command(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
     """Register every command by name, but import only the requested command, because torch and Ray load slowly."""
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    # The first word that is no flag is the command; flags before it are those of `zero123` itself.
     asked = next((word for word in words if not word.startswith("-")), None)
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
@@ -119,6 +122,7 @@ def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
 
 def _hang_up(_number: int, _frame: FrameType | None) -> NoReturn:
     nowhere = os.open(os.devnull, os.O_RDWR)
+    # Writing to a terminal that is gone raises an error and would hide the clean stop.
     for stream in (sys.stdout, sys.stderr):
         os.dup2(nowhere, stream.fileno())
     raise HungUp

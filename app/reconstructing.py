@@ -45,6 +45,7 @@ def reconstruct_into(folder: Path, request: MeshRequest, progress: Progress) -> 
     frames = turntable(finished.mesh, photo.lens, section.turntable, progress)
     made = Reconstructed(finished.mesh, frames, seen, silhouette_iou(seen, request.rgba[..., 3] > OPAQUE))
     _write_pictures(folder, made, request.rgba)
+    # Last: it removes the checkpoint, which a killed run needs to go on.
     write_object(folder, NAME, finished, request, made.iou)
     return made
 

@@ -69,6 +69,7 @@ def list_requested_models(sources: Sequence[Path], out: Path, progress: Progress
     models = _under_known_uids(
         [_asked(name, model, out, source) for source in sources for name, model in _models(source, progress)]
     )
+    # All are checked before the first render: a clash found later would waste the work before it.
     by_folder = {one.out: one.model for one in models}
     for one in models:
         if by_folder[one.out] != one.model:
@@ -122,9 +123,11 @@ def render_models(
     Raises UsageError for a folder with other files.
     """
     for one in requested:
+        # The folder is replaced as a whole, so files of a person must not be in it.
         _check_free(one.out)
     marks = [_mark(one, settings, seed, layout) for one in requested]
     kept = [_is_done(one.out, mark) for one, mark in zip(requested, marks, strict=True)]
+    # Nothing to do needs no progress bar.
     shown = SILENT if all(kept) else progress
     total, done = len(requested) * settings.views, sum(kept) * settings.views
     with RenderChild(settings) as child, shown.task("render", total=total, unit="views", done=done) as task:
@@ -157,6 +160,7 @@ def _check_free(out: Path) -> None:
 def _is_done(out: Path, mark: dict[str, Any]) -> bool:
     """Whether a folder already holds all requested files."""
     kept = read_mark(out)
+    # The kept mark also has the results; only the inputs must be the same.
     return {name: kept.get(name) for name in mark} == mark and all((out / name).is_file() for name in _files(kept))
 
 
@@ -197,6 +201,7 @@ def _one(
             made = {"files": files, "path": requested.name, "seconds": result.seconds}
             text = json.dumps(mark | made, indent=2, sort_keys=True)
             write_atomically(temporary / MARK, f"{text}\n".encode())
+            # Removed only now, when the new views are whole.
             shutil.rmtree(requested.out, ignore_errors=True)
             temporary.rename(requested.out)
         return RenderedModel(requested, result)

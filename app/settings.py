@@ -65,6 +65,7 @@ def load_settings(
     path = config or default_config()
     layers = [Layer(str(path), _pipeline_section(path))]
     if model_sampling:
+        # A file that a person named was meant for this command; the nearest pipeline.yaml was not.
         layers.insert(0 if config else 1, Layer("the model", {"sample": model_sampling}))
     layers += [Layer(f"preset {name}", read_preset(name)) for name in presets]
     layers += [Layer("--sampler", {"sample": sample_flags})] if sample_flags else []
@@ -74,6 +75,7 @@ def load_settings(
 
 def default_config() -> Path:
     """Find `pipeline.yaml` in the working folder, else the shipped file."""
+    # In a checkout beside the packages, installed below share/.
     beside_sources = Path(__file__).parents[1] / FILE_NAME
     for path in (Path(FILE_NAME), beside_sources, Path(sys.prefix) / "share" / "zero123" / FILE_NAME):
         if path.is_file():

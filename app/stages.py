@@ -49,6 +49,7 @@ class Stages:
         with self.measure(name):
             did_work = work()
         record = self._record(name)
+        # A run with nothing to do takes no time, and the page should show what the work took.
         if did_work or not record:
             self._keep(name, "", {})
         else:

@@ -28,6 +28,7 @@ class BarRow:
 
 def share(value: float | None, largest: float) -> float:
     """Compute the length of a bar in percent, in [0, 100]; missing, negative and NaN values give 0."""
+    # `not >` instead of `<=`: a NaN must fail too.
     if value is None or not value > 0.0 or not largest > 0.0:
         return 0.0
     return min(100.0, 100.0 * value / largest)
@@ -41,6 +42,7 @@ def bar_table(head: Sequence[str], rows: Sequence[BarRow], *, label: str) -> Mar
     columns = len(head) - 1
     if any(len(row.bars) != columns for row in rows):
         raise ValueError(f"expected {columns} bars in every row, got {sorted({len(row.bars) for row in rows})}")
+    # Each column has its own scale: seconds and bytes cannot share one.
     largest = [max((row.bars[index].value or 0.0 for row in rows), default=0.0) for index in range(columns)]
     names = Markup("").join(fill('<th scope="col">{}</th>', html(name)) for name in head)
     body = Markup("").join(_row(row, largest) for row in rows)

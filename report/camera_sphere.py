@@ -52,8 +52,10 @@ def camera_sphere(
         raise ValueError(f"expected {len(cameras)} names, got {len(names)}")
     centres = camera_centre(cameras)
     radii = np.linalg.norm(centres, axis=-1)
+    # The farthest camera just fits; the lower bound avoids a division by 0.
     scale = (SIDE / 2 - MARGIN) / max(float(radii.max()), 1e-9)
     points = rotate_to_viewer(centres)
+    # From far to near: SVG draws later elements over earlier ones.
     order = [int(index) for index in np.argsort(points[:, 2])]
     dots = {index: _camera(points[index], scale, names[index], held=index in highlighted) for index in order}
     back = [dots[index] for index in order if points[index, 2] < 0]
@@ -65,6 +67,7 @@ def camera_sphere(
 
 
 def _polyline(points: Floats, scale: float, css_class: str) -> Markup:
+    # SVG counts y downwards.
     xy = np.clip(SIDE / 2 + points[:, :2] * scale * [1.0, -1.0], 0.0, SIDE)
     text = " ".join(f"{x:.1f},{y:.1f}" for x, y in xy)
     return fill('<polyline class="{}" points="{}" fill="none"/>', css_class, text)
@@ -95,6 +98,7 @@ def _runs(points: Floats, *, front: bool) -> list[Floats]:
 
 def _object(scale: float) -> Markup:
     corners = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) * 0.3
+    # Corners one edge length apart are joined by an edge.
     edges = [(a, b) for a in range(8) for b in range(a) if np.isclose(np.linalg.norm(corners[a] - corners[b]), 0.6)]
     return Markup("").join(_polyline(rotate_to_viewer(corners[[a, b]]), scale, "object") for a, b in edges)
 
@@ -104,6 +108,7 @@ def _move(start: Floats, end: Floats, scale: float) -> Markup:
     a, b = start / np.linalg.norm(start), end / np.linalg.norm(end)
     angle = float(np.arccos(np.clip(a @ b, -1.0, 1.0)))
     step = np.linspace(0.0, 1.0, 49)[:, None]
+    # For equal or opposite directions the great circle is not defined.
     if np.sin(angle) < 1e-6:
         way = start + (end - start) * step
     else:

@@ -43,6 +43,7 @@ def sheet_grid(count: int, cell_hw: tuple[int, int], *, columns: int, gap: int =
     """Lay out `count` cells. Raises ValueError without cells or columns."""
     if count < 1 or columns < 1:
         raise ValueError(f"expected at least 1 image and 1 column, got {count} and {columns}")
+    # Few images make a narrow sheet, without empty columns.
     columns = min(columns, count)
     return SheetGrid(columns, -(-count // columns), cell_hw, gap, label_px)
 
@@ -66,6 +67,7 @@ def contact_sheet(
     pictures = [_scale_to_cell(Image.fromarray(check_pixels(pixels)).convert("RGBA"), cell_px) for pixels in images]
     width = cell_px or max((picture.width for picture in pictures), default=1)
     height = cell_px or max((picture.height for picture in pictures), default=1)
+    # Pillow's own font, so that sheets are the same on every machine.
     font = ImageFont.load_default(size=max(9, width // 8)) if labels else None
     label_px = max(14, width // 6) if labels else 0
     grid = sheet_grid(len(pictures), (height, width), columns=columns, label_px=label_px)
@@ -97,6 +99,7 @@ def _write_labels(
     height, width = grid.cell_hw
     for index, label in enumerate(labels):
         row, column = grid.corner(index)
+        # Labels may come from outside; a line break would run into the next cell.
         text = " ".join(replace_controls(label).split())
         while text and draw.textlength(text, font=font) > width:
             text = text[:-1]

@@ -61,6 +61,7 @@ def smooth(values: ArrayLike, window: int) -> Floats:
     array = np.asarray(values, np.float64)
     if window <= 1 or len(array) < 3:
         return array
+    # Differences of sums are window means at a cost independent of the window.
     total = np.concatenate([[0.0], np.cumsum(array)])
     middle = np.arange(len(array))
     low, high = np.maximum(middle - window // 2, 0), np.minimum(middle + (window - 1) // 2 + 1, len(array))
@@ -92,10 +93,12 @@ def _drawable(line: Series, *, log_y: bool) -> tuple[Floats, Floats]:
     x, y = np.asarray(line.x, np.float64).ravel(), np.asarray(line.y, np.float64).ravel()
     if x.shape != y.shape:
         raise ValueError(f"expected as many x as y in {line.name!r}, got {x.size} and {y.size}")
+    # A line cannot show these points, and one of them would break the whole path.
     keep = np.isfinite(x) & np.isfinite(y) & ((y > 0) | (not log_y))
     x, y = x[keep], y[keep]
     if len(x) <= MAX_POINTS:
         return x, y
+    # More points than pixels would only make the page large, so neighbours are averaged.
     cuts = np.linspace(0, len(x), MAX_POINTS + 1).astype(int)
     counts = np.diff(cuts)
     return np.add.reduceat(x, cuts[:-1]) / counts, np.add.reduceat(y, cuts[:-1]) / counts
@@ -108,6 +111,7 @@ def _fit_frame(lines: Sequence[tuple[Floats, Floats]], wh: tuple[float, float], 
         return _Frame(wh, (0.0, 1.0), (1.0, 10.0) if log_y else (0.0, 1.0), log_y)
     low, high = float(ys.min()), float(ys.max())
     if log_y:
+        # On a log axis a margin is a factor.
         low, high = low / 1.08, high * 1.08
     else:
         # A line far above zero is not squeezed; a line near zero shows the zero.
@@ -119,6 +123,7 @@ def _fit_frame(lines: Sequence[tuple[Floats, Floats]], wh: tuple[float, float], 
 
 def _unit(values: Floats, limits: tuple[float, float]) -> Floats:
     low, high = limits
+    # A constant line runs through the middle.
     if high <= low:
         return np.full(values.shape, 0.5)
     return np.asarray(np.clip((values - low) / (high - low), 0.0, 1.0), np.float64)
@@ -160,9 +165,11 @@ def _short(name: str) -> str:
 def _legend(frame: _Frame, names: Sequence[str]) -> Markup:
     parts = []
     right = frame.wh[0] - MARGIN_RIGHT
+    # From the right edge inwards, so the names stay in order.
     for index, name in reversed(list(enumerate(_short(name) for name in names))):
         text = '<text class="legend" x="{:.1f}" y="16" text-anchor="end">{}</text>'
         parts.append(fill(text, right, html(name)))
+        # SVG does not tell the width of text before it is drawn, so it is estimated.
         right = max(right - 9.0 * len(name) - 8, 0.0)
         swatch = '<line class="line" x1="{:.1f}" x2="{:.1f}" y1="12" y2="12" stroke="{}"/>'
         parts.append(fill(swatch, max(right - 18, 0.0), right, COLOURS[index % len(COLOURS)]))

@@ -45,9 +45,11 @@ def csv_cell(text: object) -> str:
     Text with apostrophes of its own gets another, so `inv_csv_cell` can take it off. Plain numbers, also negative,
     stay numbers. Quoting is left to the csv module.
     """
+    # Most cells begin with a letter or digit, and tables have millions of them.
     if _HARMLESS.fullmatch(str(text)):
         return str(text)
     value = replace_controls(str(text))
+    # Apostrophes are looked through, or `'=1` would come back as `=1`.
     return f"'{value}" if _is_formula(value.lstrip("'")) else value
 
 
@@ -57,5 +59,6 @@ def inv_csv_cell(value: str) -> str:
 
 
 def _is_formula(value: str) -> bool:
+    # Spreadsheets ignore blanks before a formula.
     starts = value.lstrip().startswith(_FORMULA_STARTS) or value.startswith(_FORMULA_STARTS)
     return starts and not _NUMBER.fullmatch(value)

@@ -37,6 +37,7 @@ def composite(pixels: Pixels, ground: Pixels | int = 255) -> Pixels:
         return pixels
     alpha = pixels[..., 3:].astype(np.uint32)
     below = np.broadcast_to(np.asarray(ground, np.uint32), pixels[..., :3].shape)
+    # Half of 255 is added before the division, which would otherwise cut.
     mixed = (pixels[..., :3] * alpha + below * (255 - alpha) + 127) // 255
     return mixed.astype(np.uint8)
 
@@ -58,6 +59,7 @@ def encode_image(image: Image.Image, kind: Literal["webp", "png"] = "webp", qual
     if kind == "png":
         image.save(stream, "PNG", optimize=True)
     elif quality is None:
+        # `exact` keeps the colours of transparent pixels, which WebP otherwise changes.
         image.save(stream, "WEBP", lossless=True, exact=True, method=4)
     else:
         image.save(stream, "WEBP", quality=quality, method=5)

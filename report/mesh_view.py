@@ -36,6 +36,7 @@ class MeshBuffers:
 
     def packed(self) -> bytes:
         """Concatenate positions, faces and colours, little-endian."""
+        # 16-bit arrays first: a typed array in JavaScript must start at an even byte.
         parts = (self.positions.astype("<u2"), self.faces.astype("<u2"), self.colours)
         return b"".join(part.tobytes() for part in parts)
 
@@ -45,6 +46,7 @@ def mesh_buffers(mesh: ColouredMesh) -> MeshBuffers:
     if len(mesh.vertices) > MAX_VERTICES:
         raise ValueError(f"expected at most {MAX_VERTICES} vertices, got {len(mesh.vertices)}")
     low = mesh.vertices.min(axis=0)
+    # A common step for all axes keeps proportions.
     step = max(float((mesh.vertices.max(axis=0) - low).max()), 1e-9) / STEPS
     positions = np.rint((mesh.vertices - low) / step).clip(0, STEPS).astype(np.uint16)
     return MeshBuffers(positions, mesh.colours, mesh.faces.astype(np.uint16), low, step)

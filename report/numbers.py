@@ -20,6 +20,7 @@ def finite_or_none(value: float | None) -> float | None:
 
 def seconds_text(value: float) -> str:
     """Format a duration: 0.42 s, 9.5 s, 42 s, 4 min 05 s, 2 h 03 min, 2 222 h."""
+    # From here on rounding would show 60 s.
     if value < 59.5:
         return f"{value:.2f} s" if value < 1 else f"{value:.1f} s" if value < 9.95 else f"{value:.0f} s"
     minutes, seconds = divmod(round(value), 60)
@@ -33,6 +34,7 @@ def seconds_text(value: float) -> str:
 def bytes_text(value: float) -> str:
     """Format a size in binary units: 512 B, 70 KiB, 3.3 MiB, 1.4 GiB."""
     for unit in ("B", "KiB", "MiB"):
+        # Where rounding would show 1024, the next unit is used.
         if abs(value) < 1023.5:
             return f"{value:.1f} {unit}" if unit == "MiB" and abs(value) < 9.95 else f"{value:.0f} {unit}"
         value /= 1024.0
@@ -102,4 +104,5 @@ class Figures:
         value = self.value(key)
         if value is None:
             return fill('<data data-key="{}" value="">{}</data>', key, ABSENT)
+        # `repr` is the shortest text that gives the same float again.
         return fill('<data data-key="{}" value="{}">{}</data>', key, repr(value), KINDS[kind](value))

@@ -28,6 +28,7 @@ def environment() -> Environment:
     made = Environment(
         autoescape=True,
         loader=FileSystemLoader(TEMPLATES),
+        # A misspelled name must fail instead of showing nothing.
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -140,6 +141,7 @@ class Page:
 
     def html(self) -> str:
         """Write the page as HTML that needs no other file."""
+        # Scripts are allowed by their digest, so text that slips in as a script does not run.
         hashes = [base64.b64encode(hashlib.sha256(source.encode()).digest()).decode() for source in self._scripts]
         scripts = " ".join(f"'sha256-{value}'" for value in hashes) or NOTHING
         policy = f"{POLICY}; script-src {scripts}"

@@ -53,6 +53,8 @@ def cluster_vertices(mesh: ColouredMesh, cells: int) -> ColouredMesh:
     vertices = np.stack([np.bincount(member, mesh.vertices[:, axis]) for axis in range(3)], axis=1) / counts
     colours = np.stack([np.bincount(member, mesh.colours[:, channel]) for channel in range(3)], axis=1) / counts
     faces = member[mesh.faces]
+    # A face with two corners in the same cell has collapsed to a line.
     proper = (faces[:, 0] != faces[:, 1]) & (faces[:, 1] != faces[:, 2]) & (faces[:, 2] != faces[:, 0])
+    # Faces that became the same triangle would fight for the same pixels.
     _, first = np.unique(np.sort(faces[proper], axis=1), axis=0, return_index=True)
     return ColouredMesh(vertices, faces[proper][np.sort(first)], np.rint(colours).astype(np.uint8))

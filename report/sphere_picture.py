@@ -40,6 +40,7 @@ def _line(draw: ImageDraw.ImageDraw, points: Floats, scale: float, side: int, co
 
 
 def _wires(draw: ImageDraw.ImageDraw, radius: float, side: int) -> None:
+    # Back arcs first, so that front arcs are drawn over them.
     for run, front in sorted(wire_runs(), key=lambda pair: pair[1]):
         _line(draw, run, radius, side, WIRE_FRONT if front else WIRE)
     low, high = side / 2 - radius, side / 2 + radius

@@ -23,6 +23,7 @@ def turntable_webp(frames: Sequence[Pixels], *, seconds: float, quality: int = 8
         "WEBP",
         save_all=True,
         append_images=others,
+        # WebP counts whole milliseconds, and 0 means as fast as possible.
         duration=max(1, round(seconds * 1000 / len(frames))),
         loop=0,
         quality=quality,

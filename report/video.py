@@ -37,11 +37,13 @@ def video_bytes(frames: Sequence[Pixels], kind: str, fps: float) -> bytes:
     height, width = (side - side % 2 for side in frames[0].shape[:2])  # 4:2:0 halves both sides
     stream = BytesIO()
     with av.open(stream, "w", format=kind, container_options=BITEXACT) as container:
+        # 1001 is the denominator of broadcast rates such as 30000 / 1001.
         rate = Fraction(fps).limit_denominator(1001)
         track = cast("av.VideoStream", container.add_stream(codec, rate=rate, options=options))
         track.width, track.height, track.pix_fmt = width, height, "yuv420p"
         for pixels in frames:
             picture = np.ascontiguousarray(composite(pixels)[:height, :width])
             container.mux(track.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        # Encoders hold frames back; None makes them give up the rest.
         container.mux(track.encode(None))
     return stream.getvalue()

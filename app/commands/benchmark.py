@@ -38,6 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         if name in ("check", "predict", "score", "run", "oracle"):
             verb.add_argument("--data", type=Path, required=True, metavar="DIR", help="the folder of the data set")
             verb.add_argument("--objects", metavar="UID,UID,…", help="only these objects; the table says so")
+        # By name: importing the verbs here would load every metric for `--help`.
         verb.set_defaults(run=run, verb=name)
     _add_answers(made["predict"], export=True)
     _add_answers(made["run"], export=False)

@@ -25,6 +25,7 @@ def run(options: argparse.Namespace) -> int:
     settings = settings_of(options)
     if options.dry_run:
         print(settings.as_yaml())
+    # A dry run makes the real plan and stops before any work, so both always agree.
     build(build_settings(settings), standard_progress(), dry_run=options.dry_run)
     return 0
 

@@ -38,11 +38,13 @@ def run(options: argparse.Namespace) -> int:
     if options.dry_run:
         print(settings.as_yaml())
         return 0
+    # Imports of the work come after all checks of the flags: torch loads slowly.
     from report.numbers import bytes_text
     from shards.version import read_version
     from train.cache import CacheJob, cache_latents
 
     storage = Storage(settings.storage.root)
+    # 0 in the settings means the newest version.
     version = read_version(storage, options.number or settings.train.version or None)
     job = CacheJob(storage, version, settings.model, settings.train.seed, settings.train.device, settings.train.threads)
     summary = cache_latents(job, options.processes, standard_progress(), settings.train.stream.damaged_samples)

@@ -53,6 +53,7 @@ def run(options: argparse.Namespace) -> int:
 
     if options.out.exists():
         raise UsageError(f"--out: expected a new path, got the existing {options.out}")
+    # A wrong ending would give a file that no program recognises.
     if (options.layout == "ldm") != (options.out.suffix == ".ckpt"):
         raise UsageError(f"--out: expected a .ckpt for --layout ldm and a folder for the others, got {options.out}")
     model = _read(options, settings_of(options))
@@ -70,6 +71,7 @@ def run(options: argparse.Namespace) -> int:
         else:
             save_folder(model, temporary, SPELLINGS[options.layout])
     print(f"{options.out}: {summary}")
+    # A foreign layout cannot state everything, and a model read without these flags draws wrong views in silence.
     if options.layout != "zero123":
         unsaid = flags_lost_in_ldm(model) if options.layout == "ldm" else flags_lost_in_folder(model)
         print(f"This layout does not say: {shlex.join(unsaid)}")

@@ -32,6 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run every stage not yet done, then write the report."""
     root = f"storage.root={json.dumps(str(options.out / 'dataset'))}"
+    # Before the user's own presets and values, which therefore win.
     settings = load_settings(options.config, [*PRESETS, *options.preset], [root, *options.overrides])
     if options.dry_run:
         print(settings.as_yaml())

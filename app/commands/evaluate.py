@@ -48,6 +48,7 @@ def run(options: argparse.Namespace) -> int:
     write_atomically(out / "report.html", page.encode())
     print(f"{novel_views_table(result)}\n\nreport: {out / 'report.html'}")
     if options.json:
+        # A figure without its machine, versions and settings cannot be compared later.
         facts = {"machine": machine(), "versions": used, "settings": settings.model_dump(mode="json")}
         write_atomically(options.json, (json.dumps({**novel_views_json(result), **facts}, indent=2) + "\n").encode())
     return 0 if result.passed else 1

@@ -52,6 +52,7 @@ def run(options: argparse.Namespace) -> int:
     given = None if auto else options.elevation_deg
     elevation = settings.imagine.elevation_deg if given is None else given
     rig = asked_rig(options)
+    # Without asked cameras, a look from all sides shows most.
     if not (options.move or options.orbit or rig):
         options.orbit = ORBIT
     moves = _moves(options, settings, rig, elevation)
@@ -71,12 +72,14 @@ def run(options: argparse.Namespace) -> int:
     out = writable_folder(options.out)
     idea = Idea(words=options.words.strip(), text_model=text_model, seed=options.seed, device=options.device)
     picture = painted_picture(out, idea, settings, progress)
+    # The painted picture is treated like any photo: text models seldom leave a clean background.
     prepared = prepared_photo(options, photo, str(picture))
     if not prepared.has_background:
         raise Failure(f"{picture}: expected an object before a background, got no background; another --seed may help")
     say_warnings(prepared, progress)
     pipeline = load_model(options.model, options.device, settings.sample.compute)
     model = LoadedModel(pipeline=pipeline, digest=digest, source=options.model.name or DEFAULT)
+    # Once more, over the model's own sampling defaults, which are known only now.
     settings = settings_of(options, pipeline.defaults).model_copy(update={"photo": photo})
     facts: dict[str, Any] = {"deg": elevation, "source": "imagine.elevation_deg" if given is None else "given"}
     if auto:

@@ -30,6 +30,7 @@ def run(options: argparse.Namespace) -> int:
         terms = model.licence if model.commercial else f"{model.licence}; needs --accept-licence"
         state = f"here: {where}" if where else f"not here, about {model.gigabytes:g} GB from {model.source}"
         print(f"{name:<34} {model.layout:<9} slot 4: {model.pose_slot4:<18} {terms}; {state}")
+    # The newest first.
     for checkpoint in reversed(runs_below(RUNS)):
         print(f"{checkpoint}  trained here")
     return 0

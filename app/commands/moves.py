@@ -61,6 +61,7 @@ def moves_of(options: argparse.Namespace, rig: Rig | None, origin: Viewpoint, le
             raise UsageError(f"--rig {options.rig}: {error}") from None
     if len(moves) > MAX_VIEWS:
         raise UsageError(f"expected at most {MAX_VIEWS} views, got {len(moves)}")
+    # A camera at or beyond the middle would see the object from inside.
     if (nearest := min(origin.radius + move.radius for move in moves)) <= 0.0:
         raise UsageError(f"expected cameras away from the object's middle, got a distance of {nearest:g}")
     return moves
@@ -73,6 +74,7 @@ def _move(text: str) -> Move:
         numbers = []
     if len(numbers) not in (2, 3) or not all(math.isfinite(number) for number in numbers):
         raise UsageError(f"--move: expected UP,RIGHT or UP,RIGHT,AWAY, for example 20,-45, got {text!r}")
+    # AWAY may be left out.
     up, right, away = (*numbers, 0.0)[:3]
     return Move(polar_rad=-math.radians(up), azimuth_rad=math.radians(right), radius=away)
 

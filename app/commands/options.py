@@ -41,6 +41,7 @@ def add_settings_flags(parser: argparse.ArgumentParser, *, dry_run: str) -> None
 def settings_of(options: argparse.Namespace, model_sampling: Section | None = None) -> Settings:
     """Load the settings of a command's flags, over the sampling defaults of a known model."""
     sampler = getattr(options, "sampler", None)
+    # Only what a person typed: other values of `sample` are the model's or the settings'.
     flags: dict[str, Any] = {"sampler": sampler} | ({"eta": 0.0} if sampler in NOISELESS else {}) if sampler else {}
     return load_settings(
         options.config,
@@ -100,6 +101,7 @@ class _ChooseModel(argparse.Action):
         option_string: str | None = None,
     ) -> None:
         field = "name" if self.dest == "model" else self.dest
+        # Replaced, not changed: the default choice is frozen and shared by all parses.
         namespace.model = replace(namespace.model, **{field: self.const if self.nargs == 0 else values})
 
 
@@ -108,6 +110,7 @@ def writable_folder(path: Path) -> Path:
     probe = path / ".zero123-write-test"
     try:
         path.mkdir(parents=True, exist_ok=True)
+        # Access bits do not tell about read-only mounts and full quotas; only writing does.
         probe.touch()
         probe.unlink()
     except OSError as error:

@@ -94,6 +94,7 @@ def run(options: argparse.Namespace) -> int:
         )
     say_warnings(prepared, progress)
     pipeline = load_model(options.model, options.device)
+    # Once more, over the model's own sampling defaults, which are known only now.
     settings = asked_settings(options, pipeline.defaults)
     digest = model_digest(checkpoint_of(options.model))
     model = LoadedModel(pipeline=pipeline, digest=digest, source=options.model.name or DEFAULT)

@@ -43,6 +43,7 @@ def run(options: argparse.Namespace) -> int:
     if options.dry_run:
         print(settings.as_yaml(), *(f"{one.model} -> {one.out}" for one in asked), sep="\n")
         return 0
+    # A single model's folder is made whole by a rename, so only its parent must be writable.
     writable_folder(options.out.parent if len(asked) == 1 else options.out)
     failed, faults = 0, Counter[str]()
     for end in render_models(asked, settings.render, settings.run.seed, options.layout, progress):
@@ -52,6 +53,7 @@ def run(options: argparse.Namespace) -> int:
         progress.say(replace_controls(f"{end.requested.model}: {ending}{where}"))
         for warning in end.result.warnings:
             progress.say(replace_controls(f"{end.requested.model}: {warning}"))
+        # Counted by model: a fault in many objects points to the data, not to a model.
         faults.update(name for name in FAULTS if end.result.faults[name])
     if faults:
         progress.say(f"faults of the data: {fault_sentence(faults)}")

@@ -24,6 +24,7 @@ def run(options: argparse.Namespace) -> int:
 
     settings = settings_of(options)
     storage = Storage(settings.storage.root)
+    # Before the comparison, so that a wrong number gets this command's own sentence.
     check_earlier(storage, options.version)
     newest = read_version(storage)
     found = compare_versions(storage, newest.number, options.version)

@@ -76,6 +76,7 @@ def run(options: argparse.Namespace) -> int:
     if not 1 <= options.samples <= MAX_SAMPLES:
         raise UsageError(f"--samples: expected 1 to {MAX_SAMPLES}, got {options.samples}")
     request = SampleRequest(options, standard_progress())
+    # A single picture has no name: its views go into --out itself.
     single = BatchPicture(source=options.image[0], name="", mask=options.mask)
     # Of all pictures before the first is sampled: an impossible move is told at once.
     asked = [(picture, request.moves(request.elevation_of(picture, LEVEL))) for picture in batch or [single]]
@@ -157,5 +158,6 @@ class SampleRequest:
             return estimated_elevation(model.pipeline, photo, self.settings, self.options.seed, self.progress)
         given = self.elevation_of(picture, None)
         if given is None:
+            # Relative moves need no elevation, but camera matrices need some height.
             return None, {"deg": 0.0, "source": "assumed, for the cameras' matrices alone"}
         return given, {"deg": given, "source": "given"}

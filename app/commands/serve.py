@@ -62,13 +62,16 @@ def run(options: argparse.Namespace) -> int:
         ) from None
     address = Address(options.host, options.port, token=options.token, public=options.public)
     access = address.access()
+    # Before the model is loaded: a port in use is told at once.
     opened = listen(address)
     models = ModelSource(
         options.models or [DEFAULT],
         load=lambda name: _load(options, settings, name),
+        # Each model brings its own sampling defaults, laid below the flags.
         sample_for=lambda defaults: settings_of(options, defaults).sample,
     )
     service = Service(settings, models, writable_folder(options.folder))
+    # Before the link is printed: who follows it finds a server that answers.
     service.warm_up()
     print(f"zero123 serves {', '.join(models.names)}: {link_of(opened, access)}", flush=True)
     app = make_app(service, access)

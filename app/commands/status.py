@@ -47,6 +47,7 @@ def run(options: argparse.Namespace) -> int:
         print("nobody builds")
         return 0
     live = found.live
+    # Wall-clock times: the builder may run on another machine.
     since = seconds_text(time.time() - live.holder.since)
     print(
         f"process {live.holder.pid} on {live.holder.host} has been building for {since}: "

@@ -46,6 +46,7 @@ def run(options: argparse.Namespace) -> int:
         return 0
     out = writable_folder(options.out)
     summary = _train(settings, out, on_ray=options.on == "ray")
+    # Every rank of torchrun runs this; one line is enough.
     if summary.first:
         print(f"{summary.images:,} images in {format_duration(summary.seconds)}: {summary.checkpoint}")
     return 0
@@ -55,6 +56,7 @@ def _train(settings: Settings, out: Path, *, on_ray: bool) -> "TrainSummary":
     from train.loop import train
     from train.spec import TrainSpec
 
+    # Called when training really begins, so that a refused run leaves no settings behind.
     def begin() -> None:
         write_atomically(out / "settings.yaml", settings.as_yaml().encode())
 
@@ -64,6 +66,7 @@ def _train(settings: Settings, out: Path, *, on_ray: bool) -> "TrainSummary":
     from pipeline.cluster import ray_for
     from train.ray_train import train_on_ray
 
+    # The local Ray must be large enough for the ranks, whatever a build would ask for.
     wanted = settings.train.ray
     with ray_for(settings.run.model_copy(update={"workers": wanted.ranks, "cpus_per_worker": wanted.cpus_per_rank})):
         return train_on_ray(spec, standard_progress(), begin)

@@ -40,6 +40,7 @@ def run(options: argparse.Namespace) -> int:
 
     settings = settings_of(options)
     storage = Storage(settings.storage.root)
+    # Under the builder's lease: files of a running build belong to no version yet.
     found = vacuum(storage, options.older_than, settings.run.lease_s, dry_run=options.dry_run)
     if options.dry_run:
         print("\n".join(found.files), end="\n" if found.files else "")

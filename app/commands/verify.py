@@ -40,6 +40,7 @@ def run(options: argparse.Namespace) -> int:
     if options.dry_run:
         print(summary)
         return 0
+    # The cheap check first: it reads no shard.
     check_against_catalogue(storage, version)
     verify(storage, version, standard_progress())
     print(f"{summary}: all as it should be")

@@ -36,6 +36,7 @@ def build_page(facts: BuildFacts) -> str:
             )
         )
     page.metrics(*_headline(facts))
+    # A run without attempts has no rates, and dividing by them would fail.
     if facts.attempts:
         _pace(page, facts)
         _outcomes(page, facts)
@@ -97,6 +98,7 @@ def _rate_unit(facts: BuildFacts) -> tuple[str, float]:
 
 
 def _pace(page: Page, facts: BuildFacts) -> None:
+    # The largest unit of which the run took at least two.
     unit, unit_s = next((one for one in UNITS if facts.wall_s >= 2.0 * one[1]), UNITS[-1])
     name, per_s = _rate_unit(facts)
     middle = [(one.start + facts.pace_s / 2 - facts.began) / unit_s for one in facts.pace]

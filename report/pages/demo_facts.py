@@ -222,7 +222,9 @@ class DemoFacts:
         """Compute the move from the pair's photo to its target."""
         cameras = self.object_of(pair.uid).extrinsics
         polar, azimuth, radius = spherical_from_cartesian(camera_centre(cameras[[pair.source, pair.target]]))
+        # The short way round: a turn of 350° to the right is 10° to the left.
         turn = (float(np.degrees(azimuth[1] - azimuth[0])) + 180.0) % 360.0 - 180.0
+        # Polar angles grow downwards, elevations upwards.
         return CameraMove(turn, float(np.degrees(polar[0] - polar[1])), float(radius[1] - radius[0]))
 
     def _data_numbers(self) -> dict[str, Any]:
@@ -244,6 +246,7 @@ class DemoFacts:
 
     def _train_numbers(self) -> dict[str, Any]:
         loss = np.asarray(self.train.loss, np.float64)
+        # Single losses are noisy; means of tenths show the course.
         tenth = max(1, len(loss) // 10)
         return {
             "parameters": self.train.parameters,

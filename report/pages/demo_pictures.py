@@ -114,6 +114,7 @@ def overlay(mesh: MeshFacts) -> Pixels:
     picture_ = composite(mesh.input).astype(np.float64)
     for area, colour in ((photo & ~mesh.silhouette, MISSED), (mesh.silhouette & ~photo, BEYOND)):
         picture_[area] = picture_[area] * 0.25 + np.array(colour) * 0.75
+    # Repeated, not resampled: single pixels must stay visible.
     enlarged = np.repeat(np.repeat(np.rint(picture_).astype(np.uint8), 3, axis=0), 3, axis=1)
     enlarged[_outline(np.repeat(np.repeat(mesh.silhouette, 3, axis=0), 3, axis=1))] = BEYOND
     return enlarged

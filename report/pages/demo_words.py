@@ -90,6 +90,7 @@ def loss_caption(window: int) -> str:
 def verdict(figures: Figures) -> Markup:
     """Say whether the model beats the trivial answers by enough."""
     margin, goal = figures.value("novel_views.margin_db"), figures.value("novel_views.goal_db")
+    # The sentences with a positive margin say "closer", so the sign is left out there.
     kind = "db" if margin is not None and margin > 0 else "signed_db"
     shown, asked = figures.show("novel_views.margin_db", kind), figures.show("novel_views.goal_db", "db")
     if margin is None or goal is None:

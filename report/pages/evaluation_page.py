@@ -42,6 +42,7 @@ class EvaluationFacts:
 def evaluation_page(facts: EvaluationFacts) -> str:
     """Write the report as self-contained HTML."""
     scores = facts.scores
+    # Without the rows, which no sentence names.
     figures = Figures({key: scores[key] for key in ("pairs", "margin_db", "minimum_margin_db", *MEASURES)})
     lead = fill(
         "The model was asked for views of objects of split {} of {}, from a photo each.", facts.split, facts.dataset

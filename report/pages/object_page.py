@@ -49,6 +49,7 @@ def object_page(title: str, objects: Sequence[InspectedObject], *, kicker: str, 
     """
     page = Page(title, kicker=kicker, lead=_lead(objects))
     views = sum(len(shown.views) for shown in objects)
+    # A fixed number of pixels for all views together bounds the page's size.
     cell_px = min(CELL_PX, max(SMALLEST_CELL_PX, int((PIXELS_PER_PAGE / max(views, 1)) ** 0.5)))
     for shown in objects:
         _object(page, shown, cell_px)

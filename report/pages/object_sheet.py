@@ -106,6 +106,7 @@ def _phases(draw: ImageDraw.ImageDraw, shown: InspectedObject, top: int) -> None
 def spell(text: str, *, instead: str = "") -> str:
     """Spell `text` in the letters of Pillow's own font, without accents; `instead` if most letters would be lost."""
     words = "".join(SPELLED.get(letter, letter) for letter in " ".join(replace_controls(text).split()))
+    # NFKD splits é into e and an accent, which is then left out.
     bare = "".join(letter for letter in unicodedata.normalize("NFKD", words) if not unicodedata.combining(letter))
     ascii_text = "".join(letter if letter.isascii() or letter in "°·" else "?" for letter in bare)
     return instead if instead and ascii_text.count("?") - text.count("?") > len(ascii_text) / 2 else ascii_text
@@ -115,8 +116,10 @@ def _text(
     draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, size: int, colour: tuple[int, int, int], width_px: float
 ) -> None:
     """Write a line of text, cut to `width_px`."""
+    # Measuring a text of megabytes would take minutes.
     words, font = spell(text[:LONGEST]), _font(size)
     if draw.textlength(words, font=font) > width_px:
+        # Widths grow with the text, so the longest that fits is found by bisection.
         fits = bisect(range(len(words)), width_px, key=lambda end: draw.textlength(f"{words[:end]}...", font=font))
         words = f"{words[: max(fits - 1, 0)].rstrip()}..."
     draw.text(at, words, fill=colour, font=font)
