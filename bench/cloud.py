@@ -60,6 +60,7 @@ def main() -> int:
     rows = [
         {**asdict(rented), **estimate(rented, seconds, options.objects * options.views, options.machines)}
         for rented in MACHINES
+        # Machines with an unmeasured GPU have no row: a guess would look like a result.
         if (seconds := seconds_per_view(rented, options.cpu_s, gpu_s)) is not None
     ]
     header = ["machine", "GPUs", "USD/h", "of", "s per view", "views/h", f"days with {options.machines}", "USD"]
@@ -67,6 +68,7 @@ def main() -> int:
     gpus = ", ".join(f"{seconds} s of one {name}" for name, seconds in gpu_s.items()) or "no GPU was measured"
     told = f"{options.objects:,} objects of {options.views} views; a view takes {options.cpu_s} core-seconds; {gpus}."
     table = markdown_table(header, [[_text(row[key]) for key in keys] for row in rows])
+    # The bar for the unmeasured machines.
     cheapest = min(rows, key=lambda row: row["usd"])
     missing = [
         f"- {rented.name}, USD {rented.usd_per_hour} an hour in {rented.priced}: "

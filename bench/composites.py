@@ -23,6 +23,7 @@ def composite(rgba: Pixels, kind: str, rng: np.random.Generator) -> Pixels:
         ground = ground * (1.0 - cast_shadow(rgba[..., 3], rng))[..., None]
     alpha = rgba[..., 3:] / 255.0
     seen = rgba[..., :3] * alpha + ground * (1.0 - alpha)
+    # Noise and JPEG come after the composite, as in a camera: flat colours would make the cut-out too easy.
     seen = seen + rng.normal(0.0, SENSOR_NOISE, seen.shape)
     stream = io.BytesIO()
     Image.fromarray(np.clip(np.rint(seen), 0, 255).astype(np.uint8)).save(stream, "JPEG", quality=JPEG_QUALITY)
@@ -49,6 +50,7 @@ def background(kind: str, hw: tuple[int, int], rng: np.random.Generator) -> Floa
 def wall_colour(rng: np.random.Generator) -> Floats:
     """A wall or a table: any hue, little saturation, from middle grey to nearly white; [0, 255]."""
     value, saturation, hue = rng.uniform(0.45, 0.97), rng.uniform(0.0, 0.35), rng.uniform(0, 2 * np.pi)
+    # Three cosines a third of a turn apart are a hue.
     tint = np.cos(hue + np.array([0.0, 2.1, 4.2]))
     shade = 1.0 + saturation * 0.5 * (tint - tint.max())
     return np.asarray(np.clip(255.0 * value * shade, 0, 255), np.float64)
@@ -61,6 +63,7 @@ def wood(rows: Floats, columns: Floats, rng: np.random.Generator) -> Floats:
     rings = np.sin(2 * np.pi * (across * rng.uniform(8, 16) + wobble * 8 + 0.3 * np.sin(along * 5)))
     axis = (9.0, 0.6) if along is rows else (0.6, 9.0)
     grain = ndimage.gaussian_filter(rng.normal(size=rows.shape), axis)
+    # A Gaussian filter shrinks the deviation, so it is restored.
     grain /= grain.std()
     plank = np.floor(across * rng.integers(3, 6))
     tone = rng.uniform(0.85, 1.1, 8)[plank.astype(int)]
@@ -88,6 +91,7 @@ def cast_shadow(alpha: Pixels, rng: np.random.Generator) -> Floats:
     foot, height = rows.max(), rows.max() - rows.min()
     flat, lean = rng.uniform(0.2, 0.4), rng.uniform(-0.8, 0.8)
     at_rows, at_columns = np.mgrid[0 : alpha.shape[0], 0 : alpha.shape[1]].astype(np.float64)
+    # Each pixel of the ground is looked up in the silhouette, flattened and leaning.
     source_rows = foot - (foot + 0.06 * height - at_rows) / flat
     source_columns = at_columns - lean * (foot - source_rows) * flat
     laid = ndimage.map_coordinates(inside.astype(np.float64), [source_rows, source_columns], order=1)

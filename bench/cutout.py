@@ -96,6 +96,7 @@ def measure_outlines(options: argparse.Namespace, settings: PhotoSettings, progr
                     photo = composite(views[view], kind, stable_rng(SEED, "photo", uid, view, kind))
                     truth = views[view][..., 3] > MIDDLE
                     network = (
+                        # A network takes seconds a photo, so it sees only some.
                         options.network if number % options.network_every == 0 and view == options.first_view else None
                     )
                     rows.append(outline_of((uid, view, kind), photo, truth, settings, network))

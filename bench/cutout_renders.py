@@ -29,6 +29,7 @@ def render_views(objects: Path, cache: Path, views: int, progress: Progress) -> 
     missing = [
         file for file in files if not all((cache / file.stem / view_name(view)).exists() for view in range(views))
     ]
+    # Renders are kept, because they take longer than everything measured on them.
     if missing:
         _render(missing, cache, views, progress)
     return {file.stem: [_read(cache / file.stem / view_name(view)) for view in range(views)] for file in files}

@@ -60,8 +60,10 @@ def _rows(
 ) -> list[dict[str, Any]]:
     """Every preparation of an input view is asked for the same views with the same seeds."""
     camera = sample.extrinsics[source]
+    # The true distance, so that the cut-out is judged and not a guess of the framing.
     framing = settings.photo.framing.model_copy(update={"radius": float(np.linalg.norm(camera_centre(camera)))})
     photo_settings = settings.photo.model_copy(update={"framing": framing})
+    # The clean render is the ceiling: what is lost beside it is lost by the preparation.
     inputs = {"clean render": sample.image(source), **_inputs(sample.image(source), sample.uid, source, photo_settings)}
     cameras = np.broadcast_to(camera, (len(targets), 3, 4))
     poses = pipeline.adapt_poses(pose_vector(cameras, sample.extrinsics[list(targets)]), float(polar_angle(camera)))

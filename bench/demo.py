@@ -31,9 +31,11 @@ def main() -> int:
 
 def _report(out: Path, json_path: Path | None, passed_on: list[str]) -> int:
     command = [sys.executable, "-m", "app", "demo", "--out", str(out), *passed_on]
+    # `os.times` counts children only after they have ended, so it is read before and after.
     before, started = os.times(), time.monotonic()
     code = subprocess.run(command, check=False).returncode
     after, seconds = os.times(), time.monotonic() - started
+    # 1 means a missed goal, and the costs are as valid.
     if code not in (0, 1) or not (out / "report.json").exists():
         print(f"the demo ended with exit code {code} and left no report", file=sys.stderr)
         return 1

@@ -88,14 +88,17 @@ def measured(options: argparse.Namespace, settings: BorderSettings, progress: Pr
 def fitted(rows: list[Row], told: float) -> tuple[dict[str, float], dict[str, int | str]]:
     """Return the weights with their bias, and counts on objects left out of the fit."""
     names = list(rows[0].signs)
+    # Roots, as in `photo.doubt.confidence`.
     signs = np.sqrt([[row.signs[name] for name in names] for row in rows])
     bad = np.array([row.iou < BAD for row in rows])
     uids = np.array([row.uid for row in rows])
     left_out = np.zeros(len(rows))
     for uid in np.unique(uids):
         mine = uids == uid
+        # Object by object: views of the same object are alike and would flatter the fit.
         left_out[mine] = signs[mine] @ regression(signs[~mine], bad[~mine])
     weights = regression(signs, bad)
+    # Chosen by what must be told: the regression's constant depends on the mix of masks.
     bias = float(np.quantile(left_out[bad], 1.0 - told, method="lower"))
     refused = left_out >= bias
     counts: dict[str, int | str] = {
@@ -115,8 +118,10 @@ def regression(signs: Floats, bad: NDArray[np.bool_]) -> Floats:
     solution = np.zeros(design.shape[1])
     for _ in range(STEPS):
         chance = 1.0 / (1.0 + np.exp(-design @ solution))
+        # Newton's method; the ridge keeps it solvable when a sign separates all masks.
         hessian = design.T @ (design * (chance * (1.0 - chance))[:, None]) + ridge
         solution -= np.linalg.solve(hessian, design.T @ (chance - bad) + ridge @ solution)
+    # A sign must never speak for a mask, whatever the sample says.
     return np.asarray(np.maximum(solution[:-1] / spread, 0.0))
 
 

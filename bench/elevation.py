@@ -130,6 +130,7 @@ def table(rows: list[dict[str, Any]], methods: list[str]) -> str:
         own = [row for row in rows if row["method"] == method]
         errors = np.abs([row["deg"] - row["true_deg"] for row in own])
         lines.append([method, *_figures(errors), f"{np.median([row['spread_deg'] for row in own]):.1f}"])
+    # A method must beat the answer that looks at no picture.
     constant = np.abs(np.array(ELEVATIONS_DEG) - np.median(ELEVATIONS_DEG))
     lines.append(["constant guess", *_figures(constant), "–"])
     return markdown_table(["method", "median error, °", "mean, °", "within 10°", "median spread, °"], lines)

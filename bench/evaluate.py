@@ -66,7 +66,9 @@ def measure_meshes(options: argparse.Namespace, scratch: Path) -> list[Row]:
     predict_meshes(_prediction(protocol, options, scratch / "meshes"), MESH_METHODS["extrusion"])
     found: dict[int, list[tuple[float, float]]] = {workers: [] for workers in WORKERS}
     for number in range(options.rounds):
+        # In turns, so that a slow minute of the machine falls on both.
         for workers in WORKERS:
+            # A new folder each time, or finished objects would only be read.
             job = ScoringJob(
                 protocol, options.data, scratch / "meshes", Networks(), scratch / f"rows-{number}-{workers}"
             )

@@ -54,7 +54,9 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, metavar="N")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
+    # Random weights: the cost of reading does not depend on them, and nothing is fetched.
     settings = load_settings(None, [options.preset], ["model.weights=null", *options.set])
+    # CPU seconds are then those of a single core.
     torch.set_num_threads(1)
     pipeline = build_pipeline(settings.model, 0)
     with tempfile.TemporaryDirectory() as scratch:
@@ -113,6 +115,7 @@ def measure(
 
 def _rates(items: Iterable[Any], images: int, each: int) -> dict[str, float]:
     iterator, count = iter(items), max(1, images // each)
+    # Warm-up: workers start and their queues fill.
     for _ in islice(iterator, count // 4 + 1):
         pass
     cpu_s, wall_s = time.process_time(), time.monotonic()

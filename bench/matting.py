@@ -56,6 +56,7 @@ def errors(path: Path, vae: Any, settings: MattingSettings) -> list[dict[str, An
     for view, pixels in (("on white", on_white), ("after TAESD", encode_and_decode(on_white, vae))):
         made = matte_on_white(pixels, settings)[..., 3] / 255.0
         overlap = ((made > 0.5) & (true > 0.5)).sum() / max(1, ((made > 0.5) | (true > 0.5)).sum())
+        # Relative to the object's area, so that small objects count as much as large ones.
         error = float(np.abs(made - true).sum() / true.sum())
         rows.append({"object": path.parent.name, "view": view, "error": error, "iou": float(overlap)})
     return rows

@@ -91,12 +91,14 @@ def model_without_memory(settings: Settings) -> Zero123Model:
 def kept_activations(model: Zero123Model, images: int) -> int:
     """Count the bytes that a forward pass of the UNet keeps for the backward pass, beside weights."""
     for parameter in trained_parameters(model).values():
+        # Without a trained parameter, autograd would keep nothing.
         parameter.requires_grad = True
     weights = {_storage(tensor) for module in model.modules().values() for tensor in module.parameters()}
     kept: dict[int, int] = {}
     alive = []
 
     def keep(tensor: Tensor) -> Tensor:
+        # Weights are saved for the backward pass too, but are counted elsewhere.
         if _storage(tensor) not in weights:
             kept[_storage(tensor)] = tensor.untyped_storage().nbytes()
             alive.append(tensor)  # else its number would be given to the next storage

@@ -55,6 +55,7 @@ def measure_object(path: Path, settings: ReconstructSettings, views: int, hw: tu
     field = fit_surface(images, cameras, PAPER_LENS, settings.surface, settings.field.half_extent)
     mesh = surface_mesh(field, settings.mesh.faces)
     wall_s, cpu_s = time.monotonic() - wall_s, time.process_time() - cpu_s
+    # Read before the truth is measured, which needs memory of its own.
     peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
     truth, inside = (scan.vertices, scan.faces), occupied(scan.vertices, scan.faces)
     hull = plain_hull(images[..., 3], cameras, settings.field.half_extent)
@@ -65,6 +66,7 @@ def measure_object(path: Path, settings: ReconstructSettings, views: int, hw: tu
         "iou": volumetric_iou(occupied(mesh.vertices, mesh.faces), inside),
         "hull_chamfer": chamfer(hull, truth),
         "hull_iou": volumetric_iou(hull_inside, inside),
+        # The floor: two samples of the same surface.
         "self_chamfer": chamfer(truth, truth),
         "hull_volumes": float(hull_inside.sum() / max(inside.sum(), 1)),
         "faces": len(mesh.faces),
@@ -82,6 +84,7 @@ def plain_hull(
     least = hull_opacity(np.ascontiguousarray(alphas), cameras, PAPER_LENS, HULL_RESOLUTION, half_extent)
     corners, faces, _, _ = marching_cubes(np.pad(least, 1), level=0.5, gradient_direction="descent")
     cell = 2.0 * half_extent / HULL_RESOLUTION
+    # scikit-image counts corners clockwise when the array is indexed [x, y, z].
     return (corners.astype(np.float64) - 0.5) * cell - half_extent, faces[:, ::-1].astype(np.int64)
 
 

@@ -54,6 +54,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         folder, rows = Path(scratch), list[Figures]()
         for number in range(options.rounds):
+            # Splits all objects into rounds whose sizes differ by at most one.
             count = (options.objects + number) // options.rounds
             rows += both(folder / f"round{number}", count, 1, shared, build_first=number % 2 == 1)
         rows += both(folder / "all", options.objects, 2, shared, build_first=False)
@@ -150,6 +151,7 @@ def time_build(settings: Settings, workers: int) -> Figures:
     build(BuildSettings(**{name: getattr(settings, name) for name in BuildSettings.model_fields}), SILENT)
     all_s = time.monotonic() - started
     attempts = Catalog(Storage(settings.storage.root)).attempts()
+    # The catalogue tells when renders ran, so Ray's start and the last commit stay out.
     begun = min(attempt.at for attempt in attempts)
     ended = max(attempt.at + sum(attempt.seconds.values()) for attempt in attempts)
     return {"side": build_of(workers), "objects": len(attempts), "s": ended - begun, "all_s": all_s}

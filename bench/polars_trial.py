@@ -49,6 +49,7 @@ def main() -> int:
     with TemporaryDirectory() as scratch:
         write_files(Path(scratch), options.objects)
         rows = [{"side": side, **run_side(side, Path(scratch))} for side in SIDES]
+    # A comparison of speed is worth nothing if the two do different work.
     if rows[0]["states"] != rows[1]["states"]:
         raise AssertionError(f"expected the same states of both sides, got {[row['states'] for row in rows]}")
     cells = [[row["side"], f"{row['wall_s']:.1f}", f"{row['cpu_s']:.1f}", f"{row['peak_mib']:.0f}"] for row in rows]
@@ -60,6 +61,7 @@ def main() -> int:
 
 
 def run_side(side: str, folder: Path) -> dict[str, Any]:
+    # A fresh process each, so that the peak of memory belongs to one side.
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
         return process.submit(measure, side, folder).result()
 
@@ -95,6 +97,7 @@ def count_in_polars(folder: Path) -> Counts:
     polars = import_module("polars")
     asked, rows = (polars.scan_parquet(folder / f"{name}.parquet") for name in ("asked", "rows"))
     col, lit = polars.col, polars.lit
+    # With plain equality null = null is unknown; here it means unchanged.
     same = [col(name).eq_missing(col(f"{name}_row")) for name in SOURCE_COLUMNS]
     settled = ~col("outcome").is_in(sorted(RETRIED)) & (col("fingerprint") == col("sha256").str.slice(0, DIGITS))
     ended = polars.when(col("outcome") == str(Outcome.OK)).then(lit("KEPT")).otherwise(lit("ENDED"))

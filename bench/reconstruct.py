@@ -64,6 +64,7 @@ def main() -> int:
     storage = Storage(settings.storage.root)
     rows = []
     for sample in read_objects(read_version(storage), storage, settings.evaluate):
+        # One after the other, so that both sides meet the machine in the same state.
         for weight in (settings.reconstruct.weights.score, 0.0):
             rows.append(measure(pipeline, sample, options.view, settings, weight))
             print(line(rows[-1]), flush=True)

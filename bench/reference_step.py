@@ -27,6 +27,7 @@ class ReferenceStep:
         self.like, self.clock = like, clock
         with like.device:
             self.unet = UNet2DConditionModel.from_config(like.unet.config).train()
+        # torch's fused attention, diffusers' own fast way: the other side must be the strongest fair version.
         self.unet.set_attn_processor(AttnProcessor2_0())
         self.projection = copy.deepcopy(like.cc_projection).requires_grad_(requires_grad=True)
         self.encoder = copy.deepcopy(like.image_encoder)
@@ -65,6 +66,7 @@ class ReferenceStep:
             answer = self.unet(torch.cat([noisy, condition], 1), part.timesteps, context, class_labels=labels).sample
             wanted = part.draws.noise
             if schedule.prediction == "v_prediction":
+                # v = α ε − σ x₀, see zero123.schedule.
                 wanted = alpha * part.draws.noise - sigma * target
             return mse_loss(answer.float(), wanted)
 

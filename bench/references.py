@@ -43,6 +43,7 @@ def references(
     exact = settings.model_copy(
         update={
             "samples": samples,
+            # Every approximation is off: a reference must be the picture itself.
             "adaptive_threshold": 0.0,
             "clamp_indirect": 0.0,
             "light_tree": True,
@@ -61,6 +62,7 @@ def references(
             result = render_views(child, path, path.stem, exact, seed, Path(scratch) / "views")
             if result.outcome is not Outcome.OK:
                 raise Failure(f"{path}: expected a reference, got {result.outcome}: {result.reason}")
+            # By a rename, so that a stopped reference is not taken for a whole one.
             (Path(scratch) / "views").rename(kept)
     return pictures(kept, settings.views)
 
@@ -86,6 +88,7 @@ def pictures(folder: Path, views: int) -> list[Picture]:
 def likeness(picture: Picture, true: Picture) -> tuple[float, float]:
     """Return PSNR in dB and SSIM of two RGBA pictures on white, within the bounding box of the object in `true`."""
     rows, columns = np.nonzero(true[..., 3].any(axis=1))[0], np.nonzero(true[..., 3].any(axis=0))[0]
+    # White around the object is equal on both sides and would flatter any picture.
     part = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     ours, truth = on_white(picture)[part], on_white(true)[part]
     return psnr(ours, truth), ssim(ours, truth)

@@ -84,6 +84,7 @@ def _settings(options: argparse.Namespace, presets: list[str], *changes: str, vi
 def comparison(files: list[Path], options: argparse.Namespace) -> dict[str, Any]:
     """Compare both sides over all files, object by object. Prints a line for each and the summary."""
     ours = _settings(options, [], views=options.views)
+    # Soft alpha, as the reference has it: hard edges would count against the original.
     legacy = _settings(options, ["legacy"], "alpha=soft", views=options.legacy_views or options.views)
     rows: list[Row] = []
     sides = {"ours": CountedRenderer(ours, fresh=False), "legacy": CountedRenderer(legacy, fresh=True)}
@@ -97,6 +98,7 @@ def comparison(files: list[Path], options: argparse.Namespace) -> dict[str, Any]
                 print(_line(rows[-1]), flush=True)
         for path, row in zip(files, rows, strict=True):
             for name, side in sides.items():
+                # After all renders, so that references do not disturb the seconds.
                 row[name] |= quality(path, side.settings, Path(scratch) / path.stem / name, options)
             print(_line(row), flush=True)
     return _show(rows, sides, options.views)

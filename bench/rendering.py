@@ -37,6 +37,7 @@ class CountedRenderer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self._count():
+            # A child's CPU seconds are counted when it has ended.
             self._child.close()
 
     def render(self, path: Path, folder: Path, seed: int) -> dict[str, float]:
@@ -58,6 +59,7 @@ class CountedRenderer:
         If fewer were rendered, the share of time spent once per object is spread over `views`.
         """
         once = sum(self.seconds[phase] for phase in ONCE) / sum(self.seconds.values())
+        # Start and import are paid once for an object, sampling for each view.
         weight = (once / views + (1.0 - once) / self.settings.views) / self.objects
         return {"cpu_s": self.cpu_s * weight, "wall_s": self.wall_s * weight}
 

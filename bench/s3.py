@@ -36,10 +36,12 @@ def bucket() -> Iterator[str]:
         address = f"http://127.0.0.1:{int(child.stdout.readline())}"
         os.environ.update(FIXED, AWS_ENDPOINT_URL=address, AWS_ENDPOINT_URL_S3=address)
         try:
+            # s3fs reuses file systems by their arguments and would go on with an earlier address.
             s3fs.S3FileSystem.clear_instance_cache()
             s3fs.S3FileSystem().mkdir(BUCKET)
             yield f"s3://{BUCKET}"
         finally:
+            # Restored exactly: what runs later must not see the test's credentials.
             os.environ.clear()
             os.environ.update(before)
             child.stdin.close()

@@ -97,17 +97,21 @@ def measure_speed(options: argparse.Namespace) -> dict[str, Any]:
     compute = load_settings(None, ["paper"], options.set).sample.compute
     plain = random_model(options.size).to(options.device)
     ours = Zero123Pipeline.of(copy.deepcopy(plain))
+    # Undoes our own attention, which every new model has.
     plain.unet.set_attn_processor(AttnProcessor2_0())
     ours.prepare(compute, options.device)
     rgba, poses, start = inputs(ours, options.views)
     with torch.no_grad():
         parts = parts_of(plain, ours, rgba, poses, start)
+        # Both sides must answer alike, or their speeds cannot be compared.
         error = relative_difference(parts)
         for _ in range(options.rounds):
+            # In turns, so that a slow moment of the machine falls on all.
             for part in parts.values():
                 part.seconds.append(seconds_of(part.work, options.device))
     cost = {name: statistics.median(part.seconds) for name, part in parts.items()}
     views, totals = options.views, totals_of(cost, options.views)
+    # Ratios within a round cancel the machine's speed at that moment.
     steps = [p / o for p, o in zip(parts["plain step"].seconds, parts["our step"].seconds, strict=True)]
     rows = [[name, f"{total:.2f}", f"{total / views:.3f}", f"{totals['ours, 50 DDIM'] / total:.2f}"]
             for name, total in totals.items()]  # fmt: skip
@@ -186,6 +190,7 @@ def seconds_of(work: Callable[[], Any], device: str) -> float:
         began = time.process_time()
         work()
         return time.process_time() - began
+    # Kernels run asynchronously: without waiting, only their launch would be timed.
     torch.cuda.synchronize()
     began = time.perf_counter()
     work()
@@ -211,6 +216,7 @@ def random_model(size: str) -> Zero123Pipeline:
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         weight = model.unet.conv_out.weight
+        # A new UNet answers 0 everywhere, and equal zeros would prove nothing.
         weight.copy_(0.05 * torch.randn(weight.shape, generator=generator))
     return model
 

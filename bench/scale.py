@@ -126,6 +126,7 @@ def _timing(seconds: dict[str, float], planned: set[int]) -> Iterator[None]:
     with ExitStack() as stack:
         for name, owner, attribute in TIMED:
             act = getattr(owner, attribute)
+            # The real functions are wrapped, so what is timed is what a build runs.
             setattr(owner, attribute, _stopwatch(name, act, seconds, planned))
             stack.callback(setattr, owner, attribute, act)
         yield
@@ -136,6 +137,7 @@ def _stopwatch(name: str, act: Callable[..., Any], seconds: dict[str, float], pl
         started = time.monotonic()
         made = act(*given, **named)
         seconds[name] += time.monotonic() - started
+        # Only a plan has `rewrite`; other results pass.
         planned.update(getattr(made, "rewrite", ()))
         return made
 

@@ -60,6 +60,7 @@ def load_scan(path: Path) -> Scan:
     uv = np.concatenate([where + np.array([start, 0.0]) for (_, where), start in zip(textures, starts, strict=True)])
     counts = np.cumsum([0] + [len(part.vertices) for part in parts[:-1]])
     faces = np.concatenate([part.faces + count for part, count in zip(parts, counts, strict=True)])
+    # A row vector times the matrix applies its inverse: from glTF's y up to z up.
     vertices = np.concatenate([part.vertices for part in parts]) @ GLTF_FROM_WORLD
     low, high = vertices[faces].min((0, 1)), vertices[faces].max((0, 1))
     vertices = (vertices - (low + high) / 2.0) / (high - low).max()
@@ -85,6 +86,7 @@ def draw(scan: Scan, cam_from_world: Floats, hw: tuple[int, int], *, lit: bool) 
     colour[seen, :3] = _sampled(scan.texture, uv) * tints * light
     colour[seen, 3] = 1.0
     mean = colour.reshape(hw[0], FINE, hw[1], FINE, 4).mean((1, 3))
+    # Averaged over black outside, so the division gives straight alpha again.
     mean[..., :3] /= np.maximum(mean[..., 3:], 1e-6)
     return np.asarray((mean * 255.0).round().clip(0, 255), np.uint8)
 

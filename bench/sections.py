@@ -15,6 +15,7 @@ def write_section(page: Path, title: str, lines: Sequence[str]) -> None:
     It opens with this process's command, as `python -m NAME …`, without `--json FILE`.
     """
     about, words = machine(), sys.argv[1:]
+    # A local path means nothing to readers of the page.
     if "--json" in words:
         place = words.index("--json")
         words = words[:place] + words[place + 2 :]

@@ -85,6 +85,7 @@ def serving(model: str, folder: Path) -> Iterator[Server]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
+            # The link is printed when the model is loaded: from here on the server answers.
             line = process.stdout.readline()
             found = re.search(r"http://\S+", line)
             assert found, f"expected the server's link, got {line!r}"
@@ -124,6 +125,7 @@ def measure_crowd(server: Server, clients: int, requests: int) -> dict[str, Any]
         ]
     seconds = time.perf_counter() - began
     with _client(server) as client:
+        # A sample: asking all again alone would take as long as the crowd.
         checked = answers[:: max(1, len(answers) // 20)]
         wrong = sum(_ask(client, row["client"], row["request"]).content != row["content"] for row in checked)
     return {
@@ -153,6 +155,7 @@ def measure_memory(server: Server, count: int) -> dict[str, Any]:
 
 def photo(number: int) -> bytes:
     """Return a new photo as JPEG: an example before a wall, a little different for each number."""
+    # New bytes for each number, so that nothing is answered from an earlier result.
     wall = np.full((SIDE_PX, SIDE_PX, 3), 226 - number % 12, np.uint8)
     wall = wall + np.random.default_rng(number).integers(0, 4, wall.shape, dtype=np.uint8)
     picture = Image.fromarray(wall)

@@ -77,6 +77,7 @@ def main() -> int:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--bench-set", action="append", default=[], metavar="KEY=VALUE")
     options = parser.parse_args()
+    # A model below its goal must still get its figures.
     words = [f"--set={setting}" for setting in ("evaluate.minimum_margin_db=-99.0", *options.set)]
     plan = Plan(
         options.objects.resolve(), options.test.resolve(), options.out.resolve(),
@@ -118,8 +119,10 @@ def half_weights(run: Path, folder: Path, file_bytes: int) -> dict[str, Any]:
     model = load_model(run, "cpu")
     for module in trained_parts(model).values():
         module.half()
+    # Files of an earlier split must not stay beside the new ones.
     shutil.rmtree(folder, ignore_errors=True)
     model.save_pretrained(folder, file_bytes)
+    # Read back at once: weights that cannot be loaded must not be published.
     load_model(folder, "cpu")
     files = {str(path.relative_to(folder)): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
     if (size := sum(files.values())) > LIMIT_BYTES:

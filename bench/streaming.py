@@ -81,6 +81,7 @@ def _ball(number: int, view: int) -> np.ndarray:
     r2 = (x * x + y * y) / 0.75**2
     shade = np.sqrt(np.clip(1.0 - r2, 0.0, 1.0))
     coarse = Image.fromarray(rng.integers(60, 256, (24, 24, 3), np.uint8)).resize(HW, Image.Resampling.BICUBIC)
+    # Noise of half a level makes files as large as those of renders.
     colour = np.asarray(coarse, np.float64) * (0.3 + 0.7 * shade[..., None]) + rng.normal(0.0, 0.45, (*HW, 3))
     alpha = np.clip((1.0 - np.sqrt(r2)) * 96.0, 0.0, 1.0)
     rgba = np.dstack([np.clip(colour, 0, 255), 255 * alpha]).astype(np.uint8)
@@ -175,6 +176,7 @@ def measure(side: str, root: str, images: int, workers: int) -> dict[str, float]
     torch.set_num_threads(1)
     storage = Storage(root)
     version = read_version(storage)
+    # Loads the side's libraries, which would otherwise count as its first batch.
     SIDES[side](version, storage, 0)
     began = time.monotonic()
     pairs = SIDES[side](version, storage, workers)
@@ -184,6 +186,7 @@ def measure(side: str, root: str, images: int, workers: int) -> dict[str, float]
     for _ in islice(pairs, images // 2):
         pass
     cpu_s, wall_s = time.process_time() - cpu_s, time.monotonic() - wall_s
+    # With workers the memory of all processes counts; without, the system knows the peak.
     peak = max(before, tree_memory_mb()) if workers else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
     return {"images_per_s": images / wall_s, "images_per_cpu_s": images / cpu_s, "first_s": first_s, "peak_mb": peak}
 

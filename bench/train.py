@@ -118,6 +118,7 @@ class Side:
 
     def split(self, batch: int) -> dict[str, float]:
         """Take another step and return the milliseconds of each phase, for the whole batch."""
+        # For this step alone: waiting at each phase would slow the measured rounds.
         self.phases.on = True
         self.take()
         self.phases.on = False
@@ -136,12 +137,14 @@ def measure(settings: Settings, rounds: int, steps: int) -> dict[str, Any]:
     ):
         sides = all_sides(pipeline, settings, parts, device)
         for side in sides:
+            # The first step compiles, and makes the optimiser's state.
             side.take()
         for side in sides:
             side.others_bytes = bytes_of_others(side, sides)
         matmul = matmul_flops(device)
         for _ in range(rounds):
             for side in sides:
+                # In turns, so that a throttling GPU slows all sides alike.
                 side.run(steps, batch)
         found = {side.name: figures(side, batch, matmul, peak_flops(device)) for side in sides}
     base = sides[2].name
@@ -246,6 +249,7 @@ def host_parts(
 def make_pairs(hw: tuple[int, int]) -> Iterator[Pair]:
     """Yield pairs of noise for ever."""
     rng = np.random.default_rng(0)
+    # A pool, since new noise for each pair would cost more than a step.
     views = rng.integers(0, 256, (POOL, *hw, 4), dtype=np.uint8)
     number = 0
     while True:
@@ -268,6 +272,7 @@ def time_reads(parts: Iterator[CollatedPairs], clock: Phases) -> Iterator[Collat
 
 def figures(side: Side, batch: int, matmul: float, peak: float | None) -> dict[str, Any]:
     """Return a side's figures as plain values."""
+    # The best round: the others only add what else the machine did.
     rate = max(side.rates)
     return {
         "images_per_s": rate,

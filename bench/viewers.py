@@ -70,6 +70,7 @@ def compare(folder: Path, changes: Sequence[str]) -> list[Row]:
     shown = load_settings(None, [], [*SMALL, *changes]).render
     imported = load_settings(None, [], [*SMALL, *AS_IMPORTED, *changes]).render
     rows = []
+    # Two children serve all models: their starts would take longer than small views.
     with RenderChild(shown) as ours, RenderChild(imported) as plain:
         for model in models:
             rows.append(
@@ -100,6 +101,7 @@ def _change(ours: RenderResult, plain: RenderResult, scratch: Path) -> str:
     if ours.outcome is not Outcome.OK:
         return "nothing"
     pairs = zip(*(pictures(scratch / name, len(ours.views)) for name in ("ours", "plain")), strict=True)
+    # Bytes would wrap around below 0.
     worst = max(int(np.abs(composite(a).astype(int) - composite(b).astype(int)).max()) for a, b in pairs)
     return f"pixels by {worst}" if worst > SEEN_DIFFERENCE else "nothing"
 
