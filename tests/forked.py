@@ -20,12 +20,14 @@ ROOT = Path(__file__).parents[1]
 
 
 class Forked:
-    """A process that runs `function(*words)` in the root folder, with the methods of a `subprocess.Popen`.
+    """A process that runs `function(*words)` in the folder `cwd`, with the methods of a `subprocess.Popen`.
 
     Its exit code is what the function returns, or minus the number of the signal that ended it.
     """
 
-    def __init__(self, function: Callable[..., int], *words: str, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, function: Callable[..., int], *words: str, env: Mapping[str, str] | None = None, cwd: Path = ROOT
+    ) -> None:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(list(LOADED))
         self.args = words
@@ -34,7 +36,7 @@ class Forked:
         names = [f"/proc/{os.getpid()}/fd/{output.fileno()}" for output in self.outputs]
         # A daemon could have no children, as loaders and renderers have.
         self.process: Any = context.Process(
-            target=_run, args=(function, words, dict(env or os.environ), names), daemon=False
+            target=_run, args=(function, words, dict(env or os.environ), cwd, names), daemon=False
         )
         self.process.start()
         self.pid: int = self.process.pid or 0
@@ -71,9 +73,11 @@ class Forked:
         self.send_signal(signal.SIGKILL)
 
 
-def run_forked(function: Callable[..., int], *words: str, timeout: float) -> subprocess.CompletedProcess[str]:
-    """Run `function(*words)` to its end. Kills it after `timeout` seconds."""
-    process = Forked(function, *words)
+def run_forked(
+    function: Callable[..., int], *words: str, timeout: float, cwd: Path = ROOT
+) -> subprocess.CompletedProcess[str]:
+    """Run `function(*words)` in `cwd` to its end. Kills it after `timeout` seconds."""
+    process = Forked(function, *words, cwd=cwd)
     try:
         stdout, stderr = process.communicate(timeout)
     finally:
@@ -94,7 +98,9 @@ def _take_text(file: IO[bytes]) -> str:
         return file.read().decode()
 
 
-def _run(function: Callable[..., int], words: Sequence[str], env: Mapping[str, str], outputs: Sequence[str]) -> None:
+def _run(
+    function: Callable[..., int], words: Sequence[str], env: Mapping[str, str], cwd: Path, outputs: Sequence[str]
+) -> None:
     for number, path in enumerate(outputs, start=1):
         target = os.open(path, os.O_WRONLY)
         os.dup2(target, number)
@@ -102,7 +108,7 @@ def _run(function: Callable[..., int], words: Sequence[str], env: Mapping[str, s
     faulthandler.enable()
     os.environ.clear()
     os.environ.update(env)
-    os.chdir(ROOT)
+    os.chdir(cwd)
     try:
         sys.exit(function(*words))
     except KeyboardInterrupt:

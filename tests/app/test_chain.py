@@ -198,7 +198,10 @@ def test_a_damaged_shard_is_named(demo: Demo, tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.fixture(params=[signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
+SIGNALS = [pytest.param(number, marks=pytest.mark.slow, id=number.name) for number in (signal.SIGINT, signal.SIGTERM)]
+
+
+@pytest.fixture(params=[*SIGNALS, pytest.param(signal.SIGKILL, id="SIGKILL")])
 def stopped(request: pytest.FixtureRequest, demo: Demo, tmp_path: Path) -> Demo:
     """A demo over the same dataset that was stopped while it trained."""
     out = tmp_path / "run"

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from app.main import COMMANDS
+from tests.forked import run_command, run_forked
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,6 +21,11 @@ def zero123(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "app", *words]
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, check=False)
+
+
+def loaded_zero123(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """The same in a process that has loaded torch before, for commands that need it."""
+    return run_forked(run_command, *words, timeout=120, cwd=cwd)
 
 
 def sentence(done: subprocess.CompletedProcess[str], code: int) -> str:
@@ -76,7 +82,9 @@ def test_an_empty_folder_of_objects_is_a_usage_error(tmp_path: Path) -> None:
 
 
 def test_a_dataset_that_is_not_there_is_a_failure(tmp_path: Path, photo: Path) -> None:
-    told = sentence(zero123("train", "--preset", "tiny", "--set", f"storage.root={tmp_path}/none", cwd=tmp_path), 1)
+    told = sentence(
+        loaded_zero123("train", "--preset", "tiny", "--set", f"storage.root={tmp_path}/none", cwd=tmp_path), 1
+    )
     assert "expected a dataset" in told
 
 
@@ -88,7 +96,7 @@ def test_the_version_that_is_set_is_the_one_that_is_read(words: list[str], setti
     (tmp_path / "versions").mkdir()
     (tmp_path / "versions" / "1.json").touch()
     asked = ["--preset", "tiny", "--set", f"storage.root={tmp_path}", "--set", f"{setting}=9"]
-    assert "expected a version 9, got only: 1" in sentence(zero123(*words, *asked, cwd=tmp_path), 1)
+    assert "expected a version 9, got only: 1" in sentence(loaded_zero123(*words, *asked, cwd=tmp_path), 1)
 
 
 def test_fewer_than_one_process_is_a_usage_error(tmp_path: Path) -> None:
@@ -97,7 +105,7 @@ def test_fewer_than_one_process_is_a_usage_error(tmp_path: Path) -> None:
 
 
 def test_a_model_that_is_none_is_a_failure(tmp_path: Path, photo: Path) -> None:
-    told = sentence(zero123("sample", str(photo), "--model", str(tmp_path), "--orbit", "2", cwd=tmp_path), 1)
+    told = sentence(loaded_zero123("sample", str(photo), "--model", str(tmp_path), "--orbit", "2", cwd=tmp_path), 1)
     assert "expected a model or a training run" in told
 
 
@@ -125,7 +133,7 @@ def test_inspecting_what_holds_nothing_is_a_usage_error(tmp_path: Path) -> None:
 
 def test_an_output_folder_that_is_a_file_is_a_usage_error(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file")
-    told = sentence(zero123("demo", "--out", str(tmp_path / "taken")), 2)
+    told = sentence(loaded_zero123("demo", "--out", str(tmp_path / "taken")), 2)
     assert "taken: expected a writable folder" in told
 
 
@@ -170,7 +178,7 @@ def test_weights_go_from_layout_to_layout(tmp_path: Path) -> None:
     from tests.zero123.networks import small_pipeline
 
     small_pipeline().save_pretrained(tmp_path / "model")
-    done = zero123("convert", "model", "--out", "copy", cwd=tmp_path)
+    done = loaded_zero123("convert", "model", "--out", "copy", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "views of 32 × 32, slot 4: radius_difference" in done.stdout
     for path in (path for path in (tmp_path / "model").rglob("*") if path.is_file()):
@@ -181,7 +189,7 @@ def test_weights_go_from_layout_to_layout(tmp_path: Path) -> None:
         (("model", "--out", "x", "--layout", "kxic"), "expected a model with Stable Diffusion's autoencoder and CLIP"),
         (("x.ckpt", "--out", "y"), "x.ckpt: expected a checkpoint file, got nothing"),
     ):
-        assert sentence in sentence_of(zero123("convert", *words, cwd=tmp_path))
+        assert sentence in sentence_of(loaded_zero123("convert", *words, cwd=tmp_path))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["copy", "model"]
 
 
@@ -189,7 +197,7 @@ def test_what_a_layout_does_not_say_is_told(tmp_path: Path) -> None:
     from tests.zero123.test_layouts import paper_model
 
     paper_model({}).save_pretrained(tmp_path / "model")
-    done = zero123("convert", "model", "--out", "x.ckpt", "--layout", "ldm", cwd=tmp_path)
+    done = loaded_zero123("convert", "model", "--out", "x.ckpt", "--layout", "ldm", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     words = done.stdout.splitlines()[-1]
     assert words.startswith("This layout does not say: --pose-slot4 radius_difference --set 'model.hw=[32,32]' --set ")
@@ -207,7 +215,7 @@ def test_half_written_model_is_replaced(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
     assert "copy: could not write the model: File too large" in sentence(done, 1)
-    assert zero123(*convert).returncode == 0
+    assert loaded_zero123(*convert).returncode == 0
 
 
 def sentence_of(done: subprocess.CompletedProcess[str]) -> str:

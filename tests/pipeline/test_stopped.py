@@ -52,6 +52,7 @@ def working(session: int) -> list[str]:
     return [command for command in found if "Agent" not in command]
 
 
+@pytest.mark.slow
 @pytest.mark.chain
 def test_stopped_killed_and_continued_equals_undisturbed(tmp_path: Path) -> None:
     folder, root, calm = models(tmp_path / "models", *NAMES), tmp_path / "stopped", tmp_path / "calm"

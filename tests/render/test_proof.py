@@ -17,7 +17,7 @@ from render.child import RenderChild
 from render.run import render_views
 from tests.render.conftest import EXAMPLES
 
-SLOW = ("avocado", "burger", "van")
+SLOW = ("avocado", "burger", "stool", "van")
 """Objects with many faces, for the slow tests."""
 Z_UP_FROM_Y_UP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
 HW = (256, 256)
@@ -42,7 +42,7 @@ def cast_depth(caster: RayMeshIntersector, cam_from_world: np.ndarray, lens: Len
     return depth.reshape(HW)
 
 
-@pytest.mark.parametrize("name", ["dog", "stool", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])
+@pytest.mark.parametrize("name", ["dog", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])
 def test_silhouettes_and_depths_are_those_of_the_file(
     name: str, settings: Any, blender: RenderChild, tmp_path: Path
 ) -> None:

@@ -94,7 +94,7 @@ def test_sampling_and_colours_are_those_of_the_settings(chosen, read) -> None:
     assert (read["samples"], read["adaptive"], read["seed"]) == (7, True, 0)
     assert read["bounces"] == list(chosen.bounces.model_dump().values())
     assert read["filter"] == pytest.approx(1.5)
-    assert read["denoise"] == [True, "OPENIMAGEDENOISE", "FAST", "FAST"]
+    assert read["denoise"] == [True, "OPENIMAGEDENOISE", "FAST", "NONE"]
     assert read["view"] == ["Standard", "None", 0.25, 1.0, "sRGB"]
     assert (read["dither"], read["stamp"], read["threads"]) == (0.0, False, ["FIXED", 1])
     assert read["scripts"] is False

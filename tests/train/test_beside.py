@@ -268,6 +268,7 @@ def test_the_store_holds_what_the_disk_holds_and_replaces_it(
     assert [row.images for row in again.log] == [80]
 
 
+@pytest.mark.slow
 def test_a_store_that_is_away_is_waited_for_during_a_fetch(
     watched: tuple[Path, TrainSummary], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -75,9 +75,10 @@ COMMAND = ("the command", -signal.SIGKILL)
 WORKER = ("one of its processes", 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "victims",
-    [pytest.param([COMMAND], id="command"), pytest.param([WORKER, COMMAND], id="both", marks=pytest.mark.slow)],
+    [pytest.param([COMMAND], id="command"), pytest.param([WORKER, COMMAND], id="both")],
 )
 def test_kills_cost_only_what_was_in_hand(
     victims: list[tuple[str, int]], undisturbed: Storage, tmp_path: Path, sockets: str

@@ -109,7 +109,7 @@ def test_unreachable_web_server_is_waited_for(far: Far, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("away", "asks", "ranks", "workers"),
     [
-        (503, 3, 1, 2),
+        pytest.param(503, 3, 1, 2, marks=pytest.mark.slow),
         ("silent", 1, 1, 0),
         pytest.param(503, 3, 1, 0, marks=pytest.mark.slow),
         pytest.param("gone", 3, 2, 1, marks=pytest.mark.slow),

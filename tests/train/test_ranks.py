@@ -114,6 +114,7 @@ def test_two_ranks_leave_a_validation_together(storage: Storage, tmp_path: Path)
     assert read_scores(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_torchrun_starts_the_ranks(storage: Storage, tmp_path: Path) -> None:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-addr", "127.0.0.1"]
     launcher += ["--log-dir", str(tmp_path / "logs")]  # else it leaves a folder in TMPDIR
