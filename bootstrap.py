@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 STAMP = "installed-from"
 PYTHON = (3, 11)  # the version Blender 4.5 is built for
-EXTRAS = "render,pipeline,s3,gcs,cutout,lora,heic,video,serve,docs,dev"
+EXTRAS = "render,pipeline,s3,gcs,cutout,lora,heic,video,usd,serve,docs,dev"
 # 3.1 GB installed with the CPU build of torch, 4.3 GB of wheels and unpacking at the worst moment, and some air.
 NEEDED_BYTES = 6_000_000_000
 

@@ -1,4 +1,4 @@
-"""Write a textured mesh: GLB with its texture inside, OBJ with MTL and PNG beside it, PLY with vertex colours.
+"""Write a textured mesh: GLB or USDZ with its texture inside, OBJ with MTL and PNG beside it, PLY with vertex colours.
 
 All files are in glTF's axes, y up (see `reconstruct.gltf`). The same mesh gives the same bytes.
 """
@@ -17,6 +17,7 @@ from geometry.camera import Lens
 from reconstruct.gltf import GLTF_FROM_WORLD, textured_glb
 from reconstruct.settings import MeshFormat
 from reconstruct.texture import TexturedMesh
+from reconstruct.usdz import check_usd, usdz_bytes
 
 Floats = NDArray[np.float64]
 
@@ -34,8 +35,17 @@ def write_mesh(
     if "ply" in also:
         names.append(f"{name}.ply")
         write_atomically(folder / names[-1], ply_bytes(mesh))
+    if "usdz" in also:
+        names.append(f"{name}.usdz")
+        write_atomically(folder / names[-1], usdz_bytes(mesh, texture_png(mesh), input_camera, lens))
     write_atomically(folder / f"{name}.glb", textured_glb(mesh, input_camera, lens))
     return [f"{name}.glb", *names]
+
+
+def check_formats(also: Sequence[MeshFormat]) -> None:
+    """Raise Failure when the package for a format is not installed."""
+    if "usdz" in also:
+        check_usd()
 
 
 def write_obj(mesh: TexturedMesh, folder: Path, name: str) -> list[str]:

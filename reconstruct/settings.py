@@ -11,7 +11,7 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
-MeshFormat = Literal["glb", "obj", "ply"]
+MeshFormat = Literal["glb", "obj", "ply", "usdz"]
 
 
 class StageSettings(Section):

@@ -49,6 +49,7 @@ ONLY_HOME = {
     "transformers": ("zero123/",),
     "torch.distributed": ("train/",),
     "trimesh": ("reconstruct/",),
+    "pxr": ("reconstruct/usdz.py",),
     "cv2": ("photo/",),
     "onnxruntime": ("photo/",),
     "av": ("report/",),

@@ -67,7 +67,7 @@ def import_names() -> dict[str, list[str]]:
 
 @pytest.mark.parametrize(
     ("python", "extras"),
-    [("3.11", ALL_EXTRAS), ("3.12", {"s3", "gcs", "cutout", "lora", "heic", "video", "serve", "dev"})],
+    [("3.11", ALL_EXTRAS), ("3.12", {"s3", "gcs", "cutout", "lora", "heic", "video", "usd", "serve", "dev"})],
     ids=["everything-3.11", "training-3.12"],
 )
 def test_declared_packages_are_pinned(python: str, extras: set[str]) -> None:

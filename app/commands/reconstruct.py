@@ -82,8 +82,11 @@ def run(options: argparse.Namespace) -> int:
     from inference.sample_photo import LoadedModel
     from photo.prepare import say_warnings
     from photo.shown import preparation_picture
+    from reconstruct.mesh_files import check_formats
     from report.images import encode_image
     from zero123.digest import model_digest
+
+    check_formats(settings.reconstruct.mesh.also)
 
     progress = standard_progress()
     prepared = prepared_photo(options, settings.photo, options.image)

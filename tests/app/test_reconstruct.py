@@ -50,11 +50,11 @@ def reconstruct(tmp_path_factory: pytest.TempPathFactory) -> Reconstruct:
 
 @pytest.mark.parametrize("method", ["views", "score"])
 def test_a_mesh_in_every_format_with_its_record(reconstruct: Reconstruct, method: str, tmp_path: Path) -> None:
-    assert reconstruct(method, tmp_path, "--mesh-format", "obj,ply") == 0
+    assert reconstruct(method, tmp_path, "--mesh-format", "obj,ply,usdz") == 0
     record = json.loads((tmp_path / "reconstruction.json").read_text())
     assert record["method"] == method
     assert (record["level"] is None) == (method == "views")
-    assert set(record["files"]) == {"object.glb", "object.obj", "object.mtl", "object.png", "object.ply"}
+    assert set(record["files"]) == {"object.glb", "object.obj", "object.mtl", "object.png", "object.ply", "object.usdz"}
     assert set(record["files"]) <= {path.name for path in tmp_path.iterdir()}
     assert not (tmp_path / "optimisation.safetensors").exists()
 
@@ -75,6 +75,6 @@ def test_a_wrong_format_or_rig_is_a_usage_error(
 ) -> None:
     with pytest.raises(SystemExit, match="2"):
         reconstruct("views", tmp_path, "--mesh-format", "obj,fbx")
-    assert "expected any of glb, obj, ply, separated by commas, got 'obj,fbx'" in capsys.readouterr().err
+    assert "expected any of glb, obj, ply, usdz, separated by commas, got 'obj,fbx'" in capsys.readouterr().err
     assert reconstruct("views", tmp_path, "--set", "reconstruct.views.rig=nowhere") == 2
     assert "reconstruct.views.rig" in capsys.readouterr().err

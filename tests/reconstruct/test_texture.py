@@ -10,10 +10,11 @@ import trimesh
 from geometry.camera import PAPER_LENS, camera_centre, look_at_origin
 from reconstruct.gltf import GLTF_FROM_WORLD, textured_glb
 from reconstruct.mesh import Mesh
-from reconstruct.mesh_files import ply_bytes, write_mesh
+from reconstruct.mesh_files import ply_bytes, texture_png, write_mesh
 from reconstruct.raster import rasterise
 from reconstruct.simplify import vertex_normals
 from reconstruct.texture import TexturedMesh, bake_texture, inpainted, padded
+from reconstruct.usdz import usdz_bytes
 from reconstruct.viewpoints import draw_viewpoints
 
 HW = (64, 64)
@@ -104,3 +105,21 @@ def test_obj_and_ply_are_read_back(baked: TexturedMesh, tmp_path: Path) -> None:
     cloud = trimesh.load(io.BytesIO(ply_bytes(baked)), file_type="ply", process=False)
     wrong = np.abs(cloud.visual.vertex_colors[:, :3] / 255.0 - paint(baked.vertices)).max(1)
     assert np.median(wrong) < 0.06
+
+
+def test_usdz_is_a_valid_package_of_the_same_mesh(baked: TexturedMesh, tmp_path: Path) -> None:
+    from pxr import Usd, UsdGeom, UsdValidation
+
+    camera, path = look_at_origin([1.2, -0.8, 0.9]), tmp_path / "object.usdz"
+    path.write_bytes(usdz_bytes(baked, texture_png(baked), camera, PAPER_LENS))
+    stage = Usd.Stage.Open(str(path))
+    every = UsdValidation.ValidationRegistry().GetOrLoadAllValidators()
+    assert any("Package" in validator.GetMetadata().name for validator in every)
+    assert [one.GetMessage() for one in UsdValidation.ValidationContext(every).Validate(stage)] == []
+    shape = UsdGeom.Mesh(stage.GetPrimAtPath("/object/mesh"))
+    np.testing.assert_allclose(shape.GetPointsAttr().Get(), baked.vertices @ GLTF_FROM_WORLD.T, atol=1e-6)
+    where = UsdGeom.PrimvarsAPI(shape).GetPrimvar("st").Get()
+    np.testing.assert_allclose(np.array(where)[:, 1], 1.0 - baked.uv[:, 1], atol=1e-6)
+    seen = UsdGeom.Camera(stage.GetPrimAtPath("/object/input")).GetCamera(Usd.TimeCode.Default()).frustum
+    np.testing.assert_allclose(seen.GetPosition(), GLTF_FROM_WORLD @ camera_centre(camera), atol=1e-6)
+    assert path.read_bytes() == usdz_bytes(baked, texture_png(baked), camera, PAPER_LENS)
