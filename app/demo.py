@@ -145,7 +145,7 @@ class Chain:
                 settings=self.settings,
                 seed=self.settings.run.seed,
             )
-            made = reconstruct_into(self.out / "mesh", request, self.progress)
+            made = reconstruct_into(self.out / "mesh", request, self.settings.render, self.progress)
             self.progress.say(f"mesh of {sample.uid} from view {view}: silhouette IoU {made.iou:.3f}")
             return {"silhouette_iou": made.iou}
 

@@ -78,7 +78,7 @@ def views_and_mesh(
         (camera,) = place_cameras(views.plan.input_place[None])
         rgba = photo.view(model.pipeline.hw)
         request = MeshRequest(model=model, rgba=rgba, camera=camera, settings=settings, seed=wanted.seed)
-        made = reconstruct_into(mesh.parent, request, progress)
+        made = reconstruct_into(mesh.parent, request, settings.render, progress)
         return {"silhouette_iou": made.iou, "faces": len(made.mesh.faces)}
 
     stages = Stages(out)

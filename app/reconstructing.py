@@ -8,19 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from app.turntables import draw_turn, write_turn
 from base.progress import Progress
 from base.storage import write_atomically
 from evaluation.metrics import silhouette_iou
 from inference.object_mesh import MeshRequest, finished_mesh, write_object
 from reconstruct.silhouette import silhouette
 from reconstruct.texture import TexturedMesh
-from reconstruct.turntable import turntable
+from render.settings import RenderSettings
 from report.images import encode_image
-from report.turntable import turntable_webp
 
 NAME = "object"
 MESH_FILE = f"{NAME}.glb"
-TURN_S = 6.0
 OPAQUE = 127
 
 
@@ -34,16 +33,17 @@ class Reconstructed:
     iou: float
 
 
-def reconstruct_into(folder: Path, request: MeshRequest, progress: Progress) -> Reconstructed:
-    """Reconstruct the object of a request and write mesh, turntable, input and figures into `folder`.
+def reconstruct_into(folder: Path, request: MeshRequest, render: RenderSettings, progress: Progress) -> Reconstructed:
+    """Reconstruct the object of a request and write mesh, turntables, input and figures into `folder`.
 
     Killed at any moment, the same call goes on from the folder's files.
     """
     section, photo = request.settings.reconstruct, request.photo
     finished = finished_mesh(folder, request, progress)
     seen = silhouette(finished.mesh, photo.camera, photo.lens, photo.hw)
-    frames = turntable(finished.mesh, photo.lens, section.turntable, progress)
-    made = Reconstructed(finished.mesh, frames, seen, silhouette_iou(seen, request.rgba[..., 3] > OPAQUE))
+    turn = draw_turn(finished.mesh, photo, section.turntable, render, progress)
+    write_turn(folder, turn, section.turntable.films)
+    made = Reconstructed(finished.mesh, turn["picture"], seen, silhouette_iou(seen, request.rgba[..., 3] > OPAQUE))
     _write_pictures(folder, made, request.rgba)
     # Last: it removes the checkpoint, which a killed run needs to go on.
     write_object(folder, NAME, finished, request, made.iou)
@@ -62,6 +62,5 @@ def _write_pictures(folder: Path, made: Reconstructed, rgba: NDArray[np.uint8]) 
     stream = io.BytesIO()
     values = {**asdict(made.mesh), "turntable": made.turntable, "silhouette": made.silhouette, "iou": made.iou}
     np.savez_compressed(stream, **values)
-    write_atomically(folder / "turntable.webp", turntable_webp(list(made.turntable), seconds=TURN_S))
     write_atomically(folder / "input.png", encode_image(Image.fromarray(rgba), "png"))
     write_atomically(folder / "mesh.npz", stream.getvalue())

@@ -11,6 +11,8 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
+TurntablePass = Literal["depth", "normal"]
+Film = Literal["webp", "mp4", "webm"]
 MeshFormat = Literal["glb", "obj", "ply", "usdz"]
 
 
@@ -151,12 +153,19 @@ class SampledViewsSettings(Section):
 
 
 class TurntableSettings(Section):
-    """The pictures of the finished mesh."""
+    """The pictures of the finished mesh, during a turn.
+
+    They are drawn `quick`, by our rasteriser, or by Blender's `cycles`, with the `passes` beside them, and written as
+    `films`.
+    """
 
     frames: Count
     hw: tuple[Count, Count]
     elevation_deg: Annotated[float, Field(gt=-90, lt=90)]
     radius: Positive
+    renderer: Literal["quick", "cycles"]
+    passes: tuple[TurntablePass, ...]
+    films: tuple[Film, ...]
 
 
 class ReconstructSettings(Section):

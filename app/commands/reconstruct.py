@@ -3,8 +3,9 @@
 import argparse
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from app.commands.moves import AUTO, elevation_or_auto
 from app.commands.options import add_model_flag, add_settings_flags, settings_of, writable_folder
@@ -16,7 +17,7 @@ from base.settings import Section
 from base.storage import write_atomically
 from geometry.camera import look_at_origin
 from geometry.sphere import cartesian_from_spherical
-from reconstruct.settings import MeshFormat
+from reconstruct.settings import Film, MeshFormat, TurntablePass
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -47,10 +48,28 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/mesh"), metavar="DIR", help="default: %(default)s")
     parser.add_argument(
         "--mesh-format",
-        type=mesh_formats,
+        type=some_of(MeshFormat),
         metavar="FORMAT[,FORMAT]",
         help=f"{', '.join(get_args(MeshFormat))}: files of the mesh; object.glb is always written "
         "(default: reconstruct.mesh.also)",
+    )
+    parser.add_argument(
+        "--turntable",
+        type=some_of(Film),
+        metavar="FILM[,FILM]",
+        help=f"{', '.join(get_args(Film))}: films of a full turn (default: reconstruct.turntable.films)",
+    )
+    parser.add_argument(
+        "--turntable-passes",
+        type=some_of(TurntablePass),
+        metavar="PASS[,PASS]",
+        help=f"{', '.join(get_args(TurntablePass))}: also turn these (default: reconstruct.turntable.passes)",
+    )
+    parser.add_argument(
+        "--render",
+        choices=("quick", "cycles"),
+        help="draw turntables with our rasteriser, or with Blender and the lights of `render` "
+        "(default: reconstruct.turntable.renderer)",
     )
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: %(default)s)")
@@ -58,13 +77,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=run)
 
 
-def mesh_formats(text: str) -> tuple[MeshFormat, ...]:
-    """Read a comma-separated list of formats, for argparse."""
-    known = get_args(MeshFormat)
-    names = tuple(name.strip() for name in text.split(","))
-    if not set(names) <= set(known):
-        raise argparse.ArgumentTypeError(f"expected any of {', '.join(known)}, separated by commas, got {text!r}")
-    return names  # type: ignore[return-value]
+def some_of(kinds: Any) -> Callable[[str], tuple[str, ...]]:
+    """Return a reader of comma-separated lists of the names of a Literal, for argparse."""
+    known = get_args(kinds)
+
+    def read(text: str) -> tuple[str, ...]:
+        names = tuple(name.strip() for name in text.split(","))
+        if not set(names) <= set(known):
+            raise argparse.ArgumentTypeError(f"expected any of {', '.join(known)}, separated by commas, got {text!r}")
+        return names
+
+    return read
 
 
 def run(options: argparse.Namespace) -> int:
@@ -78,6 +101,7 @@ def run(options: argparse.Namespace) -> int:
     from app.elevation import estimated_elevation
     from app.models import DEFAULT, checkpoint_of, load_model
     from app.reconstructing import MESH_FILE, reconstruct_into
+    from app.turntables import check_turntables
     from inference.object_mesh import MeshRequest
     from inference.sample_photo import LoadedModel
     from photo.prepare import say_warnings
@@ -87,6 +111,7 @@ def run(options: argparse.Namespace) -> int:
     from zero123.digest import model_digest
 
     check_formats(settings.reconstruct.mesh.also)
+    check_turntables(settings.reconstruct.turntable)
 
     progress = standard_progress()
     prepared = prepared_photo(options, settings.photo, options.image)
@@ -111,7 +136,7 @@ def run(options: argparse.Namespace) -> int:
     camera = look_at_origin(cartesian_from_spherical(polar, 0.0, options.radius))
     rgba = prepared.view(pipeline.hw)
     request = MeshRequest(model=model, rgba=rgba, camera=camera, settings=settings, seed=options.seed)
-    made = reconstruct_into(out, request, progress)
+    made = reconstruct_into(out, request, settings.render, progress)
     write_atomically(out / "settings.yaml", settings.as_yaml().encode())
     print(f"silhouette IoU {made.iou:.3f}, {len(made.mesh.faces):,} faces: {out / MESH_FILE}")
     return 0
@@ -125,4 +150,7 @@ def asked_settings(options: argparse.Namespace, model_sampling: Section | None =
     section = settings.reconstruct
     if options.mesh_format is not None:
         section = section.model_copy(update={"mesh": section.mesh.model_copy(update={"also": options.mesh_format})})
+    flags = {"films": options.turntable, "passes": options.turntable_passes, "renderer": options.render}
+    given = {name: value for name, value in flags.items() if value is not None}
+    section = section.model_copy(update={"turntable": section.turntable.model_copy(update=given)})
     return settings.model_copy(update={"photo": photo, "reconstruct": section})

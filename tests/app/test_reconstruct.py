@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import ndimage
 
 from app.main import main
 from tests.zero123.networks import small_pipeline
@@ -78,3 +79,32 @@ def test_a_wrong_format_or_rig_is_a_usage_error(
     assert "expected any of glb, obj, ply, usdz, separated by commas, got 'obj,fbx'" in capsys.readouterr().err
     assert reconstruct("views", tmp_path, "--set", "reconstruct.views.rig=nowhere") == 2
     assert "reconstruct.views.rig" in capsys.readouterr().err
+
+
+def test_films_of_the_turn_with_depth_and_normals(reconstruct: Reconstruct, tmp_path: Path) -> None:
+    assert reconstruct("views", tmp_path, "--turntable", "webp,mp4", "--turntable-passes", "depth,normal") == 0
+    for name in ("turntable", "turntable_depth", "turntable_normal"):
+        with Image.open(tmp_path / f"{name}.webp") as film:
+            assert film.n_frames == 2
+        assert (tmp_path / f"{name}.mp4").read_bytes()[4:8] == b"ftyp"
+    with pytest.raises(SystemExit, match="2"):
+        reconstruct("views", tmp_path, "--turntable", "gif")
+
+
+@pytest.mark.slow  # Blender starts
+def test_blender_turns_the_mesh_as_the_rasteriser_does(reconstruct: Reconstruct, tmp_path: Path) -> None:
+    """The silhouette, the depths and the normals agree."""
+    words = ["--turntable-passes", "depth,normal", "--set", "reconstruct.turntable.hw=[64,64]"]
+    frames = {}
+    for renderer in ("quick", "cycles"):
+        assert reconstruct("views", tmp_path / renderer, "--render", renderer, *words) == 0
+        for name in ("turntable", "turntable_depth", "turntable_normal"):
+            with Image.open(tmp_path / renderer / f"{name}.webp") as film:
+                frames[renderer, name] = np.asarray(film.convert("RGBA")).astype(float)
+    seen = [frames[renderer, "turntable"][..., 3] > 127 for renderer in ("quick", "cycles")]
+    assert (seen[0] != seen[1]).mean() < 0.01
+    inner = ndimage.binary_erosion(seen[0] & seen[1], iterations=3)
+    assert inner.sum() > 50
+    for name in ("turntable_depth", "turntable_normal"):
+        apart = np.abs(frames["quick", name] - frames["cycles", name])[inner][:, :3]
+        assert np.median(apart) <= 4.0

@@ -74,7 +74,15 @@ VALUES: dict[str, Any] = {
         "texture": {"edge_px": 128, "views": 6},
         "also": [],
     },
-    "turntable": {"frames": 4, "hw": [48, 48], "elevation_deg": 20.0, "radius": 1.9},
+    "turntable": {
+        "frames": 4,
+        "hw": [48, 48],
+        "elevation_deg": 20.0,
+        "radius": 1.9,
+        "renderer": "quick",
+        "passes": ["depth", "normal"],
+        "films": ["webp"],
+    },
 }
 
 

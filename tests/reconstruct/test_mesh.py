@@ -12,7 +12,7 @@ from reconstruct.field import SilhouetteGate
 from reconstruct.mesh import Mesh, extract, input_agreement, keep_large_parts
 from reconstruct.rays import camera_rays
 from reconstruct.silhouette import silhouette
-from reconstruct.turntable import picture, turntable
+from reconstruct.turntable import depth_frame, picture, turntable
 from tests.reconstruct.scenes import SphereField, small_settings, sphere_alpha
 
 CAMERAS = [look_at_origin(centre) for centre in ([1.6, 0.0, 0.5], [-0.4, 1.2, -1.3], [0.0, 0.0, 2.0])]
@@ -107,8 +107,23 @@ def test_pictures_show_the_near_side(ball: Mesh) -> None:
     assert above[24, 24, 3] == 255
 
 
+def test_depths_and_normals_turn_along(ball: Mesh) -> None:
+    """The ball's nearest point looks at the camera."""
+    settings = small_settings().turntable
+    turn = turntable(ball, PAPER_LENS, settings, SILENT)
+    around = turn["normal"][:, 20:28, 20:28, :3].mean((1, 2))
+    assert (np.abs(around - np.array([128.0, 128.0, 250.0])) < 8).all()
+    assert (turn["normal"][:, 24, 34, 0] > 200).all()
+    assert (turn["normal"][:, 14, 24, 1] > 200).all()
+    middle = (slice(None), 24, 24)
+    radius = np.abs(ball.vertices).max()
+    nearest = depth_frame(np.full((1, 1), settings.radius - radius), np.full((1, 1), 255, np.uint8), settings.radius)
+    assert (np.abs(turn["depth"][middle][:, 0].astype(int) - int(nearest[0, 0, 0])) <= 3).all()
+    assert (turn["depth"][:, 0, 0, 3] == 0).all()
+
+
 def test_the_turntable_turns(ball: Mesh) -> None:
     settings = small_settings().turntable
-    frames = turntable(ball, PAPER_LENS, settings, SILENT)
+    frames = turntable(ball, PAPER_LENS, settings, SILENT)["picture"]
     assert frames.shape == (4, 48, 48, 4)
     assert frames.dtype == np.uint8

@@ -9,13 +9,14 @@ import pytest
 from PIL import Image
 
 from app.settings import load_settings
+from app.turntables import in_unit_box
 from base.outcomes import Outcome
 from bench.scans import draw, load_scan
 from geometry.camera import PAPER_LENS, world_from_cam
 from reconstruct.mesh_files import write_mesh
 from reconstruct.simplify import surface_mesh
 from reconstruct.surface import fit_surface
-from reconstruct.texture import TexturedMesh, bake_texture
+from reconstruct.texture import bake_texture
 from reconstruct.viewpoints import draw_viewpoints
 from render.child import RenderChild
 from render.formats.registry import model_files
@@ -85,13 +86,6 @@ def oracle(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Oracle]:
     return get
 
 
-def normalised(cameras: np.ndarray, mesh: TexturedMesh) -> np.ndarray:
-    """The cameras (V, 3, 4) in the unit box to which the renderer moves and scales the mesh: they see the same."""
-    low, high = mesh.vertices.min(0), mesh.vertices.max(0)
-    moved = cameras[..., :3] @ ((low + high) / 2.0) + cameras[..., 3]
-    return np.concatenate([cameras[..., :3], moved[..., None] / (high - low).max()], axis=-1)
-
-
 def pictures(blender: RenderChild, file: Path, cameras: np.ndarray) -> np.ndarray:
     """Views of a model's file, as Blender imports it, without shading; straight RGBA (V, H, W, 4) in [0, 1]."""
     job = RenderJob(
@@ -127,7 +121,7 @@ def test_blender_shows_the_file_as_the_true_views(
     name: str, kind: str, oracle: Callable[[str], Oracle], blender: RenderChild
 ) -> None:
     made = oracle(name)
-    seen = pictures(blender, made.folder / f"object.{kind}", normalised(made.cameras, made.mesh))
+    seen = pictures(blender, made.folder / f"object.{kind}", in_unit_box(made.cameras, made.mesh)[0])
     assert psnr_on_white(seen, made.held_out) >= 30.0
 
 
