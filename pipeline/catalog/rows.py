@@ -30,7 +30,7 @@ SEEN_FAULTS = ("missing_pictures", "culled_faces", "merged_faces", "stray_faces"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildResult:
-    """The findings of builds about an object: its outcome, and the location of its sample if it has a sample.
+    """The facts found by builds about an object: its outcome, and the location of its sample if it has a sample.
 
     `shard` is −1 without a number. The fields from `split` on are empty or 0 unless `outcome` is ok. `checks` lists the
     views flagged by each check, also where flags are harmless.
