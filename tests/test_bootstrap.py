@@ -157,7 +157,9 @@ def test_a_moved_installation_is_not_taken_for_finished(installed: Path) -> None
 def test_a_finished_installation_is_left_alone(installed: Path) -> None:
     checkout = installed
     done = start(checkout, "/nowhere/python3")  # would be refused if it were looked at
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert done.stderr == ""
+    assert done.stdout == ""
+    assert done.returncode == 0
 
 
 @pytest.mark.parametrize("name", ["constraints.txt", "pyproject.toml"])

@@ -63,7 +63,9 @@ class Painter:
         eta: float,
         seeds: Sequence[int],
     ) -> NDArray[np.uint8]:
-        assert (guidance_scale, steps, eta) == (2.0, 3, 0.0)
+        assert guidance_scale == 2.0
+        assert steps == 3
+        assert eta == 0.0
         self.seeds += seeds
         answer = np.clip(on_white(rgba).astype(int) - self.darker, 0, 255).astype(np.uint8)
         return np.broadcast_to(answer, (len(pose), *answer.shape))

@@ -60,7 +60,9 @@ def test_a_csv_names_masks_and_elevations(folder: Path) -> None:
     first, second = pictures_of_batch([str(table)]) or []
     assert (first.source, first.name) == (str(folder / "b.png"), "chair")
     assert (first.mask, first.elevation_deg) == (folder / "m.png", 20.0)
-    assert (second.name, second.mask, second.elevation_deg) == ("c", None, None)
+    assert second.name == "c"
+    assert second.mask is None
+    assert second.elevation_deg is None
 
 
 @pytest.mark.parametrize(

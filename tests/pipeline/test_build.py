@@ -15,6 +15,7 @@ from base.progress import SILENT
 from base.storage import Storage
 from pipeline.builder import BuildSettings, build, list_requested_objects
 from pipeline.catalog.lease import Lease
+from pipeline.catalog.rows import ObjectRow
 from pipeline.catalog.tables import Catalog
 from pipeline.cluster import Crew, ray_for
 from pipeline.sources.folder import model_sha256
@@ -36,9 +37,12 @@ def one_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+def rows_by_title(settings: BuildSettings) -> dict[str, ObjectRow]:
+    return {row.title: row for row in Catalog(storage(settings)).objects().values()}
+
+
 def outcomes(settings: BuildSettings) -> dict[str, str]:
-    rows = Catalog(storage(settings)).objects().values()
-    return {row.title: row.outcome for row in rows}
+    return {title: row.outcome for title, row in rows_by_title(settings).items()}
 
 
 def titles(settings: BuildSettings, shard: int) -> list[str]:
@@ -95,16 +99,16 @@ def test_a_dataset_through_its_life(tmp_path: Path) -> None:
     (folder / "OBJECTS.csv").write_text("path,licence,author\nstool.glb,CC0-1.0,Somebody else\n")
     fifth = build(settings, SILENT)
     assert (fifth.rendered, len(fifth.shards_written)) == (0, 1)
-    authors = {row.title: row.author for row in Catalog(storage(settings)).objects().values()}
-    assert authors["stool"] == "Somebody else"
+    assert rows_by_title(settings)["stool"].author == "Somebody else"
 
     sixth = build(tiny(root, folder, render={"samples": 2}), SILENT)
     assert sixth.rendered == 2
 
-    catalog = Catalog(storage(settings))
-    rows = {row.title: row for row in catalog.objects().values()}
-    last = catalog.attempts([rows["stool"].uid])[-1]
-    assert (last.seconds["sample"] > 0, last.peak_mb > 50, rows["broken"].reason != "") == (True, True, True)
+    rows = rows_by_title(settings)
+    last = Catalog(storage(settings)).attempts([rows["stool"].uid])[-1]
+    assert last.seconds["sample"] > 0
+    assert last.peak_mb > 50
+    assert rows["broken"].reason != ""
 
 
 def reported(root: Path, *told: str) -> int:

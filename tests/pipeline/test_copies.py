@@ -92,11 +92,16 @@ def test_who_stands_does_not_give_way_to_one_that_comes_back() -> None:
     first, second = sorted(("a", "b"), key=planned([item("a"), item("b")]).render.index)
     items = [item(uid, "same") for uid in (first, second)]
     _, rows, _ = rebuilt({}, items)
-    assert (rows[first].ok, rows[second].outcome) == (True, "duplicate")
+    assert rows[first].ok
+    assert rows[second].outcome == "duplicate"
     _, rows, _ = rebuilt(rows, items[1:])
-    assert (rows[first].outcome, rows[second].ok) == ("removed", True)
+    assert rows[first].outcome == "removed"
+    assert rows[second].ok
     plan, rows, jobs = rebuilt(rows, items)
-    assert (plan.render, jobs, rows[second].ok, rows[first].outcome) == ((), [], True, "duplicate")
+    assert plan.render == ()
+    assert jobs == []
+    assert rows[second].ok
+    assert rows[first].outcome == "duplicate"
 
 
 def settled(ledger: Ledger, rows: dict[str, ObjectRow]) -> dict[str, ObjectRow]:
@@ -120,7 +125,9 @@ def test_known_bytes_survive_failed_fetches() -> None:
     ledger.record_end(attempt("a", "bytes of a", rules=changed))
     ledger.record_end(replace(attempt("b", "", Outcome.MISSING, changed), fingerprint="", phase="fetch"))
     rows = settled(ledger, rows)
-    assert (rows["b"].outcome, rows["b"].sha256, rows["b"].fingerprint) == ("missing", "bytes of b", "other-bytes of b")
+    assert rows["b"].outcome == "missing"
+    assert rows["b"].sha256 == "bytes of b"
+    assert rows["b"].fingerprint == "other-bytes of b"
     plan = planned(other, rows, rules=changed)
     assert plan.state[plan.requested.indices(["b"])[0]] == State.ENDED
     back = planned(there, rows)

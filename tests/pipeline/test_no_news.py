@@ -69,13 +69,18 @@ def test_repeated_outcome_makes_no_version(tmp_path: Path) -> None:
     assert (first.version, first.outcomes) == (1, {"ok": 1, "throttled": 1})
     before = data(tmp_path)
     second = build(settings, told := Told(), make=Throttled)
-    assert (second.version, second.rendered, second.shards_written, second.idle) == (1, 0, (), False)
+    assert second.version == 1
+    assert second.rendered == 0
+    assert second.shards_written == ()
+    assert not second.idle
     assert "render 1" in second.plan
     assert data(tmp_path) == before
     assert any("throttled" in line for line in told.lines)
 
     third = build(settings, SILENT)
-    assert (third.version, third.rendered, third.outcomes) == (2, 1, {"ok": 2})
+    assert third.version == 2
+    assert third.rendered == 1
+    assert third.outcomes == {"ok": 2}
     rows = {row.title: row for row in Catalog(storage(settings)).objects().values()}
     assert (rows["stool"].attempts, rows["avocado"].attempts) == (3, 1), "those that brought no news count"
     assert build(settings, SILENT).idle
@@ -86,7 +91,9 @@ def test_a_new_object_is_no_reason_to_forget_the_others(tmp_path: Path) -> None:
     build(settings, SILENT, make=Throttled)
     models(tmp_path / "models", "burger")
     found = build(settings, SILENT, make=Throttled)
-    assert (found.version, found.outcomes, len(found.shards_written)) == (2, {"ok": 2, "throttled": 1}, 1)
+    assert found.version == 2
+    assert found.outcomes == {"ok": 2, "throttled": 1}
+    assert len(found.shards_written) == 1
     attempts = {row.title: row.attempts for row in Catalog(storage(settings)).objects().values()}
     assert attempts == {"stool": 2, "avocado": 1, "burger": 1}
 
@@ -128,7 +135,9 @@ def test_a_version_of_other_facts_is_not_nothing_to_do(tmp_path: Path) -> None:
     build(settings, SILENT)
     (tmp_path / "models" / "OBJECTS.csv").write_text("path,tags\nstool.glb,wood\n")
     summary = build(settings, SILENT)
-    assert (summary.version, summary.idle, summary.shards_written) == (2, False, ())
+    assert summary.version == 2
+    assert not summary.idle
+    assert summary.shards_written == ()
     assert "version 2: 0 objects rendered, 2 reused" in summary.sentence()
 
 

@@ -35,7 +35,9 @@ def test_poison_harms_nobody_else(
     tried = tries(place.storage)
     for uid, kind in poison.items():
         outcome, cause = CAUSES[kind]
-        assert (found[uid]["outcome"], found[uid]["phase"], tried[uid]) == (outcome, "view", 2)
+        assert found[uid]["outcome"] == outcome
+        assert found[uid]["phase"] == "view"
+        assert tried[uid] == 2
         assert found[uid]["reason"].startswith(cause)
     assert "nothing to do" in place.build([*poison, *healthy])
     figure("healthy objects, each rendered once", len(healthy))

@@ -79,7 +79,9 @@ def test_the_wanted_project_is_let_through_wherever_it_is_named(
 @pytest.mark.parametrize("line", ["build", "build --set run.seed=3", "build -- --project any", ""])
 def test_submit_requires_a_project(home: Path, checkout: Path, line: str) -> None:
     done = submit(home, *line.split())
-    assert (done.returncode, done.stderr.count("\n"), done.stdout) == (2, 1, "")
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert done.stdout == ""
     assert done.stderr.startswith("submit: expected --project and the digest of a project, got nothing; here is ")
     assert digest(checkout) in done.stderr
     assert '`--project "$(python3 pipeline/submit.py --project)"`' in done.stderr

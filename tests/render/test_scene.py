@@ -86,17 +86,25 @@ def read(chosen):
 
 def test_blender_camera_matches_extrinsics(chosen, read) -> None:
     assert np.allclose(read["poses"], world_from_cam(draw_viewpoints(chosen, "dog", 0)), atol=1e-6)
-    assert (read["lens"], read["sensor"], read["fit"]) == (35.0, 32.0, "AUTO")
+    assert read["lens"] == 35.0
+    assert read["sensor"] == 32.0
+    assert read["fit"] == "AUTO"
 
 
 def test_sampling_and_colours_are_those_of_the_settings(chosen, read) -> None:
-    assert (read["engine"], read["hw"], read["transparent"]) == ("CYCLES", [96, 128], True)
-    assert (read["samples"], read["adaptive"], read["seed"]) == (7, True, 0)
+    assert read["engine"] == "CYCLES"
+    assert read["hw"] == [96, 128]
+    assert read["transparent"] is True
+    assert read["samples"] == 7
+    assert read["adaptive"] is True
+    assert read["seed"] == 0
     assert read["bounces"] == list(chosen.bounces.model_dump().values())
     assert read["filter"] == pytest.approx(1.5)
     assert read["denoise"] == [True, "OPENIMAGEDENOISE", "FAST", "NONE"]
     assert read["view"] == ["Standard", "None", 0.25, 1.0, "sRGB"]
-    assert (read["dither"], read["stamp"], read["threads"]) == (0.0, False, ["FIXED", 1])
+    assert read["dither"] == 0.0
+    assert read["stamp"] is False
+    assert read["threads"] == ["FIXED", 1]
     assert read["scripts"] is False
 
 

@@ -59,7 +59,9 @@ def test_a_picture_has_four_channels_whatever_its_alpha(alpha: int) -> None:
 
 def test_the_measures_are_recorded() -> None:
     facts = view_facts(rgba(slice(0, 4), slice(4, 14)), 3, CHECKS, is_finite=True)
-    assert (facts.coverage, facts.colour_range, facts.border_share) == (40 / 256, 90, round(10 / 60, 6))
+    assert facts.coverage == 40 / 256
+    assert facts.colour_range == 90
+    assert facts.border_share == round(10 / 60, 6)
 
 
 @pytest.mark.parametrize(("allowed", "outcome"), [(0, Outcome.BLANK), (1, Outcome.BLANK), (2, Outcome.OK)])

@@ -29,9 +29,10 @@ def test_read_streams_the_pairs_of_the_newest_version(dataset: tuple[Version, St
     expected = stream_pairs(*dataset, split="train", seed=3, position=2, rank=1, world=2, pairs_per_visit=6)
     found = read(root, seed=3, position=2, rank=1, world=2)
     for pair, other in islice(zip(found, expected, strict=True), 20):
-        assert (pair.number, pair.uid, pair.source, pair.target) == (
-            other.number, other.uid, other.source, other.target,
-        )  # fmt: skip
+        assert pair.number == other.number
+        assert pair.uid == other.uid
+        assert pair.source == other.source
+        assert pair.target == other.target
         assert np.array_equal(pair.target_rgba, other.target_rgba)
 
 

@@ -152,7 +152,8 @@ def test_validation_is_left_when_training_is_asked_to_stop(
     assert seen == ["val-0-0"]
     (checkpoint,) = finished_checkpoints(tmp_path)
     assert (read_position(checkpoint).images, read_position(checkpoint).score) == (16, None)
-    assert (read_scores(tmp_path), grid_path(tmp_path, 16).exists()) == ([], False)
+    assert read_scores(tmp_path) == []
+    assert not grid_path(tmp_path, 16).exists()
     _, whole = watched
     same_state(whole.checkpoint, train(model_settings(), settings, storage, tmp_path, SILENT).checkpoint)
     assert [score.images for score in read_scores(tmp_path)] == [32, 48, 64]

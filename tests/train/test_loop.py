@@ -312,7 +312,10 @@ def test_an_exploding_step_is_skipped_and_counted(
     )
     same_state(whole, second)
     position = read_position(second)
-    assert (position.images, position.steps, position.skipped, position.in_a_row) == (64, 7, 1, 0)
+    assert position.images == 64
+    assert position.steps == 7
+    assert position.skipped == 1
+    assert position.in_a_row == 0
     usual = read_position(first).usual_norm
     assert usual
     assert len(said.lines) == 2

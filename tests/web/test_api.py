@@ -51,7 +51,10 @@ def error_of(answer: Any, status: int) -> str:
 
 def test_a_photo_becomes_a_view(client: TestClient) -> None:
     photo = bring(client)
-    assert (photo["width"], photo["height"], photo["doubt"], photo["has_object"]) == (64, 64, "", True)
+    assert photo["width"] == 64
+    assert photo["height"] == 64
+    assert photo["doubt"] == ""
+    assert photo["has_object"] is True
     cut_out = pixels_of(client.get(photo["cut_out"]).content)
     assert cut_out[32, 32, 3] == 255
     assert cut_out[2, 2, 3] == 0
@@ -128,7 +131,9 @@ def test_a_doubtful_cut_out_is_shown_and_can_be_corrected(client: TestClient) ->
     stream = io.BytesIO()
     Image.fromarray(mask).save(stream, "PNG")
     corrected = client.put(f"/api/photos/{photo['photo']}/mask", content=stream.getvalue()).json()
-    assert (corrected["method"], corrected["doubt"], corrected["has_object"]) == ("your mask", "", True)
+    assert corrected["method"] == "your mask"
+    assert corrected["doubt"] == ""
+    assert corrected["has_object"] is True
     assert views(client, photo)["state"] == "done"
     automatic = client.delete(f"/api/photos/{photo['photo']}/correction").json()
     assert not automatic["has_object"]

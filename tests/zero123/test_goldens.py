@@ -102,7 +102,9 @@ def test_every_number_is_the_originals(dtype: torch.dtype, figure: Callable[[str
 
 def sampled(model: Zero123Pipeline, conditioning: Conditioning, start: Tensor, eta: float) -> Tensor:
     sampling = model.sampling_with(eta=eta)
-    assert (sampling.steps, sampling.guidance_scale, sampling.timesteps) == (50, 3.0, "original")
+    assert sampling.steps == 50
+    assert sampling.guidance_scale == 3.0
+    assert sampling.timesteps == "original"
     numbers = iter(range(100, 200))
     with Denoiser(model, conditioning, sampling).ready() as predict:
         return sample_latents(predict, model.schedule, start, sampling, lambda: noise(next(numbers)))

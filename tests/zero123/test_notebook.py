@@ -57,4 +57,6 @@ def test_it_is_a_notebook_without_outputs() -> None:
     for cell in content["cells"]:
         assert cell.keys() == CELL_KEYS[cell["cell_type"]], cell["id"]
         assert all(line.endswith("\n") for line in cell["source"][:-1])
-        assert (cell.get("outputs", []), cell.get("execution_count"), cell["metadata"]) == ([], None, {})
+        assert cell.get("outputs", []) == []
+        assert cell.get("execution_count") is None
+        assert cell["metadata"] == {}

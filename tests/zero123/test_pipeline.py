@@ -53,7 +53,9 @@ def test_hidden_colours_and_repeated_poses(pipeline: Zero123Pipeline, rgba) -> N
     painted[:, 16:, :3] = 7
     one, other = (pipeline.condition(image[None], POSES) for image in (clear, painted))
     assert torch.equal(one.context, other.context)
-    assert (len(one), one.context.shape, one.latents.shape) == (2, (2, 1, 16), (2, 4, 4, 4))
+    assert len(one) == 2
+    assert one.context.shape == (2, 1, 16)
+    assert one.latents.shape == (2, 4, 4, 4)
     pair = pipeline.condition(np.stack([clear, clear]), POSES).select([1])
     torch.testing.assert_close(pair.context, one.select([1]).context)
 

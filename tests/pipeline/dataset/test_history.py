@@ -41,13 +41,19 @@ def dataset(tmp_path: Path) -> BuildSettings:
 def test_versions_are_listed_compared_and_restored(dataset: BuildSettings) -> None:
     store = storage(dataset)
     first, second = list_versions(store)
-    assert (first.number, first.objects, first.shards) == (1, {"train": 2, "val": 0}, 1)
-    assert (second.number, second.objects, second.shards) == (2, {"train": 1, "val": 0}, 1)
+    assert first.number == 1
+    assert first.objects == {"train": 2, "val": 0}
+    assert first.shards == 1
+    assert second.number == 2
+    assert second.objects == {"train": 1, "val": 0}
+    assert second.shards == 1
     assert first.bytes == read_version(store, 1).shards[0].bytes
     assert first.at <= second.at <= time.time()
 
     found = compare_versions(store, 1, 2)
-    assert ([uid[:7] for uid in found.removed], found.added, found.rendered) == (["avocado"], (), ())
+    assert [uid[:7] for uid in found.removed] == ["avocado"]
+    assert found.added == ()
+    assert found.rendered == ()
     assert [uid[:5] for uid in found.described] == ["stool"]
     assert found.shards_removed == (read_version(store, 1).shards[0].name,)
     assert found.bytes_added == read_version(store, 2).shards[0].bytes
@@ -89,7 +95,8 @@ def test_vacuum_removes_what_no_kept_version_needs(dataset: BuildSettings, tmp_p
     assert done == planned
     assert done.versions == (1,)
     assert set(before) - set(files(root)) == set(done.files) - {"shards/.tmp-old"}
-    assert (left.exists(), fresh.exists()) == (False, True)
+    assert not left.exists()
+    assert fresh.exists()
     assert {version_name(1), read_version(store).shards[0].name} & set(done.files) == {version_name(1)}
 
     vacuum(store, 0.0, 60.0)

@@ -211,7 +211,8 @@ def test_bad_redirect_is_unsupported(server: Hub, tmp_path: Path, target: str) -
     error = failed(server, tmp_path / "a.glb", "/to?sig=hidden")
     assert error.outcome is Outcome.UNSUPPORTED
     assert error.reason.startswith(f"{server.address}/to: expected a")
-    assert ("hidden" in error.reason, "\n" in error.reason) == (False, False)
+    assert "hidden" not in error.reason
+    assert "\n" not in error.reason
 
 
 SIGNED = "X-Amz-Credential=hidden%2Fus&v=2&X-Amz-Signature=hidden"

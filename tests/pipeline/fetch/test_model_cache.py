@@ -46,7 +46,8 @@ def test_damaged_bytes_are_thrown_away(tmp_path: Path) -> None:
     (path,) = (tmp_path / "cache").glob("*-*")
     path.write_bytes(b"m0del")
     assert cache.take(URL, target) == ""
-    assert (path.exists(), target.exists()) == (False, False)
+    assert not path.exists()
+    assert not target.exists()
 
 
 def test_the_budget_holds_and_the_least_used_goes(tmp_path: Path) -> None:

@@ -16,7 +16,9 @@ from tests.render.models import digests, marker_object, write_marker_object
 def views(blender, chosen, path: Path, out: Path) -> np.ndarray:
     """All views of a model (V, H, W, 4), as fractions."""
     result = render_views(blender, path, "marker", chosen, 4, out)
-    assert (result.outcome, result.reason, result.warnings) == (Outcome.OK, "", []), path.name
+    assert result.reason == "", path.name
+    assert result.outcome == Outcome.OK, path.name
+    assert result.warnings == [], path.name
     return np.stack([np.array(Image.open(file)) for file in sorted(out.glob("*.webp"))]) / 255.0
 
 

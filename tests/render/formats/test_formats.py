@@ -105,11 +105,14 @@ def test_a_long_chain_of_nodes_is_walked_once(tmp_path: Path) -> None:
     )
     chain = [{"children": [number + 1]} for number in range(count)]
     refused = refusal(write_glb(tmp_path / "x.glb", ASSET | {"nodes": [*chain, {}]}))
-    assert (refused.outcome, "deep, got 100001" in str(refused)) == (Outcome.UNSUPPORTED, True)
+    assert refused.outcome == Outcome.UNSUPPORTED
+    assert "deep, got 100001" in str(refused)
     refused = refusal(write_glb(tmp_path / "x.glb", ASSET | {"nodes": [*chain, {"children": [count // 2]}]}))
-    assert (refused.outcome, "to have a single parent" in str(refused)) == (Outcome.CORRUPT, True)
+    assert refused.outcome == Outcome.CORRUPT
+    assert "to have a single parent" in str(refused)
     refused = refusal(write_glb(tmp_path / "x.glb", ASSET | {"nodes": [*chain, {"children": [0]}]}))
-    assert (refused.outcome, "below itself" in str(refused)) == (Outcome.CORRUPT, True)
+    assert refused.outcome == Outcome.CORRUPT
+    assert "below itself" in str(refused)
 
 
 def test_values_beyond_all_measure_are_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,7 +234,8 @@ def test_positions_that_are_no_points_are_corrupt(tmp_path: Path, kind: str) -> 
     document = triangles(4, None)
     document["accessors"][1]["type"] = kind
     refused = refusal(write_glb(tmp_path / "x.glb", document, TRIANGLES + PLACES))
-    assert (refused.outcome, f"got {kind}" in str(refused)) == (Outcome.CORRUPT, True), refused
+    assert refused.outcome == Outcome.CORRUPT, refused
+    assert f"got {kind}" in str(refused), refused
 
 
 def test_a_file_beside_the_model_that_ends_early_is_corrupt(tmp_path: Path) -> None:
@@ -250,7 +254,8 @@ def test_a_file_beside_the_model_that_ends_early_is_corrupt(tmp_path: Path) -> N
 )
 def test_indices_that_cannot_be_read_are_corrupt(tmp_path: Path, document: dict[str, Any], words: str) -> None:
     refused = refusal(write_glb(tmp_path / "x.glb", document, TRIANGLES + PLACES))
-    assert (refused.outcome, words in str(refused)) == (Outcome.CORRUPT, True), refused
+    assert refused.outcome == Outcome.CORRUPT, refused
+    assert words in str(refused), refused
 
 
 def test_unsupported_and_missing_files(tmp_path: Path) -> None:
