@@ -7,7 +7,7 @@ BIN := .venv/bin
 
 help:
 	@echo "make demo    the whole chain on eight small objects, with a report: runs/demo/report.html"
-	@echo "make test    every test that needs no root and no server (about 6 minutes on 2 cores)"
+	@echo "make test    every test that needs no root and no server (about 7 minutes on 2 cores)"
 	@echo "make check   formatting, lint, types, layout"
 	@echo "make docs    the documentation as a site: build/site/index.html"
 	@echo "make soak    the reliability tests at full counts"

@@ -102,6 +102,7 @@ def test_the_pinned_version_is_installed(requirement: Requirement) -> None:
     assert installed.public == pins("3.11")[canonicalize_name(requirement.name)]
 
 
+@pytest.mark.slow
 def test_every_package_can_be_imported_beside_the_others(tmp_path: Path) -> None:
     """In one child, because they have to get along; Blender in its own, because its modules stay away from the rest."""
     names = [name for package, names in import_names().items() if package != "bpy" for name in names]

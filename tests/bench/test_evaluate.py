@@ -11,6 +11,7 @@ from bench import evaluate
 from tests.evaluation.small_sd30 import write_small_sd30
 
 
+@pytest.mark.slow
 def test_each_side_scores_all_objects(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

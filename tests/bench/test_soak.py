@@ -4,6 +4,8 @@ import json
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from bench.soak import ROOT, command, summary
 
 PASSED = "tests/pipeline/test_poison.py::test_poison_harms_nobody_else"
@@ -17,6 +19,7 @@ def collect(found: Path) -> set[str]:
     return {line for line in done.stdout.splitlines() if "::" in line}
 
 
+@pytest.mark.slow
 def test_what_passed_is_not_collected_again(tmp_path: Path) -> None:
     every = collect(tmp_path / "nothing.json")
     assert PASSED in every

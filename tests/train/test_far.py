@@ -108,15 +108,10 @@ def test_unreachable_web_server_is_waited_for(far: Far, tmp_path: Path) -> None:
     assert "/dataset/versions: Server disconnected" in said.lines[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("away", "asks", "ranks", "workers"),
-    [
-        pytest.param(503, 3, 1, 2, marks=pytest.mark.slow),
-        ("silent", 1, 1, 0),
-        pytest.param(503, 3, 1, 0, marks=pytest.mark.slow),
-        pytest.param("gone", 3, 2, 1, marks=pytest.mark.slow),
-        pytest.param("silent", 1, 1, 2, marks=pytest.mark.slow),
-    ],
+    [(503, 3, 1, 2), ("silent", 1, 1, 0), (503, 3, 1, 0), ("gone", 3, 2, 1), ("silent", 1, 1, 2)],
 )
 def test_signal_ends_waiting_for_the_store(
     near: Callable[[int], TrainSummary], far: Far, tmp_path: Path, away: int | str, asks: int, ranks: int, workers: int

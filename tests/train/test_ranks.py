@@ -177,6 +177,7 @@ def test_lost_rank_is_reported(monkeypatch: pytest.MonkeyPatch, talk: Callable[[
             talk(world)
 
 
+@pytest.mark.slow
 def test_a_rank_that_hangs_while_they_work_together_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("train.world.AFTER_LOSS", timedelta(seconds=5))
     where, told = port(), r"there: rank 0 lost rank 2 while they worked together: .*[Tt]imed out"

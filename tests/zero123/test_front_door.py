@@ -112,6 +112,7 @@ def test_no_module_of_the_package_imports_in_a_circle() -> None:
         reached(name, frozenset())
 
 
+@pytest.mark.slow
 def test_the_example_runs(tmp_path: Path, picture: Image.Image) -> None:
     pipe = small_pipeline()
     pipe.sampling = pipe.sampling_with(steps=2)

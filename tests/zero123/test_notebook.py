@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from tests.forked import run_forked
@@ -37,6 +38,7 @@ def run_cells(folder: str) -> int:
     return 0
 
 
+@pytest.mark.slow
 def test_its_cells_run_in_order_on_the_files_of_a_demo(tmp_path: Path) -> None:
     pipe = small_pipeline()
     pipe.sampling = pipe.sampling_with(steps=2)

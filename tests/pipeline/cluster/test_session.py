@@ -77,7 +77,7 @@ def test_it_starts_after_earlier_use_of_ray_and_wants_a_token(tmp_path: Path) ->
 
 
 @pytest.mark.chain
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_a_signal_while_ray_starts_is_ours_and_cuts_nothing(number: int, tmp_path: Path) -> None:
     assert _run_alone(STOPPED_AS_RAY_STARTS, tmp_path, str(int(number))) == "stopped False\n"
 

@@ -215,7 +215,9 @@ def test_passes_come_along(tmp_path: Path) -> None:
     sample = Sample(
         "s", "x", {"json": json.dumps(facts).encode(), **{name: s.getvalue() for name, s in members.items()}}
     )
-    export_layouts.write_zero123(sample, tmp_path)
-    assert (tmp_path / "000.depth.npy").read_bytes() == depth.getvalue()
-    assert len(read_views(tmp_path).images) == 1
-    assert rendered_objects(tmp_path.parent, SILENT)
+    folder = tmp_path / "views" / "x"
+    folder.mkdir(parents=True)
+    export_layouts.write_zero123(sample, folder)
+    assert (folder / "000.depth.npy").read_bytes() == depth.getvalue()
+    assert len(read_views(folder).images) == 1
+    assert rendered_objects(folder.parent, SILENT)
