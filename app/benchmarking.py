@@ -4,33 +4,23 @@ import argparse
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import cast
 
+from app.answering import Answer, ModelAnswers, baseline_answers, write_answers
+from app.commands.options import settings_of
 from base.errors import Failure, UsageError
 from base.progress import Progress, standard_progress
-from evaluation.benchmark_files import say_summary, write_comparison
+from evaluation.benchmark_files import write_comparison
 from evaluation.check import check_object
 from evaluation.datasets.open import open_dataset
 from evaluation.images.feature_network import FeatureNetwork, open_feature_network
-from evaluation.methods import (
-    MESH_METHODS,
-    VIEW_METHODS,
-    MeshMethod,
-    ViewMethod,
-    noisy_views,
-    shifted_views,
-    true_mesh,
-    true_views,
-    visual_hull,
-)
+from evaluation.methods import noisy_views, shifted_views, true_mesh, true_views, visual_hull
 from evaluation.picture_metrics import Networks
-from evaluation.predicting import PredictionRun, export_inputs, predict_meshes, predict_views
-from evaluation.predictions import Method, Predictions
+from evaluation.predicting import export_inputs
+from evaluation.predictions import Method
 from evaluation.protocol import Protocol, protocol_names, read_protocol
-from evaluation.running import objects_of, score_objects
-from evaluation.scoring import Scorer, ScoringJob
-from evaluation.set_distances import set_distances
-from evaluation.summary import read_summary, summarise, write_summary
+from evaluation.scored_folder import score_folder
+from evaluation.scoring import ScoringJob
+from evaluation.summary import read_summary
 from evaluation.truth import TrueObject
 
 
@@ -84,6 +74,9 @@ def _checked(protocol: Protocol, truth: TrueObject) -> tuple[str, bool]:
 
 def run_predict(options: argparse.Namespace) -> int:
     """Write a prediction folder, or the inputs for another program."""
+    if options.dry_run:
+        print(settings_of(options).as_yaml())
+        return 0
     protocol, progress = _protocol(options), standard_progress()
     if options.export_only:
         dataset = open_dataset(protocol.data.loader, options.data)
@@ -103,6 +96,9 @@ def run_score(options: argparse.Namespace) -> int:
 
 def run_run(options: argparse.Namespace) -> int:
     """Predict into OUT/predictions, then score."""
+    if options.dry_run:
+        print(settings_of(options).as_yaml())
+        return 0
     protocol, progress = _protocol(options), standard_progress()
     # Inside the output, so that the same command finds what it has already answered.
     _predict(options, protocol, options.out / "predictions", progress)
@@ -114,7 +110,7 @@ def run_oracle(options: argparse.Namespace) -> int:
     protocol, progress = _protocol(options), standard_progress()
     predictions = options.out / "predictions"
     method, answer = _oracle(options, protocol)
-    _write_answers(protocol, options.data, answer, method, predictions, progress)
+    write_answers(protocol, options.data, method, answer, predictions, progress)
     return _score(options, protocol, predictions, progress)
 
 
@@ -156,62 +152,15 @@ def _protocol(options: argparse.Namespace) -> Protocol:
 
 
 def _predict(options: argparse.Namespace, protocol: Protocol, out: Path, progress: Progress) -> None:
-    if not options.baseline:
-        if protocol.kind == "meshes":
-            raise UsageError(
-                "predict: expected --baseline extrusion or hull; for meshes of a model export the inputs, run "
-                "`zero123 reconstruct` and put the GLBs into meshes/"
-            )
-        method, answer = _model(options)
-        _write_answers(protocol, options.data, answer, method, out, progress)
-        return
-    known = VIEW_METHODS if protocol.kind == "views" else MESH_METHODS
-    if options.baseline not in known:
-        raise UsageError(f"--baseline: expected {', '.join(known)} for {protocol.kind}, got {options.baseline}")
-    # Tables must say which answers know the truth.
-    words = {"mean": "mean of the true views (oracle)", "input": "input copied", "hull": "visual hull (oracle)"}
-    method = Method(name=words.get(options.baseline, options.baseline), frame="world")
-    _write_answers(protocol, options.data, known[options.baseline], method, out, progress)
-
-
-def _write_answers(
-    protocol: Protocol, data: Path, answer: ViewMethod | MeshMethod, method: Method, out: Path, progress: Progress
-) -> None:
-    dataset = open_dataset(protocol.data.loader, data)
-    uids = protocol.data.objects or dataset.uids()
-    run = PredictionRun(protocol, dataset, uids, method, out, progress)
-    if protocol.kind == "views":
-        predict_views(run, cast(ViewMethod, answer))
+    if options.baseline:
+        method, answer = baseline_answers(options.baseline, protocol.kind)
     else:
-        predict_meshes(run, cast(MeshMethod, answer))
+        method, answer = ModelAnswers(options).method(protocol.kind, out)
+    write_answers(protocol, options.data, method, answer, out, progress)
 
 
-def _model(options: argparse.Namespace) -> tuple[Method, ViewMethod]:
-    from app.models import DEFAULT, checkpoint_of, load_model
-    from evaluation.model_method import ModelMethod
-    from zero123.digest import model_digest
-
-    pipeline = load_model(options.model, options.device)
-    # Flags that are not given leave the model's own defaults.
-    changes = {"steps": options.steps, "guidance_scale": options.guidance_scale}
-    sampling = pipeline.sampling_with(**{name: value for name, value in changes.items() if value is not None})
-    method = Method(
-        name=options.model.name or DEFAULT,
-        weights=model_digest(checkpoint_of(options.model)),
-        settings={**_plain(sampling.model_dump(mode="json")), "seed": options.seed, "model_px": pipeline.hw[0]},
-    )
-    return method, ModelMethod(pipeline, sampling, options.seed)
-
-
-def _plain(values: dict[str, object]) -> dict[str, str | int | float | bool]:
-    # `Method.settings` holds plain values alone, and a tuple becomes its text.
-    return {
-        name: value if isinstance(value, str | int | float | bool) else str(value) for name, value in values.items()
-    }
-
-
-def _oracle(options: argparse.Namespace, protocol: Protocol) -> tuple[Method, ViewMethod | MeshMethod]:
-    answers: dict[str, ViewMethod | MeshMethod] = (
+def _oracle(options: argparse.Namespace, protocol: Protocol) -> tuple[Method, Answer]:
+    answers: dict[str, Answer] = (
         {
             "truth": true_views,
             "noise": partial(noisy_views, levels=options.levels),
@@ -240,16 +189,7 @@ def _score(options: argparse.Namespace, protocol: Protocol, predictions: Path, p
     networks = Networks(options.lpips, options.clip)
     space = _feature_network(options.features, protocol)
     job = ScoringJob(protocol, options.data, predictions, networks, options.out / "rows")
-    results = score_objects(job, options.workers, progress)
-    used = networks.digests() if protocol.kind == "views" else {}
-    summary = summarise(options.protocol, protocol, Predictions(predictions).method, results, used)
-    if space:
-        summary = replace(
-            summary,
-            distances=set_distances(Scorer(job), results, space, progress),
-            networks={**used, f"features/{space.name}": space.digest},
-        )
-    write_summary(options.out, summary)
-    print(say_summary(options.out, protocol, summary, job, len(objects_of(job))))
+    summary, text = score_folder(options.protocol, job, space, options.workers, progress)
+    print(text)
     # Scripts must notice incomplete figures, although the tables are written.
     return 1 if summary.failed or summary.unusable else 0

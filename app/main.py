@@ -33,6 +33,7 @@ COMMANDS = {
     "reconstruct": "a mesh of the object in a picture",
     "evaluate": "measure a model's novel views against the true views",
     "benchmark": "any method under a published protocol: predictions in, tables out",
+    "paper-tables": "the four tables of the Zero-1-to-3 paper, over your folders",
     "models": "public models by name, their licences, and what is here",
     "convert": "weights from a public layout to another",
     "inspect": "a picture and a page of a dataset, an object, a shard, rendered views or a model",

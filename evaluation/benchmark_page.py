@@ -34,7 +34,7 @@ def benchmark_page(facts: BenchmarkFacts) -> str:
     page = Page(facts.protocol.title, kicker="zero123 benchmark", lead=facts.protocol.summary)
     for table in facts.tables:
         section = page.section(f"Variant {table.variant}", table.note)
-        _add_table(section, table)
+        add_table(section, table)
     if facts.unmeasured:
         section.text(f"Not measured, because no network was given: {', '.join(facts.unmeasured)}.")
     if facts.breakdown:
@@ -57,7 +57,8 @@ def benchmark_page(facts: BenchmarkFacts) -> str:
     return page.html()
 
 
-def _add_table(section: Section, table: BenchmarkTable) -> None:
+def add_table(section: Section, table: BenchmarkTable) -> None:
+    """Append the table of a variant to a section, and its paired differences."""
     head = ["method", *(f"{words_of(m).label}{words_of(m).arrow}" for m in table.metrics), "failed", "row"]
     rows = [
         [

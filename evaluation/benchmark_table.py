@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evaluation.metric_words import format_figure, words_of
+from evaluation.metric_words import format_figure, format_printed, words_of
 from evaluation.protocol import Protocol
 from evaluation.statistics import Mean, PairedDifference, paired_difference
 from evaluation.summary import Summary
@@ -64,9 +64,9 @@ def benchmark_tables(protocol: Protocol, summaries: Sequence[Summary]) -> list[B
 
 
 def _table(protocol: Protocol, variant: str, summaries: Sequence[Summary]) -> BenchmarkTable:
-    metrics = list(dict.fromkeys(m for summary in summaries for m in _in_order(protocol, variant, summary)))
     # Published figures were measured as published: beside a sounder variant they would mislead.
     printed = protocol.published if variant == PUBLISHED_VARIANT else ()
+    metrics = _metrics(protocol, variant, summaries, [metric for row in printed for metric in row.figures])
     rows = [
         TableRow(
             row.method,
@@ -79,18 +79,19 @@ def _table(protocol: Protocol, variant: str, summaries: Sequence[Summary]) -> Be
     reference = summaries[0] if len(summaries) > 1 else None
     rows += [_measured(variant, summary, reference) for summary in summaries]
     note = protocol.variants[variant].note
-    return BenchmarkTable(variant, note, tuple(metrics), tuple(rows), reference.name if reference else "")
+    return BenchmarkTable(variant, note, metrics, tuple(rows), reference.name if reference else "")
 
 
-def _in_order(protocol: Protocol, variant: str, summary: Summary) -> list[str]:
-    """Return the measured metrics in the order of the protocol, then distances of all views together.
+def _metrics(protocol: Protocol, variant: str, summaries: Sequence[Summary], printed: Sequence[str]) -> tuple[str, ...]:
+    """Return the printed and the measured metrics in the order of the protocol, then distances of all views together.
 
     An F-score has a name for each threshold.
     """
-    found = summary.figures.get(variant, {})
+    found = dict.fromkeys([*printed, *(name for summary in summaries for name in summary.figures.get(variant, {}))])
     asked = protocol.variants[variant].metrics
     single = [name for metric in asked for name in found if name.partition("@")[0] == metric]
-    return [*single, *summary.distances.get(variant, {})]
+    sets = [name for summary in summaries for name in summary.distances.get(variant, {})]
+    return tuple(dict.fromkeys([*single, *(name for name in printed if name not in single), *sets]))
 
 
 def _measured(variant: str, summary: Summary, reference: Summary | None) -> TableRow:
@@ -134,6 +135,8 @@ def cell_text(row: TableRow, metric: str) -> str:
     if metric not in row.cells:
         return "–"
     cell, digits = row.cells[metric], words_of(metric).digits
+    if row.kind == PRINTED:
+        return format_printed(cell.mean.value, digits)
     value = format_figure(cell.mean.value, digits)
     if cell.exact:
         return value
@@ -172,19 +175,24 @@ def csv_text(tables: Sequence[BenchmarkTable]) -> str:
     """Format all figures as CSV, a line for each variant, method and metric."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(
+    writer.writerows([csv_cell(cell) for cell in row] for row in figure_rows(tables))
+    return stream.getvalue()
+
+
+def figure_rows(tables: Sequence[BenchmarkTable]) -> list[list[str]]:
+    """Return the lines of `csv_text` as text, the names of the columns first."""
+    rows = [
         ["variant", "method", "row", "metric", "mean", "low", "high", "without_failed", "objects", "failed", "source"]
-    )
+    ]
     for table in tables:
         for row in table.rows:
             for metric, cell in row.cells.items():
                 # A printed figure has no interval, and an empty cell is no number.
                 bounds = ["", ""] if cell.exact else [repr(cell.mean.low), repr(cell.mean.high)]
                 facts = [repr(cell.mean.value), *bounds, repr(cell.without_failed.value), cell.mean.objects, row.failed]
-                writer.writerow(
-                    [csv_cell(x) for x in (table.variant, row.method, row.kind, metric, *facts, row.source)]
-                )
-    return stream.getvalue()
+                cells = (table.variant, row.method, row.kind, metric, *facts, row.source)
+                rows.append([str(cell) for cell in cells])
+    return rows
 
 
 def latex_text(table: BenchmarkTable) -> str:
@@ -214,6 +222,8 @@ def _latex_cell(row: TableRow, metric: str) -> str:
         return "--"
     cell, digits = row.cells[metric], words_of(metric).digits
     mean = cell.mean
+    if row.kind == PRINTED:
+        return format_printed(mean.value, digits)
     if not np.isfinite(mean.value):
         return "$\\infty$" if np.isinf(mean.value) else "--"
     half = (mean.high - mean.low) / 2.0

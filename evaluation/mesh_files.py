@@ -47,6 +47,11 @@ def read_mesh(path: Path, up: str = "z") -> Triangles:
     return checked.transformed(Z_UP_FROM_Y_UP) if turned else checked
 
 
+def find_mesh(stem: Path) -> Path | None:
+    """Return the file `stem` with a mesh's suffix, the first of SUFFIXES, or None."""
+    return next((path for suffix in SUFFIXES if (path := stem.with_name(f"{stem.name}{suffix}")).is_file()), None)
+
+
 def ply_bytes(mesh: Triangles) -> bytes:
     """Encode a mesh as a binary PLY with float64 vertices."""
     header = (

@@ -25,11 +25,12 @@ HULL_SIZE = 64
 
 @dataclass(frozen=True)
 class Task:
-    """An object to answer. Of its truth a method may see only the views `inputs`; `targets` are asked for."""
+    """An object to answer. Of its truth a method may see only the views `inputs`; `targets` are asked for, at `hw`."""
 
     truth: TrueObject
     inputs: tuple[int, ...]
     targets: tuple[int, ...]
+    hw: tuple[int, int]
 
     @property
     def input_pixels(self) -> Pixels:

@@ -18,6 +18,9 @@ class MetricWords:
         return {True: " ↑", False: " ↓", None: ""}[self.higher_is_better]
 
 
+UNDISCLOSED = "fid/undisclosed"
+"""A published Fréchet distance in features that nobody told: it is shown, but never measured."""
+
 GROUPS: tuple[tuple[str, MetricWords], ...] = (
     ("psnr/foreground", MetricWords("PSNR of the foreground, dB", 2, higher_is_better=True)),
     ("psnr", MetricWords("PSNR, dB", 2, higher_is_better=True)),
@@ -59,3 +62,8 @@ def format_figure(value: float, digits: int) -> str:
     if math.isnan(value):
         return "–"
     return "∞" if math.isinf(value) else f"{value:.{digits}f}"
+
+
+def format_printed(value: float, digits: int) -> str:
+    """Format a printed figure with all its digits, and at least `digits`."""
+    return format_figure(value, max(digits, len(repr(value).partition(".")[2])))

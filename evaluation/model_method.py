@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from base.seeds import stable_seed
+from evaluation.images.values import resize
 from evaluation.methods import Task
 from geometry.relative import polar_angle, pose_vector
 
@@ -27,21 +27,14 @@ class ModelMethod:
         self.pipeline, self.sampling, self.seed = pipeline, sampling, seed
 
     def __call__(self, task: Task) -> list[Pixels]:
-        """Return a view uint8 RGB (H, W, 3) of the input's size for each target."""
-        seen, views = task.input_pixels, task.truth.views
+        """Return a view uint8 RGB (H, W, 3) of the protocol's size for each target."""
+        views = task.truth.views
         source = views[task.inputs[0]].cam_from_world
         targets = np.stack([views[target].cam_from_world for target in task.targets])
         poses = pose_vector(np.broadcast_to(source, targets.shape), targets)
         adapted = self.pipeline.adapt_poses(poses, float(polar_angle(source)))
         seeds = [stable_seed(self.seed, "benchmark", task.truth.uid, target) for target in task.targets]
         made = self.pipeline.batches(
-            _resized(seen, tuple(self.pipeline.hw)), adapted, seeds=seeds, sampling=self.sampling
+            resize(task.input_pixels, self.pipeline.hw, "bicubic"), adapted, seeds=seeds, sampling=self.sampling
         )
-        return [_resized(view, seen.shape[:2]) for batch in made for view in batch]
-
-
-def _resized(pixels: Pixels, hw: tuple[int, ...]) -> Pixels:
-    if pixels.shape[:2] == tuple(hw[:2]):
-        return pixels
-    # Pillow resizes RGBA with premultiplied colours.
-    return np.asarray(Image.fromarray(pixels).resize((hw[1], hw[0]), Image.Resampling.BICUBIC))
+        return [resize(view, task.hw, "bicubic") for batch in made for view in batch]

@@ -88,12 +88,12 @@ def predict_meshes(run: PredictionRun, answer: MeshMethod) -> None:
 
 def _predict(run: PredictionRun, write: Callable[[Task], None], is_done: Callable[[str], bool]) -> None:
     _write_method(run.out, run.method)
-    failed: dict[str, str] = {}
+    protocol, failed = run.protocol, dict[str, str]()
     with run.progress.task("predict", total=len(run.uids), unit="objects") as task:
         for uid in run.uids:
             if not is_done(uid):
                 try:
-                    write(Task(run.dataset.load(uid), run.protocol.inputs, run.protocol.targets))
+                    write(Task(run.dataset.load(uid), protocol.inputs, protocol.targets, protocol.hw))
                 # One object without an answer must not end the run; the score counts it as failed.
                 except (Failure, ValueError) as error:
                     failed[uid] = str(error)

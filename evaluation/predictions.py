@@ -19,7 +19,7 @@ from base.digest import digest_json, sha256_file
 from base.errors import Failure, UsageError
 from base.text import replace_controls
 from evaluation.datasets.base import UID
-from evaluation.mesh_files import SUFFIXES, read_mesh
+from evaluation.mesh_files import SUFFIXES, find_mesh, read_mesh
 from evaluation.picture_files import find_picture, read_picture
 from evaluation.shapes.triangles import Triangles
 
@@ -93,9 +93,8 @@ class Predictions:
         return read_mesh(path, self.method.up)
 
     def find_mesh(self, uid: str) -> Path | None:
-        """Return the file of a mesh, or None."""
-        paths = (self.root / "meshes" / f"{uid}{suffix}" for suffix in SUFFIXES)
-        return next((path for path in paths if path.is_file()), None)
+        """Return the file of an object's mesh, or None."""
+        return find_mesh(self.root / "meshes" / uid)
 
     def _check_reason(self, uid: str) -> None:
         if uid in self.reasons:

@@ -30,12 +30,11 @@ def protocol_words(name: str, protocol: Protocol) -> str:
         lines += ["", f"variant {variant}: {choices.note}", f"  {shown}", f"  metrics: {', '.join(choices.metrics)}"]
     if protocol.published:
         table = next(table for table in benchmark_tables(protocol, []) if table.rows)
-        metrics = list(dict.fromkeys(metric for row in protocol.published for metric in row.figures))
-        rows = [[row.method, *(cell_text(row, metric) for metric in metrics), row.source] for row in table.rows]
+        rows = [[row.method, *(cell_text(row, metric) for metric in table.metrics), row.source] for row in table.rows]
         lines += [
             "",
             "published, as printed:",
-            markdown_table(["method", *(words_of(m).label for m in metrics), "source"], rows),
+            markdown_table(["method", *(words_of(m).label for m in table.metrics), "source"], rows),
         ]
     lines += ["", "left open:", *(f"- {gap}" for gap in protocol.gaps)] if protocol.gaps else []
     return "\n".join([*lines, "", protocol.citation, protocol.bibtex.rstrip()])

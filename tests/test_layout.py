@@ -23,7 +23,9 @@ MAY_IMPORT = {
     "train": {"base", "geometry", "shards", "zero123", "report"},
     "reconstruct": {"base", "geometry", "zero123", "report"},
     "inference": {"base", "geometry", "shards", "report", "pipeline", "photo", "zero123", "reconstruct"},
-    "evaluation": {"base", "geometry", "render", "shards", "photo", "zero123", "reconstruct", "report"},
+    "evaluation": {
+        "base", "geometry", "render", "shards", "report", "pipeline", "photo", "zero123", "reconstruct", "inference",
+    },
     "web": {
         "base", "geometry", "render", "shards", "report", "pipeline", "photo", "zero123", "reconstruct", "inference",
         "evaluation",

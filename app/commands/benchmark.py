@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from app.commands.options import add_model_flag
+from app.answering import BASELINES, add_model_flags, add_network_flags
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -59,17 +59,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_answers(parser: argparse.ArgumentParser, *, export: bool) -> None:
-    add_model_flag(parser)
+    add_model_flags(parser, dry_run="print the resolved settings, and do nothing")
     parser.add_argument(
         "--baseline",
-        choices=("input", "white", "mean", "extrusion", "hull"),
+        choices=BASELINES,
         help="instead of a model: the input copied, white, the mean of all true views (an oracle); for meshes the "
         "input's silhouette extruded, or the hull of all true silhouettes (an oracle)",
     )
-    parser.add_argument("--steps", type=int, metavar="N", help="denoising steps (default: the model's)")
-    parser.add_argument("--guidance-scale", type=float, metavar="S", help="default: the model's")
-    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: %(default)s)")
     if export:
         parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the prediction folder to write")
         parser.add_argument("--export-only", action="store_true", help="write inputs, cameras and a README instead")
@@ -79,15 +75,7 @@ def _add_scoring(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="rows, tables and page; the same again goes on"
     )
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: %(default)s)")
-    parser.add_argument("--lpips", type=Path, metavar="DIR", help="LPIPS as tensors: alex.safetensors, vgg.safetensors")
-    parser.add_argument(
-        "--features",
-        type=Path,
-        metavar="DIR|FILE.onnx",
-        help="Fréchet and kernel distance in the space of a CLIP folder, or of any network in ONNX",
-    )
-    parser.add_argument("--clip", type=Path, metavar="DIR", help="a CLIP image encoder in transformers' layout")
+    add_network_flags(parser)
 
 
 def run(options: argparse.Namespace) -> int:

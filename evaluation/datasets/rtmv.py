@@ -3,8 +3,12 @@
 `SCENE/00000.exr` (RGBA, float), `00000.depth.exr` (distance along the ray), `00000.json`, numbered without gaps. The
 JSON holds matrices by columns; the world is z up, cameras have OpenGL axes. The loader checks the cameras' redundant
 fields against each other.
+
+The scenes have no meshes. `SCENE/mesh.ply`, `.obj`, `.glb` or `.npz` in the scene's world, z up, is the truth where it
+exists; else the solid left by all depth pictures inside the scene's box.
 """
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +20,9 @@ from base.errors import Failure
 from evaluation.datasets.base import folders_of, read_json_file
 from evaluation.datasets.rigid import ROUNDING, check_rigid
 from evaluation.exr import read_exr
+from evaluation.mesh_files import find_mesh, read_mesh
+from evaluation.shapes.depth_hull import depth_hull
+from evaluation.shapes.triangles import Triangles
 from evaluation.truth import Pinhole, TrueObject, TrueView
 from geometry.camera import world_from_cam
 from geometry.colour import srgb_from_linear
@@ -24,6 +31,8 @@ Floats = NDArray[np.float64]
 
 FAR = 1000.0
 """Rays of at least this length hit nothing."""
+HULL_SIZE = 128
+"""Voxels along the longest edge of a scene's box."""
 
 
 class Rtmv:
@@ -44,8 +53,14 @@ class Rtmv:
         if [path.stem for path in cameras] != [f"{number:05d}" for number in range(len(cameras))] or not cameras:
             raise Failure(f"{folder}: expected views numbered from 00000 without gaps, got {len(cameras)} files")
         views = tuple(_view(path) for path in cameras)
+        mesh = find_mesh(folder / "mesh")
         files = [path.with_suffix(suffix) for path in cameras for suffix in (".json", ".exr", ".depth.exr")]
-        return TrueObject(uid=uid, views=views, files=tuple(path for path in files if path.is_file()))
+        return TrueObject(
+            uid=uid,
+            views=views,
+            read_mesh=partial(read_mesh, mesh) if mesh else _hull_reader(cameras[0], views),
+            files=(*(path for path in files if path.is_file()), *((mesh,) if mesh else ())),
+        )
 
 
 def _view(path: Path) -> TrueView:
@@ -64,6 +79,25 @@ def _view(path: Path) -> TrueView:
         read=partial(_read, path.with_suffix(".exr"), pinhole.hw),
         read_depth=partial(_read_depth, depth, pinhole) if depth.is_file() else None,
     )
+
+
+def _hull_reader(path: Path, views: tuple[TrueView, ...]) -> Callable[[], Triangles] | None:
+    """Return what carves the scene's box by its depth pictures; None where the box or a picture is missing."""
+    camera = read_json_file(path)["camera_data"]
+    if not {"scene_min_3d_box", "scene_max_3d_box"} <= camera.keys() or any(view.read_depth is None for view in views):
+        return None
+    return partial(_hull, path, camera, views)
+
+
+def _hull(path: Path, camera: dict[str, Any], views: tuple[TrueView, ...]) -> Triangles:
+    try:
+        low, high = (np.array(camera[f"scene_{end}_3d_box"], np.float64).reshape(3) for end in ("min", "max"))
+        pictures = (
+            (view.read_depth(), *view.pinhole.centred(view.cam_from_world)) for view in views if view.read_depth
+        )
+        return depth_hull(pictures, low, high, HULL_SIZE)
+    except (TypeError, ValueError) as error:
+        raise Failure(f"{path}: expected the box of a scene and its depths, got: {error}") from None
 
 
 def _pinhole(camera: dict[str, Any]) -> Pinhole:

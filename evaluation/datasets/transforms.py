@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from base.errors import Failure
 from evaluation.datasets.base import folders_of, inside, read_json_file
 from evaluation.datasets.rigid import check_rigid
-from evaluation.mesh_files import SUFFIXES, read_mesh
+from evaluation.mesh_files import find_mesh, read_mesh
 from evaluation.picture_files import SUFFIXES as PICTURES
 from evaluation.picture_files import read_picture
 from evaluation.truth import Pinhole, TrueObject, TrueView
@@ -50,7 +50,7 @@ class Transforms:
             views = tuple(_view(path.parent, values, frame, number) for number, frame in enumerate(frames))
         except (KeyError, TypeError, ValueError) as error:
             raise Failure(f"{path}: expected cameras of nerfstudio or NeRF, got {error!r}") from None
-        mesh = next((found for suffix in SUFFIXES if (found := path.parent / f"mesh{suffix}").is_file()), None)
+        mesh = find_mesh(path.parent / "mesh")
         pictures = [_picture(path.parent, frame["file_path"]) for frame in frames]
         return TrueObject(
             uid=uid,

@@ -10,7 +10,10 @@ import pytest
 from base.errors import Failure
 from evaluation.datasets.rtmv import Rtmv
 from evaluation.exr import read_exr
+from evaluation.mesh_files import ply_bytes
+from evaluation.shapes.voxels import Grid, parity_fill, volumetric_iou
 from geometry.camera import camera_centre, look_at_origin, world_from_cam
+from tests.evaluation.small_rtmv import SCENES, write_small_rtmv
 
 OpenEXR = pytest.importorskip("OpenEXR")
 
@@ -64,6 +67,43 @@ def test_scenes_are_converted(tmp_path: Path) -> None:
     assert np.isinf(depth[0]).all()
     x, y = (10.5 - 16) / 30, (10.5 - 11) / 31
     assert depth[10, 10] == pytest.approx(2.0 / np.sqrt(1 + x * x + y * y))
+
+
+def test_the_depths_of_a_scene_are_its_mesh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("evaluation.datasets.rtmv.HULL_SIZE", 48)
+    truth = Rtmv(write_small_rtmv(tmp_path, scenes=1)).load("00000")
+    assert truth.read_mesh is not None
+    hull, grid = truth.read_mesh(), Grid.of_unit_cube(40)
+    # Slanted faces lose up to a pixel of depth, and pictures of 48 pixels are coarse.
+    assert volumetric_iou(parity_fill(hull, grid), parity_fill(SCENES["00000"], grid)) > 0.9
+
+
+def test_a_mesh_beside_the_frames_is_the_truth(tmp_path: Path) -> None:
+    scenes = Rtmv(write_small_rtmv(tmp_path, scenes=1))
+    before = scenes.load("00000").digest()
+    (tmp_path / "00000" / "mesh.ply").write_bytes(ply_bytes(SCENES["00000"]))
+    truth = scenes.load("00000")
+    assert truth.read_mesh is not None
+    assert truth.read_mesh().vertices == pytest.approx(SCENES["00000"].vertices)
+    assert truth.digest() != before
+
+
+def test_without_a_box_or_a_depth_there_is_no_mesh(tmp_path: Path) -> None:
+    assert Rtmv(write(tmp_path / "a")).load("00001").read_mesh is None
+    (write_small_rtmv(tmp_path / "b", scenes=1) / "00000" / "00003.depth.exr").unlink()
+    assert Rtmv(tmp_path / "b").load("00000").read_mesh is None
+
+
+@pytest.mark.parametrize("box", [[0, 0], ["x", 0, 0], [0, 0, float("nan")], [-9, -9, -9], 7])
+def test_a_wrong_box_is_refused(tmp_path: Path, box: object) -> None:
+    path = write_small_rtmv(tmp_path, scenes=1) / "00000" / "00000.json"
+    values = json.loads(path.read_text())
+    values["camera_data"]["scene_max_3d_box"] = box
+    path.write_text(json.dumps(values))
+    truth = Rtmv(tmp_path).load("00000")
+    assert truth.read_mesh is not None
+    with pytest.raises(Failure, match=r"00000\.json: expected the box of a scene"):
+        truth.read_mesh()
 
 
 @pytest.mark.parametrize(
