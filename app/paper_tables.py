@@ -67,7 +67,7 @@ def _asked_tables(options: argparse.Namespace) -> list[PaperTable]:
     for folder in options.predictions:
         if not any((folder / table.protocol).is_dir() for table in PAPER_TABLES):
             names = ", ".join(table.protocol for table in PAPER_TABLES)
-            raise UsageError(f"{folder}: expected prediction folders {names}, got none of them")
+            raise UsageError(f"{folder}: expected prediction folders {names}, got other names")
     return [known[word] for word in sorted(set(asked))]
 
 
@@ -106,7 +106,7 @@ def _of_first(protocol: Protocol, folder: Path, count: int | None) -> Protocol:
     """Reduce a protocol to the objects at hand, or to the first of them. Other objects are another digest."""
     uids = open_dataset(protocol.data.loader, folder).uids()[:count]
     if not uids:
-        raise UsageError(f"{folder}: expected objects for {protocol.data.loader}, got none")
+        raise UsageError(f"{folder}: expected objects for {protocol.data.loader}, got an empty folder")
     return replace(protocol, data=replace(protocol.data, objects=uids))
 
 

@@ -19,7 +19,7 @@ class MetricWords:
 
 
 UNDISCLOSED = "fid/undisclosed"
-"""A published Fréchet distance in features that nobody told: it is shown, but never measured."""
+"""A published Fréchet distance in undisclosed features: it is shown, but never measured."""
 
 GROUPS: tuple[tuple[str, MetricWords], ...] = (
     ("psnr/foreground", MetricWords("PSNR of the foreground, dB", 2, higher_is_better=True)),

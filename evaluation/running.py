@@ -1,23 +1,14 @@
 """Score all objects of a protocol in one process or several, keeping each result as soon as it is there."""
 
-import multiprocessing
-import os
-import signal
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
 
-from base.errors import Failure, UsageError
+from base.errors import UsageError
 from base.progress import Progress
 from evaluation.datasets.open import open_dataset
-from evaluation.picture_metrics import Networks
 from evaluation.results import ObjectResult, write_result
+from evaluation.score_workers import score_in_processes
 from evaluation.scoring import Scorer, ScoringJob
-
-_scorers: list[Scorer] = []
-"""The scorer of a worker process, made once."""
 
 
 def objects_of(job: ScoringJob) -> tuple[str, ...]:
@@ -28,8 +19,8 @@ def objects_of(job: ScoringJob) -> tuple[str, ...]:
 def score_objects(job: ScoringJob, workers: int, progress: Progress) -> list[ObjectResult]:
     """Return the results of all objects in the order of their uids; finished ones are read, others measured.
 
-    Each worker computes in a single thread, so that a figure does not depend on their number. Raises Failure when a
-    worker dies; the results so far are kept.
+    Each worker computes in a single thread, so that a figure does not depend on their number. An object whose worker
+    dies again and again counts as failed.
     """
     if workers < 1:
         raise UsageError(f"--workers: expected at least 1, got {workers}")
@@ -46,46 +37,15 @@ def score_objects(job: ScoringJob, workers: int, progress: Progress) -> list[Obj
 
 
 def _measure(job: ScoringJob, scorer: Scorer, uids: Sequence[str], workers: int) -> Iterator[ObjectResult]:
-    if workers == 1 or len(uids) < 2:
-        # Sums over several threads differ in their last digits, and figures must not depend on the workers.
-        with _one_thread() if job.networks.given else nullcontext():
-            for uid in uids:
-                yield _score_and_write(scorer, uid)
+    if workers > 1 and len(uids) > 1:
+        yield from score_in_processes(job, uids, workers)
         return
-    # Without the networks that this process has loaded: each worker reads its own.
-    sent = replace(job, networks=Networks(job.networks.lpips, job.networks.clip))
-    # A fork would copy the locks of torch's threads; a new process has none.
-    pool = ProcessPoolExecutor(min(workers, len(uids)), multiprocessing.get_context("spawn"), _prepare_worker, (sent,))
-    try:
-        yield from pool.map(_score_in_worker, uids)
-    except BrokenProcessPool:
-        raise Failure(
-            "expected workers to live, but a worker was killed; the same command goes on from there"
-        ) from None
-    finally:
-        # After Ctrl-C, waiting objects are not begun.
-        pool.shutdown(cancel_futures=True)
-
-
-def _score_and_write(scorer: Scorer, uid: str) -> ObjectResult:
-    result = scorer.score(uid)
-    write_result(scorer.job.rows, result)
-    return result
-
-
-def _prepare_worker(job: ScoringJob) -> None:
-    # Ctrl-C reaches the whole group of processes; the parent alone answers it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.environ["OMP_NUM_THREADS"] = "1"
-    if job.networks.given:  # torch takes seconds to load, and other metrics do without it
-        import torch
-
-        torch.set_num_threads(1)
-    _scorers[:] = [Scorer(job)]
-
-
-def _score_in_worker(uid: str) -> ObjectResult:
-    return _score_and_write(_scorers[0], uid)
+    # Sums over several threads differ in their last digits, and figures must not depend on the workers.
+    with _one_thread() if job.networks.given else nullcontext():
+        for uid in uids:
+            result = scorer.score(uid)
+            write_result(job.rows, result)
+            yield result
 
 
 @contextmanager

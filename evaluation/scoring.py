@@ -91,6 +91,13 @@ class Scorer:
             rows = tuple(truth.rows(None))
         return ObjectResult(uid, fingerprint, status, reason, rows)
 
+    def count_as_failed(self, uid: str, reason: str) -> ObjectResult:
+        """Return what an object counts for without its prediction. It has no fingerprint: it is measured again."""
+        try:
+            return ObjectResult(uid, "", "failed", reason, tuple(self._read_truth(uid).rows(None)))
+        except Failure as error:
+            return ObjectResult(uid, "", "unusable", self._short(error), ())
+
     def pictures(self, uid: str, *, failed: bool) -> tuple[dict[int, Pixels], list[dict[int, Pixels]]]:
         """Return the true views of an object by target, and those of each predicted sample; white views if it `failed`.
 

@@ -51,7 +51,7 @@ def _model_of(render: Path, models: Path) -> Path:
     values = read_json_file(render / MARK)
     name = values.get("path") if isinstance(values, dict) else None
     if not isinstance(name, str):
-        raise Failure(f"{render / MARK}: expected the path of a model, got none")
+        raise Failure(f"{render / MARK}: expected the path of a model, got something else")
     path = inside(models, name)
     if path.suffix.lower() not in UP:
         raise Failure(f"{path}: expected a model as {', '.join(UP)}, got {path.suffix or 'no suffix'}")

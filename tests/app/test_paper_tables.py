@@ -229,7 +229,7 @@ def test_an_object_without_its_model_blames_no_method(home: Path, tables: Tables
         (("--first", "0"), "--first: expected at least 1"),
         (("--no-model",), "--no-model: expected --predictions or --baseline"),
         (("--predictions", "{tmp}"), "expected prediction folders paper-gso"),
-        (("--gso", "{tmp}"), "expected objects for transforms, got none"),
+        (("--gso", "{tmp}"), "expected objects for transforms, got an empty folder"),
         (("--gso-models", "{tmp}/no"), "expected the folder of the models"),
     ],
 )
