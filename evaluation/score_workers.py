@@ -110,7 +110,7 @@ def _answer(worker: _Worker) -> ObjectResult | None:
 
 
 def _start(job: ScoringJob) -> _Worker:
-    # A fork would copy the locks of torch's threads; a new process has none.
+    # A fork would copy the locks of torch's threads; a new process has its own.
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     # Without the networks that this process has loaded: each worker reads its own.
