@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 from app.commands.options import add_model_flag, add_settings_flags, settings_of
 from app.models import DEFAULT
 from app.settings import Settings
+from base.digest import digest_json
 from base.errors import UsageError
 from base.progress import Progress
 from evaluation.datasets.open import open_dataset
@@ -44,7 +45,7 @@ class ModelAnswers:
             answer = ModelMethod(model.pipeline, sampling, seed)
         else:
             answer = ModelMeshes(model, settings, seed, out / "work")
-            about |= {"mesh_method": settings.reconstruct.method, "reconstruct": settings.reconstruct.digest()}
+            about |= {"mesh_method": settings.reconstruct.method, "reconstruct": _shape_digest(settings)}
         method = Method(name=model_name(self.options), weights=model.digest, settings=_plain(about), frame="world")
         return method, answer
 
@@ -116,6 +117,12 @@ def model_name(options: argparse.Namespace) -> str:
     """Return the model's name for a table: of a path, the last part alone."""
     name: str = options.model.name or DEFAULT
     return Path(name).resolve().name if Path(name).exists() else name
+
+
+def _shape_digest(settings: Settings) -> str:
+    """Digest the settings with an influence on a mesh's shape: its films and file formats have no influence."""
+    shape = settings.reconstruct.model_dump(mode="json", exclude={"turntable": True, "mesh": {"also", "texture"}})
+    return digest_json(shape)
 
 
 def _plain(values: dict[str, object]) -> dict[str, str | int | float | bool]:

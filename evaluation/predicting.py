@@ -110,10 +110,17 @@ def _write_method(out: Path, method: Method) -> None:
         before = read_data_file(Method, path)
         if before != method:
             raise UsageError(
-                f"{out}: expected an empty folder or answers of {method.name!r}, got those of {before.name!r}"
+                f"{out}: expected an empty folder or answers of the same method, got those of {before.name!r} with "
+                f"another {', '.join(_changed(before, method))}"
             )
     values = {key: value for key, value in asdict(method).items() if value is not None}
     write_atomically(path, yaml.safe_dump(values, sort_keys=False, allow_unicode=True).encode())
+
+
+def _changed(before: Method, method: Method) -> list[str]:
+    """Return the names of the fields and settings in which two methods differ."""
+    first, second = ({**asdict(each), **each.settings, "settings": None} for each in (before, method))
+    return sorted(name for name in first | second if first.get(name) != second.get(name))
 
 
 def export_inputs(

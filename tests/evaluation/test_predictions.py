@@ -1,5 +1,6 @@
 """Prediction folders of strangers: each mistake is a sentence."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,12 @@ import pytest
 from PIL import Image
 
 from base.errors import Failure, UsageError
-from evaluation.predictions import Predictions
+from base.progress import SILENT
+from evaluation.datasets.sd30 import Sd30
+from evaluation.methods import VIEW_METHODS
+from evaluation.predicting import PredictionRun, predict_views
+from evaluation.predictions import Method, Predictions
+from evaluation.protocol import read_protocol
 
 HW = (16, 16)
 
@@ -111,3 +117,11 @@ def test_the_digest_follows_every_file(tmp_path: Path) -> None:
     save(tmp_path / "views" / "a" / "000.png", picture(1))
     assert predictions.digest("a") != before
     assert folder(tmp_path, "name: theirs\nup: y\n").digest("a") != predictions.digest("a")
+
+
+def test_answers_of_another_method_are_kept(tmp_path: Path) -> None:
+    for seed, sentence in ((0, ""), (0, ""), (1, "got those of 'mini' with another seed")):
+        method = Method(name="mini", settings={"seed": seed, "steps": 4})
+        run = PredictionRun(read_protocol("sd30-views"), Sd30(tmp_path), (), method, tmp_path / "p", SILENT)
+        with pytest.raises(UsageError, match=sentence) if sentence else nullcontext():
+            predict_views(run, VIEW_METHODS["input"])
