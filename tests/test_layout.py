@@ -45,7 +45,7 @@ ONLY_HOME = {
     "deltalake": ("pipeline/",),
     "webdataset": ("shards/",),
     "fsspec": ("base/",),
-    "pydantic": ("base/", "settings.py", "web/schemas.py"),
+    "pydantic": ("base/", "settings.py", "web/schemas.py", "web/browse/schemas.py"),
     "jinja2": ("report/",),
     "diffusers": ("zero123/",),
     "transformers": ("zero123/",),

@@ -78,6 +78,7 @@ def about(service: Serving) -> schemas.AboutAnswer:
         most_guesses=serve.limits.guesses,
         elevation_deg=serve.elevation_deg,
         radius=service.settings.photo.framing.radius,
+        browses=bool(service.shelf.entries),
     )
 
 

@@ -13,6 +13,7 @@ from starlette.staticfiles import StaticFiles
 
 from base.errors import Failure
 from web.api import router
+from web.browse.api import router as browse_router
 from web.errors import Refused
 from web.guard import Access, Guard
 from web.service import Service
@@ -41,8 +42,10 @@ def make_app(service: Service, access: Access) -> FastAPI:
     )
     app.state.service = service
     app.include_router(router)
+    app.include_router(browse_router)
     app.mount("/page", StaticFiles(directory=PAGE), name="page")
     app.add_api_route("/", _index, include_in_schema=False)
+    app.add_api_route("/browse", _browse, include_in_schema=False)
     app.add_middleware(service.open_requests.around)
     app.add_middleware(Guard, access=access)
     app.add_exception_handler(Refused, _refused)
@@ -56,6 +59,10 @@ def make_app(service: Service, access: Access) -> FastAPI:
 
 def _index() -> FileResponse:
     return FileResponse(PAGE / "index.html")
+
+
+def _browse() -> FileResponse:
+    return FileResponse(PAGE / "browse.html")
 
 
 def _problem(status: int, sentence: str, headers: dict[str, str] | None = None) -> JSONResponse:

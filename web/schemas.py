@@ -136,6 +136,7 @@ class AboutAnswer(BaseModel):
     most_guesses: int
     elevation_deg: float
     radius: float
+    browses: bool
 
 
 class Problem(BaseModel):

@@ -12,8 +12,10 @@ from anyio import CapacityLimiter, to_thread
 
 from base.progress import Progress
 from inference.plan import Move, orbit_moves, picture_digest
+from web.browse.datasets import BrowsedDataset
+from web.browse.shelf import Shelf
 from web.cutouts import Shown
-from web.errors import Refused
+from web.errors import Refused, unknown
 from web.jobs import Job, Jobs
 from web.limits import RateLimit
 from web.models import Load, Models
@@ -38,9 +40,12 @@ class ModelSource:
 class Service:
     """Everything behind the API."""
 
-    def __init__(self, settings: PageSections, models: ModelSource, root: Path) -> None:
+    def __init__(self, settings: PageSections, models: ModelSource, root: Path, shelf: Shelf | None = None) -> None:
         serve = settings.serve
-        self.settings = settings
+        self.settings, self.shelf = settings, shelf or Shelf()
+        self._datasets = {
+            one.name: BrowsedDataset(one.name, one.where) for one in self.shelf.entries if one.kind == "dataset"
+        }
         self.models = Models(models.names, models.load, serve.models_mb << 20)
         self.photos = PhotoStore(
             root, settings.photo, expire_s=serve.expire_minutes * 60.0, most_per_client=serve.limits.photos
@@ -86,6 +91,12 @@ class Service:
     def job(self, photo: StoredPhoto, name: str) -> Job:
         """Find a photo's job."""
         return self.jobs.get(f"{photo.name}/{name}")
+
+    def dataset(self, name: str) -> BrowsedDataset:
+        """Find a browsed dataset. Raises Refused (404)."""
+        if name not in self._datasets:
+            raise unknown("dataset")
+        return self._datasets[name]
 
     def close(self) -> None:
         """Stop the running job at its next step."""

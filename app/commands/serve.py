@@ -41,6 +41,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--folder", type=Path, default=Path("runs/served"), metavar="DIR", help="photos and results, until they expire"
     )
+    parser.add_argument(
+        "--browse",
+        action="append",
+        nargs="+",
+        default=[],
+        metavar="FOLDER",
+        help="also show these datasets, evaluations and training runs, or all of them in a folder; read only",
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: %(default)s)")
     add_settings_flags(parser, dry_run="print the resolved settings, and do nothing")
     parser.set_defaults(run=run)
@@ -54,6 +62,7 @@ def run(options: argparse.Namespace) -> int:
         return 0
     try:
         from web.app import make_app
+        from web.browse.shelf import make_shelf
         from web.run import Address, link_of, listen, run_until_stopped
         from web.service import ModelSource, Service
     except ImportError as error:
@@ -62,6 +71,7 @@ def run(options: argparse.Namespace) -> int:
         ) from None
     address = Address(options.host, options.port, token=options.token, public=options.public)
     access = address.access()
+    shelf = make_shelf([folder for folders in options.browse for folder in folders])
     # Before the model is loaded: a port in use is told at once.
     opened = listen(address)
     models = ModelSource(
@@ -70,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
         # Each model brings its own sampling defaults, laid below the flags.
         sample_for=lambda defaults: settings_of(options, defaults).sample,
     )
-    service = Service(settings, models, writable_folder(options.folder))
+    service = Service(settings, models, writable_folder(options.folder), shelf)
     # Before the link is printed: who follows it finds a server that answers.
     service.warm_up()
     print(f"zero123 serves {', '.join(models.names)}: {link_of(opened, access)}", flush=True)

@@ -4,6 +4,7 @@ import io
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -16,6 +17,9 @@ from web.app import make_app
 from web.guard import LOOPBACK, Access
 from web.service import ModelSource, Service
 from zero123.settings import SampleSettings, SamplingSettings
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 HW = (24, 24)
 ADDRESS = "http://127.0.0.1"
@@ -113,3 +117,20 @@ def picture_bytes(kind: str = "PNG", side: int = 64, *, background: int = 235) -
 def pixels_of(data: bytes) -> np.ndarray:
     with Image.open(io.BytesIO(data)) as picture:
         return np.asarray(picture)
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    """A browser for the tests of a module."""
+    from tests.web.chromium import chromium
+
+    with chromium() as made:
+        yield made
+
+
+@pytest.fixture
+def shoot(tmp_path: Path) -> "Callable[[Page, str], None]":
+    """Take a picture of the whole page."""
+    from tests.web.chromium import photographer
+
+    return photographer(tmp_path)

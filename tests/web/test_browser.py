@@ -3,43 +3,20 @@
 SCREENSHOTS=docs/serving has it write the pictures of the documentation.
 """
 
-import io
-import os
 import re
-import shutil
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
+from tests.web.chromium import PATIENCE_MS, client
 from tests.web.conftest import picture_bytes
 from tests.web.server import Server
 
 pytestmark = pytest.mark.server
-PATIENCE_MS = 240_000
-FLAGS = (
-    "--no-sandbox", "--disable-gpu", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
-    "--disable-dev-shm-usage", "--disable-background-networking", "--disable-component-update",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-)  # fmt: skip
-expect.set_options(timeout=PATIENCE_MS)
-
-
-@dataclass
-class Watched:
-    """A page with what it complained of and asked of other hosts."""
-
-    page: Page
-    complaints: list[str] = field(default_factory=list)
-
-    def check(self) -> None:
-        """Fail if the page complained."""
-        assert self.complaints == []
 
 
 @pytest.fixture(scope="module")
@@ -48,48 +25,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     made.start()
     yield made
     made.kill()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    program = shutil.which("chromium")
-    assert program, "expected Debian's package chromium, got nothing"
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
-        yield made
-        made.close()
-
-
-@contextmanager
-def client(browser: Browser, server: Server, **context: object) -> Iterator[Watched]:
-    """A browser of its own at the server's page; fails if the page complained."""
-    made: BrowserContext = browser.new_context(viewport={"width": 1280, "height": 900}, **context)  # type: ignore[arg-type]
-    made.set_default_timeout(PATIENCE_MS)
-    address = f"http://127.0.0.1:{server.port}/"
-    watched = Watched(made.new_page())
-    watched.page.on("console", lambda line: line.type == "error" and watched.complaints.append(line.text))
-    watched.page.on("pageerror", lambda error: watched.complaints.append(str(error)))
-    watched.page.on(
-        "request",
-        lambda request: request.url.startswith((address, "blob:", "data:")) or watched.complaints.append(request.url),
-    )
-    watched.page.goto(address)
-    watched.page.wait_for_selector("#examples button")
-    yield watched
-    made.close()
-
-
-@pytest.fixture
-def shoot(tmp_path: Path) -> Callable[[Page, str], None]:
-    """Take a picture of the whole page."""
-    folder = Path(os.environ.get("SCREENSHOTS", tmp_path))
-
-    def take(page: Page, name: str) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        with Image.open(io.BytesIO(page.screenshot(full_page=True, animations="disabled"))) as picture:
-            picture.save(folder / f"{name}.webp", quality=88, method=6)
-
-    return take
 
 
 def use_example(page: Page, number: int = 0) -> None:

@@ -204,6 +204,7 @@ async function begin() {
     $("examples").append(button);
   }
   for (const model of state.about.models) $("model").add(new Option(model.name, model.name));
+  $("elsewhere").hidden = !state.about.browses;
   $("model-field").hidden = state.about.models.length < 2;
   $("foot").textContent = `zero123 ${state.about.version}. Photos and results are removed when they have not been used for a while.`;
   listen();
