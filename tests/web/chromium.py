@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 
 from tests.web.server import Server
 
-PATIENCE_MS = 15_000
+PATIENCE_MS = 240_000
 FLAGS = (
     "--no-sandbox", "--disable-gpu", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
     "--disable-dev-shm-usage", "--disable-background-networking", "--disable-component-update",
