@@ -1,7 +1,11 @@
 """Measure the effect of the score, or the ceiling of reconstruction.
 
 python -m bench.reconstruct --checkpoint DIR [--data DIR] [--count N] [--view N] [--preset NAME …] [--json FILE]
-python -m bench.reconstruct --oracle --objects FOLDER [--views N] [--unlit] [--set KEY=VALUE …] [--json FILE]
+python -m bench.reconstruct --oracle --objects FOLDER [--perturbed] [--views N] [--unlit] [--set KEY=VALUE …]
+       [--json FILE]
+
+The second fits true views. With --perturbed the views are of an oracle that errs as a model does (`bench.perturbed`),
+and the seconds on an H200 are projected.
 
 The first compares meshes from a single view, with and without the score, with held-out views.
 
@@ -23,6 +27,7 @@ from base.progress import standard_progress
 from base.storage import Storage
 from base.versions import machine, versions
 from bench.oracle import measure_folder, oracle_line, oracle_sentence, oracle_table, summarise
+from bench.perturbed import measure_perturbed, perturbed_sentence, perturbed_table, summarise_perturbed
 from evaluation.novel_views import read_objects
 from evaluation.shape import ViewOfMesh, mesh_against_views
 from evaluation.table import markdown_table
@@ -41,6 +46,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", type=Path, metavar="DIR")
     parser.add_argument("--oracle", action="store_true", help="fit true views, drawn by our rasteriser")
+    parser.add_argument("--perturbed", action="store_true", help="with --oracle: it errs as a model does")
     parser.add_argument("--objects", type=Path, metavar="FOLDER", help="with --oracle: a folder of GLB files")
     parser.add_argument("--views", type=int, default=48, metavar="N", help="with --oracle (default: %(default)s)")
     parser.add_argument("--unlit", action="store_true", help="with --oracle: plain colours, without light")
@@ -57,7 +63,7 @@ def main() -> int:
     if options.oracle:
         if options.objects is None or not any(options.objects.glob("*.glb")):
             parser.error(f"expected --objects FOLDER with GLB files, got {options.objects}")
-        return run_oracle(options, settings)
+        return run_perturbed(options, settings) if options.perturbed else run_oracle(options, settings)
     if options.checkpoint is None:
         parser.error("expected --checkpoint DIR, or --oracle")
     pipeline = Zero123Pipeline.from_pretrained(options.checkpoint)
@@ -83,6 +89,21 @@ def run_oracle(options: argparse.Namespace, settings: Settings) -> int:
         print(oracle_line(row), flush=True)
     summary = summarise(rows)
     print(f"\n{oracle_table(rows, summary)}\n\n{oracle_sentence(summary)}")
+    if options.json:
+        about = {"views": options.views, "lit": not options.unlit, "hw": VIEW_HW, "settings_digest": settings.digest()}
+        result = {**summary, "rows": rows, **about, "machine": machine(), "versions": versions()}
+        options.json.write_text(json.dumps(result, indent=2) + "\n")
+    return 0
+
+
+def run_perturbed(options: argparse.Namespace, settings: Settings) -> int:
+    """Reconstruct each object of a folder from perturbed views, and print the table and the projection."""
+    rows = []
+    for path in sorted(options.objects.glob("*.glb")):
+        rows.append(measure_perturbed(path, settings.reconstruct, options.views, VIEW_HW, lit=not options.unlit))
+        print(f"{path.stem}: CD {rows[-1]['chamfer']:.4f}, {rows[-1]['calls']} calls", flush=True)
+    summary = summarise_perturbed(rows)
+    print(f"\n{perturbed_table(rows)}\n\n{perturbed_sentence(summary)}")
     if options.json:
         about = {"views": options.views, "lit": not options.unlit, "hw": VIEW_HW, "settings_digest": settings.digest()}
         result = {**summary, "rows": rows, **about, "machine": machine(), "versions": versions()}

@@ -9,6 +9,16 @@ import trimesh
 
 from app.settings import load_settings
 from bench.oracle import measure_object, oracle_table, summarise
+from bench.perturbed import (
+    Cost,
+    PerturbedOracle,
+    drifted,
+    measure_perturbed,
+    perturbed_table,
+    premultiplied,
+    sample_views,
+    summarise_perturbed,
+)
 from bench.scans import draw, load_scan
 from bench.shape_error import chamfer, occupied
 from evaluation.shapes.voxels import volumetric_iou
@@ -77,4 +87,49 @@ def test_a_row_has_what_the_table_needs(object_file: Path) -> None:
     assert set(summary["solid"]) >= {"chamfer", "iou", "hull_chamfer", "hull_iou", "seconds", "mib"}
     assert "hollow" not in summary
     assert "egg" in oracle_table([row], summary)
+    json.dumps(summary)
+
+
+def disc() -> np.ndarray:
+    """A white disc with soft edges, straight RGBA."""
+    rows, columns = np.indices((64, 64)) - 31.5
+    alpha = np.clip(20.0 - np.hypot(rows, columns), 0.0, 1.0)
+    return np.dstack([np.ones((64, 64, 3)), alpha]).astype(np.float32)
+
+
+def test_the_perturbed_oracle_drifts_each_view_otherwise_and_blurs_behind_noise() -> None:
+    oracle = PerturbedOracle(np.stack([disc(), disc()]), 0)
+    first, second = oracle.guesses
+    assert 0.005 < np.abs(first[..., 3] - second[..., 3]).mean() < 0.1
+    np.testing.assert_array_equal(first, drifted(premultiplied(disc()), 0, 0))
+    sharp, blurred = (oracle.denoised([0], noise)[0, ..., 3] for noise in (0.0, 1.0))
+    np.testing.assert_allclose(sharp, first[..., 3], atol=1e-6)
+    steepest = [np.abs(np.diff(alpha, axis=0)).max() for alpha in (sharp, blurred)]
+    assert steepest[1] < 0.5 * steepest[0]
+
+
+def test_calls_are_counted_with_guidance_and_sampling_ends_at_the_guess() -> None:
+    oracle = PerturbedOracle(np.stack([disc()] * 6), 0)
+    sampled = sample_views(oracle, 6, steps=5, seed=0)
+    assert oracle.calls == 5 * (1 + 1)  # four views fill a call of eight samples, and two more need another
+    assert np.abs(sampled[..., 3] - oracle.guesses[..., 3]).max() < 0.1
+
+
+def test_the_projection_counts_every_network() -> None:
+    cost = Cost(calls=600, views=120, cpu_s=10.0)
+    gflop = 600 * 8 * 176.34 + 120 * 622.2 + 272.7 + 162.0
+    assert cost.total_s == pytest.approx(10.0 + gflop / (790_000.0 * 0.4))
+
+
+def test_a_row_from_perturbed_views_has_what_the_table_needs(object_file: Path) -> None:
+    small = ["resolution=64", "sweep.resolution=40"]
+    fast = ["mesh.faces=1000", "mesh.texture.edge_px=64", *(f"surface.{one}" for one in small)]
+    settings = load_settings(None, [], [f"reconstruct.{one}" for one in fast])
+    row = measure_perturbed(object_file, settings.reconstruct, 12, (64, 64), lit=True)
+    summary = summarise_perturbed([row])
+    assert 0.8 < summary["ratio_to_ceiling"] < 2.0
+    assert "egg" in perturbed_table([row])
+    assert row["iou"] > 0.7
+    assert summary["calls"] == 60
+    assert summary["within"]["calls"]
     json.dumps(summary)
