@@ -20,12 +20,14 @@ from reconstruct.field import SilhouetteGate, VoxelField
 from reconstruct.rays import Rays, camera_rays, join_rays
 from reconstruct.settings import ReconstructSettings
 from reconstruct.sjc import ModelScore, ViewScore
-from reconstruct.viewpoints import draw_viewpoints, near_cameras
+from reconstruct.viewpoints import near_cameras, score_viewpoints
 from reconstruct.volume import Rendered, render
 from zero123.pipeline import Zero123Pipeline
 
-MOMENTS = ("step", "exp_avg", "exp_avg_sq")
-"""Adam's state of a parameter."""
+OPTIMISERS = {"adam": (torch.optim.Adam, (0.9, 0.95)), "adamax": (torch.optim.Adamax, (0.9, 0.999))}
+"""Each optimiser with its averages; Adamax (arXiv 1412.6980, §7.1) with those of the original's run."""
+MOMENTS = ("step", "exp_avg", "exp_avg_sq", "exp_inf")
+"""The optimisers' state of a parameter."""
 
 
 class Watcher(Protocol):
@@ -55,7 +57,7 @@ def reconstruct(
     The same arguments give the same field on the same machine. Raises Failure as `prepare_input_view` and
     `optimise_field` do.
     """
-    cameras = draw_viewpoints(seed, settings.score.viewpoints, settings.score.radius)
+    cameras = score_viewpoints(seed, settings.score)
     score = None
     if settings.weights.score > 0:
         poses = pipeline.adapt_poses(
@@ -180,7 +182,7 @@ class FieldRun:
                 parameter.copy_(state[name])
             moments = {key: state[f"{name}.{key}"].to(parameter.device) for key in MOMENTS if f"{name}.{key}" in state}
             if moments:
-                # Adam counts its steps on the CPU.
+                # The optimisers count their steps on the CPU.
                 self.optimiser.state[parameter] = {**moments, "step": moments["step"].cpu()}
 
     def _new_field(self, resolution: int) -> VoxelField:
@@ -189,13 +191,12 @@ class FieldRun:
         return field.to(self.view.rgba.device)
 
     def _start_on(self, field: VoxelField) -> None:
-        """Optimise `field` from now on. A new grid has new parameters, so Adam's averages begin again."""
+        """Optimise `field` from now on. A new grid has new parameters, so the averages begin again."""
         self.field = field
         rates = self.settings.rates
-        self.optimiser = torch.optim.Adam(
-            [{"params": [field.density], "lr": rates.density}, {"params": [field.colour], "lr": rates.colour}],
-            betas=(0.9, 0.95),
-        )
+        groups = [{"params": [field.density], "lr": rates.density}, {"params": [field.colour], "lr": rates.colour}]
+        kind, betas = OPTIMISERS[rates.optimiser]
+        self.optimiser: torch.optim.Optimizer = kind(groups, betas=betas)
 
     def _parameters(self) -> dict[str, nn.Parameter]:
         return {"density": self.field.density, "colour": self.field.colour}
@@ -249,7 +250,7 @@ def _score_loss(
         loss = loss + weights.emptiness * losses.emptiness(views.rendered.weights, 10.0)
     if weights.indecision > 0:
         loss = loss + weights.indecision * losses.indecision(views.rendered.alpha)
-    if weights.depth_smooth > 0:
+    if weights.depth_smooth > 0 and done >= weights.depth_smooth_from:
         loss = loss + weights.depth_smooth * losses.image_smoothness(views.depth)
     if weights.near_view > 0:
         moved = near_cameras(cameras[which], settings.score.near_distance, generator)

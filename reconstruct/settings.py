@@ -38,10 +38,12 @@ class ScoreSettings(Section):
     Timesteps are fractions of the schedule. Their range moves from `timesteps_first` to `timesteps_last` during the
     optimisation. `draws` noises are averaged for each view. The descent direction `gradient` is `sjc`, (y − D) /
     σ^`sigma_power`, or `sds` (see `reconstruct.sjc`), in the space of the rendered view's `latents` or, with D decoded,
-    of the `image` itself. Where `near_view` has a weight, its second camera is `near_distance` away.
+    of the `image` itself. Where `near_view` has a weight, its second camera is `near_distance` away. `cameras` are even
+    on the `sphere`, or drawn in a `cube` as in the original (see `reconstruct.viewpoints`).
     """
 
     viewpoints: Count
+    cameras: Literal["sphere", "cube"]
     views_per_step: Count
     radius: tuple[Positive, Positive]
     guidance_scale: NotNegative
@@ -63,7 +65,10 @@ class ScoreSettings(Section):
 
 
 class WeightSettings(Section):
-    """The weight of each part of the loss; 0 leaves a part out."""
+    """The weight of each part of the loss; 0 leaves a part out.
+
+    `depth_smooth` counts from the part `depth_smooth_from` of the steps on.
+    """
 
     score: NotNegative
     colour: NotNegative
@@ -71,14 +76,16 @@ class WeightSettings(Section):
     emptiness: NotNegative
     indecision: NotNegative
     depth_smooth: NotNegative
+    depth_smooth_from: Fraction
     near_view: NotNegative
     density_smooth: NotNegative
     colour_smooth: NotNegative
 
 
 class RateSettings(Section):
-    """Adam's learning rates."""
+    """The optimiser and its learning rates."""
 
+    optimiser: Literal["adam", "adamax"]
     density: Positive
     colour: Positive
 

@@ -6,9 +6,13 @@ from numpy.typing import NDArray
 
 from base.seeds import stable_rng
 from geometry.camera import camera_centre, look_at_origin
-from geometry.sphere import BLOCK, stratified_block
+from geometry.sphere import BLOCK, cube_normalised, stratified_block
+from reconstruct.settings import ScoreSettings
 
 Floats = NDArray[np.float64]
+
+LOWEST = -0.5
+"""The z of the lowest direction to a camera of the original's run."""
 
 
 def draw_viewpoints(seed: int, count: int, radius: tuple[float, float]) -> Floats:
@@ -22,6 +26,27 @@ def draw_viewpoints(seed: int, count: int, radius: tuple[float, float]) -> Float
         centres = stratified_block(rng) * rng.uniform(*radius, BLOCK)[:, None]
         cameras += [look_at_origin(centre) for centre in centres]
     return np.stack(cameras[:count])
+
+
+def score_viewpoints(seed: int, settings: ScoreSettings) -> Floats:
+    """Draw the score's viewpoints as `settings` say, `cam_from_world` (count, 3, 4)."""
+    draw = draw_viewpoints if settings.cameras == "sphere" else draw_cube_viewpoints
+    return draw(seed, settings.viewpoints, settings.radius)
+
+
+def draw_cube_viewpoints(seed: int, count: int, radius: tuple[float, float]) -> Floats:
+    """Draw `count` cameras as the original does: directions uniform in a cube, not from far below.
+
+    Directions with z under −.5 are drawn again. A longer list begins with the shorter list.
+    """
+    rng = stable_rng(seed, "reconstruct-cube-viewpoints")
+    cameras: list[Floats] = []
+    while len(cameras) < count:
+        (direction,) = cube_normalised(rng, 1)
+        distance = rng.uniform(*radius)
+        if direction[2] > LOWEST:
+            cameras.append(look_at_origin(direction * distance))
+    return np.stack(cameras)
 
 
 def near_cameras(cameras: Floats, distance: float, generator: torch.Generator) -> Floats:

@@ -23,6 +23,7 @@ VALUES: dict[str, Any] = {
     "input_rays": 512,
     "score": {
         "viewpoints": 12,
+        "cameras": "sphere",
         "views_per_step": 2,
         "radius": [1.5, 2.2],
         "guidance_scale": 2.0,
@@ -41,11 +42,12 @@ VALUES: dict[str, Any] = {
         "emptiness": 0.02,
         "indecision": 0.0,
         "depth_smooth": 0.0,
+        "depth_smooth_from": 0.0,
         "near_view": 0.0,
         "density_smooth": 0.001,
         "colour_smooth": 0.001,
     },
-    "rates": {"density": 0.3, "colour": 0.1},
+    "rates": {"optimiser": "adam", "density": 0.3, "colour": 0.1},
     "method": "score",
     "views": {"rig": "sphere", "outvoted": 1, "smooth_cells": 0.7},
     "surface": {

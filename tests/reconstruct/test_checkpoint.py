@@ -57,19 +57,25 @@ class FirstStep:
         pass
 
 
-def killed_run(path: str) -> int:
+def killed_run(path: str, optimiser: str) -> int:
     torch.set_num_threads(1)
-    optimised(short_settings(), Checkpoint(Path(path), "request", every_s=0.0), Kill())
+    optimised(with_optimiser(optimiser), Checkpoint(Path(path), "request", every_s=0.0), Kill())
     return 0
 
 
-def test_a_killed_run_goes_on_and_ends_the_same(tmp_path: Path) -> None:
+def with_optimiser(name: str) -> ReconstructSettings:
+    settings = short_settings()
+    return settings.model_copy(update={"rates": settings.rates.model_copy(update={"optimiser": name})})
+
+
+@pytest.mark.parametrize("optimiser", ["adam", "adamax"])
+def test_a_killed_run_goes_on_and_ends_the_same(optimiser: str, tmp_path: Path) -> None:
     path = tmp_path / "state.safetensors"
-    assert run_forked(killed_run, str(path), timeout=300).returncode == -signal.SIGKILL
+    assert run_forked(killed_run, str(path), optimiser, timeout=300).returncode == -signal.SIGKILL
     start = FirstStep()
-    resumed = optimised(short_settings(), Checkpoint(path, "request"), start)
+    resumed = optimised(with_optimiser(optimiser), Checkpoint(path, "request"), start)
     assert start.done == KILLED_AFTER
-    whole = optimised(short_settings())
+    whole = optimised(with_optimiser(optimiser))
     assert torch.equal(resumed.density, whole.density)
     assert torch.equal(resumed.colour, whole.colour)
 
