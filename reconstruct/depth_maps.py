@@ -23,7 +23,9 @@ from reconstruct.settings import SweepSettings
 Floats = NDArray[np.float64]
 
 OPAQUE = 0.98
-"""Only pixels without background in them are compared."""
+"""Only pixels without background in them get a depth."""
+LEAST_ALPHA = 0.25
+"""A colour with more background than this leaves is not compared."""
 CONTRAST = 0.16
 """Colours are scaled to about this deviation over the object, at most by `MAX_GAIN`: dark objects differ by little."""
 MAX_GAIN = 5.0
@@ -187,7 +189,7 @@ class _Sweep:
     def _difference(self, other: int, points: Tensor, colours: Tensor) -> tuple[Tensor, Tensor]:
         """Return the difference (N,) of colours (3, N) to those of a view at points (N, 3), and whether it sees them.
 
-        A view sees points up to two cells behind its own entry depth, except on the outline.
+        A view sees points up to two cells behind its own entry depth, and not where it is nearly transparent.
         """
         places, depth = self.views.project(other, points)
         seen = functional.grid_sample(
@@ -197,11 +199,13 @@ class _Sweep:
         column = ((places[:, 0] + 1.0) * width / 2.0).long().clamp(0, width - 1)
         row = ((places[:, 1] + 1.0) * height / 2.0).long().clamp(0, height - 1)
         visible = depth < self.entries[other][row * width + column] + 2.0 * self.shape.cell
-        # The colour of a pixel on the outline is mixed with the background, and would disagree with all others.
-        opaque = functional.grid_sample(
+        # Colours are divided by alpha: on the outline they are mixed with the background, and would disagree with all
+        # others, so that thin parts would be opened as if they were hollows.
+        alpha = functional.grid_sample(
             self.views.alpha[other][None, None], places[None, None], padding_mode="border", align_corners=False
         )[0, 0, 0]
-        visible &= opaque > OPAQUE
+        visible &= alpha > LEAST_ALPHA
+        seen = seen / alpha.clamp(min=LEAST_ALPHA)
         return (seen - colours).abs().mean(0).clamp(max=MOST_DIFFERENT), visible
 
     def _disagreement(self, view: int, neighbours: list[int], rows: Tensor, points: Tensor) -> Tensor:
