@@ -23,8 +23,8 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "reliability.md"
 KEPT = ROOT / "runs" / "soak"
 SOURCES = (
-    *("app", "base", "evaluation", "geometry", "pipeline", "reconstruct", "render"),
-    *("report", "shards", "tests", "train", "zero123"),
+    *("app", "base", "evaluation", "geometry", "inference", "photo", "pipeline", "reconstruct", "render"),
+    *("report", "shards", "tests", "train", "web", "zero123"),
 )
 
 
