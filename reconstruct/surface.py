@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import ndimage
-from torch.nn.functional import adaptive_avg_pool2d
 
 from base.errors import Failure
 from geometry.camera import Lens
@@ -61,7 +60,6 @@ def fit_surface(
         fused = fuse_depths(maps, cameras, lens, shape, half_extent, settings.sweep.enough_weight)
         # The maximum only removes volume: smoothing must not grow the shape beyond the hull.
         opened = np.maximum(ndimage.gaussian_filter(fused, settings.sweep.smooth_cells), shape)
-        opened = closed_where_refuted(opened, shape, alphas, cameras, lens, half_extent)
         shape = measured_again(without_small_parts(opened, settings.keep_fraction), cell)
     if settings.sweep.rounds == 0:
         return SignedField(hull, half_extent)
@@ -99,33 +97,6 @@ def fuse_depths(
     fused = np.full(resolution**3, cut, np.float32)
     fused[cells] = mean.numpy()
     return fused.reshape((resolution,) * 3)
-
-
-def closed_where_refuted(
-    opened: Grid, before: Grid, alphas: NDArray[np.float32], cameras: Floats, lens: Lens, half_extent: float
-) -> Grid:
-    """Return `opened` with the distances of `before` along each ray of a silhouette that no longer meets the shape.
-
-    A sweep errs where all around has a single colour: it opens a thin leg as if it were a hollow. Behind a true hollow
-    there is a wall, which the ray meets.
-    """
-    resolution = opened.shape[0]
-    # No more pixels than cells along an edge: every pixel has the centres of some cells.
-    side = min(resolution, alphas.shape[1], alphas.shape[2])
-    inside = adaptive_avg_pool2d(torch.from_numpy(alphas), side).numpy() > 0.5
-    cells = np.nonzero((before < 0.0).reshape(-1))[0]
-    points, old = grid_points(resolution, half_extent)[cells], before.reshape(-1)[cells]
-    values = opened.reshape(-1)[cells]
-    for mask, camera in zip(inside, cameras, strict=True):
-        places, _ = project_grid(points, camera, lens, (side, side))
-        column, row = np.floor((places + 1.0) / 2.0 * side).astype(np.int64).clip(0, side - 1).T
-        least = np.full((side, side), np.inf, np.float32)
-        np.minimum.at(least, (row, column), values)
-        lost = mask & (least >= 0.0)
-        values = np.where(lost[row, column], old, values)
-    result = opened.copy()
-    result.reshape(-1)[cells] = values
-    return result
 
 
 def measured_again(values: Grid, cell: float) -> Grid:

@@ -13,7 +13,6 @@ from reconstruct.raster import rasterise
 from reconstruct.simplify import mesh_facts, simplified, surface_mesh
 from reconstruct.surface import (
     SignedField,
-    closed_where_refuted,
     fit_surface,
     fuse_depths,
     measured_again,
@@ -138,24 +137,3 @@ def test_a_mesh_is_simplified_to_its_number_of_faces() -> None:
     assert mesh_facts(less).components == 1
     with pytest.raises(Failure, match="expected a field with something solid"):
         surface_mesh(SignedField(np.ones((8, 8, 8), np.float32), HALF), 100)
-
-
-def test_an_opening_that_a_silhouette_refutes_is_closed(alphas: tuple[np.ndarray, np.ndarray]) -> None:
-    """A notch in the top of the ball stays, since all rays meet the ball below; a cap cut off comes back into view."""
-    ball, line = ball_distance(48, RADIUS), cell_centres(48, HALF)
-    notched, cut = ball.copy(), ball.copy()
-    notch = np.abs(line) < 0.06
-    notched[np.ix_(notch, notch, (line > 0.2))] = 0.05
-    cut[:, :, line > 0.2] = 0.05
-    closed = closed_where_refuted(notched, ball, *alphas, PAPER_LENS, HALF)
-    assert ((closed < 0.0) == (notched < 0.0)).mean() > 0.999
-    closed = closed_where_refuted(cut, ball, *alphas, PAPER_LENS, HALF)
-    assert least_recall(cut, *alphas) < 0.9
-    assert least_recall(closed, *alphas) > 0.95
-
-
-def least_recall(distance: np.ndarray, alphas: np.ndarray, cameras: np.ndarray) -> float:
-    """The smallest share, of all views, of the silhouette's pixels that show the surface."""
-    mesh = surface_mesh(SignedField(distance, HALF), 20_000)
-    seen = [rasterise(mesh.vertices, mesh.faces, camera, PAPER_LENS, HW).face >= 0 for camera in cameras]
-    return min(float((alpha > 0.5)[one].sum() / (alpha > 0.5).sum()) for one, alpha in zip(seen, alphas, strict=True))
