@@ -132,8 +132,8 @@ def _worst_pictures(out: Path, protocol: Protocol, summary: Summary, job: Scorin
         title = f"{uid}, view {name}: {words_of(metric).label} {format_figure(value, words_of(metric).digits)}"
         try:
             made = predictions.view_samples(uid, (target,), len(truth.views), None)[0][target]
-        except Failure:  # a strip holds all views, not a single target
-            made = predictions.view_samples(uid, protocol.targets, len(truth.views), protocol.hw)[0][target]
+        except Failure:  # a strip or a sheet holds all views, not a single target
+            made = predictions.view_samples(uid, protocol.targets, len(truth.views), protocol.required_hw)[0][target]
         pictures = {
             "input": on_white(truth.views[protocol.inputs[0]].read()),
             "prediction": _rgb(made),

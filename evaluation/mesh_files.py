@@ -1,6 +1,8 @@
 """Triangles from strangers' files: GLB, OBJ, PLY and this project's NPZ. Nothing but the file itself is read."""
 
+import io
 import itertools
+import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +19,7 @@ from shards.arrays import UNREADABLE
 MAX_BYTES = 512 << 20
 MAX_FACES = 5_000_000
 SUFFIXES = (".glb", ".ply", ".obj", ".npz")
-BROKEN = (RuntimeError, zlib.error)
+BROKEN = (RuntimeError, zlib.error, zipfile.BadZipFile)
 """What zipfile raises for damaged, encrypted and unknown members, beside ValueError."""
 Z_UP_FROM_Y_UP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
 
@@ -49,7 +51,12 @@ def read_mesh(path: Path, up: str = "z") -> Triangles:
 
 def find_mesh(stem: Path) -> Path | None:
     """Return the file `stem` with a mesh's suffix, the first of SUFFIXES, or None."""
-    return next((path for suffix in SUFFIXES if (path := stem.with_name(f"{stem.name}{suffix}")).is_file()), None)
+    return find_file(stem, SUFFIXES)
+
+
+def find_file(stem: Path, suffixes: tuple[str, ...]) -> Path | None:
+    """Return the file `stem` with the first of `suffixes` that exists, or None."""
+    return next((path for suffix in suffixes if (path := stem.with_name(f"{stem.name}{suffix}")).is_file()), None)
 
 
 def ply_bytes(mesh: Triangles) -> bytes:
@@ -87,22 +94,29 @@ def _obj_triangles(data: bytes) -> Triangles:
 
 def _npz_triangles(data: bytes) -> Triangles:
     """Read `vertices` (V, 3) and `faces` (F, 3) of an NPZ without objects, of a limited unpacked size."""
-    import io
-    import zipfile
+    check_archive(data)
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        return Triangles(
+            np.asarray(arrays["vertices"], np.float64).reshape(-1, 3),
+            np.asarray(arrays["faces"], np.int64).reshape(-1, 3),
+        )
 
+
+def check_archive(data: bytes) -> tuple[str, ...]:
+    """Return the names in a zip archive. Raises ValueError unless it is whole, of limited size, stored or deflated."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            # The directory states the sizes before anything is unpacked.
-            unpacked = sum(entry.file_size for entry in archive.infolist())
-            if unpacked > MAX_BYTES:
-                raise ValueError(f"{unpacked >> 20} MiB unpacked")
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            return Triangles(
-                np.asarray(arrays["vertices"], np.float64).reshape(-1, 3),
-                np.asarray(arrays["faces"], np.int64).reshape(-1, 3),
-            )
+            entries = archive.infolist()
     except zipfile.BadZipFile as error:
         raise ValueError(str(error)) from None
+    # The directory states the sizes before anything is unpacked.
+    unpacked = sum(entry.file_size for entry in entries)
+    if unpacked > MAX_BYTES:
+        raise ValueError(f"expected at most {MAX_BYTES >> 20} MiB unpacked, got {unpacked >> 20} MiB")
+    # numpy writes no other; zipfile unpacks others without a limit.
+    if any(entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for entry in entries):
+        raise ValueError("expected arrays stored or deflated, got another compression")
+    return tuple(entry.filename for entry in entries)
 
 
 READERS: dict[str, Callable[[bytes], Triangles]] = {

@@ -46,8 +46,10 @@ Then: `zero123 benchmark score {name} --data DIR --predictions FOLDER --out OUT`
 """
 ANSWERS = {
     "views": "- `views/UID/NNN.png`: RGB or RGBA, {w} × {h}, for the views {targets}; or `views/UID/0.png`, "
-    "a strip for each sample;",
-    "meshes": "- `meshes/UID.glb`, `.ply` or `.obj`: a mesh for each object;",
+    "a strip for each sample; or `views/UID.png`, a sheet of 3 × 2 views of 320 × 320 as Zero123++'s, or of the layout "
+    "`sheet` in method.yaml;",
+    "meshes": "- `meshes/UID.glb`, `.ply` or `.obj`: a mesh for each object; or `clouds/UID.npz` with `coords`, or a PLY "
+    "of points: the occupied points of a grid, as MCC predicts them;",
 }
 
 

@@ -143,6 +143,11 @@ class Protocol:
         """Return the variants of the protocol's kind by name."""
         return self.views if self.kind == "views" else self.meshes
 
+    @property
+    def required_hw(self) -> tuple[int, int] | None:
+        """Return the only size of predicted views, or None if a variant resizes: the others then refuse them later."""
+        return self.hw if all(variant.resize == "refuse" for variant in self.views.values()) else None
+
     def digest(self) -> str:
         """Return 16 hexadecimal digits over everything with an influence on figures."""
         measured = {key: value for key, value in asdict(self).items() if key not in UNMEASURED}

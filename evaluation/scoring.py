@@ -125,10 +125,7 @@ class Scorer:
         protocol = self.job.protocol
         if protocol.kind == "meshes":
             return self._placed(self.predictions.mesh(truth.uid), truth)
-        # If a variant resizes, other sizes must be read; variants that refuse them fail later.
-        refuses = all(variant.resize == "refuse" for variant in protocol.views.values())
-        hw = protocol.hw if refuses else None
-        return self.predictions.view_samples(truth.uid, protocol.targets, len(truth.views), hw)
+        return self.predictions.view_samples(truth.uid, protocol.targets, len(truth.views), protocol.required_hw)
 
     def _short(self, error: Exception) -> str:
         """Return the sentence without this machine's folders: results are the same elsewhere."""
