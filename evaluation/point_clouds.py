@@ -1,8 +1,8 @@
 """Point clouds from strangers' files, and the surface of points that fill a grid.
 
 MCC (Wu et al., CVPR 2023) predicts occupancy at every point of a regular grid (`get_grid` of its engine_mcc.py) and
-keeps the points above 0.1 (`--eval_score_threshold`). It writes no mesh. The surface here is that of marching cubes over
-this grid: half-way between kept and other points, or at 0.1 where the file has the occupancy itself.
+keeps the points above 0.1 (`--eval_score_threshold`). It writes no mesh. The surface here is that of marching cubes
+over this grid: half-way between kept and other points, or at 0.1 where the file has the occupancy itself.
 
 Point-E (Nichol et al., arXiv 2212.08751) makes meshes by a network for signed distances (`pc_to_mesh` of its package).
 Its clouds are on no grid and are refused: any other conversion would be another method than the paper's.

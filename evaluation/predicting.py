@@ -38,7 +38,8 @@ README = """# Inputs of the protocol {name}
 Write back a folder with
 
 - `method.yaml`: `name` (required), `paper`, `weights`, `settings`, `hardware`, `seconds_per_object`, and for meshes
-  `up` (y or z) and `frame` (input: the first input's camera is at azimuth 0; world: the world of the cameras);
+  `up` (y or z) and `frame` (input: the first input's camera is at azimuth 0; world: the world of the cameras;
+  camera: the axes of the first input's camera, with `up: y` x right, y up, z towards the camera);
 {answer}
 - `failed.csv`: a line `UID,reason` for each object without an answer.
 
@@ -48,8 +49,8 @@ ANSWERS = {
     "views": "- `views/UID/NNN.png`: RGB or RGBA, {w} × {h}, for the views {targets}; or `views/UID/0.png`, "
     "a strip for each sample; or `views/UID.png`, a sheet of 3 × 2 views of 320 × 320 as Zero123++'s, or of the layout "
     "`sheet` in method.yaml;",
-    "meshes": "- `meshes/UID.glb`, `.ply` or `.obj`: a mesh for each object; or `clouds/UID.npz` with `coords`, or a PLY "
-    "of points: the occupied points of a grid, as MCC predicts them;",
+    "meshes": "- `meshes/UID.glb`, `.ply` or `.obj`: a mesh for each object; or `clouds/UID.npz` with `coords`, or a "
+    "PLY of points: the occupied points of a grid, as MCC predicts them;",
 }
 
 

@@ -36,6 +36,8 @@ MAX_REASONS = 1 << 20
 class Method:
     """What made the predictions. `up` and `frame` are those of its meshes (see `Protocol.frame`).
 
+    The frame `camera` has the axes of the first input's camera around the mesh's own origin: x right, y up and z
+    towards the camera if `up` is y; x right, y away and z up if it is z.
     `name` appears in tables. `weights` is a digest of the weights, `settings` are free words, `seconds_per_object` is
     measured on `hardware`. `sheet` is the layout of its sheets; without it, a sheet is one of Zero123++.
     """
@@ -49,7 +51,7 @@ class Method:
     hardware: str = ""
     seconds_per_object: float | None = None
     up: Literal["y", "z"] = "z"
-    frame: Literal["input", "world"] = "input"
+    frame: Literal["input", "world", "camera"] = "input"
     sheet: Sheet | None = None
 
 

@@ -8,7 +8,7 @@ workers nor on the order.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from base.digest import digest_json
 from base.errors import Failure, UsageError
 from evaluation.datasets.open import open_dataset
 from evaluation.images.values import Values, resize, rgb_on_white
+from evaluation.mesh_files import Z_UP_FROM_Y_UP
 from evaluation.mesh_metrics import MeshComparison, failed_values
 from evaluation.picture_metrics import Metric, Networks, Pair, picture_metrics, visible_on_white
 from evaluation.predictions import Pixels, Predictions
@@ -132,11 +133,12 @@ class Scorer:
         return str(error).replace(f"{self.job.predictions}/", "").replace(f"{self.job.data}/", "")
 
     def _placed(self, mesh: Triangles, truth: TrueObject) -> Triangles:
-        """Turn a mesh of the frame `input` into the world of the truth."""
-        if self.predictions.method.frame == "world":
+        """Turn a mesh of the method's frame into the world of the truth."""
+        frame = self.predictions.method.frame
+        if frame == "world":
             return mesh
         camera = truth.views[self.job.protocol.inputs[0]].cam_from_world
-        return mesh.transformed(turn_about_z(float(spherical_from_cartesian(camera_centre(camera))[1])))
+        return mesh.transformed(world_from_mesh(frame, camera))
 
 
 @dataclass(frozen=True)
@@ -191,6 +193,14 @@ class _Meshes:
         for name, variant in self.protocol.meshes.items():
             values = compare(variant, self.known, predicted, self.mesh) if predicted else failed_values(variant)
             yield from (Row(name, "", 0, metric, value) for metric, value in values.items())
+
+
+def world_from_mesh(frame: Literal["input", "camera"], cam_from_world: Floats) -> Floats:
+    """Return the rotation (3, 3) of a z-up mesh of a frame into the world, given the first input's camera (3, 4)."""
+    if frame == "camera":
+        # Camera axes are y up and were turned z up with the file, so that is undone first.
+        return np.asarray(cam_from_world[:, :3].T @ Z_UP_FROM_Y_UP.T)
+    return turn_about_z(float(spherical_from_cartesian(camera_centre(cam_from_world))[1]))
 
 
 def white_views(protocol: Protocol) -> dict[int, Pixels]:

@@ -70,7 +70,9 @@ def cut_sheet(
     if hw is not None and sheet.hw != hw:
         raise Failure(f"{path}: expected views of {hw[1]} × {hw[0]}, got a sheet of views of {width} × {height}")
     pixels = read_picture(path, (sheet.rows * height, sheet.columns * width))
-    cells = pixels.reshape(sheet.rows, height, sheet.columns, width, -1).swapaxes(1, 2).reshape(count, height, width, -1)
+    # (row, y, column, x, channel) to (row, column, y, x, channel): views in reading order.
+    cells = pixels.reshape(sheet.rows, height, sheet.columns, width, -1).swapaxes(1, 2)
+    cells = cells.reshape(count, height, width, -1)
     if pixels.shape[-1] == 3 and sheet.background == "grey":
         cells = np.stack([_without_grey(cell, sheet.grey_levels) for cell in cells])
     elif pixels.shape[-1] == 3 and _has_grey_border(cells, sheet.grey_levels):

@@ -10,10 +10,13 @@ from PIL import Image
 from base.errors import Failure, UsageError
 from base.progress import SILENT
 from evaluation.datasets.sd30 import Sd30
+from evaluation.mesh_files import Z_UP_FROM_Y_UP
 from evaluation.methods import VIEW_METHODS
 from evaluation.predicting import PredictionRun, predict_views
 from evaluation.predictions import Method, Predictions
 from evaluation.protocol import read_protocol
+from evaluation.scoring import world_from_mesh
+from geometry.camera import look_at_origin
 
 HW = (16, 16)
 
@@ -117,6 +120,15 @@ def test_the_digest_follows_every_file(tmp_path: Path) -> None:
     save(tmp_path / "views" / "a" / "000.png", picture(1))
     assert predictions.digest("a") != before
     assert folder(tmp_path, "name: theirs\nup: y\n").digest("a") != predictions.digest("a")
+
+
+def test_frames_place_a_mesh_in_the_world() -> None:
+    # The camera at +y of the world: its x is the world's −x, and it looks down a little.
+    camera = look_at_origin(np.array([0.0, 1.0, 0.5]))
+    corner = np.array([0.1, 0.2, 0.3])
+    assert world_from_mesh("camera", camera) @ Z_UP_FROM_Y_UP @ corner == pytest.approx(camera[:, :3].T @ corner)
+    assert world_from_mesh("camera", camera)[:, 0] == pytest.approx([-1.0, 0.0, 0.0])
+    assert world_from_mesh("input", camera)[:, 0] == pytest.approx([0.0, 1.0, 0.0])
 
 
 def test_answers_of_another_method_are_kept(tmp_path: Path) -> None:

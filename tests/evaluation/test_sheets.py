@@ -1,14 +1,24 @@
 """Sheets of Zero123++, cut into the views of a protocol; each mistake is a sentence."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
+from app.main import main
+from base.data_files import read_named
 from base.errors import Failure, UsageError
 from evaluation.predictions import Predictions
+from evaluation.protocol import PROTOCOLS
 from evaluation.sheets import Sheet, cut_sheet
+from evaluation.summary import read_summary
+from geometry.camera import Lens, world_from_cam
+from geometry.rig import RIGS, Rig
+from reconstruct.raster import rasterise
+from tests.evaluation.shapes.solids import box_mesh
 
 SIX = (1, 2, 3, 4, 5, 6)
 SMALL = Sheet(hw=(8, 10), background="grey")
@@ -116,3 +126,39 @@ def test_the_digest_follows_sheet_and_layout(tmp_path: Path) -> None:
     assert predictions(tmp_path, "sheet: {background: grey}\n").digest("a") != before
     save(tmp_path / "views" / "a.png", sheet(background=254))
     assert predictions(tmp_path).digest("a") != before
+
+
+def write_truth(root: Path) -> list[np.ndarray]:
+    """A box seen from azimuth 0 and by the rig zero123plus at 32 px, as `transforms.json`; return all views, RGBA."""
+    rig = read_named(Rig, "zero123plus", RIGS, "rig")
+    cameras = rig.extrinsics([np.random.default_rng(0)] * 6)
+    lens, mesh = rig.lens(0), box_mesh((0.3, 0.5, 0.2))
+    assert isinstance(lens, Lens)
+    views, frames = [], []
+    # Any camera may be the input's here.
+    for number, camera in enumerate([cameras[0], *cameras]):
+        seen = rasterise(mesh.vertices, mesh.faces, camera, lens, (32, 32)).face
+        colour = np.where(seen[..., None] >= 0, 20 * (1 + seen[..., None] // 2 % 6) * np.array([1, 0, 0]), 0)
+        views.append(np.dstack([colour, np.where(seen >= 0, 255, 0)]).astype(np.uint8))
+        save(root / "box" / f"{number}.png", views[-1])
+        matrix = np.vstack([world_from_cam(camera), [0, 0, 0, 1]])
+        frames.append({"file_path": f"{number}.png", "transform_matrix": matrix.tolist()})
+    values = {"camera_angle_x": lens.fov_rad, "w": 32, "h": 32, "frames": frames}
+    (root / "box" / "transforms.json").write_text(json.dumps(values))
+    return views
+
+
+def test_the_true_sheet_on_grey_is_perfect(tmp_path: Path) -> None:
+    views = write_truth(tmp_path / "data")
+    protocol = yaml.safe_load((PROTOCOLS / "gso33.yaml").read_text()) | {"hw": [32, 32], "targets": list(SIX)}
+    protocol["views"]["sound"] |= {"targets": list(SIX), "metrics": ["psnr", "mask-iou"]}
+    (tmp_path / "plus.yaml").write_text(yaml.safe_dump(protocol))
+    opaque = [np.where(view[..., 3:] > 0, view[..., :3], 127).astype(np.uint8) for view in views[1:]]
+    rows = [np.concatenate(opaque[k : k + 2], axis=1) for k in (0, 2, 4)]
+    save(tmp_path / "made" / "views" / "box.png", np.concatenate(rows))
+    predictions(tmp_path / "made", "sheet: {hw: [32, 32], background: grey}\n")
+    words = ["--data", tmp_path / "data", "--predictions", tmp_path / "made", "--out", tmp_path / "out"]
+    assert main(["benchmark", "score", str(tmp_path / "plus.yaml"), *map(str, words)]) == 0
+    figures = read_summary(tmp_path / "out").figures["sound"]
+    assert figures["psnr"]["box"] == np.inf
+    assert figures["mask-iou"]["box"] == 1.0
