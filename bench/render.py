@@ -38,7 +38,7 @@ MEASURES = {
         "samples=128", "adaptive_threshold=0.01", "denoise.quality=HIGH", "denoise.prefilter=ACCURATE",
         "light_tree=true", "object_rectangle=false",
     ],
-    "14 samples for each pixel": ["samples=14", "adaptive_threshold=0.0"],
+    "13 samples for each pixel": ["samples=13", "adaptive_threshold=0.0"],
     "guides as they were sampled": ["denoise.prefilter=NONE"],
     "the fast denoiser": ["denoise.quality=FAST"],
     "only the object's rectangle": ["object_rectangle=true"],

@@ -38,7 +38,7 @@ LIT = (("van", 25.0, 40.0), ("van", -30.0, 300.0), ("burger", 15.0, 20.0), ("dog
 """Object, elevation and azimuth in degrees; one from below, where most lights leave off."""
 LIT_RADIUS = 1.75
 PRESETS = (
-    ("pipeline.yaml, and so paper and small: 256 x 256, 14 samples", ()),
+    ("pipeline.yaml, and so paper and small: 256 x 256, 13 samples", ()),
     ("tiny: the same at 128 x 128", ("tiny",)),
     ("legacy: 512 x 512, 128 samples, the original's cameras, lights, Filmic and hard alpha", ("legacy",)),
     ("fit: no view cuts the object off", ("fit",)),
