@@ -213,6 +213,8 @@ class Jobs:
 
     def _end(self, job: Job, state: State, message: str) -> None:
         job.state, job.message = state, message
+        # The work holds its photo, megabytes of pictures, and ended jobs are remembered for long.
+        job.work = _refuse
         job.version += 1
         self._changed.notify_all()
 
@@ -232,6 +234,11 @@ class Jobs:
         # Dictionaries keep the order of insertion, so the oldest come first.
         for name in ended[: max(0, len(self._by_name) - KEPT_JOBS)]:
             del self._by_name[name]
+
+
+def _refuse(_: Progress) -> dict[str, Any]:
+    """Stand in for the work of an ended job, which never runs again."""
+    raise AssertionError("expected a job that has not ended")
 
 
 class _JobProgress:
