@@ -54,7 +54,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         folder, rows = Path(scratch), list[Figures]()
         for number in range(options.rounds):
-            # Splits all objects into rounds whose sizes differ by at most one.
+            # Rounds get nearly equal numbers of objects, which add up to all of them.
             count = (options.objects + number) // options.rounds
             rows += both(folder / f"round{number}", count, 1, shared, build_first=number % 2 == 1)
         rows += both(folder / "all", options.objects, 2, shared, build_first=False)

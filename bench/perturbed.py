@@ -1,7 +1,7 @@
 """Reconstruction from an oracle that errs as a model does, and what the real model would cost.
 
-The oracle stands in the place of the UNet in the method `views`: asked for a view behind noise of deviation s in
-[0, 1], it answers with the true view, changed in two ways.
+The oracle replaces the UNet of the method `views`. For a view behind noise of deviation s in [0, 1] it returns the true
+view, changed in two ways.
 
 - Drift: the view is another guess of the object in each view. Its pixels are moved by a smooth random field of `DRIFT`
   of the edge (root mean square), and its colours are multiplied by factors of deviation `TINT`. A view keeps its drift

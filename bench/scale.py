@@ -126,7 +126,7 @@ def _timing(seconds: dict[str, float], planned: set[int]) -> Iterator[None]:
     with ExitStack() as stack:
         for name, owner, attribute in TIMED:
             act = getattr(owner, attribute)
-            # The real functions are wrapped, so what is timed is what a build runs.
+            # A build calls these very functions, so its own calls are timed.
             setattr(owner, attribute, _stopwatch(name, act, seconds, planned))
             stack.callback(setattr, owner, attribute, act)
         yield

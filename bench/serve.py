@@ -3,9 +3,9 @@
 python -m bench.serve [--drops N] [--clients N] [--requests N] [--memory N] [--model NAME] [--json FILE]
 
 The server is `zero123 serve` in a process of its own; its limits are lifted, so that one address may play all clients.
-A drop is a new photo: it is brought, cut out, and asked for quickly and well, as the page does. Clients then ask
-`/api/view` at the same time, each for pictures that nobody else asks for; an answer is right if it has the same bytes
-as the same question asked alone. Memory is the server's resident set.
+A drop is a new photo: it is uploaded, cut out, and its quick and its good view are fetched, as the page does. Then all
+clients request `/api/view` at the same time, each with other moves. Some twenty of the answers are requested again, one
+by one, and must have the same bytes. Memory is the server's resident set.
 """
 
 import argparse

@@ -124,7 +124,7 @@ def _alpha_at(points: Floats, alpha: Pixels, matrix: Floats, lens: Lens) -> Floa
     # Array index 0 is the centre of the first pixel, which `project` puts at .5.
     where = project(points, matrix, lens, (alpha.shape[0], alpha.shape[1])) - 0.5
     seen = ndimage.map_coordinates(alpha / 255.0, where.T[::-1], order=1, mode="constant")
-    # Points behind the camera are NaN and seen by nobody.
+    # Points behind the camera are NaN; they count as transparent.
     return np.nan_to_num(np.asarray(seen, np.float64))
 
 

@@ -22,9 +22,9 @@ from report.page import Page
 
 NAME = "paper-tables"
 LEAD = (
-    "Novel views and meshes under the protocols closest to the paper's, whose code was never released. Rows as printed "
-    "are the paper's. Measured rows have 95 % intervals from a bootstrap over objects. Means over other objects than "
-    "the paper's decide nothing; paired differences between measured rows do."
+    "Novel views and meshes. The paper's evaluation code was never released; these protocols come closest to it. Rows "
+    "marked as printed are the paper's. Measured rows have 95 % intervals from a bootstrap over objects. Your objects "
+    "differ from the paper's, so compare measured rows with each other, by their paired differences."
 )
 
 

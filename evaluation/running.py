@@ -19,8 +19,8 @@ def objects_of(job: ScoringJob) -> tuple[str, ...]:
 def score_objects(job: ScoringJob, workers: int, progress: Progress) -> list[ObjectResult]:
     """Return the results of all objects in the order of their uids; finished ones are read, others measured.
 
-    Each worker computes in a single thread, so that a figure does not depend on their number. An object whose worker
-    dies again and again counts as failed.
+    Each worker has a single thread, so the number of workers does not affect the figures. An object counts as failed
+    after its worker has died twice.
     """
     if workers < 1:
         raise UsageError(f"--workers: expected at least 1, got {workers}")

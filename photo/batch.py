@@ -35,8 +35,8 @@ def pictures_of_batch(sources: Sequence[str]) -> list[BatchPicture] | None:
     """List the pictures of a command line, in order; None for a single picture.
 
     A source is a picture, a folder (its picture files, sorted), a pattern with `*`, `?` or `[]` (`**` for folders
-    below), or a CSV with a column `image` and, as needed, `name`, `mask` and `elevation_deg`. Paths in a CSV count
-    from its folder. Pictures of the same name get a digest of their rows behind it.
+    below), or a CSV with a column `image` and optional `name`, `mask` and `elevation_deg`. Paths in a CSV are relative
+    to its folder. Pictures of the same name get a digest of their rows behind it.
 
     Raises UsageError for a source without pictures, a wrong CSV, and standard input beside other pictures.
     """

@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
         sample_for=lambda defaults: settings_of(options, defaults).sample,
     )
     service = Service(settings, models, writable_folder(options.folder), shelf)
-    # Before the link is printed: who follows it finds a server that answers.
+    # The link is printed only when the server can answer.
     service.warm_up()
     print(f"zero123 serves {', '.join(models.names)}: {link_of(opened, access)}", flush=True)
     app = make_app(service, access)
