@@ -89,10 +89,7 @@ def run_oracle(options: argparse.Namespace, settings: Settings) -> int:
         print(oracle_line(row), flush=True)
     summary = summarise(rows)
     print(f"\n{oracle_table(rows, summary)}\n\n{oracle_sentence(summary)}")
-    if options.json:
-        about = {"views": options.views, "lit": not options.unlit, "hw": VIEW_HW, "settings_digest": settings.digest()}
-        result = {**summary, "rows": rows, **about, "machine": machine(), "versions": versions()}
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
+    _write_figures({**summary, "rows": rows}, options, settings)
     return 0
 
 
@@ -104,11 +101,17 @@ def run_perturbed(options: argparse.Namespace, settings: Settings) -> int:
         print(f"{path.stem}: CD {rows[-1]['chamfer']:.4f}, {rows[-1]['calls']} calls", flush=True)
     summary = summarise_perturbed(rows)
     print(f"\n{perturbed_table(rows)}\n\n{perturbed_sentence(summary)}")
-    if options.json:
-        about = {"views": options.views, "lit": not options.unlit, "hw": VIEW_HW, "settings_digest": settings.digest()}
-        result = {**summary, "rows": rows, **about, "machine": machine(), "versions": versions()}
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
+    _write_figures({**summary, "rows": rows}, options, settings)
     return 0
+
+
+def _write_figures(figures: dict[str, Any], options: argparse.Namespace, settings: Settings) -> None:
+    """Write the figures of an oracle with what they depend on, if a file is asked for."""
+    if not options.json:
+        return
+    about = {"views": options.views, "lit": not options.unlit, "hw": VIEW_HW, "settings_digest": settings.digest()}
+    result = {**figures, **about, "machine": machine(), "versions": versions()}
+    options.json.write_text(json.dumps(result, indent=2) + "\n")
 
 
 def measure(pipeline: Zero123Pipeline, sample: Sample, view: int, settings: Settings, weight: float) -> dict[str, Any]:
