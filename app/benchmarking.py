@@ -5,7 +5,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from app.answering import Answer, ModelAnswers, baseline_answers, write_answers
+from app.answering import ModelAnswers, write_answers
+from app.baselines import Answer, Baselines
 from app.commands.options import settings_of
 from base.errors import Failure, UsageError
 from base.progress import Progress, standard_progress
@@ -153,7 +154,8 @@ def _protocol(options: argparse.Namespace) -> Protocol:
 
 def _predict(options: argparse.Namespace, protocol: Protocol, out: Path, progress: Progress) -> None:
     if options.baseline:
-        method, answer = baseline_answers(options.baseline, protocol.kind)
+        baselines = Baselines(options=options, protocol=protocol, data=options.data, progress=progress)
+        method, answer = baselines.method(options.baseline)
     else:
         method, answer = ModelAnswers(options).method(protocol.kind, out)
     write_answers(protocol, options.data, method, answer, out, progress)

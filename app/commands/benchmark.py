@@ -4,7 +4,8 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from app.answering import BASELINES, add_model_flags, add_network_flags
+from app.answering import add_model_flags, add_network_flags
+from app.baselines import BASELINES
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -63,8 +64,9 @@ def _add_answers(parser: argparse.ArgumentParser, *, export: bool) -> None:
     parser.add_argument(
         "--baseline",
         choices=BASELINES,
-        help="instead of a model: the input copied, white, the mean of all true views (an oracle); for meshes the "
-        "input's silhouette extruded, or the hull of all true silhouettes (an oracle)",
+        help="instead of a model: the input copied, white, the mean of all true views (an oracle), the nearest "
+        "training view of the dataset in evaluate.training_root; for meshes the input's silhouette extruded, or the "
+        "hull of all true silhouettes (an oracle)",
     )
     if export:
         parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the prediction folder to write")
