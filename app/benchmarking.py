@@ -17,7 +17,7 @@ from evaluation.images.feature_network import FeatureNetwork, open_feature_netwo
 from evaluation.methods import noisy_views, shifted_views, true_mesh, true_views, visual_hull
 from evaluation.picture_metrics import Networks
 from evaluation.predicting import export_inputs
-from evaluation.predictions import Method
+from evaluation.predictions import Method, Predictions
 from evaluation.protocol import Protocol, protocol_names, read_protocol
 from evaluation.scored_folder import score_folder
 from evaluation.scoring import ScoringJob
@@ -88,6 +88,23 @@ def run_predict(options: argparse.Namespace) -> int:
     _predict(options, protocol, options.out, progress)
     print(f"predictions: {options.out}")
     return 0
+
+
+def run_mesh(options: argparse.Namespace) -> int:
+    """Make meshes of Point-E's clouds; exit code 1 when a cloud has none."""
+    from evaluation.cloud_meshes import mesh_clouds
+    from evaluation.point_e import PointESdf
+    from zero123.device import torch_device
+
+    if not 8 <= options.grid_size <= 512:
+        raise UsageError(f"--grid-size: expected 8 to 512, got {options.grid_size}")
+    predictions = Predictions(options.predictions)
+    network = PointESdf.from_file(options.point_e, torch_device(options.device))
+    reasons = mesh_clouds(predictions, network, options.grid_size, standard_progress())
+    for uid, reason in reasons.items():
+        print(f"no mesh: {uid}: {reason}")
+    print(f"meshes: {options.predictions / 'meshes'}")
+    return 1 if reasons else 0
 
 
 def run_score(options: argparse.Namespace) -> int:
