@@ -10,7 +10,6 @@ import numpy as np
 from app.commands.build import build_settings
 from app.demo_report import MESH, RENDER, SAMPLE, TRAIN, FinishedDemo, demo_facts
 from app.evaluating import evaluate_into, shown_pairs
-from app.models import checkpoint_of, load_model
 from app.reconstructing import reconstruct_into
 from app.settings import Settings
 from app.stages import Stages
@@ -20,9 +19,11 @@ from base.storage import Storage, temporary_files, write_atomically
 from evaluation.table import novel_views_json, novel_views_table
 from geometry.camera import camera_centre
 from geometry.sphere import spherical_from_cartesian
+from inference.models import checkpoint_of, load_model
 from inference.object_mesh import MeshRequest
 from inference.sample_photo import LoadedModel
-from pipeline.builder import BuildSummary, build
+from pipeline.builder import build
+from pipeline.update import BuildSummary
 from report.pages.demo_facts import DemoFacts
 from report.pages.demo_page import demo_page
 from shards.reader import read_shard

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from app.evaluating import pair_pictures
-from app.models import load_model
 from app.reconstructing import MESH_FILE, read_reconstructed
 from app.settings import Settings
 from base.measure import StageCost
 from base.versions import machine, versions
 from evaluation.table import novel_views_notes
-from pipeline.builder import BuildSummary
+from inference.models import load_model
+from pipeline.update import BuildSummary
 from report.numbers import count_text
 from report.pages import demo_facts as facts
 from report.pages.answers import MEASURES

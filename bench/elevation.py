@@ -14,8 +14,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from app.elevation import find_elevation
-from app.models import checkpoint_of, load_model
 from app.settings import Settings, load_settings
 from base.errors import Failure
 from base.progress import Progress, standard_progress
@@ -23,6 +21,8 @@ from base.seeds import stable_rng
 from base.versions import machine, versions
 from evaluation.table import markdown_table
 from geometry.rig import place_cameras
+from inference.find_elevation import find_elevation
+from inference.models import checkpoint_of, load_model
 from render.child import RenderChild
 from render.job import RenderJob, view_name
 from render.lights import draw_lights

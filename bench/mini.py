@@ -12,10 +12,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from app.models import load_model
 from base.errors import Failure, UsageError
 from bench.small import half_weights
 from evaluation.table import measures_table, novel_views_notes
+from inference.models import load_model
 from train.spec import TrainSummary, read_summary
 from zero123.model import trained_parts
 

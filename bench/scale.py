@@ -24,8 +24,8 @@ from typing import Any
 import pyarrow
 from pyarrow import parquet
 
-import pipeline.builder
 import pipeline.run
+import pipeline.update
 from app.settings import Settings, load_settings
 from base.progress import PlainProgress
 from base.storage import Storage
@@ -44,7 +44,7 @@ CHANGED = 100
 """A hundredth of the objects is changed, or added."""
 TIMED: tuple[tuple[str, Any, str], ...] = (
     ("list_s", Columns, "of"),
-    ("plan_s", pipeline.builder, "make_plan"),
+    ("plan_s", pipeline.update, "make_plan"),
     ("version_s", Catalog, "commit"),
     ("version_s", Catalog, "newest"),
     ("card_s", pipeline.run, "refresh_card"),

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.models import load_model
 from base.errors import Failure
 from evaluation.table import measures_table, novel_views_notes
+from inference.models import load_model
 from train.log import read_log
 from train.page import NAME
 from zero123.model import trained_parts

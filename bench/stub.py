@@ -16,7 +16,7 @@ from geometry.camera import look_at_origin
 from pipeline.catalog.rows import Attempt
 from pipeline.fetch.limiter import Gate
 from pipeline.work.pack import Member, PackJob, PackResult
-from pipeline.work.worker import Job, WorkerSpec, view_fingerprints
+from pipeline.work.worker import Job, WorkerSpec
 from shards.image import encode_rgba
 from shards.reader import read_sample
 from shards.sample import members_from_views, replace_object_facts, view_suffix
@@ -32,7 +32,7 @@ class StubWorker:
 
     def __init__(self, spec: WorkerSpec, gate: Gate) -> None:
         self.spec, self.storage, self.phase = spec, Storage(spec.root), ""
-        self.fingerprint = view_fingerprints("urls", spec.render, spec.seed)
+        self.fingerprint = spec.stage.fingerprint
 
     def do(self, job: Job) -> Attempt | PackResult:
         if isinstance(job, PackJob):

@@ -22,9 +22,26 @@ class MattingSettings(Section):
     edge_px: Annotated[int, Field(ge=1, le=16)]
 
 
+class PictureChildSettings(Section):
+    """Limits of the process that keeps the model of a worker, without effect on pictures.
+
+    A phase is the cut-out, an estimate, or a batch of views. Past `recycle_above_mb` the process is started anew.
+    """
+
+    threads: Annotated[int, Field(ge=1)]
+    start_timeout_s: Annotated[float, Field(gt=0.0)]
+    phase_timeout_s: Annotated[float, Field(gt=0.0)]
+    memory_mb: Annotated[int, Field(ge=1)]
+    recycle_above_mb: Annotated[int, Field(ge=1)]
+
+
 class ViewsSettings(Section):
-    """What is made of a photo and its sampled views; `film_fps` is the frames a second of their film."""
+    """What is made of a photo and its sampled views; `film_fps` is the frames a second of their film.
+
+    `child` limits the workers of many pictures.
+    """
 
     alpha: MattingSettings
     elevation: ElevationSettings
     film_fps: Annotated[float, Field(gt=0.0, le=120.0)]
+    child: PictureChildSettings

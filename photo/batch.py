@@ -1,4 +1,4 @@
-"""Many pictures at once: a folder, a pattern, or a CSV as a list of pictures with an output name for each."""
+"""Many pictures at once: a folder, a pattern, or a CSV or Parquet file that lists pictures."""
 
 import csv
 import glob
@@ -6,7 +6,7 @@ import hashlib
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from photo.source import STANDARD_INPUT, is_url
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".heic", ".heif", ".tif", ".tiff", ".bmp", ".gif")
 """The endings of a folder's pictures, unlike those of its other files."""
 COLUMNS = ("image", "name", "mask", "elevation_deg")
-MOST_PICTURES, MOST_CSV_BYTES = 100_000, 16 << 20
+MOST_PICTURES, MOST_CSV_BYTES = 1_000_000, 256 << 20
+TABLES = (".csv", ".parquet")
 SLUG_LENGTH, DIGITS = 64, 8
 
 
@@ -35,10 +36,10 @@ def pictures_of_batch(sources: Sequence[str]) -> list[BatchPicture] | None:
     """List the pictures of a command line, in order; None for a single picture.
 
     A source is a picture, a folder (its picture files, sorted), a pattern with `*`, `?` or `[]` (`**` for folders
-    below), or a CSV with a column `image` and optional `name`, `mask` and `elevation_deg`. Paths in a CSV are relative
-    to its folder. Pictures of the same name get a digest of their rows behind it.
+    below), or a CSV or Parquet file with a column `image` and optional `name`, `mask` and `elevation_deg`. Paths in it
+    are relative to its folder. Pictures of the same name get a digest of their rows behind it.
 
-    Raises UsageError for a source without pictures, a wrong CSV, and standard input beside other pictures.
+    Raises UsageError for a source without pictures, a wrong list, and standard input beside other pictures.
     """
     if len(sources) == 1 and not _is_many(sources[0]):
         return None
@@ -55,11 +56,11 @@ def pictures_of_batch(sources: Sequence[str]) -> list[BatchPicture] | None:
 
 
 def _is_many(source: str) -> bool:
-    return source != STANDARD_INPUT and (Path(source).is_dir() or _is_csv(source) or _is_pattern(source))
+    return source != STANDARD_INPUT and (Path(source).is_dir() or _is_table(source) or _is_pattern(source))
 
 
-def _is_csv(source: str) -> bool:
-    return not is_url(source) and Path(source).suffix.lower() == ".csv"
+def _is_table(source: str) -> bool:
+    return not is_url(source) and Path(source).suffix.lower() in TABLES
 
 
 def _is_pattern(source: str) -> bool:
@@ -69,8 +70,8 @@ def _is_pattern(source: str) -> bool:
 def _listed(source: str) -> Iterator[BatchPicture]:
     if Path(source).is_dir():
         yield from _plain(_in_folder(Path(source)))
-    elif _is_csv(source):
-        yield from _in_csv(Path(source))
+    elif _is_table(source):
+        yield from _in_table(Path(source))
     elif _is_pattern(source):
         found = sorted(path for path in glob.glob(source, recursive=True) if Path(path).is_file())  # noqa: PTH207
         if not found:
@@ -95,18 +96,38 @@ def _in_folder(folder: Path) -> list[str]:
     return found
 
 
-def _in_csv(path: Path) -> Iterator[BatchPicture]:
-    """Yield the rows of a CSV file as pictures."""
-    rows = csv.DictReader(_text(path).splitlines())
-    # Spreadsheets leave blanks after commas.
-    columns = [name.strip() for name in rows.fieldnames or ()]
-    rows.fieldnames = columns
+def _in_table(path: Path) -> Iterator[BatchPicture]:
+    """Yield the rows of a CSV or Parquet file as pictures."""
+    columns, rows = _parquet(path) if path.suffix.lower() == ".parquet" else _csv(path)
     if "image" not in columns or not set(columns) <= set(COLUMNS):
         raise UsageError(f"{path}: expected a column `image`, and as needed {', '.join(COLUMNS[1:])}, got {columns}")
     found = [_of_row(path, number, row) for number, row in enumerate(rows, start=2)]
     if not found:
         raise UsageError(f"{path}: expected a row for each picture, got a table without rows")
     yield from found
+
+
+def _csv(path: Path) -> tuple[list[str], Iterable[dict[str, str]]]:
+    rows = csv.DictReader(_text(path).splitlines())
+    # Spreadsheets leave blanks after commas.
+    columns = [name.strip() for name in rows.fieldnames or ()]
+    rows.fieldnames = columns
+    return columns, rows
+
+
+def _parquet(path: Path) -> tuple[list[str], Iterable[dict[str, str]]]:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        raise UsageError(f"{path}: expected the package pyarrow for a Parquet file, got none; use a CSV") from None
+    try:
+        # Without memory mapping: a file that shrinks meanwhile would end this process.
+        table = parquet.read_table(path, use_threads=False)
+    except (OSError, pyarrow.ArrowException) as error:
+        raise UsageError(f"{path}: expected a Parquet file, got: {error}") from None
+    rows = ({name: "" if value is None else str(value) for name, value in row.items()} for row in table.to_pylist())
+    return list(table.column_names), rows
 
 
 def _text(path: Path) -> str:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from photo.border import cut_by_border
 from photo.masks import MIDDLE, Mask, read_mask
 from photo.read import Photo
-from photo.segment import cut_by_network
+from photo.segment import cut_by_network, find_network
 from photo.settings import PhotoSettings
 
 AUTO, ALPHA, BORDER = "auto", "alpha", "border"
@@ -48,6 +48,12 @@ def cut_out(photo: Photo, settings: PhotoSettings, *, mask: Path | None, assume_
         return CutOut(np.dstack([cut.rgb, levels(cut.mask)]), BORDER, cut.confidence, not assume_cut_out)
     found, name = cut_by_network(photo.rgba[..., :3], settings)
     return CutOut(with_alpha(photo.rgba, found), name, checked=not assume_cut_out)
+
+
+def check_method(settings: PhotoSettings) -> None:
+    """Raise UsageError for an unknown method, and Failure where its weights are missing."""
+    if settings.cut_out not in (AUTO, ALPHA, BORDER):
+        find_network(settings)
 
 
 def is_cut_out(rgba: NDArray[np.uint8], least: float) -> bool:

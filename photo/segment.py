@@ -26,15 +26,21 @@ def cut_by_network(rgb: NDArray[np.uint8], settings: PhotoSettings) -> tuple[Mas
     `settings.cut_out` is a name in `NETWORKS` or the path of an ONNX file. Raises UsageError for any other name and for
     a file of another kind, Failure without onnxruntime or the weights.
     """
+    path, normalisation, name = find_network(settings)
+    return _mask(path, normalisation, rgb), name
+
+
+def find_network(settings: PhotoSettings) -> tuple[Path, Normalisation, str]:
+    """Return the weights, fetched if need be, the normalisation and the name of the network for the cut-out."""
     name = settings.cut_out
     if name in NETWORKS:
         path = weights_file(NETWORKS[name], Path(settings.weights).expanduser(), settings.limits.weights_megabytes)
-        return _mask(path, NETWORKS[name].normalisation, rgb), name
+        return path, NETWORKS[name].normalisation, name
     path = Path(name).expanduser()
     if path.suffix != ".onnx" or not path.is_file():
         known = ", ".join(["auto", "alpha", "border", *NETWORKS])
         raise UsageError(f"photo.cut_out: expected any of {known}, or an .onnx file that exists, got {name!r}")
-    return _mask(path, normalisation_of(path.name), rgb), path.name
+    return path, normalisation_of(path.name), path.name
 
 
 def _mask(path: Path, normalisation: Normalisation, rgb: NDArray[np.uint8]) -> Mask:

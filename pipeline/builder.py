@@ -3,53 +3,29 @@
 The same call again resumes a stopped build, renders new or changed objects, and otherwise does nothing.
 """
 
-import secrets
-import time
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from base.digest import digest_json
 from base.errors import UsageError
-from base.outcomes import CHILD_DEATHS, Outcome
 from base.progress import Progress
 from base.settings import Section
-from base.storage import Storage, StorageSettings
-from pipeline.catalog.columns import Columns
-from pipeline.catalog.faults import RENDERED, fault_counts, fault_sentence
-from pipeline.catalog.lease import Lease
-from pipeline.catalog.memory import free_large_blocks_at_once, release_memory
+from base.storage import StorageSettings
 from pipeline.catalog.objects import SourceObject
-from pipeline.catalog.rows import SampleLocation
-from pipeline.catalog.tables import Catalog, VersionFacts
+from pipeline.catalog.tables import VersionFacts
 from pipeline.cluster.actor import RunnerFactory
-from pipeline.dataset.card import refresh_card
-from pipeline.ledger import Ledger, failures
-from pipeline.plan.fewer_views import find_fewer_views
-from pipeline.plan.filters import describe_left_out, find_refusals
-from pipeline.plan.forecast import ViewCounts, forecast, measure_renders
-from pipeline.plan.former_versions import find_former_samples
-from pipeline.plan.known_uids import check_unique, keep_known_uids
-from pipeline.plan.plan import Plan, Rules
-from pipeline.plan.planner import make_plan
-from pipeline.report.reports import keep_plan
-from pipeline.run import DamagedShard, Run
 from pipeline.settings import ObjectsSettings, RunSettings
 from pipeline.sources.folder import folder_objects
-from pipeline.sources.hub import endpoint
 from pipeline.sources.objaverse import objaverse_objects
 from pipeline.sources.renders import rendered_objects
 from pipeline.sources.urls import url_objects
+from pipeline.update import BuildSummary, Order, bring_up_to_date
 from pipeline.work.found_views import DEPENDS_ON
-from pipeline.work.staging import clear_work, staged_attempts
-from pipeline.work.worker import Worker, WorkerSpec, view_fingerprints
+from pipeline.work.render_stage import RenderStage
+from pipeline.work.worker import Worker
 from render.settings import RenderSettings
 from shards.settings import ShardsSettings
-from shards.verify import find_truncated_or_missing
-from shards.version import Version, read_version, version_numbers
 
 
 class BuildSettings(Section):
@@ -77,34 +53,6 @@ class BuildSettings(Section):
         return {"render": views, "shards": self.shards.model_dump(mode="json"), "run": {"seed": self.run.seed}}
 
 
-@dataclass(frozen=True)
-class BuildSummary:
-    """What a build did. `reused` counts objects rendered earlier; `seconds` is summed over objects, by phase.
-
-    `version` is 0 for a dataset without a version. `idle` is true when there was nothing to do.
-    """
-
-    version: int
-    rendered: int
-    reused: int
-    outcomes: Mapping[str, int]
-    shards_written: tuple[str, ...]
-    wall_s: float
-    idle: bool
-    plan: str
-    seconds: Mapping[str, float] = field(default_factory=dict)
-
-    def sentence(self) -> str:
-        """Describe the build in a single line."""
-        ended = ", ".join(f"{count} {outcome}" for outcome, count in self.outcomes.items())
-        if self.idle:
-            return f"nothing to do: version {self.version} is up to date ({ended})"
-        return (
-            f"version {self.version}: {self.rendered} objects rendered, {self.reused} reused, "
-            f"{len(self.shards_written)} shards written, in {self.wall_s:.1f} s ({ended})"
-        )
-
-
 def build(
     settings: BuildSettings,
     progress: Progress,
@@ -113,85 +61,33 @@ def build(
     retry: frozenset[str] = frozenset(),
     make: RunnerFactory = Worker,
 ) -> BuildSummary:
-    """Bring the dataset at `storage.root` up to date with the objects and settings. `dry_run` only reports the plan.
+    """Bring the dataset at `storage.root` up to date with the objects and settings, see `bring_up_to_date`.
 
-    Objects with an outcome in `retry` are tried as if for the first time. `make` makes the job runner of a worker.
-    Raises UsageError when objects cannot be listed or no worker would get a GPU. Raises Failure when another builder
-    is at work, when the machine fails, or when the version would be empty. KeyboardInterrupt leaves finished views for
-    the next call.
+    Raises UsageError too when objects cannot be listed or no worker would get a GPU.
     """
-    started = time.monotonic()
-    free_large_blocks_at_once()
     # Mistakes in settings come first: the list of objects may need large downloads.
     _check_gpus(settings)
     _check_passes(settings)
-    storage = Storage(_absolute(settings.storage.root))
-    catalog = Catalog(storage)
-    requested = Columns.of(SourceObject, list_requested_objects(settings.objects, progress))
-    check_unique(requested)
-    # Uids are settled before the plan: the catalogue, staging and shards all know an object by its uid alone.
-    requested = keep_known_uids(requested, catalog)
-    if dry_run:
-        return _describe_only(settings, catalog, requested, retry, progress, started)
-    with Lease(storage, settings.run.lease_s) as lease:
-        # Work folders are those of a dead builder: the lease says that no other is alive.
-        clear_work(storage)
-        ledger, newest, changed = _bring_up_to_date(settings, catalog, lease, requested, retry, make, progress)
-        if newest is not None:
-            refresh_card(storage, newest)
-    summary = _summary(ledger.plan, catalog.counts("outcome"), newest, started, ledger, changed=changed)
-    progress.say(summary.sentence())
-    if faults := fault_counts(catalog, RENDERED):
-        progress.say(f"faults of the data: {fault_sentence(faults)}")
-    return summary
+    return bring_up_to_date(build_order(settings, progress), progress, dry_run=dry_run, retry=retry, make=make)
 
 
-def _describe_only(
-    settings: BuildSettings,
-    catalog: Catalog,
-    requested: Columns[SourceObject],
-    retry: frozenset[str],
-    progress: Progress,
-    started: float,
-) -> BuildSummary:
-    """Print the plan. It needs neither the lease nor the right to write, so it works beside a build."""
-    storage = catalog.storage
-    newest = read_version(storage) if version_numbers(storage) else None
-    ledger = _plan_work(settings, catalog, requested, retry, _lost_shards(storage, newest, progress), progress)
-    lines = _describe_plan(settings, catalog, ledger, _find_earlier_views(settings, ledger, newest), newest)
-    _print_lines(storage, lines, progress)
-    return _summary(ledger.plan, catalog.counts("outcome"), None, started)
-
-
-def _bring_up_to_date(
-    settings: BuildSettings,
-    catalog: Catalog,
-    lease: Lease,
-    requested: Columns[SourceObject],
-    retry: frozenset[str],
-    make: RunnerFactory,
-    progress: Progress,
-) -> tuple[Ledger, Version | None, bool]:
-    """Plan and work until no shard turns out to be damaged. Returns the last ledger, the newest version, and whether
-    anything has changed."""
-    storage, damaged = catalog.storage, frozenset[str]()
-    while True:
-        # A crash may have come between a commit and its version's file, or between staging and its record.
-        newest = catalog.publish()
-        _recover_attempts(catalog, storage)
-        lost = _lost_shards(storage, newest, progress) | damaged
-        ledger = _plan_work(settings, catalog, requested, retry, lost, progress)
-        # A plan without renders can still have changes: facts of the source or a filter may change rows.
-        if ledger.plan.idle and not ledger.collect_changes(final=True):
-            return ledger, newest, False
-        run = _prepare_run(settings, catalog, lease, ledger, newest, progress)
-        newest = None  # frees the list of its samples, a large one, for the time of the work
-        try:
-            return ledger, _execute(run, settings, make) or catalog.publish(), True
-        # Noticed during the work. Rendered views are staged, so the next round only adds to them.
-        except DamagedShard as error:
-            progress.say(f"{storage.root}/{error.shard}: its bytes have changed; its objects are rendered again")
-            damaged |= {error.shard}
+def build_order(settings: BuildSettings, progress: Progress) -> Order:
+    """Return a build as an order."""
+    objects, render = settings.objects, settings.render
+    # Absolute, because Ray starts its workers in folders of their own.
+    models = str(Path(objects.folder).expanduser().absolute()) if objects.source == "folder" else ""
+    return Order(
+        root=settings.storage.root,
+        items=lambda: list_requested_objects(objects, progress),
+        stage=RenderStage(objects.source, render, settings.run.seed, models),
+        run=settings.run,
+        shards=settings.shards,
+        fetch=objects.fetch,
+        objaverse=objects.objaverse,
+        filter=objects.filter,
+        facts=VersionFacts(settings.views_digest, render.views, render.hw, settings.recorded),
+        settings=settings.model_dump(mode="json"),
+    )
 
 
 def _check_passes(settings: BuildSettings) -> None:
@@ -217,176 +113,3 @@ def list_requested_objects(settings: ObjectsSettings, progress: Progress) -> Ite
     if settings.source == "urls":
         return url_objects(Path(settings.urls).expanduser())
     return objaverse_objects(settings.objaverse, settings.fetch, progress, settings.source)
-
-
-def _lost_shards(storage: Storage, newest: Version | None, progress: Progress) -> frozenset[str]:
-    """Report and return the shards missing from the storage. Their objects are rendered again."""
-    damages = find_truncated_or_missing(storage, newest) if newest is not None else {}
-    for name, damage in damages.items():
-        progress.say(f"{storage.root}/{name}: {damage}; its objects are rendered again")
-    return frozenset(damages)
-
-
-def _plan_work(
-    settings: BuildSettings,
-    catalog: Catalog,
-    requested: Columns[SourceObject],
-    retry: frozenset[str],
-    lost: frozenset[str],
-    progress: Progress,
-) -> Ledger:
-    """Make the plan, and the ledger as it is before the work."""
-    former = catalog.former_versions()
-    leaves_out = settings.render.missing_pictures == "leave_out"
-    # The setting was changed back: objects left out for missing pictures get a chance again.
-    if not leaves_out:
-        retry |= {Outcome.MISSING_PICTURES}
-    rules = Rules(
-        settings.shards.objects_per_shard,
-        settings.shards.val_fraction,
-        view_fingerprints(settings.objects.source, settings.render, settings.run.seed),
-        retry,
-        lambda items: find_refusals(items, settings.objects.filter),
-        lost,
-        partial(find_former_samples, catalog, former, lost, progress, with_all_pictures=leaves_out) if former else None,
-        leaves_out,
-    )
-    troubled = catalog.troubled_attempts()
-    tried = Counter(attempt.uid for attempt in troubled)
-    # `tried` counts these attempts all the same: the number of attempts in an object's row never falls.
-    troubled = [attempt for attempt in troubled if attempt.outcome not in retry]
-    failed = failures(troubled, settings.run.child_deaths)
-    plan = make_plan(requested, catalog.rows(), list(staged_attempts(catalog.storage).values()), failed, rules)
-    ledger = Ledger(plan, tried)
-    # Other settings are other work, so only deaths under today's fingerprint count towards the quarantine.
-    deaths = (attempt for attempt in troubled if attempt.outcome in CHILD_DEATHS)
-    ledger.deaths.update(death.uid for death in deaths if death.fingerprint == plan.fingerprint(death.uid))
-    release_memory()
-    return ledger
-
-
-def _prepare_run(
-    settings: BuildSettings,
-    catalog: Catalog,
-    lease: Lease,
-    ledger: Ledger,
-    before: Version | None,
-    progress: Progress,
-) -> Run:
-    """Prepare the run, print its plan, and keep the plan for the report."""
-    storage = catalog.storage
-    facts = VersionFacts(settings.views_digest, settings.render.views, settings.render.hw, settings.recorded)
-    # With other settings, half the objects would be of the old kind and half of the new: such a version is made only at
-    # the end, when all are of one kind.
-    same_kind = before is None or not before.shards or before.settings_digest == facts.settings_digest
-    earlier = _find_earlier_views(settings, ledger, before)
-    run = Run(_run_name(), storage, catalog, lease, ledger, settings.run, facts, progress, same_kind, earlier)
-    lines = _describe_plan(settings, catalog, ledger, earlier, before)
-    _print_lines(storage, lines, progress)
-    if not ledger.plan.idle:
-        keep_plan(storage, run.name, lines, settings.model_dump(mode="json"))
-    return run
-
-
-def _execute(run: Run, settings: BuildSettings, make: RunnerFactory) -> Version | None:
-    """Do the work of a run. Returns its newest version, or None without changes."""
-    storage, objects = run.storage, settings.objects
-    if run.ledger.plan.idle:
-        # Only rows change, as after a corrected licence: no Ray and no report for it.
-        run.publish(final=True)
-        return run.version
-    try:
-        run.work(
-            WorkerSpec(
-                run=run.name,
-                root=storage.root,
-                seed=settings.run.seed,
-                render=settings.render,
-                fetch=objects.fetch,
-                objaverse=objects.objaverse,
-                hub=endpoint(),
-                # Absolute, because Ray starts its workers in folders of their own.
-                models=str(Path(objects.folder).expanduser().absolute()) if objects.source == "folder" else "",
-            ),
-            make,
-        )
-        run.publish(final=True)
-    finally:
-        # After a failure or a stop too: the report names the objects at fault.
-        run.report()
-    return run.version
-
-
-def _find_earlier_views(
-    settings: BuildSettings, ledger: Ledger, newest: Version | None
-) -> Mapping[str, SampleLocation]:
-    """Locate the samples with too few views, by uid."""
-    source, seed = settings.objects.source, settings.run.seed
-    # Views from elsewhere cannot be extended: nothing here could render the missing ones in the same way.
-    if source == "renders":
-        return {}
-    by_settings = lambda render: view_fingerprints(source, render, seed)
-    return find_fewer_views(ledger.plan, newest, settings.render, by_settings)
-
-
-def _describe_plan(
-    settings: BuildSettings,
-    catalog: Catalog,
-    ledger: Ledger,
-    earlier: Mapping[str, SampleLocation],
-    newest: Version | None,
-) -> list[str]:
-    """Describe the plan and its cost, line by line."""
-    wanted = settings.render.views
-    views = ViewCounts(wanted, newest.views if newest is not None else wanted, len(earlier))
-    found = measure_renders(catalog, ledger.rules, settings.render.device, views) if len(ledger.plan.order) else []
-    plan, *rest = forecast(ledger.plan, found, views).lines(ledger.plan)
-    left_out = describe_left_out(ledger.plan.requested, ledger.plan.rule, settings.objects.filter)
-    kept = f"{len(earlier)} of the objects to render keep their earlier views and get more"
-    nothing = ["no object would remain: no version would be made"] if ledger.plan.would_be_empty else []
-    return [plan, *left_out, *nothing, *([kept] if earlier else []), *rest]
-
-
-def _print_lines(storage: Storage, lines: list[str], progress: Progress) -> None:
-    progress.say("\n".join([f"{storage.root}: {lines[0]}", *(f"  {line}" for line in lines[1:])]))
-
-
-def _run_name() -> str:
-    """Name a run by its start, so names sort by time, and a few random digits."""
-    return time.strftime("%Y%m%dT%H%M%SZ-", time.gmtime()) + secrets.token_hex(3)
-
-
-def _recover_attempts(catalog: Catalog, storage: Storage) -> None:
-    """Record attempts with staged views that a crash kept out of the catalogue."""
-    staged = staged_attempts(storage)
-    if staged:
-        known = catalog.recorded_attempts([attempt.attempt for attempt in staged.values()])
-        catalog.record([attempt for attempt in staged.values() if attempt.attempt not in known])
-
-
-def _absolute(root: str) -> str:
-    """Return a local folder as an absolute path, for workers in other folders; a URL as it is."""
-    return root if "://" in root else str(Path(root).expanduser().absolute())
-
-
-def _summary(
-    plan: Plan,
-    outcomes: Mapping[str, int],
-    version: Version | None,
-    started: float,
-    ledger: Ledger | None = None,
-    *,
-    changed: bool = False,
-) -> BuildSummary:
-    return BuildSummary(
-        version=version.number if version is not None else 0,
-        rendered=ledger.rendered if ledger is not None else 0,
-        reused=plan.reused,
-        outcomes=outcomes,
-        shards_written=tuple(ledger.written) if ledger is not None else (),
-        wall_s=time.monotonic() - started,
-        # A plan without work can still change rows.
-        idle=plan.idle and not changed,
-        plan=plan.sentence(),
-        seconds=dict(ledger.seconds) if ledger is not None else {},
-    )

@@ -24,11 +24,12 @@ from pipeline.report.reports import write_report
 from pipeline.settings import RunSettings
 from pipeline.work.pack import PackJob, PackResult
 from pipeline.work.staging import FOLDER
-from pipeline.work.worker import ViewJob, WorkerSpec
+from pipeline.work.worker import ItemJob, WorkerSpec
+from report.wording import Wording
 from shards.version import Version
 
 RECORD_EVERY_S = 2.0
-VIEWS_AHEAD, PACKS_AHEAD = 8192, 16
+ITEMS_AHEAD, PACKS_AHEAD = 8192, 16
 """The objects and shards queued for the crew at most: several times what a large crew has in flight."""
 PACK_FOR_S = 10.0
 """A stopped build may go on packing for this long, so it ends within half a minute in any case."""
@@ -127,7 +128,7 @@ class Run:
             self.progress.say(f"the report was not written: {failure}")
 
     def _run_jobs(self, crew: Crew, views: int) -> None:
-        with self.progress.task("render", total=views, unit="views") as task:
+        with self.progress.task(self.words.do, total=views, unit="views") as task:
             messages = BuildMessages(self.progress, task)
             self._feed(crew)
             for done in crew.results():
@@ -139,9 +140,11 @@ class Run:
     def _wind_up(self, crew: Crew) -> None:
         """After a stop signal: pack complete numbers for a few seconds, and make a version of them."""
         kept = self.ledger.rendered + len(self.ledger.plan.staged)
-        self.progress.say(f"stopping: running renders are abandoned, {kept} rendered objects are kept")
+        self.progress.say(
+            f"stopping: running {self.words.do}s are abandoned, {kept} {self.words.done} {self.words.item}s are kept"
+        )
         # Packing continues: it takes moments, and its input is whole.
-        crew.give_up_views()
+        crew.give_up_items()
         until = time.monotonic() + PACK_FOR_S
         try:
             for done in crew.results():
@@ -155,6 +158,11 @@ class Run:
                     self.publish(final=False)
         except Failure as failure:
             self.progress.say(f"no version was made of the packed shards: {failure}")
+
+    @property
+    def words(self) -> Wording:
+        """The words for people."""
+        return self.ledger.rules.wording
 
     @property
     def _has_news(self) -> bool:
@@ -183,7 +191,7 @@ class Run:
             raise DamagedShard(done.answer.damaged)
         self.ledger.record_packed(done.answer)
 
-    def _record_rendered(self, done: FinishedJob, job: ViewJob, crew: Crew, messages: BuildMessages) -> None:
+    def _record_rendered(self, done: FinishedJob, job: ItemJob, crew: Crew, messages: BuildMessages) -> None:
         uid = job.item.uid
         attempt = done.answer if isinstance(done.answer, Attempt) else _lost_attempt(uid, self.name)
         self._unrecorded.append(attempt)
@@ -201,7 +209,7 @@ class Run:
             self.progress.say(f"{uid}: rendered without these pictures: {attempt.missing_pictures}")
         if (copy := self.ledger.record_end(attempt)) is not None:
             self.progress.say(f"{copy.uid}: has the same bytes as {uid} and is tried in its place")
-            crew.submit(ViewJob(copy, self.earlier.get(copy.uid)))
+            crew.submit(ItemJob(copy, self.earlier.get(copy.uid)))
         messages.report_attempt(attempt, job.item.title or uid, self.facts.views)
 
     def _feed(self, crew: Crew) -> None:
@@ -209,8 +217,8 @@ class Run:
         # Before renders: staged views take disk space until they are packed.
         for pack in self.ledger.seal_numbers(PACKS_AHEAD):
             crew.submit(pack, soon=True)
-        for item in islice(self._to_render, VIEWS_AHEAD - crew.waiting if crew.waiting < VIEWS_AHEAD // 2 else 0):
-            crew.submit(ViewJob(item, self.earlier.get(item.uid)))
+        for item in islice(self._to_render, ITEMS_AHEAD - crew.waiting if crew.waiting < ITEMS_AHEAD // 2 else 0):
+            crew.submit(ItemJob(item, self.earlier.get(item.uid)))
 
 
 def _lost_attempt(uid: str, run: str) -> Attempt:

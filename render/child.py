@@ -10,15 +10,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from base.child_process import ChildDeath, ChildProcess
 from base.errors import Failure
 from base.outcomes import Outcome
+from base.stopwatch import Stopwatch
 from base.storage import error_path, reason
 from render.answer import max_phases, read_phase, read_result
 from render.formats.model_files import ModelFiles
 from render.job import RenderJob, RenderResult
 from render.kernels import kernel_caches
-from render.phases import CYCLES_REPORT, Stopwatch, measure_phases
-from render.process import ChildDeath, ChildProcess
+from render.phases import CYCLES_REPORT, measure_phases
 from render.settings import RenderSettings
 from render.staging import stage_model
 
@@ -81,7 +82,7 @@ class RenderChild:
         try:
             process = self._ready()
             start_s = time.monotonic() - started
-            clock = Stopwatch()
+            clock = Stopwatch("import")
             files = files or ModelFiles(suffix=Path(job.file).suffix.lower())
             result = self._render_with(process, job, files, clock)
         except ChildDeath as death:

@@ -1,7 +1,6 @@
 """The seconds of each phase of a render."""
 
 import re
-import time
 
 CYCLES_REPORT = {"GLOG_vmodule": "session=3"}
 """Environment in which Cycles prints, after each view, how long it sampled and how long it denoised."""
@@ -11,26 +10,6 @@ PHASES = ("start", "import", "normalise", "build", "sample", "denoise", "encode"
 _LINE = r"^ *{} +(\d+\.\d+) +\d+\.\d+ *$"
 _SAMPLED = re.compile(_LINE.format("Path Tracing"), re.MULTILINE)
 _DENOISED = re.compile(_LINE.format("Denoiser"), re.MULTILINE)
-
-
-class Stopwatch:
-    """The current phase of a child and the `seconds` of each phase so far; they survive the child's death."""
-
-    def __init__(self) -> None:
-        self.phase = "import"
-        self.seconds: dict[str, float] = {}
-        self._since = time.monotonic()
-
-    def begin(self, phase: str) -> None:
-        """End the current phase and begin `phase`."""
-        self.stop()
-        self.phase = phase
-
-    def stop(self) -> None:
-        """Add the time since the last call to the current phase."""
-        now = time.monotonic()
-        self.seconds[self.phase] = self.seconds.get(self.phase, 0.0) + now - self._since
-        self._since = now
 
 
 def measure_phases(start_s: float, measured: dict[str, float], log: str) -> dict[str, float]:

@@ -1,7 +1,8 @@
 """A sample is an object: its facts, its views, their cameras, and every ordered pair of good views.
 
 A member's suffix is its name after the uid and a dot: `json`, `00.webp`, `01.webp`, …, `extrinsics.npy`, `pairs.npz`,
-and the passes of each view: `00.depth.npy`, …. V is the number of views, and P = G(G − 1) the number of ordered pairs
+and the passes of each view: `00.depth.npy`, …. Views sampled from a picture also have the prepared picture,
+`input.webp`. V is the number of views, and P = G(G − 1) the number of ordered pairs
 of G good views.
 """
 
@@ -28,6 +29,7 @@ from shards.passes import decode_pass
 T = TypeVar("T")
 SCHEMA = 1
 PAIR_ARRAYS = ("source", "target", "R", "T", "pose")
+INPUT = "input.webp"
 MAX_JSON_BYTES = 1 << 20
 
 
@@ -67,7 +69,7 @@ def members_from_views(folder: Path, object_facts: Mapping[str, Any]) -> dict[st
     try:
         rendered = json.loads((folder / "views.json").read_bytes())
         extrinsics = read_npy((folder / "extrinsics.npy").read_bytes(), (None, 3, 4), np.float64)
-        names = view_members(len(extrinsics), pass_names(rendered))
+        names = [*view_members(len(extrinsics), pass_names(rendered)), *input_members(rendered)]
         seen = {name: (folder / name).read_bytes() for name in names}
     except (OSError, ValueError, KeyError) as error:
         raise Failure(f"{folder.name}: expected a folder of rendered views, got: {error}") from None
@@ -87,6 +89,11 @@ def view_members(views: int, passes: Sequence[str]) -> list[str]:
 def pass_names(rendered: Mapping[str, Any]) -> list[str]:
     """List the passes of each view according to views.json."""
     return str(rendered.get("passes", "")).split()
+
+
+def input_members(rendered: Mapping[str, Any]) -> list[str]:
+    """List the suffix of the input of sampled views according to views.json; nothing for rendered views."""
+    return [INPUT] if rendered.get("input") == INPUT else []
 
 
 def good_views(rendered: Mapping[str, Any], views: int) -> list[int]:
@@ -179,7 +186,13 @@ class Sample:
 
     def image(self, view: int, hw: tuple[int, int] | None = None) -> NDArray[np.uint8]:
         """Decode a view to uint8 RGBA (H, W, 4). With `hw`, other resolutions are damage."""
-        suffix = view_suffix(view)
+        return self._picture(view_suffix(view), hw)
+
+    def input(self) -> NDArray[np.uint8] | None:
+        """Decode the prepared picture of sampled views, uint8 RGBA (H, W, 4); None for rendered views."""
+        return self._picture(INPUT, None) if self._read_render_facts(input_members) else None
+
+    def _picture(self, suffix: str, hw: tuple[int, int] | None) -> NDArray[np.uint8]:
         try:
             image = decode_rgba(self._member(suffix))
         except BadImage as error:
@@ -208,7 +221,8 @@ class Sample:
         """Read every part once. Raises DamagedSample for the first missing, unexpected or inconsistent part."""
         if not set(self.passes) <= set(PASS_FILES):
             raise self._failure("json", f"expected passes of {', '.join(PASS_FILES)}, got {', '.join(self.passes)}")
-        self.check_members({"json", "extrinsics.npy", "pairs.npz", *view_members(views, self.passes)})
+        inputs = self._read_render_facts(input_members)
+        self.check_members({"json", "extrinsics.npy", "pairs.npz", *view_members(views, self.passes), *inputs})
         self.check_count(views)
         # Readers trust the stored pairs, so a check derives them once more.
         derived = Pairs.from_extrinsics(self.extrinsics, self.good_views)
@@ -218,6 +232,8 @@ class Sample:
                 raise self._failure("pairs.npz", f"expected {name} to agree with extrinsics.npy")
         for problem in find_irregular_values(self.facts):
             raise self._failure("json", problem)
+        for suffix in inputs:
+            self._picture(suffix, hw)
         for view in range(views):
             self.image(view, hw)
             for name in self.passes:

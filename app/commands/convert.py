@@ -79,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _read(options: argparse.Namespace, settings: "Settings") -> "Zero123Pipeline":
-    from app.models import load_model
+    from inference.models import load_model
     from zero123.layouts.folders import load_folder, spelling_of
     from zero123.layouts.ldm import load_ldm
     from zero123.pipeline import Zero123Pipeline

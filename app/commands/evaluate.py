@@ -31,9 +31,9 @@ def run(options: argparse.Namespace) -> int:
         print(settings.as_yaml())
         return 0
     from app.evaluating import evaluate_into, page_of
-    from app.models import load_model
     from base.versions import machine, versions
     from evaluation.table import novel_views_json, novel_views_table
+    from inference.models import load_model
     from shards.version import read_version
 
     storage = Storage(settings.storage.root)

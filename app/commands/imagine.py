@@ -1,17 +1,18 @@
 """`zero123 imagine`: words in; a picture, its cut-out, its views and its mesh out."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from app.commands.moves import AUTO, add_elevation_flag, add_move_flags, asked_rig, moves_of
+from app.commands.moves import AUTO, add_elevation_flag, add_move_flags, asked_cameras
 from app.commands.options import add_model_flag, add_settings_flags, settings_of, writable_folder
 from app.commands.photo_flags import add_photo_flags, photo_settings, prepared_photo
 from app.settings import Settings
 from base.errors import Failure, UsageError
 from base.progress import standard_progress
-from geometry.rig import Rig
-from inference.plan import Move, within_reach
+from inference.cameras import AskedCameras
+from inference.plan import Move
 from inference.sample_photo import LoadedModel, Wanted, input_camera
 
 ORBIT = 8
@@ -51,17 +52,17 @@ def run(options: argparse.Namespace) -> int:
     auto = options.elevation_deg == AUTO
     given = None if auto else options.elevation_deg
     elevation = settings.imagine.elevation_deg if given is None else given
-    rig = asked_rig(options)
+    cameras = asked_cameras(options)
     # Without asked cameras, a look from all sides shows most.
-    if not (options.move or options.orbit or rig):
-        options.orbit = ORBIT
-    moves = _moves(options, settings, rig, elevation)
+    if not (cameras.moves or cameras.orbit or cameras.rig):
+        cameras = replace(cameras, orbit=ORBIT)
+    moves = _moves(settings, cameras, elevation)
     if options.dry_run:
         print(settings.as_yaml())
         return 0
-    from app.elevation import estimated_elevation
     from app.imagining import Idea, painted_picture, views_and_mesh
-    from app.models import DEFAULT, checkpoint_of, load_model
+    from inference.find_elevation import estimated_elevation
+    from inference.models import DEFAULT, checkpoint_of, load_model
     from photo.prepare import say_warnings
     from zero123.digest import model_digest
     from zero123.text_to_image import text_model_folder
@@ -84,12 +85,11 @@ def run(options: argparse.Namespace) -> int:
     facts: dict[str, Any] = {"deg": elevation, "source": "imagine.elevation_deg" if given is None else "given"}
     if auto:
         elevation, facts = estimated_elevation(pipeline, prepared, settings, options.seed, progress)
-        moves = _moves(options, settings, rig, elevation)
-    wanted = Wanted(moves=tuple(moves), samples=1, seed=options.seed, picture="png", alpha=False, films=())
+        moves = _moves(settings, cameras, elevation)
+    wanted = Wanted(moves=moves, samples=1, seed=options.seed, picture="png", alpha=False, films=())
     print(views_and_mesh(out, prepared, model, settings, wanted, (elevation, facts), progress))
     return 0
 
 
-def _moves(options: argparse.Namespace, settings: Settings, rig: Rig | None, elevation_deg: float) -> list[Move]:
-    origin = input_camera(settings, elevation_deg)
-    return within_reach(moves_of(options, rig, origin, settings.photo.framing.lens()), origin)
+def _moves(settings: Settings, cameras: AskedCameras, elevation_deg: float) -> tuple[Move, ...]:
+    return cameras.moves_from(input_camera(settings, elevation_deg), settings.photo.framing.lens())

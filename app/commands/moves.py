@@ -5,11 +5,10 @@ import math
 
 from base.data_files import read_named
 from base.errors import UsageError
-from geometry.camera import Lens
-from geometry.rig import RIGS, Rig, Viewpoint, rig_names
-from inference.plan import Move, moves_of_rig, orbit_moves
+from geometry.rig import RIGS, Rig, rig_names
+from inference.cameras import AskedCameras
+from inference.plan import Move
 
-MAX_VIEWS = 999
 AUTO = "auto"
 
 
@@ -43,28 +42,11 @@ def add_elevation_flag(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def asked_rig(options: argparse.Namespace) -> Rig | None:
-    """Read the rig of the flags, if any. Raises UsageError for an unknown name and for a file with a mistake."""
-    return None if options.rig is None else read_named(Rig, options.rig, RIGS, "--rig")
-
-
-def moves_of(options: argparse.Namespace, rig: Rig | None, origin: Viewpoint, lens: Lens) -> list[Move]:
-    """Return the moves from the input's camera at `origin`. Raises UsageError when there are none or too many."""
-    moves = [_move(text) for text in options.move]
-    if options.orbit < 0 or not (moves or options.orbit or rig):
-        raise UsageError("expected --move UP,RIGHT, --orbit N with N ≥ 1 or --rig NAME")
-    moves += orbit_moves(options.orbit) if options.orbit else []
-    if rig is not None:
-        try:
-            moves += moves_of_rig(rig, origin, lens, options.seed)
-        except ValueError as error:
-            raise UsageError(f"--rig {options.rig}: {error}") from None
-    if len(moves) > MAX_VIEWS:
-        raise UsageError(f"expected at most {MAX_VIEWS} views, got {len(moves)}")
-    # A camera at or beyond the middle would see the object from inside.
-    if (nearest := min(origin.radius + move.radius for move in moves)) <= 0.0:
-        raise UsageError(f"expected cameras away from the object's middle, got a distance of {nearest:g}")
-    return moves
+def asked_cameras(options: argparse.Namespace) -> AskedCameras:
+    """Return what the flags ask for. Raises UsageError for a mistake in a move or in the rig's name or file."""
+    moves = tuple(_move(text) for text in options.move)
+    rig = None if options.rig is None else read_named(Rig, options.rig, RIGS, "--rig")
+    return AskedCameras(moves=moves, orbit=options.orbit, rig=rig, seed=options.seed)
 
 
 def _move(text: str) -> Move:

@@ -5,10 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from app.models import ModelChoice
 from app.settings import Settings, load_settings, preset_names
 from base.errors import UsageError
 from base.settings import Section
+from inference.models import ModelChoice
 
 NOISELESS = ("unipc", "dpmsolver++")
 """Samplers without added noise: `--sampler` sets eta to 0 as well."""

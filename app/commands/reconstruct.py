@@ -98,10 +98,10 @@ def run(options: argparse.Namespace) -> int:
     if options.dry_run:
         print(settings.as_yaml())
         return 0
-    from app.elevation import estimated_elevation
-    from app.models import DEFAULT, checkpoint_of, load_model
     from app.reconstructing import MESH_FILE, reconstruct_into
     from app.turntables import check_turntables
+    from inference.find_elevation import estimated_elevation
+    from inference.models import DEFAULT, checkpoint_of, load_model
     from inference.object_mesh import MeshRequest
     from inference.sample_photo import LoadedModel
     from photo.prepare import say_warnings

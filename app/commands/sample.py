@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.batch import run_batch
-from app.commands.moves import AUTO, add_elevation_flag, add_move_flags, asked_rig, moves_of
+from app.commands.moves import AUTO, add_elevation_flag, add_move_flags, asked_cameras
 from app.commands.options import add_model_flag, add_settings_flags, settings_of, writable_folder
 from app.commands.photo_flags import add_photo_flags, photo_settings, prepared_photo
 from base.errors import UsageError
 from base.progress import Progress, standard_progress
-from geometry.rig import Rig
-from inference.plan import Move, within_reach
+from inference.plan import Move
 from inference.sample_photo import LoadedModel, Wanted, input_camera, sample_photo
 from photo.batch import BatchPicture, pictures_of_batch
 
@@ -33,11 +32,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="IMAGE",
         help="a picture of an object, or - for standard input; several pictures, a folder, a pattern ('photos/*.jpg') "
-        "or a CSV (columns image, name, mask, elevation_deg) make a folder of views for each",
+        "or a CSV or Parquet file (columns image, name, mask, elevation_deg) make a folder of views for each",
     )
     add_model_flag(parser)
     add_photo_flags(parser)
-    parser.add_argument("--out", type=Path, default=Path("runs/views"), metavar="DIR", help="default: %(default)s")
+    parser.add_argument("--out", default="runs/views", metavar="DIR", help="default: %(default)s")
     add_move_flags(parser)
     add_elevation_flag(parser)
     _add_output_flags(parser)
@@ -48,7 +47,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         choices=("ddim", "unipc", "dpmsolver++"),
         help="how noise becomes a view; the last two need fewer steps, see --preset fast (default: the model's own)",
     )
-    add_settings_flags(parser, dry_run="print the resolved settings and the moves, and do nothing")
+    parser.add_argument(
+        "--on",
+        choices=("here", "ray"),
+        default="here",
+        help="here: a folder of files for each picture; ray: on run.address or a local Ray, by the workers that build "
+        "datasets: --out, a folder or s3://…, becomes a dataset of views (default: %(default)s)",
+    )
+    add_settings_flags(parser, dry_run="print the resolved settings and the moves or the plan, and do nothing")
     parser.set_defaults(run=run)
 
 
@@ -58,7 +64,7 @@ def _add_output_flags(parser: argparse.ArgumentParser) -> None:
         "--samples", type=int, default=1, metavar="N", help="guesses for each view, a row of sheet.png (default: 1)"
     )
     group.add_argument("--alpha", action="store_true", help="take the white background away: RGBA pictures")
-    group.add_argument("--picture", choices=("png", "webp"), default="png", help="of the views (default: %(default)s)")
+    group.add_argument("--picture", choices=("png", "webp"), help="of the views (default: png)")
     group.add_argument(
         "--film",
         choices=FILMS,
@@ -80,6 +86,10 @@ def run(options: argparse.Namespace) -> int:
     single = BatchPicture(source=options.image[0], name="", mask=options.mask)
     # Of all pictures before the first is sampled: an impossible move is told at once.
     asked = [(picture, request.moves(request.elevation_of(picture, LEVEL))) for picture in batch or [single]]
+    if options.on == "ray":
+        from app.many_pictures import sample_many
+
+        return sample_many(options, batch or [single], request.photo, request.cameras, request.progress)
     if options.dry_run:
         print(request.settings.as_yaml())
         for picture, moves in asked:
@@ -87,9 +97,9 @@ def run(options: argparse.Namespace) -> int:
             print("\n".join(f"move: {move.label}" for move in moves))
         return 0
     if batch is not None:
-        return run_batch(batch, options.out, request, request.progress)
+        return run_batch(batch, Path(options.out), request, request.progress)
     prepared = request.prepare(single)
-    views = request.sample(request.load(), prepared, single, options.out)
+    views = request.sample(request.load(), prepared, single, Path(options.out))
     print(f"{len(views.plan.jobs())} views: {options.out}")
     return 0
 
@@ -102,7 +112,7 @@ class SampleRequest:
         settings = settings_of(options)
         self.photo = photo_settings(options, settings.photo)
         self.settings = settings.model_copy(update={"photo": self.photo})
-        self.rig: Rig | None = asked_rig(options)
+        self.cameras = asked_cameras(options)
 
     def prepare(self, picture: BatchPicture) -> "Prepared":
         """Read and cut out a picture. Raises Failure with what is wrong with it."""
@@ -114,7 +124,7 @@ class SampleRequest:
 
     def load(self) -> LoadedModel:
         """Load the model, and lay its sampling defaults below the flags."""
-        from app.models import checkpoint_of, load_model
+        from inference.models import checkpoint_of, load_model
         from zero123.digest import model_digest
 
         choice = self.options.model
@@ -131,7 +141,7 @@ class SampleRequest:
             moves=tuple(self.moves(elevation)),
             samples=options.samples,
             seed=options.seed,
-            picture=options.picture,
+            picture=options.picture or "png",
             alpha=options.alpha,
             films=tuple(options.film),
         )
@@ -146,14 +156,14 @@ class SampleRequest:
     def moves(self, elevation_deg: float | None) -> list[Move]:
         """Return the camera moves from a picture at that elevation. Raises UsageError for impossible ones."""
         origin = input_camera(self.settings, elevation_deg)
-        return within_reach(moves_of(self.options, self.rig, origin, self.photo.framing.lens()), origin)
+        return list(self.cameras.moves_from(origin, self.photo.framing.lens()))
 
     def _elevation(
         self, model: LoadedModel, photo: "Prepared", picture: BatchPicture
     ) -> tuple[float | None, dict[str, Any]]:
         """Return the elevation of the photo's camera, None if unknown, and the entry of views.json about it."""
         if picture.elevation_deg is None and self.options.elevation_deg == AUTO:
-            from app.elevation import estimated_elevation
+            from inference.find_elevation import estimated_elevation
 
             return estimated_elevation(model.pipeline, photo, self.settings, self.options.seed, self.progress)
         given = self.elevation_of(picture, None)

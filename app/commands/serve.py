@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.commands.options import add_settings_flags, settings_of, writable_folder
-from app.models import DEFAULT, ModelChoice
 from app.settings import Settings
 from base.errors import UsageError
+from inference.models import DEFAULT, ModelChoice
 
 if TYPE_CHECKING:
     from inference.sample_photo import LoadedModel
@@ -90,7 +90,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _load(options: argparse.Namespace, settings: Settings, name: str) -> "LoadedModel":
-    from app.models import checkpoint_of, load_model
+    from inference.models import checkpoint_of, load_model
     from inference.sample_photo import LoadedModel
     from zero123.digest import model_digest
 

@@ -38,12 +38,14 @@ class SourceObject(SourceFacts):
     """A requested object.
 
     Before the fetch, `sha256` is known for local files only. `address` is the whole URL if `location` leaves out
-    credentials. It is used for requests, and never recorded or shown.
+    credentials. It is used for requests, and never recorded or shown. `about` is JSON that the stage needs beside the
+    file; `sha256` covers it too.
     """
 
     uid: str
     sha256: str = ""
     address: str = field(default="", repr=False)
+    about: str = ""
 
     def facts(self, sha256: str) -> dict[str, str]:
         """Return the facts in a sample: the same keys for every object of every source, without paths."""

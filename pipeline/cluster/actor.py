@@ -1,4 +1,4 @@
-"""Ray actors: workers with a Blender child each, and the holder of the shared rate-limit buckets."""
+"""Ray actors: workers with a stage each, and the holder of the shared rate-limit buckets."""
 
 import socket
 import time
@@ -90,14 +90,17 @@ class RenderWorker:
     """The actor around a job runner. It answers with results, or with a message when its machine failed."""
 
     def __init__(self, spec: WorkerSpec, make: RunnerFactory) -> None:
-        # Made here, in the actor's process: a Blender child cannot be sent between processes.
-        self.runner = make(spec, ClusterGate(buckets_name(spec.fetch)))
+        # Made here, in the actor's process: a stage's child cannot be sent between processes.
+        self.spec, self.runner = spec, make(spec, ClusterGate(buckets_name(spec.fetch)))
 
     def ready(self) -> WorkerInfo:
         """Describe this worker, once it is alive."""
         import ray
 
-        return WorkerInfo(ray.get_runtime_context().get_node_id(), socket.gethostname(), code_digest())
+        stage = self.spec.stage
+        return WorkerInfo(
+            ray.get_runtime_context().get_node_id(), socket.gethostname(), code_digest(stage.rooms, stage.packages)
+        )
 
     def do(self, jobs: Sequence[Job]) -> list[Attempt | PackResult | str]:
         """Do the first job, then further ones for `CALL_S`. Returns an answer per started job, in order.
@@ -121,7 +124,7 @@ class RenderWorker:
         return self.runner.phase
 
     def close(self) -> None:
-        """End the Blender child."""
+        """End what the runner has started."""
         self.runner.close()
 
 

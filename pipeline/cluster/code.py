@@ -6,18 +6,19 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("base", "geometry", "render", "shards", "pipeline")
-PACKAGES = ("bpy", "numpy", "pillow", "pydantic", "webdataset")
+FOLDERS = ("base", "geometry", "shards", "pipeline")
+PACKAGES = ("numpy", "pillow", "pydantic", "webdataset")
+"""The code and packages that make the bytes of every stage."""
 
 
 @cache
-def code_digest() -> str:
-    """Return 16 digits of the sources a worker runs and the packages that make its bytes."""
+def code_digest(rooms: tuple[str, ...] = (), packages: tuple[str, ...] = ()) -> str:
+    """Return 16 digits of the sources a worker runs and the packages that make its bytes, with those of a stage."""
     digest = hashlib.sha256()
     # Sorted, because folders list their files in another order on each disk.
-    for path in sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")):
+    for path in sorted(path for folder in (*FOLDERS, *rooms) for path in (ROOT / folder).rglob("*.py")):
         digest.update(f"{path.relative_to(ROOT).as_posix()} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
-    for name in PACKAGES:
+    for name in (*PACKAGES, *packages):
         digest.update(f"{name} {_version(name)}\n".encode())
     return digest.hexdigest()[:16]
 

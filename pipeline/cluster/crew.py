@@ -1,6 +1,6 @@
 """The crew: workers up to the capacity of the cluster, and the jobs they are given.
 
-Each worker is an actor with its own Blender child. An object's failure is data in an answer. The loss of an actor or
+Each worker is an actor with a stage of its own. An item's failure is data in an answer. The loss of an actor or
 its node is infrastructure: its job is queued again, a few times freely, then once alone, and then ends as lost. A
 worker has a single job at a time, which bounds the work in flight. Jobs of milliseconds travel in batches of a fraction
 of a second; a worker returns those not started by then. Workers on draining nodes get no job.
@@ -35,14 +35,14 @@ from pipeline.cluster.session import ray_for
 from pipeline.cluster.stragglers import RunningJob
 from pipeline.settings import RunSettings
 from pipeline.work.pack import PackJob, PackResult
-from pipeline.work.worker import Job, ViewJob, Worker, WorkerSpec
+from pipeline.work.worker import ItemJob, Job, Worker, WorkerSpec
 
 TICK_S = 1.0
 CLOSE_S = 5.0
 ANSWER_S = 1.0
 MAX_BATCH = 256
 IDLE_S = 60.0
-"""An idle worker is dismissed after this time, and its node can go. A new Blender costs less than a machine."""
+"""An idle worker is dismissed after this time, and its node can go. A new child costs less than a machine."""
 SPARE = 8
 """At least this many workers wait for capacity on a joined cluster. They are the demand its autoscaler sees."""
 
@@ -96,8 +96,8 @@ class Crew:
         self._queue = JobQueue(self.run.infrastructure_losses)
 
     def __enter__(self) -> Self:
-        self._is_local = self._ray.enter_context(ray_for(self.run))
-        self._metrics, self._code = BuildMetrics(), code_digest()
+        self._is_local, stage = self._ray.enter_context(ray_for(self.run)), self.spec.stage
+        self._metrics, self._code = BuildMetrics(), code_digest(stage.rooms, stage.packages)
         return self
 
     def __exit__(
@@ -138,7 +138,7 @@ class Crew:
 
     def submit(self, job: Job, *, soon: bool = False) -> None:
         """Queue a job; `soon` puts it before all others."""
-        if isinstance(job, ViewJob) and "://" in job.item.location and not self._fetches:
+        if isinstance(job, ItemJob) and "://" in job.item.location and not self._fetches:
             start_shared_buckets(self.spec.fetch)
             # Once, and only for sources on the network: a detached actor stays on the cluster after the build.
             self._fetches = True
@@ -156,7 +156,7 @@ class Crew:
             self._resize()
             self._dispatch()
             refs = [handle.ref for handle in self._handles if handle.ref is not None]
-            # With a limit, because renewing the lease, records and messages must go on while all workers render.
+            # With a limit, because renewing the lease, records and messages must go on while all workers are busy.
             finished, _ = ray.wait(refs, num_returns=1, timeout=TICK_S)
             if not finished:
                 yield None
@@ -168,13 +168,13 @@ class Crew:
         """Kill the workers of builders whose leases expired: our workers need the resources they hold."""
         kill_workers_of(builders)
 
-    def give_up_views(self) -> None:
-        """Drop every view job, queued or running. Pack jobs stay."""
+    def give_up_items(self) -> None:
+        """Drop every item job, queued or running. Pack jobs stay."""
         import ray
 
         self._queue.keep(lambda job: isinstance(job, PackJob))
-        # A call at work cannot be cancelled: it waits for Blender. A batch has jobs of a single kind.
-        for handle in [handle for handle in self._handles if handle.jobs and isinstance(handle.jobs[0].job, ViewJob)]:
+        # A call at work cannot be cancelled: it waits for a child. A batch has jobs of a single kind.
+        for handle in [handle for handle in self._handles if handle.jobs and isinstance(handle.jobs[0].job, ItemJob)]:
             ray.kill(handle.actor)
             self._handles.remove(handle)
 
@@ -277,7 +277,7 @@ class Crew:
             if isinstance(answers, WorkerInfo):
                 self._register(handle, answers)
                 return
-            if isinstance(jobs[0].job, ViewJob):
+            if isinstance(jobs[0].job, ItemJob):
                 # A batch too large does no harm: the worker returns the jobs it did not start.
                 self._batch = max(1, min(MAX_BATCH, int(CALL_S * len(jobs) / max(took_s, 1e-9))))
             yield from self._pass_on(jobs, answers)

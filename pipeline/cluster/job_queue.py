@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from pipeline.work.worker import Job, ViewJob
+from pipeline.work.worker import ItemJob, Job
 
 
 @dataclass
@@ -40,7 +40,7 @@ class JobQueue:
         return self._alone.popleft() if self._alone and not others_busy else None
 
     def pop_batch(self, limit: int, *, others_busy: bool) -> list[QueuedJob]:
-        """Take up to `limit` jobs for a worker. Only view jobs without losses share a batch."""
+        """Take up to `limit` jobs for a worker. Only item jobs without losses share a batch."""
         batch = [queued] if (queued := self.pop(others_busy=others_busy)) else []
         while batch and len(batch) < limit and self._queue and _can_share(batch[0]) and _can_share(self._queue[0]):
             batch.append(self._queue.popleft())
@@ -68,4 +68,4 @@ class JobQueue:
 
 
 def _can_share(queued: QueuedJob) -> bool:
-    return isinstance(queued.job, ViewJob) and not queued.losses
+    return isinstance(queued.job, ItemJob) and not queued.losses

@@ -38,6 +38,10 @@ NO_LICENCE = "not stated"
 OK = f"outcome = '{Outcome.OK}'"
 SORTED_AT_ONCE, SAMPLED = 1 << 17, 1 << 6
 """Rows sorted in memory at a time, estimated from every `SAMPLED`-th uid."""
+SAMPLED_VIEWS = (
+    " A model drew these views from a picture of each object, see the settings below; `input.webp` is that picture as "
+    "the model saw it."
+)
 OTHER_FILES = " `versions/` names the shards of each version; other files in `shards/` belong to earlier ones."
 
 
@@ -100,6 +104,8 @@ def card_text(
     """
     objects = ", ".join(f"{version.samples(split)} in `{split}`" for split in SPLITS)
     size = bytes_text(sum(shard.bytes for shard in version.shards))
+    # Rendered views and sampled views have the same layout, but a reader must know which they are.
+    made = SAMPLED_VIEWS if settings.get("command") == "sample" else ""
     lines = [
         f"{_opening(version)}{_front_matter(_files(version) if files is None else files)}---",
         "",
@@ -113,7 +119,7 @@ def card_text(
         "",
         "Each sample of a shard is one object: `json` (facts, cameras, lights), `00.webp` and on (views), "
         "`extrinsics.npy` (`cam_from_world`, V × 3 × 4, OpenGL axes), `pairs.npz` (every ordered pair of views: "
-        f"`source`, `target`, `R`, `T`, `pose`).{OTHER_FILES if files is None else ''}",
+        f"`source`, `target`, `R`, `T`, `pose`).{made}{OTHER_FILES if files is None else ''}",
         "",
         "## Outcomes",
         "",

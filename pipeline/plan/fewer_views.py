@@ -1,6 +1,6 @@
 """Find samples that lack only some of the wanted views."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from base.outcomes import Outcome
 from pipeline.catalog.columns import Columns, Indices, texts
 from pipeline.catalog.rows import BuildResult, SampleLocation, location_of
 from pipeline.plan.plan import Plan
-from render.settings import RenderSettings
+from pipeline.work.stage import Stage
 from shards.version import Version
 
 
@@ -33,21 +33,15 @@ class _Locations(Mapping[str, SampleLocation]):
         return location_of(self._rows.at([index])[0])
 
 
-def find_fewer_views(
-    plan: Plan,
-    version: Version | None,
-    render: RenderSettings,
-    fingerprints: Callable[[RenderSettings], Callable[[str], str]],
-) -> Mapping[str, SampleLocation]:
-    """Return, by uid, the samples of objects to render that only have too few views.
-
-    `fingerprints` gives, for view settings, the function from sha256 to fingerprint.
-    """
-    # Only more views are a shortcut: with fewer, every object is rendered anew.
-    if version is None or version.views >= render.views:
+def find_fewer_views(plan: Plan, version: Version | None, views: int, stage: Stage) -> Mapping[str, SampleLocation]:
+    """Return, by uid, the samples of objects to be done that only have too few of the wanted `views`."""
+    # Only more views are a shortcut: with fewer, every object is done anew.
+    if version is None or version.views >= views:
         return {}
     # The fingerprint under today's settings but the earlier number: any other change makes it differ.
-    before = fingerprints(render.model_copy(update={"views": version.views}))
+    before = stage.with_views(version.views)
+    if before is None:
+        return {}
     indices = plan.row[plan.order]
     indices = indices[indices >= 0]
     # As arrays: records of a million objects would be slow and large.
@@ -56,7 +50,7 @@ def find_fewer_views(
     )
     is_ok = outcome == Outcome.OK.encode()
     is_ok[is_ok] = [
-        before(digest.decode()).encode() == known
+        before.fingerprint(digest.decode()).encode() == known
         for digest, known in zip(sha256[is_ok], fingerprint[is_ok], strict=True)
     ]
     return _Locations(plan.rows, indices[is_ok])

@@ -13,6 +13,7 @@ from pipeline.catalog.objects import SourceObject
 from pipeline.catalog.rows import Attempt, BuildResult
 from pipeline.plan.assign import Numbers, split_of
 from pipeline.plan.catalog_join import Mask, Texts
+from report.wording import BUILDING, Wording
 
 RETRIED = frozenset(
     {
@@ -69,6 +70,7 @@ class Rules:
     former: Callable[[Texts, Texts], Columns[BuildResult]] | None = None
     leaves_out_missing: bool = False
     """Objects with missing pictures do not stay: they are tried again, and end as `missing_pictures`."""
+    wording: Wording = BUILDING
 
     def fingerprint(self, sha256: str) -> str:
         """Return the fingerprint of an object of these bytes under today's view settings."""
@@ -152,7 +154,8 @@ class Plan:
 
     def sentence(self) -> str:
         """Return the plan in a line."""
-        notes = {"rendered and not packed yet": len(self.staged), "out of former versions": len(self.former)}
+        words = self.rules.wording
+        notes = {f"{words.done} and not packed yet": len(self.staged), "out of former versions": len(self.former)}
         noted = ", ".join(f"{count} of them {what}" for what, count in notes.items() if count)
         rest = {
             "failed before": self.count(State.ENDED),
@@ -163,6 +166,6 @@ class Plan:
         told = "".join(f", {count} {what}" for what, count in rest.items() if count)
         reused = f"reuse {self.reused}" + (f" ({noted})" if noted else "")
         return (
-            f"{len(self.requested)} objects: render {len(self.order)}, {reused}{told}; "
+            f"{len(self.requested)} {words.item}s: {words.do} {len(self.order)}, {reused}{told}; "
             f"rewrite {len(self.rewrite)} shard numbers"
         )

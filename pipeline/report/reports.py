@@ -5,7 +5,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -17,13 +17,14 @@ from base.storage import Storage
 from pipeline.catalog.tables import ATTEMPTS, Catalog
 from pipeline.report.run_facts import run_facts
 from report.pages.build_page import build_page
+from report.wording import BUILDING, Wording
 
 FOLDER, NEWEST = "reports", "report.html"
 
 
-def keep_plan(storage: Storage, run: str, plan: Sequence[str], settings: Mapping[str, Any]) -> None:
+def keep_plan(storage: Storage, run: str, words: Wording, plan: Sequence[str], settings: Mapping[str, Any]) -> None:
     """Save the plan of a run for its report."""
-    kept = {"plan": list(plan), "settings": dict(settings)}
+    kept = {"plan": list(plan), "settings": dict(settings), "words": asdict(words)}
     storage.write(f"{FOLDER}/{run}.json", (json.dumps(kept, indent=1, sort_keys=True) + "\n").encode())
 
 
@@ -47,7 +48,7 @@ def report_page(storage: Storage, run: str = "") -> str:
         raise UsageError(f"{storage.root}: expected a run among {', '.join(runs[-5:])}, got {run!r}")
     run = run or runs[-1]
     kept = _read_kept(storage, run)
-    facts = replace(run_facts(storage, run), plan=tuple(kept["plan"]))
+    facts = replace(run_facts(storage, run), plan=tuple(kept["plan"]), words=kept["words"])
     if kept["settings"]:
         text = yaml.safe_dump(kept["settings"], sort_keys=True, allow_unicode=True)
         facts = replace(facts, settings=text, settings_digest=digest_json(kept["settings"]))
@@ -65,9 +66,11 @@ def list_runs(storage: Storage) -> list[str]:
 def _read_kept(storage: Storage, run: str) -> dict[str, Any]:
     name = f"{FOLDER}/{run}.json"
     if not storage.exists(name):
-        return {"plan": [], "settings": {}}
+        return {"plan": [], "settings": {}, "words": BUILDING}
     try:
         kept = json.loads(storage.read(name))
-        return {"plan": [str(line) for line in kept["plan"]], "settings": dict(kept["settings"])}
+        # Runs of earlier releases are builds, and do not say so.
+        words = Wording(**kept["words"]) if "words" in kept else BUILDING
+        return {"plan": [str(line) for line in kept["plan"]], "settings": dict(kept["settings"]), "words": words}
     except (ValueError, TypeError, KeyError) as error:
         raise Failure(f"{storage.root}/{name}: expected the plan of a run, got: {error}") from None

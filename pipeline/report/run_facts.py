@@ -201,4 +201,7 @@ def _pick_pictures(storage: Storage, catalog: Catalog, mine: str) -> tuple[tuple
 def _views(storage: Storage, row: dict[str, Any]) -> SampleViews:
     sample = read_sample(storage, *location_of(ObjectRow(**row)))
     views: Sequence[int] = range(min(VIEWS, len(sample.extrinsics)))
-    return SampleViews(row["uid"], row["title"], tuple(shrink(sample.image(view), VIEW_PX) for view in views))
+    # The picture of sampled views comes first: people compare them with it.
+    pictured = [] if (given := sample.input()) is None else [given]
+    pictured += [sample.image(view) for view in views]
+    return SampleViews(row["uid"], row["title"], tuple(shrink(one, VIEW_PX) for one in pictured))

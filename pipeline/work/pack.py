@@ -1,12 +1,13 @@
 """Pack a shard number: write its samples, from staging and from earlier shards, into a tar per split."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from base.storage import Storage
 from pipeline.work.staging import staged_folder
 from shards.reader import is_intact, read_sample
-from shards.sample import members_from_views, replace_object_facts
+from shards.sample import replace_object_facts
 from shards.version import SampleEntry, ShardEntry
 from shards.write import write_shard
 
@@ -52,7 +53,11 @@ class PackResult:
     damaged: str = ""
 
 
-def pack(storage: Storage, job: PackJob) -> PackResult:
+Record = Callable[[Path, Mapping[str, str]], dict[str, bytes]]
+"""From a staged folder and the facts about its object to the members of a sample: `Stage.record`."""
+
+
+def pack(storage: Storage, job: PackJob, record: Record) -> PackResult:
     """Write the shards of a number. Raises Failure when a sample cannot be read or a shard cannot be written.
 
     A shard of a former version is first checked against its digest: it may have changed unnoticed since.
@@ -64,11 +69,13 @@ def pack(storage: Storage, job: PackJob) -> PackResult:
     # Sorted, so that a shard's bytes do not depend on the order in which its objects ended.
     for member in sorted(job.members, key=lambda member: member.uid):
         by_split.setdefault(member.split, []).append(member)
-    shards = (write_shard(storage, split, job.number, _samples(storage, group)) for split, group in by_split.items())
+    shards = (
+        write_shard(storage, split, job.number, _samples(storage, group, record)) for split, group in by_split.items()
+    )
     return PackResult(job.number, tuple(shards))
 
 
-def _samples(storage: Storage, members: list[Member]) -> Iterator[tuple[str, Mapping[str, bytes]]]:
+def _samples(storage: Storage, members: list[Member], record: Record) -> Iterator[tuple[str, Mapping[str, bytes]]]:
     for member in members:
         if member.kept_in is not None and member.entry is not None:
             # Checked before it is copied: damage must not travel into a shard with a fresh digest.
@@ -79,4 +86,4 @@ def _samples(storage: Storage, members: list[Member]) -> Iterator[tuple[str, Map
             yield member.uid, replace_object_facts(sample.members, member.facts)
         else:
             with staged_folder(storage, member.uid, member.fingerprint) as folder:
-                yield member.uid, members_from_views(folder, member.facts)
+                yield member.uid, record(folder, member.facts)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from report.images import Pixels
+from report.wording import BUILDING, Wording
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,7 @@ class BuildFacts:
     settings: str = ""
     settings_digest: str = ""
     missing: tuple[str, ...] = ()
+    words: Wording = BUILDING
 
     @property
     def objects(self) -> int:

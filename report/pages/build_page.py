@@ -14,7 +14,6 @@ from report.numbers import count_text, seconds_text
 from report.page import Metric, Page, Picture, picture, render_template
 from report.pages.build_facts import BuildFacts, FailureGroup, SampleViews
 
-KICKER = "zero123 build"
 CHART_WH = (1060.0, 300.0)
 HERO_COLUMNS, VIEW_COLUMNS = 8, 4
 SHEETS = 4
@@ -24,15 +23,16 @@ UNITS = (("days", 86_400.0), ("hours", 3_600.0), ("minutes", 60.0), ("seconds", 
 
 def build_page(facts: BuildFacts) -> str:
     """Write the report as self-contained HTML."""
-    page = Page(f"Build of {facts.dataset}", kicker=KICKER, lead=_lead(facts))
+    words = facts.words
+    page = Page(f"{words.command.title()} of {facts.dataset}", kicker=f"zero123 {words.command}", lead=_lead(facts))
     if facts.pictured:
         first = [shown.views[0] for shown in facts.pictured]
         page.hero(
             _stage(
                 first,
                 HERO_COLUMNS,
-                "The first view of some of the objects",
-                fill("The first views of objects of this run, {} of them.", len(first)),
+                f"The first view of some of the {words.item}s",
+                fill("The first views of {}s of this run, {} of them.", words.item, len(first)),
             )
         )
     page.metrics(*_headline(facts))
@@ -53,12 +53,13 @@ def build_page(facts: BuildFacts) -> str:
 def _lead(facts: BuildFacts) -> Markup:
     holds = fill("The newest version is {}.", facts.version) if facts.version else Markup("There is no version yet.")
     if not facts.attempts:
-        return fill("This run rendered nothing: all views that it needed were there. {}", holds)
+        return fill("This run {} nothing: all views that it needed were there. {}", facts.words.done, holds)
     machines = "one machine" if facts.machine_count == 1 else f"{count_text(facts.machine_count)} machines"
     return fill(
-        "{} of {} objects ended well in {}, on {}. {} {}",
+        "{} of {} {}s ended well in {}, on {}. {} {}",
         count_text(facts.ok),
         count_text(facts.objects),
+        facts.words.item,
         seconds_text(facts.wall_s),
         machines,
         _verdict(facts),
@@ -69,7 +70,7 @@ def _lead(facts: BuildFacts) -> Markup:
 def _verdict(facts: BuildFacts) -> str:
     failed = facts.objects - facts.ok
     if not failed:
-        return "No object failed."
+        return f"No {facts.words.item} failed."
     worst = max((outcome for outcome in facts.outcomes if outcome != "ok"), key=lambda one: facts.outcomes[one])
     share = 100.0 * failed / facts.objects
     return f"{count_text(failed)} did not ({share:.2g} %), most often with {worst}."
@@ -81,8 +82,8 @@ def _headline(facts: BuildFacts) -> list[Metric]:
     name, seconds = _rate_unit(facts)
     rate = facts.objects / max(facts.wall_s, 1e-9) * seconds
     return [
-        Metric(count_text(facts.ok), "objects ended well", f"of {count_text(facts.objects)} tried"),
-        Metric(f"{rate:.3g}", f"objects a {name}", "from first to last attempt"),
+        Metric(count_text(facts.ok), f"{facts.words.item}s ended well", f"of {count_text(facts.objects)} tried"),
+        Metric(f"{rate:.3g}", f"{facts.words.item}s a {name}", "from first to last attempt"),
         Metric(seconds_text(facts.worker_s / facts.attempts), "an attempt", "mean, of a worker"),
         Metric(seconds_text(facts.worker_s), "of workers’ time", "all attempts together"),
         Metric(
@@ -108,19 +109,19 @@ def _pace(page: Page, facts: BuildFacts) -> None:
     ]
     chart = line_chart(
         lines, label="Throughput over the run", x_label=f"{unit} since the first attempt",
-        y_label=f"objects a {name}", wh=CHART_WH,
+        y_label=f"{facts.words.item}s a {name}", wh=CHART_WH,
     )  # fmt: skip
     section = page.section("Throughput", f"Attempts that ended, counted every {seconds_text(facts.pace_s)}.")
     section.figure(chart, css_class="panel")
 
 
 def _outcomes(page: Page, facts: BuildFacts) -> None:
-    section = page.section("How the objects ended", "Each object once, by its last attempt in this run.")
+    section = page.section(f"How the {facts.words.item}s ended", "Each once, by its last attempt in this run.")
     rows = [
         BarRow(name, (Bar(count, f"{count_text(count)} ({100.0 * count / facts.objects:.3g} %)"),), strong=name == "ok")
         for name, count in facts.outcomes.items()
     ]
-    section.add(bar_table(["Outcome", "Objects"], rows, label="Objects by outcome"))
+    section.add(bar_table(["Outcome", f"{facts.words.item.title()}s"], rows, label="By outcome"))
 
 
 def _failures(page: Page, facts: BuildFacts) -> None:
@@ -129,8 +130,8 @@ def _failures(page: Page, facts: BuildFacts) -> None:
         return
     section = page.section(
         "Failures",
-        "By outcome and phase, the most frequent first, with examples. Open an example to see the end of Blender’s "
-        "output. The catalogue’s attempts hold all of them.",
+        "By outcome and phase, the most frequent first, with examples. Open an example to see the end of "
+        f"{facts.words.program}’s output. The catalogue’s attempts hold all of them.",
     )
     for group in facts.failures:
         section.add(_failure(group))
@@ -176,7 +177,7 @@ def _time(page: Page, facts: BuildFacts) -> None:
         )
         for one in facts.slowest
     ]
-    section.add(Markup("<h3>The slowest objects</h3>"))
+    section.add(fill("<h3>The slowest {}s</h3>", facts.words.item))
     section.add(bar_table(["Object", "Seconds", "Most of it"], slow, label="The slowest attempts"))
     shown = f", the busiest {len(facts.machines)}" if facts.machine_count > len(facts.machines) else ""
     section.add(fill("<h3>Machines{}</h3>", shown))
@@ -189,7 +190,9 @@ def _time(page: Page, facts: BuildFacts) -> None:
 
 
 def _views(page: Page, facts: BuildFacts) -> None:
-    section = page.section("Some of the views", "Drawn at random from the objects of this run that are in a shard.")
+    section = page.section(
+        "Some of the views", f"Drawn at random from the {facts.words.item}s of this run that are in a shard."
+    )
     section.columns(*(_sheet(shown) for shown in facts.pictured[:SHEETS]), css_class="sheets")
     if facts.missing:
         section.points(*facts.missing)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import app.models
+import inference.models
 from app.main import main
 from tests.zero123.networks import small_pipeline
 
@@ -40,8 +40,8 @@ def photos(tmp_path: Path) -> Path:
 def test_batch_skips_bad_pictures(
     photos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    loads, load = [], app.models.load_model
-    monkeypatch.setattr(app.models, "load_model", lambda *words: loads.append(words) or load(*words))
+    loads, load = [], inference.models.load_model
+    monkeypatch.setattr(inference.models, "load_model", lambda *words: loads.append(words) or load(*words))
     out = tmp_path / "out"
     words = ["sample", str(photos), "--model", str(model), *WORDS, "--elevation-deg", "10", "--out", str(out)]
     assert main(words) == 1

@@ -85,7 +85,7 @@ class Alone:
     def submit(self, job: Job, *, soon: bool = False) -> None:
         (self.jobs.appendleft if soon else self.jobs.append)(job)
 
-    def give_up_views(self) -> None:
+    def give_up_items(self) -> None:
         self.jobs = deque(job for job in self.jobs if isinstance(job, PackJob))
 
     @property

@@ -35,5 +35,5 @@ def without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Builds are without Ray and Blender."""
     monkeypatch.setattr("pipeline.run.Crew", Alone)
-    monkeypatch.setattr("pipeline.work.worker.RenderChild", RenderChild)  # so that it is put back
+    monkeypatch.setattr("pipeline.work.render_stage.RenderChild", RenderChild)  # so that it is put back
     install()

@@ -18,7 +18,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import yaml
 from numpy.random import Generator
@@ -73,6 +73,12 @@ def model(uid: str) -> bytes:
     text = json.dumps({"asset": {"version": "2.0"}, "extras": {"uid": uid}}).encode()
     text += b" " * (-len(text) % 4)
     return struct.pack("<4sIIII", b"glTF", 2, 20 + len(text), len(text), 0x4E4F534A) + text
+
+
+class Dataset(Protocol):
+    """What `after` looks at."""
+
+    def staged(self) -> int: ...
 
 
 @dataclass
@@ -225,7 +231,7 @@ def _victims(target: str, build: subprocess.Popen[str], nodes: Nodes) -> list[in
     return workers if target == "actor" else [child for worker in workers for child in kin.get(worker, ())]
 
 
-def after(build: subprocess.Popen[str], place: Place, staged: int, delay_s: float) -> None:
+def after(build: subprocess.Popen[str], place: Dataset, staged: int, delay_s: float) -> None:
     """Wait until so many objects are staged, then so long, or until the build ends."""
     deadline = time.monotonic() + LIMIT_S
     while place.staged() < staged and build.poll() is None and time.monotonic() < deadline:

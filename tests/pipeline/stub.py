@@ -31,10 +31,10 @@ SLOWEST_S = 0.4
 
 def install() -> None:
     """Have the workers of this process start this child instead of Blender."""
-    import pipeline.work.worker
+    import pipeline.work.render_stage
     from render.child import RenderChild
 
-    pipeline.work.worker.RenderChild = partial(RenderChild, command=(sys.executable, __file__))  # type: ignore[misc,assignment]
+    pipeline.work.render_stage.RenderChild = partial(RenderChild, command=(sys.executable, __file__))  # type: ignore[misc,assignment]
 
 
 def main() -> None:

@@ -11,7 +11,8 @@ from pipeline.catalog.rows import Attempt
 from pipeline.cluster import Crew
 from pipeline.fetch.limiter import Gate
 from pipeline.work.pack import PackJob, PackResult
-from pipeline.work.worker import Job, ViewJob, WorkerSpec
+from pipeline.work.render_stage import RenderStage
+from pipeline.work.worker import ItemJob, Job, WorkerSpec
 from tests.pipeline.builds import tiny
 
 
@@ -41,22 +42,29 @@ class StubWorker:
     def close(self) -> None:
         return None
 
-    def _note(self, job: ViewJob, what: str) -> None:
+    def _note(self, job: ItemJob, what: str) -> None:
         with self.log.open("a") as stream:
             stream.write(f"{job.item.uid} {what}\n")
 
 
-def stub_job(kind: str, name: str) -> ViewJob:
-    return ViewJob(SourceObject(uid=name, source="folder", location=f"{name}.glb", title=kind))
+def stub_job(kind: str, name: str) -> ItemJob:
+    return ItemJob(SourceObject(uid=name, source="folder", location=f"{name}.glb", title=kind))
 
 
-def stub_jobs(kind: str, count: int) -> list[ViewJob]:
+def stub_jobs(kind: str, count: int) -> list[ItemJob]:
     return [stub_job(kind, f"{kind}{number}") for number in range(count)]
 
 
 def stub_spec(root: Path) -> WorkerSpec:
     settings = tiny(root, root)
-    return WorkerSpec("run", str(root), 0, settings.render, settings.objects.fetch, settings.objects.objaverse, "")
+    return WorkerSpec(
+        "run",
+        str(root),
+        RenderStage("folder", settings.render, 0),
+        settings.objects.fetch,
+        settings.objects.objaverse,
+        "",
+    )
 
 
 def worked_off(crew: Crew, enough: Callable[[list[Attempt]], bool] = lambda _: True) -> list[Attempt]:

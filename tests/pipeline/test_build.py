@@ -19,8 +19,9 @@ from pipeline.catalog.rows import ObjectRow
 from pipeline.catalog.tables import Catalog
 from pipeline.cluster import Crew, ray_for
 from pipeline.sources.folder import model_sha256
+from pipeline.work.render_stage import RenderStage
 from pipeline.work.staging import FOLDER
-from pipeline.work.worker import ViewJob, WorkerSpec
+from pipeline.work.worker import ItemJob, WorkerSpec
 from shards.reader import read_shard
 from shards.verify import verify
 from shards.version import read_version
@@ -173,12 +174,17 @@ def test_a_lost_actor_gives_its_object_back(tmp_path: Path) -> None:
 
     settings = tiny(tmp_path / "dataset", models(tmp_path / "models", "stool", "avocado"))
     spec = WorkerSpec(
-        "run", str(tmp_path / "dataset"), 0, settings.render, settings.objects.fetch, settings.objects.objaverse, ""
+        "run",
+        str(tmp_path / "dataset"),
+        RenderStage("folder", settings.render, 0),
+        settings.objects.fetch,
+        settings.objects.objaverse,
+        "",
     )
     ended, killed = [], False
     with Crew(settings.run, spec) as crew:
         for item in list_requested_objects(settings.objects, SILENT):
-            crew.submit(ViewJob(item))
+            crew.submit(ItemJob(item))
         for done in crew.results():
             if not killed:
                 ray.kill(crew._handles[0].actor, no_restart=False)

@@ -14,7 +14,7 @@ from pipeline.catalog.tables import Catalog
 from pipeline.ledger import Ledger
 from pipeline.plan.plan import State
 from pipeline.work.pack import PackResult
-from pipeline.work.worker import Job, ViewJob, Worker
+from pipeline.work.worker import ItemJob, Job, Worker
 from tests.pipeline.builds import Told, models, storage, tiny
 from tests.pipeline.plan.test_plan import attempt, item, merged, packed, planned, rebuilt
 from tests.pipeline.test_no_news import ended
@@ -35,7 +35,7 @@ class Fetching(Worker):
     """A worker to whom some servers answer 404, or nothing."""
 
     def do(self, job: Job) -> Attempt | PackResult:
-        if isinstance(job, ViewJob) and job.item.title in GONE:
+        if isinstance(job, ItemJob) and job.item.title in GONE:
             outcome = Outcome.LOST if job.item.title.startswith("lost") else Outcome.MISSING
             return replace(ended(self, job, outcome), phase="fetch")
         return super().do(job)

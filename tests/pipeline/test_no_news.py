@@ -16,7 +16,7 @@ from pipeline.catalog.tables import Catalog
 from pipeline.dataset.history import list_versions, restore
 from pipeline.dataset.vacuum import vacuum
 from pipeline.work.pack import PackResult
-from pipeline.work.worker import Job, ViewJob, Worker
+from pipeline.work.worker import ItemJob, Job, Worker
 from shards.version import read_version, version_numbers
 from tests.pipeline.builds import Told, files, models, storage, tiny
 
@@ -27,7 +27,7 @@ class Throttled(Worker):
     """A worker whose server is too busy for the stool."""
 
     def do(self, job: Job) -> Attempt | PackResult:
-        if isinstance(job, ViewJob) and job.item.title == "stool":
+        if isinstance(job, ItemJob) and job.item.title == "stool":
             return replace(ended(self, job, Outcome.THROTTLED), reason=f"in {time.time()} s")
         return super().do(job)
 
@@ -36,21 +36,21 @@ class Broken(Worker):
     """A worker with whom nothing ends well."""
 
     def do(self, job: Job) -> Attempt | PackResult:
-        return ended(self, job, Outcome.CRASH) if isinstance(job, ViewJob) else super().do(job)
+        return ended(self, job, Outcome.CRASH) if isinstance(job, ItemJob) else super().do(job)
 
 
 class Unsupported(Worker):
     """A worker who knows nothing of stools."""
 
     def do(self, job: Job) -> Attempt | PackResult:
-        stool = isinstance(job, ViewJob) and job.item.title == "stool"
+        stool = isinstance(job, ItemJob) and job.item.title == "stool"
         return ended(self, job, Outcome.UNSUPPORTED) if stool else super().do(job)
 
 
 def ended(worker: Worker, job: Job, outcome: Outcome) -> Attempt:
-    assert isinstance(job, ViewJob)
+    assert isinstance(job, ItemJob)
     uid, sha256 = job.item.uid, job.item.sha256
-    known = {"uid": uid, "sha256": sha256, "fingerprint": worker._fingerprint(job.item, sha256), "reason": "broken"}
+    known = {"uid": uid, "sha256": sha256, "fingerprint": worker.stage.fingerprint(sha256), "reason": "broken"}
     return Attempt(attempt=secrets.token_hex(8), run=worker.spec.run, outcome=outcome, at=time.time(), **known)
 
 

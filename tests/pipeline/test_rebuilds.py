@@ -15,7 +15,7 @@ from pipeline.catalog.rows import Attempt, ObjectRow
 from pipeline.catalog.tables import ATTEMPTS, Catalog
 from pipeline.plan.forecast import Forecast, ViewCounts, forecast, measure_renders
 from pipeline.plan.plan import Plan, Rules
-from pipeline.work.worker import view_fingerprints
+from pipeline.work.render_stage import view_fingerprints
 from render.settings import RenderSettings
 from tests.pipeline.builds import tiny
 from tests.pipeline.plan.test_plan import item, planned, rebuilt

@@ -193,7 +193,7 @@ def test_a_command_that_is_not_there_is_our_failure(settings, notes) -> None:
 def test_child_dies_with_its_parent(settings, notes) -> None:
     program = (
         "import sys, tempfile, time\n"
-        "from render.process import ChildProcess\n"
+        "from base.child_process import ChildProcess\n"
         "tempfile.tempdir = sys.argv[1]\n"
         "environment = {'PYTHONPATH': sys.argv[2], 'OMP_NUM_THREADS': '1'}\n"
         "process = ChildProcess([sys.executable, '-m', 'render.blender', 'CPU'], environment)\n"

@@ -3,7 +3,8 @@
 import pytest
 
 from base.outcomes import Outcome
-from render.phases import PHASES, Stopwatch, measure_phases
+from base.stopwatch import Stopwatch
+from render.phases import PHASES, measure_phases
 from render.run import render_views
 from tests.render.conftest import EXAMPLES
 
@@ -33,7 +34,7 @@ def test_an_object_that_ended_early_has_the_phases_it_came_to() -> None:
 
 
 def test_a_stopwatch_adds_up_what_comes_again() -> None:
-    watch = Stopwatch()
+    watch = Stopwatch("import")
     for phase in ("prepare", "view", "encode", "view"):
         watch.begin(phase)
     watch.stop()

@@ -8,8 +8,8 @@ import pytest
 import torch
 from huggingface_hub import constants
 
-from app.models import ModelChoice, load_model, locate
 from base.errors import Failure, UsageError
+from inference.models import ModelChoice, load_model, locate
 from tests.serving import serving
 from tests.zero123.hub import hub_handler
 from tests.zero123.test_layouts import paper_model, same

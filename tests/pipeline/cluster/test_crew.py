@@ -153,7 +153,7 @@ def test_the_last_ones_are_told_with_phase_and_host(nodes: Any, tmp_path: Path) 
         assert told.name == "long0"
         assert told.phase == "sample"
         assert told.host == socket.gethostname()
-        crew.give_up_views()
+        crew.give_up_items()
         assert crew.waiting == 0
         assert crew.in_flight == 0
         assert list(crew.results()) == []
@@ -207,7 +207,7 @@ def test_prometheus_finds_outcomes_seconds_and_the_queue(nodes: Any, tmp_path: P
             if found.items() >= wanted.items():
                 break
             assert time.monotonic() < deadline, found
-        crew.give_up_views()
+        crew.give_up_items()
 
 
 def scraped(ports: list[int]) -> dict[str, float]:

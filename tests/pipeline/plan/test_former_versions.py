@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from base.progress import SILENT
-from pipeline.builder import BuildSettings, BuildSummary, build
+from pipeline.builder import BuildSettings, build
 from pipeline.catalog.rows import Attempt, ObjectRow
 from pipeline.catalog.tables import OBJECTS, Catalog
 from pipeline.dataset.history import restore
 from pipeline.dataset.vacuum import vacuum
+from pipeline.update import BuildSummary
 from pipeline.work.pack import PackJob, PackResult
 from pipeline.work.worker import Job, Worker
 from shards.reader import read_shard

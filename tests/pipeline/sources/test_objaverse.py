@@ -26,7 +26,8 @@ from pipeline.fetch.limiter import Buckets
 from pipeline.settings import ObjaverseSettings
 from pipeline.sources.hub import address_on
 from pipeline.sources.objaverse import objaverse_objects
-from pipeline.work.worker import ViewJob, Worker, WorkerSpec
+from pipeline.work.render_stage import RenderStage
+from pipeline.work.worker import ItemJob, Worker, WorkerSpec
 from tests.pipeline.builds import EXAMPLES, Told, storage, tiny
 from tests.pipeline.fetch.test_fetch import SETTINGS
 from tests.pipeline.hub import Hub, hub
@@ -384,7 +385,10 @@ def test_stated_digests_find_copies_and_modified_files(server: Hub, chosen: Obja
     assert plan.startswith("3 objects: render 2, reuse 0, 1 duplicates")
     item = objects(chosen, "objaverse-xl")[1]
     places = settings.objects.fetch, settings.objects.objaverse, server.address
-    worker = Worker(WorkerSpec("run", settings.storage.root, 0, settings.render, *places), Buckets(1000, 1.0))
-    ended = worker.do(ViewJob(item))
+    worker = Worker(
+        WorkerSpec("run", settings.storage.root, RenderStage(settings.objects.source, settings.render, 0), *places),
+        Buckets(1000, 1.0),
+    )
+    ended = worker.do(ItemJob(item))
     assert isinstance(ended, Attempt)
     assert (ended.outcome, ended.sha256) == (Outcome.MODIFIED, "1" * 64)

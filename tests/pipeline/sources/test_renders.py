@@ -19,7 +19,8 @@ from pipeline.catalog.rows import Attempt
 from pipeline.fetch.limiter import Buckets
 from pipeline.sources.renders import rendered_objects, views_sha256
 from pipeline.work.found_views import found_fingerprints
-from pipeline.work.worker import ViewJob, Worker, WorkerSpec
+from pipeline.work.render_stage import RenderStage
+from pipeline.work.worker import ItemJob, Worker, WorkerSpec
 from report.escape import csv_cell
 from shards.layouts import read_views
 from shards.sample import members_from_views
@@ -37,8 +38,11 @@ def tried(folder: Path, tmp_path: Path, **render: Any) -> Attempt:
     settings = settings_of(tmp_path / "dataset", folder, **render)
     (item,) = rendered_objects(folder, SILENT)
     places = settings.objects.fetch, settings.objects.objaverse, ""
-    worker = Worker(WorkerSpec("run", settings.storage.root, 0, settings.render, *places), Buckets(1, 1.0))
-    ended = worker.do(ViewJob(item))
+    worker = Worker(
+        WorkerSpec("run", settings.storage.root, RenderStage(settings.objects.source, settings.render, 0), *places),
+        Buckets(1, 1.0),
+    )
+    ended = worker.do(ItemJob(item))
     assert isinstance(ended, Attempt)
     return ended
 

@@ -12,7 +12,7 @@ from pyarrow import parquet
 from base.digest import sha256_bytes, sha256_file
 from base.errors import Failure, UsageError
 from base.progress import SILENT
-from pipeline.builder import BuildSettings, BuildSummary, build
+from pipeline.builder import BuildSettings, build
 from pipeline.catalog.columns import Columns, table_of
 from pipeline.catalog.objects import SourceObject
 from pipeline.catalog.rows import ObjectRow
@@ -22,6 +22,7 @@ from pipeline.plan.filters import find_refusals, refusal
 from pipeline.settings import FilterSettings
 from pipeline.sources.renders import rendered_objects
 from pipeline.sources.urls import url_objects
+from pipeline.update import BuildSummary
 from shards.version import read_version
 from tests.pipeline.builds import EXAMPLES, Told, files, models, storage, tiny
 from tests.pipeline.hub import Hub, hub

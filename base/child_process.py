@@ -24,10 +24,10 @@ POLL_S = 0.05
 MAX_LINE_BYTES = 4 << 20
 MAX_LOG_BYTES = 64 << 20
 TAIL_BYTES = 4096
-FOLDER_PREFIX = "zero123-render-"
+FOLDER_PREFIX = "zero123-child-"
 
 # The kernel sends the parent-death signal at the end of the starting *thread*; this thread lasts as long as we do.
-_STARTER = ThreadPoolExecutor(1, thread_name_prefix="render-child-starter")
+_STARTER = ThreadPoolExecutor(1, thread_name_prefix="child-starter")
 
 
 class ChildDeath(Exception):
@@ -52,7 +52,7 @@ class ChildProcess:
         self._log = self.folder / "log"
         self._buffer = b""
         private = {"HOME": str(self.folder), "TMPDIR": str(self.folder)}
-        # Its own channel: Blender and its libraries print to standard output as they like.
+        # Its own channel: Blender and other libraries print to standard output as they like.
         self._channel, child_end = os.pipe()
         try:
             with self._log.open("ab") as log:

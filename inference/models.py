@@ -1,4 +1,4 @@
-"""Finding and loading of models."""
+"""The model that a command names: found, fetched, loaded."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,12 @@ class ModelChoice:
     pose_slot4: Literal["radius_difference", "input_polar"] | None = None
     raw: bool = False
     accept_licence: bool = False
+
+    @property
+    def title(self) -> str:
+        """The model's name in records: of a folder or file its last part, because the rest is this machine's."""
+        name = self.name or DEFAULT
+        return Path(name).name if Path(name).exists() else name
 
 
 def locate(choice: ModelChoice) -> "Located":

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.settings import Settings
 from base.progress import Progress
 from geometry.relative import pose_from_deltas
+from inference.sample_photo import Sections
 
 if TYPE_CHECKING:
     from photo.prepare import Prepared
@@ -19,7 +19,7 @@ GIVEN_UP_DEG = 15.0
 
 
 def estimated_elevation(
-    pipeline: "Zero123Pipeline", photo: "Prepared", settings: Settings, seed: int, progress: Progress
+    pipeline: "Zero123Pipeline", photo: "Prepared", settings: Sections, seed: int, progress: Progress
 ) -> tuple[float, dict[str, Any]]:
     """Return the elevation in degrees and the facts about it for views.json; say both in one line."""
     found = find_elevation(pipeline, photo.view(pipeline.hw), settings, seed)
@@ -28,7 +28,7 @@ def estimated_elevation(
     return found.deg, found.facts()
 
 
-def find_elevation(pipeline: "Zero123Pipeline", rgba: NDArray[np.uint8], settings: Settings, seed: int) -> "Elevation":
+def find_elevation(pipeline: "Zero123Pipeline", rgba: NDArray[np.uint8], settings: Sections, seed: int) -> "Elevation":
     """Estimate the elevation of the camera of an input view (H, W, 4), see zero123.elevation."""
     from zero123.elevation import ElevationInput, estimate_elevation
 
