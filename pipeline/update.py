@@ -263,7 +263,7 @@ def _prepare_run(
     lines = _describe_plan(order, catalog, ledger, earlier, before)
     _print_lines(storage, lines, progress)
     if not ledger.plan.idle:
-        keep_plan(storage, run.name, order.words, lines, order.settings)
+        keep_plan(storage, run.name, lines, order.settings, order.words)
     return run
 
 

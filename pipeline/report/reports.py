@@ -22,7 +22,7 @@ from report.wording import BUILDING, Wording
 FOLDER, NEWEST = "reports", "report.html"
 
 
-def keep_plan(storage: Storage, run: str, words: Wording, plan: Sequence[str], settings: Mapping[str, Any]) -> None:
+def keep_plan(storage: Storage, run: str, plan: Sequence[str], settings: Mapping[str, Any], words: Wording) -> None:
     """Save the plan of a run for its report."""
     kept = {"plan": list(plan), "settings": dict(settings), "words": asdict(words)}
     storage.write(f"{FOLDER}/{run}.json", (json.dumps(kept, indent=1, sort_keys=True) + "\n").encode())

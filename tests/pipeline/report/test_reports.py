@@ -10,6 +10,7 @@ from pipeline.catalog.rows import Attempt
 from pipeline.catalog.tables import Catalog
 from pipeline.report.reports import FOLDER, NEWEST, keep_plan, list_runs, report_page, write_report
 from pipeline.report.run_facts import run_facts
+from report.wording import BUILDING
 from tests.report.reading import Reading
 
 BEGAN = 1_700_000_000.0
@@ -66,7 +67,7 @@ def test_the_newest_run_is_shown_unless_another_is_asked_for(tmp_path: Path) -> 
     with pytest.raises(Failure, match="expected a dataset with a build run, found no run"):
         report_page(Storage(tmp_path))
     store = recorded(tmp_path, attempt(1, "20250101T000000Z-a"), attempt(2, "20250102T000000Z-b", outcome="crash"))
-    keep_plan(store, "20250103T000000Z-c", ["9 objects: render 0"], {"render": {"samples": 16}})
+    keep_plan(store, "20250103T000000Z-c", ["9 objects: render 0"], {"render": {"samples": 16}}, BUILDING)
     assert [run[-1] for run in list_runs(store)] == ["a", "b", "c"]
     assert "This run rendered nothing" in Reading(report_page(store)).text
     assert "samples: 16" in Reading(report_page(store)).text
