@@ -94,7 +94,7 @@ def _rendered(
             seed=0,
             settings=chosen.model_dump(mode="json"),
             extrinsics=cameras.tolist(),
-            lights=draw_lights(chosen.rig, UID, 0),
+            lights=draw_lights(chosen.chosen_lights, UID, 0),
             out_dir=str(Path(scratch) / "views"),
         )
         with progress.task("turntable", total=len(cameras), unit="frames") as task:

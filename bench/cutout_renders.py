@@ -47,7 +47,7 @@ def _render(files: list[Path], cache: Path, views: int, progress: Progress) -> N
                 seed=SEED,
                 settings=settings.model_dump(mode="json"),
                 extrinsics=[camera(file.stem, view, settings.radius).tolist() for view in range(views)],
-                lights=draw_lights(settings.rig, file.stem, SEED),
+                lights=draw_lights(settings.chosen_lights, file.stem, SEED),
                 out_dir=str(folder),
             )
             result = child.render(job)

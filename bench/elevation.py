@@ -95,7 +95,7 @@ def render_elevations(files: list[Path], folder: Path, settings: Settings, progr
                 seed=SEED,
                 settings=settings.render.model_dump(mode="json"),
                 extrinsics=cameras.tolist(),
-                lights=draw_lights(settings.render.rig, uid, SEED),
+                lights=draw_lights(settings.render.chosen_lights, uid, SEED),
                 out_dir=str(out),
                 root=str(file.resolve().parent),
             )

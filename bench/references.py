@@ -72,7 +72,7 @@ def scene_digest(path: Path, settings: RenderSettings, seed: int) -> str:
     scene = {
         "model": sha256_file(path),
         "cameras": draw_viewpoints(settings, path.stem, seed).tolist(),
-        "lights": draw_lights(settings.rig, path.stem, seed),
+        "lights": draw_lights(settings.chosen_lights, path.stem, seed),
         "settings": settings.model_dump(mode="json", include=SEEN),
         "samples": settings.samples,
         "compat": settings.compat,

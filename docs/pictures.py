@@ -106,7 +106,7 @@ def lit(
         seed=SEED,
         settings=settings.model_dump(mode="json"),
         extrinsics=[look_at_origin(cartesian_from_spherical(polar, azimuth, LIT_RADIUS)).tolist()],
-        lights=draw_lights(settings.rig, name, SEED),
+        lights=draw_lights(settings.chosen_lights, name, SEED),
         out_dir=str(scratch),
     )
     _check(child.render(job).outcome, name)

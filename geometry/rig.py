@@ -119,6 +119,13 @@ class Rig:
             return Orthographic(width=own.orthographic_width)
         return PAPER_LENS if own.fov_deg is None else lens_of_fov(np.deg2rad(own.fov_deg))
 
+    @property
+    def has_lens(self) -> bool:
+        """Whether the rig or any camera says what lens it has."""
+        given = [(self.fov_deg, self.orthographic_width)]
+        given += [(camera.fov_deg, camera.orthographic_width) for camera in self.cameras]
+        return any(value is not None for values in given for value in values)
+
     def needs(self, coordinate: Coordinate) -> bool:
         """Say whether moves from an input view need to know this coordinate of the input's camera."""
         return coordinate not in self.relative

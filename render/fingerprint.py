@@ -23,13 +23,14 @@ def fingerprint(source_sha256: str, settings: RenderSettings, compat: str, seed:
 
 def fingerprints(settings: RenderSettings, compat: str, seed: int) -> Callable[[str], str]:
     """Return `fingerprint` as a function of the source; the shared part is encoded once."""
-    seen = settings.model_dump(mode="json", exclude=NOT_SEEN)
-    shared = ",".join(canonical_json(part) for part in (compat, seed, seen, _rig(settings.rig)))
+    # Without a rig it is left out, as in the digests of earlier releases.
+    seen = settings.model_dump(mode="json", exclude=NOT_SEEN | (set() if settings.rig else {"rig"}))
+    shared = ",".join(canonical_json(part) for part in (compat, seed, seen, _lights(settings.chosen_lights)))
     # The text is canonical JSON put together by hand, because a million objects share most of it.
     return lambda sha256: sha256_bytes(f"[{SCHEMA},{canonical_json(sha256)},{shared}]".encode())[:16]
 
 
-def _rig(rig: RigSettings) -> dict[str, Any]:
+def _lights(rig: RigSettings) -> dict[str, Any]:
     """The rig, with the digests of its maps in place of their folder."""
     described = rig.model_dump(mode="json", exclude={"maps"})
     return described if rig.maps is None else described | {"maps": environment_maps(rig.maps)}

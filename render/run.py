@@ -62,7 +62,7 @@ def render_views(  # noqa: PLR0913 -- what one folder of views follows from
         seed=seed,
         settings=settings.model_dump(mode="json"),
         extrinsics=extrinsics.tolist(),
-        lights=draw_lights(settings.rig, uid, seed),
+        lights=draw_lights(settings.chosen_lights, uid, seed),
         out_dir=str(out_dir),
         first_view=len(earlier.views),
     )

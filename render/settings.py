@@ -1,12 +1,16 @@
 """Settings of rendering: every value that changes a pixel, and the limits of the child process."""
 
-from typing import Annotated, Literal, Self
+from dataclasses import asdict
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
 
+from base.data_files import read_named
 from base.lens_settings import LensSettings
 from base.passes import Pass
 from base.settings import Section
+from geometry.camera import Lens, Orthographic
+from geometry.rig import RIGS, Rig
 
 Range = tuple[float, float]
 """Lowest and highest value of a uniform draw."""
@@ -14,11 +18,20 @@ Range = tuple[float, float]
 Device = Literal["auto", "CPU", "CUDA", "OPTIX", "HIP", "METAL", "ONEAPI"]
 Check = Literal["transparent", "blank", "single_colour", "touches_border", "not_finite"]
 Edge = Annotated[int, Field(ge=16, le=4096)]
+SAME_FOV_RAD = 1e-4
 Bounces = Annotated[int, Field(ge=0, le=64)]
 
 
 def _is_range(value: Range) -> bool:
     return value[0] <= value[1]
+
+
+def _read_rig(value: Any) -> Any:
+    """Read a rig's name or file: what is kept are its cameras, since workers have no such file."""
+    return asdict(read_named(Rig, value, RIGS, "render.rig")) if isinstance(value, str) else value
+
+
+RenderRig = Annotated[Rig | None, BeforeValidator(_read_rig)]
 
 
 class LampSettings(Section):
@@ -110,7 +123,8 @@ class RenderSettings(Section):
 
     hw: tuple[Edge, Edge]
     views: Annotated[int, Field(ge=2, le=999)]
-    camera_sampling: Literal["sphere", "cube"]
+    camera_sampling: Literal["sphere", "cube", "rig"]
+    rig: RenderRig
     framing: Literal["radius", "whole"]
     radius: Range
     lens: LensSettings
@@ -155,7 +169,29 @@ class RenderSettings(Section):
             raise ValueError("passes to name each once")
         return self
 
+    @model_validator(mode="after")
+    def _fits_rig(self) -> Self:
+        rig = self.rig
+        if (rig is None) != (self.camera_sampling != "rig"):
+            raise ValueError("a rig with camera_sampling rig, and with no other")
+        if rig is None:
+            return self
+        if rig.relative and rig.reference is None:
+            raise ValueError("a rig with a reference, which its relative coordinates count from")
+        if len(rig.cameras) != self.views:
+            raise ValueError(f"views of {len(rig.cameras)}, as many as the rig has cameras")
+        if self.framing != "radius":
+            raise ValueError("framing radius with a rig, which has distances of its own")
+        own = Lens(**self.lens.model_dump())
+        for lens in map(rig.lens, range(self.views)):
+            if isinstance(lens, Orthographic):
+                raise ValueError("a rig of perspective cameras")
+            # A record of views has a single lens.
+            if rig.has_lens and abs(lens.fov_rad - own.fov_rad) > SAME_FOV_RAD:
+                raise ValueError(f"the lens of the rig's cameras, {{focal_mm: {lens.focal_mm:.4f}, sensor_mm: 32.0}}")
+        return self
+
     @property
-    def rig(self) -> RigSettings:
-        """The chosen lights."""
+    def chosen_lights(self) -> RigSettings:
+        """The lights of the name `light`."""
         return self.lights[self.light]

@@ -19,8 +19,11 @@ MARGIN_PX = 2.0
 def draw_viewpoints(settings: RenderSettings, uid: str, seed: int) -> Floats:
     """Return `cam_from_world` of every view of an object, (V, 3, 4).
 
-    Drawn in blocks of 12, so that asking for more views later keeps the earlier ones.
+    Those of the rig, if there is one. Else drawn in blocks of 12, so that asking for more views later keeps the earlier
+    ones.
     """
+    if settings.rig is not None:
+        return settings.rig.extrinsics([stable_rng(seed, "rig", uid, view) for view in range(settings.views)])
     blocks = -(-settings.views // BLOCK)
     centres = np.concatenate([_block_of_centres(settings, uid, seed, block) for block in range(blocks)])
     return np.stack([look_at_origin(centre) for centre in centres[: settings.views]])

@@ -1,13 +1,17 @@
 """`zero123 render`: views of a model's file, without a dataset."""
 
 import argparse
+import json
 from collections import Counter
 from pathlib import Path
 
 from app.commands.options import add_settings_flags, settings_of, writable_folder
+from base.data_files import read_named
 from base.outcomes import Outcome
 from base.progress import standard_progress
 from base.text import replace_controls
+from geometry.camera import Lens
+from geometry.rig import RIGS, Rig, rig_names
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -27,9 +31,26 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="the views of a single FILE, else a folder for each model",
     )
+    parser.add_argument(
+        "--rig",
+        metavar="NAME|FILE",
+        help=f"the cameras of a rig ({', '.join(rig_names())}, or a YAML file, docs/sampling.md), with its lens, in "
+        "place of random ones",
+    )
     parser.add_argument("--layout", choices=LAYOUTS, default="views", help="default: %(default)s")
     add_settings_flags(parser, dry_run="print the resolved settings and the models found, and do nothing")
     parser.set_defaults(run=run)
+
+
+def rig_overrides(name: str) -> list[str]:
+    """Return the settings of `render` that a rig decides, as for `--set`. Raises UsageError for an unknown name."""
+    rig = read_named(Rig, name, RIGS, "--rig")
+    lens = rig.lens(0)
+    # As JSON, since YAML would read some names as other things.
+    words = [f"rig={json.dumps(name)}", "camera_sampling=rig", f"views={len(rig.cameras)}"]
+    if rig.has_lens and isinstance(lens, Lens):
+        words.append(f"lens={{focal_mm: {lens.focal_mm}, sensor_mm: {lens.sensor_mm}}}")
+    return [f"render.{word}" for word in words]
 
 
 def run(options: argparse.Namespace) -> int:
@@ -37,6 +58,8 @@ def run(options: argparse.Namespace) -> int:
     from app.rendering import list_requested_models, render_models
     from pipeline.catalog.faults import FAULTS, fault_sentence
 
+    if options.rig is not None:
+        options.overrides = [*rig_overrides(options.rig), *options.overrides]
     settings = settings_of(options)
     progress = standard_progress()
     asked = list_requested_models(options.models, options.out, progress)

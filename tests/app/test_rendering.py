@@ -1,6 +1,7 @@
 """`zero123 render`: one model or many, whole or not at all, and once."""
 
 import json
+import math
 import os
 import re
 from collections.abc import Callable
@@ -10,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from app.commands.render import rig_overrides
 from app.rendering import list_requested_models, render_models
+from app.settings import load_settings
 from base.errors import UsageError
 from base.outcomes import Outcome
 from base.progress import SILENT
@@ -140,3 +143,13 @@ def test_a_name_that_is_not_utf8_is_a_usage_error(of_non_utf8: str, tmp_path: Pa
     (folder / "a.glb").write_bytes(b"glTF")
     with pytest.raises(UsageError, match=r"n�.*: expected a name in UTF-8$"):
         list_requested_models([folder / "a.glb" if of_non_utf8 == "file" else folder], tmp_path / "out", SILENT)
+
+
+def test_a_rig_brings_its_views_and_lens_and_set_still_wins() -> None:
+    render = load_settings(None, [], [*rig_overrides("sv3d"), "render.samples=3"]).render
+    assert (render.views, render.camera_sampling, render.samples) == (21, "rig", 3)
+    assert math.degrees(2.0 * math.atan(render.lens.sensor_mm / 2.0 / render.lens.focal_mm)) == pytest.approx(33.8)
+    # A rig without a lens leaves the settings' own.
+    assert load_settings(None, [], rig_overrides("orbit")).render.lens == load_settings(None).render.lens
+    with pytest.raises(UsageError, match="--rig: expected gradio, orbit"):
+        rig_overrides("zero")

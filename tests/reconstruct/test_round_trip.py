@@ -94,7 +94,7 @@ def pictures(blender: RenderChild, file: Path, cameras: np.ndarray) -> np.ndarra
         seed=0,
         settings=SETTINGS.render.model_dump(mode="json"),
         extrinsics=cameras.tolist(),
-        lights=draw_lights(SETTINGS.render.rig, "x", 0),
+        lights=draw_lights(SETTINGS.render.chosen_lights, "x", 0),
         out_dir=str(file.parent / f"{file.suffix[1:]}_views"),
     )
     result = blender.render(job, model_files(file))

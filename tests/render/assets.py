@@ -137,7 +137,7 @@ def look(
         seed=0,
         settings=chosen.model_dump(mode="json"),
         extrinsics=[look_at_origin(np.array(place)).tolist() for place in places],
-        lights=draw_lights(chosen.rig, "x", 0),
+        lights=draw_lights(chosen.chosen_lights, "x", 0),
         out_dir=str(out),
     )
     result = blender.render(job, model_files(path))

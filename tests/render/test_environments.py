@@ -52,7 +52,7 @@ def rig(settings: Any, maps: Path, **changes: Any) -> Any:
 
 
 def test_object_and_seed_choose_map_and_turn(settings: Any, maps: Path) -> None:
-    chosen = rig(settings, maps).rig
+    chosen = rig(settings, maps).chosen_lights
     drawn = [draw_lights(chosen, f"object {number}", 0)[-1] for number in range(20)]
     assert drawn == [draw_lights(chosen, f"object {number}", 0)[-1] for number in range(20)]
     assert {light["map"] for light in drawn} == {"bright.hdr", "even.hdr"}
@@ -60,7 +60,7 @@ def test_object_and_seed_choose_map_and_turn(settings: Any, maps: Path) -> None:
     assert len({light["rotation_rad"] for light in drawn}) == 20
     assert all(0.0 <= light["rotation_rad"] < 2 * np.pi for light in drawn)
     assert draw_lights(chosen, "object 1", 1)[-1] != drawn[1]
-    assert draw_lights(settings().rig, "van", 0)[-1].keys() == drawn[0].keys()
+    assert draw_lights(settings().chosen_lights, "van", 0)[-1].keys() == drawn[0].keys()
 
 
 def test_what_the_maps_hold_counts_and_not_where_they_lie(settings: Any, maps: Path, tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_a_folder_that_cannot_be_used_is_a_usage_error(settings: Any, tmp_path: 
         ("huge", "expected an environment map of at most"),
     ):
         with pytest.raises(UsageError, match=sentence):
-            draw_lights(rig(settings, tmp_path / name).rig, "van", 0)
+            draw_lights(rig(settings, tmp_path / name).chosen_lights, "van", 0)
 
 
 def ball(folder: Path) -> Path:

@@ -76,7 +76,7 @@ def read(chosen):
         "file": str(EXAMPLES / "dog.glb"),
         "settings": chosen.model_dump(mode="json"),
         "extrinsics": draw_viewpoints(chosen, "dog", 0).tolist(),
-        "lights": draw_lights(chosen.rig, "dog", 0),
+        "lights": draw_lights(chosen.chosen_lights, "dog", 0),
     }
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], input=json.dumps(job), capture_output=True, text=True, cwd=ROOT, check=True
@@ -109,7 +109,7 @@ def test_sampling_and_colours_are_those_of_the_settings(chosen, read) -> None:
 
 
 def test_only_the_described_lights_light_the_scene(chosen, read) -> None:
-    *lamps, world = draw_lights(chosen.rig, "dog", 0)
+    *lamps, world = draw_lights(chosen.chosen_lights, "dog", 0)
     assert [[kind, energy] for kind, energy, _ in read["lamps"]] == [
         ["AREA", pytest.approx(lamp["strength"])] for lamp in lamps
     ]

@@ -69,7 +69,7 @@ def found(settings, tmp_path_factory):
         "file": str(EXAMPLES / "ferris_wheel.glb"),
         "settings": chosen.model_dump(mode="json"),
         "extrinsics": np.concatenate([extrinsics, near]).tolist(),
-        "lights": draw_lights(chosen.rig, "ferris_wheel", 0),
+        "lights": draw_lights(chosen.chosen_lights, "ferris_wheel", 0),
         "scratch": str(tmp_path_factory.mktemp("window") / "view.png"),
     }
     done = subprocess.run(
