@@ -1,13 +1,14 @@
 """What the preparation of a photo is worth: outlines against the truth, and what a new view loses by it.
 
-python -m bench.cutout --objects DIR [--views N] [--checkpoint DIR --data DIR] [--network FILE.onnx] [--json FILE]
+python -m bench.cutout --objects DIR [--views N] [--checkpoint MODEL --data DIR] [--network FILE.onnx] [--json FILE]
 
 Photos are composites (see bench/composites.py): renders of the objects, which no model was trained on, before a wall, a
 gradient, wood, a noise texture, and with a cast shadow; with sensor noise, through a JPEG. "Bad" outlines have an IoU
 below .9; "unsure" ones the command would refuse. Renders are kept in --renders.
 
 With --checkpoint, new views of held-out cameras: the PSNR of the model's answer to the photo, cut out and framed, less
-that of its answer to the clean render. `original` is the original's preparation of the same cut-out.
+that of its answer to the clean render. "The original's way" is the original's preparation of the same cut-out; "as
+large as it is" is framed by the object's true size, which no photo tells.
 """
 
 import argparse
@@ -58,7 +59,7 @@ def main() -> int:
     parser.add_argument(
         "--network-every", type=int, default=4, metavar="N", help="on each Nth object (default: %(default)s)"
     )
-    parser.add_argument("--checkpoint", type=Path, metavar="DIR", help="a model, for the new views")
+    parser.add_argument("--checkpoint", metavar="MODEL", help="a folder or a name such as mini, for the new views")
     parser.add_argument("--data", default="runs/demo/dataset", metavar="DIR", help="its dataset's root")
     parser.add_argument("--pairs", type=int, default=32, metavar="N", help="default: %(default)s")
     parser.add_argument("--json", type=Path, metavar="FILE")

@@ -1,7 +1,6 @@
 """What preparing a photo costs the views that a model makes from it."""
 
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,10 +18,12 @@ from evaluation.metrics import psnr
 from evaluation.novel_views import list_pairs, read_objects
 from evaluation.table import markdown_table
 from geometry.camera import camera_centre
+from geometry.framing import frame_fraction
 from geometry.relative import polar_angle, pose_vector
+from photo.framing import object_box
 from photo.prepare import Prepared, prepare_photo
 from photo.read import Photo
-from photo.settings import PhotoSettings
+from photo.settings import FramingSettings, PhotoSettings
 from shards.sample import Sample
 from shards.version import read_version
 from zero123.pipeline import Zero123Pipeline
@@ -30,11 +31,11 @@ from zero123.pipeline import Zero123Pipeline
 Pixels = NDArray[np.uint8]
 SEED, PHOTO_PX = 0, 256
 OFF_CENTRE, SMALL = "small, off-centre cut-out", 0.5
-ORIGINAL = "the same, the original's way"
+ORIGINAL, TRUE_SIZE = "the same, the original's way", "the same, made as large as it is"
 
 
 def measure_views(
-    checkpoint: Path, data: str, most: int, settings: Settings, progress: Progress
+    checkpoint: str, data: str, most: int, settings: Settings, progress: Progress
 ) -> list[dict[str, Any]]:
     """A row for each pair of views: PSNR from the clean render and from each kind of photo; None where refused."""
     pipeline, storage = Zero123Pipeline.from_pretrained(checkpoint), Storage(data)
@@ -68,9 +69,7 @@ def _rows(
     cameras = np.broadcast_to(camera, (len(targets), 3, 4))
     poses = pipeline.adapt_poses(pose_vector(cameras, sample.extrinsics[list(targets)]), float(polar_angle(camera)))
     seeds = [stable_seed(SEED, sample.uid, source, target) for target in targets]
-    found = {
-        name: _sample_views(pipeline, rgba, poses, seeds, settings) for name, rgba in inputs.items() if rgba is not None
-    }
+    found = {name: pipeline.views(rgba, poses, seeds=seeds) for name, rgba in inputs.items() if rgba is not None}
     rows = []
     for number, target in enumerate(targets):
         true = on_white(sample.image(target))
@@ -79,27 +78,33 @@ def _rows(
     return rows
 
 
-def _sample_views(
-    pipeline: Zero123Pipeline, rgba: Pixels, poses: NDArray[np.float64], seeds: list[int], settings: Settings
-) -> Pixels:
-    section = settings.sample
-    return pipeline.views(
-        rgba, poses, guidance_scale=section.guidance_scale, steps=section.steps, eta=section.eta, seeds=seeds
-    )
-
-
 def _inputs(render: Pixels, uid: str, source: int, settings: PhotoSettings) -> dict[str, Pixels | None]:
     """Input views made from photos of a render's object, in the render's own size."""
     hw = (render.shape[0], render.shape[1])
     rng = stable_rng(SEED, "cutout-place", uid, source)
     whole = _enlarge(render, 1.0, (0.0, 0.0))
     small = _enlarge(render, SMALL, tuple(rng.uniform(-0.2, 0.2, 2)))
-    legacy = settings.model_copy(update={"framing": settings.framing.model_copy(update={"prepare": "legacy"})})
-    made: dict[str, Prepared | None] = {OFF_CENTRE: _prepare(small, settings), ORIGINAL: _prepare(small, legacy)}
+    legacy, told = (
+        settings.model_copy(update={"framing": settings.framing.model_copy(update=changes)})
+        for changes in ({"prepare": "legacy"}, {"extent": _extent(render, settings.framing)})
+    )
+    made: dict[str, Prepared | None] = {
+        OFF_CENTRE: _prepare(small, settings),
+        ORIGINAL: _prepare(small, legacy),
+        # What remains is the price of the unknown middle.
+        TRUE_SIZE: _prepare(small, told),
+    }
     for kind in KINDS:
         photo = composite(whole, kind, stable_rng(SEED, "cutout-photo", uid, source, kind))
         made[kind] = _prepare(np.dstack([photo, np.full(photo.shape[:2], 255, np.uint8)]), settings)
     return {name: None if one is None else one.view(hw) for name, one in made.items()}
+
+
+def _extent(render: Pixels, framing: FramingSettings) -> float:
+    """The longer side of a render's object in longest edges of the object."""
+    left, top, right, bottom = object_box(render)
+    part = max(right - left, bottom - top) / max(render.shape[:2])
+    return part / frame_fraction(framing.lens(), framing.radius)
 
 
 def _enlarge(render: Pixels, scale: float, shift: tuple[float, ...]) -> Pixels:

@@ -12,6 +12,8 @@ from photo.settings import FramingSettings
 Pixels = NDArray[np.uint8]
 VISIBLE = 13
 """Least alpha of a pixel within the object's box: fainter pixels are the tails of a soft edge."""
+SQUARE = 0.02
+"""The sides of a square picture differ by at most this part."""
 LEGACY_FRAME, LEGACY_OBJECT, LEGACY_ALPHA = 256, 200, 127
 
 
@@ -33,11 +35,40 @@ def frame(rgba: Pixels, hw: tuple[int, int], settings: FramingSettings) -> Pixel
 
 def frame_square(rgba: Pixels, settings: FramingSettings) -> Box:
     """Return the square of the picture in the frame; it may reach beyond the picture. Not for `frame_as_original`."""
-    if settings.prepare == "as_is":
+    if settings.prepare == "as_is" or is_framed(rgba, settings):
         return square_around((0.0, 0.0, float(rgba.shape[1]), float(rgba.shape[0])), 1.0)
     fraction = frame_fraction(settings.lens(), settings.radius, settings.extent)
     # From a near camera the object would not fit into the frame, so it is shrunk to leave the margin.
     return square_around(object_box(rgba), min(fraction, 1.0 - 2.0 * settings.margin))
+
+
+def is_framed(rgba: Pixels, settings: FramingSettings) -> bool:
+    """Say whether a picture is framed like a training view: square, its object whole, in the middle, of that size.
+
+    How large the object really is cannot be told from its outline, so changing a plausible size would add an error.
+    """
+    height, width = rgba.shape[:2]
+    if abs(height - width) > SQUARE * width or settings.prepare != "framed":
+        return False
+    left, top, right, bottom = object_box(rgba)
+    extent = max(right - left, bottom - top) / width / frame_fraction(settings.lens(), settings.radius)
+    off_centre = math.hypot(left + right - width, top + bottom - height) / 2.0 / width
+    is_whole = min(left, top, width - right, height - bottom) > 0.0
+    least, most = settings.kept.extents
+    return is_whole and least <= extent <= most and off_centre <= settings.kept.off_centre
+
+
+def framing_words(rgba: Pixels, settings: FramingSettings) -> str:
+    """Say in a sentence what the framing does with a picture."""
+    if settings.prepare == "legacy":
+        return "framed as by the original"
+    if settings.prepare == "as_is":
+        return "its own framing is kept, as asked"
+    if is_framed(rgba, settings):
+        return "its own framing is kept, since the object is where training views have it"
+    left, _, right, _ = frame_square(rgba, settings)
+    part = (right - left) / max(rgba.shape[:2])
+    return f"framed anew: the object is centred and made {1.0 / part:.2g} times as large in the frame"
 
 
 def frame_as_original(rgba: Pixels, hw: tuple[int, int]) -> Pixels:

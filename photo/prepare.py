@@ -10,7 +10,7 @@ from base.errors import Failure
 from base.progress import Progress
 from photo.checks import HELP, cut_sides, doubt
 from photo.cutout import cut_out
-from photo.framing import frame
+from photo.framing import frame, framing_words
 from photo.masks import MIDDLE
 from photo.read import Photo, read_photo
 from photo.settings import FramingSettings, PhotoSettings
@@ -46,6 +46,7 @@ class Prepared:
             "photo_sha256": self.photo.sha256,
             "cut_out": self.method,
             "prepare": self.framing.prepare,
+            "framing": framing_words(self.cut_out, self.framing),
             "radius": self.framing.radius,
             "warnings": list(self.warnings),
         }
@@ -76,6 +77,6 @@ def prepare_photo(
 
 
 def say_warnings(prepared: Prepared, progress: Progress) -> None:
-    """Tell a person what was noticed about the photo, a line each."""
-    for warning in prepared.warnings:
-        progress.say(f"{prepared.photo.name}: {warning}")
+    """Tell a person what was noticed about the photo, and what the framing does, a line each."""
+    for words in (*prepared.warnings, framing_words(prepared.cut_out, prepared.framing)):
+        progress.say(f"{prepared.photo.name}: {words}")

@@ -70,12 +70,30 @@ class BorderSettings(Section):
     textured: TexturedDoubt
 
 
+class KeptFraming(Section):
+    """The pictures that look framed like training views already.
+
+    The longer side of the object has `extents` edges of the unit cube, least and most, and its middle is at most
+    `off_centre` of the frame from the frame's.
+    """
+
+    extents: tuple[Positive, Positive]
+    off_centre: Annotated[float, Field(ge=0, le=0.5)]
+
+    @model_validator(mode="after")
+    def _is_range(self) -> Self:
+        if self.extents[0] > self.extents[1]:
+            raise ValueError("extents as [least, most]")
+        return self
+
+
 class FramingSettings(Section):
     """Where the object is in the frame.
 
     `framed` shows it as large as the training views of a camera at `radius` with this lens do: its longer side is
-    `extent` edges of the unit cube. `legacy` is the original's preparation. `as_is` keeps the picture's own framing.
-    `margin` is the least distance to the frame's edge, as a fraction of the frame.
+    `extent` edges of the unit cube. Square pictures within `kept` keep their own framing. `legacy` is the original's
+    preparation. `as_is` keeps any picture's own framing. `margin` is the least distance to the frame's edge, as a
+    fraction of the frame.
     """
 
     prepare: Preparation
@@ -84,6 +102,7 @@ class FramingSettings(Section):
     radius: Annotated[float, Field(ge=0.6, le=10.0)]
     extent: Positive
     margin: Annotated[float, Field(ge=0, lt=0.5)]
+    kept: KeptFraming
 
     def lens(self) -> Lens:
         """The lens as a `geometry.camera.Lens`."""

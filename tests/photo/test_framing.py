@@ -9,7 +9,7 @@ from PIL import Image
 
 from geometry.camera import PAPER_LENS, look_at_origin, project
 from geometry.framing import frame_fraction, square_around
-from photo.framing import frame, frame_as_original, object_box, resample
+from photo.framing import frame, frame_as_original, framing_words, object_box, resample
 from tests.photo.pictures import cut_out_disc, disc, noise, settings
 
 FRAMING = settings().framing
@@ -97,3 +97,39 @@ def test_legacy_is_the_originals_preparation(radius: int, side: int) -> None:
     rows = np.flatnonzero((view[..., 1] < 250).any(1))
     assert rows[-1] + 1 - rows[0] == pytest.approx(side, abs=1)
     assert frame(rgba, (64, 64), FRAMING.model_copy(update={"prepare": "legacy"})).shape == (64, 64, 4)
+
+
+@pytest.mark.parametrize("side", [64, 96])
+def test_a_picture_like_a_training_view_keeps_its_framing(side: int) -> None:
+    rgba = cut_out_disc((192, 192), (100, 92), 60)
+    np.testing.assert_array_equal(
+        frame(rgba, (side, side), FRAMING),
+        frame(rgba, (side, side), FRAMING.model_copy(update={"prepare": "as_is"})),
+    )
+    assert "its own framing is kept" in framing_words(rgba, FRAMING)
+
+
+@pytest.mark.parametrize(
+    ("hw", "centre", "radius"),
+    [
+        ((192, 192), (96, 130), 60),  # beside the middle
+        ((192, 192), (96, 96), 30),  # too small
+        ((192, 192), (96, 96), 94),  # too large
+        ((192, 192), (96, 96), 97),  # cut off by the edges
+        ((192, 256), (96, 128), 70),  # no square
+    ],
+)
+def test_other_pictures_are_framed_anew(hw: tuple[int, int], centre: tuple[int, int], radius: int) -> None:
+    rgba = cut_out_disc(hw, centre, radius)
+    left, top, right, bottom = object_box(frame(rgba, (96, 96), FRAMING), 127)
+    fraction = frame_fraction(FRAMING.lens(), FRAMING.radius, FRAMING.extent)
+    assert max(right - left, bottom - top) == pytest.approx(fraction * 96, abs=2)
+    assert ((left + right) / 2, (top + bottom) / 2) == pytest.approx((48, 48), abs=1.1)
+    assert framing_words(rgba, FRAMING).startswith("framed anew")
+
+
+def test_what_framing_does_is_told_by_numbers() -> None:
+    """A disc of 40 of 200 pixels becomes `fraction` of the frame."""
+    fraction = frame_fraction(FRAMING.lens(), FRAMING.radius, FRAMING.extent)
+    words = framing_words(cut_out_disc((200, 200), (100, 100), 20), FRAMING)
+    assert f"made {fraction / 0.2:.2g} times as large" in words

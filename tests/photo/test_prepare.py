@@ -87,7 +87,7 @@ def test_facts_are_json_and_name_the_photo_by_its_bytes(tmp_path: Path) -> None:
     assert facts["photo"] == "a.png"
     assert len(str(facts["photo_sha256"])) == 64
     assert facts["cut_out"] == "alpha"
-    assert facts["prepare"] == "framed"
+    assert (facts["prepare"], str(facts["framing"])[:11]) == ("framed", "framed anew")
     assert facts["warnings"] == []
 
 
