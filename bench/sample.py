@@ -8,6 +8,9 @@ scheduler. (b) `community`: as the community's pipeline works, each view by itse
 rows a step, decode. Parts are timed in turns, in CPU seconds of this process on a CPU and in seconds on an accelerator.
 A row's total is encoding + evaluations × one evaluation + decoding, since all evaluations cost the same.
 
+With another precision than float32 the pictures of both are compared, from the same noise. Random weights say little
+about pictures; --quality says the same of a trained model.
+
 --quality takes a trained model and a photo, and says how near each sampler comes to 500 steps of DDIM from the
 same noise.
 """
@@ -97,6 +100,8 @@ def measure_speed(options: argparse.Namespace) -> dict[str, Any]:
     compute = load_settings(None, ["paper"], options.set).sample.compute
     plain = random_model(options.size).to(options.device)
     ours = Zero123Pipeline.of(copy.deepcopy(plain))
+    # Another copy of the weights only where it is compared: it counts for the peak memory.
+    exact = Zero123Pipeline.of(copy.deepcopy(plain)) if compute.precision != "fp32" else None
     # Undoes our own attention, which every new model has.
     plain.unet.set_attn_processor(AttnProcessor2_0())
     ours.prepare(compute, options.device)
@@ -109,6 +114,7 @@ def measure_speed(options: argparse.Namespace) -> dict[str, Any]:
             # In turns, so that a slow moment of the machine falls on all.
             for part in parts.values():
                 part.seconds.append(seconds_of(part.work, options.device))
+    near = decibels_apart(ours, exact, rgba, poses) if exact is not None else None
     cost = {name: statistics.median(part.seconds) for name, part in parts.items()}
     views, totals = options.views, totals_of(cost, options.views)
     # Ratios within a round cancel the machine's speed at that moment.
@@ -121,9 +127,26 @@ def measure_speed(options: argparse.Namespace) -> dict[str, Any]:
     print(f"one evaluation: {statistics.median(steps):.3f} × plain's speed ({min(steps):.3f} … {max(steps):.3f})")
     print(f"(a) equal steps: {totals['plain, 50 DDIM'] / totals['ours, 50 DDIM']:.2f} ×")
     print(f"(b) {FEW} steps of UniPC: {totals['community, 50 DDIM'] / totals['ours, 20 UniPC']:.2f} ×")
+    if near is not None:
+        print(f"pictures in {compute.precision}, {FEW} steps of UniPC: {near:.1f} dB from float32's")
     print(f"peak memory: {peak_mb(options.device):,.0f} MB")
     return {"parameters": parameters, "parts": cost, "totals": totals, "step_ratio": steps, "difference": error,
-            "peak_mb": peak_mb(options.device)}  # fmt: skip
+            "near_db": near, "peak_mb": peak_mb(options.device)}  # fmt: skip
+
+
+def decibels_apart(
+    ours: Zero123Pipeline, exact: Zero123Pipeline, rgba: np.ndarray, poses: np.ndarray, scale: float = GUIDANCE
+) -> float:
+    """PSNR between the pictures of two models with the same weights, for the same noise."""
+    few = {"steps": FEW, "sampler": "unipc", "eta": 0.0, "timesteps": "quadratic", "guidance_scale": scale}
+    first, second = (one.views(rgba, poses, seeds=range(len(poses)), **few) for one in (ours, exact))
+    return decibels(first, second.astype(float))
+
+
+def decibels(pictures: np.ndarray, reference: np.ndarray) -> float:
+    """The mean PSNR of pictures against a reference, a picture each."""
+    error = ((pictures - reference) ** 2).mean(axis=(1, 2, 3))
+    return float(np.mean(10.0 * np.log10(255.0**2 / np.maximum(error, 1e-6))))
 
 
 def totals_of(cost: dict[str, float], views: int) -> dict[str, float]:
@@ -248,13 +271,17 @@ def measure_quality(options: argparse.Namespace) -> dict[str, Any]:
     reference = pictures("ddim", REFERENCE_STEPS).astype(float)
     rows, facts = [], {}
     for sampler, steps, spacing in COMPARED:
-        error = ((pictures(sampler, steps, spacing) - reference) ** 2).mean(axis=(1, 2, 3))
         name = f"{sampler} {steps} {spacing}"
-        facts[name] = float(np.mean(10.0 * np.log10(255.0**2 / np.maximum(error, 1e-6))))
+        facts[name] = decibels(pictures(sampler, steps, spacing), reference)
         rows.append([sampler, str(steps), spacing, f"{facts[name]:.2f}"])
     print(f"dB from {REFERENCE_STEPS} steps of DDIM, guidance {scale:g}, mean of {options.views} views")
     print(markdown_table(["sampler", "steps", "timesteps", "dB"], rows))
-    return {"psnr_db": facts}
+    half = Zero123Pipeline.of(copy.deepcopy(model))
+    half.prepare(load_settings(None, (), ["sample.compute.precision=bf16"]).sample.compute, options.device)
+    near = {scale: decibels_apart(half, model, rgba, poses, scale) for scale in (1.0, GUIDANCE)}
+    words = ", ".join(f"{value:.1f} dB at guidance {scale:g}" for scale, value in near.items())
+    print(f"bf16 from float32, {FEW} steps of UniPC: {words}")
+    return {"psnr_db": facts, "bf16_db": near}
 
 
 if __name__ == "__main__":

@@ -115,8 +115,9 @@ class SampleComputeSettings(Section):
     """How the device computes while it samples; pictures change by rounding at most.
 
     `views_at_once` is the batch, 0 for what fits into free memory. `precision` applies to the networks' weights and
-    products. `channels_last`, `offload` (each network on the accelerator only while it works) and compile `cuda_graphs`
-    need an accelerator. `tile_px` is the side of the decoder's tiles, 0 for a single piece.
+    products; bf16 on a CPU to the UNet's products alone (zero123.half_products). `channels_last`, `offload` (each
+    network on the accelerator only while it works) and compile `cuda_graphs` need an accelerator. `tile_px` is the side
+    of the decoder's tiles, 0 for a single piece.
     """
 
     views_at_once: Annotated[int, Field(ge=0, le=4096)]

@@ -57,9 +57,31 @@ def decibels(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
 
 
 def test_half_precision_is_near_float32(anywhere: None) -> None:
-    plain = pictures(guidance_scale=1.0)
-    assert decibels(pictures(guidance_scale=1.0, precision="bf16"), plain) > 45.0
-    assert decibels(pictures(precision="fp16"), pictures()) > 50.0
+    plain = pictures()
+    assert decibels(pictures(precision="bf16"), plain) > 45.0
+    assert decibels(pictures(precision="fp16"), plain) > 50.0
+
+
+def test_bf16_on_a_cpu_rounds_less_than_a_network_wholly_in_it() -> None:
+    exact, whole = small_pipeline().unet, small_pipeline().unet
+    half = small_pipeline().prepare(compute(precision="bf16"), "cpu").unet
+    torch.nn.Module.to(whole, torch.bfloat16)
+    parts = ("conv_in", "conv_out", "mid_block.resnets.0.conv1")
+    kinds = [half.get_submodule(part).weight.dtype for part in parts]
+    assert kinds == [torch.float32, torch.float32, torch.bfloat16]
+    generator = torch.Generator().manual_seed(0)
+    noisy = torch.randn((8, 8, 4, 4), generator=generator)
+    context = torch.randn((8, 1, half.config.cross_attention_dim), generator=generator)
+
+    def answer(unet: Any) -> torch.Tensor:
+        with torch.no_grad():
+            found: torch.Tensor = unet(
+                noisy.to(unet.dtype), 500, encoder_hidden_states=context.to(unet.dtype)
+            ).sample.float()
+        return found
+
+    errors = [float((answer(unet) - answer(exact)).pow(2).mean()) for unet in (half, whole)]
+    assert 0.0 < errors[0] < 0.7 * errors[1]
 
 
 def test_channels_last_and_offload_change_rounding_alone(anywhere: None) -> None:
