@@ -1,29 +1,24 @@
-"""Methods that answer a benchmark: our model, baselines, and how their answers are written."""
+"""Our model as a method of a benchmark, and how answers are written."""
 
 import argparse
-from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from app.baselines import Answer
 from app.commands.options import add_model_flag, add_settings_flags, settings_of
+from app.models import DEFAULT
 from app.settings import Settings
 from base.digest import digest_json
-from base.errors import UsageError
 from base.progress import Progress
 from evaluation.datasets.open import open_dataset
-from evaluation.methods import MESH_METHODS, VIEW_METHODS, MeshMethod, ViewMethod
+from evaluation.methods import MeshMethod, ViewMethod
 from evaluation.predicting import PredictionRun, predict_meshes, predict_views
 from evaluation.predictions import Method
 from evaluation.protocol import Kind, Protocol
-from inference.models import DEFAULT
 
 if TYPE_CHECKING:
     from inference.sample_photo import LoadedModel
-
-Answer = ViewMethod | MeshMethod
-BASELINES = (*VIEW_METHODS, *MESH_METHODS)
-WORDS = {"mean": "mean of the true views (oracle)", "input": "input copied", "hull": "visual hull (oracle)"}
 
 
 class ModelAnswers:
@@ -51,7 +46,7 @@ class ModelAnswers:
 
     @cached_property
     def _model(self) -> "LoadedModel":
-        from inference.models import checkpoint_of, load_model
+        from app.models import checkpoint_of, load_model
         from inference.sample_photo import LoadedModel
         from zero123.digest import model_digest
 
@@ -89,15 +84,6 @@ def add_network_flags(parser: argparse.ArgumentParser) -> None:
         help="Fréchet and kernel distance in the space of a CLIP folder, or of any network in ONNX",
     )
     parser.add_argument("--clip", type=Path, metavar="DIR", help="a CLIP image encoder in transformers' layout")
-
-
-def baseline_answers(name: str, kind: Kind) -> tuple[Method, Answer]:
-    """Return a baseline as a method. Raises UsageError for a baseline of the other kind."""
-    known: Mapping[str, Answer] = VIEW_METHODS if kind == "views" else MESH_METHODS
-    if name not in known:
-        raise UsageError(f"--baseline: expected {', '.join(known)} for {kind}, got {name}")
-    # Tables must say which answers know the truth.
-    return Method(name=WORDS.get(name, name), frame="world"), known[name]
 
 
 def write_answers(

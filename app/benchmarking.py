@@ -5,7 +5,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from app.answering import Answer, ModelAnswers, baseline_answers, write_answers
+from app.answering import ModelAnswers, write_answers
+from app.baselines import Answer, Baselines
 from app.commands.options import settings_of
 from base.errors import Failure, UsageError
 from base.progress import Progress, standard_progress
@@ -16,7 +17,7 @@ from evaluation.images.feature_network import FeatureNetwork, open_feature_netwo
 from evaluation.methods import noisy_views, shifted_views, true_mesh, true_views, visual_hull
 from evaluation.picture_metrics import Networks
 from evaluation.predicting import export_inputs
-from evaluation.predictions import Method
+from evaluation.predictions import Method, Predictions
 from evaluation.protocol import Protocol, protocol_names, read_protocol
 from evaluation.scored_folder import score_folder
 from evaluation.scoring import ScoringJob
@@ -89,6 +90,23 @@ def run_predict(options: argparse.Namespace) -> int:
     return 0
 
 
+def run_mesh(options: argparse.Namespace) -> int:
+    """Make meshes of Point-E's clouds; exit code 1 when a cloud has none."""
+    from evaluation.cloud_meshes import mesh_clouds
+    from evaluation.point_e import PointESdf
+    from zero123.device import torch_device
+
+    if not 8 <= options.grid_size <= 512:
+        raise UsageError(f"--grid-size: expected 8 to 512, got {options.grid_size}")
+    predictions = Predictions(options.predictions)
+    network = PointESdf.from_file(options.point_e, torch_device(options.device))
+    reasons = mesh_clouds(predictions, network, options.grid_size, standard_progress())
+    for uid, reason in reasons.items():
+        print(f"no mesh: {uid}: {reason}")
+    print(f"meshes: {options.predictions / 'meshes'}")
+    return 1 if reasons else 0
+
+
 def run_score(options: argparse.Namespace) -> int:
     """Score a prediction folder; exit code 1 when an object failed."""
     return _score(options, _protocol(options), options.predictions, standard_progress())
@@ -153,7 +171,8 @@ def _protocol(options: argparse.Namespace) -> Protocol:
 
 def _predict(options: argparse.Namespace, protocol: Protocol, out: Path, progress: Progress) -> None:
     if options.baseline:
-        method, answer = baseline_answers(options.baseline, protocol.kind)
+        baselines = Baselines(options=options, protocol=protocol, data=options.data, progress=progress)
+        method, answer = baselines.method(options.baseline)
     else:
         method, answer = ModelAnswers(options).method(protocol.kind, out)
     write_answers(protocol, options.data, method, answer, out, progress)

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from app.answering import Answer, ModelAnswers, baseline_answers, write_answers
+from app.answering import ModelAnswers, write_answers
+from app.baselines import Answer, Baselines, answers_kind
 from app.commands.options import settings_of, writable_folder
 from base.errors import Failure, UsageError
 from base.progress import Progress, standard_progress
@@ -15,11 +16,10 @@ from evaluation.benchmark_files import write_comparison
 from evaluation.datasets.linked import link_models
 from evaluation.datasets.open import open_dataset
 from evaluation.images.feature_network import open_feature_network
-from evaluation.methods import MESH_METHODS, VIEW_METHODS
 from evaluation.paper_tables import NAME, PAPER_TABLES, MeasuredTable, PaperTable, write_paper_tables
 from evaluation.picture_metrics import Networks
 from evaluation.predictions import Method
-from evaluation.protocol import Kind, Protocol, read_protocol
+from evaluation.protocol import Protocol, read_protocol
 from evaluation.scored_folder import score_folder
 from evaluation.scoring import ScoringJob
 from evaluation.summary import Summary
@@ -124,7 +124,7 @@ def _has_mesh(protocol: Protocol, folder: Path) -> bool:
 def _predictions(run: _Run, table: PaperTable, protocol: Protocol, data: Path) -> Iterator[tuple[str, Path]]:
     """Write the answers that are missing; yield the name of each method's folder, and its prediction folder."""
     home = run.options.out / table.protocol
-    for name, method, answer in _answers(run, protocol.kind, home):
+    for name, method, answer in _answers(run, protocol, data, home):
         write_answers(protocol, data, method, answer, home / name / "predictions", run.progress)
         yield name, home / name / "predictions"
     for number, folder in enumerate(run.options.predictions, start=1):
@@ -132,12 +132,13 @@ def _predictions(run: _Run, table: PaperTable, protocol: Protocol, data: Path) -
             yield f"predictions-{number}-{_slug(folder.resolve().name)}", folder / table.protocol
 
 
-def _answers(run: _Run, kind: Kind, home: Path) -> Iterator[tuple[str, Method, Answer]]:
+def _answers(run: _Run, protocol: Protocol, data: Path, home: Path) -> Iterator[tuple[str, Method, Answer]]:
     if run.model:
-        yield "model", *run.model.method(kind, home / "model")
+        yield "model", *run.model.method(protocol.kind, home / "model")
+    baselines = Baselines(options=run.options, protocol=protocol, data=data, progress=run.progress)
     for name in run.options.baseline:
-        if name in (VIEW_METHODS if kind == "views" else MESH_METHODS):
-            yield f"baseline-{name}", *baseline_answers(name, kind)
+        if answers_kind(name, protocol.kind):
+            yield f"baseline-{name}", *baselines.method(name)
 
 
 def _score(run: _Run, table: PaperTable, job: ScoringJob) -> Summary:

@@ -4,8 +4,7 @@ MCC (Wu et al., CVPR 2023) predicts occupancy at every point of a regular grid (
 keeps the points above 0.1 (`--eval_score_threshold`). It writes no mesh. The surface here is that of marching cubes
 over this grid: half-way between kept and other points, or at 0.1 where the file has the occupancy itself.
 
-Point-E (Nichol et al., arXiv 2212.08751) makes meshes by a network for signed distances (`pc_to_mesh` of its package).
-Its clouds are on no grid and are refused: any other conversion would be another method than the paper's.
+Point-E's clouds are on no grid and are refused here: evaluation.point_e makes their meshes, as the paper does.
 """
 
 import io
@@ -42,26 +41,33 @@ OFF_GRID = 0.05
 def read_cloud_mesh(path: Path, up: str = "z") -> Triangles:
     """Read points on a grid with the up axis `up` (`y` or `z`) and return their surface, z up.
 
+    Raises Failure as `read_cloud` does, and for more than 4 million points and points on no grid.
+    """
+    points, occupancy = read_cloud(path)
+    try:
+        mesh = grid_surface(points, occupancy)
+    except ValueError as error:
+        raise Failure(f"{path}: {error}") from None
+    return mesh.transformed(Z_UP_FROM_Y_UP) if up == "y" else mesh
+
+
+def read_cloud(path: Path) -> tuple[Floats, Floats | None]:
+    """Read points (N, 3) as they are in the file, and their occupancy (N,) or None.
+
     An NPZ has `coords` (N, 3) and perhaps `occupancy` (N,); other arrays, such as colours, are not read. A PLY has
-    vertices. Raises Failure, in a sentence, for a missing or damaged file, Python objects, more than 4 million points,
-    and points on no grid.
+    vertices. Raises Failure, in a sentence, for a missing or damaged file and for Python objects.
     """
     try:
         if path.stat().st_size > MAX_BYTES:
             raise Failure(f"{path}: expected at most {MAX_BYTES >> 20} MiB, got {path.stat().st_size >> 20} MiB")
         data = path.read_bytes()
-        points, occupancy = _npz_cloud(data) if path.suffix == ".npz" else (ply_points(data), None)
+        return _npz_cloud(data) if path.suffix == ".npz" else (ply_points(data), None)
     except OSError as error:
         raise Failure(f"{path}: expected a point cloud, got: {reason(error)}") from None
     except BadArray as error:  # a ValueError with a complete message
         raise Failure(f"{path}: {error}") from None
     except (*UNREADABLE, *BROKEN, KeyError, IndexError, TypeError, MemoryError) as error:
         raise Failure(f"{path}: expected a whole point cloud, got: {error!r}") from None
-    try:
-        mesh = grid_surface(points, occupancy)
-    except ValueError as error:
-        raise Failure(f"{path}: {error}") from None
-    return mesh.transformed(Z_UP_FROM_Y_UP) if up == "y" else mesh
 
 
 def grid_surface(points: Floats, occupancy: Floats | None = None) -> Triangles:
@@ -110,7 +116,7 @@ def _cells(points: Floats) -> tuple[NDArray[np.int64], float]:
     if steps >= MAX_STEPS or off > OFF_GRID:
         raise ValueError(
             f"expected the occupied points of a grid with the same step along all axes and at most {MAX_STEPS} points "
-            "along each, as MCC predicts them, got other points; for Point-E, write the mesh of its pc_to_mesh instead"
+            "along each, as MCC predicts them, got other points; `zero123 benchmark mesh` makes meshes of Point-E's"
         )
     return places.round().astype(np.int64), step
 

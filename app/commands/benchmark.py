@@ -4,7 +4,8 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from app.answering import BASELINES, add_model_flags, add_network_flags
+from app.answering import add_model_flags, add_network_flags
+from app.baselines import BASELINES
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -13,6 +14,7 @@ VERBS = {
     "show": "a protocol: what it measures, its published rows, and what it leaves open",
     "check": "check a data set: project the truth meshes on the alpha, compare pixels with known digests",
     "predict": "answer a protocol with our model or a baseline, or export inputs for another program",
+    "mesh": "meshes of Point-E's clouds in a prediction folder, by its own network",
     "score": "measure a prediction folder; finished objects are kept",
     "run": "predict, then score",
     "compare": "several scored folders in a single table with paired differences to the first",
@@ -43,6 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     _add_answers(made["predict"], export=True)
     _add_answers(made["run"], export=False)
     made["score"].add_argument("--predictions", type=Path, required=True, metavar="DIR", help="a prediction folder")
+    _add_meshing(made["mesh"])
     for name in ("score", "run", "oracle"):
         _add_scoring(made[name])
     made["oracle"].add_argument("--kind", choices=("truth", "noise", "shift", "hull"), required=True, help="the error")
@@ -63,12 +66,28 @@ def _add_answers(parser: argparse.ArgumentParser, *, export: bool) -> None:
     parser.add_argument(
         "--baseline",
         choices=BASELINES,
-        help="instead of a model: the input copied, white, the mean of all true views (an oracle); for meshes the "
-        "input's silhouette extruded, or the hull of all true silhouettes (an oracle)",
+        help="instead of a model: the input copied, white, the mean of all true views (an oracle), the nearest "
+        "training view of the dataset in evaluate.training_root; for meshes the input's silhouette extruded, or the "
+        "hull of all true silhouettes (an oracle)",
     )
     if export:
         parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the prediction folder to write")
         parser.add_argument("--export-only", action="store_true", help="write inputs, cameras and a README instead")
+
+
+def _add_meshing(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--predictions", type=Path, required=True, metavar="DIR", help="a folder with clouds/UID.npz")
+    parser.add_argument(
+        "--point-e", type=Path, required=True, metavar="FILE", help="sdf.pt of Point-E, or its tensors as safetensors"
+    )
+    parser.add_argument(
+        "--grid-size",
+        type=int,
+        default=128,
+        metavar="N",
+        help="samples along each edge (default: the paper's %(default)s)",
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: %(default)s)")
 
 
 def _add_scoring(parser: argparse.ArgumentParser) -> None:

@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from app.answering import BASELINES, add_model_flags, add_network_flags
+from app.answering import add_model_flags, add_network_flags
+from app.baselines import BASELINES
 from evaluation.paper_tables import PAPER_TABLES
 
 

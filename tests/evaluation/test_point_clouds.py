@@ -135,7 +135,7 @@ BAD = {
     "mesh.npz": (lambda: archive(npy_bytes(block()), "vertices.npy"), "expected an array 'coords', got vertices.npy"),
     "integers.npz": (lambda: archive(npy_bytes(np.zeros((4, 3), np.int64))), "got int64 of shape (4, 3)"),
     "flat.npz": (lambda: archive(npy_bytes(np.zeros((4, 2), np.float32))), "expected float32 of shape n×3"),
-    "point-e.npz": (lambda: archive(npy_bytes(random_points(4096))), "for Point-E, write the mesh of its pc_to_mesh"),
+    "point-e.npz": (lambda: archive(npy_bytes(random_points(4096))), "`zero123 benchmark mesh` makes meshes"),
     "few.npz": (lambda: archive(npy_bytes(random_points(5))), "as MCC predicts them, got other points"),
     "one.npz": (lambda: archive(npy_bytes(block()[:1])), "expected 2 to 4,000,000 points, got 1"),
     "same.npz": (lambda: archive(npy_bytes(np.ones((4, 3)))), "got all points at the same place"),
