@@ -5,11 +5,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from app.baselines import Answer
+from app.baselines import Answer, shape_digest
 from app.commands.options import add_model_flag, add_settings_flags, settings_of
 from app.models import DEFAULT
 from app.settings import Settings
-from base.digest import digest_json
 from base.progress import Progress
 from evaluation.datasets.open import open_dataset
 from evaluation.methods import MeshMethod, ViewMethod
@@ -40,7 +39,7 @@ class ModelAnswers:
             answer = ModelMethod(model.pipeline, sampling, seed)
         else:
             answer = ModelMeshes(model, settings, seed, out / "work")
-            about |= {"mesh_method": settings.reconstruct.method, "reconstruct": _shape_digest(settings)}
+            about |= {"mesh_method": settings.reconstruct.method, "reconstruct": shape_digest(settings.reconstruct)}
         method = Method(name=model_name(self.options), weights=model.digest, settings=_plain(about), frame="world")
         return method, answer
 
@@ -83,7 +82,9 @@ def add_network_flags(parser: argparse.ArgumentParser) -> None:
         metavar="DIR|FILE.onnx",
         help="Fréchet and kernel distance in the space of a CLIP folder, or of any network in ONNX",
     )
-    parser.add_argument("--clip", type=Path, metavar="DIR", help="a CLIP image encoder in transformers' layout")
+    parser.add_argument(
+        "--clip", type=Path, metavar="DIR", help="a CLIP image encoder, for CLIP similarity and DietNeRF"
+    )
 
 
 def write_answers(
@@ -103,12 +104,6 @@ def model_name(options: argparse.Namespace) -> str:
     """Return the model's name for a table: of a path, the last part alone."""
     name: str = options.model.name or DEFAULT
     return Path(name).resolve().name if Path(name).exists() else name
-
-
-def _shape_digest(settings: Settings) -> str:
-    """Digest the settings with an influence on a mesh's shape: its films and file formats have no influence."""
-    shape = settings.reconstruct.model_dump(mode="json", exclude={"turntable": True, "mesh": {"also", "texture"}})
-    return digest_json(shape)
 
 
 def _plain(values: dict[str, object]) -> dict[str, str | int | float | bool]:

@@ -171,7 +171,9 @@ def _protocol(options: argparse.Namespace) -> Protocol:
 
 def _predict(options: argparse.Namespace, protocol: Protocol, out: Path, progress: Progress) -> None:
     if options.baseline:
-        baselines = Baselines(options=options, protocol=protocol, data=options.data, progress=progress)
+        baselines = Baselines(
+            options=options, protocol=protocol, data=options.data, work=out / "work", progress=progress
+        )
         method, answer = baselines.method(options.baseline)
     else:
         method, answer = ModelAnswers(options).method(protocol.kind, out)

@@ -135,9 +135,10 @@ def _predictions(run: _Run, table: PaperTable, protocol: Protocol, data: Path) -
 def _answers(run: _Run, protocol: Protocol, data: Path, home: Path) -> Iterator[tuple[str, Method, Answer]]:
     if run.model:
         yield "model", *run.model.method(protocol.kind, home / "model")
-    baselines = Baselines(options=run.options, protocol=protocol, data=data, progress=run.progress)
     for name in run.options.baseline:
         if answers_kind(name, protocol.kind):
+            work = home / f"baseline-{name}" / "work"
+            baselines = Baselines(options=run.options, protocol=protocol, data=data, work=work, progress=run.progress)
             yield f"baseline-{name}", *baselines.method(name)
 
 

@@ -63,7 +63,7 @@ def reconstruct(
         poses = pipeline.adapt_poses(
             pose_vector(input_cam_from_world, cameras), float(polar_angle(input_cam_from_world))
         )
-        score = ModelScore(pipeline, rgba, poses, settings.score)
+        score = ModelScore(pipeline, pipeline.condition(rgba[None], poses), settings.score)
     view = prepare_input_view(rgba, input_cam_from_world, settings, device=str(pipeline.device))
     return optimise_field(view, cameras, score, settings, seed=seed, progress=progress, watchers=watchers)
 

@@ -16,12 +16,11 @@ from collections.abc import Callable
 from typing import Protocol
 
 import torch
-from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from reconstruct.settings import ScoreSettings
-from zero123.pipeline import Zero123Pipeline
-from zero123.score import alpha_sigma, decode, denoised, encode_target
+from zero123.conditioning import Conditioning
+from zero123.score import Denoiser, alpha_sigma, decode, denoised, encode_target
 
 Denoise = Callable[[Tensor], Tensor]
 
@@ -73,21 +72,20 @@ def timestep_range(settings: ScoreSettings, done: float) -> tuple[float, float]:
 
 
 class ModelScore:
-    """The score of a `Zero123Pipeline` for one input view and a list of relative poses."""
+    """The score of a diffusion model under a condition for each viewpoint."""
 
-    def __init__(self, pipeline: Zero123Pipeline, rgba: NDArray, poses: ArrayLike, settings: ScoreSettings) -> None:
-        self.pipeline, self.settings = pipeline, settings
-        self.hw: tuple[int, int] = pipeline.hw
-        self.conditioning = pipeline.condition(rgba[None], poses)
+    def __init__(self, model: Denoiser, conditioning: Conditioning, settings: ScoreSettings) -> None:
+        self.model, self.conditioning, self.settings = model, conditioning, settings
+        self.hw: tuple[int, int] = model.hw
 
     def loss(self, images: Tensor, which: list[int], done: float, generator: torch.Generator) -> Tensor:
         """See `ViewScore.loss`."""
         if self.settings.space == "latents":
-            latents = encode_target(self.pipeline, images)
+            latents = encode_target(self.model, images)
             return self._pull(latents, latents.detach(), lambda estimate: estimate, which, done, generator)
         with torch.no_grad():
-            latents = encode_target(self.pipeline, images)
-        return self._pull(images, latents, lambda z: decode(self.pipeline, z).clamp(0.0, 1.0), which, done, generator)
+            latents = encode_target(self.model, images)
+        return self._pull(images, latents, lambda z: decode(self.model, z).clamp(0.0, 1.0), which, done, generator)
 
     def _pull(
         self,
@@ -102,13 +100,13 @@ class ModelScore:
         low, high = timestep_range(self.settings, done)
         fraction = low + (high - low) * float(torch.rand((), generator=generator))
         # The fractions 0 and 1 are the first and the last timestep.
-        timestep = round(fraction * (self.pipeline.scheduler.config.num_train_timesteps - 1))
-        alpha, sigma = (float(value) for value in alpha_sigma(self.pipeline, timestep))
+        timestep = round(fraction * (len(self.model.schedule.alphas_cumprod) - 1))
+        alpha, sigma = (float(value) for value in alpha_sigma(self.model, timestep))
         noises = torch.randn((self.settings.draws, *latents.shape), generator=generator).to(latents)
         conditioning = self.conditioning.select(which)
 
         def denoise(noisy: Tensor) -> Tensor:
-            estimate: Tensor = denoised(self.pipeline, noisy, timestep, conditioning, self.settings.guidance_scale)
+            estimate: Tensor = denoised(self.model, noisy, timestep, conditioning, self.settings.guidance_scale)
             return estimate
 
         with torch.no_grad():

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn.functional import interpolate, normalize
 from transformers import CLIPVisionModelWithProjection
 
@@ -47,15 +48,23 @@ class ClipImages:
 
     @torch.no_grad()
     def vector(self, image: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """The embedding (E,) of a uint8 RGB picture (H, W, 3), of length 1.
+        """The embedding (E,) of a uint8 RGB picture (H, W, 3), of length 1."""
+        pixels = torch.tensor(image, device=self._model.device).movedim(-1, 0)[None].float() / 255.0
+        return np.asarray(self.embed(pixels)[0].cpu().numpy())
 
-        The picture is scaled to the encoder's square as CLIP's own were: bicubic, antialiased.
+    def embed(self, images: Tensor) -> Tensor:
+        """The embeddings (N, E) of pictures (N, 3, H, W) in [0, 1], of length 1, in float64; differentiable.
+
+        Pictures are scaled to the encoder's square as CLIP's own were: bicubic, antialiased.
         """
-        device = self._model.device
-        pixels = torch.tensor(image, device=device).movedim(-1, 0)[None].float() / 255.0
         # Bicubic overshoots at edges, hence the clamp.
-        square = interpolate(pixels, (self.side_px, self.side_px), mode="bicubic", antialias=True).clamp(0.0, 1.0)
-        mean, std = (torch.tensor(one, device=device)[:, None, None] for one in (CLIP_MEAN, CLIP_STD))
-        found = self._model(pixel_values=(square - mean) / std).image_embeds[0]
+        square = interpolate(images, (self.side_px, self.side_px), mode="bicubic", antialias=True).clamp(0.0, 1.0)
+        mean, std = (torch.tensor(one, device=images.device)[:, None, None] for one in (CLIP_MEAN, CLIP_STD))
+        found = self._model(pixel_values=(square - mean) / std).image_embeds
         # In float64, so that the cosine of a picture with itself is 1.
-        return np.asarray(normalize(found.double(), dim=0).cpu().numpy())
+        return normalize(found.double(), dim=1)
+
+    @property
+    def device(self) -> torch.device:
+        """The computing device."""
+        return torch.device(self._model.device)

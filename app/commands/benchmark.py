@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from app.answering import add_model_flags, add_network_flags
-from app.baselines import BASELINES
+from app.baselines import BASELINES, add_baseline_flags
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -67,10 +67,13 @@ def _add_answers(parser: argparse.ArgumentParser, *, export: bool) -> None:
         "--baseline",
         choices=BASELINES,
         help="instead of a model: the input copied, white, the mean of all true views (an oracle), the nearest "
-        "training view of the dataset in evaluate.training_root; for meshes the input's silhouette extruded, or the "
-        "hull of all true silhouettes (an oracle)",
+        "training view of the dataset in evaluate.training_root, Image Variations; for meshes the input's silhouette "
+        "extruded, or the hull of all true silhouettes (an oracle); for both SJC-I and DietNeRF",
     )
+    add_baseline_flags(parser)
     if export:
+        # `run` has the same flag for its scores.
+        parser.add_argument("--clip", type=Path, metavar="DIR", help="a CLIP image encoder, for --baseline dietnerf")
         parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the prediction folder to write")
         parser.add_argument("--export-only", action="store_true", help="write inputs, cameras and a README instead")
 

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from app.answering import add_model_flags, add_network_flags
-from app.baselines import BASELINES
+from app.baselines import BASELINES, add_baseline_flags
 from evaluation.paper_tables import PAPER_TABLES
 
 
@@ -40,6 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--baseline", action="append", default=[], choices=BASELINES, help="a row without a model; may be repeated"
     )
+    add_baseline_flags(parser)
     parser.add_argument("--no-model", action="store_true", help="no row of a model, only --predictions and --baseline")
     parser.add_argument("--tables", default="1,2,3,4", metavar="N,N,…", help="default: %(default)s")
     parser.add_argument("--first", type=int, metavar="N", help="only the first N objects of each folder, by name")

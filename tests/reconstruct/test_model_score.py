@@ -42,7 +42,8 @@ def pipeline() -> Zero123Pipeline:
 def test_the_score_reaches_the_picture(pipeline: Zero123Pipeline, space: str, gradient: str) -> None:
     cameras = draw_viewpoints(0, 3, (1.5, 2.2))
     settings = small_settings().score.model_copy(update={"space": space, "gradient": gradient, "draws": 2})
-    score = ModelScore(pipeline, sphere_rgba(cameras[0], HW), pose_vector(cameras[0], cameras), settings)
+    condition = pipeline.condition(sphere_rgba(cameras[0], HW)[None], pose_vector(cameras[0], cameras))
+    score = ModelScore(pipeline, condition, settings)
     gradients = []
     for seed in (0, 0, 1):
         images = torch.full((2, 3, *HW), 0.5, requires_grad=True)
