@@ -86,7 +86,7 @@ class ImageVariations:
 
         It is scaled as the model's demo does: bicubic to CLIP's square, without antialiasing.
         """
-        images = composited(torch.from_numpy(rgba[None]).to(self.device)) / 2.0 + 0.5
+        images = composited(torch.tensor(rgba[None], device=self.device)) / 2.0 + 0.5
         edge = int(self.image_encoder.config.image_size)
         square = interpolate(images, (edge, edge), mode="bicubic", align_corners=False)
         mean, std = (torch.tensor(values, device=self.device)[:, None, None] for values in (CLIP_MEAN, CLIP_STD))

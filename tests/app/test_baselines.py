@@ -1,5 +1,7 @@
 """Baselines of `zero123 benchmark` that need data or networks, over a small set in the form of SD-30."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +15,17 @@ from base.progress import SILENT
 from base.storage import Storage
 from evaluation.baselines import on_white
 from evaluation.datasets.sd30 import Sd30
+from evaluation.mesh_files import read_mesh
 from evaluation.nearest import Entry
 from evaluation.nearest_method import open_training_views
 from evaluation.protocol import PROTOCOLS
 from shards.reader import read_sample
 from shards.version import read_version, version_name
+from tests.evaluation.clips import write_image_half
 from tests.evaluation.settings import SETTINGS
 from tests.evaluation.small_sd30 import write_small_sd30
 from tests.shards.datasets import HW, make_version
+from tests.zero123.variations import write_variations
 
 TARGETS = [0, 5]
 
@@ -90,4 +95,69 @@ def test_a_missing_source_is_named(
     home: Path, tmp_path: Path, words: tuple[str, ...], sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert predict(home, tmp_path, "--baseline", *words) == 2
+    assert sentence in capsys.readouterr().err
+
+
+QUICK_FIELD = {
+    "reconstruct.stages": [{"resolution": 12, "steps": 3}],
+    "reconstruct.input_rays": 256,
+    "reconstruct.samples_per_ray": 16,
+    "reconstruct.score.viewpoints": 4,
+    "reconstruct.mesh.resolution": 16,
+    "reconstruct.mesh.levels": [0.1],
+}
+
+
+@pytest.fixture(scope="module")
+def networks(home: Path) -> list[object]:
+    """Flags with tiny networks of random weights, and a short optimisation."""
+    write_variations(home / "variations")
+    write_image_half(home / "clip")
+    settings = [word for key, value in QUICK_FIELD.items() for word in ("--set", f"{key}={json.dumps(value)}")]
+    return ["--variations", home / "variations", "--clip", home / "clip", "--device", "cpu", *settings]
+
+
+def test_image_variations_ignore_the_camera_but_not_the_input(
+    home: Path, networks: list[object], tmp_path: Path
+) -> None:
+    words = ("--baseline", "image-variations", "--steps", "2", *networks)
+    assert predict(home, tmp_path, *words) == 0
+    method = yaml.safe_load((tmp_path / "method.yaml").read_text())
+    assert method["name"] == "Image Variations"
+    assert method["settings"] == {"steps": 2, "guidance_scale": 3.0, "seed": 0, "model_px": 32}
+    first, second, other = (
+        np.asarray(Image.open(tmp_path / "views" / name)) for name in ("egg/000.png", "egg/005.png", "brick/000.png")
+    )
+    assert first.shape == (256, 256, 3)
+    assert (first != second).any()
+    assert (first != other).any()
+
+
+@pytest.mark.parametrize("name", ["sjc-i", "dietnerf"])
+def test_fields_answer_with_views_and_meshes(home: Path, networks: list[object], tmp_path: Path, name: str) -> None:
+    assert predict(home, tmp_path / "views", "--baseline", name, "--objects", "egg", *networks) == 0
+    first, second = (np.asarray(Image.open(tmp_path / "views/views/egg" / f"{target:03d}.png")) for target in TARGETS)
+    assert (first != second).any(), "expected views that depend on the camera"
+    assert yaml.safe_load((tmp_path / "views" / "method.yaml").read_text())["weights"]
+    data = tmp_path / "data"
+    shutil.copytree(home / "sd30" / "egg", data / "bell")
+    words = ["sd30-mesh", "--data", data, "--objects", "bell", "--out", tmp_path / "meshes", "--baseline", name]
+    assert main([str(word) for word in ("benchmark", "predict", *words, *networks)]) == 0
+    assert (tmp_path / "meshes" / "failed.csv").read_text() == ""
+    mesh = read_mesh(tmp_path / "meshes" / "meshes" / "bell.ply")
+    assert 0.3 < np.ptp(mesh.vertices, axis=0).max() < 1.1
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("image-variations", "--baseline image-variations: expected --variations DIR, Image Variations, got none"),
+        ("sjc-i", "--baseline sjc-i: expected --variations DIR, Image Variations, got none"),
+        ("dietnerf", "--baseline dietnerf: expected --clip DIR, a CLIP image encoder, got none"),
+    ],
+)
+def test_a_missing_network_is_named(
+    home: Path, tmp_path: Path, name: str, sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert predict(home, tmp_path, "--baseline", name) == 2
     assert sentence in capsys.readouterr().err
