@@ -16,7 +16,10 @@ from evaluation.table import markdown_table
 from report.escape import csv_cell, markdown
 
 PUBLISHED_VARIANT = "as-published"
-PRINTED, MEASURED = "as printed", "measured"
+PRINTED, QUOTED, MEASURED = "as printed", "quoted", "measured"
+"""Read in the paper, read in a text that quotes the paper, measured here."""
+
+LATEX_MARKS = {PRINTED: "$^*$", QUOTED: "$^\\dagger$", MEASURED: ""}
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class TableRow:
-    """A method's figures by metric, `kind` as printed or measured, and its failures."""
+    """A method's figures by metric, `kind` as printed, quoted or measured, and its failures."""
 
     method: str
     kind: str
@@ -70,9 +73,9 @@ def _table(protocol: Protocol, variant: str, summaries: Sequence[Summary]) -> Be
     rows = [
         TableRow(
             row.method,
-            PRINTED,
+            QUOTED if row.quoted else PRINTED,
             {metric: Cell(_exact(row.figures[metric]), _exact(row.figures[metric])) for metric in row.figures},
-            source=f"{row.source}, {row.where}",
+            source=", ".join(filter(None, (row.source, row.where, QUOTED if row.quoted else ""))),
         )
         for row in printed
     ]
@@ -135,7 +138,7 @@ def cell_text(row: TableRow, metric: str) -> str:
     if metric not in row.cells:
         return "–"
     cell, digits = row.cells[metric], words_of(metric).digits
-    if row.kind == PRINTED:
+    if row.kind != MEASURED:
         return format_printed(cell.mean.value, digits)
     value = format_figure(cell.mean.value, digits)
     if cell.exact:
@@ -201,9 +204,11 @@ def latex_text(table: BenchmarkTable) -> str:
     lines = [f"\\begin{{tabular}}{{l{'r' * len(table.metrics)}}}", f"Method & {heads} \\\\ \\hline"]
     for row in table.rows:
         cells = " & ".join(_latex_cell(row, metric) for metric in table.metrics)
-        name = f"{latex(row.method)}{'$^*$' if row.kind == PRINTED else ''}"
+        name = f"{latex(row.method)}{LATEX_MARKS[row.kind]}"
         lines.append(f"{name} & {cells} \\\\")
-    return "\n".join([*lines, "\\end{tabular}", "% $^*$ as printed in the cited paper", ""])
+    return "\n".join(
+        [*lines, "\\end{tabular}", "% $^*$ as printed in the cited paper, $^\\dagger$ quoted by another text", ""]
+    )
 
 
 def latex(text: str) -> str:
@@ -222,7 +227,7 @@ def _latex_cell(row: TableRow, metric: str) -> str:
         return "--"
     cell, digits = row.cells[metric], words_of(metric).digits
     mean = cell.mean
-    if row.kind == PRINTED:
+    if row.kind != MEASURED:
         return format_printed(mean.value, digits)
     if not np.isfinite(mean.value):
         return "$\\infty$" if np.isinf(mean.value) else "--"

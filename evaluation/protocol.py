@@ -92,14 +92,18 @@ class MeshVariant:
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """A row of a published table, as printed: its figures by metric of the variant `as-published`."""
+    """A row of a published table: its figures by metric of the variant `as-published`.
+
+    `where` is its place in the paper `source`. `quoted` figures were read in another text that quotes the paper.
+    """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     method: str
     figures: dict[str, float]
     source: str
-    where: str
+    where: str = ""
+    quoted: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,7 +33,7 @@ def protocol_words(name: str, protocol: Protocol) -> str:
         rows = [[row.method, *(cell_text(row, metric) for metric in table.metrics), row.source] for row in table.rows]
         lines += [
             "",
-            "published, as printed:",
+            "published:",
             markdown_table(["method", *(words_of(m).label for m in table.metrics), "source"], rows),
         ]
     lines += ["", "left open:", *(f"- {gap}" for gap in protocol.gaps)] if protocol.gaps else []

@@ -1,4 +1,4 @@
-"""Folders for rows that kill a process when the row of VICTIM is about to be written: a kill at an exact moment."""
+"""Folders for rows that kill a process when an object's row is about to be written: a kill at an exact moment."""
 
 import multiprocessing
 import os
@@ -23,18 +23,21 @@ class KillsWorker(type(Path())):  # type: ignore[misc]
 
 
 class KillsParent(type(Path())):  # type: ignore[misc]
-    """Kills the parent of the worker that measured VICTIM, and notes all workers beside the folder."""
+    """Kills the parent of the worker that measured the object in the name of its folder's parent, `at-UID`.
+
+    All workers are noted beside that parent.
+    """
 
     def __truediv__(self, name: str) -> Path:
         if parent := multiprocessing.parent_process():
-            Path(f"{self}.worker-{os.getpid()}").touch()
-            _kill_for(name, parent.pid or 0)
+            Path(f"{self.parent}.worker-{os.getpid()}").touch()
+            _kill_for(name, parent.pid or 0, self.parent.name.removeprefix("at-"))
         return Path(self, name)
 
 
-def _kill_for(name: str, pid: int) -> None:
+def _kill_for(name: str, pid: int, victim: str = VICTIM) -> None:
     # The parent reads rows, too; only workers are at risk.
-    if name == f"{VICTIM}.json" and multiprocessing.current_process().daemon:
+    if name == f"{victim}.json" and multiprocessing.current_process().daemon:
         os.kill(pid, signal.SIGKILL)
 
 

@@ -18,6 +18,7 @@ from evaluation.predictions import Method
 from evaluation.protocol import PROTOCOLS, Protocol, read_protocol
 from evaluation.results import ObjectResult, read_result
 from evaluation.running import score_objects
+from evaluation.scored_folder import score_folder
 from evaluation.scoring import ScoringJob
 from tests.evaluation.fatal_folders import VICTIM, KillsWorker, score_until_killed
 from tests.evaluation.small_sd30 import write_small_sd30
@@ -81,17 +82,32 @@ def by_uid(results: Sequence[ObjectResult]) -> dict[str, ObjectResult]:
     return {result.uid: result for result in results}
 
 
-def test_after_a_kill_only_the_missing_is_scored(home: Path, alone: dict[str, bytes], tmp_path: Path) -> None:
-    rows = tmp_path / "rows"
+@pytest.fixture(scope="module")
+def report(home: Path) -> dict[str, bytes]:
+    """All files of a scored folder, made by a single process without a stop."""
+    score_folder("sd30-views", job(home, home / "at-nobody" / "rows"), None, 1, SILENT)
+    return files_of(home / "at-nobody")
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("victim", UIDS)
+def test_after_a_kill_at_any_object_every_file_is_the_same(
+    home: Path, report: dict[str, bytes], tmp_path: Path, victim: str
+) -> None:
+    rows = tmp_path / f"at-{victim}" / "rows"
     killed = Forked(score_until_killed, str(home / "views.yaml"), str(home / "data"), str(home / "p"), str(rows))
     assert killed.wait(120) == -9
-    workers = [int(path.name.rpartition("-")[2]) for path in tmp_path.glob("rows.worker-*")]
+    workers = [int(path.name.rpartition("-")[2]) for path in tmp_path.glob("*.worker-*")]
     assert workers
     wait_for_end(workers)
     kept = {path: path.stat().st_mtime_ns for path in rows.iterdir()}
-    score_objects(job(home, rows), 3, SILENT)
+    assert not (rows.parent / "summary.json").exists()
+    score_folder("sd30-views", job(home, rows), None, 2, SILENT)
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
-    assert rows_of(rows) == alone
+    assert files_of(rows.parent) == report
 
 
 def wait_for_end(pids: Sequence[int]) -> None:
