@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, cast
 
 from app.baselines import Answer, shape_digest
 from app.commands.options import add_model_flag, add_settings_flags, settings_of
-from app.models import DEFAULT
 from app.settings import Settings
 from base.progress import Progress
 from evaluation.datasets.open import open_dataset
@@ -15,6 +14,7 @@ from evaluation.methods import MeshMethod, ViewMethod
 from evaluation.predicting import PredictionRun, predict_meshes, predict_views
 from evaluation.predictions import Method
 from evaluation.protocol import Kind, Protocol
+from inference.models import DEFAULT
 
 if TYPE_CHECKING:
     from inference.sample_photo import LoadedModel
@@ -45,7 +45,7 @@ class ModelAnswers:
 
     @cached_property
     def _model(self) -> "LoadedModel":
-        from app.models import checkpoint_of, load_model
+        from inference.models import checkpoint_of, load_model
         from inference.sample_photo import LoadedModel
         from zero123.digest import model_digest
 

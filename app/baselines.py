@@ -99,7 +99,7 @@ class Baselines:
         # The evaluated dataset may hold training objects of its own.
         root = section.training_root or (str(self.data) if source.loader == "shards" else "")
         if not root:
-            raise UsageError("--baseline nearest: expected a dataset, --set evaluate.training_root=DIR, got none")
+            raise UsageError("--baseline nearest: expected a dataset, --set evaluate.training_root=DIR, got nothing")
         evaluated = set(source.objects or open_dataset(source.loader, self.data).uids())
         answer = NearestTrainingView(open_training_views(root, section, evaluated, self.progress))
         return Method(name=WORDS[NEAREST], settings=answer.settings(), frame="world"), answer
@@ -127,7 +127,7 @@ class Baselines:
         from zero123.device import torch_device
 
         if self.options.clip is None:
-            raise UsageError("--baseline dietnerf: expected --clip DIR, a CLIP image encoder, got none")
+            raise UsageError("--baseline dietnerf: expected --clip DIR, a CLIP image encoder, got nothing")
         clip = ClipImages.from_folder(self.options.clip, torch_device(self.options.device))
         section = settings_of(self.options).reconstruct
         method = dietnerf(clip, section, self.protocol.hw, self.options.seed, self.work)
@@ -143,7 +143,7 @@ class Baselines:
         from zero123.image_variations import ImageVariations
 
         if self.options.variations is None:
-            raise UsageError(f"--baseline {name}: expected --variations DIR, Image Variations, got none")
+            raise UsageError(f"--baseline {name}: expected --variations DIR, Image Variations, got nothing")
         return ImageVariations.from_folder(self.options.variations, torch_device(self.options.device))
 
     @staticmethod

@@ -53,5 +53,5 @@ def open_training_views(
     version = read_version(storage)
     found = index_views(storage, version, draw_objects(version, settings, evaluated), set(), progress)
     if found is None:
-        raise Failure(f"{root}: expected training objects for the nearest view, got none")
+        raise Failure(f"{root}: expected training objects for the nearest view, got nothing")
     return found

@@ -80,14 +80,14 @@ def test_evaluated_objects_are_no_training_objects(home: Path) -> None:
     assert [entry.uid for _, entry in found.entries].count("object-0-001") == 0
     assert len(found.entries) == 2
     everyone = {entry.uid for _, entry in open_training_views(str(home / "dataset"), settings, set(), SILENT).entries}
-    with pytest.raises(Failure, match="expected training objects for the nearest view, got none"):
+    with pytest.raises(Failure, match="expected training objects for the nearest view, got nothing"):
         open_training_views(str(home / "dataset"), settings, everyone, SILENT)
 
 
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("nearest",), "--baseline nearest: expected a dataset, --set evaluate.training_root=DIR, got none"),
+        (("nearest",), "--baseline nearest: expected a dataset, --set evaluate.training_root=DIR, got nothing"),
         (("hull",), "--baseline: expected input, white, mean, nearest"),
     ],
 )
@@ -151,9 +151,9 @@ def test_fields_answer_with_views_and_meshes(home: Path, networks: list[object],
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("image-variations", "--baseline image-variations: expected --variations DIR, Image Variations, got none"),
-        ("sjc-i", "--baseline sjc-i: expected --variations DIR, Image Variations, got none"),
-        ("dietnerf", "--baseline dietnerf: expected --clip DIR, a CLIP image encoder, got none"),
+        ("image-variations", "--baseline image-variations: expected --variations DIR, Image Variations, got nothing"),
+        ("sjc-i", "--baseline sjc-i: expected --variations DIR, Image Variations, got nothing"),
+        ("dietnerf", "--baseline dietnerf: expected --clip DIR, a CLIP image encoder, got nothing"),
     ],
 )
 def test_a_missing_network_is_named(
