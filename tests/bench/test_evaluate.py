@@ -27,5 +27,7 @@ def test_each_side_scores_all_objects(
         ("meshes", 2, 1), ("meshes", 2, 2), ("views", 2, 1)
     ]  # fmt: skip
     assert result["gain"] == pytest.approx(rows[0]["wall_s"] / rows[1]["wall_s"])
+    assert result["cpu_gain"] == pytest.approx(2.0 * rows[0]["cpu_s"] / rows[1]["cpu_s"])
+    assert rows[1]["per_hour_by_cpu"] == pytest.approx(3600.0 * 2 * 2 / rows[1]["cpu_s"])
     assert all(row["cpu_s"] > 0.0 for row in rows)
     assert "objects per hour" in capsys.readouterr().out
