@@ -57,6 +57,11 @@ def line_to_paste(protocol: Protocol, summary: Summary) -> str:
         for metric in summary.figures.get(variant, {})
         for mean in [summary.mean(variant, metric)]
     ]
+    # Distances of all views together have no interval.
+    figures += [
+        f"{words_of(metric).label} {format_figure(value, words_of(metric).digits)}"
+        for metric, value in summary.distances.get(variant, {}).items()
+    ]
     basis = f"{summary.protocol}, {variant}, protocol digest {summary.protocol_digest}"
     objects = f"{summary.objects} objects, {len(summary.failed)} failed, 95 % bootstrap over objects"
     return f"{summary.name}: {', '.join(figures)} ({basis}, {objects})"

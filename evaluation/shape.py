@@ -29,7 +29,8 @@ def mesh_against_view(
     """Compare the mesh with `rgba` (H, W, 4), taken by a camera (3, 4). Alpha above one half is the object."""
     hw = (rgba.shape[0], rgba.shape[1])
     iou = silhouette_iou(silhouette(mesh, cam_from_world, lens, hw), rgba[..., 3] > 127)
-    seen = on_white(picture(mesh, cam_from_world, lens, hw))
+    # Without light of our own: the colours hold that of the true views already.
+    seen = on_white(picture(mesh, cam_from_world, lens, hw, shade=0.0))
     return ViewOfMesh(view, iou, psnr(seen, on_white(rgba)))
 
 

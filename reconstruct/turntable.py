@@ -24,13 +24,18 @@ CORNER = 3.0**0.5 / 2.0
 DARKEST = 40
 
 
-def picture(mesh: Mesh, cam_from_world: NDArray[np.float64], lens: Lens, hw: tuple[int, int]) -> NDArray[np.uint8]:
-    """Draw the mesh in its own colours, gently lit from the camera, antialiased; RGBA uint8 (H, W, 4)."""
+def picture(
+    mesh: Mesh, cam_from_world: NDArray[np.float64], lens: Lens, hw: tuple[int, int], *, shade: float = SHADE
+) -> NDArray[np.uint8]:
+    """Draw the mesh in its own colours, lit from the camera, antialiased; RGBA uint8 (H, W, 4).
+
+    `shade` is the part of the light that is lost on surfaces at right angles to the view, 0 for plain colours.
+    """
     fine = (hw[0] * SUPERSAMPLED, hw[1] * SUPERSAMPLED)
     raster = rasterise(mesh.vertices, mesh.faces, cam_from_world, lens, fine)
     towards = camera_centre(cam_from_world) - mesh.vertices
     facing = (mesh.normals * towards / np.linalg.norm(towards, axis=1, keepdims=True)).sum(1)
-    light = 1.0 - SHADE + SHADE * np.clip(facing, 0.0, 1.0)
+    light = 1.0 - shade + shade * np.clip(facing, 0.0, 1.0)
     colour = mesh.colours_seen(raster) * (raster.barycentric * light[mesh.faces[raster.face]]).sum(-1, keepdims=True)
     alpha = (raster.face >= 0).astype(np.float64)[..., None]
     # Averaged premultiplied, or the black behind the mesh would darken its outline.

@@ -24,10 +24,11 @@ def test_each_side_scores_all_objects(
     result = json.loads((tmp_path / "result.json").read_text())
     rows = result["rows"]
     assert [(row["what"], row["objects"], row["workers"]) for row in rows] == [
-        ("meshes", 2, 1), ("meshes", 2, 2), ("views", 2, 1)
+        ("meshes", 2, 1), ("meshes", 2, 2), ("views", 2, 1), ("views", 2, 2)
     ]  # fmt: skip
-    assert result["gain"] == pytest.approx(rows[0]["wall_s"] / rows[1]["wall_s"])
-    assert result["cpu_gain"] == pytest.approx(2.0 * rows[0]["cpu_s"] / rows[1]["cpu_s"])
+    for gain, one, two in zip(result["gains"], rows[::2], rows[1::2], strict=True):
+        assert gain["wall"] == pytest.approx(one["wall_s"] / two["wall_s"])
+        assert gain["cpu"] == pytest.approx(2.0 * one["cpu_s"] / two["cpu_s"])
     assert rows[1]["per_hour_by_cpu"] == pytest.approx(3600.0 * 2 * 2 / rows[1]["cpu_s"])
     assert all(row["cpu_s"] > 0.0 for row in rows)
     assert "objects per hour" in capsys.readouterr().out
