@@ -1,7 +1,8 @@
 """A signed distance field fitted directly to posed views: the visual hull, opened where colours contradict it.
 
 Hull of the soft silhouettes → depth maps by plane sweep → signed distances fused from the confident depths (Curless and
-Levoy, SIGGRAPH 1996) → a finer grid. Where nothing is known the hull remains, so the result is never much worse.
+Levoy, SIGGRAPH 1996), where the hull has cells to lose and no silhouette is left uncovered. Where nothing is known the
+hull remains.
 """
 
 from dataclasses import dataclass
@@ -14,8 +15,9 @@ from scipy import ndimage
 from base.errors import Failure
 from geometry.camera import Lens
 from reconstruct.depth_maps import DepthMap, posed_views, sweep_views
-from reconstruct.hull import Grid, grid_points, hull_distance, project_grid
+from reconstruct.hull import Grid, hull_distance
 from reconstruct.settings import SurfaceSettings
+from reconstruct.support import Silhouettes, cell_points, fill_silhouettes, without_needless_parts
 
 Floats = NDArray[np.float64]
 
@@ -45,58 +47,57 @@ def fit_surface(
 
     Raises Failure when the silhouettes have no common volume.
     """
-    alphas = np.ascontiguousarray(images[..., 3], np.float32)
-    hull = hull_distance(alphas, cameras, lens, settings.resolution, half_extent)
+    silhouettes = Silhouettes(np.ascontiguousarray(images[..., 3], np.float32), cameras, lens, half_extent)
+    hull = hull_distance(silhouettes.alphas, cameras, lens, settings.resolution, half_extent)
     if not (hull < 0.0).any():
         raise Failure("reconstruct: expected silhouettes of one object, got views that share no volume")
     # The colours of transparent pixels are arbitrary, and interpolation would mix them in.
     premultiplied = np.concatenate([images[..., :3] * images[..., 3:], images[..., 3:]], axis=-1).astype(np.float32)
-    coarse = _resized(hull, settings.sweep.resolution)
-    cell = 2.0 * half_extent / settings.sweep.resolution
-    shape = measured_again(coarse, cell)
     views = posed_views(premultiplied, cameras, lens)
+    fine = hull
     for _ in range(settings.sweep.rounds):
+        coarse = _resized(fine, settings.sweep.resolution)
+        shape = measured_again(coarse, 2.0 * half_extent / settings.sweep.resolution)
         maps = sweep_views(shape, half_extent, views, settings.sweep)
-        fused = fuse_depths(maps, cameras, lens, shape, half_extent, settings.sweep.enough_weight)
-        # The maximum only removes volume: smoothing must not grow the shape beyond the hull.
-        opened = np.maximum(ndimage.gaussian_filter(fused, settings.sweep.smooth_cells), shape)
-        shape = measured_again(without_small_parts(opened, settings.keep_fraction), cell)
-    if settings.sweep.rounds == 0:
-        return SignedField(hull, half_extent)
-    # Where the sweep removed nothing, the finer hull decides; `-cell` is inside and never wins against it.
-    fine = np.maximum(_resized(np.where(shape > coarse + 0.05 * cell, shape, -cell), settings.resolution), hull)
-    return SignedField(without_small_parts(fine, settings.keep_fraction), half_extent)
+        fused = fuse_depths(maps, fine, silhouettes, settings.sweep.enough_weight)
+        opened = _opened(fine, coarse, ndimage.gaussian_filter(fused, settings.sweep.smooth_cells))
+        fine = fill_silhouettes(opened, hull, silhouettes)
+    return SignedField(without_needless_parts(fine, settings.keep_fraction, silhouettes), half_extent)
 
 
-def fuse_depths(
-    maps: list[DepthMap], cameras: Floats, lens: Lens, around: Grid, half_extent: float, enough_weight: float
-) -> Grid:
-    """Average the truncated signed distances to the depths of all maps, a grid as `around`.
+def fuse_depths(maps: list[DepthMap], around: Grid, silhouettes: Silhouettes, enough_weight: float) -> Grid:
+    """Average the truncated signed distances to the depths of all maps, a grid as `around`, which is negative inside.
 
-    Cells with less weight than `enough_weight` count as deep inside, as do those behind all depths.
+    Maps are of the silhouettes' cameras. Cells with less weight than `enough_weight` count as deep inside, as do those
+    behind all depths.
     """
-    resolution = around.shape[0]
-    cut = TRUNCATION_CELLS * 2.0 * half_extent / resolution
+    cut = TRUNCATION_CELLS * 2.0 * silhouettes.half_extent / len(around)
     # Cells farther outside keep the truncated distance, so they are not computed.
-    cells = np.nonzero((around < cut).reshape(-1))[0]
-    points = grid_points(resolution, half_extent)[cells]
-    total, weights = torch.zeros(len(cells)), torch.zeros(len(cells))
-    for each, camera in zip(maps, cameras, strict=True):
-        height, width = each.depth.shape
-        places, depth = project_grid(points, camera, lens, (height, width))
-        column = torch.from_numpy((places[:, 0] + 1.0) * width / 2.0).long().clamp(0, width - 1)
-        row = torch.from_numpy((places[:, 1] + 1.0) * height / 2.0).long().clamp(0, height - 1)
-        seen, weight = each.depth[row, column], each.weight[row, column]
-        before = seen - torch.from_numpy(depth)
+    near = around < cut
+    points = cell_points(near, silhouettes.half_extent)
+    total, weights = torch.zeros(len(points)), torch.zeros(len(points))
+    for view, each in enumerate(maps):
+        pixels = torch.from_numpy(silhouettes.pixels(view, points))
+        seen, weight = each.depth.reshape(-1)[pixels], each.weight.reshape(-1)[pixels]
+        matrix = silhouettes.cameras[view].astype(np.float32)
+        before = seen + torch.from_numpy(points @ matrix[2, :3] + matrix[2, 3])  # cameras look along −z
         # A depth says nothing about what is far behind it.
         known = torch.isfinite(seen) & (before > -cut)
         weight = torch.where(known, weight, 0.0)
         total += torch.where(known, weight * before.clamp(max=cut), 0.0)
         weights += weight
-    mean = torch.where(weights > enough_weight, total / weights.clamp(min=1e-6), -cut)
-    fused = np.full(resolution**3, cut, np.float32)
-    fused[cells] = mean.numpy()
-    return fused.reshape((resolution,) * 3)
+    fused = np.full(around.shape, cut, np.float32)
+    fused[near] = torch.where(weights > enough_weight, total / weights.clamp(min=1e-6), -cut).numpy()
+    return fused
+
+
+def _opened(shape: Grid, coarse: Grid, fused: Grid) -> Grid:
+    """Raise the distances of `shape` to the `fused`, a grid of equal resolution.
+
+    Parts too thin for the `coarse` grid of the sweep stay: their depths are those of what is behind them.
+    """
+    thick = _resized((coarse < 0.0).astype(np.float32), len(shape)) > 0.5
+    return np.where(thick, np.maximum(fused, shape), shape).astype(np.float32)
 
 
 def measured_again(values: Grid, cell: float) -> Grid:

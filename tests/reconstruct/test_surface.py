@@ -11,6 +11,7 @@ from reconstruct.depth_maps import DepthMap
 from reconstruct.hull import cell_centres, hull_distance, hull_opacity, outline_distances
 from reconstruct.raster import rasterise
 from reconstruct.simplify import mesh_facts, simplified, surface_mesh
+from reconstruct.support import Silhouettes
 from reconstruct.surface import (
     SignedField,
     fit_surface,
@@ -78,7 +79,8 @@ def test_small_parts_and_closed_hollows_go() -> None:
 def test_fusing_the_depths_of_a_plane() -> None:
     camera = look_at_origin([0.0, 0.0, 2.0])
     seen = DepthMap(torch.full(HW, 1.9), torch.ones(HW))  # a plane at z = .1, seen from above
-    fused = fuse_depths([seen], camera[None], PAPER_LENS, np.full((26,) * 3, -1.0, np.float32), HALF, 0.5)
+    silhouettes = Silhouettes(np.ones((1, *HW), np.float32), camera[None], PAPER_LENS, HALF)
+    fused = fuse_depths([seen], np.full((26,) * 3, -1.0, np.float32), silhouettes, 0.5)
     line = cell_centres(26, HALF)
     np.testing.assert_allclose(fused[13, 13], np.clip(line - 0.1, -0.12, 0.12), atol=1e-5)
 
