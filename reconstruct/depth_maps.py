@@ -84,22 +84,6 @@ def posed_views(images: NDArray[np.float32], cameras: Floats, lens: Lens) -> Pos
     return PosedViews(rgb, torch.from_numpy(np.ascontiguousarray(images[..., 3], np.float32)), cameras, lens)
 
 
-def sweep_views(distance: Grid, half_extent: float, views: PosedViews, settings: SweepSettings) -> list[DepthMap]:
-    """Return a depth map of each view, no nearer than the surface of `distance`, a grid indexed [x, y, z]."""
-    centres = camera_centre(views.cameras)
-    unit = centres / np.linalg.norm(centres, axis=1, keepdims=True)
-    # Stable, so that equally near views have the same order on every machine.
-    nearest = np.argsort(-(unit @ unit.T), axis=1, kind="stable")
-    shape = _Shape(distance, half_extent)
-    entries = [entry_depths(shape, views, view) for view in range(len(unit))]
-    sweep = _Sweep(shape, views, entries, settings)
-    maps = []
-    for view in range(len(unit)):
-        neighbours = [int(other) for other in nearest[view] if other != view][: settings.neighbours]
-        maps.append(sweep.depth_map(view, neighbours))
-    return maps
-
-
 class _Shape:
     """A signed distance grid, read by interpolation."""
 
@@ -136,27 +120,34 @@ def entry_depths(shape: _Shape, views: PosedViews, view: int) -> Tensor:
     return entries
 
 
-class _Sweep:
-    """The sweep of each view against its neighbours, through a common shape."""
+class Sweep:
+    """The sweep of each view against its neighbours, through the shape of a signed `distance` grid [x, y, z]."""
 
-    def __init__(self, shape: _Shape, views: PosedViews, entries: list[Tensor], settings: SweepSettings) -> None:
-        self.shape, self.views, self.entries, self.settings = shape, views, entries, settings
+    def __init__(self, distance: Grid, half_extent: float, views: PosedViews, settings: SweepSettings) -> None:
+        self.shape, self.views, self.settings = _Shape(distance, half_extent), views, settings
+        self.entries = [entry_depths(self.shape, views, view) for view in range(len(views.cameras))]
+        centres = camera_centre(views.cameras)
+        unit = centres / np.linalg.norm(centres, axis=1, keepdims=True)
+        # Stable, so that equally near views have the same order on every machine.
+        nearest = np.argsort(-(unit @ unit.T), axis=1, kind="stable")
+        self.neighbours = [
+            [int(other) for other in row if other != view][: settings.neighbours] for view, row in enumerate(nearest)
+        ]
 
-    def depth_map(self, view: int, neighbours: list[int]) -> DepthMap:
-        """Return the depth map of a view."""
-        views, settings, entry = self.views, self.settings, self.entries[view]
+    def depth_map(self, view: int) -> DepthMap:
+        """Return the depth map of a view, no nearer than the shape."""
+        views, settings, entry, neighbours = self.views, self.settings, self.entries[view], self.neighbours[view]
         hw = views.hw
         rows = torch.nonzero(torch.isfinite(entry) & (views.alpha[view].reshape(-1) > OPAQUE))[:, 0]
         if len(rows) == 0 or len(neighbours) < settings.best:
             return DepthMap(entry.reshape(hw), torch.zeros(hw))
-        centre, directions = views.rays(view)
+        centre, _ = views.rays(view)
         planes = torch.linspace(float(entry[rows].min()), float(centre.norm()) + BOX_CORNER * 0.67, settings.planes)
-        costs = self._costs(view, neighbours, rows, planes)
+        costs = self._costs(view, rows, planes)
         costs = _averaged_costs(costs, rows, hw)
         least, plane = costs.min(1)
         depth = planes[plane] + _vertex_offset(costs, plane) * (planes[1] - planes[0])
-        points = centre + directions[rows] * entry[rows, None]
-        disagreement = _averaged(self._disagreement(view, neighbours, rows, points), rows, hw)[rows]
+        disagreement = _averaged(self.disagreement(view, rows), rows, hw)[rows]
         deeper = (disagreement > settings.inconsistent) & (least < settings.better * disagreement)
         # A consistent entry is evidence for the shape only as far as there is texture to disagree on.
         contrast = _local_deviation(views.rgb[view].mean(0), rows)
@@ -166,7 +157,7 @@ class _Sweep:
         weight[rows] = torch.where(deeper, torch.ones_like(depth), agreed)
         return _without_outliers(entry, found, weight, 2.0 * float(planes[1] - planes[0]), hw)
 
-    def _costs(self, view: int, neighbours: list[int], rows: Tensor, planes: Tensor) -> Tensor:
+    def _costs(self, view: int, rows: Tensor, planes: Tensor) -> Tensor:
         """Return the mean difference to the best neighbours at each plane (N, planes); NaN outside the shape."""
         centre, directions = self.views.rays(view)
         points = centre + directions[rows][:, None] * planes[None, :, None]
@@ -180,7 +171,7 @@ class _Sweep:
         ray, plane = torch.nonzero(inside, as_tuple=True)
         colours = self.views.rgb[view].reshape(3, -1)[:, rows[ray]]
         some = points[ray, plane]
-        differences = torch.stack([self._difference(other, some, colours)[0] for other in neighbours])
+        differences = torch.stack([self._difference(other, some, colours)[0] for other in self.neighbours[view]])
         costs = torch.full(inside.shape, torch.nan)
         # Only the best neighbours count, because the point is hidden from some of them.
         costs[ray, plane] = differences.topk(self.settings.best, dim=0, largest=False).values.mean(0)
@@ -208,11 +199,16 @@ class _Sweep:
         seen = seen / alpha.clamp(min=LEAST_ALPHA)
         return (seen - colours).abs().mean(0).clamp(max=MOST_DIFFERENT), visible
 
-    def _disagreement(self, view: int, neighbours: list[int], rows: Tensor, points: Tensor) -> Tensor:
-        """Return the mean difference (N,) over all neighbours with a view of the entry points; 0 for fewer than 3."""
+    def disagreement(self, view: int, rows: Tensor) -> Tensor:
+        """Return the mean difference (N,) of the pixels `rows` to all neighbours with a view of the entry point.
+
+        It is 0 where fewer than 3 see it.
+        """
+        centre, directions = self.views.rays(view)
+        points = centre + directions[rows] * self.entries[view][rows, None]
         colours = self.views.rgb[view].reshape(3, -1)[:, rows]
         total, count = torch.zeros(len(rows)), torch.zeros(len(rows))
-        for other in neighbours:
+        for other in self.neighbours[view]:
             difference, visible = self._difference(other, points, colours)
             total += torch.where(visible, difference, 0.0)
             count += visible

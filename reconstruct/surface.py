@@ -1,8 +1,8 @@
 """A signed distance field fitted directly to posed views: the visual hull, opened where colours contradict it.
 
 Hull of the soft silhouettes → depth maps by plane sweep → signed distances fused from the confident depths (Curless and
-Levoy, SIGGRAPH 1996), where the hull has cells to lose and no silhouette is left uncovered. Where nothing is known the
-hull remains.
+Levoy, SIGGRAPH 1996), where the hull has cells to lose, no silhouette is left uncovered, and the floor of the opening
+explains the views better. Where nothing is known the hull remains.
 """
 
 from dataclasses import dataclass
@@ -14,8 +14,9 @@ from scipy import ndimage
 
 from base.errors import Failure
 from geometry.camera import Lens
-from reconstruct.depth_maps import DepthMap, posed_views, sweep_views
+from reconstruct.depth_maps import DepthMap, Sweep, posed_views
 from reconstruct.hull import Grid, hull_distance
+from reconstruct.proof import without_refuted_openings
 from reconstruct.settings import SurfaceSettings
 from reconstruct.support import Silhouettes, cell_points, fill_silhouettes, without_needless_parts
 
@@ -54,14 +55,18 @@ def fit_surface(
     # The colours of transparent pixels are arbitrary, and interpolation would mix them in.
     premultiplied = np.concatenate([images[..., :3] * images[..., 3:], images[..., 3:]], axis=-1).astype(np.float32)
     views = posed_views(premultiplied, cameras, lens)
+    cell = 2.0 * half_extent / settings.sweep.resolution
     fine = hull
     for _ in range(settings.sweep.rounds):
         coarse = _resized(fine, settings.sweep.resolution)
-        shape = measured_again(coarse, 2.0 * half_extent / settings.sweep.resolution)
-        maps = sweep_views(shape, half_extent, views, settings.sweep)
+        before = Sweep(measured_again(coarse, cell), half_extent, views, settings.sweep)
+        maps = [before.depth_map(view) for view in range(len(cameras))]
         fused = fuse_depths(maps, fine, silhouettes, settings.sweep.enough_weight)
         opened = _opened(fine, coarse, ndimage.gaussian_filter(fused, settings.sweep.smooth_cells))
-        fine = fill_silhouettes(opened, hull, silhouettes)
+        opened = fill_silhouettes(opened, hull, silhouettes)
+        changed = measured_again(_resized(opened, settings.sweep.resolution), cell)
+        after = Sweep(changed, half_extent, views, settings.sweep)
+        fine = without_refuted_openings(opened, fine, before, after, settings.sweep.better)
     return SignedField(without_needless_parts(fine, settings.keep_fraction, silhouettes), half_extent)
 
 
