@@ -1,11 +1,11 @@
 """Measure the effect of the score, or the ceiling of reconstruction.
 
 python -m bench.reconstruct --checkpoint DIR [--data DIR] [--count N] [--view N] [--preset NAME …] [--json FILE]
-python -m bench.reconstruct --oracle --objects FOLDER [--perturbed] [--views N] [--unlit] [--set KEY=VALUE …]
-       [--json FILE]
+python -m bench.reconstruct --oracle --objects FOLDER [--perturbed | --ablation] [--views N] [--unlit]
+       [--set KEY=VALUE …] [--json FILE]
 
 The second fits true views. With --perturbed the views are of an oracle that errs as a model does (`bench.perturbed`),
-and the seconds on an H200 are projected.
+and the seconds on an H200 are projected. With --ablation the method is built up step by step (`bench.ablation`).
 
 The first compares meshes from a single view, with and without the score, with held-out views.
 
@@ -26,6 +26,7 @@ from app.settings import Settings, load_settings
 from base.progress import standard_progress
 from base.storage import Storage
 from base.versions import machine, versions
+from bench.ablation import ablation_table, measure_ablation
 from bench.oracle import measure_folder, oracle_line, oracle_sentence, oracle_table, summarise
 from bench.perturbed import measure_perturbed, perturbed_sentence, perturbed_table, summarise_perturbed
 from evaluation.novel_views import read_objects
@@ -47,6 +48,7 @@ def main() -> int:
     parser.add_argument("--checkpoint", type=Path, metavar="DIR")
     parser.add_argument("--oracle", action="store_true", help="fit true views, drawn by our rasteriser")
     parser.add_argument("--perturbed", action="store_true", help="with --oracle: it errs as a model does")
+    parser.add_argument("--ablation", action="store_true", help="with --oracle: what each step buys")
     parser.add_argument("--objects", type=Path, metavar="FOLDER", help="with --oracle: a folder of GLB files")
     parser.add_argument("--views", type=int, default=48, metavar="N", help="with --oracle (default: %(default)s)")
     parser.add_argument("--unlit", action="store_true", help="with --oracle: plain colours, without light")
@@ -63,6 +65,10 @@ def main() -> int:
     if options.oracle:
         if options.objects is None or not any(options.objects.glob("*.glb")):
             parser.error(f"expected --objects FOLDER with GLB files, got {options.objects}")
+        if options.perturbed and options.ablation:
+            parser.error("expected --perturbed or --ablation, got both")
+        if options.ablation:
+            return run_ablation(options, settings)
         return run_perturbed(options, settings) if options.perturbed else run_oracle(options, settings)
     if options.checkpoint is None:
         parser.error("expected --checkpoint DIR, or --oracle")
@@ -102,6 +108,18 @@ def run_perturbed(options: argparse.Namespace, settings: Settings) -> int:
     summary = summarise_perturbed(rows)
     print(f"\n{perturbed_table(rows)}\n\n{perturbed_sentence(summary)}")
     _write_figures({**summary, "rows": rows}, options, settings)
+    return 0
+
+
+def run_ablation(options: argparse.Namespace, settings: Settings) -> int:
+    """Build the method up step by step on each object of a folder, and print the table."""
+    rows = []
+    for path in sorted(options.objects.glob("*.glb")):
+        for row in measure_ablation(path, settings.reconstruct, options.views, VIEW_HW):
+            rows.append(row)
+            print(f"{row['object']}, {row['step']}: CD {row['chamfer']:.4f}, IoU {row['iou']:.3f}", flush=True)
+    print(f"\n{ablation_table(rows)}")
+    _write_figures({"rows": rows}, options, settings)
     return 0
 
 

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from geometry.camera import Lens
 from reconstruct.field import VoxelField
+from reconstruct.field_depths import fuse_field
 from reconstruct.field_views import field_views
 from reconstruct.mesh import Mesh, extract
 from reconstruct.settings import ReconstructSettings
-from reconstruct.simplify import MeshFacts, mesh_facts
+from reconstruct.simplify import MeshFacts, mesh_facts, surface_mesh
 from reconstruct.texture import TexturedMesh, bake_texture
 from reconstruct.viewpoints import draw_viewpoints
 
@@ -45,10 +46,22 @@ class Photo:
 
 def finish_field(field: VoxelField, photo: Photo, settings: ReconstructSettings, *, seed: int) -> Finished:
     """Extract the mesh of a density field and texture it. Raises Failure for an empty field."""
-    extracted = extract(field, settings.mesh)
+    mesh, level = field_mesh(field, photo, settings, seed=seed)
     cameras = draw_viewpoints(seed, settings.mesh.texture.views, settings.score.radius)
     views = field_views(field, cameras, photo.lens, photo.hw, settings.samples_per_ray)
-    return finish_mesh(extracted.mesh, photo, (views, cameras), settings, level=extracted.level)
+    return finish_mesh(mesh, photo, (views, cameras), settings, level=level)
+
+
+def field_mesh(
+    field: VoxelField, photo: Photo, settings: ReconstructSettings, *, seed: int
+) -> tuple[Mesh, float | None]:
+    """Extract the mesh of a density field by `mesh.surface`, and its density level, if it is one."""
+    if settings.mesh.surface == "density":
+        extracted = extract(field, settings.mesh)
+        return extracted.mesh, extracted.level
+    cameras = draw_viewpoints(seed, settings.mesh.views, settings.score.radius)
+    fused = fuse_field(field, cameras, photo.lens, photo.hw, settings.samples_per_ray, settings.mesh)
+    return surface_mesh(fused, settings.mesh.faces), None
 
 
 def finish_mesh(

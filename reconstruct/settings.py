@@ -14,6 +14,7 @@ Count = Annotated[int, Field(ge=1)]
 TurntablePass = Literal["depth", "normal"]
 Film = Literal["webp", "mp4", "webm"]
 MeshFormat = Literal["glb", "obj", "ply", "usdz"]
+OpeningCheck = Literal["silhouettes", "colours"]
 
 
 class StageSettings(Section):
@@ -98,14 +99,17 @@ class TextureSettings(Section):
 
 
 class MeshSettings(Section):
-    """Marching cubes on `resolution`³ at one of the density `levels`, after a Gaussian of `smooth_voxels`.
+    """The mesh of a density field, by marching cubes on `resolution`³.
 
-    Levels are tried in order until the mesh's silhouette reaches `enough_iou` with the input's. High levels give tight
-    shapes, possibly with holes. Parts with fewer voxels than `keep_fraction` of the largest part are dropped. Edges are
-    then collapsed until about `faces` faces are left, and the mesh gets its `texture`. It is written as GLB, and in the
-    formats `also`.
+    Its `surface` is where the field's own depths in `views` views meet (`depths`, see `reconstruct.field_depths`), or
+    where a `density` is reached, after a Gaussian of `smooth_voxels`. There `levels` are tried in order until the
+    mesh's silhouette reaches `enough_iou` with the input's. High levels give tight shapes, possibly with holes. Parts
+    with fewer voxels than `keep_fraction` of the largest part are dropped. Edges are then collapsed until about `faces`
+    faces are left, and the mesh gets its `texture`. It is written as GLB, and in the formats `also`.
     """
 
+    surface: Literal["density", "depths"]
+    views: Count
     resolution: Annotated[int, Field(ge=8, le=512)]
     levels: Annotated[tuple[Positive, ...], Field(min_length=1)]
     enough_iou: Fraction
@@ -122,7 +126,9 @@ class SweepSettings(Section):
     Each view is compared with its `neighbours` nearest, on `planes` depths, by the mean of the `best`. An entry with a
     disagreement above `inconsistent` is left for a depth with less than `better` times as much. An entry in agreement
     weighs `agreed_weight`, a depth found weighs 1, and `enough_weight` in total moves the surface. `rounds` of 0 leave
-    the visual hull.
+    the visual hull. Fused distances are smoothed by a Gaussian of `smooth_cells`, then `checks` undo false openings:
+    `silhouettes` those that uncover pixels (`reconstruct.support`), `colours` those whose floor explains the views no
+    better than their lid (`reconstruct.proof`).
     """
 
     resolution: Annotated[int, Field(ge=8, le=512)]
@@ -135,6 +141,7 @@ class SweepSettings(Section):
     agreed_weight: Fraction
     enough_weight: NotNegative
     smooth_cells: NotNegative
+    checks: tuple[OpeningCheck, ...]
 
 
 class SurfaceSettings(Section):

@@ -63,10 +63,13 @@ def fit_surface(
         maps = [before.depth_map(view) for view in range(len(cameras))]
         fused = fuse_depths(maps, fine, silhouettes, settings.sweep.enough_weight)
         opened = _opened(fine, coarse, ndimage.gaussian_filter(fused, settings.sweep.smooth_cells))
-        opened = fill_silhouettes(opened, hull, silhouettes)
-        changed = measured_again(_resized(opened, settings.sweep.resolution), cell)
-        after = Sweep(changed, half_extent, views, settings.sweep)
-        fine = without_refuted_openings(opened, fine, before, after, settings.sweep.better)
+        if "silhouettes" in settings.sweep.checks:
+            opened = fill_silhouettes(opened, hull, silhouettes)
+        if "colours" in settings.sweep.checks:
+            changed = measured_again(_resized(opened, settings.sweep.resolution), cell)
+            after = Sweep(changed, half_extent, views, settings.sweep)
+            opened = without_refuted_openings(opened, fine, before, after, settings.sweep.better)
+        fine = opened
     return SignedField(without_needless_parts(fine, settings.keep_fraction, silhouettes), half_extent)
 
 

@@ -64,9 +64,12 @@ VALUES: dict[str, Any] = {
             "agreed_weight": 0.3,
             "enough_weight": 1.2,
             "smooth_cells": 0.7,
+            "checks": ["silhouettes", "colours"],
         },
     },
     "mesh": {
+        "surface": "density",
+        "views": 24,
         "resolution": 48,
         "levels": [20.0, 5.0],
         "enough_iou": 0.9,
