@@ -17,6 +17,15 @@ def input_view(rendered: Rendered, rgba: Tensor) -> tuple[Tensor, Tensor]:
     return colour, (rendered.alpha - rgba[:, 3]).square().mean()
 
 
+def decoded_view(decoded: Tensor, rgba: Tensor) -> Tensor:
+    """Mean of (D(y) − x)² of a decoded view (3, H, W) and the input (H, W, 4) in [0, 1], on white.
+
+    y are rendered latents and D the decoder: the input view's loss of Zero-1-to-3's code (3drec, arXiv 2303.11328).
+    """
+    on_white = rgba[..., :3] * rgba[..., 3:] + 1.0 - rgba[..., 3:]
+    return (decoded - on_white.permute(2, 0, 1)).square().mean()
+
+
 def emptiness(weights: Tensor, scale: float) -> Tensor:
     """Mean of log(1 + scale·w): many faint samples cost more than a few dense (SJC, arXiv 2212.00774, eq. 15)."""
     return torch.log1p(scale * weights).mean()

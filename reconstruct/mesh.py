@@ -18,6 +18,7 @@ from reconstruct.field import SilhouetteGate, VoxelField
 from reconstruct.raster import Raster, rasterise
 from reconstruct.settings import MeshSettings
 
+GREY = 200
 CHUNK = 1 << 20
 """Points of the field evaluated at a time, which bounds the memory."""
 
@@ -133,6 +134,9 @@ def keep_large_parts(opacity: NDArray[np.float32], keep_fraction: float) -> NDAr
 
 
 def _colours(field: VoxelField, points: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Return the colours (N, 3) at points (N, 3); grey for latents, which have a colour only in a decoded view."""
+    if field.codec is not None:
+        return np.full((len(points), 3), GREY, np.uint8)
     where = torch.from_numpy(np.ascontiguousarray(points, np.float32)).to(field.density.device)
     with torch.no_grad():
         colour = torch.cat([field(part)[1].cpu() for part in where.split(CHUNK)])

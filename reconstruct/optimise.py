@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 from base.errors import Failure
 from base.progress import Progress
@@ -16,10 +17,10 @@ from base.seeds import stable_seed
 from geometry.camera import Lens
 from geometry.relative import polar_angle, pose_vector
 from reconstruct import losses
-from reconstruct.field import SilhouetteGate, VoxelField
+from reconstruct.field import LatentCodec, SilhouetteGate, VoxelField
 from reconstruct.rays import Rays, camera_rays, join_rays
 from reconstruct.settings import ReconstructSettings
-from reconstruct.sjc import ModelScore, ViewScore
+from reconstruct.sjc import ModelCodec, ModelScore, ViewScore
 from reconstruct.viewpoints import near_cameras, score_viewpoints
 from reconstruct.volume import Rendered, render
 from zero123.pipeline import Zero123Pipeline
@@ -58,29 +59,46 @@ def reconstruct(
     `optimise_field` do.
     """
     cameras = score_viewpoints(seed, settings.score)
+    latents = settings.field.space == "latents"
     score = None
     if settings.weights.score > 0:
         poses = pipeline.adapt_poses(
             pose_vector(input_cam_from_world, cameras), float(polar_angle(input_cam_from_world))
         )
-        score = ModelScore(pipeline, pipeline.condition(rgba[None], poses), settings.score)
-    view = prepare_input_view(rgba, input_cam_from_world, settings, device=str(pipeline.device))
+        score = ModelScore(pipeline, pipeline.condition(rgba[None], poses), settings.score, of_latents=latents)
+    codec = ModelCodec(pipeline) if latents else None
+    view = prepare_input_view(rgba, input_cam_from_world, settings, device=str(pipeline.device), codec=codec)
     return optimise_field(view, cameras, score, settings, seed=seed, progress=progress, watchers=watchers)
 
 
 @dataclass(frozen=True)
 class InputView:
-    """The rays of the visible input pixels, their RGBA colours (N, 4) in [0, 1], and the gate made from the alpha."""
+    """The rays of the visible input pixels, their RGBA colours (N, 4) in [0, 1], and the gate made from the alpha.
+
+    With a `codec` the field is of latents. It is compared with the whole `picture` (H, H, 4), seen by `camera` (3, 4).
+    """
 
     rays: Rays
     rgba: Tensor
     gate: SilhouetteGate
+    picture: Tensor
+    camera: NDArray[np.float64]
+    codec: LatentCodec | None = None
 
 
 def prepare_input_view(
-    rgba: NDArray[np.uint8], cam_from_world: ArrayLike, settings: ReconstructSettings, device: str = "cpu"
+    rgba: NDArray[np.uint8],
+    cam_from_world: ArrayLike,
+    settings: ReconstructSettings,
+    device: str = "cpu",
+    codec: LatentCodec | None = None,
 ) -> InputView:
     """Prepare the image `rgba` (H, H, 4) for the losses. Raises Failure for another shape or an empty image."""
+    if codec is not None and rgba.shape[0] % codec.edge_px:
+        raise Failure(
+            f"reconstruct: expected an input view with edges of a multiple of {codec.edge_px} px for a field of "
+            f"latents, got {rgba.shape[0]} px"
+        )
     hw = (rgba.shape[0], rgba.shape[1])
     if hw[0] != hw[1]:
         raise Failure(f"reconstruct: expected a square input view, got {hw[0]} × {hw[1]}")
@@ -94,7 +112,8 @@ def prepare_input_view(
     gate = SilhouetteGate(pixels[..., 3], matrix, 2.0 * lens.focal_px(hw) / max(hw)).to(device)
     # Only visible pixels are compared: the gate already keeps the rest empty.
     visible = torch.nonzero(pixels[..., 3].reshape(-1) > 0)[:, 0]
-    return InputView(camera_rays(cam_from_world, lens, hw, device)[visible], pixels.reshape(-1, 4)[visible], gate)
+    rays = camera_rays(cam_from_world, lens, hw, device)[visible]
+    return InputView(rays, pixels.reshape(-1, 4)[visible], gate, pixels, np.array(cam_from_world, np.float64), codec)
 
 
 def optimise_field(
@@ -187,7 +206,7 @@ class FieldRun:
 
     def _new_field(self, resolution: int) -> VoxelField:
         cube = self.settings.field
-        field = VoxelField(resolution, cube.half_extent, cube.density_scale, self.view.gate)
+        field = VoxelField(resolution, cube.half_extent, cube.density_scale, self.view.gate, self.view.codec)
         return field.to(self.view.rgba.device)
 
     def _start_on(self, field: VoxelField) -> None:
@@ -221,16 +240,31 @@ def _input_loss(
     field: VoxelField, view: InputView, settings: ReconstructSettings, generator: torch.Generator
 ) -> Tensor:
     weights = settings.weights
-    # A random sample of the pixels: its mean loss is that of all of them, at a fixed cost a step.
-    rows = torch.randint(len(view.rgba), (settings.input_rays,), generator=generator).to(view.rgba.device)
-    rendered = render(field, view.rays[rows], settings.samples_per_ray, generator)
-    colour, alpha = losses.input_view(rendered, view.rgba[rows])
+    if field.codec is None:
+        # A random sample of the pixels: its mean loss is that of all of them, at a fixed cost a step.
+        rows = torch.randint(len(view.rgba), (settings.input_rays,), generator=generator).to(view.rgba.device)
+        rendered = render(field, view.rays[rows], settings.samples_per_ray, generator)
+        colour, alpha = losses.input_view(rendered, view.rgba[rows])
+    else:
+        colour, alpha = _decoded_input_losses(field, field.codec, view, settings, generator)
     loss = weights.colour * colour + weights.alpha * alpha
     if weights.density_smooth > 0:
         loss = loss + weights.density_smooth * losses.grid_smoothness(field.density)
     if weights.colour_smooth > 0:
         loss = loss + weights.colour_smooth * losses.grid_smoothness(field.colour)
     return loss
+
+
+def _decoded_input_losses(
+    field: VoxelField, codec: LatentCodec, view: InputView, settings: ReconstructSettings, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Return the losses of the decoded input view, and of its alpha on the grid of the latents."""
+    edge = codec.edge_px
+    hw = (view.picture.shape[0] // edge, view.picture.shape[1] // edge)
+    seen = _render_views(field, view.camera[None], hw, settings, generator)
+    alpha = functional.avg_pool2d(view.picture[None, None, ..., 3], edge).reshape(-1)
+    colour = losses.decoded_view(codec.decode(seen.images)[0], view.picture)
+    return colour, (seen.rendered.alpha - alpha).square().mean()
 
 
 def _score_loss(
@@ -261,7 +295,7 @@ def _score_loss(
 
 @dataclass(frozen=True)
 class _Views:
-    """Rendered views: `images` (B, 3, H, W) on white, `depth` (B, H, W), and the rays behind both."""
+    """Rendered views: `images` or latents (B, C, H, W) on white, `depth` (B, H, W), and the rays behind both."""
 
     images: Tensor
     depth: Tensor
@@ -279,5 +313,5 @@ def _render_views(
     rays = join_rays([camera_rays(camera, lens, hw, str(field.density.device)) for camera in cameras])
     rendered = render(field, rays, settings.samples_per_ray, generator)
     # On channels-last memory the encoder's GroupNorm is far less exact on a CPU: see zero123.latents.composited.
-    images = rendered.on_white().view(len(cameras), *hw, 3).permute(0, 3, 1, 2).contiguous()
+    images = rendered.over(field.background()).view(len(cameras), *hw, -1).permute(0, 3, 1, 2).contiguous()
     return _Views(images, rendered.depth.view(len(cameras), *hw), rendered)

@@ -17,8 +17,8 @@ LEAST_CELLS = 2.0
 """A pixel looks into an opening if its surface moved back by this many cells of the sweep's grid."""
 
 
-def without_refuted_openings(opened: Grid, closed: Grid, before: Sweep, after: Sweep, better: float) -> Grid:
-    """Close the openings between two grids of equal size where the disagreement did not fall below `better` times.
+def without_refuted_openings(opened: Grid, closed: Grid, before: Sweep, after: Sweep, refuted: float) -> Grid:
+    """Close the openings between two grids of equal size where the disagreement stays above `refuted` times.
 
     `before` and `after` are sweeps through the closed and the opened shape. An opening that no view looks into stays.
     """
@@ -28,10 +28,10 @@ def without_refuted_openings(opened: Grid, closed: Grid, before: Sweep, after: S
         which, at_lid, at_floor = _seen_openings(openings, before, after, view)
         lid += np.bincount(which, at_lid, count + 1)
         floor += np.bincount(which, at_floor, count + 1)
-    refuted = floor > better * lid
+    false = floor > refuted * lid
     # Label 0 is everything else.
-    refuted[0] = False
-    return np.where(refuted[openings], closed, opened)
+    false[0] = False
+    return np.where(false[openings], closed, opened)
 
 
 def _seen_openings(

@@ -25,8 +25,12 @@ class StageSettings(Section):
 
 
 class FieldSettings(Section):
-    """The cube and its initial values. `density_scale` is the density, per unit length, at a raw value of about .54."""
+    """The cube and its initial values. `density_scale` is the density, per unit length, at a raw value of about .54.
 
+    Its colours are RGB or, in the `space` of the model's autoencoder, latents.
+    """
+
+    space: Literal["rgb", "latents"]
     half_extent: Positive
     density_scale: Positive
     initial_raw_density: float
@@ -127,8 +131,8 @@ class SweepSettings(Section):
     disagreement above `inconsistent` is left for a depth with less than `better` times as much. An entry in agreement
     weighs `agreed_weight`, a depth found weighs 1, and `enough_weight` in total moves the surface. `rounds` of 0 leave
     the visual hull. Fused distances are smoothed by a Gaussian of `smooth_cells`, then `checks` undo false openings:
-    `silhouettes` those that uncover pixels (`reconstruct.support`), `colours` those whose floor explains the views no
-    better than their lid (`reconstruct.proof`).
+    `silhouettes` those that uncover pixels (`reconstruct.support`), `colours` those whose floor has more than
+    `refuted` times the disagreement of their lid (`reconstruct.proof`).
     """
 
     resolution: Annotated[int, Field(ge=8, le=512)]
@@ -142,6 +146,7 @@ class SweepSettings(Section):
     enough_weight: NotNegative
     smooth_cells: NotNegative
     checks: tuple[OpeningCheck, ...]
+    refuted: NotNegative
 
 
 class SurfaceSettings(Section):
@@ -201,3 +206,9 @@ class ReconstructSettings(Section):
     views: SampledViewsSettings
     mesh: MeshSettings
     turntable: TurntableSettings
+
+    @model_validator(mode="after")
+    def _latents_have_a_score_in_latents(self) -> Self:
+        if self.field.space == "latents" and self.score.space != "latents":
+            raise ValueError(f"score.space latents for field.space latents, got {self.score.space}")
+        return self

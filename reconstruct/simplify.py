@@ -11,13 +11,11 @@ from skimage.measure import marching_cubes
 
 from base.errors import Failure
 from reconstruct.edges import collapse_edges, vertex_normals
-from reconstruct.mesh import Mesh
+from reconstruct.mesh import GREY, Mesh
 from reconstruct.surface import SignedField
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-GREY = 200
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,13 @@ from torch import Tensor
 
 from reconstruct.settings import ScoreSettings
 from zero123.conditioning import Conditioning
+from zero123.pipeline import Zero123Pipeline
 from zero123.score import Denoiser, alpha_sigma, decode, denoised, encode_target
 
 Denoise = Callable[[Tensor], Tensor]
+
+LATENT_PX = 8
+"""Pixels of a latent each way."""
 
 
 class ViewScore(Protocol):
@@ -33,6 +37,7 @@ class ViewScore(Protocol):
     def loss(self, images: Tensor, which: list[int], done: float, generator: torch.Generator) -> Tensor:
         """Return a scalar. Descending its gradient makes `images` (B, 3, H, W) in [0, 1] likelier.
 
+        Views of a field of latents are latents (B, C, h, w).
         `which` are the indices of the viewpoints, `done` in [0, 1] is the completed part of the optimisation.
         """
         ...
@@ -71,15 +76,39 @@ def timestep_range(settings: ScoreSettings, done: float) -> tuple[float, float]:
     return low_0 * (1.0 - done) + low_1 * done, high_0 * (1.0 - done) + high_1 * done
 
 
-class ModelScore:
-    """The score of a diffusion model under a condition for each viewpoint."""
+class ModelCodec:
+    """The decoder of a model's autoencoder; see `reconstruct.field.LatentCodec`."""
 
-    def __init__(self, model: Denoiser, conditioning: Conditioning, settings: ScoreSettings) -> None:
-        self.model, self.conditioning, self.settings = model, conditioning, settings
-        self.hw: tuple[int, int] = model.hw
+    def __init__(self, pipeline: Zero123Pipeline) -> None:
+        self.pipeline = pipeline
+        self.edge_px = LATENT_PX
+        with torch.no_grad():
+            white = encode_target(pipeline, torch.ones(1, 3, *pipeline.hw, device=pipeline.device))
+        # Light that passes has no place in a view, so the latent is the mean over all places.
+        self.background: Tensor = white.float().mean((0, 2, 3))
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """See `reconstruct.field.LatentCodec.decode`."""
+        return decode(self.pipeline, latents)
+
+
+class ModelScore:
+    """The score of a diffusion model under a condition for each viewpoint.
+
+    `of_latents` says that views come as latents, and are not encoded.
+    """
+
+    def __init__(
+        self, model: Denoiser, conditioning: Conditioning, settings: ScoreSettings, *, of_latents: bool = False
+    ) -> None:
+        self.model, self.conditioning, self.settings, self.of_latents = model, conditioning, settings, of_latents
+        height, width = model.hw
+        self.hw: tuple[int, int] = (height // LATENT_PX, width // LATENT_PX) if of_latents else (height, width)
 
     def loss(self, images: Tensor, which: list[int], done: float, generator: torch.Generator) -> Tensor:
         """See `ViewScore.loss`."""
+        if self.of_latents:
+            return self._pull(images, images.detach(), lambda estimate: estimate, which, done, generator)
         if self.settings.space == "latents":
             latents = encode_target(self.model, images)
             return self._pull(latents, latents.detach(), lambda estimate: estimate, which, done, generator)

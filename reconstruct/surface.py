@@ -68,7 +68,7 @@ def fit_surface(
         if "colours" in settings.sweep.checks:
             changed = measured_again(_resized(opened, settings.sweep.resolution), cell)
             after = Sweep(changed, half_extent, views, settings.sweep)
-            opened = without_refuted_openings(opened, fine, before, after, settings.sweep.better)
+            opened = without_refuted_openings(opened, fine, before, after, settings.sweep.refuted)
         fine = opened
     return SignedField(without_needless_parts(fine, settings.keep_fraction, silhouettes), half_extent)
 

@@ -20,20 +20,20 @@ COARSE = 20
 
 @dataclass(frozen=True)
 class Rendered:
-    """The rendering of N rays: `premultiplied` colour (N, 3), `alpha` (N,), `depth` (N,), and `weights` (M, S).
+    """The rendering of N rays: `premultiplied` colour (N, C), `alpha` (N,), `depth` (N,), and `weights` (M, S).
 
     `depth` is the mean distance weighted by w, where light that passes counts with the far side of the cube. `weights`
     has a row for each of the M ≤ N rays that may meet density.
     """
 
-    premultiplied: Float[Tensor, "N 3"]
+    premultiplied: Float[Tensor, "N C"]
     alpha: Float[Tensor, " N"]
     depth: Float[Tensor, " N"]
     weights: Float[Tensor, "M S"]
 
-    def on_white(self) -> Float[Tensor, "N 3"]:
-        """Return the colour over a white background; (N, 3) in [0, 1]."""
-        return self.premultiplied + (1.0 - self.alpha)[:, None]
+    def over(self, background: Float[Tensor, " C"]) -> Float[Tensor, "N C"]:
+        """Return the colour over a background."""
+        return self.premultiplied + (1.0 - self.alpha)[:, None] * background
 
 
 def sample_weights(sigma: Float[Tensor, "N S"], delta: Float[Tensor, " N #S"]) -> Float[Tensor, "N S"]:
@@ -67,7 +67,7 @@ def render(field: VoxelField, rays: Rays, samples: int, generator: torch.Generat
     reaching = _reaching(field, rays, near, far)
     some = _render_all(field, rays[reaching], near[reaching], far[reaching], samples, generator)
     return Rendered(
-        far.new_zeros(len(rays), 3).index_copy(0, reaching, some.premultiplied),
+        far.new_zeros(len(rays), some.premultiplied.shape[1]).index_copy(0, reaching, some.premultiplied),
         far.new_zeros(len(rays)).index_copy(0, reaching, some.alpha),
         # Rays that meet nothing have the depth of the cube's far side.
         far.index_copy(0, reaching, some.depth),
@@ -96,7 +96,7 @@ def _render_all(
     weights = sample_weights(sigma, ((far - near) / samples)[:, None])
     rows = torch.div(chosen, samples, rounding_mode="floor")
     seen = weights.reshape(-1)[chosen, None] * colour
-    premultiplied = flat.new_zeros(len(rays), 3).index_add(0, rows, seen)
+    premultiplied = flat.new_zeros(len(rays), colour.shape[1]).index_add(0, rows, seen)
     alpha = weights.sum(1)
     depth = (weights * distances).sum(1) + (1.0 - alpha) * far
     return Rendered(premultiplied, alpha, depth, weights)

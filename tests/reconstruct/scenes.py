@@ -17,7 +17,13 @@ COLOUR = np.array([0.9, 0.3, 0.2])
 
 VALUES: dict[str, Any] = {
     "lens": {"focal_mm": 35.0, "sensor_mm": 32.0},
-    "field": {"half_extent": 0.52, "density_scale": 50.0, "initial_raw_density": -3.0, "initial_noise": 0.0},
+    "field": {
+        "space": "rgb",
+        "half_extent": 0.52,
+        "density_scale": 50.0,
+        "initial_raw_density": -3.0,
+        "initial_noise": 0.0,
+    },
     "stages": [{"resolution": 16, "steps": 15}, {"resolution": 32, "steps": 15}],
     "samples_per_ray": 24,
     "input_rays": 512,
@@ -65,6 +71,7 @@ VALUES: dict[str, Any] = {
             "enough_weight": 1.2,
             "smooth_cells": 0.7,
             "checks": ["silhouettes", "colours"],
+            "refuted": 0.8,
         },
     },
     "mesh": {

@@ -33,6 +33,17 @@ def test_indecision_is_greatest_at_one_half() -> None:
     assert float(losses.indecision(alpha)) == pytest.approx(slow)
 
 
+def test_a_decoded_view_is_compared_on_white() -> None:
+    decoded, rgba = draws(3, 2, 4), draws(2, 4, 4)
+    squares = [
+        (float(decoded[k, y, x]) - float(rgba[y, x, k] * rgba[y, x, 3] + 1.0 - rgba[y, x, 3])) ** 2
+        for k in range(3)
+        for y in range(2)
+        for x in range(4)
+    ]
+    assert float(losses.decoded_view(decoded, rgba)) == pytest.approx(np.mean(squares))
+
+
 def test_smoothness_counts_each_pair_of_neighbours() -> None:
     image = draws(2, 4, 3)
     across = [abs(float(image[b, y, x + 1] - image[b, y, x])) for b in range(2) for y in range(4) for x in range(2)]

@@ -10,32 +10,9 @@ from reconstruct.optimise import reconstruct
 from reconstruct.sjc import ModelScore
 from reconstruct.viewpoints import draw_viewpoints
 from tests.reconstruct.scenes import small_settings, sphere_rgba
-from zero123.build import build_pipeline
 from zero123.pipeline import Zero123Pipeline
-from zero123.settings import ImageEncoderSettings, ModelSettings, UNetSettings
 
 HW = (32, 32)
-
-
-@pytest.fixture(scope="module")
-def pipeline() -> Zero123Pipeline:
-    unet = UNetSettings(
-        channels=(16, 16), attention=(False, True), layers=1, heads=2, norm_groups=8, context=16, context_in_time=True
-    )
-    settings = ModelSettings(
-        hw=HW,
-        weights=None,
-        weights_revision=None,
-        autoencoder="taesd",
-        image_encoder=ImageEncoderSettings(kind="latents", tokens="one", embedding=16, channels=(16,)),
-        unet=unet,
-        prediction="v_prediction",
-        zero_terminal_snr=True,
-        timestep_spacing="trailing",
-        pose_slot4="radius_difference",
-        latent_origin="zero",
-    )
-    return build_pipeline(settings, 0)
 
 
 @pytest.mark.parametrize(("space", "gradient"), [("latents", "sjc"), ("image", "sjc"), ("latents", "sds")])

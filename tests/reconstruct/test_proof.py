@@ -33,7 +33,7 @@ def test_a_hollow_stays_open_and_a_dent_is_closed() -> None:
         for inside in (filled, filled & ~hollow & ~dent)
     )
     before, after = (Sweep(shape, HALF, views, sweep) for shape in (closed, opened))
-    kept = without_refuted_openings(opened, closed, before, after, sweep.better)
+    kept = without_refuted_openings(opened, closed, before, after, sweep.refuted)
     assert (kept[hollow] >= 0.0).all()
     assert (kept[dent] < 0.0).all()
     assert ((kept < 0.0) == (filled & ~hollow)).all()

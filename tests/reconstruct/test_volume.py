@@ -40,7 +40,7 @@ def test_a_constant_density_absorbs_exponentially() -> None:
     expected = 1.0 - math.exp(-2.0)
     torch.testing.assert_close(seen.alpha, torch.tensor([expected, 0.0]))
     torch.testing.assert_close(seen.premultiplied[0], torch.full((3,), expected / 2))
-    torch.testing.assert_close(seen.on_white()[1], torch.ones(3))
+    torch.testing.assert_close(seen.over(torch.ones(3))[1], torch.ones(3))
 
 
 def test_a_dense_ball_stops_rays_at_its_surface() -> None:
@@ -82,4 +82,4 @@ class _Shot(torch.nn.Module):
 
     def forward(self) -> torch.Tensor:
         seen = render(self.field, self.rays, samples=6)
-        return torch.cat([seen.on_white().reshape(-1), seen.depth])
+        return torch.cat([seen.over(torch.ones(3, dtype=torch.float64)).reshape(-1), seen.depth])
