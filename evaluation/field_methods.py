@@ -91,7 +91,7 @@ class FieldMethod:
     def _view(self, field: VoxelField, view: TrueView, hw: tuple[int, int]) -> Pixels:
         rays = pinhole_rays(view, hw, str(self.device))
         parts = [
-            render(field, rays[slice(first, first + AT_ONCE)], self.settings.samples_per_ray).on_white()
+            render(field, rays[slice(first, first + AT_ONCE)], self.settings.samples_per_ray).over(field.background())
             for first in range(0, len(rays), AT_ONCE)
         ]
         return to_bytes(torch.cat(parts).view(*hw, 3).cpu().numpy())
