@@ -24,6 +24,8 @@ Floats = NDArray[np.float64]
 
 TRUNCATION_CELLS = 3.0
 """Fused distances are cut at this many cells on both sides of a depth."""
+SKIN_CELLS = 2
+"""Openings are continued by this many cells of the fine grid, a cell of the coarse grid."""
 TRUSTED_CELLS = 1.2
 """Distances up to this many cells are taken from the field; beyond, the cells are counted."""
 
@@ -105,6 +107,9 @@ def _opened(shape: Grid, coarse: Grid, fused: Grid) -> Grid:
     Parts too thin for the `coarse` grid of the sweep stay: their depths are those of what is behind them.
     """
     thick = _resized((coarse < 0.0).astype(np.float32), len(shape)) > 0.5
+    opening = thick & (shape < 0.0) & (fused > 0.0)
+    # The outermost cells are missing in the coarse grid, and would close each opening by a skin.
+    thick |= ndimage.binary_dilation(opening, np.ones((3, 3, 3)), iterations=SKIN_CELLS)
     return np.where(thick, np.maximum(fused, shape), shape).astype(np.float32)
 
 
