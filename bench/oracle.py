@@ -11,11 +11,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from skimage.measure import marching_cubes
 
 from base.errors import UsageError
+from base.storage import write_atomically
 from bench.scans import draw, load_scan
 from bench.shape_error import chamfer, occupied
+from bench.shape_pictures import shape_strip
 from evaluation.shapes.voxels import volumetric_iou
 from evaluation.table import markdown_table
 from geometry.camera import PAPER_LENS
@@ -24,6 +27,7 @@ from reconstruct.settings import ReconstructSettings
 from reconstruct.simplify import surface_mesh
 from reconstruct.surface import fit_surface
 from reconstruct.viewpoints import draw_viewpoints
+from report.images import encode_image
 
 HULL_RESOLUTION = 128
 SOLID = 1.3
@@ -33,19 +37,30 @@ Row = dict[str, Any]
 
 
 def measure_folder(
-    folder: Path, settings: ReconstructSettings, views: int, hw: tuple[int, int], *, lit: bool
+    folder: Path, settings: ReconstructSettings, views: int, hw: tuple[int, int], *, lit: bool, pictures: Path | None
 ) -> Iterator[Row]:
-    """Yield a row for each GLB file in `folder`, measured in a fresh process, so that its peak of memory is its own."""
+    """Yield a row for each GLB file in `folder`, measured in a fresh process, so that its peak of memory is its own.
+
+    `pictures` is a folder for a strip of each object.
+    """
     paths = sorted(folder.glob("*.glb"))
     if not paths:
         raise UsageError(f"expected GLB files in {folder}, got a folder without")
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as pool:
         for path in paths:
-            yield pool.submit(measure_object, path, settings, views, hw, lit=lit).result()
+            yield pool.submit(measure_object, path, settings, views, hw, lit=lit, pictures=pictures).result()
 
 
-def measure_object(path: Path, settings: ReconstructSettings, views: int, hw: tuple[int, int], *, lit: bool) -> Row:
+def measure_object(
+    path: Path,
+    settings: ReconstructSettings,
+    views: int,
+    hw: tuple[int, int],
+    *,
+    lit: bool,
+    pictures: Path | None = None,
+) -> Row:
     """Fit the surface to true views of an object; compare it and the plain hull with the object."""
     scan = load_scan(path)
     cameras = draw_viewpoints(0, views, settings.score.radius)
@@ -60,6 +75,9 @@ def measure_object(path: Path, settings: ReconstructSettings, views: int, hw: tu
     truth, inside = (scan.vertices, scan.faces), occupied(scan.vertices, scan.faces)
     hull = plain_hull(images[..., 3], cameras, settings.field.half_extent)
     hull_inside = occupied(*hull)
+    if pictures is not None:
+        strip = shape_strip(scan, [truth, hull, (mesh.vertices, mesh.faces)])
+        write_atomically(pictures / f"{scan.name}.png", encode_image(Image.fromarray(strip), "png"))
     return {
         "object": scan.name,
         "chamfer": chamfer((mesh.vertices, mesh.faces), truth),

@@ -2,7 +2,7 @@
 
 python -m bench.reconstruct --checkpoint DIR [--data DIR] [--count N] [--view N] [--preset NAME …] [--json FILE]
 python -m bench.reconstruct --oracle --objects FOLDER [--perturbed | --ablation] [--views N] [--unlit]
-       [--set KEY=VALUE …] [--json FILE]
+       [--pictures DIR] [--set KEY=VALUE …] [--json FILE]
 
 The second fits true views. With --perturbed the views are of an oracle that errs as a model does (`bench.perturbed`),
 and the seconds on an H200 are projected. With --ablation the method is built up step by step (`bench.ablation`).
@@ -29,6 +29,7 @@ from base.versions import machine, versions
 from bench.ablation import ablation_table, measure_ablation
 from bench.oracle import measure_folder, oracle_line, oracle_sentence, oracle_table, summarise
 from bench.perturbed import measure_perturbed, perturbed_sentence, perturbed_table, summarise_perturbed
+from bench.shape_pictures import write_sheet
 from evaluation.novel_views import read_objects
 from evaluation.shape import ViewOfMesh, mesh_against_views
 from evaluation.table import markdown_table
@@ -52,6 +53,7 @@ def main() -> int:
     parser.add_argument("--objects", type=Path, metavar="FOLDER", help="with --oracle: a folder of GLB files")
     parser.add_argument("--views", type=int, default=48, metavar="N", help="with --oracle (default: %(default)s)")
     parser.add_argument("--unlit", action="store_true", help="with --oracle: plain colours, without light")
+    parser.add_argument("--pictures", type=Path, metavar="DIR", help="with --oracle: draw object, hull and surface")
     parser.add_argument("--data", metavar="DIR", help="the dataset's root (default: storage.root of the settings)")
     parser.add_argument("--count", type=int, default=8, metavar="N", help="objects of the dataset")
     parser.add_argument("--view", type=int, default=0, metavar="N", help="the number of the input view")
@@ -65,6 +67,8 @@ def main() -> int:
     if options.oracle:
         if options.objects is None or not any(options.objects.glob("*.glb")):
             parser.error(f"expected --objects FOLDER with GLB files, got {options.objects}")
+        if (options.perturbed or options.ablation) and options.pictures is not None:
+            parser.error("expected --pictures without --perturbed and --ablation")
         if options.perturbed and options.ablation:
             parser.error("expected --perturbed or --ablation, got both")
         if options.ablation:
@@ -90,9 +94,15 @@ def main() -> int:
 def run_oracle(options: argparse.Namespace, settings: Settings) -> int:
     """Measure each object of a folder, and print the table."""
     rows = []
-    for row in measure_folder(options.objects, settings.reconstruct, options.views, VIEW_HW, lit=not options.unlit):
+    pictures: Path | None = options.pictures
+    measured = measure_folder(
+        options.objects, settings.reconstruct, options.views, VIEW_HW, lit=not options.unlit, pictures=pictures
+    )
+    for row in measured:
         rows.append(row)
         print(oracle_line(row), flush=True)
+    if pictures is not None:
+        write_sheet([pictures / f"{row['object']}.png" for row in rows], pictures / "all.webp")
     summary = summarise(rows)
     print(f"\n{oracle_table(rows, summary)}\n\n{oracle_sentence(summary)}")
     _write_figures({**summary, "rows": rows}, options, settings)

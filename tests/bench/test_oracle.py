@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trimesh
+from PIL import Image
 
 from app.settings import load_settings
 from bench.oracle import measure_object, oracle_table, summarise
@@ -21,6 +22,7 @@ from bench.perturbed import (
 )
 from bench.scans import draw, load_scan
 from bench.shape_error import chamfer, occupied
+from bench.shape_pictures import write_sheet
 from evaluation.shapes.voxels import volumetric_iou
 from geometry.camera import look_at_origin
 
@@ -77,9 +79,9 @@ def test_views_show_the_objects_colours_z_up(object_file: Path) -> None:
     assert draw(scan, look_at_origin([0.0, -1.8, 0.0]), (48, 48), lit=True)[24, 30, 0] < 255
 
 
-def test_a_row_has_what_the_table_needs(object_file: Path) -> None:
+def test_a_row_has_what_the_table_needs(object_file: Path, tmp_path: Path) -> None:
     settings = load_settings(None, [], ["reconstruct.surface.resolution=64", "reconstruct.surface.sweep.resolution=40"])
-    row = measure_object(object_file, settings.reconstruct, 12, (64, 64), lit=True)
+    row = measure_object(object_file, settings.reconstruct, 12, (64, 64), lit=True, pictures=tmp_path)
     assert row["chamfer"] < 0.03
     assert row["iou"] > 0.85
     assert 0.9 < row["hull_volumes"] < 1.3
@@ -88,6 +90,14 @@ def test_a_row_has_what_the_table_needs(object_file: Path) -> None:
     assert "hollow" not in summary
     assert "egg" in oracle_table([row], summary)
     json.dumps(summary)
+    write_sheet([tmp_path / "egg.png"] * 2, tmp_path / "all.webp")
+    sheet = np.asarray(Image.open(tmp_path / "all.webp").convert("RGB"))
+    assert sheet.shape == (2 * 192, 4 * 192, 3)
+    coloured, grey, hull, surface = np.split(sheet[:192].astype(int), 4, axis=1)
+    assert np.ptp(coloured, axis=2).max() > 100
+    assert np.ptp(grey, axis=2).max() < 12
+    for shape in (hull, surface):
+        assert ((shape < 250).any(axis=2) != (grey < 250).any(axis=2)).mean() < 0.03
 
 
 def disc() -> np.ndarray:
