@@ -1,5 +1,6 @@
 """Small real builds: two objects of the examples, a few tiny views."""
 
+import functools
 import shutil
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
@@ -33,9 +34,14 @@ TINY = {
 }
 
 
+@functools.cache
+def shipped_settings() -> dict[str, Any]:
+    return yaml.safe_load((ROOT / "pipeline.yaml").read_text())["metadata"]["pipeline"]
+
+
 def tiny(root: Path, models: Path, **sections: dict[str, Any]) -> BuildSettings:
     """The shipped settings, shrunk: 2 views of 32 × 32 pixels, shards of 2 objects."""
-    shipped = yaml.safe_load((ROOT / "pipeline.yaml").read_text())["metadata"]["pipeline"]
+    shipped = shipped_settings()
     asked = {name: shipped[name] for name in ("storage", "objects", "run", "render", "shards")}
     nothing = {"fetch": {"cache_mb": 0}, "objaverse": {"downloaded": ""}, "filter": {"unstated_licence": "any"}}
     here = {"storage": {"root": str(root)}, "objects": {"folder": str(models), **nothing}}
