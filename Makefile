@@ -22,7 +22,7 @@ demo: install
 	@$(BIN)/zero123 demo
 
 test: install
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 check: install
 	@$(BIN)/ruff format --check .

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # Before any test imports numpy, torch or Ray: they read these once.
-# Two processes of pytest-xdist with two threads each would wait for each other: threads that wait spin.
+# Processes of pytest-xdist with two threads each would wait for each other: threads that wait spin.
 THREADS = "1" if "PYTEST_XDIST_WORKER" in os.environ else str(min(2, os.cpu_count() or 1))
 os.environ.update(
     OMP_NUM_THREADS=THREADS,
@@ -54,7 +54,7 @@ tempfile.tempdir = None
 KEPT = pytest.StashKey["Kept"]()
 STATUS = pytest.StashKey[int]()
 # Cheap rooms first, so that a slip shows within seconds; what starts Blender, Ray or the whole chain comes late. `app`
-# is last: of two processes (pytest-xdist) one has it to do while the other is busy with the chain.
+# is last: of the processes (pytest-xdist) one has it to do while others are busy with the chain.
 ORDER = (
     "base", "geometry", "shards", "report", "zero123", "train",
     "evaluation", "reconstruct", "inference", "render", "pipeline", "chain", "app",

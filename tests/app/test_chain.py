@@ -16,7 +16,7 @@ import pytest
 import trimesh
 from PIL import Image
 
-from tests.forked import run_command, run_forked
+from tests.forked import Forked, run_command, run_forked
 
 pytestmark = pytest.mark.chain
 
@@ -58,8 +58,11 @@ class Demo:
         values = {**SMALL, "objects.folder": str(self.objects), **{k.replace("__", "."): v for k, v in changed.items()}}
         return [word for key, value in values.items() for word in ("--set", f"{key}={json.dumps(value)}")]
 
+    def words(self, **changed: object) -> list[str]:
+        return ["demo", "--out", str(self.out), *self.settings(**changed)]
+
     def command(self, **changed: object) -> list[str]:
-        return [sys.executable, "-m", "app", "demo", "--out", str(self.out), *self.settings(**changed)]
+        return [sys.executable, "-m", "app", *self.words(**changed)]
 
     def stage(self, *words: str, **changed: object) -> subprocess.CompletedProcess[str]:
         presets = ["--preset", "tiny", "--preset", "demo", "--set", f"storage.root={self.out / 'dataset'}"]
@@ -77,6 +80,7 @@ def environment() -> dict[str, str]:
 
 
 def ran(command: list[str]) -> subprocess.CompletedProcess[str]:
+    """What a command of a new Python did."""
     return subprocess.run(
         command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=400, check=False
     )
@@ -89,6 +93,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     for name in OBJECTS:
         shutil.copy(ROOT / "examples" / "objects" / f"{name}.glb", base / "objects")
     made = Demo(base / "objects", base / "run")
+    # In a new Python: what a module warns of when it is first loaded is seen too.
     done = ran(made.command())
     assert done.returncode == 0, done.stderr[-3000:]
     assert "Warning" not in done.stderr
@@ -119,7 +124,7 @@ def test_the_mesh_opens_elsewhere(demo: Demo) -> None:
 
 def test_the_same_command_does_nothing_twice(demo: Demo) -> None:
     before = demo.digests()
-    done = ran(demo.command())
+    done = run_forked(run_command, *demo.words(), timeout=400)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "nothing to do" in done.stderr
     assert demo.digests() == before
@@ -127,8 +132,7 @@ def test_the_same_command_does_nothing_twice(demo: Demo) -> None:
 
 
 def test_a_missed_goal_is_said_and_exits_1(demo: Demo) -> None:
-    words = demo.command(evaluate__minimum_margin_db=99.0)[3:]
-    done = run_forked(run_command, *words, timeout=400)
+    done = run_forked(run_command, *demo.words(evaluate__minimum_margin_db=99.0), timeout=400)
     assert done.returncode == 1
     assert "novel views: expected +99.00 dB over the better trivial answer, got" in done.stderr
     assert "Traceback" not in done.stderr
@@ -198,30 +202,30 @@ def test_a_damaged_shard_is_named(demo: Demo, tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-SIGNALS = [pytest.param(number, marks=pytest.mark.slow, id=number.name) for number in (signal.SIGINT, signal.SIGTERM)]
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 
 
-@pytest.fixture(params=[*SIGNALS, pytest.param(signal.SIGKILL, id="SIGKILL")])
+@pytest.fixture(params=[pytest.param(number, id=number.name) for number in SIGNALS])
 def stopped(request: pytest.FixtureRequest, demo: Demo, tmp_path: Path) -> Demo:
     """A demo over the same dataset that was stopped while it trained."""
     out = tmp_path / "run"
     shutil.copytree(demo.out / "dataset", out / "dataset")
     made = Demo(demo.objects, out)
-    with (tmp_path / "log").open("w") as log:
-        child = subprocess.Popen(made.command(), cwd=ROOT, env=environment(), stderr=log, start_new_session=True)
-        waited_until = time.monotonic() + 200
-        while not list(out.glob("model/checkpoints/*")) and time.monotonic() < waited_until and child.poll() is None:
-            time.sleep(0.02)
-        child.send_signal(request.param)
-        code = child.wait(timeout=60)
-    text = (tmp_path / "log").read_text()
+    child = Forked(run_command, *made.words())
+    waited_until = time.monotonic() + 200
+    while not list(out.glob("model/checkpoints/*")) and time.monotonic() < waited_until and child.poll() is None:
+        time.sleep(0.02)
+    child.send_signal(request.param)
+    code = child.wait(timeout=60)
+    text = child.texts[1]
     assert "Traceback" not in text
     assert code == {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -signal.SIGKILL}[request.param], text
     return made
 
 
+@pytest.mark.slow
 def test_a_stopped_demo_goes_on_to_the_same_model(demo: Demo, stopped: Demo) -> None:
-    done = ran(stopped.command())
+    done = run_forked(run_command, *stopped.words(), timeout=400)
     assert done.returncode == 0, done.stderr[-3000:]
     name = "unet/diffusion_pytorch_model.safetensors"
     models = [next(one.out.glob(f"model/checkpoints/*64/{name}")).read_bytes() for one in (demo, stopped)]

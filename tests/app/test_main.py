@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -204,16 +205,17 @@ def test_what_a_layout_does_not_say_is_told(tmp_path: Path) -> None:
     assert " --set model.prediction=v_prediction --set model.zero_terminal_snr=true " in words
 
 
+def run_with_short_files(*words: str) -> int:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+    return run_command(*words)
+
+
 def test_half_written_model_is_replaced(tmp_path: Path) -> None:
     from tests.zero123.networks import small_pipeline
 
     small_pipeline().save_pretrained(tmp_path / "model")
     convert = ["convert", str(tmp_path / "model"), "--out", str(tmp_path / "copy")]
-    program = (
-        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))\n"
-        f"from app.main import main; raise SystemExit(main({convert!r}))"
-    )
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = run_forked(run_with_short_files, *convert, timeout=120)
     assert "copy: could not write the model: File too large" in sentence(done, 1)
     assert loaded_zero123(*convert).returncode == 0
 

@@ -86,6 +86,7 @@ def test_specks_are_taken_out() -> None:
     assert ((without_specks(mask) > 0.5) & ~truth).sum() < 100 < ((mask > 0.5) & ~truth).sum()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not REAL.exists(), reason="the real ISNet is not here")
 def test_a_real_isnet_finds_an_object() -> None:
     rgba = cut_out_disc((160, 160), (80, 80), 45)

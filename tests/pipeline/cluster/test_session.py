@@ -71,13 +71,13 @@ def test_a_cluster_that_is_not_there_is_told(tmp_path: Path) -> None:
         ray_for(run).__enter__()
 
 
-@pytest.mark.chain
+@pytest.mark.slow
 def test_it_starts_after_earlier_use_of_ray_and_wants_a_token(tmp_path: Path) -> None:
     assert _run_alone(STARTED_AFTER_RAY_HAS_BEEN_USED, tmp_path) == "True\n"
 
 
-@pytest.mark.chain
-@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_while_ray_starts_is_ours_and_cuts_nothing(number: int, tmp_path: Path) -> None:
     assert _run_alone(STOPPED_AS_RAY_STARTS, tmp_path, str(int(number))) == "stopped False\n"
 
