@@ -1,47 +1,41 @@
-"""`--on ray`: many pictures by the crew that builds datasets, as a versioned dataset of views."""
+"""`--on ray`: many pictures by the crew that builds datasets, as a versioned dataset of views and meshes."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from app.commands.options import settings_of
 from app.settings import Settings
+from base.digest import digest_json
 from base.errors import UsageError
 from base.progress import Progress
-from base.settings import Layer, validate
+from base.settings import Layer, Section, validate
 from inference.cameras import AskedCameras
-from inference.picture_request import PictureSections, ViewsRequest
+from inference.picture_request import MeshesRequest, PictureSections, ViewsRequest
+from inference.picture_stages import PictureStage, ReconstructStage, SampleStage, absolute_model, describe_model
 from inference.pictures import picture_objects
-from inference.sample_stage import SampleStage, absolute_model, describe_model
 from photo.batch import BatchPicture
-from photo.settings import PhotoSettings
 from photo.source import STANDARD_INPUT
-from pipeline.catalog.tables import VersionFacts
 from zero123.settings import SamplingSettings
 
 if TYPE_CHECKING:
     from inference.picture_request import ModelFacts
     from pipeline.update import Order
 
+Ask = Callable[[Section | None], Settings]
+"""From a model's sampling defaults to the settings that the flags ask for."""
+
 
 def sample_many(
     options: argparse.Namespace,
     pictures: Sequence[BatchPicture],
-    photo: PhotoSettings,
     cameras: AskedCameras,
+    ask: Ask,
     progress: Progress,
 ) -> int:
-    """Bring the dataset at --out up to date with the pictures; the exit code is 0 also where some of them failed."""
-    from pipeline.update import bring_up_to_date
-
-    _check_flags(options, pictures)
-    settings = settings_of(options).model_copy(update={"photo": photo})
-    choice = absolute_model(options.model)
-    facts = describe_model(choice, options.device, _sections(settings))
-    _check_model(options, settings, facts, pictures)
-    # Once more, over the model's own sampling defaults, which are known only now.
-    defaults = validate(SamplingSettings, Layer("the model", facts.sampling))
-    settings = settings_of(options, defaults).model_copy(update={"photo": photo})
+    """Bring the dataset at --out up to date with the views of pictures; the exit code is 0 also where some failed."""
+    _refuse(options.film, "--film: expected no film with --on ray, whose views are shards of a dataset")
+    _refuse(options.picture, "--picture: expected nothing with --on ray, whose views are lossless WebP")
+    facts, settings = _describe(options, pictures, ask)
     request = ViewsRequest(
         cameras=cameras,
         samples=options.samples,
@@ -49,17 +43,35 @@ def sample_many(
         assume_cut_out=options.assume_cut_out,
         elevation_deg=options.elevation_deg,
     )
-    stage = SampleStage(choice, facts, options.device, _sections(settings), request)
-    order = sample_order(str(options.out), pictures, stage, settings, progress)
-    bring_up_to_date(order, progress, dry_run=options.dry_run)
-    return 0
+    stage = SampleStage(absolute_model(options.model), facts, options.device, _sections(settings), request)
+    return _bring_up_to_date(options, pictures, stage, settings, progress)
 
 
-def sample_order(
-    root: str, pictures: Sequence[BatchPicture], stage: SampleStage, settings: Settings, progress: Progress
+def reconstruct_many(
+    options: argparse.Namespace, pictures: Sequence[BatchPicture], ask: Ask, progress: Progress
+) -> int:
+    """Bring the dataset at --out up to date with the meshes of pictures, see `sample_many`."""
+    turn = "with --on ray, whose turntables are views in shards"
+    _refuse(options.turntable, f"--turntable: expected no film {turn}")
+    _refuse(options.turntable_passes, f"--turntable-passes: expected nothing {turn}")
+    _refuse(options.render == "cycles", f"--render: expected quick {turn}, got cycles")
+    _refuse(options.mesh_format, "--mesh-format: expected nothing with --on ray, whose meshes are GLB")
+    facts, settings = _describe(options, pictures, ask)
+    request = MeshesRequest(
+        seed=options.seed,
+        radius=options.radius,
+        assume_cut_out=options.assume_cut_out,
+        elevation_deg=options.elevation_deg,
+    )
+    stage = ReconstructStage(absolute_model(options.model), facts, options.device, _sections(settings), request)
+    return _bring_up_to_date(options, pictures, stage, settings, progress)
+
+
+def picture_order(
+    root: str, pictures: Sequence[BatchPicture], stage: PictureStage, settings: Settings, progress: Progress
 ) -> "Order":
-    """Return the views of pictures as an order."""
-    from base.digest import digest_json
+    """Return the work of a stage on pictures as an order."""
+    from pipeline.catalog.tables import VersionFacts
     from pipeline.update import Order
 
     recorded = {**stage.recorded, "shards": settings.shards.model_dump(mode="json")}
@@ -72,27 +84,36 @@ def sample_order(
         fetch=settings.objects.fetch,
         objaverse=settings.objects.objaverse,
         filter=None,
-        facts=VersionFacts(digest_json(recorded), stage.views, stage.facts.hw, recorded),
-        settings=settings.model_dump(mode="json", include={"run", "shards", "photo", "sample", "views"}),
+        facts=VersionFacts(digest_json(recorded), stage.views, stage.hw, recorded),
+        settings=settings.model_dump(mode="json", include={"run", "shards", *PictureSections.model_fields}),
     )
 
 
-def _sections(settings: Settings) -> PictureSections:
-    return PictureSections(photo=settings.photo, sample=settings.sample, views=settings.views)
+def _bring_up_to_date(
+    options: argparse.Namespace,
+    pictures: Sequence[BatchPicture],
+    stage: PictureStage,
+    settings: Settings,
+    progress: Progress,
+) -> int:
+    from pipeline.update import bring_up_to_date
+
+    order = picture_order(str(options.out), pictures, stage, settings, progress)
+    bring_up_to_date(order, progress, dry_run=options.dry_run)
+    return 0
 
 
-def _check_flags(options: argparse.Namespace, pictures: Sequence[BatchPicture]) -> None:
-    if options.film:
-        raise UsageError("--film: expected no film with --on ray, whose views are shards of a dataset")
-    if options.picture is not None:
-        raise UsageError("--picture: expected nothing with --on ray, whose views are lossless WebP")
+def _refuse(given: object, sentence: str) -> None:
+    if given:
+        raise UsageError(sentence)
+
+
+def _describe(options: argparse.Namespace, pictures: Sequence[BatchPicture], ask: Ask) -> tuple["ModelFacts", Settings]:
+    """Return the model's facts, and the settings over its sampling defaults. Raises UsageError for what cannot work."""
     if any(picture.source == STANDARD_INPUT for picture in pictures):
         raise UsageError("expected picture files with --on ray, got standard input")
-
-
-def _check_model(
-    options: argparse.Namespace, settings: Settings, facts: "ModelFacts", pictures: Sequence[BatchPicture]
-) -> None:
+    settings = ask(None)
+    facts = describe_model(absolute_model(options.model), options.device, _sections(settings))
     needy = facts.pose_slot4 == "input_polar" and options.elevation_deg is None
     if needy and (lacking := next((one.source for one in pictures if one.elevation_deg is None), None)) is not None:
         raise UsageError(
@@ -104,3 +125,8 @@ def _check_model(
             f"run.gpus_per_worker: expected more than 0 on a machine with {facts.device.removeprefix('kind ')}, got 0; "
             "or --device cpu"
         )
+    return facts, ask(validate(SamplingSettings, Layer("the model", facts.sampling)))
+
+
+def _sections(settings: Settings) -> PictureSections:
+    return PictureSections(**{name: getattr(settings, name) for name in PictureSections.model_fields})

@@ -12,12 +12,16 @@ MAX_VIEWS = 999
 
 @dataclass(frozen=True, kw_only=True)
 class AskedCameras:
-    """Views are numbered in this order: `moves`, `orbit` views once around, `rig`, whose draws depend on `seed`."""
+    """Views are numbered in this order: `moves`, `orbit` views once around, `rig`, whose draws depend on `seed`.
+
+    `rig_name` is for messages.
+    """
 
     moves: tuple[Move, ...]
     orbit: int
     rig: Rig | None
     seed: int
+    rig_name: str = ""
 
     def __len__(self) -> int:
         return len(self.moves) + self.orbit + (len(self.rig.cameras) if self.rig is not None else 0)
@@ -31,7 +35,7 @@ class AskedCameras:
             try:
                 moves += moves_of_rig(self.rig, origin, lens, self.seed)
             except ValueError as error:
-                raise UsageError(f"--rig: {error}") from None
+                raise UsageError(f"--rig {self.rig_name}: {error}") from None
         if len(moves) > MAX_VIEWS:
             raise UsageError(f"expected at most {MAX_VIEWS} views, got {len(moves)}")
         # A camera at or beyond the middle would see the object from inside.

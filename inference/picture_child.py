@@ -18,8 +18,8 @@ from inference.picture_request import ChildSetup, ModelFacts, PictureJob, Pictur
 from inference.settings import PictureChildSettings
 
 COMMAND = (sys.executable, "-P", "-m", "inference.picture_program")
-PHASES = ("prepare", "elevation", "sample", "encode")
-MOST_PHASES = 10_000
+PHASES = ("prepare", "elevation", "sample", "reconstruct", "turntable", "encode")
+MOST_PHASES = 100_000
 PASSED_VARIABLES = (
     "PATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES",
     "ROCR_VISIBLE_DEVICES", "CUBLAS_WORKSPACE_CONFIG", "HF_ENDPOINT", "HF_HUB_OFFLINE", "SSL_CERT_FILE",

@@ -14,15 +14,27 @@ import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from base.digest import sha256_file
 from base.errors import Failure, UsageError
 from base.outcomes import Outcome
 from base.settings import Layer, validate
 from base.stopwatch import Stopwatch
 from base.typed import parse_typed_json
 from inference.models import ModelChoice, checkpoint_of, load_model
-from inference.picture_request import ChildSetup, ModelFacts, PictureJob, PictureResult, PictureSections, ViewsRequest
+from inference.picture_mesh import write_picture_mesh
+from inference.picture_request import (
+    MESH,
+    ChildSetup,
+    MeshesRequest,
+    ModelFacts,
+    PictureJob,
+    PictureResult,
+    PictureSections,
+    ViewsRequest,
+)
 from inference.picture_views import MOST_ON_CPU, UnusablePicture, write_picture_views
 from inference.sample_photo import LoadedModel
 from photo.cutout import check_method
@@ -31,6 +43,7 @@ from zero123.digest import model_digest
 if TYPE_CHECKING:
     import torch
 
+Request = ViewsRequest | MeshesRequest
 PR_SET_PDEATHSIG = 1
 REASON_LETTERS = 500
 
@@ -99,9 +112,7 @@ def _on_device(sections: PictureSections, model: LoadedModel) -> PictureSections
     return sections.model_copy(update={"sample": sections.sample.model_copy(update={"compute": fixed})})
 
 
-def _answer(
-    line: str, model: LoadedModel, sections: PictureSections, request: ViewsRequest, send: Any
-) -> dict[str, Any]:
+def _answer(line: str, model: LoadedModel, sections: PictureSections, request: Request, send: Any) -> dict[str, Any]:
     job, clock = parse_typed_json(PictureJob, line), Stopwatch("prepare")
 
     def enter(phase: str) -> None:
@@ -121,12 +132,15 @@ def _answer(
 
 
 def _made(
-    job: PictureJob, model: LoadedModel, sections: PictureSections, request: ViewsRequest, enter: Any
+    job: PictureJob, model: LoadedModel, sections: PictureSections, request: Request, enter: Any
 ) -> PictureResult:
     import torch
 
     try:
-        views, warnings = write_picture_views(job, model, sections, request, enter)
+        if isinstance(request, MeshesRequest):
+            views, warnings = write_picture_mesh(job, model, sections, request, enter)
+        else:
+            views, warnings = write_picture_views(job, model, sections, request, enter)
     except UnusablePicture as error:
         return PictureResult(outcome=error.outcome, reason=_short(error))
     except (MemoryError, torch.OutOfMemoryError) as error:
@@ -136,7 +150,8 @@ def _made(
     except (RuntimeError, ValueError, TypeError, ArithmeticError, LookupError) as error:
         traceback.print_exc()
         return PictureResult(outcome=Outcome.RENDER_ERROR, reason=_short(error))
-    return PictureResult(outcome=Outcome.OK, views=views, warnings=warnings)
+    mesh = sha256_file(Path(job.out) / MESH) if isinstance(request, MeshesRequest) else ""
+    return PictureResult(outcome=Outcome.OK, views=views, warnings=warnings, mesh=mesh)
 
 
 def _short(error: BaseException) -> str:

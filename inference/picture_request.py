@@ -9,15 +9,21 @@ from inference.cameras import AskedCameras
 from inference.models import ModelChoice
 from inference.settings import ViewsSettings
 from photo.settings import PhotoSettings
+from reconstruct.settings import ReconstructSettings
 from zero123.settings import SampleSettings
+
+SCHEMA = 1
+MESH = "object.glb"
+"""The schema of a sample's record, and the file of a mesh in the folder of its picture."""
 
 
 class PictureSections(Section):
-    """The sections of the settings that decide how a picture's views look, see `Sections`."""
+    """The sections of the settings that decide how a picture's views or mesh look, see `MeshSections`."""
 
     photo: PhotoSettings
     sample: SampleSettings
     views: ViewsSettings
+    reconstruct: ReconstructSettings
 
     def as_yaml(self) -> str:
         """Return the values as JSON, which is YAML."""
@@ -36,6 +42,16 @@ class ViewsRequest:
     alpha: bool
     assume_cut_out: bool
     elevation_deg: float | Literal["auto"] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeshesRequest:
+    """The mesh asked for: the camera's distance `radius`, its elevation as in `ViewsRequest`, and the seed."""
+
+    seed: int
+    radius: float
+    assume_cut_out: bool
+    elevation_deg: float | Literal["auto"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +74,7 @@ class PictureResult:
     phase: str = ""
     views: int = 0
     warnings: str = ""
+    mesh: str = ""
     seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -79,4 +96,4 @@ class ChildSetup:
     model: ModelChoice
     device: str
     sections: dict[str, Any]
-    request: ViewsRequest | None = None
+    request: ViewsRequest | MeshesRequest | None = None

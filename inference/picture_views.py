@@ -1,8 +1,11 @@
 """A picture's views as the files of a sample: lossless views, cameras, the prepared input, and the record of all."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from base.digest import canonical_json
 from base.errors import Failure, UsageError
@@ -11,7 +14,7 @@ from base.storage import write_atomically
 from geometry.camera import camera_centre
 from geometry.sphere import spherical_from_cartesian
 from inference.find_elevation import find_elevation
-from inference.picture_request import PictureJob, PictureSections, ViewsRequest
+from inference.picture_request import SCHEMA, PictureJob, PictureSections, ViewsRequest
 from inference.plan import ViewPlan, picture_digest, poses_of
 from inference.sample_photo import LoadedModel, Wanted, artists, input_camera, view_plan
 from photo.prepare import Prepared, prepare
@@ -20,7 +23,8 @@ from shards.image import encode_rgba
 from shards.sample import INPUT, view_suffix
 from zero123.picture import rgba_of
 
-SCHEMA = 1
+Pixels = NDArray[np.uint8]
+Floats = NDArray[np.float64]
 MOST_ON_CPU = 8
 
 
@@ -43,10 +47,9 @@ def write_picture_views(
 
     Raises UnusablePicture. UsageError and Failure are about the settings.
     """
-    enter("prepare")
-    photo = _prepared(job, sections, request)
+    photo = prepared_picture(job, sections, request.assume_cut_out, enter)
     rgba = photo.view(model.pipeline.hw)
-    elevation, source = _elevation(job, rgba, model, sections, request, enter)
+    elevation, source = find_or_given(job, rgba, model, sections, (request.elevation_deg, request.cameras.seed), enter)
     origin = input_camera(sections, elevation)
     wanted = Wanted(
         moves=request.cameras.moves_from(origin, sections.photo.framing.lens()),
@@ -58,76 +61,83 @@ def write_picture_views(
     )
     plan = view_plan(model, rgba, sections, wanted, origin)
     draw, matte = artists(model, rgba, sections, origin)
-    jobs, out = plan.jobs(), Path(job.out)
+    jobs, views = plan.jobs(), []
     enter("sample")
-    number = 0
     for batch in draw(poses_of([one.move for one in jobs]), [one.seed for one in jobs]):
-        enter("encode")
-        for pixels in batch:
-            view = matte(pixels) if request.alpha else rgba_of(pixels, plan.hw)
-            write_atomically(out / view_suffix(number), encode_rgba(view))
-            number += 1
+        views += [matte(pixels) if request.alpha else rgba_of(pixels, plan.hw) for pixels in batch]
         # Each batch has the whole deadline.
         enter("sample")
     enter("encode")
+    facts = {"elevation": {"deg": float(elevation or 0.0), "source": source}, "photo": photo_facts(photo, rgba)}
+    write_views(job, views, plan.cameras()[[one.view for one in jobs]], rgba, {**_record(plan, model), **facts})
+    return len(views), "; ".join(photo.warnings)
+
+
+def write_views(
+    job: PictureJob, views: Sequence[Pixels], cameras: Floats, rgba: Pixels, record: dict[str, Any]
+) -> None:
+    """Write RGBA views (H, W, 4) with their cameras (V, 3, 4), the input view, and the record."""
+    out = Path(job.out)
+    for number, view in enumerate(views):
+        write_atomically(out / view_suffix(number), encode_rgba(view))
     write_atomically(out / INPUT, encode_rgba(rgba))
-    cameras = plan.cameras()[[one.view for one in jobs]]
     write_atomically(out / "extrinsics.npy", npy_bytes(cameras))
-    facts = {"elevation": {"deg": float(elevation or 0.0), "source": source}, "photo": _photo_facts(photo, rgba)}
-    record = _record(job.uid, plan, model, facts)
+    whole = {"schema": SCHEMA, "uid": job.uid, "passes": "", "input": INPUT, **record}
     # Last: it describes all other files.
-    write_atomically(out / "views.json", canonical_json(record).encode())
-    return number, "; ".join(photo.warnings)
+    write_atomically(out / "views.json", canonical_json(whole).encode())
 
 
-def _prepared(job: PictureJob, sections: PictureSections, request: ViewsRequest) -> Prepared:
+def prepared_picture(
+    job: PictureJob, sections: PictureSections, assume_cut_out: bool, enter: Callable[[str], None]
+) -> Prepared:
+    """Read and cut out a picture. Raises UnusablePicture."""
+    enter("prepare")
     mask = Path(job.mask) if job.mask else None
     try:
-        return prepare(job.file, sections.photo, mask=mask, assume_cut_out=request.assume_cut_out)
+        return prepare(job.file, sections.photo, mask=mask, assume_cut_out=assume_cut_out)
     except UsageError as error:
         raise UnusablePicture(Outcome.CORRUPT, str(error)) from None
     except Failure as error:
         raise UnusablePicture(Outcome.EMPTY, str(error)) from None
 
 
-def _elevation(
+def find_or_given(
     job: PictureJob,
-    rgba: Any,
+    rgba: Pixels,
     model: LoadedModel,
     sections: PictureSections,
-    request: ViewsRequest,
+    asked: tuple[float | str | None, int],
     enter: Callable[[str], None],
 ) -> tuple[float | None, str]:
-    """Return the elevation of the picture's camera in degrees, None if unknown, and its source."""
-    given = request.elevation_deg if job.elevation_deg is None else job.elevation_deg
+    """Return the elevation of the picture's camera in degrees, None if unknown, and its source.
+
+    `asked` is the elevation of all pictures, `auto` to be found, and the seed.
+    """
+    given = asked[0] if job.elevation_deg is None else job.elevation_deg
     if given == "auto":
         enter("elevation")
-        found = find_elevation(model.pipeline, rgba, sections, request.cameras.seed)
+        found = find_elevation(model.pipeline, rgba, sections, asked[1])
         return round(found.deg, 2), f"estimated by {found.method}, ± {found.spread_deg:.0f}°"
     return (None, "assumed, for the cameras' matrices alone") if given is None else (float(given), "given")
 
 
-def _photo_facts(photo: Prepared, rgba: Any) -> dict[str, Any]:
+def photo_facts(photo: Prepared, rgba: Pixels) -> dict[str, Any]:
+    """Return what a sample's facts say about the preparation of its picture."""
     # The name of the file is the object's title, and lists may not be empty in a sample's facts.
     facts = {name: value for name, value in photo.facts().items() if name not in ("photo", "warnings")}
     return {**facts, "warnings": "; ".join(photo.warnings), "prepared_sha256": picture_digest(rgba)}
 
 
-def _record(uid: str, plan: ViewPlan, model: LoadedModel, facts: dict[str, Any]) -> dict[str, Any]:
+def _record(plan: ViewPlan, model: LoadedModel) -> dict[str, Any]:
     polar, azimuth, radius = (float(value) for value in plan.input_place)
     return {
-        "schema": SCHEMA,
-        "uid": uid,
         "hw": list(plan.hw),
         "lens": {"focal_mm": plan.lens.focal_mm, "sensor_mm": plan.lens.sensor_mm},
-        "passes": "",
-        "input": INPUT,
         "input_camera": {"polar_rad": polar, "azimuth_rad": azimuth, "radius": radius},
         "model": {"from": model.source, "digest": model.digest},
         "sampling": plan.decides["sampling"],
         "precision": plan.decides["precision"],
         "seed": plan.seed,
-        **facts,
         "views": _rows(plan),
     }
 

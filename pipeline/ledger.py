@@ -20,9 +20,9 @@ from pipeline.catalog.changes import Changes, complete_rows
 from pipeline.catalog.columns import CHUNK, Columns, Indices, compact, table_of
 from pipeline.catalog.objects import SourceObject, uid_order
 from pipeline.catalog.rows import (
+    FOUND,
     NO_LOCATION,
     RESULT_COLUMNS,
-    SEEN_FAULTS,
     UNASSIGNED,
     Attempt,
     BuildResult,
@@ -402,9 +402,9 @@ def _location_of_row(before: BuildResult | None) -> dict[str, Any]:
 
 
 def _unchanged_fields(before: BuildResult | None) -> dict[str, Any]:
-    kept = ("outcome", "reason", "phase", "checks", "attempts", "sha256", "fingerprint", *SEEN_FAULTS)
+    kept = ("outcome", "reason", "phase", "checks", "attempts", "sha256", "fingerprint", *FOUND)
     return {name: getattr(before, name) for name in kept}
 
 
 def _faults(end: Attempt | BuildResult) -> dict[str, Any]:
-    return {name: getattr(end, name) for name in SEEN_FAULTS}
+    return {name: getattr(end, name) for name in FOUND}

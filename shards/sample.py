@@ -233,7 +233,7 @@ class Sample:
         for problem in find_irregular_values(self.facts):
             raise self._failure("json", problem)
         for suffix in inputs:
-            self._picture(suffix, hw)
+            self._picture(suffix, None)
         for view in range(views):
             self.image(view, hw)
             for name in self.passes:

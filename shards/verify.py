@@ -10,7 +10,7 @@ from shards.latents import check_latents, read_latent_indexes
 from shards.plain import read_verified_sample
 from shards.sample import Sample
 from shards.tar import BLOCK, RECORD
-from shards.version import ShardEntry, Version
+from shards.version import ShardEntry, Version, mesh_name
 
 MOST_REPORTED = 100
 FOLDER = "shards"
@@ -31,9 +31,19 @@ def verify(storage: Storage, version: Version, progress: Progress) -> None:
         for shard, check in todo:
             found += find_damage(storage, shard, check)
             task.advance(1, note=shard.name)
+    found += [damage for sha256 in version.meshes for damage in find_mesh_damage(storage, sha256)]
     if found:
         more = [f"and {len(found) - MOST_REPORTED} more"] if len(found) > MOST_REPORTED else []
         raise Failure("\n".join([*found[:MOST_REPORTED], *more]))
+
+
+def find_mesh_damage(storage: Storage, sha256: str) -> list[str]:
+    """Describe the damage of a mesh's file."""
+    name = mesh_name(sha256)
+    if not storage.exists(name):
+        return [f"{name}: expected a mesh in {storage.root}, got nothing"]
+    got = storage.sha256(name)
+    return [f"{name}: expected sha256 {sha256}, got {got}"] if got != sha256 else []
 
 
 def find_truncated_or_missing(storage: Storage, version: Version) -> dict[str, str]:

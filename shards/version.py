@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple, TypeVar, overload
@@ -82,7 +82,10 @@ class ShardEntry:
 
 @dataclass(frozen=True)
 class Version:
-    """A version. Every sample has `views` views of `hw` pixels. `parent` is 0 for the first version."""
+    """A version. Every sample has `views` views of `hw` pixels. `parent` is 0 for the first version.
+
+    `meshes` are the SHA-256 of files `meshes/<sha256>.glb`, sorted.
+    """
 
     schema: int
     number: int
@@ -91,6 +94,7 @@ class Version:
     views: int
     hw: tuple[int, int]
     shards: tuple[ShardEntry, ...]
+    meshes: tuple[str, ...] = ()
 
     def split(self, split: str) -> tuple[ShardEntry, ...]:
         """List the shards of a split, in the order of their numbers."""
@@ -109,7 +113,9 @@ class Version:
     def to_json(self) -> bytes:
         """Encode the version as a line of JSON. Equal versions give equal bytes."""
         # Shards are encoded singly, because a version can list a million samples.
-        before, after = object_json(self, {"shards": "[\0]"}).encode().split(b"\0")
+        # Only where there are meshes: versions of renders keep their bytes.
+        left_out = () if self.meshes else ("meshes",)
+        before, after = object_json(self, {"shards": "[\0]"}, left_out).encode().split(b"\0")
         shards = ((b"," if index else b"") + shard_json(shard).encode() for index, shard in enumerate(self.shards))
         return b"".join([before, *shards, after, b"\n"])
 
@@ -120,10 +126,19 @@ def shard_json(shard: ShardEntry) -> str:
     return object_json(shard, {"samples": f"[{samples}]"})
 
 
-def object_json(value: Any, known: Mapping[str, str]) -> str:
+def object_json(value: Any, known: Mapping[str, str], left_out: Collection[str] = ()) -> str:
     """Encode a dataclass as canonical JSON. The fields in `known` are JSON already."""
-    items = {item.name: known.get(item.name) or canonical_json(getattr(value, item.name)) for item in fields(value)}
+    items = {
+        item.name: known.get(item.name) or canonical_json(getattr(value, item.name))
+        for item in fields(value)
+        if item.name not in left_out
+    }
     return "{" + ",".join(f'"{name}":{items[name]}' for name in sorted(items)) + "}"
+
+
+def mesh_name(sha256: str) -> str:
+    """Name a mesh's file, relative to the dataset's root."""
+    return f"meshes/{sha256}.glb"
 
 
 def version_name(number: int) -> str:
@@ -214,14 +229,15 @@ def check_fields(kind: type, value: Any) -> dict[str, Any]:
 
 
 def _version(value: Any) -> Version:
-    got = check_fields(Version, value)
+    got = check_fields(Version, {"meshes": [], **check_type(dict, value, "version")})
     check_range(1, got["number"], MAX_NUMBER, "number")
     check_range(0, got["parent"], MAX_NUMBER, "parent")
     check_range(1, got["views"], MAX_VIEWS, "views")
     check_hexadecimal(SETTINGS_DIGEST, got["settings_digest"], "settings_digest")
     height, width = (check_range(1, side, MAX_EDGE, "hw") for side in check_type(list, got["hw"], "hw"))
     shards = tuple(parse_shard(item) for item in check_type(list, got["shards"], "shards"))
-    return Version(**{**got, "hw": (height, width), "shards": shards})
+    meshes = tuple(check_hexadecimal(SHA256, one, "meshes") for one in check_type(list, got["meshes"], "meshes"))
+    return Version(**{**got, "hw": (height, width), "shards": shards, "meshes": meshes})
 
 
 def parse_shard(value: Any) -> ShardEntry:

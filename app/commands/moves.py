@@ -2,6 +2,7 @@
 
 import argparse
 import math
+from pathlib import Path
 
 from base.data_files import read_named
 from base.errors import UsageError
@@ -46,7 +47,9 @@ def asked_cameras(options: argparse.Namespace) -> AskedCameras:
     """Return what the flags ask for. Raises UsageError for a mistake in a move or in the rig's name or file."""
     moves = tuple(_move(text) for text in options.move)
     rig = None if options.rig is None else read_named(Rig, options.rig, RIGS, "--rig")
-    return AskedCameras(moves=moves, orbit=options.orbit, rig=rig, seed=options.seed)
+    return AskedCameras(
+        moves=moves, orbit=options.orbit, rig=rig, seed=options.seed, rig_name=Path(options.rig or "").name
+    )
 
 
 def _move(text: str) -> Move:

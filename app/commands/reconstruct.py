@@ -4,6 +4,7 @@ import argparse
 import json
 import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -17,6 +18,7 @@ from base.settings import Section
 from base.storage import write_atomically
 from geometry.camera import look_at_origin
 from geometry.sphere import cartesian_from_spherical
+from photo.batch import BatchPicture, pictures_of_batch
 from reconstruct.settings import Film, MeshFormat, TurntablePass
 
 
@@ -27,7 +29,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "views all around and a surface is fitted to them; --preset paper is Score Jacobian Chaining, a voxel field "
         "that is plausible to the model from everywhere. Stopped at any moment, the same command goes on."
     )
-    parser.add_argument("image", metavar="IMAGE", help="a picture of an object, or - for standard input")
+    parser.add_argument(
+        "image",
+        nargs="+",
+        metavar="IMAGE",
+        help="a picture of an object, or - for standard input; with --on ray several pictures, a folder, a pattern, or "
+        "a CSV or Parquet file (columns image, mask, elevation_deg)",
+    )
     add_model_flag(parser)
     add_photo_flags(parser)
     parser.add_argument(
@@ -45,7 +53,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="R",
         help="the camera's distance in longest edges of the object (default: %(default)s)",
     )
-    parser.add_argument("--out", type=Path, default=Path("runs/mesh"), metavar="DIR", help="default: %(default)s")
+    parser.add_argument("--out", default="runs/mesh", metavar="DIR", help="default: %(default)s")
     parser.add_argument(
         "--mesh-format",
         type=some_of(MeshFormat),
@@ -73,7 +81,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: %(default)s)")
-    add_settings_flags(parser, dry_run="print the resolved settings, and do nothing")
+    parser.add_argument(
+        "--on",
+        choices=("here", "ray"),
+        default="here",
+        help="here: a folder with a mesh; ray: on run.address or a local Ray, by the workers that build datasets: "
+        "--out, a folder or s3://…, becomes a dataset of meshes and views of them (default: %(default)s)",
+    )
+    add_settings_flags(parser, dry_run="print the resolved settings or the plan, and do nothing")
     parser.set_defaults(run=run)
 
 
@@ -91,9 +106,17 @@ def some_of(kinds: Any) -> Callable[[str], tuple[str, ...]]:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Reconstruct one picture."""
+    """Reconstruct a picture, or many on Ray."""
     if not 0.6 <= options.radius <= 10.0:
         raise UsageError(f"expected --radius in [0.6, 10], got {options.radius:g}")
+    batch = pictures_of_batch(options.image)
+    if options.on == "ray":
+        from app.many_pictures import reconstruct_many
+
+        pictures = batch or [BatchPicture(source=options.image[0], name="", mask=options.mask)]
+        return reconstruct_many(options, pictures, partial(asked_settings, options), standard_progress())
+    if batch is not None:
+        raise UsageError("expected a single picture, got several: --on ray takes many")
     settings = asked_settings(options)
     if options.dry_run:
         print(settings.as_yaml())
@@ -114,7 +137,7 @@ def run(options: argparse.Namespace) -> int:
     check_turntables(settings.reconstruct.turntable)
 
     progress = standard_progress()
-    prepared = prepared_photo(options, settings.photo, options.image)
+    prepared = prepared_photo(options, settings.photo, options.image[0])
     if not prepared.has_background:
         raise UsageError(
             f"{prepared.photo.name}: expected an object before a transparent background, got one without "
@@ -126,7 +149,7 @@ def run(options: argparse.Namespace) -> int:
     settings = asked_settings(options, pipeline.defaults)
     digest = model_digest(checkpoint_of(options.model))
     model = LoadedModel(pipeline=pipeline, digest=digest, source=options.model.name or DEFAULT)
-    out = writable_folder(options.out)
+    out = writable_folder(Path(options.out))
     write_atomically(out / "prepared.png", encode_image(preparation_picture(prepared, pipeline.hw), "png"))
     elevation = options.elevation_deg
     if elevation == AUTO:

@@ -8,8 +8,10 @@ from app.batch import run_batch
 from app.commands.moves import AUTO, add_elevation_flag, add_move_flags, asked_cameras
 from app.commands.options import add_model_flag, add_settings_flags, settings_of, writable_folder
 from app.commands.photo_flags import add_photo_flags, photo_settings, prepared_photo
+from app.settings import Settings
 from base.errors import UsageError
 from base.progress import Progress, standard_progress
+from base.settings import Section
 from inference.plan import Move
 from inference.sample_photo import LoadedModel, Wanted, input_camera, sample_photo
 from photo.batch import BatchPicture, pictures_of_batch
@@ -89,7 +91,7 @@ def run(options: argparse.Namespace) -> int:
     if options.on == "ray":
         from app.many_pictures import sample_many
 
-        return sample_many(options, batch or [single], request.photo, request.cameras, request.progress)
+        return sample_many(options, batch or [single], request.cameras, request.asked_settings, request.progress)
     if options.dry_run:
         print(request.settings.as_yaml())
         for picture, moves in asked:
@@ -109,9 +111,8 @@ class SampleRequest:
 
     def __init__(self, options: argparse.Namespace, progress: Progress) -> None:
         self.options, self.progress = options, progress
-        settings = settings_of(options)
-        self.photo = photo_settings(options, settings.photo)
-        self.settings = settings.model_copy(update={"photo": self.photo})
+        self.settings = self.asked_settings()
+        self.photo = self.settings.photo
         self.cameras = asked_cameras(options)
 
     def prepare(self, picture: BatchPicture) -> "Prepared":
@@ -130,8 +131,13 @@ class SampleRequest:
         choice = self.options.model
         pipeline = load_model(choice, self.options.device, self.settings.sample.compute)
         checkpoint = checkpoint_of(choice)
-        self.settings = settings_of(self.options, pipeline.defaults).model_copy(update={"photo": self.photo})
+        self.settings = self.asked_settings(pipeline.defaults)
         return LoadedModel(pipeline=pipeline, digest=model_digest(checkpoint), source=choice.name or str(checkpoint))
+
+    def asked_settings(self, model_sampling: Section | None = None) -> Settings:
+        """Return the settings that the flags ask for, over the sampling defaults of a known model."""
+        settings = settings_of(self.options, model_sampling)
+        return settings.model_copy(update={"photo": photo_settings(self.options, settings.photo)})
 
     def sample(self, model: LoadedModel, photo: "Prepared", picture: BatchPicture, folder: Path) -> "ViewsFolder":
         """Make the views of a picture that its folder lacks."""

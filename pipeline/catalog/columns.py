@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pyarrow import compute
 
 from pipeline.catalog.memory import release_memory
-from pipeline.catalog.rows import SEEN_FAULTS
+from pipeline.catalog.rows import FOUND
 
 T = TypeVar("T")
 Indices = NDArray[np.int64]
@@ -27,7 +27,7 @@ REPEATED = frozenset(
 """Columns with few distinct values, stored as dictionaries."""
 
 
-ADDED = frozenset(SEEN_FAULTS)
+ADDED = frozenset(FOUND)
 """Columns missing from tables of earlier releases, and null in their rows once a later release adds rows."""
 
 

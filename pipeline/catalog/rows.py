@@ -28,12 +28,17 @@ SEEN_FAULTS = ("missing_pictures", "culled_faces", "merged_faces", "stray_faces"
 """
 
 
+FOUND = (*SEEN_FAULTS, "mesh")
+"""The columns that an item's row takes from its attempt, absent from catalogues of earlier releases."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildResult:
     """The facts found by builds about an object: its outcome, and the location of its sample if it has a sample.
 
     `shard` is −1 without a number. The fields from `split` on are empty or 0 unless `outcome` is ok. `checks` lists the
-    views flagged by each check, also where flags are harmless.
+    views flagged by each check, also where flags are harmless. `mesh` is the SHA-256 of the mesh in `meshes/`, empty
+    without one.
     """
 
     uid: str
@@ -47,6 +52,7 @@ class BuildResult:
     stray_faces: int = 0
     other_frame: int = 0
     frame: float = 0.0
+    mesh: str = ""
     attempts: int = 0
     sha256: str = ""
     fingerprint: str = ""
@@ -100,6 +106,7 @@ class Attempt:
     stray_faces: int = 0
     other_frame: int = 0
     frame: float = 0.0
+    mesh: str = ""
     seconds: Mapping[str, float] = field(default_factory=dict)
     views: int = 0
     peak_mb: float = 0.0

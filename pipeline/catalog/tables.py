@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from typing import Any
 
@@ -26,7 +26,7 @@ from base.storage import Storage
 from pipeline.catalog.changes import ROW, Changes
 from pipeline.catalog.columns import REPEATED, Columns, plain, table_of, texts
 from pipeline.catalog.memory import release_memory
-from pipeline.catalog.rows import SEEN_FAULTS, Attempt, ObjectRow
+from pipeline.catalog.rows import FOUND, Attempt, ObjectRow
 from pipeline.catalog.table_addresses import check_root, table_address
 from shards.version import SCHEMA, Samples, ShardEntry, Version, version_name, version_numbers
 
@@ -115,7 +115,7 @@ class Catalog:
         bad = f"(select uid from rows where outcome <> {sql_list([Outcome.OK])})"  # noqa: S608
         # A query for a column unknown to the table is an error of the engine, and old tables lack some.
         there = self.columns(ATTEMPTS)
-        noted = [name for name in (*ATTEMPT_COLUMNS, *SEEN_FAULTS) if name in there]
+        noted = [name for name in (*ATTEMPT_COLUMNS, *FOUND) if name in there]
         return self._attempts(", ".join(noted), f"uid in {bad}")
 
     def recorded_attempts(self, attempts: Collection[str]) -> set[str]:
@@ -269,7 +269,12 @@ class Catalog:
         standing = f"from rows where outcome = {sql_list([Outcome.OK])}"
         shards = self.parts(OBJECTS, f"select distinct {', '.join(SHARD_COLUMNS)} {standing}", number)
         placed = self.parts(OBJECTS, f"select {', '.join(SAMPLE_COLUMNS)} {standing}", number)
-        return derive_version([row for part in shards for row in part.to_pylist()], placed, number, facts)
+        version = derive_version([row for part in shards for row in part.to_pylist()], placed, number, facts)
+        # Tables of earlier releases lack the column, and the query would fail.
+        if "mesh" not in self.columns(OBJECTS, number):
+            return version
+        meshes = self.parts(OBJECTS, f"select distinct mesh {standing} and coalesce(mesh, '') <> ''", number)
+        return replace(version, meshes=tuple(sorted(mesh for part in meshes for mesh in part["mesh"].to_pylist())))
 
     def facts(self, number: int) -> VersionFacts:
         """Return the facts stored with the commit of version `number`."""

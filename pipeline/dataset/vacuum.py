@@ -8,9 +8,9 @@ from base.storage import Storage, temporary_files
 from pipeline.catalog.lease import Lease
 from pipeline.catalog.tables import Catalog
 from pipeline.dataset.history import list_versions, read_kept_version
-from pipeline.work.staging import clear_work
+from pipeline.work.staging import clear_work, staged_attempts
 from shards.latents import find_unneeded_latents
-from shards.version import read_version, version_name, version_numbers
+from shards.version import mesh_name, read_version, version_name, version_numbers
 
 TEMPORARY_AGE_S = 86_400.0
 """Temporary files of a builder are garbage after a day. Readers write nothing into a dataset."""
@@ -53,10 +53,14 @@ def _find_unneeded(storage: Storage, older_than_s: float) -> VacuumResult:
     kept = [facts.number for facts in known if facts.number not in old]
     read = [read_kept_version(storage, number) for number in kept]
     needed = {shard.name for version in read for shard in version.shards}
+    # Of staged items too: they are packed by the next command.
+    staged = (attempt.mesh for attempt in staged_attempts(storage).values() if attempt.mesh)
+    meshes = {mesh_name(sha256) for version in read for sha256 in version.meshes} | set(map(mesh_name, staged))
     files = [
         *(version_name(number) for number in old),  # first: a reader of such a version then learns that it is gone
         *find_unneeded_latents(storage, read),
         *(name for name in storage.names("shards") if name not in needed),
+        *(name for name in storage.names("meshes") if name not in meshes),
         *Catalog(storage).unneeded_files(kept, older_than_s),
         *_find_leftovers(storage, now),
     ]

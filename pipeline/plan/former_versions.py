@@ -11,7 +11,7 @@ from base.progress import Progress
 from pipeline.catalog.columns import Columns, Indices, compact, complete_columns, indices_in, schema, texts
 from pipeline.catalog.faults import has_fault
 from pipeline.catalog.memory import release_memory
-from pipeline.catalog.rows import NO_LOCATION, SEEN_FAULTS, BuildResult
+from pipeline.catalog.rows import FOUND, NO_LOCATION, BuildResult
 from pipeline.catalog.tables import ATTEMPTS, OBJECTS, Catalog, sql_list
 from pipeline.plan.catalog_join import Texts
 from shards.verify import FOLDER
@@ -39,7 +39,7 @@ def find_former_samples(
     `with_all_pictures`, samples of objects with missing pictures are left out.
     """
     sought = _Sought(uids, fingerprints)
-    names = (*COPIED_COLUMNS, *SEEN_FAULTS)
+    names = (*COPIED_COLUMNS, *FOUND)
     # An empty part, so that nothing found needs no case of its own.
     found = [complete_columns(schema(BuildResult).empty_table(), BuildResult, names)]
     if _was_rendered(catalog, sought):

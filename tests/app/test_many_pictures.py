@@ -14,8 +14,9 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 
-import inference.sample_stage
+import inference.picture_stages
 from app.main import main
+from base.digest import sha256_bytes
 from base.progress import PlainProgress
 from base.storage import Storage
 from pipeline.catalog.tables import Catalog
@@ -35,7 +36,7 @@ LIMITS = ("--set", "views.child.phase_timeout_s=3", "--set", "views.child.memory
 @pytest.fixture
 def stub(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.run.Crew", Alone)
-    monkeypatch.setattr(inference.sample_stage, "PictureChild", inference.sample_stage.PictureChild)
+    monkeypatch.setattr(inference.picture_stages, "PictureChild", inference.picture_stages.PictureChild)
     install()
 
 
@@ -168,12 +169,41 @@ def test_mistakes_are_a_sentence(photos: Path, tmp_path: Path, capsys: pytest.Ca
     ):
         assert main(["sample", str(photos), *WORDS, *words, "--out", str(out)]) == 2
         assert sentence in capsys.readouterr().err
+    assert main(["reconstruct", str(photos), "--elevation-deg", "0", "--out", str(out)]) == 2
+    assert "expected a single picture, got several: --on ray takes many" in capsys.readouterr().err
     assert main(["sample", str(photos), *WORDS, "--out", str(out)]) == 0
     models = Path(__file__).parents[2] / "examples" / "objects"
     build = ["build", "--set", f"storage.root={out}", "--set", f"objects.folder={models}"]
     capsys.readouterr()
     assert main(build) == 2
     assert "expected a dataset of zero123 build, got one of zero123 sample" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("stub")
+def test_meshes_are_files_under_their_digest(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    turn = ["--set", "reconstruct.turntable.frames=2", "--set", "reconstruct.turntable.hw=[16,16]"]
+    words = ["reconstruct", str(photos), "--on", "ray", "--elevation-deg", "10", *turn, "--out", str(out)]
+    assert main(words) == 0
+    assert outcomes(out) == dict.fromkeys(("ant", "bee", "cow"), "ok")
+    meshes = read_version(Storage(str(out))).meshes
+    assert meshes == tuple(sorted(sha256_bytes(data) for data in files(out / "meshes").values()))
+    assert [f"{one}.glb" for one in meshes] == sorted(path.name for path in (out / "meshes").iterdir())
+    assert main(words) == 0
+    assert len(tried(out)) == 3
+
+    assert main([*words, "--seed", "1"]) == 0
+    assert len(list((out / "meshes").iterdir())) == 6
+    where = ["--set", f"storage.root={out}"]
+    assert main(["vacuum", "--older-than", "0s", *where]) == 0
+    left = read_version(Storage(str(out))).meshes
+    assert sorted(path.stem for path in (out / "meshes").iterdir()) == list(left)
+    assert not set(left) & set(meshes)
+    assert main(["verify", *where]) == 0
+    (out / "meshes" / f"{left[0]}.glb").write_bytes(b"other bytes")
+    capsys.readouterr()
+    assert main(["verify", *where]) == 1
+    assert f"meshes/{left[0]}.glb: expected sha256 {left[0]}, got " in capsys.readouterr().err
 
 
 @pytest.mark.slow

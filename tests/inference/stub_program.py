@@ -17,10 +17,19 @@ from pathlib import Path
 
 import numpy as np
 
-from base.digest import canonical_json
+from base.digest import canonical_json, sha256_bytes
 from base.typed import parse_typed_json
 from geometry.rig import Viewpoint
-from inference.picture_request import ChildSetup, ModelFacts, PictureJob, PictureResult
+from inference.cameras import AskedCameras
+from inference.picture_request import (
+    MESH,
+    ChildSetup,
+    MeshesRequest,
+    ModelFacts,
+    PictureJob,
+    PictureResult,
+    ViewsRequest,
+)
 from inference.plan import LEVEL_RAD, ViewPlan
 from shards.arrays import npy_bytes
 from shards.image import encode_rgba
@@ -42,10 +51,10 @@ SAMPLING = {
 
 def install() -> None:
     """Have stages of this process start this program."""
-    import inference.sample_stage
+    import inference.picture_stages
     from inference.picture_child import PictureChild
 
-    inference.sample_stage.PictureChild = partial(PictureChild, command=(sys.executable, __file__))  # type: ignore[misc,assignment]
+    inference.picture_stages.PictureChild = partial(PictureChild, command=(sys.executable, __file__))  # type: ignore[misc,assignment]
 
 
 def main() -> None:
@@ -64,14 +73,20 @@ def main() -> None:
         send({"phase": "prepare"})
         send({"phase": "sample"})
         act(Path(job.file).name.partition("-")[0], channel, Path())
-        views = drawn(job, setup)
-        send({"result": asdict(PictureResult(outcome="ok", views=views))})
+        views, mesh = drawn(job, setup), ""
+        if isinstance(setup.request, MeshesRequest):
+            data = f"mesh of {job.uid}, seed {setup.request.seed}".encode()
+            Path(job.out, MESH).write_bytes(data)
+            mesh = sha256_bytes(data)
+        send({"result": asdict(PictureResult(outcome="ok", views=views, mesh=mesh))})
 
 
 def drawn(job: PictureJob, setup: ChildSetup) -> int:
     """Write views whose colours follow from the picture's bytes, the request and the view's number."""
     assert setup.request is not None
-    cameras = setup.request.cameras
+    cameras = AskedCameras(moves=(), orbit=2, rig=None, seed=0)
+    if isinstance(setup.request, ViewsRequest):
+        cameras = setup.request.cameras
     seed = canonical_json([cameras.seed, job.elevation_deg]).encode()
     identity = hashlib.sha256(Path(job.file).read_bytes() + seed).digest()
     time.sleep(SLOWEST_S * identity[0] / 255)

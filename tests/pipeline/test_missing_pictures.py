@@ -8,7 +8,7 @@ import pytest
 from base.progress import SILENT
 from pipeline.builder import BuildSettings, build
 from pipeline.catalog.faults import fault_counts, fault_sentence
-from pipeline.catalog.rows import SEEN_FAULTS, ObjectRow
+from pipeline.catalog.rows import FOUND, ObjectRow
 from pipeline.catalog.tables import ATTEMPTS, OBJECTS, Catalog
 from pipeline.dataset.status import read_status
 from tests.pipeline.builds import Told, files, storage, tiny
@@ -95,7 +95,7 @@ def test_an_object_whose_pictures_are_found_later_is_rendered(folder: Path) -> N
 def forget_columns(dataset: Path, table: str) -> None:
     """Make a table as earlier releases wrote it."""
     stored = deltalake.DeltaTable(dataset / table)
-    rows = stored.to_pyarrow_table().drop_columns(list(SEEN_FAULTS))
+    rows = stored.to_pyarrow_table().drop_columns(list(FOUND))
     known = {key: value for key, value in stored.history(1)[0].items() if key.startswith("zero123")}
     deltalake.write_deltalake(
         stored, rows, mode="overwrite", schema_mode="overwrite",
@@ -109,7 +109,7 @@ def test_old_catalogue_gets_new_columns(folder: Path) -> None:
     for table in (OBJECTS, ATTEMPTS):
         forget_columns(dataset, table)
     catalog = Catalog(storage(settings))
-    assert not set(SEEN_FAULTS) & catalog.columns(OBJECTS)
+    assert not set(FOUND) & catalog.columns(OBJECTS)
     assert (fault_counts(catalog, "true"), read_status(storage(settings)).faults) == ({}, {})
     assert lost_row(settings).missing_pictures == ""
     before = files(dataset, "shards")
@@ -117,7 +117,7 @@ def test_old_catalogue_gets_new_columns(folder: Path) -> None:
     assert files(dataset, "shards") == before
     model(folder / "new", "none.png")
     assert build(settings, SILENT).outcomes == {"missing_pictures": 2, "ok": 1}
-    assert set(SEEN_FAULTS) <= catalog.columns(OBJECTS)
+    assert set(FOUND) <= catalog.columns(OBJECTS)
     rows = catalog.objects()
     assert sorted(row.missing_pictures for row in rows.values()) == ["", "", "none.png"]
     assert fault_counts(catalog, "true") == {"missing_pictures": 1}

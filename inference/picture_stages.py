@@ -1,6 +1,7 @@
-"""The stage of `zero123 sample` over many pictures: a picture becomes the views that a model draws of its object."""
+"""The stages of many pictures: a picture becomes views of its object, or its mesh with views of that."""
 
 import json
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -10,20 +11,30 @@ from base.digest import canonical_json, digest_json
 from base.outcomes import Outcome
 from inference.models import ModelChoice
 from inference.picture_child import PictureChild
-from inference.picture_request import ChildSetup, ModelFacts, PictureJob, PictureSections, ViewsRequest
-from inference.picture_views import SCHEMA
+from inference.picture_request import (
+    MESH,
+    SCHEMA,
+    ChildSetup,
+    MeshesRequest,
+    ModelFacts,
+    PictureJob,
+    PictureSections,
+    ViewsRequest,
+)
 from inference.pictures import about_of, picture_sha256
 from pipeline.catalog.objects import SourceObject
 from pipeline.work.stage import ItemWork, Stage, StageResult
 from report.wording import Wording
 from shards.sample import members_from_views
+from shards.version import mesh_name
 
 SAMPLING = Wording("sample", "picture", "sample", "sampled", "the model")
+RECONSTRUCTING = Wording("reconstruct", "picture", "reconstruct", "reconstructed", "the model")
 
 
 @dataclass(frozen=True)
-class SampleStage(Stage):
-    """Sample with a child that keeps the model `choice` loaded. `facts` are the model's, as the driver found them.
+class PictureStage(Stage):
+    """Work with a child that keeps the model `choice` loaded. `facts` are the model's, as the driver found them.
 
     `sections` hold the sampling defaults of the model already.
     """
@@ -32,37 +43,43 @@ class SampleStage(Stage):
     facts: ModelFacts
     on_device: str
     sections: PictureSections
-    request: ViewsRequest
+    request: ViewsRequest | MeshesRequest
 
-    wording = SAMPLING
     rooms = ("photo", "zero123", "inference", "reconstruct", "report")
-    packages = ("torch", "diffusers", "transformers", "onnxruntime", "opencv-python-headless", "scipy")
+    packages = ("torch", "diffusers", "transformers", "onnxruntime", "opencv-python-headless", "scipy", "trimesh")
     suffixes = frozenset[str]()
 
     @property
+    @abstractmethod
     def views(self) -> int:
-        """The number of views of each picture: the guesses of each camera."""
-        return len(self.request.cameras) * self.request.samples
+        """The number of views of each picture."""
+
+    @property
+    @abstractmethod
+    def hw(self) -> tuple[int, int]:
+        """The size of the views in pixels."""
+
+    @property
+    @abstractmethod
+    def asked(self) -> dict[str, object]:
+        """What decides the bytes beside the picture, the model, and the preparation and sampling."""
 
     @cached_property
     def recorded(self) -> dict[str, object]:
-        """Return all that decides the pixels, beside the picture: the settings to record with a version."""
+        """Return all that decides the bytes beside the picture: the settings to record with a version."""
         sections, request = self.sections, self.request
-        photo = sections.photo.model_dump(mode="json", exclude={"weights", "limits"})
         facts = {
             "command": self.wording.command,
             "schema": SCHEMA,
             "model": {"from": self.choice.title, "digest": self.facts.digest, "raw": self.choice.raw},
             "pose_slot4": self.facts.pose_slot4,
-            "photo": photo,
+            "photo": sections.photo.model_dump(mode="json", exclude={"weights", "limits"}),
             "sampling": sections.sample.sampling().model_dump(mode="json"),
             "precision": sections.sample.compute.precision,
-            "alpha": sections.views.alpha.model_dump(mode="json") if request.alpha else {},
             "elevation": sections.views.elevation.model_dump(mode="json") if request.elevation_deg == "auto" else {},
             "elevation_deg": request.elevation_deg,
             "assume_cut_out": request.assume_cut_out,
-            "cameras": asdict(request.cameras),
-            "samples": request.samples,
+            **self.asked,
         }
         # As plain JSON, where a tuple is a list: it is stored with the version.
         return dict(json.loads(canonical_json(facts)))
@@ -80,7 +97,7 @@ class SampleStage(Stage):
         return picture_sha256(item)
 
     def do(self, work: ItemWork) -> StageResult:
-        """Sample the views of a picture."""
+        """Make the views or the mesh of a picture."""
         work.enter("start")
         about = about_of(work.item)
         elevation = about.get("elevation_deg")
@@ -94,10 +111,15 @@ class SampleStage(Stage):
         self._child.watch = work.enter
         end = self._child.make(job)
         result = end.result
+        if result.mesh:
+            # Under its digest, before the item counts as done; a second attempt writes the same bytes.
+            work.storage.put_file(mesh_name(result.mesh), work.out / MESH)
+            (work.out / MESH).unlink(missing_ok=True)
         return StageResult(
             outcome=Outcome(result.outcome),
             reason=result.reason,
             phase=result.phase,
+            faults={"mesh": result.mesh},
             seconds=result.seconds,
             views=result.views,
             peak_mb=end.peak_mb,
@@ -107,7 +129,7 @@ class SampleStage(Stage):
         )
 
     def record(self, folder: Path, facts: Mapping[str, str]) -> dict[str, bytes]:
-        """Return the members of a sample of sampled views."""
+        """Return the members of a sample of views."""
         return members_from_views(folder, facts)
 
     def close(self) -> None:
@@ -116,15 +138,63 @@ class SampleStage(Stage):
 
     @cached_property
     def _child(self) -> PictureChild:
-        return PictureChild(
-            child_setup(self.choice, self.on_device, self.sections, self.request),
-            self.sections.views.child,
-            expected=self.facts.digest,
-        )
+        setup = child_setup(self.choice, self.on_device, self.sections, self.request)
+        return PictureChild(setup, self.sections.views.child, expected=self.facts.digest)
+
+
+@dataclass(frozen=True)
+class SampleStage(PictureStage):
+    """Sample the views of each picture."""
+
+    request: ViewsRequest
+
+    wording = SAMPLING
+
+    @property
+    def views(self) -> int:
+        """The number of views of each picture: the guesses of each camera."""
+        return len(self.request.cameras) * self.request.samples
+
+    @property
+    def hw(self) -> tuple[int, int]:
+        """The size of the model's views."""
+        return self.facts.hw
+
+    @property
+    def asked(self) -> dict[str, object]:
+        """The cameras, the guesses, and how the background is taken away."""
+        cameras = {name: value for name, value in asdict(self.request.cameras).items() if name != "rig_name"}
+        alpha = self.sections.views.alpha.model_dump(mode="json") if self.request.alpha else {}
+        return {"cameras": cameras, "samples": self.request.samples, "alpha": alpha}
+
+
+@dataclass(frozen=True)
+class ReconstructStage(PictureStage):
+    """Make the mesh of each picture, with views of it all around."""
+
+    request: MeshesRequest
+
+    wording = RECONSTRUCTING
+
+    @property
+    def views(self) -> int:
+        """The number of frames of a turntable."""
+        return self.sections.reconstruct.turntable.frames
+
+    @property
+    def hw(self) -> tuple[int, int]:
+        """The size of a turntable's frames."""
+        return self.sections.reconstruct.turntable.hw
+
+    @property
+    def asked(self) -> dict[str, object]:
+        """The settings of the reconstruction, the camera's distance and the seed."""
+        section = self.sections.reconstruct.model_dump(mode="json")
+        return {"reconstruct": section, "radius": self.request.radius, "seed": self.request.seed}
 
 
 def child_setup(
-    choice: ModelChoice, device: str, sections: PictureSections, request: ViewsRequest | None
+    choice: ModelChoice, device: str, sections: PictureSections, request: ViewsRequest | MeshesRequest | None
 ) -> ChildSetup:
     """Return the first message to a child on this machine."""
     # Here, because the child's home is a private folder.
