@@ -95,7 +95,8 @@ class PictureChild:
         self._process = self._process or self._start()
         return self._process
 
-    def _start(self) -> ChildProcess:
+    def _start(self, *, again: bool = True) -> ChildProcess:
+        """Start a process and wait until its model is loaded; try once more after a kill or a lack of memory."""
         process = ChildProcess(self.command, _environment(self.limits))
         try:
             process.send(asdict(self.setup))
@@ -108,6 +109,9 @@ class PictureChild:
         except ChildDeath as death:
             last_line = (process.log_tail().strip().splitlines() or ["it printed nothing"])[-1]
             process.end()
+            # Other programs may have needed the memory for a moment.
+            if again and death.outcome is Outcome.OUT_OF_MEMORY:
+                return self._start(again=False)
             raise Failure(f"expected the model's process to start, got: {death}: {last_line}") from None
         except BaseException:
             process.end()
