@@ -1,7 +1,8 @@
 """The products of a UNet in bfloat16, everything between them in float32.
 
 Nearly all time goes into convolutions and matrix products, and nearly all error of a UNet wholly in bfloat16 comes from
-rounding the sums along its residual path. The ends stay in float32: they take little time, and all depends on them.
+rounding the sums along its residual path. Those stay in float32, as do the 1 × 1 convolutions on that path and both
+ends: they take little time, and all depends on them.
 """
 
 from typing import Any
@@ -10,8 +11,8 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
-KEPT = ("time_embedding", "time_emb_proj", "class_embedding", "conv_in", "conv_out")
-"""In float32: what the timestep becomes, the first and the last layer."""
+KEPT = ("time_embedding", "time_emb_proj", "class_embedding", "conv_in", "conv_out", "conv_shortcut", "proj_out")
+"""In float32: what the timestep becomes, the first and the last layer, and the narrow ones of the residual path."""
 INNER = ("to_q", "to_k", "to_v", "ff.net.0")
 """Their answers stay in bfloat16, since the next product takes them so."""
 
