@@ -79,6 +79,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="draw turntables with our rasteriser, or with Blender and the lights of `render` "
         "(default: reconstruct.turntable.renderer)",
     )
+    parser.add_argument(
+        "--viewer", action="store_true", help="serve a page on 127.0.0.1 that follows the run; its address is printed"
+    )
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: %(default)s)")
     parser.add_argument(
@@ -159,7 +162,14 @@ def run(options: argparse.Namespace) -> int:
     camera = look_at_origin(cartesian_from_spherical(polar, 0.0, options.radius))
     rgba = prepared.view(pipeline.hw)
     request = MeshRequest(model=model, rgba=rgba, camera=camera, settings=settings, seed=options.seed)
-    made = reconstruct_into(out, request, settings.render, progress)
+    if options.viewer:
+        from web.follow import following
+
+        with following(progress, out) as (followed, address):
+            progress.say(f"the run's page: {address}")
+            made = reconstruct_into(out, request, settings.render, followed)
+    else:
+        made = reconstruct_into(out, request, settings.render, progress)
     write_atomically(out / "settings.yaml", settings.as_yaml().encode())
     print(f"silhouette IoU {made.iou:.3f}, {len(made.mesh.faces):,} faces: {out / MESH_FILE}")
     return 0

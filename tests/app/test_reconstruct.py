@@ -60,13 +60,16 @@ def test_a_mesh_in_every_format_with_its_record(reconstruct: Reconstruct, method
     assert not (tmp_path / "optimisation.safetensors").exists()
 
 
-def test_sampled_views_are_kept_for_the_next_run(reconstruct: Reconstruct, tmp_path: Path) -> None:
+def test_sampled_views_are_kept_for_the_next_run(
+    reconstruct: Reconstruct, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     assert reconstruct("views", tmp_path) == 0
     views = sorted((tmp_path / "views").glob("*.png"))
     assert len(views) == 6
     times, mesh = [view.stat().st_mtime_ns for view in views[1:]], (tmp_path / "object.glb").read_bytes()
     views[0].unlink()
-    assert reconstruct("views", tmp_path) == 0
+    assert reconstruct("views", tmp_path, "--viewer") == 0
+    assert "the run's page: http://127.0.0.1:" in "".join(capfd.readouterr())
     assert [view.stat().st_mtime_ns for view in views[1:]] == times
     assert (tmp_path / "object.glb").read_bytes() == mesh
 
