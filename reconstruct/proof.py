@@ -2,7 +2,7 @@
 
 A pixel's depth is the best of many, so its cost is flattered by chance: in a deep plain cup, where few views see the
 floor, pixels agree with depths where nothing is. The fused floor is the same for all views. Its disagreement, averaged
-over the pixels of a whole opening, is a fair test.
+over the pixels of a whole opening, is a fair test, where enough pixels of enough views see the floor at all.
 """
 
 import numpy as np
@@ -10,9 +10,12 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from reconstruct.depth_maps import OPAQUE, Sweep
+from geometry.camera import camera_centre
+from reconstruct.depth_maps import OPAQUE, PosedViews, Sweep
 from reconstruct.hull import Grid
 
+LEAST_SEEN = 0.01
+"""A cell of an opening's floor has to be compared in this part of the views, on average."""
 LEAST_CELLS = 2.0
 """A pixel looks into an opening if its surface moved back by this many cells of the sweep's grid."""
 
@@ -20,18 +23,31 @@ LEAST_CELLS = 2.0
 def without_refuted_openings(opened: Grid, closed: Grid, before: Sweep, after: Sweep, refuted: float) -> Grid:
     """Close the openings between two grids of equal size where the disagreement stays above `refuted` times.
 
-    `before` and `after` are sweeps through the closed and the opened shape. An opening that no view looks into stays.
+    Those that too few pixels look into are closed too. `before` and `after` are sweeps through the closed and the
+    opened shape.
     """
     openings, count = ndimage.label((closed < 0.0) & (opened >= 0.0))
-    lid, floor = np.zeros(count + 1), np.zeros(count + 1)
+    lid, floor, pixels = np.zeros(count + 1), np.zeros(count + 1), np.zeros(count + 1)
     for view in range(len(before.views.cameras)):
         which, at_lid, at_floor = _seen_openings(openings, before, after, view)
+        pixels += np.bincount(which, minlength=count + 1)
         lid += np.bincount(which, at_lid, count + 1)
         floor += np.bincount(which, at_floor, count + 1)
-    false = floor > refuted * lid
+    # The cells of an opening beside the opened shape are its floor.
+    beside = ndimage.binary_dilation(opened < 0.0)
+    floor_cells = np.bincount(openings[beside], minlength=count + 1)
+    seen_cells = pixels * _cells_of_a_pixel(before.views, 2.0 * before.shape.half_extent / len(opened))
+    seldom = seen_cells < LEAST_SEEN * len(before.views.cameras) * floor_cells
+    false = (floor > refuted * lid) | seldom
     # Label 0 is everything else.
     false[0] = False
     return np.where(false[openings], closed, opened)
+
+
+def _cells_of_a_pixel(views: PosedViews, cell: float) -> float:
+    """Return the cells' faces that a pixel covers at the origin, on average."""
+    distances = np.linalg.norm(camera_centre(views.cameras), axis=-1)
+    return float(np.square(distances / views.lens.focal_px(views.hw) / cell).mean())
 
 
 def _seen_openings(

@@ -3,7 +3,8 @@
 import argparse
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
@@ -13,7 +14,7 @@ from app.commands.options import add_model_flag, add_settings_flags, settings_of
 from app.commands.photo_flags import add_photo_flags, photo_settings, prepared_photo
 from app.settings import Settings
 from base.errors import UsageError
-from base.progress import standard_progress
+from base.progress import Progress, standard_progress
 from base.settings import Section
 from base.storage import write_atomically
 from geometry.camera import look_at_origin
@@ -162,17 +163,24 @@ def run(options: argparse.Namespace) -> int:
     camera = look_at_origin(cartesian_from_spherical(polar, 0.0, options.radius))
     rgba = prepared.view(pipeline.hw)
     request = MeshRequest(model=model, rgba=rgba, camera=camera, settings=settings, seed=options.seed)
-    if options.viewer:
-        from web.follow import following
-
-        with following(progress, out) as (followed, address):
-            progress.say(f"the run's page: {address}")
-            made = reconstruct_into(out, request, settings.render, followed)
-    else:
-        made = reconstruct_into(out, request, settings.render, progress)
+    with followed(progress, out, options) as receiver:
+        made = reconstruct_into(out, request, settings.render, receiver)
     write_atomically(out / "settings.yaml", settings.as_yaml().encode())
     print(f"silhouette IoU {made.iou:.3f}, {len(made.mesh.faces):,} faces: {out / MESH_FILE}")
     return 0
+
+
+@contextmanager
+def followed(progress: Progress, out: Path, options: argparse.Namespace) -> Iterator[Progress]:
+    """Yield a receiver of progress that --viewer's page shows, or `progress` itself."""
+    if not options.viewer:
+        yield progress
+        return
+    from web.follow import following
+
+    with following(progress, out) as (receiver, address):
+        progress.say(f"the run's page: {address}")
+        yield receiver
 
 
 def asked_settings(options: argparse.Namespace, model_sampling: Section | None = None) -> Settings:
