@@ -27,7 +27,7 @@ def test_a_box_fills_exactly_its_samples(fill: str) -> None:
 
 @pytest.mark.parametrize("fill", FILLS)
 def test_a_sphere_has_its_volume(fill: str) -> None:
-    solid = FILLS[fill](sphere_mesh(0.45, 20), Grid.of_unit_cube(24))
+    solid = FILLS[fill](sphere_mesh(0.45, 16), Grid.of_unit_cube(16))
     assert solid.mean() == pytest.approx(4 / 3 * np.pi * 0.45**3, rel=0.03)
 
 
