@@ -21,7 +21,7 @@ from render.child import RenderChild
 from report.images import encode_image
 
 PAGE = Path(__file__).parent / "photos" / "prepared.png"
-SHOWN = (("van", "shadow"), ("dog", "gradient"), ("burger", "wood"))
+SHOWN = (("van", "shadow"), ("dog", "gradient"), ("sofa", "wood"))
 ELEVATION_DEG, AZIMUTH_DEG, HW, GAP = 25.0, 40.0, (256, 256), 8
 
 
