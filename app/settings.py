@@ -68,7 +68,7 @@ def load_settings(
         # A file that a person named was meant for this command; the nearest pipeline.yaml was not.
         layers.insert(0 if config else 1, Layer("the model", {"sample": model_sampling}))
     layers += [Layer(f"preset {name}", read_preset(name)) for name in presets]
-    layers += [Layer("--sampler", {"sample": sample_flags})] if sample_flags else []
+    layers += [Layer("--sampler and --offload", {"sample": sample_flags})] if sample_flags else []
     layers += [Layer("--set", parse_overrides(overrides, Settings))]
     return validate(Settings, *layers)
 

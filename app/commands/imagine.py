@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from app.commands.moves import AUTO, add_elevation_flag, add_move_flags, asked_cameras
-from app.commands.options import add_model_flag, add_settings_flags, settings_of, writable_folder
+from app.commands.options import add_device_flags, add_model_flag, add_settings_flags, settings_of, writable_folder
 from app.commands.photo_flags import add_photo_flags, photo_settings, prepared_photo
 from app.settings import Settings
 from base.errors import Failure, UsageError
@@ -37,7 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_move_flags(parser)
     add_elevation_flag(parser)
     parser.add_argument("--seed", type=int, default=0, help="another seed gives another object (default: %(default)s)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: %(default)s)")
+    add_device_flags(parser)
     add_settings_flags(parser, dry_run="print the resolved settings, and do nothing")
     parser.set_defaults(run=run)
 

@@ -43,12 +43,24 @@ def settings_of(options: argparse.Namespace, model_sampling: Section | None = No
     sampler = getattr(options, "sampler", None)
     # Only what a person typed: other values of `sample` are the model's or the settings'.
     flags: dict[str, Any] = {"sampler": sampler} | ({"eta": 0.0} if sampler in NOISELESS else {}) if sampler else {}
+    if getattr(options, "offload", False):
+        flags["compute"] = {"offload": True}
     return load_settings(
         options.config,
         options.preset,
         options.overrides,
         model_sampling=model_sampling.model_dump(mode="json") if model_sampling else {},
         sample_flags=flags,
+    )
+
+
+def add_device_flags(parser: argparse.ArgumentParser) -> None:
+    """Add `--device` and `--offload`."""
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: %(default)s)")
+    parser.add_argument(
+        "--offload",
+        action="store_true",
+        help="keep each network on the accelerator only while it works: slower, for little memory (sample.compute)",
     )
 
 

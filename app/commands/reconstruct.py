@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from app.commands.moves import AUTO, elevation_or_auto
-from app.commands.options import add_model_flag, add_settings_flags, settings_of, writable_folder
+from app.commands.options import add_device_flags, add_model_flag, add_settings_flags, settings_of, writable_folder
 from app.commands.photo_flags import add_photo_flags, photo_settings, prepared_photo
 from app.settings import Settings
 from base.errors import UsageError
@@ -84,7 +84,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--viewer", action="store_true", help="serve a page on 127.0.0.1 that follows the run; its address is printed"
     )
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: %(default)s)")
+    add_device_flags(parser)
     parser.add_argument(
         "--on",
         choices=("here", "ray"),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.batch import run_batch
 from app.commands.moves import AUTO, add_elevation_flag, add_move_flags, asked_cameras
-from app.commands.options import add_model_flag, add_settings_flags, settings_of, writable_folder
+from app.commands.options import add_device_flags, add_model_flag, add_settings_flags, settings_of, writable_folder
 from app.commands.photo_flags import add_photo_flags, photo_settings, prepared_photo
 from app.settings import Settings
 from base.errors import UsageError
@@ -43,7 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_elevation_flag(parser)
     _add_output_flags(parser)
     parser.add_argument("--seed", type=int, default=0, help="another seed gives another guess (default: %(default)s)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: %(default)s)")
+    add_device_flags(parser)
     parser.add_argument(
         "--sampler",
         choices=("ddim", "unipc", "dpmsolver++"),

@@ -208,3 +208,13 @@ def test_full_disk_keeps_earlier_views(
     assert "Traceback" not in error
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"000.png", "prepared.png", "views.json"}
     assert sample("--orbit", "2", "--out", str(tmp_path / "out")) == 0
+
+
+def test_offload_is_a_setting_that_wants_an_accelerator(
+    sample: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--offload", "--device", "cpu", "--move", "0,30", "--out", str(tmp_path / "out"))
+    assert sample(*words, "--dry-run") == 0
+    assert "    offload: true\n" in capsys.readouterr().out
+    assert sample(*words) == 2
+    assert "sample.compute.offload: expected an accelerator, got cpu" in capsys.readouterr().err
