@@ -153,7 +153,7 @@ def test_an_unknown_elevation_is_estimated_and_reported(
         (["--move", "0,0,-3"], "expected cameras away from the object's middle, got a distance of -1.15"),
         (["--move", "north"], "--move: expected UP,RIGHT or UP,RIGHT,AWAY"),
         (["--rig", "ring"], "--rig: expected gradio, orbit, sphere, spiral, sv3d, syncdreamer, zero123plus or a YAML"),
-        (["--rig", "sphere"], "--rig: expected the input's elevation"),
+        (["--rig", "sphere"], "--rig sphere: expected the input's elevation"),
     ],
 )
 def test_wrong_moves_are_one_sentence_before_anything_is_loaded(
