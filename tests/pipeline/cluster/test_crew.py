@@ -230,7 +230,7 @@ def scraped(ports: list[int]) -> dict[str, float]:
 def test_a_machine_with_other_code_is_named_before_it_works(
     nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.cluster.crew.code_digest", lambda: "0" * 16)
+    monkeypatch.setattr("pipeline.cluster.crew.code_digest", lambda *_: "0" * 16)
     with Crew(run_settings(nodes, tmp_path), stub_spec(tmp_path), StubWorker) as crew:
         crew.submit(stub_jobs("quick", 1)[0])
         with pytest.raises(Failure, match=r"expected the driver's code and packages \(0{16}\), got"):
