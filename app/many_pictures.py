@@ -33,8 +33,8 @@ def sample_many(
     progress: Progress,
 ) -> int:
     """Bring the dataset at --out up to date with the views of pictures; the exit code is 0 also where some failed."""
-    _refuse(options.film, "--film: expected no film with --on ray, whose views are shards of a dataset")
-    _refuse(options.picture, "--picture: expected nothing with --on ray, whose views are lossless WebP")
+    _refuse(options.film, "--film: expected no film, because --on ray puts views into shards")
+    _refuse(options.picture, "--picture: expected nothing, because --on ray makes lossless WebP")
     facts, settings = _describe(options, pictures, ask)
     request = ViewsRequest(
         cameras=cameras,
@@ -51,11 +51,11 @@ def reconstruct_many(
     options: argparse.Namespace, pictures: Sequence[BatchPicture], ask: Ask, progress: Progress
 ) -> int:
     """Bring the dataset at --out up to date with the meshes of pictures, see `sample_many`."""
-    turn = "with --on ray, whose turntables are views in shards"
-    _refuse(options.turntable, f"--turntable: expected no film {turn}")
-    _refuse(options.turntable_passes, f"--turntable-passes: expected nothing {turn}")
-    _refuse(options.render == "cycles", f"--render: expected quick {turn}, got cycles")
-    _refuse(options.mesh_format, "--mesh-format: expected nothing with --on ray, whose meshes are GLB")
+    turn = "because --on ray puts turntables into shards as views"
+    _refuse(options.turntable, f"--turntable: expected no film, {turn}")
+    _refuse(options.turntable_passes, f"--turntable-passes: expected nothing, {turn}")
+    _refuse(options.render == "cycles", f"--render: expected quick, {turn}, got cycles")
+    _refuse(options.mesh_format, "--mesh-format: expected nothing, because --on ray makes GLB")
     facts, settings = _describe(options, pictures, ask)
     request = MeshesRequest(
         seed=options.seed,

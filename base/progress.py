@@ -45,7 +45,9 @@ class Progress(Protocol):
         ...
 
 
-class _SilentTask:
+class SilentTask:
+    """Discards its reports; to be inherited by tasks that pass some of them on."""
+
     def __enter__(self) -> Self:
         return self
 
@@ -55,15 +57,15 @@ class _SilentTask:
         return None
 
     def advance(self, amount: float = 1, *, note: str = "") -> None:
-        return None
+        """Discard it."""
 
     def show(self, note: str) -> None:
-        return None
+        """Discard it."""
 
 
 class _Silent:
     def task(self, name: str, *, total: float, unit: str, done: float = 0) -> Task:
-        return _SilentTask()
+        return SilentTask()
 
     def say(self, line: str) -> None:
         return None
@@ -73,7 +75,7 @@ SILENT: Progress = _Silent()
 """Discards all reports."""
 
 
-class _PlainTask(_SilentTask):
+class _PlainTask(SilentTask):
     def __init__(self, stream: TextIO, name: str, total: float, unit: str, done: float) -> None:
         self.stream, self.name, self.total, self.unit = stream, name, total, unit
         self.done = self.done_before = done

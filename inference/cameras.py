@@ -12,7 +12,7 @@ MAX_VIEWS = 999
 
 @dataclass(frozen=True, kw_only=True)
 class AskedCameras:
-    """Views are numbered in this order: `moves`, `orbit` views once around, `rig`, whose draws depend on `seed`.
+    """Views are numbered in this order: `moves`, `orbit` views once around, `rig`. `seed` decides the rig's draws.
 
     `rig_name` is for messages.
     """

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +47,13 @@ def write_picture_mesh(
     polar = float(np.deg2rad(90.0 - (elevation or 0.0)))
     camera = look_at_origin(cartesian_from_spherical(polar, 0.0, request.radius))
     asked = MeshRequest(model=model, rgba=rgba, camera=camera, settings=sections, seed=request.seed)
-    out, settings, progress = Path(job.out), sections.reconstruct, PhaseProgress(enter)
+    out, settings = Path(job.out), sections.reconstruct
     enter("reconstruct")
-    finished = finished_mesh(out / "work", asked, progress)
+    finished = finished_mesh(out / "work", asked, PhaseProgress(partial(enter, "reconstruct")))
     shutil.rmtree(out / "work", ignore_errors=True)
     enter("turntable")
     turn, cameras = settings.turntable, orbit(*_turn_of(settings.turntable))
+    progress = PhaseProgress(partial(enter, "turntable"))
     frames = turntable(finished.mesh, asked.photo.lens, turn, progress)["picture"]
     enter("encode")
     write_atomically(out / MESH, textured_glb(finished.mesh, camera, asked.photo.lens))

@@ -11,11 +11,10 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from base.errors import Failure
-from base.progress import Progress, Task
+from base.progress import Progress, SilentTask, Task
 from web.errors import Refused, unknown
 
 log = logging.getLogger(__name__)
@@ -267,21 +266,10 @@ class _JobProgress:
             self.jobs.let_short_pass()
 
 
-class _JobTask:
+class _JobTask(SilentTask):
     def __init__(self, progress: _JobProgress) -> None:
         self._progress = progress
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
 
     def advance(self, amount: float = 1, *, note: str = "") -> None:
         self._progress.job.done += amount
         self._progress.step()
-
-    def show(self, note: str) -> None:
-        return None

@@ -96,8 +96,10 @@ class Crew:
         self._queue = JobQueue(self.run.infrastructure_losses)
 
     def __enter__(self) -> Self:
-        self._is_local, stage = self._ray.enter_context(ray_for(self.run)), self.spec.stage
-        self._metrics, self._code = BuildMetrics(), code_digest(stage.rooms, stage.packages)
+        # Before Ray starts: nothing is left running if our own files cannot be read.
+        self._code = code_digest(self.spec.stage.rooms, self.spec.stage.packages)
+        self._is_local = self._ray.enter_context(ray_for(self.run))
+        self._metrics = BuildMetrics()
         return self
 
     def __exit__(

@@ -63,7 +63,7 @@ class Stage(ABC):
     @property
     @abstractmethod
     def rooms(self) -> tuple[str, ...]:
-        """The folders of this project whose code makes the bytes, beside those of every stage."""
+        """The folders of this project with the code that makes the bytes, beside those of every stage."""
 
     @property
     @abstractmethod

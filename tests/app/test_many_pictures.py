@@ -164,8 +164,8 @@ def test_a_list_gives_masks_and_elevations(kind: str, photos: Path, tmp_path: Pa
 def test_mistakes_are_a_sentence(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     for words, sentence in (
-        (["--film", "mp4"], "--film: expected no film with --on ray"),
-        (["--picture", "png"], "--picture: expected nothing with --on ray"),
+        (["--film", "mp4"], "--film: expected no film, because --on ray"),
+        (["--picture", "png"], "--picture: expected nothing, because --on ray"),
     ):
         assert main(["sample", str(photos), *WORDS, *words, "--out", str(out)]) == 2
         assert sentence in capsys.readouterr().err

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 import yaml
 
-from base.progress import Progress, Task, _SilentTask
+from base.progress import Progress, SilentTask, Task
 from base.settings import Layer, validate
 from base.storage import Storage
 from pipeline.builder import BuildSettings
@@ -114,7 +114,7 @@ class Told(Progress):
     def task(self, name: str, *, total: float, unit: str, done: float = 0) -> Task:
         told = self
 
-        class Watched(_SilentTask):
+        class Watched(SilentTask):
             def advance(self, amount: float = 1, *, note: str = "") -> None:
                 if told.on_advance:
                     told.on_advance()
