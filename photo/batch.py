@@ -9,16 +9,22 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from base.errors import UsageError
 from base.storage import reason
 from photo.source import STANDARD_INPUT, is_url
 
+if TYPE_CHECKING:
+    from pyarrow.parquet import FileMetaData
+
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".heic", ".heif", ".tif", ".tiff", ".bmp", ".gif")
 """The endings of a folder's pictures, unlike those of its other files."""
 COLUMNS = ("image", "name", "mask", "elevation_deg")
-MOST_PICTURES, MOST_CSV_BYTES = 1_000_000, 256 << 20
+MOST_PICTURES, MOST_LIST_BYTES = 1_000_000, 256 << 20
 TABLES = (".csv", ".parquet")
+LONGEST_VALUE = 4096
+"""Letters of a value in a Parquet file: no path that a system opens is longer."""
 SLUG_LENGTH, DIGITS = 64, 8
 
 
@@ -123,20 +129,41 @@ def _parquet(path: Path) -> tuple[list[str], Iterable[dict[str, str]]]:
         raise UsageError(f"{path}: expected the package pyarrow for a Parquet file, got none; use a CSV") from None
     try:
         # Without memory mapping: a file that shrinks meanwhile would end this process.
-        table = parquet.read_table(path, use_threads=False)
+        with path.open("rb") as opened, parquet.ParquetFile(opened, memory_map=False) as file:
+            _check_size(path, path.stat().st_size, file.metadata)
+            names = file.schema_arrow.names
+            # A long text that is stored once and meant for a million rows stays a single text.
+            texts = [field.name for field in file.schema_arrow if pyarrow.types.is_string(field.type)]
+        table = parquet.read_table(path, use_threads=False, read_dictionary=texts)
     except (OSError, pyarrow.ArrowException) as error:
         raise UsageError(f"{path}: expected a Parquet file, got: {error}") from None
+    for name in texts:
+        for chunk in table.column(name).chunks:
+            if any(len(text) > LONGEST_VALUE for text in chunk.dictionary.to_pylist() if text is not None):
+                raise UsageError(f"{path}: {name}: expected at most {LONGEST_VALUE} letters, got a longer text")
     rows = ({name: "" if value is None else str(value) for name, value in row.items()} for row in table.to_pylist())
-    return list(table.column_names), rows
+    return list(names), rows
+
+
+def _check_size(path: Path, size: int, metadata: "FileMetaData") -> None:
+    """Refuse a Parquet file that would fill the memory, before any value is decoded."""
+    unpacked = sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
+    if max(size, unpacked) > MOST_LIST_BYTES:
+        raise UsageError(f"{path}: expected at most {MOST_LIST_BYTES >> 20} MiB, got {max(size, unpacked) >> 20}")
+    if metadata.num_rows > MOST_PICTURES or metadata.num_columns > len(COLUMNS):
+        raise UsageError(
+            f"{path}: expected at most {MOST_PICTURES:,} rows of {', '.join(COLUMNS)}, "
+            f"got {metadata.num_rows:,} rows of {metadata.num_columns:,} columns"
+        )
 
 
 def _text(path: Path) -> str:
     try:
         with path.open("rb") as file:
             # A byte more, to see whether the file goes on.
-            data = file.read(MOST_CSV_BYTES + 1)
-        if len(data) > MOST_CSV_BYTES:
-            raise UsageError(f"{path}: expected at most {MOST_CSV_BYTES >> 20} MiB, got more")
+            data = file.read(MOST_LIST_BYTES + 1)
+        if len(data) > MOST_LIST_BYTES:
+            raise UsageError(f"{path}: expected at most {MOST_LIST_BYTES >> 20} MiB, got more")
         return data.decode("utf-8-sig")
     except OSError as error:
         raise UsageError(f"{path}: expected a readable CSV file, got: {reason(error)}") from None

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from base.errors import UsageError
 from photo.batch import pictures_of_batch
@@ -98,3 +100,36 @@ def test_sources_without_pictures_are_told(tmp_path: Path) -> None:
         assert told in str(caught.value)
     with pytest.raises(UsageError, match="got `-` beside others"):
         pictures_of_batch(["-", "a.png"])
+
+
+def parquet_file(path: Path, columns: dict[str, list[str]]) -> Path:
+    parquet.write_table(pyarrow.table(columns), path)
+    return path
+
+
+def test_a_parquet_file_is_read_as_a_csv_is(folder: Path) -> None:
+    names = ["a.png", "b.jpg"]
+    path = parquet_file(folder / "list.parquet", {"image": names, "elevation_deg": ["10", ""]})
+    (folder / "list.csv").write_text("image,elevation_deg\na.png,10\nb.jpg,\n")
+    assert pictures_of_batch([str(path)]) == pictures_of_batch([str(folder / "list.csv")])
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        # Some kilobytes on disk, a hundred megabytes as texts.
+        ({"image": ["x" * 10_000] * 10_000}, "image: expected at most 4096 letters, got a longer text"),
+        ({"image": ["x"] * 1_000_001}, "expected at most 1,000,000 rows of .*, got 1,000,001 rows of 1 columns"),
+        ({name: ["x"] for name in ("image", "name", "mask", "elevation_deg", "more")}, "1 rows of 5 columns"),
+        ({"picture": ["x"]}, "expected a column `image`"),
+    ],
+)
+def test_a_wrong_parquet_file_is_told(columns: dict[str, list[str]], told: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=told):
+        pictures_of_batch([str(parquet_file(tmp_path / "list.parquet", columns))])
+
+
+def test_a_file_that_is_no_parquet_is_told(tmp_path: Path) -> None:
+    (tmp_path / "list.parquet").write_bytes(b"PAR1 and nothing more")
+    with pytest.raises(UsageError, match=r"list\.parquet: expected a Parquet file, got: "):
+        pictures_of_batch([str(tmp_path / "list.parquet")])
