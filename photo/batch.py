@@ -133,7 +133,8 @@ def _parquet(path: Path) -> tuple[list[str], Iterable[dict[str, str]]]:
             _check_size(path, path.stat().st_size, file.metadata)
             names = file.schema_arrow.names
             # A long text that is stored once and meant for a million rows stays a single text.
-            texts = [field.name for field in file.schema_arrow if pyarrow.types.is_string(field.type)]
+            is_text = (pyarrow.types.is_string, pyarrow.types.is_large_string, pyarrow.types.is_binary)
+            texts = [field.name for field in file.schema_arrow if any(is_kind(field.type) for is_kind in is_text)]
         table = parquet.read_table(path, use_threads=False, read_dictionary=texts)
     except (OSError, pyarrow.ArrowException) as error:
         raise UsageError(f"{path}: expected a Parquet file, got: {error}") from None

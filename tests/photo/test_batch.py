@@ -1,6 +1,7 @@
 """Folders, patterns and CSV files as lists of pictures."""
 
 from pathlib import Path
+from typing import Any
 
 import pyarrow
 import pytest
@@ -102,7 +103,7 @@ def test_sources_without_pictures_are_told(tmp_path: Path) -> None:
         pictures_of_batch(["-", "a.png"])
 
 
-def parquet_file(path: Path, columns: dict[str, list[str]]) -> Path:
+def parquet_file(path: Path, columns: dict[str, Any]) -> Path:
     parquet.write_table(pyarrow.table(columns), path)
     return path
 
@@ -119,12 +120,14 @@ def test_a_parquet_file_is_read_as_a_csv_is(folder: Path) -> None:
     [
         # Some kilobytes on disk, a hundred megabytes as texts.
         ({"image": ["x" * 10_000] * 10_000}, "image: expected at most 4096 letters, got a longer text"),
+        ({"image": pyarrow.array(["x" * 10_000] * 9, pyarrow.large_string())}, "at most 4096 letters"),
+        ({"image": pyarrow.array([b"x" * 10_000] * 9)}, "at most 4096 letters"),
         ({"image": ["x"] * 1_000_001}, "expected at most 1,000,000 rows of .*, got 1,000,001 rows of 1 columns"),
         ({name: ["x"] for name in ("image", "name", "mask", "elevation_deg", "more")}, "1 rows of 5 columns"),
         ({"picture": ["x"]}, "expected a column `image`"),
     ],
 )
-def test_a_wrong_parquet_file_is_told(columns: dict[str, list[str]], told: str, tmp_path: Path) -> None:
+def test_a_wrong_parquet_file_is_told(columns: dict[str, Any], told: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=told):
         pictures_of_batch([str(parquet_file(tmp_path / "list.parquet", columns))])
 
