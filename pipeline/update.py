@@ -159,7 +159,9 @@ def _describe_only(
     """Print the plan. It needs neither the lease nor the right to write, so it works beside a build."""
     storage = catalog.storage
     newest = read_version(storage) if version_numbers(storage) else None
-    ledger = _plan_work(order, catalog, requested, retry, _lost_shards(storage, newest, progress), progress)
+    ledger = _plan_work(
+        order, catalog, requested, retry, _lost_shards(storage, newest, order.words, progress), progress
+    )
     lines = _describe_plan(
         order, catalog, ledger, find_fewer_views(ledger.plan, newest, order.facts.views, order.stage), newest
     )
@@ -183,7 +185,7 @@ def _work_until_sound(
         # A crash may have come between a commit and its version's file, or between staging and its record.
         newest = catalog.publish()
         _recover_attempts(catalog, storage)
-        lost = _lost_shards(storage, newest, progress) | damaged
+        lost = _lost_shards(storage, newest, order.words, progress) | damaged
         ledger = _plan_work(order, catalog, requested, retry, lost, progress)
         # A plan without renders can still have changes: facts of the source or a filter may change rows.
         if ledger.plan.idle and not ledger.collect_changes(final=True):
@@ -194,15 +196,15 @@ def _work_until_sound(
             return ledger, _execute(run, order, make) or catalog.publish(), True
         # Noticed during the work. Rendered views are staged, so the next round only adds to them.
         except DamagedShard as error:
-            progress.say(f"{storage.root}/{error.shard}: its bytes have changed; its objects are rendered again")
+            progress.say(f"{storage.root}/{error.shard}: its bytes have changed; {order.words.again}")
             damaged |= {error.shard}
 
 
-def _lost_shards(storage: Storage, newest: Version | None, progress: Progress) -> frozenset[str]:
-    """Report and return the shards missing from the storage. Their objects are rendered again."""
+def _lost_shards(storage: Storage, newest: Version | None, words: Wording, progress: Progress) -> frozenset[str]:
+    """Report and return the shards missing from the storage. The work on their items is done again."""
     damages = find_truncated_or_missing(storage, newest) if newest is not None else {}
     for name, damage in damages.items():
-        progress.say(f"{storage.root}/{name}: {damage}; its objects are rendered again")
+        progress.say(f"{storage.root}/{name}: {damage}; {words.again}")
     return frozenset(damages)
 
 

@@ -13,5 +13,10 @@ class Wording:
     done: str
     program: str
 
+    @property
+    def again(self) -> str:
+        """What happens to the items of a lost shard."""
+        return f"its {self.item}s are {self.done} again"
+
 
 BUILDING = Wording("build", "object", "render", "rendered", "Blender")

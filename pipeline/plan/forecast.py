@@ -128,12 +128,12 @@ def _measure(row: Mapping[str, Any], rules: Rules, device: str, views: ViewCount
 
 def _seconds(objects: int, measured: Sequence[MeasuredRender], views: ViewCounts) -> tuple[float | None, str]:
     if not objects:
-        return 0.0, "nothing to render"
+        return 0.0, "nothing to do"
     like = [one for one in measured if one.same]
     # Renders with the same settings if there are any; else a rough figure with its origin stated.
     found = like or list(measured)
     if not found:
-        return None, "no render of this dataset was measured yet"
+        return None, "no work on this dataset was measured yet"
     # Per view, because some attempts only added views to an object.
     mean = views.wanted * sum(one.seconds / one.views for one in found) / len(found)
     how = "with these settings" if like else "with other settings or on another kind of device"

@@ -223,7 +223,7 @@ def test_what_was_never_measured_is_unknown(tmp_path: Path) -> None:
     assert lines[0] == "8 objects: render 8, reuse 0; rewrite 3 shard numbers"
     assert lines[-2:] == [
         "bytes to write: unknown (no sample of this dataset was measured yet)",
-        "machine hours, a worker a machine: unknown (no render of this dataset was measured yet)",
+        "machine hours, a worker a machine: unknown (no work on this dataset was measured yet)",
     ]
 
 
