@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import trimesh
 
 from bench.ablation import ablation_table, measure_ablation, optimise_density
 from bench.scans import draw, load_scan
@@ -13,16 +12,6 @@ from reconstruct.viewpoints import draw_viewpoints
 from tests.reconstruct.scenes import small_settings
 
 HW = (64, 64)
-
-
-@pytest.fixture(scope="module")
-def egg(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    shape = trimesh.creation.icosphere(subdivisions=3, radius=2.0)
-    shape.apply_scale([1.0, 0.5, 0.7])
-    shape.visual.vertex_colors = np.where(shape.vertices[:, :1] > 0, [[255, 0, 0, 255]], [[0, 0, 255, 255]])
-    path = tmp_path_factory.mktemp("objects") / "egg.glb"
-    shape.export(path)
-    return path
 
 
 def short(steps: int) -> ReconstructSettings:

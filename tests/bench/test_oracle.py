@@ -59,18 +59,8 @@ def test_a_hole_spoils_few_cells_and_overlaps_count_once() -> None:
     assert (occupied(*twice) == whole).all()
 
 
-@pytest.fixture(scope="module")
-def object_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    shape = trimesh.creation.icosphere(subdivisions=3, radius=2.0)
-    shape.apply_scale([1.0, 0.5, 0.7])
-    shape.visual.vertex_colors = np.where(shape.vertices[:, :1] > 0, [[255, 0, 0, 255]], [[0, 0, 255, 255]])
-    path = tmp_path_factory.mktemp("objects") / "egg.glb"
-    shape.export(path)
-    return path
-
-
-def test_views_show_the_objects_colours_z_up(object_file: Path) -> None:
-    scan = load_scan(object_file)
+def test_views_show_the_objects_colours_z_up(egg: Path) -> None:
+    scan = load_scan(egg)
     assert np.isclose(np.ptp(scan.vertices, axis=0), [1.0, 0.7, 0.5], atol=0.01).all()
     seen = draw(scan, look_at_origin([0.0, -1.8, 0.0]), (48, 48), lit=False)
     assert tuple(seen[24, 30, [0, 2]]) == (255, 0)
@@ -79,9 +69,9 @@ def test_views_show_the_objects_colours_z_up(object_file: Path) -> None:
     assert draw(scan, look_at_origin([0.0, -1.8, 0.0]), (48, 48), lit=True)[24, 30, 0] < 255
 
 
-def test_a_row_has_what_the_table_needs(object_file: Path, tmp_path: Path) -> None:
+def test_a_row_has_what_the_table_needs(egg: Path, tmp_path: Path) -> None:
     settings = load_settings(None, [], ["reconstruct.surface.resolution=64", "reconstruct.surface.sweep.resolution=40"])
-    row = measure_object(object_file, settings.reconstruct, 12, (64, 64), lit=True, pictures=tmp_path)
+    row = measure_object(egg, settings.reconstruct, 12, (64, 64), lit=True, pictures=tmp_path)
     assert row["chamfer"] < 0.03
     assert row["iou"] > 0.85
     assert 0.9 < row["hull_volumes"] < 1.3
@@ -131,11 +121,11 @@ def test_the_projection_counts_every_network() -> None:
     assert cost.total_s == pytest.approx(10.0 + gflop / (790_000.0 * 0.4))
 
 
-def test_a_row_from_perturbed_views_has_what_the_table_needs(object_file: Path) -> None:
+def test_a_row_from_perturbed_views_has_what_the_table_needs(egg: Path) -> None:
     small = ["resolution=64", "sweep.resolution=40"]
     fast = ["mesh.faces=1000", "mesh.texture.edge_px=64", *(f"surface.{one}" for one in small)]
     settings = load_settings(None, [], [f"reconstruct.{one}" for one in fast])
-    row = measure_perturbed(object_file, settings.reconstruct, 12, (64, 64), lit=True)
+    row = measure_perturbed(egg, settings.reconstruct, 12, (64, 64), lit=True)
     summary = summarise_perturbed([row])
     assert 0.8 < summary["ratio_to_ceiling"] < 2.0
     assert "egg" in perturbed_table([row])
