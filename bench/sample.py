@@ -56,8 +56,6 @@ SIZES = {
 EVALUATIONS = 50
 FEW = 20
 GUIDANCE = 3.0
-COMPARED_VIEWS = 2
-"""Of two precisions: float32 takes minutes a view."""
 AT = 501
 REFERENCE_STEPS = 500
 COMPARED = [
@@ -139,8 +137,7 @@ def measure_speed(options: argparse.Namespace) -> dict[str, Any]:
 def decibels_apart(
     ours: Zero123Pipeline, exact: Zero123Pipeline, rgba: np.ndarray, poses: np.ndarray, scale: float = GUIDANCE
 ) -> float:
-    """PSNR between the first pictures of two models with the same weights, for the same noise."""
-    poses = poses[:COMPARED_VIEWS]
+    """Mean PSNR between the pictures of two models with the same weights, for the same noise."""
     few = {"steps": FEW, "sampler": "unipc", "eta": 0.0, "timesteps": "quadratic", "guidance_scale": scale}
     first, second = (one.views(rgba, poses, seeds=range(len(poses)), **few) for one in (ours, exact))
     return decibels(first, second.astype(float))
