@@ -7,11 +7,14 @@ import torch
 from torch.backends import cudnn
 
 from train.settings import ComputeSettings
+from zero123.attention import use_small_attention
 from zero123.pipeline import Zero123Pipeline
 
 
 def prepare_unet(pipeline: Zero123Pipeline, settings: ComputeSettings) -> None:
-    """Apply memory layout, gradient checkpointing and compilation to the UNet. Its weights keep their values."""
+    """Apply attention, memory layout, gradient checkpointing and compilation to the UNet, with the same weights."""
+    if pipeline.device.type == "cpu":
+        use_small_attention(pipeline.unet)
     if settings.channels_last:
         pipeline.unet.to(memory_format=torch.channels_last)
     if settings.gradient_checkpointing:

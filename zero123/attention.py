@@ -10,7 +10,30 @@ from typing import Any
 
 from diffusers import UNet2DConditionModel
 from diffusers.models.attention import BasicTransformerBlock
+from diffusers.models.attention_processor import AttnProcessor, AttnProcessor2_0
 from torch import Tensor, nn
+
+FEW_PIXELS = 256
+"""Up to so many pixels, attention in separate products is faster on a CPU, and its softmax takes little memory."""
+
+
+class SmallAttention:
+    """A diffusers attention processor for training on a CPU; its answers differ from the usual by rounding alone.
+
+    For few pixels the fused kernel spends most of its backward pass on overhead, so the products are computed
+    separately.
+    """
+
+    def __init__(self) -> None:
+        self._separate, self._fused = AttnProcessor(), AttnProcessor2_0()
+
+    def __call__(
+        self, attn: Any, hidden_states: Tensor, encoder_hidden_states: Tensor | None = None, **given: Any
+    ) -> Tensor:
+        """The output (N, P, C) for hidden states (N, P, C) and, of a cross-attention, a context (N, K, D)."""
+        process = self._separate if hidden_states.shape[1] <= FEW_PIXELS else self._fused
+        answer: Tensor = process(attn, hidden_states, encoder_hidden_states, **given)
+        return answer
 
 
 class SingleTokenAttention:
@@ -52,6 +75,15 @@ def use_single_token_attention(unet: UNet2DConditionModel) -> None:
         # diffusers calls self-attention attn1 and cross-attention attn2.
         if ".attn2." in name:
             processors[name] = SingleTokenAttention()
+    unet.set_attn_processor(processors)
+
+
+def use_small_attention(unet: UNet2DConditionModel) -> None:
+    """Replace every attention's processor by `SmallAttention`, apart from those for a single token."""
+    processors = {
+        name: before if isinstance(before, SingleTokenAttention) else SmallAttention()
+        for name, before in unet.attn_processors.items()
+    }
     unet.set_attn_processor(processors)
 
 

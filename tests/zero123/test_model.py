@@ -6,7 +6,7 @@ from diffusers import UNet2DConditionModel
 
 from app.settings import load_settings
 from tests.zero123.networks import settings, small_pipeline
-from zero123.attention import find_idle_parameters, use_single_token_attention
+from zero123.attention import find_idle_parameters, use_single_token_attention, use_small_attention
 from zero123.conditioning import Conditioning, Dropout
 from zero123.modules import LATENT_CHANNELS, clip_l14_config, unet_config, widen_conv_in
 from zero123.projection import CCProjection
@@ -51,6 +51,22 @@ def test_attention_to_one_token_needs_no_attention() -> None:
     torch.testing.assert_close(unet(noisy, timesteps, encoder_hidden_states=context).sample, before)
     with pytest.raises(ValueError, match="a single token"):
         unet(noisy, timesteps, encoder_hidden_states=torch.randn(2, 2, 16))
+
+
+@pytest.mark.parametrize("tokens", [1, 3])
+def test_small_attention_has_the_answers_and_gradients_of_the_fused_kernel(tokens: int) -> None:
+    noisy, context = torch.randn(2, 4, 4, 4), torch.randn(2, tokens, 16)
+    fused, small = four_channel_unet(), four_channel_unet()
+    if tokens == 1:
+        use_single_token_attention(small)
+    use_small_attention(small)
+    kinds = [type(processor).__name__ for processor in small.attn_processors.values()]
+    assert set(kinds) == ({"SingleTokenAttention", "SmallAttention"} if tokens == 1 else {"SmallAttention"})
+    gradients = []
+    for unet in (fused, small):
+        unet(noisy, 500, encoder_hidden_states=context).sample.square().sum().backward()
+        gradients.append(unet.conv_in.weight.grad)
+    torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-5)
 
 
 def test_idle_parameters_have_no_gradient() -> None:
