@@ -55,9 +55,15 @@ def select_version(
 
 
 def check_dataset(version: Version, model: ModelSettings, settings: TrainSettings) -> None:
-    """Raise UsageError unless the dataset has the model's view size and enough views beside the held-out views."""
+    """Raise UsageError unless the dataset has the model's view size and enough views beside the held-out views.
+
+    Also for a loss that this model cannot have.
+    """
     if tuple(version.hw) != tuple(model.hw):
         raise UsageError(f"model.hw: expected the dataset's view size {list(version.hw)}, got {list(model.hw)}")
+    if settings.picture_loss and not model.zero_terminal_snr:
+        # Otherwise the last timestep still shows the target, and its x_0 would be divided by a small α.
+        raise UsageError("train.picture_loss: expected model.zero_terminal_snr true, got false")
     # Two views make a pair.
     left = version.views - settings.held_out_views
     if left < 2:

@@ -91,6 +91,7 @@ def collate(pairs: Sequence[Pair | LatentPair], pipeline: Zero123Pipeline, setti
         mirror_pair(pair) if flip and isinstance(pair, Pair) else pair for pair, flip in zip(pairs, flips, strict=True)
     ]
     views = "latents" if isinstance(seen[0], LatentPair) else "rgba"
+    last = settings.picture_loss.share if settings.picture_loss else 0.0
     pose = np.stack([pair.pose for pair in seen])
     # Stable Zero123 has the input's polar angle in this slot, and shards store the radius difference.
     if pipeline.pose_slot4 == "input_polar":
@@ -102,7 +103,7 @@ def collate(pairs: Sequence[Pair | LatentPair], pipeline: Zero123Pipeline, setti
         target=_stacked([getattr(pair, f"target_{views}") for pair in seen]),
         embedding=_stacked([getattr(pair, "embedding", NO_EMBEDDING) for pair in seen]),
         pose=torch.from_numpy(pose).float(),
-        timesteps=timesteps_from(draws.time, len(pipeline.schedule.alphas_cumprod), settings.timestep_power),
+        timesteps=timesteps_from(draws.time, len(pipeline.schedule.alphas_cumprod), settings.timestep_power, last),
         draws=draws,
     )
 

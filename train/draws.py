@@ -62,6 +62,11 @@ def make_draws(seed: int, numbers: Sequence[int], latent_shape: tuple[int, int, 
     return Draws(time, drop, mirror, coloured, uniform[:, 4:], offset, normal[0], normal[1] if posterior else None)
 
 
-def timesteps_from(uniform: Float[Tensor, " N"], count: int, power: float) -> Int[Tensor, " N"]:
-    """Map draws of U[0, 1) to timesteps in [0, count): floor(count · (1 − u^power)), uniform for power 1."""
-    return (count * (1.0 - uniform.double() ** power)).long().clamp_(0, count - 1)
+def timesteps_from(uniform: Float[Tensor, " N"], count: int, power: float, last: float = 0.0) -> Int[Tensor, " N"]:
+    """Map draws of U[0, 1) to timesteps in [0, count): floor(count · (1 − u^power)), uniform for power 1.
+
+    The share `last` of the draws becomes the last timestep, and the others are stretched to all of [0, 1).
+    """
+    # The smallest draws are the noisiest timesteps anyway, so the others change little. At last = 1 none are left.
+    stretched = (uniform.double() - last).clamp_(min=0.0) / max(1.0 - last, 1e-9)
+    return (count * (1.0 - stretched**power)).long().clamp_(0, count - 1)

@@ -1,5 +1,8 @@
 """The loss: the mean squared error of ε or v (arXiv 2303.11328, equation 1; v: arXiv 2202.00512).
 
+A decoder is not linear: the mean of latents, the best answer to pure noise, decodes to a worse picture than can be
+had. `picture_errors` therefore also compares pictures, where a model answers pure noise.
+
 A new loss, or a new term of it, belongs in `pair_losses`, with its settings in `train.settings.TrainSettings`. It must
 give a value for each pair: the sums by timestep and the names of the worst pairs come from these values.
 """
@@ -12,9 +15,10 @@ from train.batch import Batch
 from train.draws import Draws
 from train.settings import TrainSettings
 from zero123.conditioning import Conditioning, Dropout
+from zero123.latents import image_from_latent
 from zero123.model import trained_parts
 from zero123.pipeline import Zero123Pipeline
-from zero123.schedule import Prediction, add_noise, target_of
+from zero123.schedule import Prediction, add_noise, clean_and_noise, target_of
 
 
 class Objective(nn.Module):
@@ -42,8 +46,27 @@ def pair_losses(pipeline: Zero123Pipeline, batch: Batch, draws: Draws, settings:
     answer = pipeline.predict(noisy, batch.timesteps, conditioning)
     # In float32: bfloat16 would round the squares of small errors.
     each = torch.mean((answer.float() - wanted) ** 2, dim=(1, 2, 3))
-    gamma = settings.min_snr_gamma
-    return each if gamma is None else each * min_snr_weight(alpha, sigma, gamma, schedule.prediction)
+    if settings.min_snr_gamma is not None:
+        each = each * min_snr_weight(alpha, sigma, settings.min_snr_gamma, schedule.prediction)
+    if settings.picture_loss and batch.pictures is not None:
+        each = each + settings.picture_loss.weight * picture_errors(pipeline, batch, noisy, answer)
+    return each
+
+
+def picture_errors(pipeline: Zero123Pipeline, batch: Batch, noisy: Tensor, answer: Tensor) -> Float[Tensor, " N"]:
+    """Compute the mean squared error of each decoded answer at the last timestep; 0 for pairs at other timesteps.
+
+    Pictures are in [−1, 1] and not clamped.
+    """
+    schedule, errors = pipeline.schedule, torch.zeros(len(batch.timesteps), device=answer.device)
+    last = schedule.is_last(batch.timesteps)
+    # Without this, a batch that has no such pair would ask the decoder for no picture.
+    if batch.pictures is None or not len(batch.pictures):
+        return errors
+    alpha, sigma = schedule.alpha_sigma(batch.timesteps[last])
+    clean, _ = clean_and_noise(answer[last], noisy[last], alpha, sigma, schedule.prediction)
+    decoded = image_from_latent(pipeline.vae, clean)
+    return errors.masked_scatter(last, torch.mean((decoded.float() - batch.pictures) ** 2, dim=(1, 2, 3)))
 
 
 def apply_dropout(pipeline: Zero123Pipeline, batch: Batch, dropout: Dropout, uniform: Tensor) -> Conditioning:

@@ -29,6 +29,17 @@ class DropoutSettings(Section):
         return self
 
 
+class PictureLossSettings(Section):
+    """A loss in pixels beside the loss in latents.
+
+    A `share` of the pairs is drawn at the noisiest timestep. Their answer is decoded, and `weight` times the mean
+    squared error of the picture, in [−1, 1], is added to their loss.
+    """
+
+    share: Annotated[float, Field(gt=0.0, le=1.0)]
+    weight: Above0
+
+
 class OptimiserSettings(Section):
     """AdamW. Its rate rises over `warmup_images`, then stays, or falls along half a cosine to 0 at the last image.
 
@@ -127,7 +138,7 @@ class TrainSettings(Section):
     A step has `batch` images on all ranks together, and a device computes `images_at_once` of them at a time. `mirror`
     is the probability of a mirrored pair, which shows another object. `random_background` is the probability of a
     random colour behind a pair instead of white. `timestep_power` p draws timesteps as 1 − u^p of the schedule: 1 is
-    uniform, more favours noise. `min_snr_gamma` and `noise_offset`: see train.loss. The last `held_out_views` views of
+    uniform, more favours noise. `picture_loss`, `min_snr_gamma` and `noise_offset`: see train.loss. The last `held_out_views` views of
     every object are never drawn. `stream`: see shards.settings. With `cached_latents` the pairs are latents of `zero123
     cache`. `threads` is the number of CPU threads, 0 for all. The `keep_checkpoints` newest checkpoints are kept, and
     the best by validation. They are copied to `upload`, a folder or URL, null for no copy. A rank waits for the others
@@ -149,6 +160,7 @@ class TrainSettings(Section):
     mirror: Chance
     random_background: Chance
     timestep_power: Annotated[float, Field(ge=1.0, le=10.0)]
+    picture_loss: PictureLossSettings | None
     min_snr_gamma: Above0 | None
     noise_offset: Chance
     held_out_views: Annotated[int, Field(ge=0)]
@@ -177,4 +189,6 @@ class TrainSettings(Section):
     def _cache_has_no_changes(self) -> Self:
         if self.cached_latents and (self.mirror or self.random_background):
             raise ValueError("mirror and random_background 0 with cached_latents, which show each view in the same way")
+        if self.cached_latents and self.picture_loss:
+            raise ValueError("cached_latents false with picture_loss, which needs the pictures")
         return self

@@ -54,13 +54,14 @@ def condition_latent(vae: Autoencoder, images: Tensor) -> Tensor:
 
 def condition_from_target(latents: Tensor) -> Tensor:
     """Return the condition latents of an image from its noiseless target latents."""
-    return latents / SD_SCALE
+    return latents * (1.0 / SD_SCALE)
 
 
 def image_from_latent(vae: Autoencoder, latents: Tensor) -> Tensor:
     """Return the images of target latents; differentiable, not clamped."""
-    scale = 1.0 if isinstance(vae, AutoencoderTiny) else 1.0 / SD_SCALE
-    return vae.decode(latents * scale).sample  # type: ignore[no-any-return]
+    if isinstance(vae, AutoencoderTiny):
+        return vae.decode(latents.contiguous(memory_format=torch.channels_last)).sample  # type: ignore[no-any-return]
+    return vae.decode(latents * (1.0 / SD_SCALE)).sample  # type: ignore[no-any-return]
 
 
 def is_deterministic(vae: Autoencoder) -> bool:

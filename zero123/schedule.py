@@ -88,6 +88,10 @@ class Schedule:
         alpha, sigma = (table.sqrt().to(which.device, dtype) for table in (alphas, 1.0 - alphas))
         return alpha[which], sigma[which]
 
+    def is_last(self, timesteps: Tensor) -> Tensor:
+        """Whether timesteps are the last, the noisiest."""
+        return timesteps == len(self.alphas_cumprod) - 1
+
     def timesteps(self, steps: int, rule: TimestepRule = "all") -> list[int]:
         """The timesteps of a sampler from the noisiest down: `steps` of them, or the original's number for `steps`.
 

@@ -70,6 +70,7 @@ TRAIN: dict[str, Any] = {
     "mirror": 0.0,
     "random_background": 0.0,
     "timestep_power": 1.0,
+    "picture_loss": None,
     "min_snr_gamma": None,
     "noise_offset": 0.0,
     "held_out_views": 2,

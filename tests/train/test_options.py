@@ -52,6 +52,7 @@ def test_the_paper_has_none_of_them() -> None:
     assert model.image_encoder.tokens == "one"
     assert model.latent_origin == "zero"
     assert not model.unet.context_in_time
+    assert train_.picture_loss is None
     assert train_.min_snr_gamma is None
     assert train_.noise_offset == 0.0
     assert train_.random_background == 0.0
@@ -88,6 +89,46 @@ def test_min_snr_weighs_as_the_formula_says(prediction: Any) -> None:
 def test_min_snr_keeps_pure_noise() -> None:
     weight = min_snr_weight(torch.tensor([0.0, 0.6]), torch.tensor([1.0, 0.8]), 5.0, "v_prediction")
     torch.testing.assert_close(weight, torch.tensor([1.0, 0.36]))
+
+
+def test_answers_to_pure_noise_are_also_compared_as_pictures(pairs: list[Pair]) -> None:
+    pipeline = build_pipeline(model_settings(), 0)
+    for parameter in trained_parameters(pipeline).values():
+        parameter.requires_grad = True
+    settings = train_settings(picture_loss={"share": 0.5, "weight": 3.0})
+    part = collate(pairs, pipeline, settings)
+    last = part.timesteps == 999
+    assert 0 < int(last.sum()) < len(pairs)
+    # From the memo, and without a memo.
+    for megabytes in (1, 0):
+        memo = LatentMemo(pipeline.vae, megabytes << 20)
+        batch = make_batch(pipeline, part, memo, 0.0, keep_pictures=True)
+        both = pair_losses(pipeline, batch, part.draws, settings)
+        latents_alone = pair_losses(pipeline, batch, part.draws, train_settings())
+        expected = torch.zeros(len(pairs))
+        for row in range(len(pairs)):
+            if last[row]:
+                # An untrained model answers 0, and pure noise has x_0 = −v.
+                shown = pipeline.vae.decode(torch.zeros(1, *batch.target.shape[1:])).sample.detach()
+                rgba = torch.from_numpy(pairs[row].target_rgba / 255.0)
+                true = (rgba[..., :3] * rgba[..., 3:] + 1.0 - rgba[..., 3:]) * 2.0 - 1.0
+                expected[row] = 3.0 * float(((shown[0].permute(1, 2, 0) - true) ** 2).mean())
+        torch.testing.assert_close((both - latents_alone).detach(), expected, rtol=1e-4, atol=1e-5)
+    both.sum().backward()
+    gradient = next(parameter.grad for name, parameter in trained_parameters(pipeline).items() if "conv_out" in name)
+    assert gradient is not None
+    assert float(gradient.abs().max()) > 0.0
+
+
+def test_a_batch_without_pure_noise_has_no_picture_to_compare(pairs: list[Pair]) -> None:
+    pipeline = build_pipeline(model_settings(), 0)
+    settings = train_settings(picture_loss={"share": 0.01, "weight": 3.0})
+    part = collate(pairs[:1], pipeline, settings)
+    batch = make_batch(pipeline, part, LatentMemo(pipeline.vae, 0), 0.0, keep_pictures=True)
+    assert batch.pictures is not None
+    assert len(batch.pictures) == 0
+    alone = pair_losses(pipeline, batch, part.draws, train_settings())
+    assert torch.equal(pair_losses(pipeline, batch, part.draws, settings), alone)
 
 
 def test_an_offset_shifts_whole_channels() -> None:

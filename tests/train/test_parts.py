@@ -73,6 +73,14 @@ def test_timesteps_cover_the_schedule_with_the_stated_weight(power: float) -> No
     assert noisier_half == pytest.approx(0.5 ** (1.0 / power), abs=1e-3)
 
 
+@pytest.mark.parametrize("last", [0.25, 1.0])
+def test_a_share_of_the_draws_becomes_the_last_timestep(last: float) -> None:
+    times = timesteps_from(torch.linspace(0, 1, 100_001)[:-1], 1000, 1.0, last)
+    assert float((times == 999).double().mean()) == pytest.approx(last + (1.0 - last) / 1000, abs=1e-3)
+    others = times[times < 999].double()
+    assert others.numel() == 0 or float(others.mean()) == pytest.approx(499, abs=1.0)
+
+
 def test_learning_rate_schedule() -> None:
     settings = train_settings(optimiser={"warmup_images": 100, "decay": "cosine"}).optimiser
     rates = [learning_rate(settings, images, 1000) for images in range(1001)]
@@ -137,6 +145,8 @@ def test_settings_that_mean_nothing_are_refused() -> None:
         train_settings(dropout={"context": 0.95})
     with pytest.raises(UsageError, match=r"optimiser.decay: expected 'constant' or 'cosine', got 'linear'"):
         train_settings(optimiser={"decay": "linear"})
+    with pytest.raises(UsageError, match="cached_latents false with picture_loss"):
+        train_settings(cached_latents=True, picture_loss={"share": 0.5, "weight": 1.0})
 
 
 def test_a_mirror_shows_another_object_from_mirrored_cameras() -> None:
