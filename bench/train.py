@@ -169,7 +169,10 @@ def all_sides(
     world = World(0, 1, device, train.wait_minutes)
 
     def ours(kind: type[Stepper], clock: Phases) -> Callable[[], None]:
-        stepper = kind(pipeline, learner, without_memo(train), world, clock)
+        chosen = without_memo(train)
+        if kind is Cached:  # cached latents have no pictures to compare
+            chosen = chosen.model_copy(update={"picture_loss": None})
+        stepper = kind(pipeline, learner, chosen, world, clock)
         return lambda: discard(stepper.take(time_reads(parts, clock), train.optimiser.learning_rate, 1))
 
     def plain(precision: str, clock: Phases) -> Callable[[], None]:

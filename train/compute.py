@@ -24,9 +24,22 @@ def prepare_unet(pipeline: Zero123Pipeline, settings: ComputeSettings) -> None:
         pipeline.unet.compile()
 
 
+def precision_on(device: torch.device, settings: ComputeSettings) -> str:
+    """Return the precision of products: that of the settings, and for `auto` bf16 if the device computes in it."""
+    if settings.precision != "auto":
+        return settings.precision
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    if device.type != "cpu":
+        return "fp32"
+    # Without these instructions bfloat16 is emulated, several times slower than float32.
+    found = torch.cpu.get_capabilities()
+    return "bf16" if found.get("avx512_bf16") or found.get("amx_bf16") else "fp32"
+
+
 def autocast(device: torch.device, settings: ComputeSettings) -> AbstractContextManager[object]:
     """Make the context of the forward pass, with products in bfloat16 if the settings say so."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16")
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision_on(device, settings) == "bf16")
 
 
 @contextmanager
@@ -36,7 +49,7 @@ def set_compute_mode(settings: ComputeSettings, device: torch.device, threads: i
     convolutions = cudnn.allow_tf32, cudnn.benchmark
     torch.set_num_threads(threads or before)
     if device.type == "cuda":
-        exact = settings.precision == "fp32"
+        exact = precision_on(device, settings) == "fp32"
         torch.set_float32_matmul_precision("highest" if exact else "high")
         # Convolutions have their own switch for float32, and torch leaves it at TF32.
         cudnn.allow_tf32, cudnn.benchmark = not exact, True

@@ -76,12 +76,12 @@ class EmaSettings(Section):
 class ComputeSettings(Section):
     """How the device computes a step. Only `precision` changes the results, by rounding.
 
-    `bf16` is autocast over float32 weights. `tf32` shortens float32 products on capable GPUs. `channels_last` and
-    `compile` suit GPUs. `gradient_checkpointing` computes activations twice to keep fewer of them. `ahead` parts of a
+    `bf16` is autocast over float32 weights. `tf32` shortens float32 products on capable GPUs. `auto` is bf16 where the
+    device computes in it, else fp32. `channels_last` and `compile` suit GPUs. `gradient_checkpointing` computes activations twice to keep fewer of them. `ahead` parts of a
     batch are made and copied to the device in advance.
     """
 
-    precision: Literal["fp32", "tf32", "bf16"]
+    precision: Literal["auto", "fp32", "tf32", "bf16"]
     channels_last: bool
     compile: bool
     gradient_checkpointing: bool

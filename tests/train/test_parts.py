@@ -15,7 +15,7 @@ from shards.pair import Pair
 from tests.train.runs import model_settings, train_settings
 from train.checks import check_unchanged
 from train.collate import mirror_pair
-from train.compute import set_compute_mode
+from train.compute import precision_on, set_compute_mode
 from train.draws import make_draws, timesteps_from
 from train.ema import Ema, ema_decay
 from train.memo import LatentMemo
@@ -129,6 +129,17 @@ def test_precision_covers_products_and_convolutions(precision: str, expected: tu
     assert switches() == before
     with set_compute_mode(compute, torch.device("cpu"), 0):
         assert switches() == before
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"), [({"avx512_bf16": True}, "bf16"), ({"amx_bf16": True}, "bf16"), ({"avx2": True}, "fp32")]
+)
+def test_auto_is_bfloat16_where_the_processor_has_it(
+    monkeypatch: pytest.MonkeyPatch, found: dict[str, bool], expected: str
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found)
+    assert precision_on(torch.device("cpu"), train_settings(compute={"precision": "auto"}).compute) == expected
+    assert precision_on(torch.device("cpu"), train_settings(compute={"precision": "tf32"}).compute) == "tf32"
 
 
 def test_a_setting_that_a_run_began_without_is_named(tmp_path: Path) -> None:
