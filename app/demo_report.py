@@ -9,9 +9,11 @@ import numpy as np
 from app.evaluating import pair_pictures
 from app.reconstructing import MESH_FILE, read_reconstructed
 from app.settings import Settings
+from base.data_files import read_named
 from base.measure import StageCost
 from base.versions import machine, versions
 from evaluation.table import novel_views_notes
+from geometry.rig import RIGS, Rig
 from inference.models import load_model
 from pipeline.update import BuildSummary
 from report.numbers import count_text
@@ -163,20 +165,36 @@ def _mesh(chain: FinishedDemo) -> facts.MeshFacts:
         turntable=tuple(made.turntable),
         iou=made.iou,
         iou_goal=settings.evaluate.minimum_silhouette_iou,
-        steps=sum(stage.steps for stage in settings.reconstruct.stages),
+        steps=_score_steps(settings),
+        views=_fitted_views(settings),
         glb=chain.out / "mesh" / MESH_FILE,
     )
+
+
+def _score_steps(settings: Settings) -> int:
+    """Count the steps of the score; 0 where a surface is fitted to sampled views instead."""
+    asked = settings.reconstruct
+    return sum(stage.steps for stage in asked.stages) if asked.method == "score" else 0
+
+
+def _fitted_views(settings: Settings) -> int:
+    """Count the sampled views that the surface is fitted to; 0 with the score."""
+    asked = settings.reconstruct
+    if asked.method != "views":
+        return 0
+    return len(read_named(Rig, asked.views.rig, RIGS, "reconstruct.views.rig").cameras)
 
 
 def _stages(chain: FinishedDemo) -> tuple[facts.StageFacts, ...]:
     settings, shards = chain.settings, len(chain.version.shards)
     views = len(chain.samples) * chain.version.views
-    steps = sum(stage.steps for stage in settings.reconstruct.stages)
+    asked = "step" if settings.evaluate.steps == 1 else "steps"
+    steps, fitted = _score_steps(settings), _fitted_views(settings)
     notes = {
         RENDER: f"{views} views with Blender Cycles on a local Ray, packed into {shards} shards",
         TRAIN: f"{count_text(chain.training.images)} images, batches of {settings.train.batch}",
-        SAMPLE: f"{chain.scores['pairs']} held-out views, {settings.evaluate.steps} steps each",
-        MESH: f"{steps} steps of Score Jacobian Chaining",
+        SAMPLE: f"{chain.scores['pairs']} held-out views, {settings.evaluate.steps} {asked} each",
+        MESH: f"a surface fitted to {fitted} sampled views" if fitted else f"{steps} steps of Score Jacobian Chaining",
     }
     costs = chain.costs
     return tuple(

@@ -92,9 +92,7 @@ class Stepper:
     def make_batch(self, part: CollatedPairs) -> Batch:
         """Make the network's input from a part."""
         keep_pictures = self.settings.picture_loss is not None
-        return make_batch(
-            self.pipeline, part, self.memo, self.settings.random_background, keep_pictures=keep_pictures
-        )
+        return make_batch(self.pipeline, part, self.memo, self.settings.random_background, keep_pictures=keep_pictures)
 
     def _gradients(self, parts: Iterator[CollatedPairs]) -> tuple[list[CollatedPairs], Tensor]:
         """Accumulate this rank's share of the gradient. Returns its parts and the loss of each of its pairs."""

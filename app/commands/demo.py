@@ -8,15 +8,15 @@ from app.commands.options import add_settings_flags, writable_folder
 from app.settings import load_settings
 from base.progress import standard_progress
 
-PRESETS = ("tiny", "demo")
+PRESETS = ("mini", "demo")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
     parser.description = (
         "The whole chain at a size for two processor cores: render objects with Blender, pack the views into shards, "
-        "train a small model on them, sample held-out views, reconstruct a mesh, and write report.html. Run it again "
-        "to go on after a stop. Exit code 1 when the model or the mesh misses its goal."
+        "fine-tune the packaged model on them, sample held-out views, reconstruct a mesh, and write report.html. Run "
+        "it again to go on after a stop. Exit code 1 when the model or the mesh misses its goal."
     )
     parser.add_argument("--out", type=Path, default=Path("runs/demo"), metavar="DIR", help="default: %(default)s")
     parser.add_argument(

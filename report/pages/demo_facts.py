@@ -141,6 +141,7 @@ class MeshFacts:
     iou: float
     iou_goal: float
     steps: int
+    views: int
     glb: Path
 
     @property
@@ -197,6 +198,7 @@ class DemoFacts:
                 "vertices": len(self.mesh.vertices),
                 "faces": len(self.mesh.faces),
                 "steps": self.mesh.steps,
+                "views": self.mesh.views,
                 "iou": finite_or_none(self.mesh.iou),
                 "iou_goal": self.mesh.iou_goal,
                 "passed": self.mesh.passed,

@@ -130,12 +130,22 @@ def mesh_lead(facts: DemoFacts, figures: Figures) -> Markup:
         if facts.mesh.passed
         else "overlaps it with an IoU of only {}, where {} was asked for"
     )
+    if facts.mesh.views:
+        making = fill(
+            "the model sampled {} views all around, and a surface with their colours was fitted to them",
+            figures.show("mesh.views", "count"),
+        )
+    else:
+        making = fill(
+            "a density and colour field was fitted in {} steps so that the model finds every view of it likely, and "
+            "its surface became a mesh",
+            figures.show("mesh.steps", "count"),
+        )
     return fill(
-        "From a single photo (view {} of “{}”), a density and colour field was fitted in {} steps so that the model "
-        "finds every view of it likely, and its surface became a mesh. Seen from the photo’s camera, its outline {}.",
+        "From a single photo (view {} of “{}”), {}. Seen from the photo’s camera, its outline {}.",
         facts.mesh.view,
         facts.object_of(facts.mesh.uid).title,
-        figures.show("mesh.steps", "count"),
+        making,
         fill(result, iou, goal),
     )
 

@@ -29,6 +29,7 @@ SMALL = {
     "render.samples": 2,
     "run.workers": 2,
     "model.hw": [64, 64],
+    "train.init": None,
     "train.images": 64,
     "train.batch": 16,
     "train.images_at_once": 16,
@@ -59,13 +60,15 @@ class Demo:
         return [word for key, value in values.items() for word in ("--set", f"{key}={json.dumps(value)}")]
 
     def words(self, **changed: object) -> list[str]:
-        return ["demo", "--out", str(self.out), *self.settings(**changed)]
+        # `tiny` for a smaller model and mesh than the packaged ones.
+        return ["demo", "--preset", "tiny", "--out", str(self.out), *self.settings(**changed)]
 
     def command(self, **changed: object) -> list[str]:
         return [sys.executable, "-m", "app", *self.words(**changed)]
 
     def stage(self, *words: str, **changed: object) -> subprocess.CompletedProcess[str]:
-        presets = ["--preset", "tiny", "--preset", "demo", "--set", f"storage.root={self.out / 'dataset'}"]
+        presets = [word for name in ("mini", "demo", "tiny") for word in ("--preset", name)]
+        presets += ["--set", f"storage.root={self.out / 'dataset'}"]
         return run_forked(run_command, *words, *presets, *self.settings(**changed), timeout=400)
 
     def digests(self) -> dict[str, str]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from app.commands.demo import PRESETS
 from app.settings import Settings, load_settings, preset_names
 from base.errors import UsageError
 
@@ -27,11 +28,12 @@ def test_what_a_preset_renders_is_what_its_model_takes(preset: str) -> None:
 
 
 def test_the_demo_holds_out_two_views_of_each_object() -> None:
-    settings = load_settings(SHIPPED, ["tiny", "demo"])
+    settings = load_settings(SHIPPED, list(PRESETS))
+    assert settings.train.init == "mini"
     assert settings.train.held_out_views == settings.evaluate.held_out_views == 2
     assert settings.model.hw == settings.render.hw
     assert 8 * 2 * settings.evaluate.inputs_per_object >= 32
-    assert settings.evaluate.minimum_margin_db >= 1.0
+    assert settings.evaluate.minimum_margin_db >= 3.0
     assert settings.evaluate.minimum_silhouette_iou >= 0.8
 
 

@@ -69,7 +69,7 @@ def mesh() -> MeshFacts:
     return MeshFacts(
         uid="one", view=0, input=plain(0), input_cam_from_world=cameras(4)[0], vertices=vertices, faces=faces,
         colours=colours, silhouette=silhouette, turntable=tuple(plain(seed) for seed in range(5)), iou=0.8125,
-        iou_goal=0.8, steps=40, glb=Path("runs/demo/mesh.glb"),
+        iou_goal=0.8, steps=40, views=0, glb=Path("runs/demo/mesh.glb"),
     )  # fmt: skip
 
 

@@ -126,3 +126,10 @@ def test_a_mesh_below_its_goal_is_called_so() -> None:
     assert "goal missed (0.800)" in text
     assert "only 0.500" in text
     assert poor.numbers()["passed"] is False
+
+
+def test_the_page_says_how_the_mesh_was_made() -> None:
+    facts = demo_facts()
+    assert "was fitted in 40 steps" in Reading(demo_page(facts)).text
+    fitted = replace(facts, mesh=replace(facts.mesh, steps=0, views=32))
+    assert "sampled 32 views all around" in Reading(demo_page(fitted)).text
