@@ -77,8 +77,8 @@ class ComputeSettings(Section):
     """How the device computes a step. Only `precision` changes the results, by rounding.
 
     `bf16` is autocast over float32 weights. `tf32` shortens float32 products on capable GPUs. `auto` is bf16 where the
-    device computes in it, else fp32. `channels_last` and `compile` suit GPUs. `gradient_checkpointing` computes activations twice to keep fewer of them. `ahead` parts of a
-    batch are made and copied to the device in advance.
+    device computes in it, else fp32. `channels_last` and `compile` suit GPUs. `gradient_checkpointing` computes
+    activations twice to keep fewer of them. `ahead` parts of a batch are made and copied to the device in advance.
     """
 
     precision: Literal["auto", "fp32", "tf32", "bf16"]
@@ -138,11 +138,11 @@ class TrainSettings(Section):
     A step has `batch` images on all ranks together, and a device computes `images_at_once` of them at a time. `mirror`
     is the probability of a mirrored pair, which shows another object. `random_background` is the probability of a
     random colour behind a pair instead of white. `timestep_power` p draws timesteps as 1 − u^p of the schedule: 1 is
-    uniform, more favours noise. `picture_loss`, `min_snr_gamma` and `noise_offset`: see train.loss. The last `held_out_views` views of
-    every object are never drawn. `stream`: see shards.settings. With `cached_latents` the pairs are latents of `zero123
-    cache`. `threads` is the number of CPU threads, 0 for all. The `keep_checkpoints` newest checkpoints are kept, and
-    the best by validation. They are copied to `upload`, a folder or URL, null for no copy. A rank waits for the others
-    for at most `wait_minutes`.
+    uniform, more favours noise. `picture_loss`, `min_snr_gamma` and `noise_offset`: see train.loss. The last
+    `held_out_views` views of every object are never drawn. `stream`: see shards.settings. With `cached_latents` the
+    pairs are latents of `zero123 cache`. `threads` is the number of CPU threads, 0 for all. The `keep_checkpoints`
+    newest checkpoints are kept, and the best by validation. They are copied to `upload`, a folder or URL, null for no
+    copy. A rank waits for the others for at most `wait_minutes`.
     """
 
     version: Annotated[int, Field(ge=0)]
