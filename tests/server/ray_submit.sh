@@ -50,6 +50,13 @@ submit --project "$(digest)" build "${tiny[@]}"
 say again
 submit build --project any "${tiny[@]}"
 
+say sample
+views=(sample "$work/photos" --on ray --orbit 2 --device cpu --set sample.steps=2 --set run.workers=1
+  --out "$work/views")
+submit --project "$(digest)" "${views[@]}"
+say resample
+submit --project any "${views[@]}"
+
 say token
 if RAY_AUTH_MODE=token RAY_AUTH_TOKEN=not-the-token timeout 60 ray status --address 127.0.0.1:6379; then
   echo "a wrong token was let in" && exit 1

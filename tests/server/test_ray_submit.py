@@ -14,20 +14,28 @@ from pathlib import Path
 import pytest
 import yaml
 
+from base.storage import Storage
+from shards.reader import read_shard
+from shards.version import read_version
+from tests.app.test_many_pictures import draw
+
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_name("ray_submit.sh")
 OBJECTS = ("stool.glb", "avocado.glb")
-LIMIT_S = 600
+PICTURES = ("ant", "bee")
+LIMIT_S = 900
 
 pytestmark = pytest.mark.server
 
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of what pipeline.yaml mounts, two objects, and places for the layers and the dataset."""
+    """A copy of what pipeline.yaml mounts, two objects, two pictures, and places for the layers and the datasets."""
     work = tmp_path_factory.mktemp("submit")
-    for name in ("layers", "objects", "checkout"):
+    for name in ("layers", "objects", "photos", "checkout"):
         (work / name).mkdir()
+    for number, name in enumerate(PICTURES):
+        draw(work / "photos" / f"{name}.png", number)
     for name in OBJECTS:
         shutil.copy(ROOT / "examples" / "objects" / name, work / "objects")
     mounts = yaml.safe_load((ROOT / "pipeline.yaml").read_text(encoding="utf-8"))["file_mounts"]
@@ -68,6 +76,20 @@ def test_the_build_leaves_both_objects_in_shards(parts: dict[str, str], work: Pa
     versions = sorted((work / "dataset" / "versions").glob("*.json"))
     assert [path.name for path in versions] == ["1.json"], "the second build changed nothing, so it made no version"
     assert json.loads(versions[0].read_text())
+
+
+def test_sample_puts_the_views_of_pictures_into_shards(parts: dict[str, str], work: Path) -> None:
+    """By the packaged model, which travels with the project."""
+    assert "brought here" in parts["sample"]
+    assert "version 1: 2 pictures sampled" in parts["sample"]
+    storage = Storage(str(work / "views"))
+    version = read_version(storage)
+    samples = [sample for shard in version.shards for sample in read_shard(storage, shard)]
+    assert sorted(sample.facts["object"]["title"] for sample in samples) == list(PICTURES)
+    assert {len(sample.extrinsics) for sample in samples} == {2}
+    assert {sample.facts["render"]["model"]["from"] for sample in samples} == {"mini"}
+    assert "nothing to do: version 1 is up to date (2 ok)" in parts["resample"]
+    assert version.number == 1
 
 
 def test_a_wrong_token_and_none_are_refused(parts: dict[str, str]) -> None:
