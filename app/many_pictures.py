@@ -1,7 +1,7 @@
 """`--on ray`: many pictures by the crew that builds datasets, as a versioned dataset of views and meshes."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from app.settings import Settings
@@ -10,6 +10,7 @@ from base.errors import UsageError
 from base.progress import Progress
 from base.settings import Layer, Section, validate
 from inference.cameras import AskedCameras
+from inference.dataset_views import DatasetViews
 from inference.picture_request import MeshesRequest, PictureSections, ViewsRequest
 from inference.picture_stages import PictureStage, ReconstructStage, SampleStage, absolute_model, describe_model
 from inference.pictures import picture_objects
@@ -19,15 +20,17 @@ from zero123.settings import SamplingSettings
 
 if TYPE_CHECKING:
     from inference.picture_request import ModelFacts
+    from pipeline.catalog.objects import SourceObject
     from pipeline.update import Order
 
+Pictures = Sequence[BatchPicture] | DatasetViews
 Ask = Callable[[Section | None], Settings]
 """From a model's sampling defaults to the settings that the flags ask for."""
 
 
 def sample_many(
     options: argparse.Namespace,
-    pictures: Sequence[BatchPicture],
+    pictures: Pictures,
     cameras: AskedCameras,
     ask: Ask,
     progress: Progress,
@@ -47,9 +50,7 @@ def sample_many(
     return _bring_up_to_date(options, pictures, stage, settings, progress)
 
 
-def reconstruct_many(
-    options: argparse.Namespace, pictures: Sequence[BatchPicture], ask: Ask, progress: Progress
-) -> int:
+def reconstruct_many(options: argparse.Namespace, pictures: Pictures, ask: Ask, progress: Progress) -> int:
     """Bring the dataset at --out up to date with the meshes of pictures, see `sample_many`."""
     turn = "because --on ray puts turntables into shards as views"
     _refuse(options.turntable, f"--turntable: expected no film, {turn}")
@@ -68,7 +69,7 @@ def reconstruct_many(
 
 
 def picture_order(
-    root: str, pictures: Sequence[BatchPicture], stage: PictureStage, settings: Settings, progress: Progress
+    root: str, pictures: Pictures, stage: PictureStage, settings: Settings, progress: Progress
 ) -> "Order":
     """Return the work of a stage on pictures as an order."""
     from pipeline.catalog.tables import VersionFacts
@@ -77,7 +78,7 @@ def picture_order(
     recorded = {**stage.recorded, "shards": settings.shards.model_dump(mode="json")}
     return Order(
         root=root,
-        items=lambda: picture_objects(pictures, progress),
+        items=lambda: _items(pictures, progress),
         stage=stage,
         run=settings.run,
         shards=settings.shards,
@@ -89,9 +90,13 @@ def picture_order(
     )
 
 
+def _items(pictures: Pictures, progress: Progress) -> "Iterable[SourceObject]":
+    return pictures.items(progress) if isinstance(pictures, DatasetViews) else picture_objects(pictures, progress)
+
+
 def _bring_up_to_date(
     options: argparse.Namespace,
-    pictures: Sequence[BatchPicture],
+    pictures: Pictures,
     stage: PictureStage,
     settings: Settings,
     progress: Progress,
@@ -99,7 +104,7 @@ def _bring_up_to_date(
     from pipeline.update import bring_up_to_date
 
     order = picture_order(str(options.out), pictures, stage, settings, progress)
-    bring_up_to_date(order, progress, dry_run=options.dry_run)
+    bring_up_to_date(order, progress, dry_run=options.dry_run, retry=options.retry)
     return 0
 
 
@@ -108,14 +113,16 @@ def _refuse(given: object, sentence: str) -> None:
         raise UsageError(sentence)
 
 
-def _describe(options: argparse.Namespace, pictures: Sequence[BatchPicture], ask: Ask) -> tuple["ModelFacts", Settings]:
+def _describe(options: argparse.Namespace, pictures: Pictures, ask: Ask) -> tuple["ModelFacts", Settings]:
     """Return the model's facts, and the settings over its sampling defaults. Raises UsageError for what cannot work."""
-    if any(picture.source == STANDARD_INPUT for picture in pictures):
+    # The elevation of a dataset's views is known.
+    listed = () if isinstance(pictures, DatasetViews) else pictures
+    if any(picture.source == STANDARD_INPUT for picture in listed):
         raise UsageError("expected picture files with --on ray, got standard input")
     settings = ask(None)
     facts = describe_model(absolute_model(options.model), options.device, _sections(settings))
     needy = facts.pose_slot4 == "input_polar" and options.elevation_deg is None
-    if needy and (lacking := next((one.source for one in pictures if one.elevation_deg is None), None)) is not None:
+    if needy and (lacking := next((one.source for one in listed if one.elevation_deg is None), None)) is not None:
         raise UsageError(
             f"{lacking}: this model needs the elevation of the input's camera: --elevation-deg DEG or auto"
         )

@@ -51,7 +51,7 @@ class MeshesRequest:
     seed: int
     radius: float
     assume_cut_out: bool
-    elevation_deg: float | Literal["auto"]
+    elevation_deg: float | Literal["auto"] | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from base.digest import canonical_json, digest_json
 from base.outcomes import Outcome
+from inference.dataset_views import SOURCE as VIEWS
+from inference.dataset_views import take_picture
 from inference.models import ModelChoice
 from inference.picture_child import PictureChild
 from inference.picture_request import (
@@ -92,9 +94,9 @@ class PictureStage(Stage):
     def _settings_digest(self) -> str:
         return digest_json(self.recorded)
 
-    def digest(self, item: SourceObject) -> str | None:
-        """Return the digest of a local picture with its mask and elevation."""
-        return picture_sha256(item)
+    def read(self, item: SourceObject, folder: Path) -> tuple[Path, str] | None:
+        """Return the path of a picture, and its digest with its mask and elevation; a view is written to `folder`."""
+        return take_picture(item, folder) if item.source == VIEWS else (Path(item.location), picture_sha256(item))
 
     def do(self, work: ItemWork) -> StageResult:
         """Make the views or the mesh of a picture."""

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from app.commands.moves import AUTO, elevation_or_auto
 from app.commands.options import add_device_flags, add_model_flag, add_settings_flags, settings_of, writable_folder
 from app.commands.photo_flags import add_photo_flags, photo_settings, prepared_photo
+from app.commands.picture_flags import add_picture_flags, asked_dataset
 from app.settings import Settings
 from base.errors import UsageError
 from base.progress import Progress, standard_progress
@@ -21,6 +22,9 @@ from geometry.camera import look_at_origin
 from geometry.sphere import cartesian_from_spherical
 from photo.batch import BatchPicture, pictures_of_batch
 from reconstruct.settings import Film, MeshFormat, TurntablePass
+
+if TYPE_CHECKING:
+    from app.many_pictures import Pictures
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "image",
-        nargs="+",
+        nargs="*",
         metavar="IMAGE",
         help="a picture of an object, or - for standard input; with --on ray several pictures, a folder, a pattern, or "
         "a CSV or Parquet file (columns image, mask, elevation_deg)",
@@ -42,10 +46,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--elevation-deg",
         type=elevation_or_auto,
-        required=True,
         metavar="DEG|auto",
         help="how far above the object's middle the camera was: 0 level with it, 90 straight above; auto: the model "
-        "finds it",
+        "finds it. Required, except with --dataset",
     )
     parser.add_argument(
         "--radius",
@@ -85,13 +88,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     add_device_flags(parser)
-    parser.add_argument(
-        "--on",
-        choices=("here", "ray"),
-        default="here",
-        help="here: a folder with a mesh; ray: on run.address or a local Ray, by the workers that build datasets: "
-        "--out, a folder or s3://…, becomes a dataset of meshes and views of them (default: %(default)s)",
-    )
+    add_picture_flags(parser, here="a folder with a mesh", made="meshes and views of them")
     add_settings_flags(parser, dry_run="print the resolved settings or the plan, and do nothing")
     parser.set_defaults(run=run)
 
@@ -113,13 +110,13 @@ def run(options: argparse.Namespace) -> int:
     """Reconstruct a picture, or many on Ray."""
     if not 0.6 <= options.radius <= 10.0:
         raise UsageError(f"expected --radius in [0.6, 10], got {options.radius:g}")
-    batch = pictures_of_batch(options.image)
+    many = _many(options)
     if options.on == "ray":
         from app.many_pictures import reconstruct_many
 
-        pictures = batch or [BatchPicture(source=options.image[0], name="", mask=options.mask)]
+        pictures = many or [BatchPicture(source=options.image[0], name="", mask=options.mask)]
         return reconstruct_many(options, pictures, partial(asked_settings, options), standard_progress())
-    if batch is not None:
+    if many is not None:
         raise UsageError("expected a single picture, got several: --on ray takes many")
     settings = asked_settings(options)
     if options.dry_run:
@@ -168,6 +165,18 @@ def run(options: argparse.Namespace) -> int:
     write_atomically(out / "settings.yaml", settings.as_yaml().encode())
     print(f"silhouette IoU {made.iou:.3f}, {len(made.mesh.faces):,} faces: {out / MESH_FILE}")
     return 0
+
+
+def _many(options: argparse.Namespace) -> "Pictures | None":
+    """Return the pictures asked for; None for a single picture."""
+    if (dataset := asked_dataset(options)) is not None:
+        return dataset
+    if options.elevation_deg is None:
+        raise UsageError("expected --elevation-deg DEG or auto, got nothing")
+    batch = pictures_of_batch(options.image)
+    if batch is not None and options.mask is not None:
+        raise UsageError("--mask: expected a single picture; a CSV has a column `mask` for each, got many pictures")
+    return batch
 
 
 @contextmanager

@@ -12,7 +12,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
     parser.description = (
         "Build as `zero123 build` does, and retry objects with these outcomes under the same settings: after a fault "
-        "of the machine, or with longer deadlines or more memory. Without an outcome, retry all failed objects."
+        "of the machine, or with longer deadlines or more memory. Without an outcome, retry all failed objects. "
+        "For pictures, give `zero123 sample` or `reconstruct` the flag --retry."
     )
     parser.add_argument(
         "outcomes", nargs="*", metavar="OUTCOME", help="for example crash, timeout, out_of_memory (default: all)"

@@ -8,6 +8,7 @@ from app.batch import run_batch
 from app.commands.moves import AUTO, add_elevation_flag, add_move_flags, asked_cameras
 from app.commands.options import add_device_flags, add_model_flag, add_settings_flags, settings_of, writable_folder
 from app.commands.photo_flags import add_photo_flags, photo_settings, prepared_photo
+from app.commands.picture_flags import add_picture_flags, asked_dataset
 from app.settings import Settings
 from base.errors import UsageError
 from base.progress import Progress, standard_progress
@@ -17,6 +18,7 @@ from inference.sample_photo import LoadedModel, Wanted, input_camera, sample_pho
 from photo.batch import BatchPicture, pictures_of_batch
 
 if TYPE_CHECKING:
+    from app.many_pictures import Pictures
     from inference.views_folder import ViewsFolder
     from photo.prepare import Prepared
 
@@ -31,7 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = "New views of the object in a picture, which is cut out and framed as in the training views."
     parser.add_argument(
         "image",
-        nargs="+",
+        nargs="*",
         metavar="IMAGE",
         help="a picture of an object, or - for standard input; several pictures, a folder, a pattern ('photos/*.jpg') "
         "or a CSV or Parquet file (columns image, name, mask, elevation_deg) make a folder of views for each",
@@ -49,13 +51,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         choices=("ddim", "unipc", "dpmsolver++"),
         help="how noise becomes a view; the last two need fewer steps, see --preset fast (default: the model's own)",
     )
-    parser.add_argument(
-        "--on",
-        choices=("here", "ray"),
-        default="here",
-        help="here: a folder of files for each picture; ray: on run.address or a local Ray, by the workers that build "
-        "datasets: --out, a folder or s3://…, becomes a dataset of views (default: %(default)s)",
-    )
+    add_picture_flags(parser, here="a folder of files for each picture", made="views")
     add_settings_flags(parser, dry_run="print the resolved settings and the moves or the plan, and do nothing")
     parser.set_defaults(run=run)
 
@@ -78,20 +74,24 @@ def _add_output_flags(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Sample the views that are missing, then write cameras, contact sheet and films, for each picture."""
-    batch = pictures_of_batch(options.image)
+    dataset = asked_dataset(options)
+    # A dataset's pictures are listed later, by reading it.
+    batch = None if dataset else pictures_of_batch(options.image)
     if batch is not None and options.mask is not None:
         raise UsageError("--mask: expected a single picture; a CSV has a column `mask` for each, got many pictures")
     if not 1 <= options.samples <= MAX_SAMPLES:
         raise UsageError(f"--samples: expected 1 to {MAX_SAMPLES}, got {options.samples}")
     request = SampleRequest(options, standard_progress())
+    if dataset is not None:
+        # Impossible moves are told before the model is loaded.
+        request.moves(LEVEL)
+        return _on_ray(dataset, request)
     # A single picture has no name: its views go into --out itself.
     single = BatchPicture(source=options.image[0], name="", mask=options.mask)
     # Of all pictures before the first is sampled: an impossible move is told at once.
     asked = [(picture, request.moves(request.elevation_of(picture, LEVEL))) for picture in batch or [single]]
     if options.on == "ray":
-        from app.many_pictures import sample_many
-
-        return sample_many(options, batch or [single], request.cameras, request.asked_settings, request.progress)
+        return _on_ray(batch or [single], request)
     if options.dry_run:
         print(request.settings.as_yaml())
         for picture, moves in asked:
@@ -104,6 +104,12 @@ def run(options: argparse.Namespace) -> int:
     views = request.sample(request.load(), prepared, single, Path(options.out))
     print(f"{len(views.plan.jobs())} views: {options.out}")
     return 0
+
+
+def _on_ray(pictures: "Pictures", request: "SampleRequest") -> int:
+    from app.many_pictures import sample_many
+
+    return sample_many(request.options, pictures, request.cameras, request.asked_settings, request.progress)
 
 
 class SampleRequest:

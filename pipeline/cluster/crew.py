@@ -140,7 +140,9 @@ class Crew:
 
     def submit(self, job: Job, *, soon: bool = False) -> None:
         """Queue a job; `soon` puts it before all others."""
-        if isinstance(job, ItemJob) and "://" in job.item.location and not self._fetches:
+        # A stage without known endings fetches nothing; its items may be parts of remote files all the same.
+        fetches = isinstance(job, ItemJob) and "://" in job.item.location and self.spec.stage.suffixes
+        if fetches and not self._fetches:
             start_shared_buckets(self.spec.fetch)
             # Once, and only for sources on the network: a detached actor stays on the cluster after the build.
             self._fetches = True

@@ -34,7 +34,7 @@ class ItemFiles:
 
     def provide(self, item: SourceObject, folder: Path) -> tuple[Path, str]:
         """Return the item's local path, or fetch its file into `folder`; with its digest. Raises FetchError."""
-        if (local := self._read_here(item)) is not None:
+        if (local := self._read_here(item, folder)) is not None:
             return local
         if not item.location:
             raise FetchError(
@@ -47,23 +47,21 @@ class ItemFiles:
         path = folder / f"source{suffix if suffix in known else ''}"
         return path, self._copy_downloaded(item, path) or self._take_or_fetch(item, path)
 
-    def _read_here(self, item: SourceObject) -> tuple[Path, str] | None:
+    def _read_here(self, item: SourceObject, folder: Path) -> tuple[Path, str] | None:
         """Return a local item's path and digest, None for an item to be fetched. Raises FetchError."""
         path = Path(item.location)
         try:
-            sha256 = self.stage.digest(item)
+            found = self.stage.read(item, folder)
         except (FileNotFoundError, NotADirectoryError):
             raise FetchError(Outcome.MISSING, f"{path.name}: expected in {path.parent}, got nothing there") from None
         except OSError as error:
             # Other errors are the disk's or the network share's and may pass.
             outcome = Outcome.FORBIDDEN if isinstance(error, PermissionError) else Outcome.LOST
             raise FetchError(outcome, f"{path.name}: expected to be readable, got: {error.strerror}") from None
-        if sha256 is None:
-            return None
         # The plan was made for the listed bytes: shard, split and copies follow from them.
-        if item.sha256 and sha256 != item.sha256:
+        if found is not None and item.sha256 not in ("", found[1]):
             raise FetchError(Outcome.MODIFIED, f"{path.name}: changed since the {self.stage.wording.command} began")
-        return path, sha256
+        return found
 
     def _copy_downloaded(self, item: SourceObject, path: Path) -> str:
         """Copy the file from the `objaverse` package's downloads. Returns its digest, or "" without a sound file."""

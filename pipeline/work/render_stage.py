@@ -51,11 +51,12 @@ class RenderStage(Stage):
         # Once: the digest of the settings is the larger part, and a plan asks for a million.
         return view_fingerprints(self.source, self.render, self.seed)
 
-    def digest(self, item: SourceObject) -> str | None:
-        """Return the digest of a model with its companions, or of a folder of views; None for an address."""
+    def read(self, item: SourceObject, folder: Path) -> tuple[Path, str] | None:
+        """Return the path and digest of a model with its companions, or of a folder of views; None for an address."""
+        path = Path(item.location)
         if item.source == "folder":
-            return model_sha256(Path(item.location), self._root(item))
-        return views_sha256(Path(item.location)) if item.source == "renders" else None
+            return path, model_sha256(path, self._root(item))
+        return (path, views_sha256(path)) if item.source == "renders" else None
 
     def do(self, work: ItemWork) -> StageResult:
         """Render or check the views of an object."""

@@ -80,8 +80,11 @@ class Stage(ABC):
         """Return 16 digits of all that decides what is made of an item with this digest."""
 
     @abstractmethod
-    def digest(self, item: SourceObject) -> str | None:
-        """Return the SHA-256 of a local item, None for an item to be fetched. Raises OSError."""
+    def read(self, item: SourceObject, folder: Path) -> tuple[Path, str] | None:
+        """Return the path and SHA-256 of an item that needs no fetching; None for an item to be fetched.
+
+        An item that is part of another file is written into `folder`. Raises OSError, and FetchError.
+        """
 
     @abstractmethod
     def do(self, work: ItemWork) -> StageResult:

@@ -25,7 +25,6 @@ from shards.verify import verify
 from shards.version import read_version
 from tests.inference.stub_program import install
 from tests.pipeline.builds import Alone, files
-from tests.zero123.networks import small_pipeline
 
 pytestmark = pytest.mark.usefixtures("kept_signals")
 
@@ -209,6 +208,8 @@ def test_meshes_are_files_under_their_digest(photos: Path, tmp_path: Path, capsy
 @pytest.mark.slow
 def test_with_a_model(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two runs give equal bytes, and the pictures that the simple batch gives."""
+    from tests.zero123.networks import small_pipeline  # loads torch
+
     monkeypatch.setattr("pipeline.run.Crew", Alone)
     model = tmp_path / "model"
     small_pipeline().save_pretrained(model)
