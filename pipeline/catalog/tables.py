@@ -25,6 +25,7 @@ from base.outcomes import Outcome
 from base.storage import Storage
 from pipeline.catalog.changes import ROW, Changes
 from pipeline.catalog.columns import REPEATED, Columns, plain, table_of, texts
+from pipeline.catalog.engine import give_engine_threads
 from pipeline.catalog.memory import release_memory
 from pipeline.catalog.rows import FOUND, Attempt, ObjectRow
 from pipeline.catalog.table_addresses import check_root, table_address
@@ -65,6 +66,7 @@ class Catalog:
 
     def __init__(self, storage: Storage) -> None:
         check_root(storage)
+        give_engine_threads()
         self.storage = storage
 
     def objects(self, version: int | None = None) -> Columns[ObjectRow]:

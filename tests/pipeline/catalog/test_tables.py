@@ -1,6 +1,8 @@
 """The catalogue on disk: merged rows, and the versions that follow from them, against the slow way."""
 
 import os
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from itertools import groupby
@@ -19,6 +21,7 @@ from pipeline.catalog.tables import ATTEMPTS, LOG_STAYS, OBJECTS, Catalog, Versi
 from shards.version import SampleEntry, read_version
 from tests.pipeline.builds import changes
 
+ROOT = Path(__file__).parents[3]
 FACTS = VersionFacts("0" * 16, 2, (32, 32))
 
 
@@ -48,6 +51,28 @@ def test_versions_follow_from_merged_rows(tmp_path: Path) -> None:
         assert dict(catalog.objects()) == {one.uid: one for one in sorted(rows, key=lambda one: one.uid)}
     assert catalog.counts("outcome") == {"ok": 9, "crash": 1, "removed": 1}
     assert dict(catalog.objects(1))["u4"].ok, "an earlier version stays as it was"
+
+
+ON_ONE_PROCESSOR = """
+import os, sys
+os.sched_setaffinity(0, list(os.sched_getaffinity(0))[:1])
+from base.storage import Storage
+from pipeline.catalog.tables import Catalog
+from tests.pipeline.builds import changes
+from tests.pipeline.catalog.test_tables import FACTS, row
+catalog = Catalog(Storage(sys.argv[1]))
+for title in ("one", "two"):
+    catalog.commit(changes(row(1, 0, title=title), row(2, 0)), FACTS)
+print(catalog.newest().number, catalog.objects()["u1"].title)
+"""
+
+
+def test_a_single_processor_is_enough_for_a_second_version(tmp_path: Path) -> None:
+    """The engine reads the rows that it writes, and would wait for itself in a pool of one thread."""
+    without = {name: value for name, value in os.environ.items() if name != "TOKIO_WORKER_THREADS"}
+    line = [sys.executable, "-c", ON_ONE_PROCESSOR, str(tmp_path)]
+    done = subprocess.run(line, cwd=ROOT, env=without, capture_output=True, text=True, timeout=300, check=False)
+    assert done.stdout == "2 two\n", done.stderr
 
 
 def test_who_is_gone_keeps_what_its_source_said(tmp_path: Path) -> None:
