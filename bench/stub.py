@@ -3,7 +3,7 @@
 import hashlib
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +16,7 @@ from geometry.camera import look_at_origin
 from pipeline.catalog.rows import Attempt
 from pipeline.fetch.limiter import Gate
 from pipeline.work.pack import Member, PackJob, PackResult
-from pipeline.work.worker import Job, WorkerSpec
+from pipeline.work.worker import ItemJob, Job, WorkerSpec
 from shards.image import encode_rgba
 from shards.reader import read_sample
 from shards.sample import members_from_views, replace_object_facts, view_suffix
@@ -56,6 +56,10 @@ class StubWorker:
             host=socket.gethostname(),
             at=time.time(),
         )
+
+    def do_together(self, jobs: Sequence[ItemJob]) -> list[Attempt]:
+        """Do each: there is nothing to gain from a batch."""
+        return [attempt for job in jobs if isinstance(attempt := self.do(job), Attempt)]
 
     def close(self) -> None:
         """Do nothing: there is no child to end."""

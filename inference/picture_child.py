@@ -14,7 +14,7 @@ from base.errors import Failure
 from base.outcomes import Outcome
 from base.stopwatch import Stopwatch
 from base.typed import parse_typed_json
-from inference.picture_request import ChildSetup, ModelFacts, PictureJob, PictureResult
+from inference.picture_request import ChildSetup, ModelFacts, PictureJob, PictureJobs, PictureResult
 from inference.settings import PictureChildSettings
 
 COMMAND = (sys.executable, "-P", "-m", "inference.picture_program")
@@ -52,29 +52,39 @@ class PictureChild:
     facts: ModelFacts | None = None
     _process: ChildProcess | None = field(default=None, repr=False)
 
-    def make(self, job: PictureJob) -> PictureEnd:
-        """Make the views of a picture. Raises Failure when the model cannot be loaded here or a disk is full."""
+    def make(self, jobs: Sequence[PictureJob]) -> list[PictureEnd]:
+        """Make the views or the mesh of some pictures, in order.
+
+        Raises Failure when the model cannot be loaded here or a disk is full.
+        """
         started = time.monotonic()
         process = self._ready()
         start_s, clock = time.monotonic() - started, Stopwatch("prepare")
         try:
-            result = self._answer(process, job, clock)
+            results = self._answer(process, jobs, clock)
         except ChildDeath as death:
             clock.stop()
             # Read before `close`, which removes the log.
             tail, peak_mb = process.log_tail(), process.peak_mb()
             self.close()
-            result = PictureResult(
-                outcome=death.outcome, reason=f"{death} (phase {clock.phase})", phase=clock.phase, seconds=clock.seconds
-            )
+            # A death is held against a picture that was alone.
+            if len(jobs) > 1:
+                return [end for job in jobs for end in self.make([job])]
+            reason = f"{death} (phase {clock.phase})"
+            results = [PictureResult(outcome=death.outcome, reason=reason, phase=clock.phase, seconds=clock.seconds)]
         except BaseException:
             self.close()
             raise
         else:
-            tail, peak_mb = "" if result.outcome == Outcome.OK else process.log_tail(), process.peak_mb()
-        return PictureEnd(
-            result=replace(result, seconds={"start": start_s, **result.seconds}), peak_mb=peak_mb, stderr_tail=tail
-        )
+            tail, peak_mb = process.log_tail(), process.peak_mb()
+        return [
+            PictureEnd(
+                result=replace(result, seconds={"start": start_s / len(jobs), **result.seconds}),
+                peak_mb=peak_mb,
+                stderr_tail="" if result.outcome == Outcome.OK else tail,
+            )
+            for result in results
+        ]
 
     def describe(self) -> ModelFacts:
         """Load the model and return its facts."""
@@ -118,10 +128,10 @@ class PictureChild:
             raise
         return process
 
-    def _answer(self, process: ChildProcess, job: PictureJob, clock: Stopwatch) -> PictureResult:
-        # The log of this picture alone: its end goes into the record of the attempt.
+    def _answer(self, process: ChildProcess, jobs: Sequence[PictureJob], clock: Stopwatch) -> list[PictureResult]:
+        # The log of these pictures alone: its end goes into the record of the attempt.
         process.clear_log()
-        process.send(asdict(job))
+        process.send(asdict(PictureJobs(jobs=tuple(jobs))))
         # Bounded: each message restarts the deadline, so a child could announce phases for ever.
         for _ in range(MOST_PHASES):
             message = process.receive(timeout_s=self.limits.phase_timeout_s, memory_mb=self.limits.memory_mb)
@@ -129,19 +139,22 @@ class PictureChild:
                 clock.begin(phase)
                 self.watch(phase)
             elif "failed" in message:
-                raise Failure(f"{job.uid}: {message['failed']}")
+                raise Failure(f"{jobs[0].uid}: {message['failed']}")
             else:
-                return _result(message)
+                return _results(message, len(jobs))
         raise ChildDeath(Outcome.CRASH, "expected a result from the child, got phases without end")
 
 
-def _result(message: Mapping[str, Any]) -> PictureResult:
+def _results(message: Mapping[str, Any], count: int) -> list[PictureResult]:
     try:
-        result = parse_typed_json(PictureResult, json.dumps(message["result"]))
-        Outcome(result.outcome)
-    except (KeyError, ValueError):
-        raise ChildDeath(Outcome.CRASH, f"expected a phase or a result, got {str(message)[:60]!r}") from None
-    return result
+        results = [parse_typed_json(PictureResult, json.dumps(result)) for result in message["results"]]
+        for result in results:
+            Outcome(result.outcome)
+    except (KeyError, ValueError, TypeError):
+        results = []
+    if len(results) != count:
+        raise ChildDeath(Outcome.CRASH, f"expected a phase or {count} results, got {str(message)[:60]!r}")
+    return results
 
 
 def _environment(limits: PictureChildSettings) -> dict[str, str]:

@@ -2,8 +2,8 @@
 
     python -m inference.picture_program CHANNEL PARENT
 
-Lines from standard input: the setup, then a job each. Messages on the file descriptor CHANNEL: the model's facts, then
-for each job its phases and its result. It ends with its input, and with the process PARENT.
+Lines from standard input: the setup, then some jobs each. Messages on the file descriptor CHANNEL: the model's facts,
+then for each line its phases and the results of its jobs. It ends with its input, and with the process PARENT.
 """
 
 import ctypes
@@ -12,10 +12,11 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from base.digest import sha256_file
 from base.errors import Failure, UsageError
@@ -31,11 +32,20 @@ from inference.picture_request import (
     MeshesRequest,
     ModelFacts,
     PictureJob,
+    PictureJobs,
     PictureResult,
     PictureSections,
     ViewsRequest,
 )
-from inference.picture_views import MOST_ON_CPU, UnusablePicture, write_picture_views
+from inference.picture_views import (
+    MOST_ON_CPU,
+    Pixels,
+    PlannedViews,
+    UnusablePicture,
+    plan_picture_views,
+    sample_planned,
+    write_planned,
+)
 from inference.sample_photo import LoadedModel
 from photo.cutout import check_method
 from zero123.digest import model_digest
@@ -43,7 +53,9 @@ from zero123.digest import model_digest
 if TYPE_CHECKING:
     import torch
 
+T = TypeVar("T")
 Request = ViewsRequest | MeshesRequest
+Send = Callable[[dict[str, Any]], None]
 PR_SET_PDEATHSIG = 1
 REASON_LETTERS = 500
 
@@ -112,46 +124,90 @@ def _on_device(sections: PictureSections, model: LoadedModel) -> PictureSections
     return sections.model_copy(update={"sample": sections.sample.model_copy(update={"compute": fixed})})
 
 
-def _answer(line: str, model: LoadedModel, sections: PictureSections, request: Request, send: Any) -> dict[str, Any]:
-    job, clock = parse_typed_json(PictureJob, line), Stopwatch("prepare")
-
-    def enter(phase: str) -> None:
-        clock.begin(phase)
-        send({"phase": phase})
-
+def _answer(line: str, model: LoadedModel, sections: PictureSections, request: Request, send: Send) -> dict[str, Any]:
+    jobs, results = parse_typed_json(PictureJobs, line).jobs, list[PictureResult]()
+    # On a CPU each alone: what is beside a picture in a batch can change the last bits of its pixels.
+    together = isinstance(request, ViewsRequest) and model.pipeline.device.type != "cpu"
     try:
-        result = _made(job, model, sections, request, enter)
-    # A full disk or a wrong setting, for example: no fault of the picture, so it ends the run.
+        for part in [jobs] if together else [(job,) for job in jobs]:
+            results += _Work(model, sections, request, send).make(part)
+    # A full disk or a wrong setting, for example: no fault of a picture, so it ends the run.
     except OSError as error:
-        return {"failed": f"{error.filename or job.out}: {error.strerror}"}
+        return {"failed": f"{error.filename or jobs[0].out}: {error.strerror}"}
     except (UsageError, Failure) as error:
         return {"failed": str(error)}
-    clock.stop()
-    phase = "" if result.outcome == Outcome.OK else clock.phase
-    return {"result": asdict(replace(result, phase=phase, seconds=clock.seconds))}
+    return {"results": [asdict(result) for result in results]}
 
 
-def _made(
-    job: PictureJob, model: LoadedModel, sections: PictureSections, request: Request, enter: Any
-) -> PictureResult:
-    import torch
+class _Work:
+    """The work on some pictures: a fault becomes a result, and the time is shared."""
 
-    try:
+    def __init__(self, model: LoadedModel, sections: PictureSections, request: Request, send: Send) -> None:
+        self.model, self.sections, self.request, self.send = model, sections, request, send
+        self.clock = Stopwatch("prepare")
+
+    def make(self, jobs: Sequence[PictureJob]) -> list[PictureResult]:
+        """Make the views or the mesh of each picture."""
+        request = self.request
         if isinstance(request, MeshesRequest):
-            views, warnings = write_picture_mesh(job, model, sections, request, enter)
+            results = [self._guarded(partial(self._mesh, job, request)) for job in jobs]
         else:
-            views, warnings = write_picture_views(job, model, sections, request, enter)
-    except UnusablePicture as error:
-        return PictureResult(outcome=error.outcome, reason=_short(error))
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        return PictureResult(outcome=Outcome.OUT_OF_MEMORY, reason=_short(error))
-    except (OSError, UsageError, Failure):
-        raise
-    except (RuntimeError, ValueError, TypeError, ArithmeticError, LookupError) as error:
-        traceback.print_exc()
-        return PictureResult(outcome=Outcome.RENDER_ERROR, reason=_short(error))
-    mesh = sha256_file(Path(job.out) / MESH) if isinstance(request, MeshesRequest) else ""
-    return PictureResult(outcome=Outcome.OK, views=views, warnings=warnings, mesh=mesh)
+            results = self._views(jobs, request)
+        self.clock.stop()
+        seconds = {phase: spent / len(jobs) for phase, spent in self.clock.seconds.items()}
+        return [replace(result, seconds=seconds) for result in results]
+
+    def _mesh(self, job: PictureJob, request: MeshesRequest) -> PictureResult:
+        views, warnings = write_picture_mesh(job, self.model, self.sections, request, self._enter)
+        mesh = sha256_file(Path(job.out) / MESH)
+        return PictureResult(outcome=Outcome.OK, views=views, warnings=warnings, mesh=mesh)
+
+    def _views(self, jobs: Sequence[PictureJob], request: ViewsRequest) -> list[PictureResult]:
+        plan = partial(plan_picture_views, model=self.model, sections=self.sections, request=request, enter=self._enter)
+        planned = [self._guarded(partial(plan, job)) for job in jobs]
+        ready = [one for one in planned if isinstance(one, PlannedViews)]
+        sampled = iter(self._sampled(ready) if ready else ())
+        self._enter("encode")
+        return [
+            self._guarded(partial(self._write, one, next(sampled))) if isinstance(one, PlannedViews) else one
+            for one in planned
+        ]
+
+    def _sampled(self, planned: Sequence[PlannedViews]) -> list[list[Pixels] | PictureResult]:
+        """Sample pictures together; after a fault each alone, so that it costs its picture alone."""
+        found = self._guarded(partial(sample_planned, planned, self.model, self.sections, self._enter))
+        if not isinstance(found, PictureResult):
+            return list(found)
+        if len(planned) == 1:
+            return [found]
+        return [part for one in planned for part in self._sampled([one])]
+
+    def _write(self, planned: PlannedViews, views: list[Pixels] | PictureResult) -> PictureResult:
+        if isinstance(views, PictureResult):
+            return views
+        count, warnings = write_planned(planned, views, self.model, self.sections)
+        return PictureResult(outcome=Outcome.OK, views=count, warnings=warnings)
+
+    def _enter(self, phase: str) -> None:
+        self.clock.begin(phase)
+        self.send({"phase": phase})
+
+    def _guarded(self, work: Callable[[], T]) -> T | PictureResult:
+        """Return what `work` does, or a fault of the picture as its result. Raises faults of the machine."""
+        import torch
+
+        try:
+            return work()
+        except UnusablePicture as error:
+            outcome, text = error.outcome, _short(error)
+        except (MemoryError, torch.OutOfMemoryError) as error:
+            outcome, text = Outcome.OUT_OF_MEMORY, _short(error)
+        except (OSError, UsageError, Failure):
+            raise
+        except (RuntimeError, ValueError, TypeError, ArithmeticError, LookupError) as error:
+            traceback.print_exc()
+            outcome, text = Outcome.RENDER_ERROR, _short(error)
+        return PictureResult(outcome=outcome, reason=text, phase=self.clock.phase)
 
 
 def _short(error: BaseException) -> str:

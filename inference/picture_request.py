@@ -66,6 +66,13 @@ class PictureJob:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PictureJobs:
+    """A line for the child: pictures to be done together, where that is faster."""
+
+    jobs: tuple[PictureJob, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class PictureResult:
     """How the child's work on a picture ended, see `StageResult`."""
 

@@ -2,7 +2,7 @@
 
 import json
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,7 @@ from base.outcomes import Outcome
 from inference.dataset_views import SOURCE as VIEWS
 from inference.dataset_views import take_picture
 from inference.models import ModelChoice
-from inference.picture_child import PictureChild
+from inference.picture_child import PictureChild, PictureEnd
 from inference.picture_request import (
     MESH,
     SCHEMA,
@@ -30,6 +30,8 @@ from report.wording import Wording
 from shards.sample import members_from_views
 from shards.version import mesh_name
 
+BATCH_VIEWS = 64
+"""The views of a batch on an accelerator; more gain nothing, see zero123.compute."""
 SAMPLING = Wording("sample", "picture", "sample", "sampled", "the model")
 RECONSTRUCTING = Wording("reconstruct", "picture", "reconstruct", "reconstructed", "the model")
 
@@ -100,18 +102,17 @@ class PictureStage(Stage):
 
     def do(self, work: ItemWork) -> StageResult:
         """Make the views or the mesh of a picture."""
-        work.enter("start")
-        about = about_of(work.item)
-        elevation = about.get("elevation_deg")
-        job = PictureJob(
-            uid=work.item.uid,
-            file=str(work.path),
-            out=str(work.out),
-            mask=str(about.get("mask", "")),
-            elevation_deg=None if elevation is None else float(elevation),
-        )
-        self._child.watch = work.enter
-        end = self._child.make(job)
+        return self.do_together([work])[0]
+
+    def do_together(self, works: Sequence[ItemWork]) -> list[StageResult]:
+        """Make the views of pictures in common batches. A picture that kills the child does so again alone."""
+        works[0].enter("start")
+        # All works are of the same worker.
+        self._child.watch = works[0].enter
+        ends = self._child.make([_job(work) for work in works])
+        return [self._result(work, end) for work, end in zip(works, ends, strict=True)]
+
+    def _result(self, work: ItemWork, end: PictureEnd) -> StageResult:
         result = end.result
         if result.mesh:
             # Under its digest, before the item counts as done; a second attempt writes the same bytes.
@@ -158,6 +159,13 @@ class SampleStage(PictureStage):
         return len(self.request.cameras) * self.request.samples
 
     @property
+    def items_at_once(self) -> int:
+        """The pictures of a batch. On a CPU there is nothing to gain, and each is sampled alone in any case."""
+        if asked := self.sections.views.child.pictures_at_once:
+            return asked
+        return 1 if self.facts.device.startswith("kind CPU") else max(1, BATCH_VIEWS // self.views)
+
+    @property
     def hw(self) -> tuple[int, int]:
         """The size of the model's views."""
         return self.facts.hw
@@ -193,6 +201,18 @@ class ReconstructStage(PictureStage):
         """The settings of the reconstruction, the camera's distance and the seed."""
         section = self.sections.reconstruct.model_dump(mode="json")
         return {"reconstruct": section, "radius": self.request.radius, "seed": self.request.seed}
+
+
+def _job(work: ItemWork) -> PictureJob:
+    about = about_of(work.item)
+    elevation = about.get("elevation_deg")
+    return PictureJob(
+        uid=work.item.uid,
+        file=str(work.path),
+        out=str(work.out),
+        mask=str(about.get("mask", "")),
+        elevation_deg=None if elevation is None else float(elevation),
+    )
 
 
 def child_setup(

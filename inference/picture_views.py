@@ -1,6 +1,7 @@
 """A picture's views as the files of a sample: lossless views, cameras, the prepared input, and the record of all."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ from base.storage import write_atomically
 from geometry.camera import camera_centre
 from geometry.sphere import spherical_from_cartesian
 from inference.find_elevation import find_elevation
+from inference.matting import matte_on_white
 from inference.picture_request import SCHEMA, PictureJob, PictureSections, ViewsRequest
 from inference.plan import ViewPlan, picture_digest, poses_of
-from inference.sample_photo import LoadedModel, Wanted, artists, input_camera, view_plan
+from inference.sample_photo import LoadedModel, Wanted, input_camera, view_plan
 from photo.prepare import Prepared, prepare
 from shards.arrays import npy_bytes
 from shards.image import encode_rgba
@@ -36,17 +38,25 @@ class UnusablePicture(Exception):
         self.outcome = outcome
 
 
-def write_picture_views(
+@dataclass(frozen=True, kw_only=True)
+class PlannedViews:
+    """A prepared picture with the views to be sampled: `rgba` (H, W, 4) and its `plan`. `facts` go into the record."""
+
+    job: PictureJob
+    rgba: Pixels
+    plan: ViewPlan
+    warnings: str
+    facts: dict[str, Any]
+
+
+def plan_picture_views(
     job: PictureJob,
     model: LoadedModel,
     sections: PictureSections,
     request: ViewsRequest,
     enter: Callable[[str], None],
-) -> tuple[int, str]:
-    """Prepare a picture, sample its views, write all files into `job.out`; their number, and warnings about the photo.
-
-    Raises UnusablePicture. UsageError and Failure are about the settings.
-    """
+) -> PlannedViews:
+    """Prepare a picture. Raises UnusablePicture; UsageError and Failure are about the settings."""
     photo = prepared_picture(job, sections, request.assume_cut_out, enter)
     rgba = photo.view(model.pipeline.hw)
     elevation, source = find_or_given(job, rgba, model, sections, (request.elevation_deg, request.cameras.seed), enter)
@@ -59,18 +69,60 @@ def write_picture_views(
         alpha=request.alpha,
         films=(),
     )
-    plan = view_plan(model, rgba, sections, wanted, origin)
-    draw, matte = artists(model, rgba, sections, origin)
-    jobs, views = plan.jobs(), []
+    facts = {"elevation": {"deg": float(elevation or 0.0), "source": source}, "photo": photo_facts(photo, rgba)}
+    return PlannedViews(
+        job=job,
+        rgba=rgba,
+        plan=view_plan(model, rgba, sections, wanted, origin),
+        warnings="; ".join(photo.warnings),
+        facts=facts,
+    )
+
+
+def sample_planned(
+    planned: Sequence[PlannedViews], model: LoadedModel, sections: PictureSections, enter: Callable[[str], None]
+) -> list[list[Pixels]]:
+    """Sample the views (H, W, 3) of pictures in common batches; a list for each picture.
+
+    A view depends on its own picture and seed alone: the batch changes it by rounding at most.
+    """
+    pipeline, poses, seeds, which = model.pipeline, list[Floats](), list[int](), list[int]()
+    for number, one in enumerate(planned):
+        jobs = one.plan.jobs()
+        # Each by its own elevation, which some models are given with the pose.
+        poses.append(pipeline.adapt_poses(poses_of([job.move for job in jobs]), one.plan.origin.polar_rad))
+        seeds += [job.seed for job in jobs]
+        which += [number] * len(jobs)
+    batches = pipeline.batches_of_pictures(
+        np.stack([one.rgba for one in planned]),
+        which,
+        np.concatenate(poses),
+        seeds=seeds,
+        sampling=sections.sample.sampling(),
+        views_at_once=sections.sample.compute.views_at_once,
+    )
+    views: list[list[Pixels]] = [[] for _ in planned]
     enter("sample")
-    for batch in draw(poses_of([one.move for one in jobs]), [one.seed for one in jobs]):
-        views += [matte(pixels) if request.alpha else rgba_of(pixels, plan.hw) for pixels in batch]
+    owners = iter(which)
+    for batch in batches:
+        for pixels in batch:
+            views[next(owners)].append(pixels)
         # Each batch has the whole deadline.
         enter("sample")
-    enter("encode")
-    facts = {"elevation": {"deg": float(elevation or 0.0), "source": source}, "photo": photo_facts(photo, rgba)}
-    write_views(job, views, plan.cameras()[[one.view for one in jobs]], rgba, {**_record(plan, model), **facts})
-    return len(views), "; ".join(photo.warnings)
+    return views
+
+
+def write_planned(
+    planned: PlannedViews, views: Sequence[Pixels], model: LoadedModel, sections: PictureSections
+) -> tuple[int, str]:
+    """Write all files of a picture into its job's folder; return the number of views, and warnings about the photo."""
+    plan = planned.plan
+    rgba = [
+        matte_on_white(pixels, sections.views.alpha) if plan.alpha else rgba_of(pixels, plan.hw) for pixels in views
+    ]
+    cameras = plan.cameras()[[one.view for one in plan.jobs()]]
+    write_views(planned.job, rgba, cameras, planned.rgba, {**_record(plan, model), **planned.facts})
+    return len(rgba), planned.warnings
 
 
 def write_views(

@@ -26,6 +26,7 @@ class PictureChildSettings(Section):
     """Limits of the process that keeps the model of a worker, without effect on pictures.
 
     A phase is the cut-out, an estimate, or a batch of views. Past `recycle_above_mb` the process is started anew.
+    `pictures_at_once` share batches on an accelerator, 0 for as many as fill a batch of views.
     """
 
     threads: Annotated[int, Field(ge=1)]
@@ -33,6 +34,7 @@ class PictureChildSettings(Section):
     phase_timeout_s: Annotated[float, Field(gt=0.0)]
     memory_mb: Annotated[int, Field(ge=1)]
     recycle_above_mb: Annotated[int, Field(ge=1)]
+    pictures_at_once: Annotated[int, Field(ge=0, le=256)]
 
 
 class ViewsSettings(Section):

@@ -15,7 +15,7 @@ from base.settings import Layer, validate
 from geometry.relative import pose_from_deltas
 from zero123.checkpoint import save_checkpoint
 from zero123.compute import batch_size, prepare_for_sampling
-from zero123.conditioning import Conditioning
+from zero123.conditioning import Conditioning, EncodedView
 from zero123.denoiser import Denoiser
 from zero123.model import Zero123Model
 from zero123.picture import Picture, rgba_of
@@ -113,9 +113,31 @@ class Zero123Pipeline(Zero123Model):
         poses = np.asarray(pose, np.float64).reshape(-1, 4)
         if len(seeds) != len(poses):
             raise Failure(f"seeds: expected {len(poses)}, one for each pose, got {len(seeds)}")
-        conditioning = self.condition(np.asarray(rgba)[None], poses)
+        yield from self._decoded(self.condition(np.asarray(rgba)[None], poses), seeds, sampling, views_at_once)
+
+    def batches_of_pictures(
+        self,
+        rgbas: NDArray[np.uint8],
+        which: Sequence[int],
+        pose: ArrayLike,
+        *,
+        seeds: Sequence[int],
+        sampling: SamplingSettings,
+        views_at_once: int = 0,
+    ) -> Iterator[NDArray[np.uint8]]:
+        """Yield views as `batches` does, view i of the object in `rgbas[which[i]]`; `rgbas` are (P, H, W, 4)."""
+        poses = np.asarray(pose, np.float64).reshape(-1, 4)
+        if not len(seeds) == len(which) == len(poses):
+            raise Failure(f"seeds and which: expected {len(poses)} of each, got {len(seeds)} and {len(which)}")
+        encoded, rows = self.encode(rgbas), list(which)
+        view = EncodedView(embedding=encoded.embedding[rows], latents=encoded.latents[rows])
+        yield from self._decoded(self.condition_of(view, poses), seeds, sampling, views_at_once)
+
+    def _decoded(
+        self, conditioning: Conditioning, seeds: Sequence[int], sampling: SamplingSettings, views_at_once: int
+    ) -> Iterator[NDArray[np.uint8]]:
         size = batch_size(self, views_at_once, guided=sampling.guidance_scale != 1.0)
-        for first in range(0, len(poses), size):
+        for first in range(0, len(seeds), size):
             some = slice(first, first + size)
             yield self.decode(self._latents(conditioning.select(some), seeds[some], sampling))
 

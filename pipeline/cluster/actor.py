@@ -2,7 +2,7 @@
 
 import socket
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +14,7 @@ from pipeline.cluster.code import code_digest
 from pipeline.fetch.limiter import Buckets, Gate
 from pipeline.settings import FetchSettings
 from pipeline.work.pack import PackResult
-from pipeline.work.worker import Job, WorkerSpec
+from pipeline.work.worker import ItemJob, Job, WorkerSpec
 
 CALL_S = 0.25
 """A call takes further jobs for this long. One call per millisecond job would cost more than the job."""
@@ -29,6 +29,10 @@ class JobRunner(Protocol):
 
     def do(self, job: Job) -> Attempt | PackResult:
         """See `Worker.do`."""
+        ...
+
+    def do_together(self, jobs: Sequence[ItemJob]) -> Sequence[Attempt]:
+        """See `Worker.do_together`. Called only for a stage of several `items_at_once`."""
         ...
 
     def close(self) -> None:
@@ -108,16 +112,22 @@ class RenderWorker:
         A Failure is returned as its message, as the last answer.
         """
         answers, until = list[Attempt | PackResult | str](), time.monotonic() + CALL_S
-        for job in jobs:
+        for group in self._groups(jobs):
             # The first job always runs: otherwise a slow call could hand back all jobs for ever.
             if answers and time.monotonic() > until:
                 break
             try:
-                answers.append(self.runner.do(job))
+                together = [job for job in group if isinstance(job, ItemJob)]
+                answers += self.runner.do_together(together) if len(together) > 1 else map(self.runner.do, group)
             except Failure as failure:
                 # As text: an exception would reach the driver in Ray's wrapping, and lose the answers before it.
                 return [*answers, str(failure)]
         return answers
+
+    def _groups(self, jobs: Sequence[Job]) -> Iterator[Sequence[Job]]:
+        """Divide item jobs into those that the stage takes together. A pack job always comes alone."""
+        size = self.spec.stage.items_at_once
+        return (jobs[start : start + size] for start in range(0, len(jobs), size))
 
     def phase(self) -> str:
         """Return the phase of the running job. Call it with `options(concurrency_group=STATUS_GROUP)`."""

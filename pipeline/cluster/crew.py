@@ -254,7 +254,7 @@ class Crew:
 
     def _batch_size(self) -> int:
         """Limit a batch to a worker's share of the queue, for all workers to get some."""
-        return max(1, min(self._batch, self.waiting // len(self._handles)))
+        return max(1, min(max(self._batch, self.spec.stage.items_at_once), self.waiting // len(self._handles)))
 
     def _collect(self, handle: _WorkerHandle) -> Iterator[FinishedJob]:
         import ray

@@ -4,6 +4,8 @@ import secrets
 import shutil
 import socket
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -70,13 +72,18 @@ class Worker:
 
     def do(self, job: Job) -> Attempt | PackResult:
         """Do an item or pack. An item's failure is part of the answer; a failure of the machine raises Failure."""
-        try:
-            self._enter("pack" if isinstance(job, PackJob) else "fetch")
-            return pack(self.storage, job, self.stage.record) if isinstance(job, PackJob) else self._attempt(job)
-        except OSError as error:
-            raise Failure(f"{error_path(error) or self.spec.root}: {reason(error)}") from error
-        finally:
-            self._enter("")
+        if isinstance(job, ItemJob):
+            return self.do_together([job])[0]
+        with self._working("pack"):
+            return pack(self.storage, job, self.stage.record)
+
+    def do_together(self, jobs: Sequence[ItemJob]) -> list[Attempt]:
+        """Do items, together where the stage can. Returns an attempt for each, in order; raises as `do`."""
+        with self._working("fetch"), ExitStack() as folders:
+            begun = [self._begin(job, folders.enter_context(work_folder(self.storage))) for job in jobs]
+            works = [one.work for one in begun if one.work is not None]
+            results = iter(self.stage.do_together(works) if len(works) > 1 else map(self.stage.do, works))
+            return [self._end(one, next(results) if one.refused is None else one.refused) for one in begun]
 
     def close(self) -> None:
         """End what the stage has started."""
@@ -85,49 +92,28 @@ class Worker:
     def _enter(self, phase: str) -> None:
         self.phase = phase
 
-    def _attempt(self, job: ItemJob) -> Attempt:
-        item, seconds = job.item, dict[str, float]()
-        identity: dict[str, Any] = {
-            "attempt": secrets.token_hex(8),
-            "run": self.spec.run,
-            "uid": item.uid,
-            "at": time.time(),
-        }
-        with work_folder(self.storage) as folder:
-            began = time.monotonic()
-            try:
-                path, sha256 = self.files.provide(item, folder)
-            except FetchError as error:
-                path, sha256 = None, item.sha256
-                result = StageResult(outcome=error.outcome, reason=error.reason, phase="fetch")
-            finally:
-                seconds["fetch"] = time.monotonic() - began
-            out = folder / "views"
-            if path is not None:
-                out.mkdir()
-                result = self._do(job, path, sha256, out)
-            ended: dict[str, Any] = {name: getattr(result, name) for name in OF_RESULT}
-            attempt = Attempt(
-                **identity,
-                **result.faults,
-                **ended,
-                sha256=sha256,
-                fingerprint=self.stage.fingerprint(sha256) if sha256 else "",
-                seconds={**seconds, **result.seconds},
-                source_bytes=_size(path) if path is not None else 0,
-                host=socket.gethostname(),
-            )
-            if attempt.outcome == Outcome.OK:
-                self._enter("stage")
-                stage(self.storage, out, attempt)
-            # A full disk fails every item, and recorded failures are not tried again.
-            elif path is not None and shutil.disk_usage(folder).free < FREE_BYTES:
-                raise Failure(f"{folder.parent}: the disk is full; free some space and run the same command again")
-            return attempt
+    @contextmanager
+    def _working(self, phase: str) -> Iterator[None]:
+        self._enter(phase)
+        try:
+            yield
+        except OSError as error:
+            raise Failure(f"{error_path(error) or self.spec.root}: {reason(error)}") from error
+        finally:
+            self._enter("")
 
-    def _do(self, job: ItemJob, path: Path, sha256: str, out: Path) -> StageResult:
+    def _begin(self, job: ItemJob, folder: Path) -> "_BegunItem":
+        """Provide the item's file. The work begins in an empty folder below `folder`."""
+        item, at, began = job.item, time.time(), time.monotonic()
+        try:
+            path, sha256 = self.files.provide(item, folder)
+        except FetchError as error:
+            refused = StageResult(outcome=error.outcome, reason=error.reason, phase="fetch")
+            return _BegunItem(item, folder, item.sha256, at, time.monotonic() - began, refused=refused)
+        out = folder / "views"
+        out.mkdir()
         work = ItemWork(
-            item=job.item,
+            item=item,
             path=path,
             sha256=sha256,
             out=out,
@@ -135,7 +121,45 @@ class Worker:
             enter=self._enter,
             earlier=job.earlier,
         )
-        return self.stage.do(work)
+        return _BegunItem(item, folder, sha256, at, time.monotonic() - began, work=work)
+
+    def _end(self, begun: "_BegunItem", result: StageResult) -> Attempt:
+        """Stage what was made, and report the attempt."""
+        ended: dict[str, Any] = {name: getattr(result, name) for name in OF_RESULT}
+        work, sha256 = begun.work, begun.sha256
+        attempt = Attempt(
+            attempt=secrets.token_hex(8),
+            run=self.spec.run,
+            uid=begun.item.uid,
+            at=begun.at,
+            **result.faults,
+            **ended,
+            sha256=sha256,
+            fingerprint=self.stage.fingerprint(sha256) if sha256 else "",
+            seconds={"fetch": begun.fetch_s, **result.seconds},
+            source_bytes=_size(work.path) if work is not None else 0,
+            host=socket.gethostname(),
+        )
+        if work is not None and attempt.outcome == Outcome.OK:
+            self._enter("stage")
+            stage(self.storage, work.out, attempt)
+        # A full disk fails every item, and recorded failures are not tried again.
+        elif work is not None and shutil.disk_usage(begun.folder).free < FREE_BYTES:
+            raise Failure(f"{begun.folder.parent}: the disk is full; free some space and run the same command again")
+        return attempt
+
+
+@dataclass(frozen=True)
+class _BegunItem:
+    """An item with its file: the `work` for the stage, or what the item is `refused` with."""
+
+    item: SourceObject
+    folder: Path
+    sha256: str
+    at: float
+    fetch_s: float
+    work: ItemWork | None = None
+    refused: StageResult | None = None
 
 
 def _size(path: Path) -> int:

@@ -27,6 +27,7 @@ from inference.picture_request import (
     MeshesRequest,
     ModelFacts,
     PictureJob,
+    PictureJobs,
     PictureResult,
     ViewsRequest,
 )
@@ -69,16 +70,18 @@ def main() -> None:
     facts = ModelFacts(digest="0" * 16, hw=HW, pose_slot4="radius_difference", sampling=SAMPLING, device="kind CPU")
     send({"ready": asdict(facts)})
     for line in sys.stdin:
-        job = parse_typed_json(PictureJob, line)
-        send({"phase": "prepare"})
-        send({"phase": "sample"})
-        act(Path(job.file).name.partition("-")[0], channel, Path())
-        views, mesh = drawn(job, setup), ""
-        if isinstance(setup.request, MeshesRequest):
-            data = f"mesh of {job.uid}, seed {setup.request.seed}".encode()
-            Path(job.out, MESH).write_bytes(data)
-            mesh = sha256_bytes(data)
-        send({"result": asdict(PictureResult(outcome="ok", views=views, mesh=mesh))})
+        results = []
+        for job in parse_typed_json(PictureJobs, line).jobs:
+            send({"phase": "prepare"})
+            send({"phase": "sample"})
+            act(Path(job.file).name.partition("-")[0], channel, Path())
+            views, mesh = drawn(job, setup), ""
+            if isinstance(setup.request, MeshesRequest):
+                data = f"mesh of {job.uid}, seed {setup.request.seed}".encode()
+                Path(job.out, MESH).write_bytes(data)
+                mesh = sha256_bytes(data)
+            results.append(asdict(PictureResult(outcome="ok", views=views, mesh=mesh)))
+        send({"results": results})
 
 
 def drawn(job: PictureJob, setup: ChildSetup) -> int:

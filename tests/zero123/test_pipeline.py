@@ -40,6 +40,20 @@ def test_same_seeds_give_the_same_views(pipeline: Zero123Pipeline, rgba) -> None
     assert not np.array_equal(other[1], views[0][1])
 
 
+def test_views_of_several_pictures_share_batches(pipeline: Zero123Pipeline, rgba) -> None:
+    pictures, sampling = np.stack([rgba, rgba[::-1]]), pipeline.sampling_with(guidance_scale=2.0, steps=3, eta=1.0)
+    which, poses, seeds = [1, 0, 1], [POSES[0], POSES[0], POSES[1]], [1, 2, 3]
+    batches = list(
+        pipeline.batches_of_pictures(pictures, which, poses, seeds=seeds, sampling=sampling, views_at_once=2)
+    )
+    assert [len(batch) for batch in batches] == [2, 1]
+    for view, picture, pose, seed in zip(np.concatenate(batches), which, poses, seeds, strict=True):
+        (alone,) = pipeline.batches(pictures[picture], [pose], seeds=[seed], sampling=sampling)
+        assert np.abs(view.astype(int) - alone[0]).max() <= 1
+    with pytest.raises(Failure, match="seeds and which: expected 3 of each, got 3 and 2"):
+        next(pipeline.batches_of_pictures(pictures, which[:2], poses, seeds=seeds, sampling=sampling))
+
+
 def test_the_view_depends_on_the_input_the_pose_and_the_guidance(pipeline: Zero123Pipeline, rgba) -> None:
     one = lambda image, pose, scale: pipeline.views(image, [pose], guidance_scale=scale, steps=3, eta=0.0, seeds=[0])
     base = one(rgba, POSES[0], 3.0)
