@@ -14,8 +14,13 @@ from geometry.camera import camera_centre
 from reconstruct.depth_maps import OPAQUE, PosedViews, Sweep
 from reconstruct.hull import Grid
 
-LEAST_SEEN = 0.01
+LEAST_SHARE = 0.01
 """A cell of an opening's floor has to be compared in this part of the views, on average."""
+FEW_VIEWS, LEAST_SEEN = 24, 0.6
+"""Up to so many views, a cell of the floor has to be compared in at least `LEAST_SEEN` views.
+
+Neighbours are then far apart, and too few of them look into a hollow for its depth. Half of it would open.
+"""
 LEAST_CELLS = 2.0
 """A pixel looks into an opening if its surface moved back by this many cells of the sweep's grid."""
 
@@ -37,11 +42,17 @@ def without_refuted_openings(opened: Grid, closed: Grid, before: Sweep, after: S
     beside = ndimage.binary_dilation(opened < 0.0)
     floor_cells = np.bincount(openings[beside], minlength=count + 1)
     seen_cells = pixels * _cells_of_a_pixel(before.views, 2.0 * before.shape.half_extent / len(opened))
-    seldom = seen_cells < LEAST_SEEN * len(before.views.cameras) * floor_cells
+    seldom = seen_cells < _needed_views(len(before.views.cameras)) * floor_cells
     false = (floor > refuted * lid) | seldom
     # Label 0 is everything else.
     false[0] = False
     return np.where(false[openings], closed, opened)
+
+
+def _needed_views(views: int) -> float:
+    """Return in how many of the `views` a cell of a floor has to be compared."""
+    share = LEAST_SHARE * views
+    return max(share, LEAST_SEEN) if views <= FEW_VIEWS else share
 
 
 def _cells_of_a_pixel(views: PosedViews, cell: float) -> float:

@@ -1,8 +1,10 @@
 """Openings are judged by their colours: the hollow of a painted bowl stays open, a dent in its outside is closed."""
 
 import numpy as np
+import pytest
 
 from geometry.camera import PAPER_LENS
+from reconstruct import proof
 from reconstruct.depth_maps import Sweep, posed_views
 from reconstruct.hull import cell_centres
 from reconstruct.proof import without_refuted_openings
@@ -15,7 +17,7 @@ from tests.reconstruct.test_surface import bowl as bowl_mesh
 CELLS = 64
 
 
-def test_a_hollow_stays_open_and_a_dent_is_closed() -> None:
+def test_a_hollow_stays_open_and_a_dent_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     cameras = draw_viewpoints(0, 24, (1.5, 2.0))
     images = painted_views(bowl_mesh(), cameras)
     images[..., :3] *= images[..., 3:]
@@ -39,3 +41,8 @@ def test_a_hollow_stays_open_and_a_dent_is_closed() -> None:
     assert ((kept < 0.0) == (filled & ~hollow)).all()
     # Nothing is refuted where the floor may be as bad as it likes.
     assert (without_refuted_openings(opened, closed, before, after, 1e6) == opened).all()
+    # The evidence is a number of views: more than see the floor are too many, whatever the share.
+    monkeypatch.setattr(proof, "LEAST_SEEN", 1.0)
+    assert (without_refuted_openings(opened, closed, before, after, sweep.refuted)[hollow] >= 0.0).all()
+    monkeypatch.setattr(proof, "LEAST_SEEN", float(len(cameras)))
+    assert (without_refuted_openings(opened, closed, before, after, sweep.refuted)[hollow] < 0.0).all()
