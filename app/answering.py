@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 from app.baselines import Answer, shape_digest
 from app.commands.options import add_model_flag, add_settings_flags, settings_of
 from app.settings import Settings
+from base.errors import UsageError
 from base.progress import Progress
 from evaluation.datasets.open import open_dataset
 from evaluation.methods import MeshMethod, ViewMethod
@@ -17,6 +18,7 @@ from evaluation.protocol import Kind, Protocol
 from inference.models import DEFAULT
 
 if TYPE_CHECKING:
+    from evaluation.score_crew import CrewSettings
     from inference.sample_photo import LoadedModel
 
 
@@ -74,7 +76,14 @@ def add_model_flags(parser: argparse.ArgumentParser, *, dry_run: str) -> None:
 
 def add_network_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags of scoring: the workers, and the networks of the metrics."""
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: %(default)s)")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes on this machine (default: 1)")
+    parser.add_argument(
+        "--on",
+        choices=("here", "ray"),
+        default="here",
+        help="here: in --workers processes; ray: on run.address or a local Ray, by the workers that build datasets, "
+        "run.workers of them (default: %(default)s)",
+    )
     parser.add_argument("--lpips", type=Path, metavar="DIR", help="LPIPS as tensors: alex.safetensors, vgg.safetensors")
     parser.add_argument(
         "--features",
@@ -85,6 +94,18 @@ def add_network_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--clip", type=Path, metavar="DIR", help="a CLIP image encoder, for CLIP similarity and DietNeRF"
     )
+
+
+def workers_of(options: argparse.Namespace) -> "int | CrewSettings":
+    """Return who measures, by `--workers` and `--on`. Raises UsageError for both."""
+    if options.on == "here":
+        return 1 if options.workers is None else int(options.workers)
+    if options.workers is not None:
+        raise UsageError("--workers: expected nothing with --on ray, because run.workers says how many")
+    from evaluation.score_crew import CrewSettings
+
+    settings = settings_of(options)
+    return CrewSettings(settings.run, settings.objects.fetch, settings.objects.objaverse)
 
 
 def write_answers(

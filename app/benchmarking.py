@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from app.answering import ModelAnswers, write_answers
+from app.answering import ModelAnswers, workers_of, write_answers
 from app.baselines import Answer, Baselines
 from app.commands.options import settings_of
 from base.errors import Failure, UsageError
@@ -109,6 +109,9 @@ def run_mesh(options: argparse.Namespace) -> int:
 
 def run_score(options: argparse.Namespace) -> int:
     """Score a prediction folder; exit code 1 when an object failed."""
+    if options.dry_run:
+        print(settings_of(options).as_yaml())
+        return 0
     return _score(options, _protocol(options), options.predictions, standard_progress())
 
 
@@ -125,6 +128,9 @@ def run_run(options: argparse.Namespace) -> int:
 
 def run_oracle(options: argparse.Namespace) -> int:
     """Answer with the truth or with a known error, then score."""
+    if options.dry_run:
+        print(settings_of(options).as_yaml())
+        return 0
     protocol, progress = _protocol(options), standard_progress()
     predictions = options.out / "predictions"
     method, answer = _oracle(options, protocol)
@@ -210,7 +216,7 @@ def _score(options: argparse.Namespace, protocol: Protocol, predictions: Path, p
     networks = Networks(options.lpips, options.clip)
     space = _feature_network(options.features, protocol)
     job = ScoringJob(protocol, options.data, predictions, networks, options.out / "rows")
-    summary, text = score_folder(options.protocol, job, space, options.workers, progress)
+    summary, text = score_folder(options.protocol, job, space, workers_of(options), progress)
     print(text)
     # Scripts must notice incomplete figures, although the tables are written.
     return 1 if summary.failed or summary.unusable else 0

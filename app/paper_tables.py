@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from app.answering import ModelAnswers, write_answers
+from app.answering import ModelAnswers, workers_of, write_answers
 from app.baselines import Answer, Baselines, answers_kind
 from app.commands.options import settings_of, writable_folder
 from base.errors import Failure, UsageError
@@ -147,7 +147,7 @@ def _score(run: _Run, table: PaperTable, job: ScoringJob) -> Summary:
     if job.protocol.kind == "views":
         job = replace(job, networks=Networks(options.lpips, options.clip))
         space = open_feature_network(options.features) if options.features else None
-    return score_folder(table.protocol, job, space, options.workers, run.progress)[0]
+    return score_folder(table.protocol, job, space, workers_of(options), run.progress)[0]
 
 
 def _slug(name: str) -> str:

@@ -10,15 +10,14 @@ import signal
 from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any, cast
 
 from base.errors import Failure
-from evaluation.picture_metrics import Networks
 from evaluation.results import ObjectResult, write_result
-from evaluation.scoring import Scorer, ScoringJob
+from evaluation.scoring import ScoringJob, start_scorer
 
 READY = "ready"
 JOIN_S = 5.0
@@ -113,9 +112,7 @@ def _start(job: ScoringJob) -> _Worker:
     # A fork would copy the locks of torch's threads; a new process has its own.
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    # Without the networks that this process has loaded: each worker reads its own.
-    sent = replace(job, networks=Networks(job.networks.lpips, job.networks.clip))
-    process = context.Process(target=_work, args=(sent, theirs), daemon=True)
+    process = context.Process(target=_work, args=(job.sendable(), theirs), daemon=True)
     process.start()
     # With our copy open, the pipe of a dead worker would never end.
     theirs.close()
@@ -134,11 +131,7 @@ def _work(job: ScoringJob, pipe: "Connection[Any, Any]") -> None:
     # Ctrl-C reaches the whole group of processes; the parent alone answers it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["OMP_NUM_THREADS"] = "1"
-    if job.networks.given:  # torch takes seconds to load, and other metrics do without it
-        import torch
-
-        torch.set_num_threads(1)
-    scorer = Scorer(job)
+    scorer = start_scorer(job)
     with suppress(EOFError, BrokenPipeError):
         pipe.send(READY)
         while True:

@@ -6,7 +6,8 @@ workers nor on the order.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -45,16 +46,25 @@ class ScoringJob:
     networks: Networks
     rows: Path
 
+    def sendable(self) -> "ScoringJob":
+        """Return the job with absolute paths, without networks loaded here: each worker reads its own."""
+        folders = {name: getattr(self, name).absolute() for name in ("data", "predictions")}
+        return replace(self, networks=Networks(self.networks.lpips, self.networks.clip), **folders)
+
 
 class Scorer:
-    """Scores objects of a job. `metrics` are the measurable picture metrics."""
+    """Scores objects of a job."""
 
     def __init__(self, job: ScoringJob) -> None:
         self.job = job
         self.dataset = open_dataset(job.protocol.data.loader, job.data)
         self.predictions = Predictions(job.predictions)
-        self.metrics: dict[str, Metric] = picture_metrics(job.networks) if job.protocol.kind == "views" else {}
         self._networks = job.networks.digests() if job.protocol.kind == "views" else {}
+
+    @cached_property
+    def metrics(self) -> dict[str, Metric]:
+        """The measurable picture metrics by name. They load the networks, so only the first measurement makes them."""
+        return picture_metrics(self.job.networks) if self.job.protocol.kind == "views" else {}
 
     def fingerprint(self, uid: str) -> str:
         """Digest all inputs of an object's figures."""
@@ -193,6 +203,15 @@ class _Meshes:
         for name, variant in self.protocol.meshes.items():
             values = compare(variant, self.known, predicted, self.mesh) if predicted else failed_values(variant)
             yield from (Row(name, "", 0, metric, value) for metric, value in values.items())
+
+
+def start_scorer(job: ScoringJob) -> Scorer:
+    """Return the scorer of a process that does nothing else, with a single thread: figures depend on their number."""
+    if job.networks.given:  # torch takes seconds to load, and other metrics do without it
+        import torch
+
+        torch.set_num_threads(1)
+    return Scorer(job)
 
 
 def world_from_mesh(frame: Literal["input", "camera"], cam_from_world: Floats) -> Floats:

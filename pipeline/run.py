@@ -193,7 +193,7 @@ class Run:
 
     def _record_rendered(self, done: FinishedJob, job: ItemJob, crew: Crew, messages: BuildMessages) -> None:
         uid = job.item.uid
-        attempt = done.answer if isinstance(done.answer, Attempt) else _lost_attempt(uid, self.name)
+        attempt = done.answer if isinstance(done.answer, Attempt) else lost_attempt(uid, self.name)
         self._unrecorded.append(attempt)
         self.ledger.tries[uid] += 1
         if attempt.outcome in CHILD_DEATHS:
@@ -221,7 +221,8 @@ class Run:
             crew.submit(ItemJob(item, self.earlier.get(item.uid)))
 
 
-def _lost_attempt(uid: str, run: str) -> Attempt:
+def lost_attempt(uid: str, run: str) -> Attempt:
+    """Return the attempt at an object whose workers were lost too often."""
     return Attempt(
         # Named here, because its worker never answered. The time keeps two losses of an object apart.
         attempt=f"lost-{uid}-{time.time_ns()}",

@@ -261,7 +261,7 @@ def _prepare_run(
     # the end, when all are of one kind.
     same_kind = before is None or not before.shards or before.settings_digest == order.facts.settings_digest
     earlier = find_fewer_views(ledger.plan, before, order.facts.views, order.stage)
-    run = Run(_run_name(), storage, catalog, lease, ledger, order.run, order.facts, progress, same_kind, earlier)
+    run = Run(run_name(), storage, catalog, lease, ledger, order.run, order.facts, progress, same_kind, earlier)
     lines = _describe_plan(order, catalog, ledger, earlier, before)
     _print_lines(storage, lines, progress)
     if not ledger.plan.idle:
@@ -316,7 +316,7 @@ def _print_lines(storage: Storage, lines: list[str], progress: Progress) -> None
     progress.say("\n".join([f"{storage.root}: {lines[0]}", *(f"  {line}" for line in lines[1:])]))
 
 
-def _run_name() -> str:
+def run_name() -> str:
     """Name a run by its start, so names sort by time, and a few random digits."""
     return time.strftime("%Y%m%dT%H%M%SZ-", time.gmtime()) + secrets.token_hex(3)
 

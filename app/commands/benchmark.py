@@ -6,6 +6,7 @@ from pathlib import Path
 
 from app.answering import add_model_flags, add_network_flags
 from app.baselines import BASELINES, add_baseline_flags
+from app.commands.options import add_settings_flags
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -48,6 +49,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     _add_meshing(made["mesh"])
     for name in ("score", "run", "oracle"):
         _add_scoring(made[name])
+    for name in ("score", "oracle"):  # `run` has them with its model
+        add_settings_flags(made[name], dry_run="print the resolved settings, and do nothing")
     made["oracle"].add_argument("--kind", choices=("truth", "noise", "shift", "hull"), required=True, help="the error")
     made["oracle"].add_argument(
         "--levels", type=int, default=5, metavar="N", help="noise in 1/255 (default: %(default)s)"

@@ -136,6 +136,13 @@ class Catalog:
             # An append reads no earlier rows, so it stays quick in a large table.
             write_deltalake(address, table_of(Attempt, attempts), mode="append", schema_mode="merge")
 
+    def replace(self, name: str, rows: pyarrow.Table) -> None:
+        """Replace all rows of table `name`, a table of its own beside `objects` and `attempts`."""
+        from deltalake import write_deltalake
+
+        with self._reporting(name):
+            write_deltalake(table_address(self.storage, name), rows, mode="overwrite", schema_mode="overwrite")
+
     def commit(self, changes: Changes, facts: VersionFacts) -> None:
         """Make `changes` in `objects`. `newest`, or the next command, publishes the version.
 

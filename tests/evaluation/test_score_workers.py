@@ -7,50 +7,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import yaml
 
 from base.progress import SILENT
-from evaluation.datasets.sd30 import Sd30
-from evaluation.methods import VIEW_METHODS
-from evaluation.picture_metrics import Networks
-from evaluation.predicting import PredictionRun, predict_views
-from evaluation.predictions import Method
-from evaluation.protocol import PROTOCOLS, Protocol, read_protocol
-from evaluation.results import ObjectResult, read_result
+from evaluation.results import read_result
 from evaluation.running import score_objects
 from evaluation.scored_folder import score_folder
-from evaluation.scoring import ScoringJob
 from tests.evaluation.fatal_folders import VICTIM, KillsWorker, score_until_killed
-from tests.evaluation.small_sd30 import write_small_sd30
+from tests.evaluation.small_home import UIDS, by_uid, files_of, job, write_home
 from tests.forked import Forked
 from tests.pipeline.processes import command
-
-UIDS = ("brick", "brick2", VICTIM)
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three objects, the input copied as their answers, and a protocol of a single quick metric."""
-    folder = tmp_path_factory.mktemp("home")
-    write_small_sd30(folder / "data")
-    shutil.copytree(folder / "data" / "brick", folder / "data" / "brick2")
-    values = yaml.safe_load((PROTOCOLS / "sd30-views.yaml").read_text())
-    values |= {"targets": [3, 7], "published": []}
-    values["views"] = {"sound": values["views"]["sound"] | {"targets": [3, 7], "metrics": ["psnr", "mask-iou"]}}
-    (folder / "views.yaml").write_text(yaml.safe_dump(values))
-    run = PredictionRun(protocol(folder), Sd30(folder / "data"), UIDS, Method(name="input"), folder / "p", SILENT)
-    predict_views(run, VIEW_METHODS["input"])
-    return folder
-
-
-def protocol(home: Path) -> Protocol:
-    return read_protocol(str(home / "views.yaml"))
-
-
-def job(home: Path, rows: Path) -> ScoringJob:
-    return ScoringJob(protocol(home), home / "data", home / "p", Networks(), rows)
+    return write_home(tmp_path_factory.mktemp("home"))
 
 
 def rows_of(folder: Path) -> dict[str, bytes]:
@@ -78,19 +50,11 @@ def test_an_object_that_kills_its_workers_counts_as_failed(home: Path, alone: di
     assert rows_of(tmp_path / "rows") == alone
 
 
-def by_uid(results: Sequence[ObjectResult]) -> dict[str, ObjectResult]:
-    return {result.uid: result for result in results}
-
-
 @pytest.fixture(scope="module")
 def report(home: Path) -> dict[str, bytes]:
     """All files of a scored folder, made by a single process without a stop."""
     score_folder("sd30-views", job(home, home / "at-nobody" / "rows"), None, 1, SILENT)
     return files_of(home / "at-nobody")
-
-
-def files_of(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.mark.parametrize("victim", UIDS)
