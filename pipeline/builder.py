@@ -17,6 +17,7 @@ from pipeline.catalog.tables import VersionFacts
 from pipeline.cluster.actor import RunnerFactory
 from pipeline.settings import ObjectsSettings, RunSettings
 from pipeline.sources.folder import folder_objects
+from pipeline.sources.gso import gso_objects
 from pipeline.sources.objaverse import objaverse_objects
 from pipeline.sources.renders import rendered_objects
 from pipeline.sources.urls import url_objects
@@ -110,6 +111,8 @@ def list_requested_objects(settings: ObjectsSettings, progress: Progress) -> Ite
         return folder_objects(Path(settings.folder).expanduser(), progress)
     if settings.source == "renders":
         return rendered_objects(Path(settings.renders).expanduser(), progress)
+    if settings.source == "gso":
+        return gso_objects(Path(settings.gso).expanduser(), progress)
     if settings.source == "urls":
         return url_objects(Path(settings.urls).expanduser())
     return objaverse_objects(settings.objaverse, settings.fetch, progress, settings.source)

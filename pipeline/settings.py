@@ -83,12 +83,14 @@ class ObjectsSettings(Section):
     """The source of the objects and the rules for admitting them.
 
     `objaverse-xl` has the models of `objaverse` with a required digest each. `renders` is a folder of existing views, a
-    subfolder per object: they are checked and packed, not rendered.
+    subfolder per object: they are checked and packed, not rendered. `gso` is a folder of Google Scanned Objects as
+    published, a subfolder per scan.
     """
 
-    source: Literal["folder", "objaverse", "objaverse-xl", "urls", "renders"]
+    source: Literal["folder", "objaverse", "objaverse-xl", "urls", "renders", "gso"]
     folder: str
     renders: str
+    gso: str
     urls: str
     objaverse: ObjaverseSettings
     filter: FilterSettings

@@ -25,7 +25,7 @@ class RenderJob:
 
     `settings` is a dumped `RenderSettings`. All files of the model are below `root`. `pictures` gives the files of
     pictures, relative to the model's folder, by the paths that a binary format has. Views below `first_view` are left
-    out. `seed` is recorded, everything drawn from it is already in the job.
+    out. `seed` is recorded, everything drawn from it is already in the job. An OBJ file is y up, unless `z_up`.
     """
 
     uid: str
@@ -38,6 +38,7 @@ class RenderJob:
     root: str = ""
     pictures: dict[str, str] = field(default_factory=dict)
     first_view: int = 0
+    z_up: bool = False
 
     @property
     def views(self) -> range:

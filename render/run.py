@@ -38,13 +38,14 @@ def render_views(  # noqa: PLR0913 -- what one folder of views follows from
     earlier: EarlierViews = NO_EARLIER_VIEWS,
     *,
     root: Root | None = None,
+    z_up: bool = False,
 ) -> RenderResult:
     """Render one object; on ok, `out_dir` holds NN.webp, the passes asked for, extrinsics.npy (V, 3, 4) and views.json.
 
-    The model may name files below `root`; without one, below its own folder. `earlier` views of the same object and
-    settings are kept and only those after them rendered, which makes the same files as rendering all. The outcome says
-    how it ended; nothing about the object raises. Raises Failure when Blender cannot run here at all, or when `out_dir`
-    cannot be written.
+    The model may name files below `root`; without one, below its own folder. An OBJ file is y up, unless `z_up`.
+    `earlier` views of the same object and settings are kept and only those after them rendered, which makes the same
+    files as rendering all. The outcome says how it ended; nothing about the object raises. Raises Failure when Blender
+    cannot run here at all, or when `out_dir` cannot be written.
     """
     try:
         files = model_files(source, root)
@@ -65,6 +66,7 @@ def render_views(  # noqa: PLR0913 -- what one folder of views follows from
         lights=draw_lights(settings.chosen_lights, uid, seed),
         out_dir=str(out_dir),
         first_view=len(earlier.views),
+        z_up=z_up,
     )
     result = judge(add_check_results(earlier.join(child.render(job, files)), files), settings.max_bad_views)
     if result.outcome is not Outcome.OK:
@@ -72,7 +74,7 @@ def render_views(  # noqa: PLR0913 -- what one folder of views follows from
     made = views_record(job, settings, result)
     # Another device, Blender or setting: the views would not fit together.
     if not earlier.agree(made):
-        return render_views(child, source, uid, settings, seed, out_dir, root=root)
+        return render_views(child, source, uid, settings, seed, out_dir, root=root, z_up=z_up)
     earlier.copy_to(job)
     write_atomically(out_dir / "extrinsics.npy", npy_bytes(extrinsics))
     # Last: it describes all other files.

@@ -1,36 +1,17 @@
-"""Google Scanned Objects in their own folders (Downs et al., ICRA 2022; CC-BY-4.0): meshes without views.
-
-`NAME/meshes/model.obj`, `NAME/meshes/model.mtl`, `NAME/materials/textures/texture.png`, `NAME/metadata.pbtxt`. Metres,
-z up. The material names a texture beside itself, but the picture is in `materials/textures/`.
-"""
+"""Google Scanned Objects in their own folders (see pipeline.sources.gso): meshes without views."""
 
 import re
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from base.digest import sha256_bytes
 from base.errors import Failure
-from base.storage import reason
 from evaluation.datasets.base import folders_of
 from evaluation.mesh_files import read_mesh
 from evaluation.shapes.alignment import into_unit_cube
 from evaluation.shapes.triangles import Triangles
 from evaluation.truth import TrueObject
-
-MAX_METADATA = 1 << 20
-FIELD = re.compile(r'(\w+):\s*"((?:[^"\\]|\\.)*)"')
-
-
-@dataclass(frozen=True)
-class GsoFacts:
-    """What `metadata.pbtxt` says; empty where it is silent. `is_textured` tells of the picture in its folder."""
-
-    name: str
-    description: str
-    category: str
-    licence: str
-    is_textured: bool
+from pipeline.sources.gso import METADATA, MODEL, GsoFacts, read_facts
 
 
 class Gso:
@@ -46,10 +27,10 @@ class Gso:
     def load(self, uid: str) -> TrueObject:
         """See `DataSet.load`."""
         folder = self._folders().get(uid)
-        mesh = folder / "meshes" / "model.obj" if folder else None
+        mesh = folder / MODEL if folder else None
         if folder is None or mesh is None or not mesh.is_file():
             raise Failure(f"{uid}: expected meshes/model.obj, got no such file")
-        metadata = folder / "metadata.pbtxt"
+        metadata = folder / METADATA
         return TrueObject(
             uid=uid,
             views=(),
@@ -71,28 +52,6 @@ def uid_of(name: str) -> str:
     slug = re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_")[:64]
     # Two names can have the same slug, so a changed name gets a digest.
     return name if slug == name else f"{slug[:55]}_{sha256_bytes(name.encode())[:8]}"
-
-
-def read_facts(folder: Path) -> GsoFacts:
-    """Read `metadata.pbtxt` of an object's folder; without it the facts are empty."""
-    path, fields = folder / "metadata.pbtxt", dict[str, str]()
-    if path.is_file():
-        try:
-            # Only a few fields near the start are wanted, so a longer file is simply cut.
-            text = path.read_bytes()[:MAX_METADATA].decode("utf-8", "replace")
-        except OSError as error:
-            raise Failure(f"{path}: expected metadata, got: {reason(error)}") from None
-        # The first of each field is the object's own; later ones belong to annotations.
-        for match in FIELD.finditer(text):
-            fields.setdefault(match[1], match[2])
-    return GsoFacts(
-        name=fields.get("name", folder.name),
-        description=fields.get("description", ""),
-        # The category is written as `categories { first: "…" }`.
-        category=fields.get("first", ""),
-        licence=fields.get("license", "") or fields.get("text", ""),
-        is_textured=(folder / "materials" / "textures" / "texture.png").is_file(),
-    )
 
 
 def _read_mesh(path: Path) -> Triangles:

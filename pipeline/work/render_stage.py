@@ -8,6 +8,8 @@ from typing import Self
 
 from pipeline.catalog.objects import SourceObject
 from pipeline.sources.folder import model_sha256
+from pipeline.sources.gso import SOURCE as GSO
+from pipeline.sources.gso import scan_root, scan_sha256
 from pipeline.sources.renders import views_sha256
 from pipeline.work.earlier_views import copy_earlier_views
 from pipeline.work.found_views import check_found_views, found_fingerprints
@@ -56,6 +58,8 @@ class RenderStage(Stage):
         path = Path(item.location)
         if item.source == "folder":
             return path, model_sha256(path, self._root(item))
+        if item.source == GSO:
+            return path, scan_sha256(path)
         return (path, views_sha256(path)) if item.source == "renders" else None
 
     def do(self, work: ItemWork) -> StageResult:
@@ -111,9 +115,13 @@ class RenderStage(Stage):
             return check_found_views(work.path, item.uid, render, work.out)
         earlier = copy_earlier_views(work.storage, work.earlier, work.sha256, render, work.out.parent)
         self._child.watch = work.enter
-        root = self._root(item)
-        return render_views(self._child, work.path, item.uid, render, self.seed, work.out, earlier, root=root)
+        root, z_up = self._root(item), item.source == GSO
+        return render_views(
+            self._child, work.path, item.uid, render, self.seed, work.out, earlier, root=root, z_up=z_up
+        )
 
     def _root(self, item: SourceObject) -> Root | None:
         """Return the folders below which an object's model may name files; None for the model's own folder."""
+        if item.source == GSO:
+            return scan_root(Path(item.location))
         return Root.of_folder(Path(self.models)) if item.source == "folder" and self.models else None

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,13 +35,14 @@ def import_gltf(path: Path, settings: Settings) -> None:
         )
 
 
-def import_obj(path: Path, settings: Settings) -> None:
-    """Read Wavefront OBJ, which is y-up by custom.
+def import_obj(path: Path, settings: Settings, *, z_up: bool = False) -> None:
+    """Read Wavefront OBJ, which is y-up by custom, and z-up in some data sets.
 
     Blender's validation would drop the second of two faces with the same corners, and with it the back of a wall.
     """
     is_validated = settings["coincident_faces"] == "kept"
-    bpy.ops.wm.obj_import(filepath=str(path), forward_axis="NEGATIVE_Z", up_axis="Y", validate_meshes=is_validated)
+    forward, up = ("Y", "Z") if z_up else ("NEGATIVE_Z", "Y")
+    bpy.ops.wm.obj_import(filepath=str(path), forward_axis=forward, up_axis=up, validate_meshes=is_validated)
 
 
 def import_ply(path: Path, _settings: Settings) -> None:
@@ -108,10 +110,18 @@ COLOURS_COUNT = {".obj", ".fbx"}
 """Formats with materials silent about vertex colours: the colours apply to anything without a texture."""
 
 
-def _move_near(path: Path) -> None:
+def _move_near(path: Path, *, z_up: bool) -> None:
     """Move a far model's copy near the origin, and remember where that was, in Blender's axes."""
     x, y, z = move_near(path).tolist()
-    bpy.context.scene[ORIGIN] = [x, -z, y] if path.suffix == ".obj" else [x, y, z]
+    bpy.context.scene[ORIGIN] = [x, -z, y] if path.suffix == ".obj" and not z_up else [x, y, z]
+
+
+def _importer(job: RenderJob) -> Callable[[Path, Settings], None]:
+    suffix = Path(job.file).suffix
+    if suffix not in IMPORTERS:
+        expected = ", ".join(sorted(IMPORTERS))
+        raise Refusal(Outcome.UNSUPPORTED, f"expected a model of {expected}, got {suffix or 'no suffix'}")
+    return partial(import_obj, z_up=job.z_up) if suffix == ".obj" else IMPORTERS[suffix]
 
 
 class Imported(NamedTuple):
@@ -129,12 +139,9 @@ def import_model(job: RenderJob) -> Imported:
     """
     path, settings = Path(job.file), job.settings
     is_mended, is_gltf = settings["importer_quirks"] == "mended", path.suffix in GLTF
-    importer = IMPORTERS.get(path.suffix)
-    if importer is None:
-        expected = ", ".join(sorted(IMPORTERS))
-        raise Refusal(Outcome.UNSUPPORTED, f"expected a model of {expected}, got {path.suffix or 'no suffix'}")
+    importer = _importer(job)
     if is_mended and path.suffix in TEXTS:
-        _move_near(path)
+        _move_near(path, z_up=job.z_up)
     importer(path, settings)
     # Before missing pictures are taken out: importers look for files in fewer places than we do.
     link_pictures(path.parent, Path(job.root), job.pictures)

@@ -31,7 +31,7 @@ def test_gso_folders(tmp_path: Path) -> None:
     low, high = truth.read_mesh().box
     assert (high - low) == pytest.approx([1.0, 0.5, 0.25])
     facts = dataset.facts(uid)
-    assert facts.name == 'Bell \\"old\\"'
+    assert facts.name == 'Bell "old"'
     assert facts.category == "Toys"
     assert facts.is_textured
     with pytest.raises(Failure, match="chair"):
