@@ -15,8 +15,6 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, BinaryIO, cast
 
-import fsspec
-from fsspec.implementations.local import LocalFileSystem
 from pydantic import Field
 
 from base.errors import Failure, UsageError
@@ -215,6 +213,10 @@ class Storage:
 
 def _file_system(root: str, setting: str) -> tuple[Any, str]:
     """Open the file system of a folder or URL; return it with the path in it. Raises UsageError for an invalid root."""
+    # Here, because most programs only write local files, and loading it is a tenth of their start.
+    import fsspec
+    from fsspec.implementations.local import LocalFileSystem
+
     scheme = root.partition("://")[0]
     if EXTRAS.get(scheme) == "gcs":
         # By default gcsfs asks for the kind of each bucket by gRPC, and warns before every read without credentials.

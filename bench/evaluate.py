@@ -7,7 +7,8 @@ distance of 10,000 points a side. Views: the input copied under `sd30-views`, wi
 One worker and two take turns, each beginning anew. Reading, aligning and writing are included, predicting is not.
 
 On a machine with other work, compare CPU seconds: they hold the starts of workers, but neither the waiting for other
-programs nor that for the last object. A rate by CPU seconds takes each worker to have a core of its own.
+programs nor that for the last object. A rate by CPU seconds takes each worker to have a core of its own. The serial
+share is what this process itself does of the work of two workers.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import statistics
 import tempfile
 import time
 from dataclasses import replace
+from multiprocessing import forkserver
 from os import times
 from pathlib import Path
 from typing import Any
@@ -46,7 +48,10 @@ def main() -> int:
     print(markdown_table(header, cells))
     gains = [_gain(one, two) for one, two in zip(rows[::2], rows[1::2], strict=True)]
     for gain in gains:
-        print(f"\n{gain['what']}: two workers are {gain['wall']:.2f} times as fast, {gain['cpu']:.2f} by CPU seconds")
+        print(
+            f"\n{gain['what']}: two workers are {gain['wall']:.2f} times as fast, {gain['cpu']:.2f} by CPU seconds; "
+            f"serial share {gain['serial']:.2%}"
+        )
     print(f"\nseconds are medians of {options.rounds} rounds")
     if options.json:
         about = {"rows": rows, "gains": gains, "machine": machine(), "versions": versions()}
@@ -56,7 +61,8 @@ def main() -> int:
 
 def _gain(one: Row, two: Row) -> Row:
     cpu = two["per_hour_by_cpu"] / one["per_hour_by_cpu"]
-    return {"what": one["what"], "wall": one["wall_s"] / two["wall_s"], "cpu": cpu}
+    serial = two["own_cpu_s"] / two["cpu_s"]
+    return {"what": one["what"], "wall": one["wall_s"] / two["wall_s"], "cpu": cpu, "serial": serial}
 
 
 def _options() -> argparse.Namespace:
@@ -88,7 +94,7 @@ def measure_views(options: argparse.Namespace, scratch: Path) -> list[Row]:
 def _in_turns(
     what: str, protocol: Protocol, options: argparse.Namespace, predictions: Path, networks: Networks
 ) -> list[Row]:
-    found: dict[int, list[tuple[float, float]]] = {workers: [] for workers in WORKERS}
+    found: dict[int, list[tuple[float, float, float]]] = {workers: [] for workers in WORKERS}
     for number in range(options.rounds):
         # In turns, so that a slow minute of the machine falls on both.
         for workers in WORKERS:
@@ -111,22 +117,25 @@ def _prediction(protocol: Protocol, options: argparse.Namespace, out: Path) -> P
     return PredictionRun(protocol, dataset, protocol.data.objects, Method(name="bench", frame="world"), out, SILENT)
 
 
-def _score(job: ScoringJob, workers: int) -> tuple[float, float]:
-    """Score everything; return wall and CPU seconds, with those of the workers."""
-    wall, cpu = time.monotonic(), sum(times()[:4])
+def _score(job: ScoringJob, workers: int) -> tuple[float, float, float]:
+    """Score everything; return wall seconds, CPU seconds with those of the workers, and CPU seconds of this process."""
+    wall, own, cpu = time.monotonic(), sum(times()[:2]), sum(times()[:4])
     results = score_objects(job, workers, SILENT)
     if failed := [result.uid for result in results if result.status != "ok"]:
         raise SystemExit(f"expected every object to be measured, got failures: {', '.join(failed)}")
-    return time.monotonic() - wall, sum(times()[:4]) - cpu
+    wall, own = time.monotonic() - wall, sum(times()[:2]) - own
+    # The system adds the seconds of the workers and their server to ours once the server has ended.
+    forkserver._forkserver._stop()  # type: ignore[attr-defined]
+    return wall, sum(times()[:4]) - cpu, own
 
 
 def _row(
-    what: str, protocol: Protocol, options: argparse.Namespace, workers: int, seconds: list[tuple[float, float]]
+    what: str, protocol: Protocol, options: argparse.Namespace, workers: int, seconds: list[tuple[float, float, float]]
 ) -> Row:
     objects = len(objects_of(ScoringJob(protocol, options.data, Path(), Networks(), Path())))
-    wall_s, cpu_s = (statistics.median(values) for values in zip(*seconds, strict=True))
+    wall_s, cpu_s, own_cpu_s = (statistics.median(values) for values in zip(*seconds, strict=True))
     return {
-        "what": what, "objects": objects, "workers": workers, "wall_s": wall_s, "cpu_s": cpu_s,
+        "what": what, "objects": objects, "workers": workers, "wall_s": wall_s, "cpu_s": cpu_s, "own_cpu_s": own_cpu_s,
         "per_hour": 3600.0 * objects / wall_s, "per_hour_by_cpu": 3600.0 * objects * workers / cpu_s,
     }  # fmt: skip
 

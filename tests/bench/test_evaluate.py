@@ -29,6 +29,9 @@ def test_each_side_scores_all_objects(
     for gain, one, two in zip(result["gains"], rows[::2], rows[1::2], strict=True):
         assert gain["wall"] == pytest.approx(one["wall_s"] / two["wall_s"])
         assert gain["cpu"] == pytest.approx(2.0 * one["cpu_s"] / two["cpu_s"])
+        # Measuring is the workers' work, and it is counted although they are no children of this process.
+        assert two["own_cpu_s"] < 0.5 * two["cpu_s"]
+        assert gain["serial"] == pytest.approx(two["own_cpu_s"] / two["cpu_s"])
     assert rows[1]["per_hour_by_cpu"] == pytest.approx(3600.0 * 2 * 2 / rows[1]["cpu_s"])
     assert all(row["cpu_s"] > 0.0 for row in rows)
     assert "objects per hour" in capsys.readouterr().out

@@ -77,7 +77,7 @@ def test_after_a_kill_at_any_object_every_file_is_the_same(
 def wait_for_end(pids: Sequence[int]) -> None:
     """Wait until the orphans have ended: they are no children of this process."""
     until = time.monotonic() + 60.0
-    while left := [pid for pid in pids if "score_workers" in command(pid) or "spawn_main" in command(pid)]:
+    while left := [pid for pid in pids if "forkserver" in command(pid)]:
         assert time.monotonic() < until, f"workers {left} outlive their parent"
         time.sleep(0.05)
 
