@@ -88,6 +88,7 @@ def _check_alike(shard: str, samples: Iterable[NamedSample]) -> Iterator[NamedSa
 def _check_shape(shard: str, uid: str, facts: Any, shape: Any) -> Any:
     for problem in find_irregular_values(facts):
         raise Failure(f"{shard}: {uid}.json: {problem}")
-    if shape is not None and json_signature(facts) != shape:
+    signature = json_signature(facts)
+    if shape is not None and signature != shape:
         raise Failure(f"{shard}: {uid}.json: expected the keys and types of the sample before it, got others")
-    return json_signature(facts)
+    return signature

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from base.errors import Failure
@@ -20,6 +22,7 @@ from shards.passes import decode_pass
 from shards.reader import read_shard
 from shards.sample import members_from_views, replace_object_facts
 from shards.stream import stream_pairs
+from shards.tar import TarWriter, member_header
 from shards.version import SCHEMA, Version
 from shards.write import write_shard
 from tests.shards.datasets import HW, VIEWS, make_version, make_views
@@ -42,6 +45,35 @@ def test_nothing_in_a_tar_depends_on_time_or_machine(dataset: tuple[Version, Sto
         (0, 0, 0, "", "", 0o444)
     }
     assert [info.name for info in infos] == sorted(info.name for info in infos)
+
+
+@given(
+    st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=100),
+    st.integers(0, 8**11 - 1) | st.sampled_from([0, 1, 511, 512, 8**11 - 1]),
+)
+def test_headers_are_those_of_tarfile(name: str, size: int) -> None:
+    info = tarfile.TarInfo(name)
+    info.size, info.mode, info.mtime = size, 0o444, 0
+    if len(name.encode()) > 100:
+        with pytest.raises(ValueError, match="expected a name of 100 bytes"):
+            member_header(name, size)
+    else:
+        assert member_header(name, size) == info.tobuf(tarfile.USTAR_FORMAT, "utf-8", "strict")
+
+
+def test_archives_are_those_of_tarfile() -> None:
+    samples = [{f"{uid}.{suffix}": bytes(size) for suffix, size in (("b", 512), ("a", 3), ("c", 0))} for uid in "xy"]
+    ours, theirs = io.BytesIO(), io.BytesIO()
+    writer = TarWriter(ours)
+    places = [writer.add(sample) for sample in samples]
+    writer.close()
+    with tarfile.open(fileobj=theirs, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for name, data in sorted({**samples[0], **samples[1]}.items()):
+            info = tarfile.TarInfo(name)
+            info.size, info.mode, info.mtime = len(data), 0o444, 0
+            archive.addfile(info, io.BytesIO(data))
+    assert ours.getvalue() == theirs.getvalue()
+    assert places == [(0, 2560), (2560, 2560)]
 
 
 def test_what_was_rendered_is_what_is_read(tmp_path: Path, storage: Storage) -> None:
