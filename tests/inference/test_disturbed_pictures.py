@@ -5,8 +5,8 @@ The command itself, on a real Ray cluster of several nodes. A stub stands in the
 
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -29,15 +29,17 @@ START = "import sys; from tests.inference.stub_program import install; install()
 
 @dataclass
 class PicturePlace:
-    """A dataset of views in `folder`, of the pictures in `photos`."""
+    """A dataset of views in `folder`, or at `where`, of the pictures in `photos`."""
 
     folder: Path
     photos: Path
     nodes: Nodes
+    where: str = ""
+    environment: dict[str, str] = field(default_factory=dict)
 
     @property
     def root(self) -> str:
-        return str(self.folder / "dataset")
+        return self.where or str(self.folder / "dataset")
 
     @property
     def storage(self) -> Storage:
@@ -50,7 +52,7 @@ class PicturePlace:
         return subprocess.Popen(
             [sys.executable, "-c", f"{START}sys.exit(main({words!r}))"],
             cwd=ROOT,
-            env={**without_ray(), **here, **ALONE, **WORKERS},
+            env={**without_ray(), **here, **ALONE, **WORKERS, **self.environment},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -72,12 +74,16 @@ def nodes() -> Iterator[Nodes]:
 
 @pytest.fixture(scope="module")
 def calm(nodes: Nodes, tmp_path_factory: pytest.TempPathFactory) -> PicturePlace:
-    folder = tmp_path_factory.mktemp("calm")
+    return calm_place(nodes, tmp_path_factory.mktemp("calm"), healthy=HEALTHY, poison=POISON)
+
+
+def calm_place(nodes: Nodes, folder: Path, *, healthy: int, poison: Sequence[str]) -> PicturePlace:
+    """Pictures, and what an undisturbed run makes of them."""
     photos = folder / "photos"
     photos.mkdir()
-    for number in range(HEALTHY):
+    for number in range(healthy):
         draw(photos / f"thing-{number}.png", number)
-    for number, name in enumerate(POISON):
+    for number, name in enumerate(poison):
         draw(photos / f"{name}.png", 20 + number)
     place = PicturePlace(folder, photos, nodes)
     code, said = ended(place.start())
