@@ -20,6 +20,7 @@ from evaluation.results import read_result
 from evaluation.running import score_objects
 from evaluation.scoring import ScoringJob
 from evaluation.summary import read_summary
+from tests.evaluation.small_home import files_of
 from tests.evaluation.small_sd30 import write_small_sd30
 
 TARGETS = [0, 3, 7]
@@ -128,10 +129,8 @@ def test_any_number_of_workers_and_a_stop_give_the_same_bytes(small: Path, tmp_p
     for name, workers in (("one", 1), ("two", 2)):
         args = ("--data", small, "--predictions", predictions, "--out", tmp_path / name, "--workers", workers)
         assert run("score", "sd30-views", *args) == 0
-    first, second = (sorted((tmp_path / name).rglob("*")) for name in ("one", "two"))
-    assert [path.name for path in first] == [path.name for path in second]
-    for a, b in zip(first, second, strict=True):
-        assert a.is_dir() or a.read_bytes() == b.read_bytes(), a.name
+    made = files_of(tmp_path / "two")
+    assert files_of(tmp_path / "one") == made
     # What a kill leaves behind: an object with rows, an object without, a row file cut short.
     kept = (tmp_path / "one" / "rows" / "brick.json").stat().st_mtime_ns
     (tmp_path / "one" / "rows" / "egg.json").write_text("{")
@@ -139,10 +138,7 @@ def test_any_number_of_workers_and_a_stop_give_the_same_bytes(small: Path, tmp_p
     args = ("--data", small, "--predictions", predictions, "--out", tmp_path / "one")
     assert run("score", "sd30-views", *args) == 0
     assert (tmp_path / "one" / "rows" / "brick.json").stat().st_mtime_ns == kept
-    for path in second:
-        assert (
-            path.is_dir() or path.read_bytes() == (tmp_path / "one" / path.relative_to(tmp_path / "two")).read_bytes()
-        )
+    assert files_of(tmp_path / "one") == made
 
 
 def test_changed_predictions_and_protocols_are_measured_again(small: Path, tmp_path: Path) -> None:
