@@ -35,11 +35,13 @@ class QuickSettings(Section):
 class ServeSettings(Section):
     """The section `serve`: a photo and its results expire `expire_minutes` after their last use.
 
-    Models stay loaded up to `models_mb` of weights. `elevation_deg` is the camera of a photo until a person says more.
+    Several guesses take at least `guess_steps` steps, because answers in a single step are all alike. Models stay loaded
+    up to `models_mb` of weights. `elevation_deg` is the camera of a photo until a person says more.
     """
 
     limits: LimitSettings
     quick: QuickSettings
+    guess_steps: Annotated[int, Field(ge=1, le=1000)]
     expire_minutes: Minutes
     models_mb: Count
     elevation_deg: Annotated[float, Field(ge=-90.0, le=90.0)]

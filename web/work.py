@@ -101,7 +101,7 @@ class Workshop:
         self, folder: Path, shown: Shown, model: LoadedModel, request: ViewsRequest, progress: Progress
     ) -> dict[str, Any]:
         """Sample the views that `folder` lacks; return its files with their moves."""
-        settings = self._for_model(model, quick=request.quick)
+        settings = self._for_model(model, quick=request.quick, guesses=request.guesses)
         if (kept := _kept_result(folder, settings.digest(model))) is not None:
             return kept
         origin = input_camera(settings, request.elevation_deg)
@@ -128,7 +128,7 @@ class Workshop:
         from inference import object_mesh
         from reconstruct.silhouette import silhouette
 
-        settings = self._for_model(model, quick=False)
+        settings = self._for_model(model, quick=False, guesses=1)
         if (kept := _kept_result(folder, settings.digest(model))) is not None:
             return kept
         rgba = shown.prepared.view(model.pipeline.hw)
@@ -141,8 +141,10 @@ class Workshop:
         files = object_mesh.write_object(folder, MESH, finished, asked, iou)
         return _keep_result(folder, {"mesh": files[0], "faces": finished.facts.faces}, settings.digest(model))
 
-    def _for_model(self, model: LoadedModel, *, quick: bool) -> ModelSections:
+    def _for_model(self, model: LoadedModel, *, quick: bool, guesses: int) -> ModelSections:
         sample = self._sample_for(model.pipeline.defaults)
+        if guesses > 1:
+            sample = sample.model_copy(update={"steps": max(sample.steps, self.settings.serve.guess_steps)})
         made = ModelSections(self.settings.photo, sample, self.settings.views, self.settings.reconstruct)
         if not quick:
             return made

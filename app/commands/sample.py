@@ -138,6 +138,8 @@ class SampleRequest:
         pipeline = load_model(choice, self.options.device, self.settings.sample.compute)
         checkpoint = checkpoint_of(choice)
         self.settings = self.asked_settings(pipeline.defaults)
+        if self.options.samples > 1 and self.settings.sample.steps == 1:
+            self.progress.say("--samples: guesses in a single step are alike; --set sample.steps=20 makes them differ")
         return LoadedModel(pipeline=pipeline, digest=model_digest(checkpoint), source=choice.name or str(checkpoint))
 
     def asked_settings(self, model_sampling: Section | None = None) -> Settings:

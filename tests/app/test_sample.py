@@ -65,6 +65,15 @@ def test_picture_depends_only_on_its_seed_and_view(sample: Run, tmp_path: Path) 
         assert np.abs(pixels_of(tmp_path / "nine" / f"{view:03d}-1.png") - alone).max() > 1
 
 
+def test_guesses_in_a_single_step_are_said_to_be_alike(
+    sample: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--orbit", "1", "--samples", "2", "--set", "sample.timesteps=all")
+    for steps, said in ((1, True), (2, False)):
+        assert sample(*words, "--set", f"sample.steps={steps}", "--out", str(tmp_path / str(steps))) == 0
+        assert ("guesses in a single step are alike" in capsys.readouterr().err) is said
+
+
 def test_the_same_command_goes_on_where_views_are_missing(
     sample: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

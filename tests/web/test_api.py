@@ -96,6 +96,15 @@ def test_an_orbit_has_its_views_and_a_film_and_guesses_differ(client: TestClient
     assert len({client.get(file["url"]).content for file in guesses["files"]}) == 3
 
 
+def test_several_guesses_take_more_steps_than_a_single_view(client: TestClient) -> None:
+    photo = bring(client)
+    jobs = [views(client, photo, moves=[MOVE], guesses=count)["job"] for count in (1, 2)]
+    packed = client.get(f"/api/photos/{photo['photo']}/results.zip")
+    with zipfile.ZipFile(io.BytesIO(packed.content)) as archive:
+        steps = [json.loads(archive.read(f"{job}/views.json"))["sampling"]["steps"] for job in jobs]
+    assert steps == [4, 20]
+
+
 def test_one_request_is_enough_for_a_view_and_leaves_nothing(client: TestClient, tmp_path: Path) -> None:
     answers = [client.post("/api/view", params={**MOVE, "seed": 3}, content=picture_bytes()) for _ in range(2)]
     assert pixels_of(answers[0].content).shape == (*HW, 3)
