@@ -35,8 +35,8 @@ class QuickSettings(Section):
 class ServeSettings(Section):
     """The section `serve`: a photo and its results expire `expire_minutes` after their last use.
 
-    Several guesses take at least `guess_steps` steps, because answers in a single step are all alike. Models stay loaded
-    up to `models_mb` of weights. `elevation_deg` is the camera of a photo until a person says more.
+    Several guesses take at least `guess_steps` steps, because answers in a single step are all alike. Models stay
+    loaded up to `models_mb` of weights. `elevation_deg` is the camera of a photo until a person says more.
     """
 
     limits: LimitSettings
