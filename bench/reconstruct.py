@@ -1,42 +1,33 @@
-"""Measure the effect of the score, or the ceiling of reconstruction.
+"""Measure meshes from a single view, or the ceiling of reconstruction.
 
-python -m bench.reconstruct --checkpoint DIR [--data DIR] [--count N] [--view N] [--preset NAME …] [--json FILE]
+python -m bench.reconstruct --checkpoint MODEL [--method NAME …] [--data DIR] [--count N] [--view N] [--preset NAME …]
+       [--set KEY=VALUE …] [--json FILE]
 python -m bench.reconstruct --oracle --objects FOLDER [--perturbed | --ablation] [--views N] [--unlit]
        [--pictures DIR] [--set KEY=VALUE …] [--json FILE]
 
+The first makes a mesh from one view of each object of a dataset and compares it with all other views: silhouettes (IoU)
+and colours (PSNR on white). MODEL is `mini`, a public name or a folder. The methods are views, score, unscored (score
+with reconstruct.weights.score 0) and hull (of the single view); views and hull, if none is named.
+
 The second fits true views. With --perturbed the views are of an oracle that errs as a model does (`bench.perturbed`),
 and the seconds on an H200 are projected. With --ablation the method is built up step by step (`bench.ablation`).
-
-The first compares meshes from a single view, with and without the score, with held-out views.
-
-Both sides see the same input view and take the same steps. "without" sets reconstruct.weights.score to 0, leaving the
-input view and the priors of the other losses. Silhouettes (IoU) and colours (PSNR on white) are of the mesh. `new` are
-the held-out views of each object, `others` are all views but the input.
 """
 
 import argparse
 import json
-import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from app.settings import Settings, load_settings
-from base.progress import standard_progress
 from base.storage import Storage
 from base.versions import machine, versions
 from bench.ablation import ablation_table, measure_ablation
 from bench.oracle import measure_folder, oracle_line, oracle_sentence, oracle_table, summarise
 from bench.perturbed import measure_perturbed, perturbed_sentence, perturbed_table, summarise_perturbed
 from bench.shape_pictures import write_sheet
+from bench.single_view import METHODS, line, measure, table
 from evaluation.novel_views import read_objects
-from evaluation.shape import ViewOfMesh, mesh_against_views
-from evaluation.table import markdown_table
-from geometry.camera import Lens
-from reconstruct.mesh import extract
-from reconstruct.optimise import reconstruct
-from shards.sample import Sample
+from inference.sample_photo import LoadedModel
 from shards.version import read_version
 from zero123.pipeline import Zero123Pipeline
 
@@ -46,7 +37,8 @@ VIEW_HW = (128, 128)
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--checkpoint", type=Path, metavar="DIR")
+    parser.add_argument("--checkpoint", metavar="MODEL")
+    parser.add_argument("--method", action="append", default=[], choices=METHODS, help="default: views and hull")
     parser.add_argument("--oracle", action="store_true", help="fit true views, drawn by our rasteriser")
     parser.add_argument("--perturbed", action="store_true", help="with --oracle: it errs as a model does")
     parser.add_argument("--ablation", action="store_true", help="with --oracle: what each step buys")
@@ -63,7 +55,8 @@ def main() -> int:
     options = parser.parse_args()
     overrides = [*options.set, f"evaluate.max_objects={options.count}"]
     overrides += [f"storage.root={options.data}"] if options.data else []
-    settings = load_settings(None, options.preset or ["tiny", "demo"], overrides)
+    presets = options.preset or (["tiny", "demo"] if options.oracle else [])
+    settings = load_settings(None, presets, overrides)
     if options.oracle:
         if options.objects is None or not any(options.objects.glob("*.glb")):
             parser.error(f"expected --objects FOLDER with GLB files, got {options.objects}")
@@ -76,15 +69,23 @@ def main() -> int:
         return run_perturbed(options, settings) if options.perturbed else run_oracle(options, settings)
     if options.checkpoint is None:
         parser.error("expected --checkpoint DIR, or --oracle")
+    return run_single_view(options, settings)
+
+
+def run_single_view(options: argparse.Namespace, settings: Settings) -> int:
+    """Make meshes of single views by each method, and print the table."""
     pipeline = Zero123Pipeline.from_pretrained(options.checkpoint)
-    storage = Storage(settings.storage.root)
-    rows = []
+    model = LoadedModel(pipeline=pipeline, digest="", source=options.checkpoint)
+    # Presets concern the reconstruction here: views are sampled as the model's own defaults say.
+    own = pipeline.defaults.model_dump(mode="json")
+    settings = settings.model_copy(update={"sample": load_settings(None, (), options.set, model_sampling=own).sample})
+    storage, rows = Storage(settings.storage.root), []
     for sample in read_objects(read_version(storage), storage, settings.evaluate):
-        # One after the other, so that both sides meet the machine in the same state.
-        for weight in (settings.reconstruct.weights.score, 0.0):
-            rows.append(measure(pipeline, sample, options.view, settings, weight))
+        # One after the other, so that all methods meet the machine in the same state.
+        for method in options.method or ("views", "hull"):
+            rows.append(measure(model, sample, options.view, settings, method))
             print(line(rows[-1]), flush=True)
-    print(f"\n{summary(rows)}")
+    print(f"\n{table(rows)}")
     if options.json:
         result = {"rows": rows, "machine": machine(), "versions": versions(), "settings_digest": settings.digest()}
         options.json.write_text(json.dumps(result, indent=2) + "\n")
@@ -140,58 +141,6 @@ def _write_figures(figures: dict[str, Any], options: argparse.Namespace, setting
     about = {"views": options.views, "lit": not options.unlit, "hw": VIEW_HW, "settings_digest": settings.digest()}
     result = {**figures, **about, "machine": machine(), "versions": versions()}
     options.json.write_text(json.dumps(result, indent=2) + "\n")
-
-
-def measure(pipeline: Zero123Pipeline, sample: Sample, view: int, settings: Settings, weight: float) -> dict[str, Any]:
-    """Reconstruct an object and compare its mesh with the true views."""
-    section = settings.reconstruct
-    section = section.model_copy(update={"weights": section.weights.model_copy(update={"score": weight})})
-    cpu_s, wall_s = time.process_time(), time.monotonic()
-    field = reconstruct(
-        pipeline, sample.image(view), sample.extrinsics[view], section, seed=0, progress=standard_progress()
-    )
-    mesh = extract(field, section.mesh).mesh
-    cpu_s, wall_s = time.process_time() - cpu_s, time.monotonic() - wall_s
-    count = len(sample.extrinsics)
-    images = [sample.image(k) for k in range(count)]
-    seen = mesh_against_views(mesh, images, sample.extrinsics, Lens(**section.lens.model_dump()), range(count))
-    return {
-        "uid": sample.uid,
-        "score": weight > 0,
-        "input": _means([seen[view]]),
-        "new": _means([v for v in seen[-settings.evaluate.held_out_views :] if v.view != view]),
-        "others": _means([v for v in seen if v.view != view]),
-        "vertices": len(mesh.vertices),
-        "cpu_s": cpu_s,
-        "wall_s": wall_s,
-    }
-
-
-def _means(views: list[ViewOfMesh]) -> dict[str, float]:
-    return {"iou": float(np.mean([v.iou for v in views])), "psnr_db": float(np.mean([v.psnr for v in views]))}
-
-
-def line(row: dict[str, Any]) -> str:
-    return (
-        f"{row['uid'][:24]:<24} score {'on ' if row['score'] else 'off'}: input IoU {row['input']['iou']:.3f}, "
-        f"all others IoU {row['others']['iou']:.3f} {row['others']['psnr_db']:.2f} dB, {row['cpu_s']:.0f} CPU-s"
-    )
-
-
-def summary(rows: list[dict[str, Any]]) -> str:
-    """Format a line per object, with and without the score, and the means."""
-    pairs = list(zip(rows[::2], rows[1::2], strict=True))
-    header = ["object", "input IoU", "others IoU", "without", "others dB", "without", "new IoU", "without", "CPU-s"]
-    table = [[on["uid"], *_cells(on, off)] for on, off in pairs]
-    values = np.array([[float(cell) for cell in cells[1:]] for cells in table])
-    table.append(["mean", *(f"{value:.3f}" for value in values.mean(0))])
-    return markdown_table(header, table)
-
-
-def _cells(on: dict[str, Any], off: dict[str, Any]) -> list[str]:
-    iou, db = [f"{row['others']['iou']:.3f}" for row in (on, off)], [f"{r['others']['psnr_db']:.2f}" for r in (on, off)]
-    new = [f"{row['new']['iou']:.3f}" for row in (on, off)]
-    return [f"{on['input']['iou']:.3f}", *iou, *db, *new, f"{on['cpu_s']:.0f}"]
 
 
 if __name__ == "__main__":
