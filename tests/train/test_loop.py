@@ -293,8 +293,8 @@ def explode(monkeypatch: pytest.MonkeyPatch, numbers: range) -> None:
     """Have the targets of some pairs be ten thousand times too large from now on."""
     real = step.make_batch
 
-    def exploding(pipeline: Zero123Pipeline, pairs: CollatedPairs, *rest: Any) -> Batch:
-        batch = real(pipeline, pairs, *rest)
+    def exploding(pipeline: Zero123Pipeline, pairs: CollatedPairs, *rest: Any, **named: Any) -> Batch:
+        batch = real(pipeline, pairs, *rest, **named)
         return replace(batch, target=batch.target * 1e4) if pairs.numbers[0] in numbers else batch
 
     monkeypatch.setattr(step, "make_batch", exploding)
@@ -386,9 +386,9 @@ def test_held_out_views_are_never_drawn(storage: Storage, tmp_path: Path, monkey
     seen: set[int] = set()
     real = step.make_batch
 
-    def spied(pipeline: Zero123Pipeline, pairs: CollatedPairs, *rest: Any) -> Batch:
+    def spied(pipeline: Zero123Pipeline, pairs: CollatedPairs, *rest: Any, **named: Any) -> Batch:
         seen.update(view for keys in pairs.keys for _, view in keys)
-        return real(pipeline, pairs, *rest)
+        return real(pipeline, pairs, *rest, **named)
 
     monkeypatch.setattr(step, "make_batch", spied)
     train(model_settings(), train_settings(images=128), storage, tmp_path, SILENT)
