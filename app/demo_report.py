@@ -102,6 +102,7 @@ def _train(chain: FinishedDemo) -> facts.TrainFacts:
     parts = trained_parts(load_model(chain.out / "model", "cpu")).values()
     return facts.TrainFacts(
         hw=settings.model.hw,
+        init=Path(settings.train.init).name if settings.train.init else "",
         parameters=sum(parameter.numel() for part in parts for parameter in part.parameters()),
         images=training.images,
         seconds=training.seconds,

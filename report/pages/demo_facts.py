@@ -53,10 +53,12 @@ class RenderFacts:
 class TrainFacts:
     """Model and training; `images_seen`, `loss` and `learning_rate` are (N,) columns of its log.
 
-    `images` and `seconds` count the whole training, resumed parts included.
+    `images` and `seconds` count the whole training, resumed parts included. `init` names the model that it began with,
+    empty for random weights.
     """
 
     hw: tuple[int, int]
+    init: str
     parameters: int
     images: int
     seconds: float

@@ -78,7 +78,7 @@ def _views(page: Page, facts: DemoFacts, figures: Figures) -> None:
 
 
 def _training(page: Page, facts: DemoFacts, figures: Figures) -> None:
-    section = page.section("The training", demo_words.training_lead(figures))
+    section = page.section("The training", demo_words.training_lead(facts, figures))
     train = facts.train
     window = max(1, len(train.loss) // 40)
     loss = line_chart(
@@ -112,7 +112,7 @@ def _new_views(page: Page, facts: DemoFacts, figures: Figures) -> None:
     section.add(answers_table(figures, means["psnr_db"], means, prefix="novel_views."))
     section.text(
         fill(
-            "Means over {} held-out pairs, guidance scale {:g}, {} sampling steps. {}",
+            "Means over {} held-out pairs, guidance scale {:g}, sampling steps: {}. {}",
             figures.show("novel_views.pairs", "count"),
             facts.scores.guidance_scale,
             figures.show("novel_views.sampling_steps", "count"),
@@ -170,7 +170,7 @@ def _worth(page: Page, facts: DemoFacts, figures: Figures) -> None:
         fill("<h3>{}</h3>{}", name, render_template("text.html.j2", paragraphs=(), items=items))
         for name, items in (
             ("What was measured", demo_words.capabilities(facts, figures)),
-            ("What not to expect", demo_words.limitations(figures)),
+            ("What not to expect", demo_words.limitations(facts, figures)),
         )
     ]
     section.columns(*both)

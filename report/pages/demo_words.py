@@ -60,8 +60,8 @@ def views_lead(facts: DemoFacts, figures: Figures) -> Markup:
     )
 
 
-def training_lead(figures: Figures) -> Markup:
-    """Describe the training, its duration and its loss."""
+def training_lead(facts: DemoFacts, figures: Figures) -> Markup:
+    """Describe the training, its start, its duration and its loss."""
     first, last = figures.value("train.loss_first_tenth"), figures.value("train.loss_last_tenth")
     shown = [figures.show(f"train.loss_{part}_tenth", "ratio") for part in ("first", "last")]
     if first is None or last is None:
@@ -70,8 +70,10 @@ def training_lead(figures: Figures) -> Markup:
         course = fill("Its mean loss fell from {} in the first tenth of the training to {} in the last.", *shown)
     else:
         course = fill("Its mean loss did not fall: {} in the first tenth, {} in the last.", *shown)
+    start = fill("The training began with the weights of {}. ", facts.train.init) if facts.train.init else Markup("")
     return fill(
-        "The model learned from {} images of {} × {} pixels in {}. {}",
+        "{}The model learned from {} images of {} × {} pixels in {}. {}",
+        start,
         figures.show("train.images", "count"),
         figures.show("train.height", "count"),
         figures.show("train.width", "count"),
@@ -165,17 +167,25 @@ def capabilities(facts: DemoFacts, figures: Figures) -> list[Markup]:
     ]
 
 
-def limitations(figures: Figures) -> list[Markup]:
+def limitations(facts: DemoFacts, figures: Figures) -> list[Markup]:
     """List limits of this model, independent of its figures."""
+    elsewhere = (
+        fill(
+            "There it may be worse than {}, with which it began: it was tuned to these objects alone.", facts.train.init
+        )
+        if facts.train.init
+        else "Expect it to fail on a photo of your own."
+    )
     return [
         fill(
-            "It knows {} objects. The held-out views are of these same objects, so no figure here says anything about "
-            "an object it has never seen. Expect it to fail on a photo of your own.",
+            "The held-out views are of the {} objects that it learned from, so no figure here says anything about "
+            "an object it has never seen. {}",
             figures.show("data.objects", "count"),
+            elsewhere,
         ),
         fill(
-            "It is small: {} parameters, {} pixels, {} images seen. The paper’s network has about 860 million "
-            "parameters, and its public weights had seen {} images, {} times as many.",
+            "It is small: {} parameters, {} pixels, {} images seen in this run. The paper’s network has about 860 "
+            "million parameters, and its public weights had seen {} images, {} times as many.",
             figures.show("train.parameters", "short"),
             figures.show("train.height", "count"),
             figures.show("train.images", "short"),

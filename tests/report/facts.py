@@ -76,7 +76,7 @@ def mesh() -> MeshFacts:
 def demo_facts() -> DemoFacts:
     steps = np.arange(1, 81) * 16.0
     train = TrainFacts(
-        hw=(PX, PX), parameters=1_234_567, images=1280, seconds=61.5, batch=16, images_seen=steps,
+        hw=(PX, PX), init="", parameters=1_234_567, images=1280, seconds=61.5, batch=16, images_seen=steps,
         loss=1.0 / steps, learning_rate=np.full(80, 1e-3),
     )  # fmt: skip
     scores = ScoreFacts(

@@ -133,3 +133,11 @@ def test_the_page_says_how_the_mesh_was_made() -> None:
     assert "was fitted in 40 steps" in Reading(demo_page(facts)).text
     fitted = replace(facts, mesh=replace(facts.mesh, steps=0, views=32))
     assert "sampled 32 views all around" in Reading(demo_page(fitted)).text
+
+
+def test_the_page_names_the_model_that_training_began_with() -> None:
+    facts = demo_facts()
+    assert "Expect it to fail on a photo of your own" in Reading(demo_page(facts)).text
+    begun = Reading(demo_page(replace(facts, train=replace(facts.train, init="mini")))).text
+    assert "The training began with the weights of mini." in begun
+    assert "worse than mini" in begun
