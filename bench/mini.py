@@ -34,7 +34,7 @@ objects less well.
 
 ## Figures
 
-Objects that were never used in training, by `zero123 evaluate`:
+Objects that were never used in training, by `zero123 evaluate`, in the steps of each table:
 
 {tables}
 
@@ -95,8 +95,10 @@ def card(
 
 def _table(name: str, values: dict[str, Any]) -> str:
     table = measures_table(values, f"{values['pairs']} views of {name}")
+    steps = values["settings"]["evaluate"]["steps"]
+    asked = f"The model answered in {steps} step{'' if steps == 1 else 's'}."
     margin = f"The model is {values['margin_db']:+.2f} dB from the better of the input and white."
-    return "\n".join([table, "", margin, *novel_views_notes(values)[1:]])
+    return "\n".join([table, "", asked, margin, *novel_views_notes(values)[1:]])
 
 
 def read_result(text: str) -> tuple[str, dict[str, Any]]:

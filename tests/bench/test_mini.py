@@ -20,6 +20,7 @@ VALUES = {
     "training_objects": 100,
     "network": None,
     "margin_db": 2.75,
+    "settings": {"evaluate": {"steps": 1}},
     "near": {"degrees": 30.0, "pairs": 2, "psnr_db": {"model": 21.0, "input": 19.5}},
 }
 
@@ -31,7 +32,15 @@ def test_the_card_tells_figures_and_commands(tmp_path: Path, monkeypatch: pytest
     mini.package(tmp_path / "run", [("scans", VALUES)], "Made of squares.", "zero123 train --preset mini", out)
     card = (out / "README.md").read_text()
     assert card.startswith("# mini\n")
-    for words in ("32 × 32 pixels", "Made of squares.", "had 8 images", "| 12 views of scans", "18.25", "+2.75 dB"):
+    for words in (
+        "32 × 32 pixels",
+        "Made of squares.",
+        "had 8 images",
+        "| 12 views of scans",
+        "18.25",
+        "+2.75 dB",
+        "in 1 step.",
+    ):
         assert words in card, words
     assert "at most 30° apart, the model has 21.00 dB and the input as it is 19.50 dB" in card
     assert "```sh\nzero123 train --preset mini\n```" in card
