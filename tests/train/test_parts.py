@@ -12,8 +12,9 @@ from base.errors import UsageError
 from geometry.camera import look_at_origin
 from geometry.relative import pose_vector
 from shards.pair import Pair
+from shards.version import Version
 from tests.train.runs import model_settings, train_settings
-from train.checks import check_unchanged
+from train.checks import check_dataset, check_unchanged
 from train.collate import mirror_pair
 from train.compute import precision_on, set_compute_mode
 from train.draws import make_draws, timesteps_from
@@ -156,6 +157,11 @@ def test_settings_that_mean_nothing_are_refused() -> None:
         train_settings(dropout={"context": 0.95})
     with pytest.raises(UsageError, match=r"optimiser.decay: expected 'constant' or 'cosine', got 'linear'"):
         train_settings(optimiser={"decay": "linear"})
+    asked = train_settings(picture_loss={"share": 0.5, "weight": 1.0})
+    version = Version(1, 1, 0, "0" * 16, 12, (32, 32), ())
+    with pytest.raises(UsageError, match=r"train.picture_loss: expected model.zero_terminal_snr true, got false"):
+        check_dataset(version, model_settings(zero_terminal_snr=False), asked)
+    check_dataset(version, model_settings(), asked)
     with pytest.raises(UsageError, match="cached_latents false with picture_loss"):
         train_settings(cached_latents=True, picture_loss={"share": 0.5, "weight": 1.0})
 
