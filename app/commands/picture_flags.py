@@ -4,6 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from base.errors import UsageError
+from photo.batch import BatchPicture, pictures_of_batch
 
 if TYPE_CHECKING:
     from inference.dataset_views import DatasetViews
@@ -51,6 +52,14 @@ def failed_outcomes(text: str) -> frozenset[str]:
     if not asked <= known:
         raise argparse.ArgumentTypeError(f"expected {ALL} or any of {', '.join(sorted(known))}, got {text!r}")
     return frozenset(asked)
+
+
+def asked_batch(options: argparse.Namespace) -> list[BatchPicture] | None:
+    """Return the pictures that IMAGE lists; None for a single picture. Raises UsageError for a list with `--mask`."""
+    batch = pictures_of_batch(options.image)
+    if batch is not None and options.mask is not None:
+        raise UsageError("--mask: expected a single picture; a CSV has a column `mask` for each, got many pictures")
+    return batch
 
 
 def asked_dataset(options: argparse.Namespace) -> "DatasetViews | None":

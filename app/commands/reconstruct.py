@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from app.commands.moves import AUTO, elevation_or_auto
 from app.commands.options import add_device_flags, add_model_flag, add_settings_flags, settings_of, writable_folder
 from app.commands.photo_flags import add_photo_flags, photo_settings, prepared_photo
-from app.commands.picture_flags import add_picture_flags, asked_dataset
+from app.commands.picture_flags import add_picture_flags, asked_batch, asked_dataset
 from app.settings import Settings
 from base.errors import UsageError
 from base.progress import Progress, standard_progress
@@ -20,7 +20,7 @@ from base.settings import Section
 from base.storage import write_atomically
 from geometry.camera import look_at_origin
 from geometry.sphere import cartesian_from_spherical
-from photo.batch import BatchPicture, pictures_of_batch
+from photo.batch import BatchPicture
 from reconstruct.settings import Film, MeshFormat, TurntablePass
 
 if TYPE_CHECKING:
@@ -173,10 +173,7 @@ def _many(options: argparse.Namespace) -> "Pictures | None":
         return dataset
     if options.elevation_deg is None:
         raise UsageError("expected --elevation-deg DEG or auto, got nothing")
-    batch = pictures_of_batch(options.image)
-    if batch is not None and options.mask is not None:
-        raise UsageError("--mask: expected a single picture; a CSV has a column `mask` for each, got many pictures")
-    return batch
+    return asked_batch(options)
 
 
 @contextmanager

@@ -8,14 +8,14 @@ from app.batch import run_batch
 from app.commands.moves import AUTO, add_elevation_flag, add_move_flags, asked_cameras
 from app.commands.options import add_device_flags, add_model_flag, add_settings_flags, settings_of, writable_folder
 from app.commands.photo_flags import add_photo_flags, photo_settings, prepared_photo
-from app.commands.picture_flags import add_picture_flags, asked_dataset
+from app.commands.picture_flags import add_picture_flags, asked_batch, asked_dataset
 from app.settings import Settings
 from base.errors import UsageError
 from base.progress import Progress, standard_progress
 from base.settings import Section
 from inference.plan import Move
 from inference.sample_photo import LoadedModel, Wanted, input_camera, sample_photo
-from photo.batch import BatchPicture, pictures_of_batch
+from photo.batch import BatchPicture
 
 if TYPE_CHECKING:
     from app.many_pictures import Pictures
@@ -76,9 +76,7 @@ def run(options: argparse.Namespace) -> int:
     """Sample the views that are missing, then write cameras, contact sheet and films, for each picture."""
     dataset = asked_dataset(options)
     # A dataset's pictures are listed later, by reading it.
-    batch = None if dataset else pictures_of_batch(options.image)
-    if batch is not None and options.mask is not None:
-        raise UsageError("--mask: expected a single picture; a CSV has a column `mask` for each, got many pictures")
+    batch = None if dataset else asked_batch(options)
     if not 1 <= options.samples <= MAX_SAMPLES:
         raise UsageError(f"--samples: expected 1 to {MAX_SAMPLES}, got {options.samples}")
     request = SampleRequest(options, standard_progress())
