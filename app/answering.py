@@ -97,7 +97,7 @@ def add_network_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def workers_of(options: argparse.Namespace) -> "int | CrewSettings":
-    """Return who measures, by `--workers` and `--on`. Raises UsageError for both."""
+    """Return the number of processes here, or the settings of a crew on Ray. Raises UsageError for both."""
     if options.on == "here":
         return 1 if options.workers is None else int(options.workers)
     if options.workers is not None:

@@ -189,12 +189,12 @@ def _fitted_views(settings: Settings) -> int:
 def _stages(chain: FinishedDemo) -> tuple[facts.StageFacts, ...]:
     settings, shards = chain.settings, len(chain.version.shards)
     views = len(chain.samples) * chain.version.views
-    asked = "step" if settings.evaluate.steps == 1 else "steps"
+    unit = "step" if settings.evaluate.steps == 1 else "steps"
     steps, fitted = _score_steps(settings), _fitted_views(settings)
     notes = {
         RENDER: f"{views} views with Blender Cycles on a local Ray, packed into {shards} shards",
         TRAIN: f"{count_text(chain.training.images)} images, batches of {settings.train.batch}",
-        SAMPLE: f"{chain.scores['pairs']} held-out views, {settings.evaluate.steps} {asked} each",
+        SAMPLE: f"{chain.scores['pairs']} held-out views, {settings.evaluate.steps} {unit} each",
         MESH: f"a surface fitted to {fitted} sampled views" if fitted else f"{steps} steps of Score Jacobian Chaining",
     }
     costs = chain.costs

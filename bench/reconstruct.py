@@ -68,7 +68,7 @@ def main() -> int:
             return run_ablation(options, settings)
         return run_perturbed(options, settings) if options.perturbed else run_oracle(options, settings)
     if options.checkpoint is None:
-        parser.error("expected --checkpoint DIR, or --oracle")
+        parser.error("expected --checkpoint MODEL, or --oracle")
     return run_single_view(options, settings)
 
 

@@ -34,8 +34,8 @@ def measure(model: LoadedModel, sample: Sample, view: int, settings: Settings, m
     try:
         mesh = METHODS[method](model, sample, view, settings)
     except Failure as failure:
-        nothing = {"iou": 0.0, "psnr_db": None}
-        return {**row, "input": nothing, "others": nothing, "failure": str(failure), "faces": 0, "cpu_s": 0.0}
+        nothing, cpu_s = {"iou": 0.0, "psnr_db": None}, time.process_time() - cpu_s
+        return {**row, "input": nothing, "others": nothing, "failure": str(failure), "faces": 0, "cpu_s": cpu_s}
     cpu_s = time.process_time() - cpu_s
     count = len(sample.extrinsics)
     images = [sample.image(number) for number in range(count)]
@@ -46,7 +46,7 @@ def measure(model: LoadedModel, sample: Sample, view: int, settings: Settings, m
 
 
 def table(rows: list[Row]) -> str:
-    """Format the means of each method over the objects, and each object's IoU over its other views."""
+    """Format the means of each method over the objects."""
     methods = list(dict.fromkeys(row["method"] for row in rows))
     means = []
     for method in methods:

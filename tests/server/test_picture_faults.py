@@ -1,4 +1,4 @@
-"""Views of pictures into a bucket whose server refuses, is late, or loses its answers end as the undisturbed ones.
+"""Views of pictures in a bucket: a server that refuses, is late or loses answers changes no byte of them.
 
 The command itself on a Ray cluster, with a stub in the model's place; a real S3 server (moto) with troubles before it.
 """
