@@ -57,6 +57,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="R",
         help="the camera's distance in longest edges of the object (default: %(default)s)",
     )
+    _add_output_flags(parser)
+    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    add_device_flags(parser)
+    add_picture_flags(parser, here="a folder with a mesh", made="meshes and views of them")
+    add_settings_flags(parser, dry_run="print the resolved settings or the plan, and do nothing")
+    parser.set_defaults(run=run)
+
+
+def _add_output_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of files and of what is shown during the work."""
     parser.add_argument("--out", default="runs/mesh", metavar="DIR", help="default: %(default)s")
     parser.add_argument(
         "--mesh-format",
@@ -86,11 +96,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--viewer", action="store_true", help="serve a page on 127.0.0.1 that follows the run; its address is printed"
     )
-    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-    add_device_flags(parser)
-    add_picture_flags(parser, here="a folder with a mesh", made="meshes and views of them")
-    add_settings_flags(parser, dry_run="print the resolved settings or the plan, and do nothing")
-    parser.set_defaults(run=run)
 
 
 def some_of(kinds: Any) -> Callable[[str], tuple[str, ...]]:
